@@ -1,0 +1,1 @@
+"""What people touch: the facade, its sibling modules, settings, bootstrap, the command line."""
