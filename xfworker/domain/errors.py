@@ -87,9 +87,7 @@ class RecordConflict(RecordError):
     code = "record-conflict"
     status = 409
 
-    def __init__(
-        self, message: str, *, current: Mapping[str, Any], attempted: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, message: str, *, current: Mapping[str, Any], attempted: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.current = dict(current)
         self.attempted = dict(attempted or {})

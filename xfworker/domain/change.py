@@ -1,0 +1,120 @@
+"""
+Changes to records, as intents that can be applied again to a fresher record.
+
+A change names what it wants by JSON pointer (RFC 6901): ``/name`` or ``/metadata/error_message``. Below the top level
+it reaches one level into object fields (metadata, inputs, outputs), so two writers of different keys of ``metadata``
+never undo each other, and one composite value is never mixed from two.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import define, field
+
+from xfworker.domain.conversion import from_json, to_json
+from xfworker.domain.errors import InvalidRecord
+from xfworker.domain.records import Record
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+SERVER_FIELDS = frozenset({"serial", "occ_lock_version", "created_at", "modified_at"})
+"""Fields that only the server sets; a change that names them is refused, a difference in them is no change."""
+
+_MAX_DEPTH = 2
+
+
+@define(frozen=True, kw_only=True)
+class Change:
+    """
+    What a caller wants different about one record.
+
+    Attributes:
+        values: New values by JSON pointer.
+        removals: JSON pointers of keys to remove; removing an absent key is no fault.
+        expected_version: The lock version that the caller saw, or ``None`` where the change may apply to any. For a
+            task it is the version of its workflow.
+        bump: Whether the lock version counts on. Progress and estimates do not bump, so they disturb nobody.
+    """
+
+    values: dict[str, Any] = field(factory=dict)
+    removals: tuple[str, ...] = ()
+    expected_version: int | None = None
+    bump: bool = True
+
+    def __bool__(self) -> bool:
+        return bool(self.values or self.removals)
+
+
+def pointer(*keys: str) -> str:
+    """Write keys as a JSON pointer."""
+    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
+
+
+def pointer_keys(text: str) -> tuple[str, ...]:
+    """
+    Read a JSON pointer of one or two keys.
+
+    Raises:
+        InvalidRecord: The text is no such pointer.
+    """
+    if not text.startswith("/"):
+        raise InvalidRecord(f"{text!r} is no JSON pointer: it must start with '/'")
+    keys = tuple(key.replace("~1", "/").replace("~0", "~") for key in text[1:].split("/"))
+    if len(keys) > _MAX_DEPTH or not keys[0]:
+        raise InvalidRecord(f"{text!r} is no pointer to a field (/name) or to a key of a field (/metadata/key)")
+    if keys[0] in SERVER_FIELDS or keys[0] == "extra":
+        raise InvalidRecord(f"{text!r}: {keys[0]} is set by the server only")
+    return keys
+
+
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
+    """Give the change that leads from one JSON record to another, as fine as changes are."""
+    values: dict[str, Any] = {}
+    removals: list[str] = []
+    for key in sorted(set(before) | set(after)):
+        if key in SERVER_FIELDS:
+            continue
+        if key not in after:
+            removals.append(pointer(key))
+        elif key not in before:
+            values[pointer(key)] = after[key]
+        elif before[key] != after[key] or type(before[key]) is not type(after[key]):
+            old, new = before[key], after[key]
+            if isinstance(old, Mapping) and isinstance(new, Mapping):
+                values |= {pointer(key, name): new[name] for name in new if _differs(old, new, name)}
+                removals += [pointer(key, name) for name in old if name not in new]
+            else:
+                values[pointer(key)] = new
+    return Change(values=values, removals=tuple(removals))
+
+
+def _differs(old: Mapping[str, Any], new: Mapping[str, Any], name: str) -> bool:
+    return name not in old or old[name] != new[name] or type(old[name]) is not type(new[name])
+
+
+def apply(record: RecordT, change: Change) -> RecordT:
+    """
+    Give the record with the change applied; the lock version is the caller's business.
+
+    Raises:
+        InvalidRecord: A pointer is wrong, or the result would not be a valid record.
+    """
+    fields = to_json(record)
+    for text, value in change.values.items():
+        *parents, last = pointer_keys(text)
+        _parent(fields, parents, text)[last] = value
+    for text in change.removals:
+        *parents, last = pointer_keys(text)
+        _parent(fields, parents, text).pop(last, None)
+    return from_json(type(record), fields)
+
+
+def _parent(fields: dict[str, Any], parents: list[str], text: str) -> dict[str, Any]:
+    if not parents:
+        return fields
+    found = fields.setdefault(parents[0], {})
+    if found is None:
+        found = fields[parents[0]] = {}
+    if not isinstance(found, dict):
+        raise InvalidRecord(f"{text!r}: {parents[0]} is not an object")
+    return found

@@ -1,0 +1,180 @@
+"""
+The one converter between records and JSON objects, used by every adapter and by the facade.
+
+Primitive values are checked, never coerced: ``'5'`` is no int. Times are RFC 3339 in UTC. Faults name their path:
+``job 17: inputs.image: expected object, got 3``.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar
+
+import attrs
+from cattrs import ClassValidationError, Converter, transform_error
+from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
+
+from xfworker.domain.errors import InvalidRecord
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Record, RunPriority, TaskState, TaskTypeKind, WorkflowState
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+_JSON_NAMES = {dict: "object", list: "array", str: "string", bool: "bool", int: "int", float: "number"}
+
+
+def format_time(moment: datetime) -> str:
+    """Write a time as RFC 3339 in UTC with microseconds, so that texts sort as the times do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """
+    Read an RFC 3339 time; one without an offset is taken as UTC.
+
+    Raises:
+        ValueError: The text is not a time.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """Give the record as a JSON object that shares nothing mutable with it."""
+    fields: dict[str, Any] = _converter().unstructure(record)
+    extra = fields.pop("extra")
+    return {**extra, **fields}
+
+
+def from_json(kind: type[RecordT], value: Any) -> RecordT:
+    """
+    Read a JSON object as a record; unknown keys are kept in ``extra``.
+
+    Raises:
+        InvalidRecord: With every fault and its path.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidRecord(f"{kind.noun}: expected object, got {_shown(value)}", (f"$: {_expected('object', value)}",))
+    known = field_names(kind)
+    fields = {key: value[key] for key in known if key in value}
+    fields["extra"] = {key: item for key, item in value.items() if key not in known}
+    try:
+        return _converter().structure(fields, kind)
+    except (ClassValidationError, IterableValidationError) as error:
+        faults = tuple(_fault(line) for line in transform_error(error, path="", format_exception=_sentence))
+        name = f"{kind.noun} {value['serial']}" if "serial" in value else kind.noun
+        raise InvalidRecord(f"{name}: " + "; ".join(faults), faults) from None
+
+
+def field_names(kind: type[Record]) -> frozenset[str]:
+    """Give the names of the record's own fields, without ``extra``."""
+    return _field_names(kind)
+
+
+@cache
+def _field_names(kind: Any) -> frozenset[str]:
+    return frozenset(field.name for field in attrs.fields(kind)) - {"extra"}
+
+
+@cache
+def _converter() -> Converter:
+    converter = Converter(detailed_validation=True)
+    for primitive in (str, bool, int):
+        converter.register_structure_hook(primitive, _strict(primitive))
+    converter.register_structure_hook(float, _strict_float)
+    converter.register_structure_hook_func(_is(dict[str, Any]), _object)
+    converter.register_structure_hook_func(_is(list[dict[str, Any]]), _objects)
+    for choice in (JobState, RunPriority, TaskState, TaskTypeKind, WorkflowState):
+        converter.register_structure_hook(choice, _choice)
+        converter.register_unstructure_hook(choice, lambda value: value.value)
+    converter.register_structure_hook(datetime, _time)
+    converter.register_unstructure_hook(datetime, format_time)
+    converter.register_unstructure_hook_func(_is(dict[str, Any]), _copied)
+    converter.register_unstructure_hook_func(_is(list[dict[str, Any]]), _copied)
+    return converter
+
+
+def _is(wanted: Any) -> Callable[[Any], bool]:
+    return lambda annotation: bool(annotation == wanted)
+
+
+def _choice(value: Any, kind: Any) -> StrEnum:
+    try:
+        found: StrEnum = kind(value)
+    except ValueError:
+        raise TypeError(_expected(f"one of {', '.join(kind)}", value)) from None
+    return found
+
+
+def _strict(expected: type) -> Any:
+    def structure(value: Any, _: Any) -> Any:
+        if type(value) is not expected:
+            raise TypeError(_expected(_JSON_NAMES[expected], value))
+        return value
+
+    return structure
+
+
+def _strict_float(value: Any, _: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(_expected("number", value))
+    return float(value)
+
+
+def _object(value: Any, _: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(_expected("object", value))
+    return {str(key): _copied(item) for key, item in value.items()}
+
+
+def _objects(value: Any, _: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(_expected("array", value))
+    for index, item in enumerate(value):
+        if not isinstance(item, Mapping):
+            raise TypeError(f"[{index}]: {_expected('object', item)}")
+    return [_object(item, None) for item in value]
+
+
+def _time(value: Any, _: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise TypeError(_expected("time", value))
+    try:
+        return parse_time(value)
+    except ValueError:
+        raise TypeError(_expected("time (RFC 3339)", value)) from None
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(item) for item in value]
+    return value
+
+
+def _expected(what: str, value: Any) -> str:
+    return f"expected {what}, got {_shown(value)}"
+
+
+def _shown(value: Any, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def _sentence(error: BaseException, _: type | None) -> str:
+    if isinstance(error, KeyError):
+        return "is missing"
+    if isinstance(error, ForbiddenExtraKeysError):
+        return f"has unknown keys: {', '.join(sorted(error.extra_fields))}"
+    return str(error)
+
+
+def _fault(line: str) -> str:
+    # cattrs writes "message @ .path.to.field"; people read the path first.
+    message, _, path = line.rpartition(" @ ")
+    path = path.removeprefix("$").removeprefix(".")
+    return f"{path}{message}" if message.startswith("[") else f"{path}: {message}" if path else message

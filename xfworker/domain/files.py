@@ -1,0 +1,274 @@
+"""
+Where files live in the file store, and who may touch them.
+
+A **file reference** is the JSON object ``{source, filename, ...}`` that parameters carry. A **resource** is the same
+place as a path of segments, ``job_result/17/scan.omni``, which is what the file store and its tokens speak of.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from attrs import define, field
+
+from xfworker.domain.errors import FileError, InvalidFilename, PermissionDenied
+from xfworker.domain.filenames import check_filename
+
+SERIAL_KEYS: dict[str, str] = {
+    "job_result": "job_serial",
+    "job_log": "job_serial",
+    "task_config": "task_serial",
+    "task_type_config": "task_type_serial",
+    "workflow_config": "workflow_serial",
+    "dependency_package_config": "dependency_package_serial",
+}
+"""For each source of files that belongs to a record: the key that holds the record's serial."""
+
+USERDATA = "userdata"
+"""The source of files that belong to people, named by ``virtualpath``."""
+
+VERBS = ("read", "write", "list", "delete")
+"""What a token can allow."""
+
+
+@define(frozen=True)
+class Resource:
+    """
+    A place in the file store: a file or a folder.
+
+    Attributes:
+        segments: At least the source; each segment is a safe file name.
+    """
+
+    segments: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "/".join(self.segments)
+
+    @property
+    def source(self) -> str:
+        """The first segment: what kind of owner the file has."""
+        return self.segments[0]
+
+    @property
+    def filename(self) -> str:
+        """The last segment."""
+        return self.segments[-1]
+
+    def contains(self, other: "Resource") -> bool:
+        """Tell whether ``other`` is this place or lies under it, by whole segments."""
+        return other.segments[: len(self.segments)] == self.segments
+
+    def child(self, name: str) -> "Resource":
+        """Give the place ``name`` in this folder."""
+        return Resource((*self.segments, check_filename(name)))
+
+
+def parse_resource(text: str) -> Resource:
+    """
+    Read ``job_result/17/scan.omni``; a trailing slash is taken for a folder and dropped.
+
+    Raises:
+        InvalidFilename: A segment is not a safe name, the source is unknown, or a serial is not a whole number.
+    """
+    segments = tuple(text.removesuffix("/").split("/"))
+    for segment in segments:
+        check_filename(segment, what=f"path segment of {text[:200]!a}")
+    source = segments[0]
+    if source not in SERIAL_KEYS and source != USERDATA:
+        sources = ", ".join([*SERIAL_KEYS, USERDATA])
+        raise InvalidFilename(f"{text[:200]!a}: {source!r} is no source of files; sources are {sources}")
+    if source in SERIAL_KEYS and len(segments) > 1 and not _is_serial(segments[1]):
+        raise InvalidFilename(f"{text[:200]!a}: {segments[1]!r} is no serial")
+    return Resource(segments)
+
+
+def record_resource(source: str, serial: int | str, filename: str | None = None) -> Resource:
+    """
+    Give the folder of a record's files, or one file in it.
+
+    Raises:
+        InvalidFilename: The source is unknown, the serial is no whole number or the name is not safe.
+    """
+    text = f"{source}/{serial}"
+    folder = parse_resource(text)
+    return folder if filename is None else folder.child(filename)
+
+
+def userdata_resource(virtualpath: str) -> Resource:
+    """
+    Give the place of a path in user data: ``scans/2024/a.isq``, with or without ``@xfuserdata/`` before it.
+
+    Raises:
+        InvalidFilename: A segment is not a safe name.
+    """
+    path = virtualpath.replace("\\", "/").removeprefix("@xfuserdata").strip("/")
+    return parse_resource(f"{USERDATA}/{path}" if path else USERDATA)
+
+
+def reference_resource(reference: Mapping[str, Any]) -> Resource:
+    """
+    Give the place that a file reference (or a composite parameter, which is one as well) names.
+
+    Raises:
+        FileError: Keys are missing or the source is unknown.
+        InvalidFilename: A name is not safe.
+    """
+    source = reference.get("source")
+    if source == USERDATA:
+        return _userdata_reference(reference)
+    if source not in SERIAL_KEYS:
+        raise FileError(
+            f"a file reference needs a source among {', '.join([*SERIAL_KEYS, USERDATA])}, not {source!r}; "
+            f"keys present: {', '.join(sorted(map(str, reference))) or 'none'}"
+        )
+    for key in (SERIAL_KEYS[source], "filename"):
+        if reference.get(key) is None:
+            raise FileError(f"a file reference with source {source!r} needs {key!r}")
+    return record_resource(source, reference[SERIAL_KEYS[source]], reference["filename"])
+
+
+def _userdata_reference(reference: Mapping[str, Any]) -> Resource:
+    virtualpath = reference.get("virtualpath")
+    filename = reference.get("filename")
+    if not isinstance(virtualpath, str):
+        raise FileError("a file reference with source 'userdata' needs 'virtualpath'")
+    place = userdata_resource(virtualpath)
+    # Both are attested in scripts: the path of the file itself, and the path of its folder (which ends with a slash).
+    if filename and (virtualpath.endswith("/") or place == Resource((USERDATA,))):
+        return place.child(filename)
+    return place
+
+
+def resource_reference(resource: Resource) -> dict[str, Any]:
+    """Give the file reference of a file's place."""
+    if resource.source == USERDATA:
+        return {
+            "source": USERDATA,
+            "virtualpath": "/".join(resource.segments[1:]),
+            "filename": resource.filename,
+        }
+    return {
+        "source": resource.source,
+        SERIAL_KEYS[resource.source]: int(resource.segments[1]),
+        "filename": resource.filename,
+    }
+
+
+def _is_serial(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+@define(frozen=True)
+class Scope:
+    """One thing that a token allows: a verb on a place and all that lies under it."""
+
+    verb: str
+    resource: Resource
+
+    def __attrs_post_init__(self) -> None:
+        if self.verb not in VERBS:
+            raise FileError(f"{self.verb!r} is nothing a file token can allow; verbs are {', '.join(VERBS)}")
+
+
+@define(frozen=True, kw_only=True)
+class AuthorizationToken:
+    """
+    The right to touch some files for some time.
+
+    Attributes:
+        url: The base address of the file store that honours it.
+        token: The secret; never shown.
+        expires_at: When it stops working (UTC), or ``None`` where it does not.
+        scopes: What it allows.
+    """
+
+    url: str
+    token: str = field(repr=False)
+    expires_at: datetime | None = None
+    scopes: tuple[Scope, ...] = ()
+
+    def allows(self, verb: str, resource: Resource) -> bool:
+        """Tell whether one of the scopes covers the place, by whole segments."""
+        return any(scope.verb == verb and scope.resource.contains(resource) for scope in self.scopes)
+
+    def require(self, verb: str, resource: Resource) -> None:
+        """
+        Refuse what no scope covers.
+
+        Raises:
+            PermissionDenied: Naming the verb, the place and what the token does allow.
+        """
+        if not self.allows(verb, resource):
+            allowed = ", ".join(f"{scope.verb} {scope.resource}" for scope in self.scopes) or "nothing"
+            raise PermissionDenied(f"this file token does not allow to {verb} {resource}; it allows: {allowed}")
+
+    def resource(self, verb: str | None = None) -> Resource:
+        """
+        Give the one place that the token is about (for callers that hold nothing but the token).
+
+        Raises:
+            FileError: The token is about no place or several.
+        """
+        places = {scope.resource for scope in self.scopes if verb is None or scope.verb == verb}
+        if len(places) != 1:
+            raise FileError(f"this file token is about {len(places)} places, so the place must be named")
+        return places.pop()
+
+
+def scopes_to_json(scopes: Iterable[Scope]) -> list[list[str]]:
+    """Write scopes as they travel: ``[[verb, resource], ...]``."""
+    return [[scope.verb, str(scope.resource)] for scope in scopes]
+
+
+def scopes_from_json(value: Sequence[Sequence[str]]) -> tuple[Scope, ...]:
+    """
+    Read scopes as they travel.
+
+    Raises:
+        FileError: The shape or a verb is wrong.
+        InvalidFilename: A resource is wrong.
+    """
+    scopes = []
+    for item in value:
+        if isinstance(item, str) or len(item) != 2 or not all(isinstance(part, str) for part in item):  # noqa: PLR2004  a pair
+            raise FileError(f"a scope is a pair [verb, resource], not {item!r}")
+        scopes.append(Scope(item[0], parse_resource(item[1])))
+    return tuple(scopes)
+
+
+@define(frozen=True, kw_only=True)
+class FileStat:
+    """
+    What the file store says of a file.
+
+    Attributes:
+        resource: The file's place.
+        size: Bytes.
+        sha256: Digest of the content, 64 hexadecimal digits, or ``None`` where the store does not know it.
+        etag: The store's own mark of this content, for resuming and for noticing changes.
+        modified_at: When the content last changed (UTC).
+        direct_access_path: Where the store says the file lies on a shared disk, in the words of the server (a UNC path,
+            a mount), or ``None``.
+    """
+
+    resource: Resource
+    size: int
+    sha256: str | None = None
+    etag: str | None = None
+    modified_at: datetime | None = None
+    direct_access_path: str | None = None
+
+
+@define(frozen=True, kw_only=True)
+class Folder:
+    """
+    The content of a folder in the file store.
+
+    Attributes:
+        files: What is said of each file, sorted by name.
+        folders: Names of the folders in it, sorted.
+    """
+
+    files: tuple[FileStat, ...] = ()
+    folders: tuple[str, ...] = ()
