@@ -69,11 +69,6 @@ def from_json(kind: type[RecordT], value: Any) -> RecordT:
 
 def field_names(kind: type[Record]) -> frozenset[str]:
     """Give the names of the record's own fields, without ``extra``."""
-    return _field_names(kind)
-
-
-@cache
-def _field_names(kind: Any) -> frozenset[str]:
     return frozenset(field.name for field in attrs.fields(kind)) - {"extra"}
 
 

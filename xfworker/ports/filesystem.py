@@ -1,0 +1,57 @@
+"""The local disks as a script's job uses them."""
+
+from pathlib import Path
+from typing import Protocol
+
+
+class Filesystem(Protocol):
+    """Working directories, unique names, free space, and files that lie on shared disks."""
+
+    def make_working_directory(self, prefix: str) -> Path:
+        """
+        Make a new, empty directory that only this user can read, under the configured temporary folder.
+
+        Raises:
+            ConfigurationError: The temporary folder is missing or not writable; the message names it.
+        """
+        ...
+
+    def unique_path(self, path: Path) -> Path:
+        """
+        Give ``path``, or a sibling with a number before its suffixes where it is taken.
+
+        Names given out are not given out again by this object, even before a file is made there.
+        """
+        ...
+
+    def remove_tree(self, directory: Path) -> None:
+        """Delete a directory with all that is in it; one that is not there is no fault. Links are not followed."""
+        ...
+
+    def free_bytes(self, directory: Path) -> int:
+        """Tell how many bytes fit on the disk of ``directory``."""
+        ...
+
+    def local_path(self, direct_access_path: str) -> Path:
+        """Translate a path in the server's words to one of this machine, by the configured path map."""
+        ...
+
+    def can_read(self, path: Path, *, size: int | None = None) -> bool:
+        """Tell whether the file can really be opened for reading here and has the given size. Never opens to write."""
+        ...
+
+    def can_write(self, path: Path) -> bool:
+        """Tell whether a file at ``path`` can really be created or replaced here, leaving nothing behind."""
+        ...
+
+    def copy(self, source: Path, target: Path) -> None:
+        """
+        Copy a file by the quickest way the disks know (reflink, in-kernel copy, else blocks).
+
+        ``target`` appears only when complete.
+        """
+        ...
+
+    def is_network_path(self, path: Path) -> bool:
+        r"""Tell whether the path is a UNC share, ``\\server\share\...``, which some programs cannot open."""
+        ...

@@ -1,0 +1,89 @@
+"""The server as a worker sees it: jobs to run, leases on them, and how they ended."""
+
+from datetime import datetime
+from typing import Protocol
+
+from attrs import define, field
+
+from xfworker.domain.job_outcome import Outcome
+from xfworker.domain.records import Job, Task, TaskType, Worker
+
+
+@define(frozen=True, kw_only=True)
+class Lease:
+    """
+    The right to run one attempt of a job.
+
+    Attributes:
+        job: The job, in state ``Running``, as it was handed out.
+        task: The job's task.
+        task_type: The job's task type.
+        server_auth: The token for the script: valid for this job and its workflow, while this attempt runs.
+        expires_at: When the lease ends unless a heartbeat renews it (UTC).
+    """
+
+    job: Job
+    task: Task
+    task_type: TaskType
+    server_auth: str = field(repr=False)
+    expires_at: datetime
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt at the job this is, from 1."""
+        return self.job.attempt
+
+
+@define(frozen=True, kw_only=True)
+class LeaseStatus:
+    """
+    What a heartbeat brings back.
+
+    Attributes:
+        expires_at: When the renewed lease ends (UTC).
+        abort_requested: Whether a person wants the job to stop.
+    """
+
+    expires_at: datetime
+    abort_requested: bool = False
+
+
+class JobQueue(Protocol):
+    """Hands jobs to workers, each to one worker at a time."""
+
+    def register(self, worker: Worker) -> Worker:
+        """Make the worker known, or refresh what is known of the one with the same name."""
+        ...
+
+    def claim(self, worker_serial: int, *, job_serial: int | None = None) -> Lease | None:
+        """
+        Take the next ready job that this worker can run, or the given one; ``None`` where there is none.
+
+        High-priority runs come first, paused ones not at all; then sort order.
+
+        Raises:
+            IllegalTransition: The given job is not ready.
+        """
+        ...
+
+    def heartbeat(self, lease: Lease) -> LeaseStatus:
+        """
+        Renew the lease.
+
+        Raises:
+            LeaseLost: The job was given to another worker, or ended otherwise.
+        """
+        ...
+
+    def end(self, lease: Lease, outcome: Outcome) -> Job:
+        """
+        Report how the script ended, and give the job as it is then.
+
+        A job that the script itself brought to ``Done`` or ``ReadyForInteractive`` stays so. Every other ending makes
+        it ``Failed`` (or ``Aborted``), with the outcome's message as the job's error message unless the script saved
+        one, and with the outcome under ``metadata.outcome``. Reporting twice is no fault.
+
+        Raises:
+            LeaseLost: The job was given to another worker in the meantime.
+        """
+        ...
