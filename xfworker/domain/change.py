@@ -76,20 +76,26 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
             continue
         if key not in after:
             removals.append(pointer(key))
-        elif key not in before:
-            values[pointer(key)] = after[key]
-        elif before[key] != after[key] or type(before[key]) is not type(after[key]):
-            old, new = before[key], after[key]
-            if isinstance(old, Mapping) and isinstance(new, Mapping):
-                values |= {pointer(key, name): new[name] for name in new if _differs(old, new, name)}
-                removals += [pointer(key, name) for name in old if name not in new]
-            else:
-                values[pointer(key)] = new
+            continue
+        old, new = before.get(key), after[key]
+        if key in before and isinstance(old, Mapping) and isinstance(new, Mapping):
+            values |= {
+                pointer(key, name): item for name, item in new.items() if name not in old or not _same(old[name], item)
+            }
+            removals += [pointer(key, name) for name in old if name not in new]
+        elif key not in before or not _same(old, new):
+            values[pointer(key)] = new
     return Change(values=values, removals=tuple(removals))
 
 
-def _differs(old: Mapping[str, Any], new: Mapping[str, Any], name: str) -> bool:
-    return name not in old or old[name] != new[name] or type(old[name]) is not type(new[name])
+def _same(old: Any, new: Any) -> bool:
+    # Python's == takes 1, 1.0 and True for equal; as JSON they differ.
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return old.keys() == new.keys() and all(_same(old[key], new[key]) for key in old)
+    if isinstance(old, list | tuple) and isinstance(new, list | tuple):
+        return len(old) == len(new) and all(map(_same, old, new))
+    numbers = isinstance(old, bool) == isinstance(new, bool) and isinstance(old, float) == isinstance(new, float)
+    return numbers and bool(old == new)
 
 
 def apply(record: RecordT, change: Change) -> RecordT:

@@ -1,0 +1,66 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xfworker.domain.change import SERVER_FIELDS, Change, apply, difference, pointer, pointer_keys
+from xfworker.domain.conversion import from_json, to_json
+from xfworker.domain.errors import InvalidRecord
+from xfworker.domain.records import Job
+
+BASE = from_json(Job, {"serial": 1, "task_serial": 1, "workflow_serial": 1, "project_serial": 1})
+
+values = st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.lists(st.integers(), max_size=2)
+objects = st.dictionaries(st.text(min_size=1, max_size=3), values, max_size=4)
+
+
+@given(objects, objects, st.text(max_size=3))
+def test_the_difference_leads_from_one_record_to_the_other(before, after, name):
+    old = {**to_json(BASE), "metadata": before}
+    new = {**to_json(BASE), "metadata": after, "name": name}
+
+    assert to_json(apply(from_json(Job, old), difference(old, new))) == new
+
+
+@given(objects, objects, objects)
+def test_edits_of_different_keys_never_undo_each_other(base, mine, theirs):
+    theirs = {f"their {key}": value for key, value in theirs.items()}
+    old = {**to_json(BASE), "metadata": base}
+    change = difference(old, {**old, "metadata": {**base, **mine}})
+    moved_on = from_json(Job, {**old, "metadata": {**base, **theirs}})
+
+    assert apply(moved_on, change).metadata == {**base, **theirs, **mine}
+
+
+@given(st.text(min_size=1).filter(lambda key: key not in SERVER_FIELDS | {"extra"}), st.text())
+def test_pointers_carry_any_key(first, second):
+    assert pointer_keys(pointer(first, second)) == (first, second)
+
+
+@pytest.mark.parametrize("text", ["name", "", "/", "/a/b/c", "/serial", "/occ_lock_version", "/created_at", "/extra/x"])
+def test_pointers_that_reach_nowhere_or_where_only_the_server_writes_are_refused(text):
+    with pytest.raises(InvalidRecord):
+        apply(BASE, Change(values={text: 1}))
+
+
+def test_true_is_a_change_from_one():
+    assert difference({"metadata": {"a": 1}}, {"metadata": {"a": True}}).values == {"/metadata/a": True}
+
+
+def test_fields_of_the_server_are_no_difference():
+    assert not difference({"occ_lock_version": 1, "serial": 2}, {"occ_lock_version": 9, "serial": 3})
+
+
+def test_an_unknown_field_can_be_set_and_removed():
+    with_key = apply(BASE, Change(values={"/colour": "red"}))
+
+    assert to_json(with_key)["colour"] == "red"
+    assert "colour" not in to_json(apply(with_key, Change(removals=("/colour",))))
+
+
+def test_a_change_that_makes_the_record_invalid_is_refused():
+    with pytest.raises(InvalidRecord, match="job 1: inputs: expected object, got 3"):
+        apply(BASE, Change(values={"/inputs": 3}))
+
+
+def test_removing_what_is_not_there_is_no_fault():
+    assert apply(BASE, Change(removals=("/metadata/error_message",))) == BASE

@@ -1,0 +1,97 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xfworker.domain.conversion import format_time, from_json, parse_time, to_json
+from xfworker.domain.errors import InvalidRecord
+from xfworker.domain.records import RECORD_KINDS, Job, Task
+
+JOB = {"serial": 17, "task_serial": 1, "workflow_serial": 2, "project_serial": 3}
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=4), st.dictionaries(st.text(), json_values, max_size=4))
+def test_a_record_survives_a_round_trip_with_its_unknown_keys(inputs, unknown):
+    wire = {**unknown, **JOB, "inputs": inputs}
+    wire = {
+        key: value for key, value in wire.items() if key in {*JOB, "inputs"} or key not in to_json(from_json(Job, JOB))
+    }
+
+    there = to_json(from_json(Job, wire))
+
+    assert {key: there[key] for key in wire} == wire
+    assert to_json(from_json(Job, there)) == there
+
+
+def test_an_unset_optional_input_stays_present_as_none():
+    assert from_json(Job, {**JOB, "inputs": {"mask": None}}).inputs == {"mask": None}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fault"),
+    [
+        ({"task_serial": "1"}, "task_serial: expected int, got '1'"),
+        ({"task_serial": True}, "task_serial: expected int, got True"),
+        ({"task_serial": 1.0}, "task_serial: expected int, got 1.0"),
+        ({"inputs": [1]}, "inputs: expected object, got [1]"),
+        ({"state": "Sleeping"}, "state: expected one of Waiting, Ready"),
+        ({"started_at": "yesterday"}, "started_at: expected time (RFC 3339), got 'yesterday'"),
+        ({"name": None}, "name: expected string, got None"),
+    ],
+)
+def test_a_fault_names_record_path_and_value(wrong, fault):
+    with pytest.raises(InvalidRecord, match=r"^job 17: ") as caught:
+        from_json(Job, {**JOB, **wrong})
+
+    assert any(line.startswith(fault) for line in caught.value.faults)
+
+
+def test_all_faults_are_told_at_once():
+    with pytest.raises(InvalidRecord) as caught:
+        from_json(Job, {"serial": 4, "inputs": 3})
+
+    assert set(caught.value.faults) == {
+        "task_serial: is missing",
+        "workflow_serial: is missing",
+        "project_serial: is missing",
+        "inputs: expected object, got 3",
+    }
+
+
+def test_a_fault_in_a_list_names_its_index():
+    with pytest.raises(InvalidRecord, match=r"inputs\[1\]: expected object, got 3"):
+        from_json(Task, {"workflow_serial": 1, "task_type_serial": 1, "inputs": [{}, 3]})
+
+
+@pytest.mark.parametrize("value", [None, 3, "job", [JOB]])
+def test_what_is_no_object_is_no_record(value):
+    with pytest.raises(InvalidRecord, match="expected object"):
+        from_json(Job, value)
+
+
+def test_a_record_shares_nothing_with_the_json_it_came_from():
+    wire = {**JOB, "inputs": {"image": {"size": [1, 2, 3]}}}
+    record = from_json(Job, wire)
+    wire["inputs"]["image"]["size"].append(4)
+    to_json(record)["inputs"]["image"]["size"].append(5)
+
+    assert record.inputs == {"image": {"size": [1, 2, 3]}}
+
+
+@given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-9, minutes=-30))])))
+def test_times_keep_their_moment_and_sort_as_text(moment):
+    if not datetime(2, 1, 1, tzinfo=UTC) < moment < datetime(9998, 1, 1, tzinfo=UTC):
+        return
+    assert parse_time(format_time(moment)) == moment
+    assert format_time(moment) < format_time(moment + timedelta(microseconds=1))
+
+
+def test_every_kind_of_record_has_a_name_of_its_own():
+    assert len({kind.noun for kind in RECORD_KINDS.values()}) == len(RECORD_KINDS) == 10

@@ -1,0 +1,39 @@
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xfworker.domain.errors import IllegalTransition, XFWorkerError, all_errors
+from xfworker.domain.job_state import JobState, allowed_next, check_transition
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(JobState, JobState)))
+def test_a_transition_is_refused_exactly_when_the_table_lacks_it(before, after):
+    if before == after or after in allowed_next(before):
+        check_transition(3, before, after)
+    else:
+        with pytest.raises(IllegalTransition, match=f"job 3 cannot go from {before} to {after}"):
+            check_transition(3, before, after)
+
+
+def test_a_job_ends_only_from_where_somebody_worked_on_it():
+    assert {state for state in JobState if JobState.DONE in allowed_next(state)} == {
+        JobState.RUNNING,
+        JobState.READY_FOR_INTERACTIVE,
+    }
+
+
+@given(st.data())
+def test_wherever_a_job_walks_it_can_still_end_or_be_restarted(data):
+    state = JobState.WAITING
+    for _ in range(8):
+        state = data.draw(st.sampled_from(sorted(allowed_next(state))))
+        assert allowed_next(state) & {JobState.ABORTED, JobState.WAITING}
+
+
+def test_every_error_has_a_code_of_its_own():
+    errors = all_errors()
+
+    assert len({error.code for error in errors.values()}) == len(errors)
+    assert all(issubclass(error, XFWorkerError) for error in errors.values())

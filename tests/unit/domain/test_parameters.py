@@ -1,0 +1,81 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xfworker.domain.errors import InvalidParameter
+from xfworker.domain.parameters import create_parameter, file_references
+from xfworker.domain.version import format_version, parse_version
+
+
+def result(name: str, **more: object) -> dict[str, object]:
+    return {"source": "job_result", "job_serial": 7, "filename": name, **more}
+
+
+IMAGE = create_parameter(
+    "Image", **result("a.omni"), filenames=["a.raw", "b.raw"], additional_files=[result("c.raw")], size=[1, 2, 3]
+)
+
+
+def test_the_main_file_comes_first_and_files_beside_it_follow():
+    assert [reference["filename"] for reference in file_references(IMAGE)] == ["a.omni", "a.raw", "b.raw", "c.raw"]
+    assert [r["filename"] for r in file_references(IMAGE, only_additional=True)] == ["a.raw", "b.raw", "c.raw"]
+
+
+def test_files_of_inner_composites_and_of_unknown_types_are_found_once_each():
+    unknown = {"type": "Hologram", "layers": [{"deep": IMAGE}, IMAGE, 3, None]}
+
+    assert len(file_references(unknown)) == 4
+
+
+@pytest.mark.parametrize(
+    "value", [None, 1, 2.5, "text", True, {}, {"type": "Entity", "uuid": "x"}, {"source": "moon", "filename": "x"}]
+)
+def test_what_has_no_files_gives_none(value):
+    assert file_references(value) == []
+
+
+def test_files_beside_a_file_in_userdata_lie_in_its_folder():
+    parameter = {
+        "type": "Image",
+        "source": "userdata",
+        "virtualpath": "scans/a.omni",
+        "filename": "a.omni",
+        "filenames": ["a.raw"],
+    }
+
+    assert file_references(parameter)[1] == {"source": "userdata", "virtualpath": "scans/a.raw", "filename": "a.raw"}
+
+
+def test_a_name_beside_a_file_cannot_leave_its_folder():
+    with pytest.raises(InvalidParameter, match=r"\.\./x"):
+        file_references(create_parameter("Image", **result("a.omni"), filenames=["../x"]))
+
+
+def test_unset_fields_are_left_out_of_a_parameter():
+    assert create_parameter("Video", filename="a.mp4", bitmap=None) == {"type": "Video", "filename": "a.mp4"}
+
+
+def test_a_parameter_needs_a_type():
+    with pytest.raises(InvalidParameter):
+        create_parameter("")
+
+
+@given(st.lists(st.integers(min_value=0), min_size=1).map(tuple))
+def test_versions_survive_their_text(version):
+    assert parse_version(format_version(version)) == version
+
+
+def test_versions_sort_by_number():
+    assert sorted(["1.10.0.0", "1.9.0.0", "1.2.0.0"], key=parse_version) == ["1.2.0.0", "1.9.0.0", "1.10.0.0"]
+
+
+@pytest.mark.parametrize("text", ["", "1..2", "1.x", "v1", " 1", "1.-2", "\u0661.\u0662", None, 1.0])
+def test_what_is_no_version_is_refused(text):
+    with pytest.raises(InvalidParameter):
+        parse_version(text)
+
+
+@pytest.mark.parametrize("parts", [(), (1, -1), (1, "2"), (True,)])
+def test_what_cannot_be_a_version_is_not_written(parts):
+    with pytest.raises(InvalidParameter):
+        format_version(parts)
