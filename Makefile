@@ -1,0 +1,53 @@
+# Everything happens in a virtual environment of this folder; nothing is installed elsewhere.
+PYTHON ?= python3
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: help demo test check bench constraints clean
+
+help:
+	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
+	@echo "make test         install the test extra and run all tests"
+	@echo "make check        ruff, mypy --strict, import-linter"
+	@echo "make bench        every benchmark in its quick form"
+	@echo "make constraints  write the versions in use to constraints.txt"
+	@echo "make clean        remove the virtual environment and caches"
+
+$(VENV)/created:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "xfworker needs Python 3.11 or newer, and $(PYTHON) is %d.%d; try: make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed-%: $(VENV)/created pyproject.toml constraints.txt
+	$(INSTALL) '.[$(subst +,$(comma),$*)]'
+	@touch $@
+comma := ,
+
+demo: $(VENV)/installed-cli+server+sql
+	$(BIN)/xfworker demo
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest --numprocesses 2
+
+check: $(VENV)/installed-test+check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-bench+test
+	$(BIN)/python -m benchmarks.startup --quick
+	$(BIN)/python -m benchmarks.images --quick
+	$(BIN)/python -m benchmarks.transfers --quick
+	$(BIN)/python -m benchmarks.server --quick
+
+constraints: $(VENV)/installed-test+check
+	$(BIN)/python -m pip freeze --exclude-editable --quiet > constraints.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist xf-results
