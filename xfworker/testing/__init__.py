@@ -1,0 +1,1 @@
+"""The testing kit: fixtures for scripts, contract suites for adapters."""
