@@ -1,0 +1,1 @@
+"""The `xfworker` command line."""

@@ -1,0 +1,127 @@
+"""
+The command line's root: names the commands, and turns every error into one sentence and an exit code.
+
+Commands live in modules of their own, which are imported when their command is used. A command is a function; what it
+returns is the exit code (``None`` is 0). Results go to stdout, everything else to stderr.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from xfworker import __version__
+from xfworker.domain.errors import ConfigurationError, UsageError, XFWorkerError
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+
+class ExitCode(IntEnum):
+    """What the command line's exit codes mean."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    HANDED_OVER = 3
+
+
+class Command(NamedTuple):
+    """A command, the module that holds it, its help, and the extra of the package that it needs."""
+
+    name: str
+    module: str
+    help: str
+    extra: str
+
+
+COMMANDS = (
+    Command("demo", "xfworker.api.cli.demo", "Run a small workflow on a phantom and compare with the known answer.", "all"),
+    Command("run", "xfworker.api.cli.run", "Run a task script or a task type package on a server of its own.", "all"),
+    Command("serve", "xfworker.api.cli.serve", "Serve projects, workflows, jobs and files over HTTP.", "server"),
+    Command("worker", "xfworker.api.cli.worker", "Run the jobs of a server on this computer.", "all"),
+    Command("package", "xfworker.api.cli.package", "Make, check, pack and install packages.", "cli"),
+    Command("workflow", "xfworker.api.cli.workflow", "Import workflows, start them and look after them.", "cli"),
+    Command("job", "xfworker.api.cli.job", "List jobs, look at them, restart and abort them.", "cli"),
+    Command("image", "xfworker.api.cli.image", "Look at images, convert them and cut slices.", "cli"),
+    Command("config", "xfworker.api.cli.config", "Show and check the settings in force.", "cli"),
+    Command("user", "xfworker.api.cli.user", "Look after the accounts of a server.", "server"),
+    Command("backup", "xfworker.api.cli.backup", "Back up a server's data while it runs.", "server"),
+    Command("restore", "xfworker.api.cli.restore", "Bring back a server's data from a backup.", "server"),
+    Command("doctor", "xfworker.api.cli.doctor", "Check a server's records against its files.", "server"),
+)
+"""Every command in the order of the help; a command whose module is not in this installation is left out."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run the command line.
+
+    Args:
+        arguments: The words behind ``xfworker``; those of the process by default.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 usage, 3 handed over to a person.
+    """
+    try:
+        from cyclopts import CycloptsError
+    except ModuleNotFoundError:
+        return _fail("the command line needs more packages; install them with: pip install 'xfworker[cli]'", 1)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _root()(words, exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        return ExitCode.USAGE
+    except (UsageError, ConfigurationError) as error:
+        return _fail(str(error), ExitCode.USAGE)
+    except (XFWorkerError, OSError, ImportError, KeyboardInterrupt) as error:
+        return _expected_failure(error, words)
+    return int(code) if isinstance(code, int) else ExitCode.DONE
+
+
+def _root() -> "App":
+    from importlib.util import find_spec
+
+    from cyclopts import App
+
+    root = App(
+        name="xfworker",
+        help="Run micro-CT task scripts, and the server, workers and images around them.",
+        version=__version__,
+        suppress_keyboard_interrupt=False,
+        help_format="plaintext",
+    )
+    for command in COMMANDS:
+        if find_spec(command.module) is not None:
+            root.command(f"{command.module}:app", name=command.name, help=command.help)
+    return root
+
+
+def _expected_failure(error: BaseException, words: Sequence[str]) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return _fail("interrupted", ExitCode.FAILED)
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output went away (`xfworker ... | head`); the interpreter must not try to flush again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    if isinstance(error, ImportError):
+        return _missing_part(error, words)
+    return _fail(str(error), ExitCode.FAILED)
+
+
+def _missing_part(error: ImportError, words: Sequence[str]) -> int:
+    command = next((command for command in COMMANDS if command.name in words[:1]), None)
+    cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
+    if command is None or (cause.name or "").split(".")[0] == "xfworker":
+        raise error
+    return _fail(
+        f"`xfworker {command.name}` needs the package {cause.name!r}, which is not installed; install it with: "
+        f"pip install 'xfworker[{command.extra}]'",
+        ExitCode.FAILED,
+    )
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"xfworker: {message}", file=sys.stderr)  # noqa: T201  a command line prints
+    return code
