@@ -67,6 +67,31 @@ class FileStore(Protocol):
         """
         ...
 
+    def direct_access_path(
+        self, token: AuthorizationToken, resource: Resource, *, for_writing: bool = False
+    ) -> str | None:
+        """
+        Tell where a file lies, or would lie, on a shared disk, in the words of the server; ``None`` where nowhere.
+
+        Args:
+            token: Must allow ``read``, or ``write`` where the path is to be written to.
+            resource: The file's place; for writing it need not exist yet.
+            for_writing: Ask for a path that may be written to. The folder is there afterwards.
+        """
+        ...
+
+    def register(self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str) -> FileStat:
+        """
+        Make known a file that was written through its direct-access path (needs ``write``).
+
+        The store compares it with what the writer says it wrote.
+
+        Raises:
+            FileNotInStore: There is no such file.
+            ChecksumMismatch: Its size or digest is another.
+        """
+        ...
+
     def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
         """Tell what a folder holds (needs ``list``); a folder that is not there is empty."""
         ...

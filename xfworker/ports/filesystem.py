@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Protocol
 
+from xfworker.domain.files import FileStat
+
 
 class Filesystem(Protocol):
     """Working directories, unique names, free space, and files that lie on shared disks."""
@@ -38,6 +40,14 @@ class Filesystem(Protocol):
 
     def can_read(self, path: Path, *, size: int | None = None) -> bool:
         """Tell whether the file can really be opened for reading here and has the given size. Never opens to write."""
+        ...
+
+    def reading_fault(self, path: Path, wanted: FileStat) -> str | None:
+        """
+        Tell why the file at ``path`` cannot be used in place of the one in the store, or ``None`` where it can.
+
+        It must open for reading and have the store's size and content samples. Never opens to write.
+        """
         ...
 
     def can_write(self, path: Path) -> bool:

@@ -1,0 +1,54 @@
+"""Remembers the SHA-256 of files, so that telling it does not mean reading them again."""
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from xfworker.adapters.disk.partial_file import replacing
+from xfworker.domain.files import Resource
+
+
+class DigestIndex:
+    """
+    One small JSON file per file of the store, valid as long as size and time of the file are the remembered ones.
+
+    Losing an entry costs a reading of the file, never its correctness. Several processes may use one index.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def remember(self, resource: Resource, found: os.stat_result, sha256: str) -> None:
+        """Keep the digest of a file with this size and time."""
+        entry = {"resource": str(resource), "size": found.st_size, "modified": _ticks(found), "sha256": sha256}
+        path = self._path(resource)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(entry), encoding="utf-8")
+
+    def recall(self, resource: Resource, found: os.stat_result) -> str | None:
+        """Give the digest of a file, or ``None`` where it is not known or the file is another by now."""
+        try:
+            entry = json.loads(self._path(resource).read_text(encoding="utf-8"))
+            known = (entry["resource"], entry["size"], entry["modified"])
+            sha256 = entry["sha256"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        same = known == (str(resource), found.st_size, _ticks(found)) and isinstance(sha256, str)
+        return sha256 if same else None
+
+    def forget(self, resource: Resource) -> None:
+        """Drop the entry of a file."""
+        with suppress(OSError):
+            self._path(resource).unlink()
+
+    def _path(self, resource: Resource) -> Path:
+        name = hashlib.sha256(str(resource).encode()).hexdigest()
+        return self._folder / name[:2] / f"{name[2:]}.json"
+
+
+def _ticks(found: os.stat_result) -> int:
+    """Give the time of the last change in units of 100 ns, the finest that every file system keeps."""
+    return found.st_mtime_ns // 100

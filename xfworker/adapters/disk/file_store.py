@@ -1,0 +1,353 @@
+"""A folder as file store: on a server's disk behind HTTP, or on a shared disk with no server at all."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from xfworker.adapters.disk.digest import file_sha256
+from xfworker.adapters.disk.digest_index import DigestIndex
+from xfworker.adapters.disk.file_copy import copy_content
+from xfworker.adapters.disk.filesystem import sample_sha256
+from xfworker.adapters.disk.incoming_file import IncomingFile
+from xfworker.adapters.disk.os_errors import disk_errors
+from xfworker.adapters.disk.partial_file import PARTIAL_PREFIX, flush_file, partial_path, publish
+from xfworker.adapters.disk.path_map import is_windows_path
+from xfworker.adapters.disk.store_layout import PRIVATE_FOLDER, StoreLayout, require_file
+from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore, NotEnoughSpace
+from xfworker.domain.filenames import is_safe_filename
+from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
+from xfworker.ports.file_store import Progress
+
+BLOCK = 1 << 20
+_HASHED_ON_THE_SPOT = 64 << 20
+"""Up to this size the digest of a file that someone put into the folder by hand is computed when it is asked for."""
+
+
+class FolderFileStore:
+    """
+    Files under a root as ``<source>/<serial>/<filename>``, with their digests beside them.
+
+    Readers see a file whole or not at all. Several processes, on several machines, may use one folder.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        direct_access_root: str | None = None,
+        direct_writes: bool = False,
+        fsync: bool = False,
+    ) -> None:
+        r"""
+        Take the folder; it is made where it is not there.
+
+        Args:
+            root: The store's folder.
+            direct_access_root: What others call the folder, such as ``\\server\share\files``; ``None`` keeps direct
+                access off.
+            direct_writes: Whether others may also write there directly.
+            fsync: Whether a stored file must outlive a power cut as soon as it is reported stored.
+
+        Raises:
+            FileError: The folder cannot be made.
+        """
+        with disk_errors(f"open the file store in {root}"):
+            root.mkdir(parents=True, exist_ok=True)
+        self.layout = StoreLayout(root)
+        self._digests = DigestIndex(self.layout.private / "digests")
+        self._direct_access_root = direct_access_root
+        self._direct_writes = direct_writes
+        self._fsync = fsync
+
+    def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
+        if not token.allows("write", resource):
+            token.require("read", resource)
+        path = self.layout.file_path(resource)
+        with disk_errors(f"look at {resource}"), _absent(resource):
+            direct = self._announced(resource) if token.allows("read", resource) else None
+            return self._stat(resource, path, direct_access_path=direct)
+
+    def _stat(self, resource: Resource, path: Path, *, direct_access_path: str | None = None) -> FileStat:
+        found = path.stat()
+        sha256 = self._digests.recall(resource, found)
+        if sha256 is None and found.st_size <= _HASHED_ON_THE_SPOT:
+            sha256 = self._learn_digest(resource, path, found)
+        return FileStat(
+            resource=resource,
+            size=found.st_size,
+            sha256=sha256,
+            etag=_etag(found),
+            modified_at=datetime.fromtimestamp(found.st_mtime, UTC),
+            direct_access_path=direct_access_path,
+            sample_sha256=sample_sha256(path) if direct_access_path is not None else None,
+        )
+
+    def _learn_digest(self, resource: Resource, path: Path, found: os.stat_result) -> str | None:
+        sha256 = file_sha256(path)
+        if _etag(path.stat()) != _etag(found):
+            return None  # it is being written to right now
+        with suppress(OSError):  # an archive may be read-only: then it is computed anew each time
+            self._digests.remember(resource, found, sha256)
+        return sha256
+
+    def download(
+        self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
+    ) -> FileStat:
+        token.require("read", resource)
+        source = self.layout.file_path(resource)
+        with disk_errors(f"fetch {resource} to {target}"), _absent(resource):
+            known = self._stat(resource, source)
+            require_room(target.parent, known.size, f"fetch {resource}")
+            partial = partial_path(target.parent)
+            try:
+                self._copy(source, partial, known.size, progress)
+                sha256 = file_sha256(partial)
+                if known.sha256 not in {None, sha256}:
+                    raise ChecksumMismatch(
+                        f"fetching {resource}: the copy has SHA-256 {sha256}, the store has {known.sha256}"
+                    )
+                publish(partial, target)
+            finally:
+                with suppress(OSError):
+                    partial.unlink()
+        return known
+
+    def upload(
+        self, token: AuthorizationToken, source: Path, resource: Resource, *, progress: Progress | None = None
+    ) -> FileStat:
+        token.require("write", resource)
+        target = self.layout.path(require_file(resource))
+        with disk_errors(f"store {source.name} as {resource}"):
+            before = source.stat()
+            if target.exists() and target.samefile(source):
+                return self.register(token, resource, size=before.st_size, sha256=file_sha256(source))
+            require_room(self.layout.root, before.st_size, f"store {resource}")
+            partial = self.new_partial()
+            try:
+                self._copy(source, partial, before.st_size, progress)
+                require_unchanged(source, before)
+                return self.publish(partial, resource, file_sha256(partial))
+            finally:
+                with suppress(OSError):
+                    partial.unlink()
+
+    @staticmethod
+    def _copy(source: Path, partial: Path, size: int, progress: Progress | None) -> None:
+        tell = progress or (lambda _done, _all: None)
+        tell(0, size)
+        copy_content(source, partial, lambda done: tell(done, size))
+        copied = partial.stat().st_size
+        if copied != size:
+            raise FileChanged(f"{source} changed while it was copied: it had {size} bytes, then {copied}")
+
+    def open_read(
+        self, token: AuthorizationToken, resource: Resource, *, offset: int = 0, length: int | None = None
+    ) -> Iterator[bytes]:
+        token.require("read", resource)
+        with disk_errors(f"read {resource}"), _absent(resource):
+            file = self.layout.file_path(resource).open("rb", buffering=0)
+
+        def blocks() -> Iterator[bytes]:
+            with file, disk_errors(f"read {resource}"):
+                file.seek(offset)
+                remaining = length
+                while remaining is None or remaining > 0:
+                    block = file.read(BLOCK if remaining is None else min(BLOCK, remaining))
+                    if not block:
+                        return
+                    remaining = None if remaining is None else remaining - len(block)
+                    yield block
+
+        return blocks()
+
+    def direct_access_path(
+        self, token: AuthorizationToken, resource: Resource, *, for_writing: bool = False
+    ) -> str | None:
+        token.require("write" if for_writing else "read", resource)
+        path = self.layout.path(require_file(resource))
+        if for_writing:
+            if not self._direct_writes or self._direct_access_root is None:
+                return None
+            with disk_errors(f"make the folder of {resource}"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+        return self._announced(resource)
+
+    def _announced(self, resource: Resource) -> str | None:
+        if self._direct_access_root is None:
+            return None
+        separator = "\\" if is_windows_path(self._direct_access_root) else "/"
+        return separator.join((self._direct_access_root.rstrip("/\\"), *resource.segments))
+
+    def register(self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str) -> FileStat:
+        token.require("write", resource)
+        path = self.layout.file_path(resource)
+        with disk_errors(f"register {resource}"), _absent(resource):
+            found = path.stat()
+            digest = file_sha256(path) if found.st_size == size else "not computed"
+            if digest != sha256 or _etag(path.stat()) != _etag(found):
+                raise ChecksumMismatch(
+                    f"{resource} is not what was written there: {found.st_size} bytes, SHA-256 {digest} here, "
+                    f"{size} bytes, SHA-256 {sha256} was told; close the file before it is registered"
+                )
+            if self._fsync:
+                flush_file(path)
+            self._digests.remember(resource, found, sha256)
+            return self._stat(resource, path)
+
+    def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
+        token.require("list", folder)
+        path = self.layout.path(folder)
+        files: list[FileStat] = []
+        folders: list[str] = []
+        with disk_errors(f"list {folder}"), suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as found:
+            for entry in found:
+                if entry.name.startswith(PARTIAL_PREFIX) or not is_safe_filename(entry.name):
+                    continue
+                with suppress(FileNotFoundError):
+                    if entry.is_dir():
+                        folders.append(entry.name)
+                    elif entry.is_file():
+                        files.append(_listed(folder.child(entry.name), entry.stat()))
+        files.sort(key=lambda stat: stat.resource.filename)
+        return Folder(files=tuple(files), folders=tuple(sorted(folders)))
+
+    def delete(self, token: AuthorizationToken, resource: Resource) -> None:
+        token.require("delete", resource)
+        path = self.layout.file_path(resource)
+        with disk_errors(f"delete {resource}"), _absent(resource):
+            path.unlink()
+        self._digests.forget(resource)
+        self.layout.prune(path.parent)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    # --- for servers that receive a file piece by piece -----------------------------------------------------------
+
+    def new_partial(self) -> Path:
+        """Give a unique path, on the store's own disk, for a file that is not complete yet."""
+        folder = self.layout.private / "incoming"
+        with disk_errors("store a file"):
+            folder.mkdir(parents=True, exist_ok=True)
+        return partial_path(folder)
+
+    def receive(self, resource: Resource) -> IncomingFile:
+        """
+        Begin to receive a file; the caller has checked the token.
+
+        Raises:
+            InvalidFilename: The place is a folder.
+        """
+        self.layout.path(require_file(resource))
+        return IncomingFile(
+            str(resource), self.new_partial(), lambda partial, sha256: self.publish(partial, resource, sha256)
+        )
+
+    def publish(self, partial: Path, resource: Resource, sha256: str) -> FileStat:
+        """
+        Give a complete file from :meth:`new_partial` its place; the caller has checked the token.
+
+        Raises:
+            FileError: The place is a folder, or lies below a file.
+        """
+        target = self.layout.path(require_file(resource))
+        with disk_errors(f"store {resource}"):
+            if self._fsync:
+                flush_file(partial)
+            found = partial.stat()
+            self._digests.remember(resource, found, sha256)
+            while True:
+                _make_parent(target, resource)
+                try:
+                    self._move(partial, target)
+                except FileNotFoundError:
+                    if not partial.exists():
+                        raise
+                    continue  # the folder was just pruned by a delete
+                except (IsADirectoryError, PermissionError):
+                    if target.is_dir():
+                        raise FileError(f"cannot store {resource}: there is a folder of this name") from None
+                    raise
+                break
+            # A file system may keep times more coarsely than the one the file came from.
+            if target.stat().st_mtime_ns != found.st_mtime_ns:
+                found = target.stat()
+                self._digests.remember(resource, found, sha256)
+        return _listed(resource, found, sha256)
+
+    def _move(self, partial: Path, target: Path) -> None:
+        try:
+            publish(partial, target, fsync=self._fsync)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            # A folder of the store is a mount of its own: bring the file there first.
+            near = partial_path(target.parent)
+            try:
+                shutil.copy2(partial, near)
+                publish(near, target, fsync=self._fsync)
+            finally:
+                with suppress(OSError):
+                    near.unlink()
+            partial.unlink()
+
+
+def require_room(folder: Path, size: int, doing: str) -> None:
+    """
+    Refuse what cannot fit on the disk.
+
+    Raises:
+        NotEnoughSpace: Saying what is there and what is needed.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise NotEnoughSpace(f"cannot {doing}: it has {size} bytes, and the disk of {folder} has room for {free}")
+
+
+def require_unchanged(source: Path, before: os.stat_result) -> None:
+    """
+    Refuse to go on with a file that changed since it was first looked at.
+
+    Raises:
+        FileChanged: Size, time or identity is another.
+    """
+    if _etag(source.stat()) != _etag(before):
+        raise FileChanged(f"{source} changed while it was read, so it was not stored; store it when it is complete")
+
+
+def _etag(found: os.stat_result) -> str:
+    return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
+
+
+def _listed(resource: Resource, found: os.stat_result, sha256: str | None = None) -> FileStat:
+    modified_at = datetime.fromtimestamp(found.st_mtime, UTC)
+    return FileStat(resource=resource, size=found.st_size, sha256=sha256, etag=_etag(found), modified_at=modified_at)
+
+
+def _make_parent(target: Path, resource: Resource) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise FileError(f"cannot store {resource}: part of its path is a file") from None
+
+
+class _absent:  # noqa: N801  reads as the block it begins
+    """Turns a file that vanished between two looks into the error for a file that is not there."""
+
+    def __init__(self, resource: Resource) -> None:
+        self._resource = resource
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        # ``filename`` belongs to the store only where it is not the caller's own file.
+        if isinstance(error, FileNotFoundError) and str(error.filename or "").endswith(self._resource.filename):
+            raise FileNotInStore(f"the file store holds no file {self._resource}") from error
+
+
+__all__ = ["PRIVATE_FOLDER", "FolderFileStore", "require_room", "require_unchanged"]

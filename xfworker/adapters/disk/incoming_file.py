@@ -1,0 +1,104 @@
+"""A file that is on its way into a folder store: written piece by piece, hashed meanwhile, published by a rename."""
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xfworker.adapters.disk.digest import DigestThread
+from xfworker.adapters.disk.os_errors import disk_errors
+from xfworker.domain.errors import ChecksumMismatch
+from xfworker.domain.files import FileStat
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+Publish = Callable[[Path, str], FileStat]
+"""Gives a complete file with its digest its final name."""
+
+
+class IncomingFile:
+    """
+    A file being received. Not for use by several threads at once.
+
+    Attributes:
+        what: What messages call it.
+        size: Bytes received so far.
+    """
+
+    def __init__(
+        self, what: str, partial: Path, publish: Publish, *, size: int = 0, start: "_Hash | None" = None
+    ) -> None:
+        """
+        Open the partial file, which must not exist for a size of 0.
+
+        Args:
+            what: What messages call the file.
+            partial: Where to write.
+            publish: What is done with the complete file.
+            size: Bytes that are already there; what lies behind them is cut off.
+            start: A hash object that has seen them.
+        """
+        self.what = what
+        self.size = size
+        self._partial = partial
+        self._publish = publish
+        with disk_errors(f"store {what}"):
+            self._file = os.open(
+                partial, os.O_RDWR | getattr(os, "O_BINARY", 0) | (0 if size else os.O_CREAT | os.O_EXCL), 0o600
+            )
+            os.ftruncate(self._file, size)
+            os.lseek(self._file, size, os.SEEK_SET)
+        self.digest = DigestThread(start)
+
+    def write(self, block: bytes) -> None:
+        """
+        Add bytes.
+
+        Raises:
+            NotEnoughSpace: The disk is full.
+        """
+        self.digest.update(block)
+        with disk_errors(f"store {self.what}"):
+            view = memoryview(block)
+            while view:
+                count = os.write(self._file, view)
+                if not count:
+                    raise OSError(errno.EIO, "nothing could be written")
+                view = view[count:]
+                self.size += count
+
+    def publish(self, *, size: int | None = None, sha256: str | None = None) -> FileStat:
+        """
+        Give the file its final name.
+
+        Raises:
+            ChecksumMismatch: It is not the file with this size and digest; it was deleted.
+        """
+        digest = self.digest.hexdigest()
+        if (size is not None and size != self.size) or (sha256 is not None and sha256 != digest):
+            arrived, wanted = f"{self.size} bytes, SHA-256 {digest}", f"{size or self.size} bytes, SHA-256 {sha256}"
+            self.discard()
+            raise ChecksumMismatch(f"{self.what} did not arrive as it was sent: {arrived} arrived, {wanted} was told")
+        self.close()
+        try:
+            return self._publish(self._partial, digest)
+        except BaseException:
+            with suppress(OSError):
+                self._partial.unlink()
+            raise
+
+    def discard(self) -> None:
+        """Delete what was received."""
+        self.close()
+        with suppress(OSError):
+            self._partial.unlink()
+
+    def close(self) -> None:
+        """Close the file and keep what was received."""
+        self.digest.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

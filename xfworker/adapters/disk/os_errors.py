@@ -1,0 +1,51 @@
+"""Turns errors of the operating system about files into this project's own, once, at the edge."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xfworker.domain.errors import FileError, NotEnoughSpace, XFWorkerError
+
+_WINDOWS_DISK_FULL = frozenset({39, 112})
+"""ERROR_HANDLE_DISK_FULL and ERROR_DISK_FULL."""
+
+
+@contextmanager
+def disk_errors(doing: str) -> Iterator[None]:
+    """
+    Turn every ``OSError`` in the block into an error that says what was being done.
+
+    Args:
+        doing: What the block does, as the sentence goes on after "cannot": ``store job_result/17/a.raw``.
+
+    Raises:
+        NotEnoughSpace: The disk or the quota is full.
+        FileError: Anything else.
+    """
+    try:
+        yield
+    except XFWorkerError:
+        raise
+    except OSError as error:
+        raise disk_error(doing, error) from error
+
+
+def disk_error(doing: str, error: OSError) -> FileError:
+    """Give this project's error for one of the operating system."""
+    if is_disk_full(error):
+        return NotEnoughSpace(f"cannot {doing}: the disk is full{_at(error)}; make room and try again")
+    reason = (error.strerror or str(error) or type(error).__name__).lower()
+    return FileError(f"cannot {doing}: {reason}{_at(error)}")
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Tell whether the error means that a disk or a quota is full."""
+    return (
+        error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        or getattr(error, "winerror", None) in _WINDOWS_DISK_FULL
+    )
+
+
+def _at(error: OSError) -> str:
+    return f" ({Path(error.filename)})" if isinstance(error.filename, str) and error.filename else ""

@@ -1,0 +1,69 @@
+"""Files that are not complete yet: a unique hidden name beside the target, published by one rename."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+PARTIAL_PREFIX = ".xfpart-"
+"""How the names of incomplete files begin; listings leave them out and sweepers look for them."""
+
+
+def partial_path(folder: Path, mark: str = "") -> Path:
+    """Give a unique hidden path in a folder for a file that is being written."""
+    return folder / f"{PARTIAL_PREFIX}{mark}{secrets.token_hex(8)}"
+
+
+def publish(partial: Path, target: Path, *, fsync: bool = False) -> None:
+    """
+    Give a complete file its final name, replacing what was there.
+
+    Args:
+        partial: The complete file, on the same file system.
+        target: Its final path.
+        fsync: Wait until content and name are on the disk, so that a power cut loses neither.
+    """
+    if fsync:
+        flush_file(partial)
+    partial.replace(target)
+    if fsync:
+        _flush_folder(target.parent)
+
+
+@contextmanager
+def replacing(target: Path, *, fsync: bool = False) -> Iterator[Path]:
+    """
+    Write a file that appears under its name only when the block ends well.
+
+    Yields:
+        The path to write to. After an exception what was written there is deleted.
+    """
+    partial = partial_path(target.parent)
+    try:
+        yield partial
+        publish(partial, target, fsync=fsync)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def flush_file(path: Path) -> None:
+    """Wait until the content of a file is on the disk."""
+    # Windows refuses to flush what was opened for reading only.
+    handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # a folder cannot be opened there, and NTFS journals names
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,80 @@
+"""Where the files of a store lie in its folder: ``<source>/<serial>/<filename>``, and what must never be reached."""
+
+import os
+from pathlib import Path
+
+from xfworker.adapters.disk.partial_file import PARTIAL_PREFIX
+from xfworker.domain.errors import FileError, FileNotInStore, InvalidFilename
+from xfworker.domain.files import Resource
+
+PRIVATE_FOLDER = ".xfstore"
+"""The store's own folder inside its root; no source of files has such a name."""
+
+
+class StoreLayout:
+    """
+    Turns resources into paths below a root.
+
+    Attributes:
+        root: The store's folder.
+        private: The store's own things: digests and incomplete uploads.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.private = self.root / PRIVATE_FOLDER
+        self._real_root = os.path.realpath(self.root)
+
+    def path(self, resource: Resource) -> Path:
+        """
+        Give the path of a file or folder.
+
+        Raises:
+            InvalidFilename: The name is kept for incomplete files.
+            PermissionDenied: A link on the way leads out of the store.
+        """
+        if any(segment.startswith(PARTIAL_PREFIX) for segment in resource.segments):
+            raise InvalidFilename(f"{resource}: names that begin with {PARTIAL_PREFIX!r} are kept for incomplete files")
+        path = self.root.joinpath(*resource.segments)
+        # A script that may write on the shared disk could plant a link there; the server must not follow it.
+        real = os.path.realpath(path)
+        if not (real == self._real_root or real.startswith(self._real_root.rstrip(os.sep) + os.sep)):
+            raise FileError(f"{resource}: a link in the file store leads out of it; remove the link")
+        return path
+
+    def file_path(self, resource: Resource) -> Path:
+        """
+        Give the path of an existing file.
+
+        Raises:
+            FileNotInStore: There is none.
+        """
+        path = self.path(require_file(resource))
+        try:
+            found = path.is_file()
+        except OSError:
+            found = False
+        if not found:
+            raise FileNotInStore(f"the file store holds no file {resource}")
+        return path
+
+    def prune(self, folder: Path) -> None:
+        """Remove folders that are empty now, up to the one of the source."""
+        while folder.parent not in {self.root, folder}:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+
+def require_file(resource: Resource) -> Resource:
+    """
+    Refuse a place that can only be a folder.
+
+    Raises:
+        InvalidFilename: It names a source, or a record, without a file.
+    """
+    if len(resource.segments) < (2 if resource.source == "userdata" else 3):
+        raise InvalidFilename(f"{resource} is a folder of the file store; name a file in it")
+    return resource

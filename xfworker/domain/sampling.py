@@ -1,0 +1,19 @@
+"""Which parts of a file tell it apart from another of the same size without reading all of it."""
+
+SAMPLE_BYTES = 64 * 1024
+"""How many bytes are taken at each place."""
+
+_SAMPLES = 8
+
+
+def sample_offsets(size: int) -> list[int]:
+    """
+    Give the places whose bytes are hashed to tell files of one size apart.
+
+    A file of at most half a mebibyte is covered from end to end; of a larger one its start, its end and places spread
+    evenly between. The digest is the SHA-256 over :data:`SAMPLE_BYTES` bytes from each place, in order.
+    """
+    if size <= _SAMPLES * SAMPLE_BYTES:
+        return list(range(0, size, SAMPLE_BYTES))
+    last = size - SAMPLE_BYTES
+    return [last * index // (_SAMPLES - 1) for index in range(_SAMPLES)]
