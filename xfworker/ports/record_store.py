@@ -63,6 +63,10 @@ class RecordTransaction(Protocol):
         """
         ...
 
+    def delete(self, kind: type[Record], where: Mapping[str, Any]) -> int:
+        """Remove records by field values and tell how many; only the platform's own bookkeeping is ever removed."""
+        ...
+
     def output_values(self, sequence: ParameterSequence) -> Iterator[OutputValue]:
         """Give the values of a sequence: done jobs with the key, of runs that are not obsolete, in sort order."""
         ...
@@ -77,6 +81,10 @@ class RecordTransaction(Protocol):
 
     def remember(self, key: str, value: Mapping[str, Any]) -> None:
         """Remember a JSON object under a key."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """Forget what was remembered under a key, if anything."""
         ...
 
 

@@ -1,0 +1,136 @@
+"""Connections whose time limit for sending is their own, and network faults told apart."""
+
+import socket
+import ssl
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from xfworker.domain.errors import (
+    ServerCertificateError,
+    ServerError,
+    ServerTimeout,
+    ServerUnreachable,
+)
+
+NETWORK_FAULTS = (HTTPError, OSError)
+"""What sending a request and reading its answer can raise."""
+
+
+class _OwnWriteTimeout:
+    """
+    Gives sending its own limit.
+
+    urllib3 leaves the connect limit on the socket while the body goes out (urllib3#857), so a short connect limit would
+    end a long upload to a slow disk.
+    """
+
+    write_seconds: float | None = 60.0
+    sock: socket.socket | None
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        if self.sock is None:
+            self.connect()  # type: ignore[attr-defined]  # the connection class that this is mixed into has it
+        if self.sock is not None:
+            self.sock.settimeout(self.write_seconds)
+        super().request(method, url, body=body, headers=headers, **options)  # type: ignore[misc]  # as above
+
+
+class PlainConnection(_OwnWriteTimeout, HTTPConnection):  # type: ignore[misc]  # options pass through
+    """A plain connection with its own limit for sending."""
+
+
+class TlsConnection(_OwnWriteTimeout, HTTPSConnection):  # type: ignore[misc]  # options pass through
+    """A TLS connection with its own limit for sending."""
+
+
+def with_write_limit(kind: type, seconds: float) -> type:
+    """Give a connection class whose sends may take so long each."""
+    return type(kind.__name__, (kind,), {"write_seconds": seconds})
+
+
+def was_sent(error: BaseException) -> bool:
+    """Tell whether the request may have reached the server, so that repeating it could do things twice."""
+    return not any(isinstance(cause, NewConnectionError | ConnectTimeoutError) for cause in _causes(error))
+
+
+def network_error(error: BaseException, *, doing: str, at: str) -> ServerError:
+    """
+    Give the error that a fault of the network stands for.
+
+    Args:
+        error: What urllib3 or the socket raised.
+        doing: What was being done: ``get job 17``.
+        at: Host and port.
+    """
+    causes = list(_causes(error))
+    for kinds, error_class, sentence in _FAULTS:
+        for cause in causes:
+            if isinstance(cause, kinds):
+                return error_class(f"could not {doing} at {at}: {sentence.format(reason=_reason(cause))}")
+    return ServerUnreachable(f"could not {doing} at {at}: {_reason(error)}")
+
+
+# Told apart in this order, because one fault is often wrapped in several others.
+_FAULTS: tuple[tuple[tuple[type[BaseException], ...], type[ServerError], str], ...] = (
+    (
+        (ssl.SSLCertVerificationError,),
+        ServerCertificateError,
+        "the server's certificate is not accepted ({reason}); check the host name, or name the lab's own certificate "
+        "authority in the settings (tls_ca_file)",
+    ),
+    ((ssl.SSLError, SSLError), ServerCertificateError, "TLS failed ({reason}); does the server speak https?"),
+    (
+        (NameResolutionError, socket.gaierror),
+        ServerUnreachable,
+        "the name is not known; check the host name and the network",
+    ),
+    ((ConnectTimeoutError,), ServerUnreachable, "nothing answered in time; check host, port and firewall"),
+    ((ReadTimeoutError,), ServerTimeout, "the server took too long to answer"),
+    ((ConnectionRefusedError,), ServerUnreachable, "connection refused; is the server running there?"),
+    ((TimeoutError,), ServerTimeout, "the server took too long to take the data"),
+    ((ConnectionError, ProtocolError), ServerUnreachable, "the connection broke ({reason})"),
+)
+
+
+def _causes(error: BaseException) -> Iterable[BaseException]:
+    pending: list[BaseException] = [error]
+    seen: set[int] = set()
+    while pending:
+        found = pending.pop(0)
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        pending += [item for item in found.args if isinstance(item, BaseException)]
+        pending += [item for item in (found.__cause__, found.__context__) if item is not None]
+        reason = getattr(found, "reason", None)
+        if isinstance(reason, BaseException):
+            pending.append(reason)
+
+
+def _reason(error: BaseException) -> str:
+    # urllib3's own texts name its objects and addresses in memory; the innermost cause says it plainly.
+    *_, innermost = _causes(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(innermost, OSError) and innermost.strerror:
+        return innermost.strerror
+    return str(innermost) or type(innermost).__name__

@@ -1,0 +1,294 @@
+"""
+One server over HTTP: kept-alive connections, time limits, repeats that are safe, and faults as our errors.
+
+The token travels in the ``Authorization`` header only; no message, log event or ``repr`` shows it.
+"""
+
+import ipaddress
+import json
+import random
+import ssl
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+import urllib3
+from attrs import define, field
+
+from xfworker.adapters.http.connection import (
+    NETWORK_FAULTS,
+    PlainConnection,
+    TlsConnection,
+    network_error,
+    was_sent,
+    with_write_limit,
+)
+from xfworker.adapters.http.problem import error_from_answer
+from xfworker.adapters.process.clock import SystemClock
+from xfworker.domain.errors import ConfigurationError, InvalidParameter, ProtocolViolation, ServerBusy, XFWorkerError
+from xfworker.ports.clock import Clock
+
+BLOCK_BYTES = 1 << 20
+"""How much is read and sent at a time; urllib3's own 16 KiB cost half the speed."""
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_SLOW_DOWN = (429, 503)
+_FIRST_ERROR = 300
+_NOT_MODIFIED = 304
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.http")
+
+
+@define(frozen=True, kw_only=True)
+class HttpLimits:
+    """
+    How long to wait and how often to try.
+
+    Attributes:
+        connect_seconds: For the connection to be made.
+        read_seconds: For the next bytes of an answer.
+        write_seconds: For the next bytes of a body to be taken.
+        attempts: How often a request that may be repeated is sent when the network fails.
+        backoff_seconds: The wait before the second attempt; it doubles, with jitter.
+        patience_seconds: How long in all to follow a server's wish to slow down (429, 503).
+        connections: How many connections to the server are kept alive.
+    """
+
+    connect_seconds: float = 10.0
+    read_seconds: float = 60.0
+    write_seconds: float = 60.0
+    attempts: int = 4
+    backoff_seconds: float = 0.25
+    patience_seconds: float = 120.0
+    connections: int = 8
+
+
+@define(frozen=True, kw_only=True)
+class HttpAnswer:
+    """
+    A whole answer.
+
+    Attributes:
+        status: HTTP status, below 300.
+        headers: Header fields; names are compared without case.
+        body: The whole body.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    doing: str = ""
+
+    def json(self) -> Any:
+        """
+        Give the body as JSON.
+
+        Raises:
+            ProtocolViolation: It is no JSON.
+        """
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise ProtocolViolation(
+                f"could not {self.doing}: the answer is no JSON ({self.headers.get('content-type', 'no type')}); "
+                "is this the address of an XF Server?"
+            ) from None
+
+
+class HttpTransport:
+    """One server and one token over kept-alive connections. Safe to share between threads."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        limits: HttpLimits | None = None,
+        tls_ca_file: Path | None = None,
+        allow_plain_http: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        """
+        Prepare; nothing is connected yet.
+
+        Args:
+            url: ``https://host:port``, with a path before all others where the server sits behind one.
+            token: The bearer token.
+            limits: Time limits and repeats.
+            tls_ca_file: PEM file of the authorities to trust instead of the system's.
+            allow_plain_http: Whether ``http`` may go further than this computer.
+            clock: Waits between repeats.
+
+        Raises:
+            ConfigurationError: The address is malformed, or plain HTTP would leave this computer.
+        """
+        parts = urlsplit(url)
+        try:
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port = None, None
+        if parts.scheme not in {"http", "https"} or not host or parts.username is not None:
+            raise ConfigurationError("a server's address looks like https://host:port; this one does not")
+        if parts.scheme == "http" and not allow_plain_http and not is_loopback(host):
+            raise ConfigurationError(
+                f"http://{host} would send the token unprotected over the network; use https, or allow plain HTTP in "
+                "the settings (allow_plain_http)"
+            )
+        self._limits = limits or HttpLimits()
+        self._clock: Clock = clock or SystemClock()
+        self._token = token
+        self._prefix = parts.path.rstrip("/")
+        self._pool = _pool(parts.scheme, host, port, self._limits, tls_ca_file)
+        self.at = f"{f'[{host}]' if ':' in host else host}:{self._pool.port}"
+        self.url = f"{parts.scheme}://{self.at}{self._prefix}"
+
+    def __repr__(self) -> str:
+        return f"HttpTransport({self.url!r})"
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        doing: str,
+        json_body: Any = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        repeat: bool | None = None,
+    ) -> HttpAnswer:
+        """
+        Send a request and give the whole answer.
+
+        Args:
+            method: The HTTP method.
+            path: Path and query, below the transport's address.
+            doing: What is being done, for messages: ``get job 17``.
+            json_body: What to send as JSON.
+            body: What to send as it is.
+            headers: Header fields to send besides.
+            repeat: Whether the request may be sent again when its fate is unknown; by default where the method is safe
+                or idempotent, or an ``Idempotency-Key`` is among the headers.
+
+        Raises:
+            ServerError: The server could not be asked, or failed.
+            XFWorkerError: What the server refused, as the class that it named.
+        """
+        fields = {"Accept": "application/json", "User-Agent": "xfworker", **(headers or {})}
+        if self._token is not None:
+            fields["Authorization"] = f"Bearer {self._token}"
+        if json_body is not None:
+            body = _encoded(json_body, doing)
+            fields["Content-Type"] = "application/json"
+        if repeat is None:
+            repeat = method in _SAFE or any(name.lower() == "idempotency-key" for name in fields)
+        answer = self._persist(method, self._prefix + path, body, fields, doing=doing, repeat=repeat)
+        if answer.status < _FIRST_ERROR or answer.status == _NOT_MODIFIED:
+            return answer
+        raise self._refusal(answer)
+
+    def _persist(
+        self, method: str, path: str, body: bytes | None, fields: dict[str, str], *, doing: str, repeat: bool
+    ) -> HttpAnswer:
+        failures, waited = 0, 0.0
+        while True:
+            try:
+                answer = self._once(method, path, body, fields, doing)
+            except NETWORK_FAULTS as error:
+                failures += 1
+                if failures >= self._limits.attempts or not (repeat or not was_sent(error)):
+                    raise network_error(error, doing=doing, at=self.at) from None
+                self._back_off(failures, doing)
+                continue
+            if answer.status not in _SLOW_DOWN or not (repeat or answer.status == _SLOW_DOWN[0]):
+                return answer
+            wait = _retry_after(answer.headers, default=self._limits.backoff_seconds * 2 ** min(failures, 6))
+            if wait is None or waited + wait > self._limits.patience_seconds:
+                return answer
+            waited += wait
+            _log.info("xfworker.server_asks_to_wait", doing=doing, seconds=round(wait, 2))
+            self._clock.sleep(wait)
+
+    def _once(self, method: str, path: str, body: bytes | None, fields: dict[str, str], doing: str) -> HttpAnswer:
+        response = self._pool.urlopen(
+            method,
+            path,
+            body=body,
+            headers=fields,
+            retries=False,
+            redirect=False,
+            preload_content=True,
+            timeout=urllib3.Timeout(connect=self._limits.connect_seconds, read=self._limits.read_seconds),
+        )
+        return HttpAnswer(status=response.status, headers=response.headers, body=response.data, doing=doing)
+
+    def _back_off(self, failures: int, doing: str) -> None:
+        seconds = self._limits.backoff_seconds * 2 ** (failures - 1) * (0.5 + random.random())  # noqa: S311  jitter
+        _log.info("xfworker.request_repeated", doing=doing, at=self.at, failures=failures, seconds=round(seconds, 2))
+        self._clock.sleep(seconds)
+
+    def _refusal(self, answer: HttpAnswer) -> XFWorkerError:
+        error = error_from_answer(
+            answer.status,
+            answer.headers.get("content-type", ""),
+            answer.body,
+            doing=f"{answer.doing} at {self.at}",
+            request_id=answer.headers.get("x-request-id"),
+        )
+        if answer.status in _SLOW_DOWN and not isinstance(error, ServerBusy):
+            return ServerBusy(str(error))
+        return error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+
+def new_idempotency_key() -> str:
+    """Give a key that names one wish, however often it is sent."""
+    return str(uuid.uuid4())
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this computer and traffic to it leaves no wire."""
+    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _pool(
+    scheme: str, host: str, port: int | None, limits: HttpLimits, tls_ca_file: Path | None
+) -> urllib3.HTTPConnectionPool:
+    options: dict[str, Any] = {"maxsize": limits.connections, "block": False, "blocksize": BLOCK_BYTES}
+    if scheme == "http":
+        pool = urllib3.HTTPConnectionPool(host, port, **options)
+        pool.ConnectionCls = with_write_limit(PlainConnection, limits.write_seconds)
+        return pool
+    try:
+        context = ssl.create_default_context(cafile=str(tls_ca_file) if tls_ca_file else None)
+    except OSError as error:
+        raise ConfigurationError(
+            f"could not read the certificate authorities in {tls_ca_file}: {error.strerror or error}"
+        ) from None
+    secure = urllib3.HTTPSConnectionPool(host, port, ssl_context=context, **options)
+    secure.ConnectionCls = with_write_limit(TlsConnection, limits.write_seconds)
+    return secure
+
+
+def _encoded(value: Any, doing: str) -> bytes:
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidParameter(f"could not {doing}: the value is no JSON ({error})") from None
+
+
+def _retry_after(headers: Mapping[str, str], *, default: float) -> float | None:
+    text = headers.get("retry-after")
+    if text is None:
+        return default
+    return float(text) if text.isascii() and text.isdigit() else default

@@ -1,0 +1,184 @@
+"""Records in memory, with real transactions: what a ``with`` block wrote is undone when it ends by an exception."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import attrs
+
+from xfworker.domain.errors import RecordNotFound
+from xfworker.domain.job_state import JobState
+from xfworker.domain.queries import OutputValue
+from xfworker.domain.queries import Sequence as ParameterSequence
+from xfworker.domain.records import Job, Record, Run
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class MemoryRecordStore:
+    """Keeps records in dictionaries. Transactions come one after the other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._tables: dict[str, dict[int, Any]] = {}
+        self._last_serials: dict[str, int] = {}
+        self._remembered: dict[str, Mapping[str, Any]] = {}
+
+    @contextmanager
+    def transaction(self, *, write: bool = True) -> "Iterator[_Transaction]":
+        """Begin a transaction; it is undone by an exception."""
+        with self._lock:
+            transaction = _Transaction(self._tables, self._last_serials, self._remembered, may_write=write)
+            try:
+                yield transaction
+            except BaseException:
+                transaction.undo()
+                raise
+
+    def close(self) -> None:
+        """Do nothing: memory needs no closing."""
+
+
+class _Transaction:
+    def __init__(
+        self,
+        tables: dict[str, dict[int, Any]],
+        last_serials: dict[str, int],
+        remembered: dict[str, Mapping[str, Any]],
+        *,
+        may_write: bool,
+    ) -> None:
+        self._tables = tables
+        self._last_serials = last_serials
+        self._remembered = remembered
+        self._may_write = may_write
+        self._undo: list[Callable[[], object]] = []
+
+    def undo(self) -> None:
+        for step in reversed(self._undo):
+            step()
+
+    def get(self, kind: type[RecordT], serial: int) -> RecordT:
+        record = self._table(kind).get(serial)
+        if record is None:
+            raise RecordNotFound(f"there is no {kind.noun} {serial}")
+        found: RecordT = _own(record)
+        return found
+
+    def find(
+        self,
+        kind: type[RecordT],
+        where: Mapping[str, Any] | None = None,
+        *,
+        after: RecordT | None = None,
+        limit: int | None = None,
+    ) -> Sequence[RecordT]:
+        found = sorted(self._matching(kind, where), key=_order)
+        if after is not None:
+            found = [record for record in found if _order(record) > _order(after)]
+        return [_own(record) for record in found[:limit]]
+
+    def count(self, kind: type[Record], where: Mapping[str, Any] | None = None) -> int:
+        return sum(1 for _ in self._matching(kind, where))
+
+    def insert(self, record: RecordT) -> RecordT:
+        self._check_write()
+        name = record.collection
+        before = self._last_serials.get(name, 0)
+        stored = attrs.evolve(_own(record), serial=before + 1)
+        table = self._table(type(record))
+        table[stored.serial] = stored
+        self._last_serials[name] = stored.serial
+        self._undo.append(lambda: table.pop(stored.serial))
+        self._undo.append(lambda: self._last_serials.update({name: before}))
+        return _own(stored)
+
+    def replace(self, record: Record) -> None:
+        self._check_write()
+        table = self._table(type(record))
+        before = table.get(record.serial)
+        if before is None:
+            raise RecordNotFound(f"there is no {record}")
+        table[record.serial] = _own(record)
+        self._undo.append(lambda: table.__setitem__(record.serial, before))
+
+    def delete(self, kind: type[Record], where: Mapping[str, Any]) -> int:
+        self._check_write()
+        table = self._table(kind)
+        gone = list(self._matching(kind, where))
+        for record in gone:
+            del table[record.serial]
+        self._undo.append(lambda: table.update({record.serial: record for record in gone}))
+        return len(gone)
+
+    def output_values(self, sequence: ParameterSequence) -> Iterator[OutputValue]:
+        runs = self._table(Run)
+        for job in self.find(Job, {"task_serial": sequence.task_serial, "state": JobState.DONE}):
+            run = None if job.run_serial is None else runs.get(job.run_serial)
+            if sequence.key in job.outputs and not (run is not None and run.obsolete):
+                yield OutputValue(job_serial=job.serial, run_serial=job.run_serial, value=job.outputs[sequence.key])
+
+    def last_sort_order(self, workflow_serial: int) -> str | None:
+        return max((job.sort_order for job in self._matching(Job, {"workflow_serial": workflow_serial})), default=None)
+
+    def remembered(self, key: str) -> Mapping[str, Any] | None:
+        value = self._remembered.get(key)
+        return None if value is None else _copied(value)
+
+    def remember(self, key: str, value: Mapping[str, Any]) -> None:
+        self._check_write()
+        before = self._remembered.get(key)
+        self._remembered[key] = _copied(value)
+        if before is None:
+            self._undo.append(lambda: self._remembered.pop(key))
+        else:
+            self._undo.append(lambda: self._remembered.__setitem__(key, before))
+
+    def forget(self, key: str) -> None:
+        self._check_write()
+        before = self._remembered.pop(key, None)
+        if before is not None:
+            self._undo.append(lambda: self._remembered.__setitem__(key, before))
+
+    def _table(self, kind: type[Record]) -> dict[int, Any]:
+        return self._tables.setdefault(kind.collection, {})
+
+    def _matching(self, kind: type[RecordT], where: Mapping[str, Any] | None) -> Iterator[RecordT]:
+        # A wrong field name fails here as it would in a database, so that no test passes by a typo.
+        wanted = [(_checked(kind, name), _choices(value)) for name, value in (where or {}).items()]
+        for record in self._table(kind).values():
+            if all(getattr(record, name) in choices for name, choices in wanted):
+                yield record
+
+    def _check_write(self) -> None:
+        if not self._may_write:
+            raise RuntimeError("a reading transaction was asked to write")
+
+
+def _checked(kind: type[Record], name: str) -> str:
+    if name not in {field.name for field in attrs.fields(kind)}:
+        raise LookupError(f"{kind.__name__} has no field {name!r}")
+    return name
+
+
+def _choices(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _order(record: Record) -> tuple[str, int]:
+    return (record.sort_order if isinstance(record, Job) else "", record.serial)
+
+
+def _own(record: RecordT) -> RecordT:
+    # Records are frozen but hold dictionaries; what is kept shares nothing with what callers hold.
+    values = {field.name: getattr(record, field.name) for field in attrs.fields(type(record))}
+    return type(record)(**{name: _copied(value) for name, value in values.items()})
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value
