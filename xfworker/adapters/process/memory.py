@@ -1,0 +1,101 @@
+"""
+How much memory a script takes, and whether the system killed something because memory ran out.
+
+What counts is memory that cannot be given back: private pages and shared memory. Pages of memory-mapped files do not
+count, because the system drops them when it needs room, and mapping volumes is how images are read here.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+_PROC = Path("/proc")
+_KIBIBYTE = 1024
+_COUNTED = re.compile(rb"^(?:RssAnon|RssShmem):\s+(\d+) kB$", re.MULTILINE)
+_OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+
+
+def session_memory_bytes(session: int) -> int | None:
+    """
+    Tell how much memory the processes of a session take together; ``None`` where the system does not tell.
+
+    Args:
+        session: The session's id: the process id of the script that was started as its leader.
+    """
+    if sys.platform == "linux":
+        return sum(_process_bytes(pid) for pid in _session_members(session))
+    try:
+        import psutil
+    except ModuleNotFoundError:
+        return None
+    try:
+        script = psutil.Process(session)
+        return sum(_resident_bytes(process) for process in (script, *script.children(recursive=True)))
+    except psutil.Error:
+        return 0
+
+
+def _resident_bytes(process: "object") -> int:
+    import psutil
+
+    try:
+        return int(process.memory_info().rss)  # type: ignore[attr-defined]  # psutil comes without type hints
+    except psutil.Error:
+        return 0
+
+
+def _session_members(session: int) -> list[int]:
+    members = []
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            try:
+                # Behind the command's name, which is in parentheses and may hold anything: state ppid pgrp session.
+                fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == session:
+                members.append(int(entry.name))
+    return members
+
+
+def _process_bytes(pid: int) -> int:
+    try:
+        status = (_PROC / str(pid) / "status").read_bytes()
+    except OSError:
+        return 0
+    return sum(int(number) for number in _COUNTED.findall(status)) * _KIBIBYTE
+
+
+def out_of_memory_kills() -> int:
+    """
+    Count the processes that Linux killed so far because memory ran out, in this control group or on this machine.
+
+    Two calls with a rise between them, and a script that ended by SIGKILL, make an out-of-memory kill.
+    """
+    return sum(_count(path) for path in (*_control_group_events(), _PROC / "vmstat"))
+
+
+def _control_group_events() -> list[Path]:
+    try:
+        lines = (_PROC / "self" / "cgroup").read_text("utf-8").splitlines()
+    except OSError:
+        return []
+    # Version 2 of control groups is the line `0::/path`.
+    paths = [line.partition("::")[2] for line in lines if line.startswith("0::")]
+    return [Path("/sys/fs/cgroup") / path.lstrip("/") / "memory.events" for path in paths]
+
+
+def _count(path: Path) -> int:
+    try:
+        found = _OOM_KILLS.search(path.read_text("utf-8"))
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def offer_to_out_of_memory_killer(pid: int) -> None:
+    """Let Linux choose this process before the worker and the server when memory runs out."""
+    try:
+        (_PROC / str(pid) / "oom_score_adj").write_text("500", "ascii")
+    except OSError:
+        return

@@ -1,0 +1,128 @@
+"""Runs scripts as processes of this computer."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from xfworker.adapters.process import guard
+from xfworker.adapters.process.script_log import ScriptLog
+from xfworker.adapters.process.script_process import ScriptProcess
+from xfworker.domain.errors import JobError
+from xfworker.ports.job_runner import ScriptCall
+
+GRACE_SECONDS = 10.0
+"""How long a script has to end by itself after it was asked to."""
+
+
+class ProcessRunner:
+    """
+    Starts scripts in process groups of their own, and ends them when it dies itself.
+
+    Implements :class:`~xfworker.ports.job_runner.JobRunner`.
+    """
+
+    def __init__(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
+        """
+        Make a runner; nothing is started yet.
+
+        Args:
+            grace_seconds: How long a script has to end by itself when it is aborted or takes too long.
+        """
+        self._grace_seconds = grace_seconds
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def start(self, call: ScriptCall, on_output: Callable[[bytes], None] | None = None) -> ScriptProcess:
+        """
+        Start a script in a process group of its own.
+
+        Args:
+            call: What to start.
+            on_output: Called from another thread with what the script writes, after it is in the log file.
+
+        Raises:
+            JobError: It could not be started; the message says why.
+        """
+        try:
+            log = ScriptLog(call.log_path)
+        except OSError as error:
+            raise JobError(
+                f"the log file {call.log_path} cannot be opened ({error.strerror}), so the script was not started"
+            ) from error
+        try:
+            process = subprocess.Popen(  # noqa: S603  running the given script is what this is for
+                call.command,
+                env=dict(call.environment),
+                cwd=call.working_directory,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                bufsize=0,
+                start_new_session=True,
+                creationflags=_new_process_group(),
+            )
+        except (OSError, ValueError) as error:
+            log.close()
+            raise JobError(
+                f"the script could not be started: {_program(call.command)}: {error} "
+                f"(working directory {call.working_directory})"
+            ) from error
+        self._note(f"+{process.pid}")
+        return ScriptProcess(
+            process,
+            log,
+            on_output,
+            time_limit_seconds=call.time_limit_seconds,
+            memory_limit_bytes=call.memory_limit_bytes,
+            grace_seconds=self._grace_seconds,
+            on_end=lambda: self._note(f"-{process.pid}"),
+        )
+
+    def close(self) -> None:
+        """Let go of the guard; scripts that still run are ended by it."""
+        with self._lock:
+            process, self._guard = self._guard, None
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
+            process.wait()
+
+    def _note(self, line: str) -> None:
+        if sys.platform == "win32":
+            return
+        with self._lock:
+            if self._guard is None or self._guard.poll() is not None:
+                if line.startswith("-"):
+                    return
+                self._guard = _start_guard()
+            if self._guard is not None and self._guard.stdin is not None:
+                try:
+                    self._guard.stdin.write(f"{line}\n".encode())
+                    self._guard.stdin.flush()
+                except OSError:
+                    # The guard was killed. Scripts run without it; the next start makes a new one.
+                    self._guard = None
+
+
+def _start_guard() -> subprocess.Popen[bytes] | None:
+    try:
+        return subprocess.Popen(  # noqa: S603  our own file, by our own interpreter
+            [sys.executable, "-I", "-S", str(Path(guard.__file__))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return None
+
+
+def _new_process_group() -> int:
+    if sys.platform == "win32":
+        return subprocess.CREATE_NEW_PROCESS_GROUP
+    return 0
+
+
+def _program(command: Sequence[str]) -> str:
+    return " ".join(command[:1])

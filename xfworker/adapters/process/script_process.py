@@ -1,0 +1,234 @@
+"""One running script: its output, its limits, its end."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from xfworker.adapters.process.job_object import JobObject
+from xfworker.adapters.process.memory import (
+    offer_to_out_of_memory_killer,
+    out_of_memory_kills,
+    session_memory_bytes,
+)
+from xfworker.adapters.process.script_log import ScriptLog
+from xfworker.domain.job_outcome import ProcessExit
+
+_READ_BYTES = 64 * 1024
+_LIMIT_CHECK_SECONDS = 0.1
+_LEFT_BEHIND_SECONDS = 1.0
+"""How long helpers of an ended script (such as the resource tracker of multiprocessing) have to end by themselves."""
+_DRAIN_SECONDS = 2.0
+
+
+class ScriptProcess:
+    """
+    A script that was started; it is watched from threads of this object.
+
+    Implements :class:`~xfworker.ports.job_runner.RunningScript`.
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        log: ScriptLog,
+        on_output: Callable[[bytes], None] | None,
+        *,
+        time_limit_seconds: float | None,
+        memory_limit_bytes: int | None,
+        grace_seconds: float,
+        on_end: Callable[[], None],
+    ) -> None:
+        """
+        Begin to watch a process.
+
+        Args:
+            process: The process, leader of its own session, with stdout and stderr in one pipe.
+            log: Gets the output.
+            on_output: Gets the output after the log.
+            time_limit_seconds: After so long it is ended.
+            memory_limit_bytes: With more memory than that it is ended.
+            grace_seconds: Time between asking it to end and ending it.
+            on_end: Called once when it has ended.
+        """
+        self.pid = process.pid
+        self._process = process
+        self._log = log
+        self._on_output = on_output
+        self._time_limit_seconds = time_limit_seconds
+        self._memory_limit_bytes = memory_limit_bytes
+        self._grace_seconds = grace_seconds
+        self._on_end = on_end
+        self._aborted = self._timed_out = self._memory_exceeded = False
+        self._leader_ended = threading.Event()
+        self._ended = threading.Event()
+        self._exit: ProcessExit | None = None
+        self._kills_before = out_of_memory_kills()
+        self._killer: threading.Timer | None = None
+        self._windows_job: JobObject | None = None
+        self._take_hold()
+        self._reader = self._thread(self._read, "output")
+        self._thread(self._watch, "end")
+        if time_limit_seconds is not None or memory_limit_bytes is not None:
+            self._thread(self._keep_limits, "limits")
+
+    def wait(self, timeout_seconds: float | None = None) -> ProcessExit | None:
+        """Wait for the end; give ``None`` where it has not come within the time."""
+        self._ended.wait(timeout_seconds)
+        return self._exit
+
+    def abort(self) -> None:
+        """Ask the whole process group to stop, and after the grace time end it. The exit then says ``aborted``."""
+        if not self._leader_ended.is_set():
+            self._aborted = True
+            self._end_with_grace()
+
+    def pass_signal(self, number: int) -> None:
+        """Pass a signal on to the script's process group, as if it had been sent to it."""
+        if self._leader_ended.is_set():
+            return
+        if sys.platform == "win32":
+            self._process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            self._signal_group(number)
+
+    def _take_hold(self) -> None:
+        if sys.platform == "win32":
+            self._windows_job = JobObject(self._memory_limit_bytes)
+            self._windows_job.take(int(self._process._handle))  # noqa: SLF001  Popen offers no other way to its handle
+        elif sys.platform == "linux":
+            offer_to_out_of_memory_killer(self.pid)
+
+    def _thread(self, target: Callable[[], None], what: str) -> threading.Thread:
+        thread = threading.Thread(target=target, name=f"script-{self.pid}-{what}", daemon=True)
+        thread.start()
+        return thread
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        while True:
+            try:
+                piece = os.read(descriptor, _READ_BYTES)
+            except OSError:
+                return
+            if not piece:
+                return
+            self._log.write(piece)
+            if self._on_output is not None:
+                self._on_output(piece)
+
+    def _watch(self) -> None:
+        code, peak = self._reap()
+        self._leader_ended.set()
+        if self._killer is not None:
+            self._killer.cancel()
+        self._end_left_behind()
+        self._reader.join(_DRAIN_SECONDS)
+        self._log.close()
+        if not self._reader.is_alive() and self._process.stdout is not None:
+            self._process.stdout.close()
+        number = -code if code < 0 else None
+        self._exit = ProcessExit(
+            exit_code=code if number is None else None,
+            signal=None if number is None else _signal_name(number),
+            out_of_memory=self._memory_exceeded or self._killed_for_memory(number),
+            timed_out=self._timed_out,
+            aborted=self._aborted,
+            peak_memory_bytes=peak,
+        )
+        self._on_end()
+        self._ended.set()
+
+    def _reap(self) -> tuple[int, int | None]:
+        if sys.platform == "win32":
+            code = self._process.wait()
+            return code, self._windows_job.peak_memory_bytes() if self._windows_job else None
+        _, status, usage = os.wait4(self.pid, 0)
+        # Popen must know that the process is gone, or it would wait for its number again.
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        # Linux counts in KiB, macOS in bytes.
+        return self._process.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+    def _end_left_behind(self) -> None:
+        if self._windows_job is not None:
+            self._windows_job.end()
+            self._windows_job.close()
+            return
+        for number in (None, signal.SIGTERM, _SIGKILL):
+            if number is not None:
+                self._signal_group(number)
+            deadline = time.monotonic() + _LEFT_BEHIND_SECONDS
+            while self._group_lives():
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.01)
+            else:
+                return
+
+    def _keep_limits(self) -> None:
+        started = time.monotonic()
+        while not self._leader_ended.wait(_LIMIT_CHECK_SECONDS):
+            if self._time_limit_seconds is not None and time.monotonic() - started > self._time_limit_seconds:
+                self._timed_out = True
+                self._end_with_grace()
+                return
+            if self._memory_limit_bytes is not None and sys.platform != "win32":
+                used = session_memory_bytes(self.pid)
+                if used is not None and used > self._memory_limit_bytes:
+                    self._memory_exceeded = True
+                    # Without grace: cleaning up would take yet more memory.
+                    self._kill()
+                    return
+
+    def _end_with_grace(self) -> None:
+        if sys.platform == "win32":
+            with contextlib.suppress(OSError):
+                self._process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            self._signal_group(signal.SIGTERM)
+        if self._killer is None:
+            self._killer = threading.Timer(self._grace_seconds, self._kill)
+            self._killer.daemon = True
+            self._killer.start()
+
+    def _kill(self) -> None:
+        if self._leader_ended.is_set():
+            return
+        if self._windows_job is not None:
+            self._windows_job.end()
+        else:
+            self._signal_group(_SIGKILL)
+
+    def _signal_group(self, number: int) -> None:
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                os.killpg(self.pid, number)
+
+    def _group_lives(self) -> bool:
+        if sys.platform == "win32":
+            return False
+        try:
+            os.killpg(self.pid, 0)
+        except OSError:
+            return False
+        return True
+
+    def _killed_for_memory(self, number: int | None) -> bool:
+        ours = self._aborted or self._timed_out
+        return number == _SIGKILL and not ours and out_of_memory_kills() > self._kills_before
+
+
+_SIGKILL: Any = getattr(signal, "SIGKILL", None)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,111 @@
+"""Decides how a job ended, from what the operating system tells and what the server holds."""
+
+from xfworker.domain.job_outcome import Ending, Outcome, ProcessExit, reported_error
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job
+from xfworker.domain.script_exit import ScriptExit
+
+_WINDOWS_FAULTS = {
+    0xC0000005: "access violation",
+    0xC0000017: "no memory",
+    0xC00000FD: "stack overflow",
+    0xC000013A: "interrupted by Ctrl-C",
+    0xC0000374: "heap corruption",
+    0xC0000409: "stack buffer overrun",
+}
+_WINDOWS_NO_MEMORY = 0xC0000017
+_FIRST_WINDOWS_FAULT = 0xC0000000
+_MEBIBYTE = 1024 * 1024
+_MISUSED = f"the script ended with exit code {int(ScriptExit.HANDED_OVER)}, but the job was not handed over to a person"
+
+
+def decide_outcome(end: ProcessExit, job: Job) -> Outcome:
+    """
+    Tell how a job ended.
+
+    What the server holds comes first: outputs that are stored are stored, however the process ended afterwards. Then
+    comes what the runner did itself, then what the operating system did, then what the script said by its exit code.
+
+    Args:
+        end: How the process ended.
+        job: The job as the server holds it after that.
+    """
+    ending, message = (
+        _stored(job) or _enforced(end) or _by_signal(end) or _by_exit_code(end, reported_error(job.metadata))
+    )
+    return Outcome(ending=ending, message=message, exit_code=end.exit_code, signal=end.signal)
+
+
+def server_lost(end: ProcessExit | None, reason: str) -> Outcome:
+    """
+    Tell of a job whose server went away, so that nobody knows what is stored.
+
+    Args:
+        end: How the process ended, if it was started.
+        reason: What was noticed.
+    """
+    return Outcome(
+        ending=Ending.SERVER_LOST,
+        message=f"the server was lost while the script ran: {reason}",
+        exit_code=None if end is None else end.exit_code,
+        signal=None if end is None else end.signal,
+    )
+
+
+def not_started(reason: str) -> Outcome:
+    """Tell of a script that could not be started at all."""
+    return Outcome(ending=Ending.NOT_STARTED, message=reason)
+
+
+def _stored(job: Job) -> tuple[Ending, str] | None:
+    if job.state == JobState.DONE:
+        return Ending.FINISHED, ""
+    if job.state == JobState.READY_FOR_INTERACTIVE:
+        return Ending.HANDED_OVER, reported_error(job.metadata)
+    return (Ending.ABORTED, "the job was aborted") if job.state == JobState.ABORTED else None
+
+
+def _enforced(end: ProcessExit) -> tuple[Ending, str] | None:
+    if end.aborted:
+        return Ending.ABORTED, "the job was aborted"
+    if end.timed_out:
+        return Ending.TIMED_OUT, "the script took longer than its time limit and was ended"
+    if end.out_of_memory or end.exit_code == _WINDOWS_NO_MEMORY:
+        return Ending.OUT_OF_MEMORY, f"the script was ended because memory ran out{_peak(end)}"
+    return None
+
+
+def _by_signal(end: ProcessExit) -> tuple[Ending, str] | None:
+    if end.signal is None:
+        return None
+    return Ending.KILLED, f"the script was killed by {end.signal}, which came from outside or from a fault in its code"
+
+
+def _by_exit_code(end: ProcessExit, reported: str) -> tuple[Ending, str]:
+    code = end.exit_code or 0
+    if code == ScriptExit.ERROR_REPORTED:
+        return Ending.ERROR_REPORTED, reported or "the script reported an error without a message"
+    if code == 0:
+        return Ending.NO_FINISH, (
+            "the script ended without calling finish(), so there are no outputs"
+            + (f"; it had reported: {reported}" if reported else "")
+        )
+    if code == ScriptExit.HANDED_OVER:
+        return Ending.CRASHED, _MISUSED
+    if reported:
+        return Ending.CRASHED, reported
+    return Ending.CRASHED, f"the script crashed: it ended with exit code {_shown(code)} without reporting an error"
+
+
+def _peak(end: ProcessExit) -> str:
+    if not end.peak_memory_bytes:
+        return ""
+    return f" (its largest process held {end.peak_memory_bytes / _MEBIBYTE:,.0f} MiB)"
+
+
+def _shown(code: int) -> str:
+    unsigned = code & 0xFFFFFFFF
+    if unsigned < _FIRST_WINDOWS_FAULT:
+        return str(code)
+    name = _WINDOWS_FAULTS.get(unsigned)
+    return f"0x{unsigned:08X}" + (f" ({name})" if name else "")
