@@ -62,6 +62,10 @@ class Filesystem(Protocol):
         """
         ...
 
+    def sha256(self, path: Path) -> str:
+        """Give the SHA-256 of a file's content, 64 hexadecimal digits."""
+        ...
+
     def is_network_path(self, path: Path) -> bool:
         r"""Tell whether the path is a UNC share, ``\\server\share\...``, which some programs cannot open."""
         ...

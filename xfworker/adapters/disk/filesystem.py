@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from xfworker.adapters.disk.digest import file_sha256
 from xfworker.adapters.disk.file_copy import copy_file
 from xfworker.adapters.disk.os_errors import disk_errors
 from xfworker.adapters.disk.partial_file import partial_path
@@ -161,6 +162,16 @@ class LocalFilesystem:
         """
         with disk_errors(f"copy {source} to {target}"):
             copy_file(source, target)
+
+    def sha256(self, path: Path) -> str:
+        """
+        Give the SHA-256 of a file's content.
+
+        Raises:
+            FileError: It cannot be read.
+        """
+        with disk_errors(f"read {path}"):
+            return file_sha256(path)
 
     def is_network_path(self, path: Path) -> bool:
         r"""Tell whether the path is a UNC share, ``\\server\share\...``, which some programs cannot open."""
