@@ -106,13 +106,23 @@ def apply(record: RecordT, change: Change) -> RecordT:
         InvalidRecord: A pointer is wrong, or the result would not be a valid record.
     """
     fields = to_json(record)
+    apply_to_json(fields, change)
+    return from_json(type(record), fields)
+
+
+def apply_to_json(fields: dict[str, Any], change: Change) -> None:
+    """
+    Apply the change to a record's JSON object, in place.
+
+    Raises:
+        InvalidRecord: A pointer is wrong.
+    """
     for text, value in change.values.items():
         *parents, last = pointer_keys(text)
         _parent(fields, parents, text)[last] = value
     for text in change.removals:
         *parents, last = pointer_keys(text)
         _parent(fields, parents, text).pop(last, None)
-    return from_json(type(record), fields)
 
 
 def _parent(fields: dict[str, Any], parents: list[str], text: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ _MEANING = {
     SERVER_AUTH: "the token for the XF Server",
 }
 _MAX_PORT = 65535
+_MAX_DIGITS = 18
 
 
 @define(frozen=True, kw_only=True)
@@ -70,9 +71,12 @@ def read_job_serial(environment: Mapping[str, str]) -> int:
         ConfigurationError: It is missing or malformed.
     """
     text = _read(environment, JOB_SERIAL)
-    if not (text.isascii() and text.isdigit()) or int(text) < 1:
-        raise ConfigurationError(f"The environment variable {JOB_SERIAL} must be a whole number above 0, not {text!r}.")
-    return int(text)
+    number = _number(text)
+    if number < 1:
+        raise ConfigurationError(
+            f"The environment variable {JOB_SERIAL} must be a whole number above 0, not {text[:80]!r}."
+        )
+    return number
 
 
 def read_server_host(environment: Mapping[str, str]) -> str:
@@ -96,9 +100,9 @@ def read_server_port(environment: Mapping[str, str]) -> str:
         ConfigurationError: It is missing or malformed.
     """
     text = _read(environment, SERVER_PORT)
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= _MAX_PORT:
+    if not 1 <= _number(text) <= _MAX_PORT:
         raise ConfigurationError(
-            f"The environment variable {SERVER_PORT} must be a port number from 1 to {_MAX_PORT}, not {text!r}."
+            f"The environment variable {SERVER_PORT} must be a port number from 1 to {_MAX_PORT}, not {text[:80]!r}."
         )
     return text
 
@@ -117,6 +121,10 @@ def read_server_auth(environment: Mapping[str, str]) -> str:
             "its value is malformed (and not shown here)."
         )
     return text
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else 0
 
 
 def _read(environment: Mapping[str, str], name: str) -> str:

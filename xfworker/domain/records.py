@@ -94,6 +94,8 @@ class Task(Record):
         inputs: One object per input, ``{key, mode, ...}`` with mode ``none``, ``output``, ``fixed``,
             ``define_on_first`` or ``ui``.
         spawn_key: The caller's own name for a spawned task; spawning twice with one key makes one task.
+        initial_state: In which state the task's jobs begin once their inputs are there, where it is not the one that
+            the task type's kind gives: ``ReadyForInteractive`` once a script handed over to a person.
     """
 
     collection = "tasks"
@@ -105,6 +107,7 @@ class Task(Record):
     inputs: list[dict[str, Any]] = field(factory=list)
     spawn_key: str | None = None
     state: TaskState = TaskState.ACTIVE
+    initial_state: JobState | None = None
 
 
 @define(frozen=True, kw_only=True, str=False)
@@ -113,6 +116,8 @@ class Job(Record):
     A job: one task's work in one run.
 
     Attributes:
+        workflow_serial: The task's workflow; 0 before the server has set it.
+        project_serial: The workflow's project; 0 before the server has set it.
         inputs: The value of every input by key; an optional input that is not set is present as ``None``.
         outputs: The values that the script finished with.
         sort_order: A string that sorts bytewise among the jobs of a workflow.
@@ -123,8 +128,8 @@ class Job(Record):
     noun = "job"
 
     task_serial: int
-    workflow_serial: int
-    project_serial: int
+    workflow_serial: int = 0
+    project_serial: int = 0
     run_serial: int | None = None
     source_job_serial: int | None = None
     state: JobState = JobState.WAITING
@@ -247,6 +252,7 @@ class ActivityEvent(Record):
     payload: dict[str, Any] = field(factory=dict)
     user: str | None = None
     job_serial: int | None = None
+    project_serial: int | None = None
 
 
 RECORD_KINDS: dict[str, type[Record]] = {

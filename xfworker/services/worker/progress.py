@@ -1,0 +1,95 @@
+"""How long a job will take, told to the server at most about once a second."""
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from attrs import define, field
+
+from xfworker.domain.errors import ServerError, UsageError
+from xfworker.ports.clock import Clock
+
+ESTIMATE = "estimated_duration_seconds"
+"""The key of a job's metadata that holds the estimate."""
+PERCENTAGE = "progress_percentage"
+"""The key of a job's metadata that holds the last progress, 0 to 100."""
+
+INTERVAL_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+_COMPLETE = 100.0
+
+
+def check_percentage(percentage: Any) -> float:
+    """
+    Give the percentage as a float from 0 to 100; what lies beyond is drawn in.
+
+    Raises:
+        UsageError: It is no number.
+    """
+    number = _number(percentage, "progress: percentage")
+    return min(max(number, 0.0), _COMPLETE)
+
+
+def check_duration(seconds: Any) -> float:
+    """
+    Give the estimated duration as a float of at least 0.
+
+    Raises:
+        UsageError: It is no finite number of at least 0.
+    """
+    number = _number(seconds, "set_estimated_duration: estimated_duration_in_seconds")
+    if not math.isfinite(number) or number < 0:
+        raise UsageError(
+            f"set_estimated_duration: estimated_duration_in_seconds must be finite and at least 0, not {number}"
+        )
+    return number
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        number = math.nan if isinstance(value, str | bytes | bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if math.isnan(number):
+        raise UsageError(f"{what} must be a number, not {value!r}")
+    return number
+
+
+def estimated_duration_seconds(percentage: float, started_at: datetime, now: datetime) -> float | None:
+    """Give the whole duration that the progress so far foretells, or ``None`` while there is no progress."""
+    elapsed = (now - started_at).total_seconds()
+    if percentage <= 0 or elapsed < 0:
+        return None
+    return elapsed / percentage * _COMPLETE
+
+
+@define
+class Throttle:
+    """
+    Lets a message through at most once an interval, and less often while the server is away.
+
+    Attributes:
+        clock: Measures the interval.
+        send: Sends the message; raises :class:`~xfworker.domain.errors.ServerError` where the server is away.
+    """
+
+    clock: Clock
+    send: Callable[[], None]
+    _next: float = field(default=-math.inf, init=False)
+    _failures: int = field(default=0, init=False)
+
+    def offer(self) -> ServerError | None:
+        """Send where the time has come; give the error where the server is away, which is no fault of the job."""
+        if self.clock.monotonic() < self._next:
+            return None
+        try:
+            self.send()
+        except ServerError as error:
+            self._failures += 1
+            # A job must not spend its time on telling an absent server how far it is.
+            self._next = self.clock.monotonic() + min(LONGEST_PAUSE_SECONDS, INTERVAL_SECONDS * 2**self._failures)
+            return error
+        self._failures = 0
+        self._next = self.clock.monotonic() + INTERVAL_SECONDS
+        return None

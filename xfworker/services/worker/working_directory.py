@@ -1,0 +1,123 @@
+"""The temporary directory of a job, and unique names in it."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+
+from xfworker.domain.errors import UsageError
+from xfworker.domain.filenames import check_filename
+from xfworker.ports.filesystem import Filesystem
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+_LONGEST_NAME_BYTES = 200
+
+
+class WorkingDirectory:
+    """
+    A directory for the files of one job; what it names is unique and lies under it.
+
+    Attributes:
+        path: The directory itself.
+    """
+
+    def __init__(self, filesystem: Filesystem, prefix: str) -> None:
+        """
+        Make the directory.
+
+        Raises:
+            ConfigurationError: The temporary folder is missing or not writable.
+        """
+        self._filesystem = filesystem
+        self.path = filesystem.make_working_directory(prefix)
+        self._current = self.path
+
+    def __repr__(self) -> str:
+        return f"<working directory {self.path}>"
+
+    def create_related_path(self, path: Path, postfix: str) -> Path:
+        """
+        Give a unique path named like ``path`` with its suffix replaced by ``postfix``.
+
+        Unlike ``path.with_suffix`` the postfix may be more than a suffix: ``scan.AIM`` with ``_SEG.AIM`` becomes
+        ``scan_SEG.AIM``.
+
+        Args:
+            path: The file to be named after; only its name matters.
+            postfix: What follows the name without its suffix.
+
+        Returns:
+            A path in the working directory (or its current subdirectory) that was never given out before. No file is
+            made there.
+
+        Raises:
+            InvalidFilename: The result is not one safe file name, so that it could leave the directory.
+        """
+        if not isinstance(path, PurePath | str) or not isinstance(postfix, str):
+            raise UsageError(
+                f"create_related_path takes a path and a postfix such as '_seg.omni', not {path!r} and {postfix!r}"
+            )
+        return self._unique(_shortened(PurePath(path).stem, postfix) + postfix)
+
+    def create_temp_path(self, filename: str) -> Path:
+        """
+        Give a unique path named ``filename``.
+
+        Returns:
+            A path in the working directory (or its current subdirectory) that was never given out before. No file is
+            made there.
+
+        Raises:
+            InvalidFilename: The name is not one safe file name.
+        """
+        return self._unique(filename)
+
+    def create_temp_directory(self, name: str) -> Path:
+        """Make a new directory with a unique name near ``name`` and give its path."""
+        directory = self._unique(name)
+        directory.mkdir()
+        return directory
+
+    def is_under(self, p: Path) -> bool:
+        """Tell whether the path lies in the working directory, links and ``..`` resolved."""
+        resolved = Path(os.path.realpath(p))
+        root = Path(os.path.realpath(self.path))
+        return resolved == root or root in resolved.parents
+
+    def remove(self) -> None:
+        """Delete the directory with all that is in it; a second call does nothing."""
+        self._filesystem.remove_tree(self.path)
+
+    @contextmanager
+    def subdir(self, name: str, max_name_len: int = 8) -> Iterator[None]:
+        """
+        Make a subdirectory and use it for new temporary and related paths during the ``with`` block.
+
+        Args:
+            name: What the subdirectory is about; characters that trouble file systems are left out.
+            max_name_len: The most characters of the name to keep, so that deep paths stay short (Windows).
+
+        Raises:
+            UsageError: ``max_name_len`` is below 1.
+        """
+        if not isinstance(name, str) or isinstance(max_name_len, bool) or not isinstance(max_name_len, int):
+            raise UsageError(f"subdir takes a name and a number of characters, not {name!r} and {max_name_len!r}")
+        if max_name_len < 1:
+            raise UsageError(f"subdir: max_name_len must be at least 1, not {max_name_len}")
+        before = self._current
+        self._current = self.create_temp_directory(_UNSAFE.sub("_", name)[:max_name_len].strip("_") or "sub")
+        try:
+            yield
+        finally:
+            self._current = before
+
+    def _unique(self, filename: str) -> Path:
+        return self._filesystem.unique_path(self._current / check_filename(filename))
+
+
+def _shortened(stem: str, postfix: str) -> str:
+    # A long name must not make the related one impossible; room is kept for the number that makes it unique.
+    room = max(_LONGEST_NAME_BYTES - len(postfix.encode(errors="replace")), 1)
+    encoded = stem.encode(errors="surrogatepass")
+    return stem if len(encoded) <= room else encoded[:room].decode(errors="ignore")
