@@ -1,0 +1,87 @@
+"""Comparing JSON values: numbers with a tolerance, everything else exactly."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xfworker.services.comparison.difference import Difference, Tolerance
+
+_LONGEST_SHOWN = 80
+
+
+def compare_values(expected: Any, actual: Any, tolerance: Tolerance, path: str = "$") -> list[Difference]:
+    """
+    List where two JSON values differ.
+
+    ``true`` is no number; 1 and 1.0 are the same number. The order of an object's keys does not matter.
+
+    Args:
+        expected: What it should be.
+        actual: What it is.
+        tolerance: By how much numbers may differ.
+        path: The name of the value, for the report.
+
+    Returns:
+        One difference per place, in the order of the expected value; empty where there is none.
+    """
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        return _objects(expected, actual, tolerance, path)
+    if _is_array(expected) and _is_array(actual):
+        return _arrays(expected, actual, tolerance, path)
+    if _is_number(expected) and _is_number(actual):
+        return [] if tolerance.allows(expected, actual) else [_numbers(expected, actual, tolerance, path)]
+    if type(expected) is type(actual) and expected == actual:
+        return []
+    return [Difference(path=path, message=f"expected {shown(expected)}, got {shown(actual)}")]
+
+
+def shown(value: Any) -> str:
+    """Write a value short enough for a report."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
+def _objects(
+    expected: Mapping[str, Any], actual: Mapping[str, Any], tolerance: Tolerance, path: str
+) -> list[Difference]:
+    found: list[Difference] = []
+    for key, value in expected.items():
+        place = f"{path}.{key}"
+        if key in actual:
+            found += compare_values(value, actual[key], tolerance, place)
+        else:
+            found.append(Difference(path=place, message=f"is missing; expected {shown(value)}"))
+    found += [
+        Difference(path=f"{path}.{key}", message=f"was not expected; got {shown(actual[key])}")
+        for key in actual
+        if key not in expected
+    ]
+    return found
+
+
+def _arrays(expected: Sequence[Any], actual: Sequence[Any], tolerance: Tolerance, path: str) -> list[Difference]:
+    found: list[Difference] = []
+    if len(expected) != len(actual):
+        found.append(Difference(path=path, message=f"expected {len(expected)} items, got {len(actual)}"))
+    for index, (left, right) in enumerate(zip(expected, actual, strict=False)):
+        found += compare_values(left, right, tolerance, f"{path}[{index}]")
+    return found
+
+
+def _numbers(expected: float, actual: float, tolerance: Tolerance, path: str) -> Difference:
+    try:
+        off = f", off by {actual - expected:g}"
+    except OverflowError:
+        off = ""
+    return Difference(
+        path=path,
+        message=f"expected {shown(expected)}, got {shown(actual)}{off} (tolerance: {tolerance})",
+        figures={"expected": expected, "actual": actual},
+    )
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
