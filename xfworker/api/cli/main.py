@@ -37,7 +37,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
-    Command("demo", "xfworker.api.cli.demo", "Run a small workflow on a phantom and compare with the known answer.", "all"),
+    Command("demo", "xfworker.api.cli.demo", "Run a workflow on a phantom and compare with the known answer.", "all"),
     Command("run", "xfworker.api.cli.run", "Run a task script or a task type package on a server of its own.", "all"),
     Command("serve", "xfworker.api.cli.serve", "Serve projects, workflows, jobs and files over HTTP.", "server"),
     Command("worker", "xfworker.api.cli.worker", "Run the jobs of a server on this computer.", "all"),

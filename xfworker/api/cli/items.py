@@ -1,0 +1,127 @@
+"""
+The ITEMs of a command line: ``key=value``, ``key:=json`` and ``key@file``.
+
+Everything that is wrong with them is found before anything is started, and said at once.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from xfworker.api.input_files import InputFile, describe_input_file
+from xfworker.domain.errors import ImageError, InvalidFilename, InvalidParameter, UsageError
+from xfworker.domain.job_inputs import is_primitive, new_job_faults, read_text, read_untyped
+from xfworker.ports.image_codec import ImageFormats
+
+_ITEM = re.compile(r"(?P<key>[^=@:\s][^=@:]*?)(?P<mark>:=|=|@)(?P<text>.*)", re.DOTALL)
+
+
+@define(frozen=True)
+class Item:
+    """
+    One word of the command line.
+
+    Attributes:
+        key: The input's key.
+        mark: ``=``, ``:=`` or ``@``.
+        text: What stands behind it.
+    """
+
+    key: str
+    mark: str
+    text: str
+
+
+@define
+class Inputs:
+    """
+    The inputs of a job, as the command line names them.
+
+    Attributes:
+        values: Values by key; those of files are not among them.
+        files: Files by key.
+    """
+
+    values: dict[str, Any] = field(factory=dict)
+    files: dict[str, InputFile] = field(factory=dict)
+
+
+def read_inputs(words: Sequence[str], interface: Mapping[str, Any] | None, images: ImageFormats) -> Inputs:
+    """
+    Read all ITEMs.
+
+    Args:
+        words: The ITEMs.
+        interface: The content of the target's ``interface.json``; without one, ``=`` takes what looks like a number as
+            a number, ``true`` and ``false`` as truth values, and all else as text.
+        images: Recognises image files.
+
+    Raises:
+        UsageError: With every fault, one line each.
+    """
+    inputs = Inputs()
+    faults: list[str] = []
+    declared = {} if interface is None else {field["key"]: field for field in interface.get("inputs") or ()}
+    keys = set()
+    for word in words:
+        found = _ITEM.fullmatch(word)
+        if found is None:
+            faults.append(f"{word!r} is no ITEM; write key=value, key:=json or key@file")
+            continue
+        item = Item(found["key"], found["mark"], found["text"])
+        if item.key in keys:
+            faults.append(f"{item.key}: is given twice")
+        elif interface is None or item.key in declared:
+            try:
+                _take(item, declared.get(item.key), images, inputs)
+            except (InvalidParameter, InvalidFilename, ImageError, OSError) as error:
+                faults.append(f"{item.key}: {error}")
+        else:
+            known = ", ".join(declared) or "none"
+            faults.append(f"{item.key}: there is no such input; inputs are: {known}")
+        keys.add(item.key)
+    if interface is not None:
+        faults += _interface_faults(interface, inputs, keys)
+    if faults:
+        raise UsageError("these inputs cannot be used:\n  " + "\n  ".join(faults))
+    return inputs
+
+
+def _take(item: Item, declared: Mapping[str, Any] | None, images: ImageFormats, inputs: Inputs) -> None:
+    if item.mark == "@":
+        if declared is not None and is_primitive(declared):
+            raise InvalidParameter(f"is of type {declared['type']}, so it takes a value (=), not a file (@)")
+        wanted = None if declared is None else declared["type"]
+        inputs.files[item.key] = describe_input_file(Path(item.text), wanted, images)
+    elif item.mark == ":=":
+        inputs.values[item.key] = _json(item.text)
+    elif declared is None:
+        inputs.values[item.key] = read_untyped(item.text)
+    else:
+        inputs.values[item.key] = read_text(declared, item.text)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise InvalidParameter("is nested too deeply") from None
+    except ValueError as error:
+        raise InvalidParameter(f"is no JSON ({error}); texts need quotes, such as key:='\"text\"'") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not in JSON")
+
+
+def _interface_faults(interface: Mapping[str, Any], inputs: Inputs, given: set[str]) -> list[str]:
+    values = {key: value for key, value in inputs.values.items() if value is not None}
+    # Files have the declared type already; their places are not known before they are uploaded. What was given but
+    # could not be read has its own line.
+    left_out = given - set(inputs.values)
+    fields = [field for field in interface.get("inputs") or () if field["key"] not in left_out]
+    return [fault.removeprefix("inputs.") for fault in new_job_faults({"inputs": fields}, values)]

@@ -1,0 +1,117 @@
+"""A new job's inputs: read as people write them, completed and checked by what the task type's interface declares."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from xfworker.domain.errors import InvalidParameter
+from xfworker.domain.interface import PRIMITIVE_TYPES, input_faults
+from xfworker.domain.parameter_shapes import shown
+
+SOURCE_MODES = ("none", "output", "fixed", "define_on_first", "ui")
+"""Where a task's input can come from."""
+
+_WHOLE = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", re.ASCII)
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_EXPECTED = {"Int": "a whole number", "Float": "a finite number", "String": "a text", "Bool": "true or false"}
+
+
+def is_required(field: Mapping[str, Any]) -> bool:
+    """
+    Tell whether a job cannot run without a value for an input.
+
+    It can where the interface gives a default, or lists ``none`` among the modes that it supports.
+    """
+    return field.get("default") is None and "none" not in (field.get("supported_modes") or ())
+
+
+def is_primitive(field: Mapping[str, Any]) -> bool:
+    """Tell whether an input takes a plain number, text or truth value."""
+    return field.get("type") in PRIMITIVE_TYPES
+
+
+def complete_inputs(interface: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give every declared input in the order of the interface: as given, else its default, else ``None``."""
+    declared = {field["key"]: field.get("default") for field in interface.get("inputs") or ()}
+    return {**declared, **values}
+
+
+def new_job_faults(interface: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
+    """
+    Say what keeps a job from being started with these inputs: unknown keys, misfits and missing required inputs.
+
+    Args:
+        interface: The content of ``interface.json``.
+        values: The inputs that are given, before :func:`complete_inputs`.
+
+    Returns:
+        One sentence per fault, each starting with the path to the wrong value (``inputs.image: ...``).
+    """
+    fields = [field for field in interface.get("inputs") or () if isinstance(field, Mapping)]
+    missing = [
+        f"inputs.{field['key']}: is required and was not given ({field.get('type')})"
+        for field in fields
+        if is_required(field) and values.get(field["key"]) is None
+    ]
+    return [*input_faults(interface, values), *missing]
+
+
+def read_text(field: Mapping[str, Any], text: str) -> Any:
+    """
+    Read a value of a declared primitive type as people write it.
+
+    Raises:
+        InvalidParameter: The text is no such value, or the type has no values that are texts.
+    """
+    type_name = str(field.get("type"))
+    reader = _READERS.get(type_name)
+    if reader is None:
+        raise InvalidParameter(f"an input of type {type_name} is no plain value; name a file (@) or give JSON (:=)")
+    try:
+        return reader(text)
+    except ValueError:
+        raise InvalidParameter(f"expected {_EXPECTED[type_name]} ({type_name}), got {shown(text)}") from None
+
+
+def read_untyped(text: str) -> int | float | bool | str:
+    """
+    Read a value that no interface types: ``true`` and ``false``, else a whole number, else a number, else a text.
+
+    What only nearly looks like a number stays a text: ``007``, ``1_000``, ``nan``.
+    """
+    if text in {"true", "false"}:
+        return text == "true"
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    return text
+
+
+def _read_whole(text: str) -> int:
+    if not re.fullmatch(r"[-+]?\d{1,19}", text.strip(), re.ASCII):
+        raise ValueError(text)
+    return int(text)
+
+
+def _read_number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _read_truth(text: str) -> bool:
+    if text.strip().lower() not in _TRUTH:
+        raise ValueError(text)
+    return _TRUTH[text.strip().lower()]
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "Int": _read_whole,
+    "Float": _read_number,
+    "String": str,
+    "Bool": _read_truth,
+}
