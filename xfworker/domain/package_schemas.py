@@ -1,0 +1,160 @@
+"""
+JSON Schemas (draft-07) of the files in packages.
+
+``metadata.json`` follows the platform's public documentation, and keys that it does not name are let through. What the
+documentation leaves open is this project's: ``kind`` and ``limits`` of a task type, and ``name`` and ``task_type`` of a
+workflow's task.
+"""
+
+from typing import Any
+
+# Python's `$` also matches before a line feed at the end, which the look-ahead refuses.
+_NAME = {"type": "string", "pattern": r"^[a-zA-Z0-9.]+$(?!\n)", "minLength": 1, "maxLength": 50}
+_VERSION = {"type": "string", "pattern": r"^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$(?!\n)", "maxLength": 50}
+_REFERENCE = {
+    "type": "object",
+    "properties": {"name": _NAME, "version": _VERSION},
+    "required": ["name", "version"],
+    "additionalProperties": False,
+}
+_COMMON = {
+    "package_format": {"enum": ["XFP-DEP1.0", "XFP-TT1.0", "XFP-WF1.0"]},
+    "name": _NAME,
+    "version": _VERSION,
+    "display_name": {"type": "string", "pattern": r"^[^\r\n]+$(?!\n)", "maxLength": 50},
+    "summary": {"type": "string", "pattern": r"^[^\r\n]*$(?!\n)"},
+    "description_filename": {"type": "string", "minLength": 1},
+    "citation_cff_filename": {"type": "string", "minLength": 1},
+    "remarks": {"type": "string"},
+    "author": {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "email": {"type": "string"}, "website": {"type": "string"}},
+        "additionalProperties": False,
+    },
+}
+_OF_FORMAT: dict[str, dict[str, Any]] = {
+    "XFP-DEP1.0": {
+        "install": {"type": "string", "minLength": 1},
+        "dependencies": {"type": "array", "items": _REFERENCE},
+        "parameter_types": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"name": {"type": "string", "minLength": 1}, "$ref": {"type": "string", "minLength": 1}},
+                "required": ["name", "$ref"],
+            },
+        },
+    },
+    "XFP-TT1.0": {
+        "dependencies": {"type": "array", "items": _REFERENCE},
+        "kind": {"enum": ["Processing", "Interactive", "Source"]},
+        "limits": {
+            "type": "object",
+            "properties": {
+                "time_seconds": {"type": "number", "exclusiveMinimum": 0},
+                "memory_mib": {"type": "number", "exclusiveMinimum": 0},
+            },
+            "additionalProperties": False,
+        },
+    },
+    "XFP-WF1.0": {},
+}
+
+_KEY = {"type": "string", "minLength": 1}
+_TYPE = {"type": "string", "minLength": 1}
+_INPUT = {
+    "type": "object",
+    "properties": {
+        "key": _KEY,
+        "type": _TYPE,
+        "supported_modes": {
+            "type": "array",
+            "items": {"enum": ["none", "output", "fixed", "define_on_first", "ui"]},
+            "uniqueItems": True,
+        },
+        "default": {"type": ["string", "number", "boolean", "null"]},
+        "minimum": {"type": "number"},
+        "maximum": {"type": "number"},
+        "multipleOf": {"type": "number", "exclusiveMinimum": 0},
+        "enum": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        "format": {"enum": ["multiline", "commonmark", "date-time"]},
+        "description": {"type": "string"},
+    },
+    "required": ["key", "type"],
+}
+_OUTPUT = {
+    "type": "object",
+    "properties": {**_INPUT["properties"], "supported_modes": True},  # type: ignore[dict-item]  # a literal of objects
+    "required": ["key", "type"],
+}
+
+INTERFACE: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "title": "interface.json of a task type package",
+    "type": "object",
+    "properties": {"inputs": {"type": "array", "items": _INPUT}, "outputs": {"type": "array", "items": _OUTPUT}},
+    "required": ["inputs", "outputs"],
+}
+"""``interface.json``."""
+
+_SOURCES: dict[str, dict[str, Any]] = {
+    "none": {},
+    "fixed": {"fixed_value": {"type": ["integer", "number", "string", "boolean"]}},
+    "output": {"task": {"type": "integer", "minimum": 0}, "key": _KEY},
+    "define_on_first": {"template": {"type": "null"}},
+    "ui": {},
+}
+
+
+def _source(mode: str) -> dict[str, Any]:
+    fields = _SOURCES[mode]
+    return {
+        "properties": {"mode": {"const": mode}, **fields},
+        "required": ["mode", *fields],
+        "additionalProperties": False,
+    }
+
+
+SOURCES: dict[str, dict[str, Any]] = {mode: _source(mode) for mode in _SOURCES}
+"""Where a workflow's task takes an input from, by mode: exactly these keys and no others."""
+
+TASKS: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "title": "tasks.json of a workflow package",
+    "type": "object",
+    "properties": {
+        "tasks": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string", "pattern": r"^[^\r\n]+$(?!\n)", "maxLength": 200},
+                    "task_type": _REFERENCE,
+                    "inputs": {
+                        "type": "object",
+                        "additionalProperties": {
+                            "type": "object",
+                            "properties": {"mode": {"enum": list(_SOURCES)}},
+                            "required": ["mode"],
+                        },
+                    },
+                },
+                "required": ["task_type", "inputs"],
+            },
+        }
+    },
+    "required": ["tasks"],
+}
+"""``tasks.json``; each source is then checked against :data:`SOURCES`, so that messages are about its own mode."""
+
+
+def metadata_schema(package_format: str | None) -> dict[str, Any]:
+    """Give the schema of ``metadata.json`` for a format, or what all formats have in common."""
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": f"metadata.json of a package ({package_format or 'any format'})",
+        "type": "object",
+        "properties": {**_COMMON, **_OF_FORMAT.get(package_format or "", {})},
+        "required": ["package_format", "name", "version"],
+    }

@@ -1,0 +1,1 @@
+"""Packages: checked, packed, kept on the server and fetched from it."""

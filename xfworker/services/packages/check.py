@@ -1,0 +1,242 @@
+"""Checks a package folder, and says everything that is wrong with it at once."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft7Validator
+from jsonschema.exceptions import ValidationError
+
+from xfworker.domain.errors import InvalidFilename, PackageError
+from xfworker.domain.filenames import check_filename, is_safe_filename
+from xfworker.domain.interface import PRIMITIVE_TYPES, value_faults
+from xfworker.domain.package import (
+    INTERFACE_FILENAME,
+    METADATA_FILENAME,
+    TASKS_FILENAME,
+    Package,
+    PackageFormat,
+    choose_script,
+)
+from xfworker.domain.package_schemas import INTERFACE, SOURCES, TASKS, metadata_schema
+from xfworker.domain.parameter_shapes import is_number
+
+_LEFT_OUT = frozenset({"__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+_MOST_JSON_BYTES = 4 * 1024 * 1024
+_KEYS_OF_TYPES = {
+    "default": PRIMITIVE_TYPES,
+    "minimum": ("Int", "Float"),
+    "maximum": ("Int", "Float"),
+    "multipleOf": ("Float",),
+    "enum": ("String",),
+    "format": ("String",),
+}
+
+
+def check_package(folder: Path) -> Package:
+    """
+    Read a package folder.
+
+    Raises:
+        PackageError: With every fault, each starting with the file and the path in it.
+    """
+    if not folder.is_dir():
+        raise PackageError(f"{folder} is no folder, so it is no package")
+    if not (folder / METADATA_FILENAME).is_file():
+        raise PackageError(f"{folder} is no package: it has no {METADATA_FILENAME}")
+    faults: list[str] = []
+    files = tuple(_files(folder, faults))
+    metadata = _read(folder / METADATA_FILENAME, faults)
+    interface: Any = None
+    tasks: Any = None
+    if metadata is not None:
+        declared = metadata.get("package_format") if isinstance(metadata, dict) else None
+        faults += _schema_faults(metadata, metadata_schema(declared), METADATA_FILENAME)
+        if declared == PackageFormat.TASK_TYPE:
+            interface = _part(folder, INTERFACE_FILENAME, INTERFACE, faults)
+        elif declared == PackageFormat.WORKFLOW:
+            tasks = _part(folder, TASKS_FILENAME, TASKS, faults)
+        faults += _missing_files(metadata, files)
+    if isinstance(interface, dict):
+        faults += interface_faults(interface)
+        if choose_script(files) is None:
+            faults.append("main.py: there is none, and no other .py file that stands alone, so nothing could be run")
+    if isinstance(tasks, dict):
+        faults += task_faults(tasks)
+    if faults:
+        raise PackageError(_message(folder, faults), faults)
+    return Package(
+        metadata=metadata,
+        interface=interface or {},
+        tasks=list((tasks or {}).get("tasks") or []),
+        files=files,
+        script=choose_script(files) if metadata["package_format"] == PackageFormat.TASK_TYPE else None,
+    )
+
+
+def interface_faults(interface: Mapping[str, Any]) -> list[str]:
+    """Say what a schema cannot: keys given twice, keys for other types, limits the wrong way round, unfit defaults."""
+    faults = []
+    for side in ("inputs", "outputs"):
+        seen: set[str] = set()
+        fields = interface.get(side)
+        for index, field in enumerate(fields if isinstance(fields, list) else ()):
+            if not isinstance(field, Mapping) or not isinstance(field.get("key"), str):
+                continue
+            path = f"{INTERFACE_FILENAME}: {side}[{index}]"
+            if field["key"] in seen:
+                faults.append(f"{path}.key: {field['key']!r} is declared twice")
+            seen.add(field["key"])
+            faults += _field_faults(field, path)
+    return faults
+
+
+def _field_faults(field: Mapping[str, Any], path: str) -> Iterator[str]:
+    type_name = field.get("type")
+    for name, types in _KEYS_OF_TYPES.items():
+        if field.get(name) is not None and type_name not in types:
+            yield f"{path}.{name}: is for {' and '.join(types)}, not for {type_name}"
+    minimum, maximum = field.get("minimum"), field.get("maximum")
+    if is_number(minimum) and is_number(maximum) and minimum > maximum:  # type: ignore[operator]  # is_number narrowed
+        yield f"{path}.minimum: {minimum} is more than the maximum {maximum}"
+    if field.get("default") is not None and type_name in PRIMITIVE_TYPES:
+        yield from value_faults(field, field["default"], f"{path}.default")
+
+
+def task_faults(tasks: Mapping[str, Any]) -> list[str]:
+    """Say what is wrong with the sources of a workflow's inputs."""
+    faults = []
+    items = tasks.get("tasks")
+    for index, task in enumerate(items if isinstance(items, list) else ()):
+        inputs = task.get("inputs") if isinstance(task, Mapping) else None
+        for key, source in (inputs if isinstance(inputs, Mapping) else {}).items():
+            mode = source.get("mode") if isinstance(source, Mapping) else None
+            if mode not in SOURCES:
+                continue
+            path = f"tasks[{index}].inputs.{key}"
+            faults += _schema_faults(source, SOURCES[mode], f"{TASKS_FILENAME}: {path}")
+            earlier = source.get("task")
+            if mode == "output" and isinstance(earlier, int) and earlier >= index:
+                faults.append(f"{TASKS_FILENAME}: {path}.task: {earlier} is no earlier task (this is task {index})")
+    return faults
+
+
+def _part(folder: Path, filename: str, schema: Mapping[str, Any], faults: list[str]) -> Any:
+    if not (folder / filename).is_file():
+        faults.append(f"{filename}: is missing")
+        return None
+    content = _read(folder / filename, faults)
+    if content is not None:
+        faults += _schema_faults(content, schema, filename)
+    return content
+
+
+def _read(path: Path, faults: list[str]) -> Any:
+    try:
+        if path.stat().st_size > _MOST_JSON_BYTES:
+            faults.append(f"{path.name}: is larger than {_MOST_JSON_BYTES} bytes")
+            return None
+        content = json.loads(path.read_text("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        faults.append(f"{path.name}: is not UTF-8 (byte {error.start})")
+    except RecursionError:
+        faults.append(f"{path.name}: is nested too deeply")
+    except json.JSONDecodeError as error:
+        faults.append(f"{path.name}: line {error.lineno}, column {error.colno}: {error.msg}")
+    except (OSError, ValueError) as error:
+        faults.append(f"{path.name}: cannot be read ({error})")
+    else:
+        if content is None:
+            faults.append(f"{path.name}: holds null, not an object")
+        return content
+    return None
+
+
+def _schema_faults(value: Any, schema: Mapping[str, Any], where: str) -> list[str]:
+    errors = sorted(Draft7Validator(schema).iter_errors(value), key=lambda error: [str(part) for part in error.path])
+    return [_sentence(error, where) for error in errors]
+
+
+def _sentence(error: ValidationError, where: str) -> str:
+    path = ""
+    for part in error.absolute_path:
+        path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{part}"
+    place = where if not path else f"{where}.{path}" if ": " in where else f"{where}: {path}"
+    if error.validator == "pattern":
+        return f"{place}: {_shown(error.instance)} does not match {error.validator_value}"
+    if error.validator == "maxLength":
+        return f"{place}: has more than {error.validator_value} characters"
+    return f"{place}: {_shortened(error.message)}"
+
+
+def _missing_files(metadata: Any, files: tuple[str, ...]) -> Iterator[str]:
+    if not isinstance(metadata, Mapping):
+        return
+    for key in ("description_filename", "citation_cff_filename"):
+        name = metadata.get(key)
+        if isinstance(name, str) and name and name not in files:
+            yield f"{METADATA_FILENAME}: {key}: there is no file {_shown(name)} in the package"
+    types = metadata.get("parameter_types")
+    for index, item in enumerate(types if isinstance(types, list) else ()):
+        name = item.get("$ref") if isinstance(item, Mapping) else None
+        if isinstance(name, str) and name and name not in files:
+            yield f"{METADATA_FILENAME}: parameter_types[{index}].$ref: there is no file {_shown(name)} in the package"
+
+
+def package_files(folder: Path) -> list[str]:
+    """
+    List the files that belong to a package folder, with slashes, sorted; caches and version control are left out.
+
+    Raises:
+        PackageError: A name is not safe on every system, two differ only in case, or there are links.
+    """
+    faults: list[str] = []
+    files = list(_files(folder, faults))
+    if faults:
+        raise PackageError(_message(folder, faults), faults)
+    return files
+
+
+def _files(folder: Path, faults: list[str]) -> list[str]:
+    found: dict[str, str] = {}
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
+        here = Path(parent)
+        faults.extend(
+            f"{(here / name).relative_to(folder).as_posix()}: is a link; packages hold files only"
+            for name in (*folders, *names)
+            if (here / name).is_symlink()
+        )
+        for name in sorted(names):
+            if name.endswith((".pyc", ".pyo")):
+                continue
+            path = (here / name).relative_to(folder).as_posix()
+            unsafe = [part for part in path.split("/") if not is_safe_filename(part)]
+            if unsafe:
+                faults.append(f"{path!a}: {_name_fault(unsafe[0])}")
+            same = found.setdefault(path.casefold(), path)
+            if same != path:
+                faults.append(f"{path}: differs only in upper and lower case from {same}")
+    return sorted(found.values())
+
+
+def _name_fault(name: str) -> str:
+    try:
+        check_filename(name)
+    except InvalidFilename as error:
+        return str(error)
+    return ""
+
+
+def _message(folder: Path, faults: list[str]) -> str:
+    return f"{folder} is no valid package:\n  " + "\n  ".join(faults)
+
+
+def _shown(value: Any) -> str:
+    return _shortened(repr(value), 60)
+
+
+def _shortened(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
