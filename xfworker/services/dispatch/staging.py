@@ -1,0 +1,207 @@
+"""
+Makes everything on a server that one job needs: project, workflow, task, run, the job itself, and its input files.
+
+Input files become outputs of jobs of a source task, as they would in a workflow of a lab: a file is a job's result,
+and the job that is staged takes it from there.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from xfworker.domain.change import Change
+from xfworker.domain.files import Scope, record_resource
+from xfworker.domain.job_state import JobState
+from xfworker.domain.parameters import create_parameter
+from xfworker.domain.records import Job, Project, Run, Task, TaskType, TaskTypeKind, Workflow
+from xfworker.ports.file_store import FileStore
+from xfworker.ports.xf_server import XFServer
+
+SOURCE_TASK_TYPE = "xfworker.Files"
+"""The task type whose jobs hold files that came from outside."""
+SOURCE_VERSION = "1.0.0.0"
+
+Progress = Callable[[Path, int, int], None]
+"""Called with the file, bytes sent and bytes in all."""
+
+
+@define(frozen=True, kw_only=True)
+class StagedFile:
+    """
+    A file, or several that belong together, for one input.
+
+    Attributes:
+        type: The type of the parameter that it becomes.
+        paths: The files, the main one first; their names are kept.
+        size: Voxels along x, y and z of an image, else ``None``.
+    """
+
+    type: str
+    paths: tuple[Path, ...]
+    size: tuple[int, int, int] | None = None
+
+
+@define(frozen=True, kw_only=True)
+class StagePlan:
+    """
+    What to make.
+
+    Attributes:
+        name: What the project, the workflow and the run are called.
+        task_type: Name of the task type.
+        version: Version of the task type.
+        interface: The task type's interface; empty where nothing is declared.
+        values: Inputs that are values.
+        files: Inputs that are files.
+    """
+
+    name: str
+    task_type: str
+    version: str = SOURCE_VERSION
+    interface: Mapping[str, Any] = field(factory=dict)
+    values: Mapping[str, Any] = field(factory=dict)
+    files: Mapping[str, StagedFile] = field(factory=dict)
+
+
+def new_workflow(server: XFServer, name: str) -> Workflow:
+    """Make a workflow of its own in the project of its name, which is made where there is none."""
+    projects = server.find(Project, {"name": name, "obsolete": False})
+    project = projects[0] if projects else server.create(Project(name=name))
+    return server.create(Workflow(project_serial=project.serial, name=name))
+
+
+def ensure_task_type(
+    server: XFServer,
+    name: str,
+    version: str,
+    interface: Mapping[str, Any],
+    kind: TaskTypeKind = TaskTypeKind.PROCESSING,
+) -> TaskType:
+    """Give the task type of this name, version and interface, which is made where there is none."""
+    for found in server.find(TaskType, {"name": name, "version": version}):
+        if found.interface == dict(interface) and found.kind == kind:
+            return found
+    return server.create(TaskType(name=name, version=version, kind=kind, interface=dict(interface)))
+
+
+def stage_files(
+    server: XFServer,
+    files: FileStore,
+    workflow: Workflow,
+    staged: Mapping[str, StagedFile],
+    *,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], Job | None]:
+    """
+    Store files as results of source jobs.
+
+    Files of one name go to jobs of their own, so that each keeps its name.
+
+    Returns:
+        The parameters by key, and the first source job (``None`` where there are no files).
+    """
+    task_type = ensure_task_type(server, SOURCE_TASK_TYPE, SOURCE_VERSION, {}, TaskTypeKind.SOURCE)
+    task = server.create(Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial, name="Files"))
+    parameters: dict[str, Any] = {}
+    first: Job | None = None
+    for group in _without_clashes(staged):
+        job = server.create(
+            Job(
+                task_serial=task.serial,
+                workflow_serial=workflow.serial,
+                project_serial=workflow.project_serial,
+                state=JobState.READY_FOR_INTERACTIVE,
+                name="Files",
+            )
+        )
+        token = server.file_token([Scope("write", record_resource("job_result", job.serial))])
+        outputs = {}
+        for key in group:
+            for path in staged[key].paths:
+                report = None if progress is None else _for_file(progress, path)
+                files.upload(token, path, record_resource("job_result", job.serial, path.name), progress=report)
+            outputs[key] = _parameter(staged[key], job.serial)
+        done = Change(
+            values={"/outputs": outputs, "/state": JobState.DONE.value}, expected_version=job.occ_lock_version
+        )
+        job = server.update(Job, job.serial, done)
+        parameters |= outputs
+        first = first or job
+    return parameters, first
+
+
+def stage_job(server: XFServer, files: FileStore, plan: StagePlan, *, progress: Progress | None = None) -> Job:
+    """
+    Make everything that a job needs, and the job.
+
+    Args:
+        server: The server, with rights to make projects.
+        files: Where input files go.
+        plan: What to make.
+        progress: Is told how far the upload of each file is.
+
+    Returns:
+        The job, ready to be claimed.
+    """
+    workflow = new_workflow(server, plan.name)
+    parameters: dict[str, Any] = {}
+    source: Job | None = None
+    if plan.files:
+        parameters, source = stage_files(server, files, workflow, plan.files, progress=progress)
+    task_type = ensure_task_type(server, plan.task_type, plan.version, plan.interface)
+    inputs = {**plan.values, **parameters}
+    task = server.create(
+        Task(
+            workflow_serial=workflow.serial,
+            task_type_serial=task_type.serial,
+            name=plan.name,
+            inputs=[{"key": key, "mode": "ui"} for key in inputs],
+        )
+    )
+    run = server.create(
+        Run(workflow_serial=workflow.serial, source_job_serial=source.serial if source else None, name=plan.name)
+    )
+    return server.create(
+        Job(
+            task_serial=task.serial,
+            workflow_serial=workflow.serial,
+            project_serial=workflow.project_serial,
+            run_serial=run.serial,
+            source_job_serial=run.source_job_serial,
+            state=JobState.READY,
+            inputs=inputs,
+            name=plan.name,
+        )
+    )
+
+
+def _parameter(staged: StagedFile, job_serial: int) -> dict[str, Any]:
+    beside = [path.name for path in staged.paths[1:]]
+    return create_parameter(
+        staged.type,
+        source="job_result",
+        job_serial=job_serial,
+        filename=staged.paths[0].name,
+        size=None if staged.size is None else list(staged.size),
+        filenames=beside or None,
+    )
+
+
+def _without_clashes(staged: Mapping[str, StagedFile]) -> list[list[str]]:
+    groups: list[tuple[set[str], list[str]]] = []
+    for key, item in staged.items():
+        names = {path.name.casefold() for path in item.paths}
+        for taken, keys in groups:
+            if not taken & names:
+                taken |= names
+                keys.append(key)
+                break
+        else:
+            groups.append((names, [key]))
+    return [keys for _, keys in groups]
+
+
+def _for_file(progress: Progress, path: Path) -> Callable[[int, int], None]:
+    return lambda done, size: progress(path, done, size)
