@@ -1,0 +1,85 @@
+"""A file that appears under its final name only when it is complete."""
+
+import contextlib
+import errno
+import os
+import secrets
+from pathlib import Path
+from typing import IO, Any
+
+from xfworker.domain.errors import ImageError, NotEnoughSpace
+
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
+
+
+class PartialFile:
+    """
+    A file under a unique partial name in the folder where it is to appear.
+
+    Args:
+        path: The final path; a file that stands there is replaced by ``finish``.
+
+    Attributes:
+        path: The final path.
+        partial: Where the bytes are until then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.partial")
+        try:
+            self._file: IO[bytes] | None = self.partial.open("xb+", buffering=0)
+        except OSError as error:
+            raise _mapped(error, path) from error
+
+    @property
+    def file(self) -> IO[bytes]:
+        """The open, unbuffered file."""
+        if self._file is None:
+            raise ImageError(f"Writing {self.path} is over already: it was finished or discarded.")
+        return self._file
+
+    def write(self, data: Any) -> None:
+        """Append a buffer, all of it."""
+        view = memoryview(data).cast("B")
+        try:
+            while view.nbytes:
+                view = view[self.file.write(view) :]
+        except OSError as error:
+            raise _mapped(error, self.path) from error
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Overwrite bytes at an offset and come back to the end."""
+        self.file.seek(offset)
+        self.write(data)
+        self.file.seek(0, os.SEEK_END)
+
+    def tell(self) -> int:
+        """Give the number of bytes before the current position."""
+        return self.file.tell()
+
+    def finish(self) -> None:
+        """Give the file its final name."""
+        self.file.close()
+        try:
+            self.partial.replace(self.path)
+        except OSError as error:
+            self.discard()
+            raise _mapped(error, self.path) from error
+        self._file = None
+
+    def discard(self) -> None:
+        """Remove what was written; does nothing once the file is finished."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            with contextlib.suppress(OSError):
+                self.partial.unlink()
+
+
+def _mapped(error: OSError, path: Path) -> ImageError | NotEnoughSpace:
+    """Give the error that says it in this package's words."""
+    reason = error.strerror or type(error).__name__
+    if error.errno in _FULL:
+        return NotEnoughSpace(f"Writing {path} stopped: {reason}. Make room on its disk and try again.")
+    return ImageError(f"{path} cannot be written: {reason}.")

@@ -1,0 +1,106 @@
+"""All image formats together: which one a file is, by content, and which one a name asks for."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+from xfworker.adapters.images.aim import AimCodec
+from xfworker.adapters.images.omni import OmniCodec
+from xfworker.adapters.images.opening import head_of
+from xfworker.domain.errors import UnsupportedImage
+from xfworker.domain.image.description import ImageInfo
+from xfworker.ports.image_codec import ImageCodec, PixelReader, PixelWriter
+
+
+class ImageRegistry:
+    """
+    The ``ImageFormats`` port over a list of codecs; the first that recognises a file's content has it.
+
+    Args:
+        codecs: The formats, most certain first.
+    """
+
+    def __init__(self, codecs: Sequence[ImageCodec]) -> None:
+        self._omni = OmniCodec(self.codec_named)
+        self._codecs: tuple[ImageCodec, ...] = (self._omni, *codecs)
+
+    @property
+    def codecs(self) -> tuple[ImageCodec, ...]:
+        """Every format."""
+        return self._codecs
+
+    def codec_named(self, name: str) -> ImageCodec | None:
+        """Give a format by its name (upper and lower case are the same), or None."""
+        return next((codec for codec in self._codecs if codec.name.casefold() == name.casefold()), None)
+
+    def codec_of(self, path: Path) -> ImageCodec | None:
+        """Give the format of a file's content, or None where none recognises it."""
+        head = head_of(path)
+        return next((codec for codec in self._codecs if codec.recognises(path, head)), None)
+
+    def codec_for_writing(self, path: Path) -> ImageCodec:
+        """
+        Give the format that a name asks for by its suffix; a VMS version (``;1``) does not count.
+
+        Raises:
+            UnsupportedImage: No format that is written has this suffix.
+        """
+        name = path.name.lower().split(";", 1)[0]
+        fitting = [
+            (len(suffix), codec)
+            for codec in self._codecs
+            if codec.encodings
+            for suffix in codec.suffixes
+            if name.endswith(suffix)
+        ]
+        if not fitting:
+            known = sorted({suffix for codec in self._codecs if codec.encodings for suffix in codec.suffixes})
+            raise UnsupportedImage(f"{path}: no image format is known by this suffix; written are {', '.join(known)}.")
+        return max(fitting, key=lambda pair: pair[0])[1]
+
+    def probe(self, path: Path) -> ImageInfo | None:
+        """Describe the image that a file or folder holds, by content; see the port."""
+        codec = self.codec_of(path)
+        return None if codec is None else codec.describe(path)
+
+    def describe(self, path: Path) -> ImageInfo:
+        """Describe the image that a file or folder holds; see the port."""
+        return self._known(path).describe(path)
+
+    def reader(self, path: Path) -> PixelReader:
+        """Open the image for reading; see the port."""
+        return self._known(path).reader(path)
+
+    def reader_of(self, info: ImageInfo) -> PixelReader:
+        """Open the pixels of an OMNI description; its document need not be on disk. Raises as ``reader``."""
+        return self._omni.reader_of(info)
+
+    def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> PixelWriter:
+        """Begin to write an image in the format that the path's suffix asks for; see the port."""
+        return self.codec_for_writing(path).writer(path, image, encoding=encoding)
+
+    def _known(self, path: Path) -> ImageCodec:
+        codec = self.codec_of(path)
+        if codec is None:
+            names = ", ".join(codec.name for codec in self._codecs)
+            raise UnsupportedImage(f"{path} holds no image of a known format ({names}).")
+        return codec
+
+
+@functools.cache
+def image_formats() -> ImageRegistry:
+    """Give the registry of every format that this package knows."""
+    return ImageRegistry([AimCodec()])
+
+
+def probe(path: Path) -> ImageInfo | None:
+    """
+    Describe the image that a file or folder holds, by content.
+
+    Returns:
+        The description, or None where the content is no image of a known format.
+
+    Raises:
+        ImageError: The file cannot be read, or is a broken image of a known format.
+    """
+    return image_formats().probe(path)

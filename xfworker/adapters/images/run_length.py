@@ -1,0 +1,332 @@
+"""
+The two run-length encodings of AIM voxels.
+
+binCmp (two values): ``value1, value2``, then a count per run, alternating between the two; 255 means 254 voxels and no
+change of value. charCmp: pairs ``(value, count)``, value first, count 1 to 255.
+
+Streams are read in chunks. An index of how many voxels stand before every chunk gives access to any part of the volume
+and tells at once whether a stream holds what the header promises. Everything is numpy: ``repeat`` expands runs at some
+3 GB/s per core, and lets go of the interpreter's lock while it does.
+"""
+
+import bisect
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, Literal
+
+from xfworker.domain.errors import ImageFormatError, UnsupportedImage
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Bytes = npt.NDArray[np.uint8]
+
+Kind = Literal["binCmp", "charCmp"]
+
+CHUNK: Final = 1 << 16
+"""Stream bytes that are expanded at once; with their voxels they stay within a core's cache. Even, for pairs."""
+
+_GO_ON: Final = 255
+_LONGEST_GO_ON: Final = 254
+_MASK_VALUE: Final = 127
+
+READ_AHEAD: Final = 1 << 23
+"""Stream bytes that are read from the file at once."""
+
+
+class RunLengthStream:
+    """
+    The runs of one volume in a file.
+
+    Args:
+        file: The open file; reads are positioned, so that threads may share it.
+        path: Its path, for messages.
+        kind: ``binCmp`` or ``charCmp``.
+        offset: The byte at which the voxel block begins, with its own size first.
+        length: The block's size according to the header.
+        size_bytes: Width of the number that the block begins with: 4 in v020, 8 in v030.
+        voxel_count: How many voxels the header promises.
+
+    Raises:
+        ImageFormatError: The block's own size, or the sum of its runs, contradicts the header.
+    """
+
+    def __init__(
+        self, file: IO[bytes], path: Path, kind: Kind, *, offset: int, length: int, size_bytes: int, voxel_count: int
+    ) -> None:
+        self._path = path
+        self._read_at = positioned_reader(file)
+        self._kind = kind
+        self._voxel_count = voxel_count
+        prefix = size_bytes + (2 if kind == "binCmp" else 0)
+        head = self._read_at(offset, prefix)
+        stated = int.from_bytes(head[:size_bytes], "little", signed=True)
+        if len(head) < prefix or not prefix <= stated <= length:
+            raise ImageFormatError(
+                f"the compressed voxels claim to take {stated} bytes in a block of {length}.",
+                path=path,
+                offset=offset,
+                field="compressed size",
+            )
+        self._values = (head[size_bytes], head[size_bytes + 1]) if kind == "binCmp" else (0, 0)
+        self._offset = offset + prefix
+        self._length = stated - prefix
+        if kind == "charCmp" and self._length % 2:
+            raise ImageFormatError(
+                f"{self._length} bytes of pairs of value and count are an odd number.",
+                path=path,
+                offset=offset,
+                field="compressed size",
+            )
+        most = self._length * 254 if kind == "binCmp" else self._length // 2 * 255
+        if voxel_count > most:
+            raise ImageFormatError(
+                f"{self._length} bytes of runs cannot hold the {voxel_count} voxels of the header.",
+                path=path,
+                offset=offset,
+                field="compressed voxels",
+            )
+        self._voxels_before, self._parity_before = self._indexed()
+
+    def read_into(self, start: int, out: "Bytes") -> None:
+        """Expand the voxels from ``start`` on into ``out`` (uint8, one dimension), all of it."""
+        import numpy as np
+
+        stop = start + out.size
+        chunk = bisect.bisect_right(self._voxels_before, start) - 1
+        last = bisect.bisect_left(self._voxels_before, stop)
+        chunks_at_once = READ_AHEAD // CHUNK
+        while chunk < last:
+            ahead = min(chunks_at_once, last - chunk)
+            data = np.frombuffer(self._stream(chunk * CHUNK, ahead * CHUNK), np.uint8)
+            for index in range(ahead):
+                begins = self._voxels_before[chunk + index]
+                ends = self._voxels_before[chunk + index + 1]
+                low, high = max(start, begins), min(stop, ends)
+                if low < high:
+                    values = self._expanded(data[index * CHUNK : (index + 1) * CHUNK], chunk + index)
+                    out[low - start : high - start] = values[low - begins : high - begins]
+            chunk += ahead
+
+    def _stream(self, at: int, count: int) -> bytes:
+        wanted = min(count, self._length - at)
+        data = self._read_at(self._offset + at, wanted)
+        if len(data) < wanted:
+            raise ImageFormatError(
+                "the file ends inside the compressed voxels; it was cut short or changed while it was read.",
+                path=self._path,
+                offset=self._offset + at + len(data),
+                field="compressed voxels",
+            )
+        return data
+
+    def _expanded(self, data: "Bytes", chunk: int) -> "Bytes":
+        """Give all voxels of one chunk of the stream."""
+        import numpy as np
+
+        if self._kind == "charCmp":
+            return np.repeat(data[0::2], data[1::2])
+        changes = data != _GO_ON
+        first, second = self._values if self._parity_before[chunk] == 0 else self._values[::-1]
+        values = np.empty(data.size, np.uint8)
+        if bool(changes.all()):
+            values[0::2] = first
+            values[1::2] = second
+            return np.repeat(values, data)
+        odd = np.zeros(data.size, np.uint8)
+        np.add.accumulate(changes[:-1].view(np.uint8), out=odd[1:])
+        table = np.array((first, second) * 128, np.uint8)
+        np.take(table, odd, out=values)
+        return np.repeat(values, np.minimum(data, _LONGEST_GO_ON))
+
+    def _indexed(self) -> tuple[list[int], list[int]]:
+        """Count voxels, and changes of value, before every chunk of the stream."""
+        import numpy as np
+
+        voxels_before, parity_before = [0], [0]
+        at = 0
+        while at < self._length:
+            data = np.frombuffer(self._stream(at, READ_AHEAD), np.uint8)
+            for begin in range(0, data.size, CHUNK):
+                piece = data[begin : begin + CHUNK]
+                going_on = 0
+                if self._kind == "binCmp":
+                    going_on = int(np.count_nonzero(piece == _GO_ON))
+                    voxels = int(piece.sum(dtype=np.uint32)) - going_on
+                else:
+                    voxels = int(piece[1::2].sum(dtype=np.uint32))
+                voxels_before.append(voxels_before[-1] + voxels)
+                parity_before.append(parity_before[-1] ^ (piece.size - going_on & 1))
+                if voxels_before[-1] > self._voxel_count:
+                    raise self._mismatch(at + begin, "more than")
+            at += data.size
+        if voxels_before[-1] != self._voxel_count:
+            raise self._mismatch(self._length, f"{voxels_before[-1]} instead of")
+        return voxels_before, parity_before
+
+    def _mismatch(self, at: int, relation: str) -> ImageFormatError:
+        return ImageFormatError(
+            f"the runs add up to {relation} the {self._voxel_count} voxels of the header.",
+            path=self._path,
+            offset=self._offset + at,
+            field="compressed voxels",
+        )
+
+
+def positioned_reader(file: IO[bytes]) -> Callable[[int, int], bytes]:
+    """Give a function that reads bytes at an offset, safe for threads that share the file."""
+    if hasattr(os, "pread"):
+        descriptor = file.fileno()
+
+        def read_at(offset: int, count: int) -> bytes:
+            parts = []
+            while count > 0:
+                part = os.pread(descriptor, min(count, 1 << 30), offset)
+                if not part:
+                    break
+                parts.append(part)
+                offset += len(part)
+                count -= len(part)
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+        return read_at
+    lock = threading.Lock()
+
+    def seek_and_read(offset: int, count: int) -> bytes:
+        with lock:
+            file.seek(offset)
+            return file.read(count)
+
+    return seek_and_read
+
+
+class RunLengthEncoder:
+    """
+    Turns voxels into runs, slab after slab: a run that goes on in the next slab stays one run.
+
+    Args:
+        kind: ``binCmp`` or ``charCmp``.
+        path: The file to be, for messages.
+    """
+
+    def __init__(self, kind: Kind, path: Path) -> None:
+        self._kind = kind
+        self._path = path
+        self._run_value: int | None = None
+        self._run_length = 0
+        self._values: list[int] = []
+
+    @property
+    def values(self) -> tuple[int, int]:
+        """The two values of a binCmp stream, the first voxel's first."""
+        if not self._values:
+            return 0, _MASK_VALUE
+        if len(self._values) == 1:
+            return self._values[0], 0 if self._values[0] else _MASK_VALUE
+        return self._values[0], self._values[1]
+
+    def encode(self, voxels: "Bytes") -> list["Bytes"]:
+        """Give the bytes of all runs that are known to be over; ``voxels`` is uint8 in one dimension."""
+        pieces = []
+        for begin in range(0, voxels.size, 1 << 18):
+            pieces += self._encode_piece(voxels[begin : begin + (1 << 18)])
+        return pieces
+
+    def finish(self) -> bytes:
+        """Give the bytes of the run that was still open."""
+        import numpy as np
+
+        if self._run_value is None:
+            return b""
+        last = self._runs(np.array([self._run_value], np.uint8), np.array([self._run_length], np.int64))
+        self._run_value = None
+        return last.tobytes()
+
+    def _encode_piece(self, voxels: "Bytes") -> list["Bytes"]:
+        import numpy as np
+
+        starts = np.flatnonzero(voxels[1:] != voxels[:-1])
+        starts += 1
+        opening = int(voxels[0])
+        if starts.size == 0:
+            return self._go_on(opening, voxels.size)
+        first = int(starts[0])
+        pieces = self._go_on(opening, first)
+        lengths = np.empty(starts.size, np.int64)
+        lengths[0] = self._run_length
+        np.subtract(starts[1:], starts[:-1], out=lengths[1:])
+        values = np.empty(starts.size, np.uint8)
+        values[0] = self._run_value
+        np.take(voxels, starts[:-1], out=values[1:])
+        pieces.append(self._runs(values, lengths))
+        self._run_value = int(voxels[starts[-1]])
+        self._run_length = voxels.size - int(starts[-1])
+        if self._kind == "binCmp":
+            self._check_two_values(np.append(values, np.uint8(self._run_value)))
+        return pieces
+
+    def _go_on(self, value: int, length: int) -> list["Bytes"]:
+        """Lengthen the open run, or close it and open the next."""
+        import numpy as np
+
+        pieces = []
+        if self._run_value is not None and self._run_value != value:
+            pieces.append(self._runs(np.array([self._run_value], np.uint8), np.array([self._run_length], np.int64)))
+            self._run_length = 0
+        self._run_value = value
+        self._run_length += length
+        if value not in self._values and len(self._values) < 2:  # noqa: PLR2004 - binCmp has two values
+            self._values.append(value)
+        elif value not in self._values and self._kind == "binCmp":
+            raise self._third_value(value)
+        return pieces
+
+    def _check_two_values(self, values: "Bytes") -> None:
+        """Neighbouring runs differ, so that two values alternate: anything else is a third one."""
+        if len(self._values) == 1:
+            self._values.append(int(values[1]) if int(values[0]) == self._values[0] else int(values[0]))
+        first, second = self._values
+        wrong = (values != first) & (values != second)
+        if bool(wrong.any()):
+            raise self._third_value(int(values[wrong][0]))
+
+    def _third_value(self, value: int) -> UnsupportedImage:
+        signed = [number - 256 if number > _MASK_VALUE else number for number in (*self._values, value)]
+        return UnsupportedImage(
+            f"{self._path} cannot be written as binCmp, which holds two values: the voxels have {signed[0]}, {signed[1]},"
+            f" {signed[2]} and perhaps more. Write charCmp or int8, or threshold first."
+        )
+
+    def _runs(self, values: "Bytes", lengths: "npt.NDArray[np.int64]") -> "Bytes":
+        """Give the bytes of closed runs."""
+        import numpy as np
+
+        if self._kind == "binCmp":
+            return _split(lengths, _LONGEST_GO_ON, _GO_ON)[0]
+        counts, at = _split(lengths, _GO_ON, _GO_ON)
+        pairs = np.empty(2 * counts.size, np.uint8)
+        pairs[1::2] = counts
+        pairs[0::2] = values if at is None else np.repeat(values, at)
+        return pairs
+
+
+def _split(lengths: "npt.NDArray[np.int64]", longest: int, full: int) -> "tuple[Bytes, npt.NDArray[Any] | None]":
+    """
+    Split lengths into counts of at most ``longest``; every count but a run's last is written as ``full``.
+
+    Returns:
+        The counts, and how many each run takes (None when every run takes one).
+    """
+    import numpy as np
+
+    if lengths.size == 0 or int(lengths.max()) <= longest:
+        return lengths.astype(np.uint8), None
+    more = (lengths - 1) // longest
+    needed = more + 1
+    ends = np.cumsum(needed)
+    counts = np.full(int(ends[-1]), full, np.uint8)
+    counts[ends - 1] = (lengths - more * longest).astype(np.uint8)
+    return counts, needed

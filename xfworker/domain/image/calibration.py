@@ -1,0 +1,282 @@
+"""How raw pixel values become physical ones: density, Hounsfield units, linear attenuation."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from xfworker.domain.errors import ImageError
+
+SLOPE_INTERCEPT: Final = "slope_intercept"
+SLOPE_INTERCEPT_INDIRECT: Final = "slope_intercept_indirect"
+
+DENSITY: Final = "Density"
+HOUNSFIELD: Final = "HU"
+LINEAR_ATTENUATION: Final = "LinearAttenuation"
+
+DENSITY_UNIT: Final = "mg HA/ccm"
+HOUNSFIELD_UNIT: Final = "HU"
+LINEAR_ATTENUATION_UNIT: Final = "1/cm"
+
+_FIELDS: Final = ("type", "unit_type", "unit_name", "slope", "intercept", "indirect_base_unit_type")
+
+Values = TypeVar("Values")
+"""A number or a numpy array: the arithmetic is the same."""
+
+
+class Calibration:
+    """
+    A straight line from raw pixel values to values in a unit: ``calibrated = slope * raw + intercept``.
+
+    A calibration of type ``slope_intercept_indirect`` is stated on top of another unit: its line starts at the values
+    of the calibration named by ``indirect_base_unit_type``, not at raw ones. Taken from an image
+    (``Image.pixel_calibrations_of_unit_type``) it knows that base and converts all the way from raw.
+
+    Args:
+        metadata: The calibration as it stands in an OMNI document; keys that are not known are kept.
+        type: ``slope_intercept`` or ``slope_intercept_indirect``.
+        unit_type: What is measured, such as ``Density``, ``HU`` or ``LinearAttenuation``.
+        unit_name: The unit's name as people write it, such as ``mg HA/ccm``.
+        slope: Units per raw value (or per unit of the base). Finite, not zero.
+        intercept: The calibrated value of raw 0 (or of 0 in the base's unit). Finite.
+        indirect_base_unit_type: The unit type that an indirect calibration is stated on.
+
+    Raises:
+        ImageError: A value is missing or is no finite number.
+    """
+
+    __slots__ = ("_base", "_metadata")
+
+    def __init__(
+        self,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        type: str | None = None,  # noqa: A002 - the attested name of the parameter
+        unit_type: str | None = None,
+        unit_name: str | None = None,
+        slope: float | None = None,
+        intercept: float | None = None,
+        indirect_base_unit_type: str | None = None,
+    ) -> None:
+        given = (type, unit_type, unit_name, slope, intercept, indirect_base_unit_type)
+        stated = dict(metadata or {})
+        stated.update({key: value for key, value in zip(_FIELDS, given, strict=True) if value is not None})
+        stated.setdefault("type", SLOPE_INTERCEPT)
+        self._metadata = _checked(stated)
+        self._base: Calibration | None = None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The calibration as it stands in an OMNI document."""
+        return dict(self._metadata)
+
+    @property
+    def type(self) -> str:
+        """``slope_intercept`` or ``slope_intercept_indirect``."""
+        return str(self._metadata["type"])
+
+    @property
+    def unit_type(self) -> str:
+        """What is measured."""
+        return str(self._metadata["unit_type"])
+
+    @property
+    def unit_name(self) -> str | None:
+        """The unit's name as people write it, or None."""
+        name = self._metadata.get("unit_name")
+        return None if name is None else str(name)
+
+    @property
+    def slope(self) -> float:
+        """Units per raw value, or per unit of the base for an indirect calibration."""
+        return float(self._metadata["slope"])
+
+    @property
+    def intercept(self) -> float:
+        """The calibrated value of raw 0, or of 0 in the base's unit for an indirect calibration."""
+        return float(self._metadata["intercept"])
+
+    @property
+    def indirect_base_unit_type(self) -> str | None:
+        """The unit type that an indirect calibration is stated on, or None."""
+        name = self._metadata.get("indirect_base_unit_type")
+        return None if name is None else str(name)
+
+    def on_base(self, base: "Calibration") -> "Calibration":
+        """Give the same indirect calibration, knowing the calibration that it is stated on."""
+        resolved = Calibration(self._metadata)
+        resolved._base = base  # noqa: SLF001 - the class's own field, on a fresh object
+        return resolved
+
+    def raw_to_calibrated(self, x: Values) -> Values:
+        """Convert raw values (a number or an array) to the unit."""
+        slope, intercept = self.line()
+        result: Values = x * slope + intercept  # type: ignore[operator]  # numbers and arrays alike
+        return result
+
+    def calibrated_to_raw(self, x: Values) -> Values:
+        """Convert values in the unit (a number or an array) to raw ones; not rounded."""
+        slope, intercept = self.line()
+        result: Values = (x - intercept) / slope  # type: ignore[operator]  # numbers and arrays alike
+        return result
+
+    def raw_stddev_to_calibrated_stddev(self, s: Values) -> Values:
+        """Convert a standard deviation of raw values to the unit: no intercept, and never negative."""
+        result: Values = s * abs(self.line()[0])  # type: ignore[operator]  # numbers and arrays alike
+        return result
+
+    def raw_variance_to_calibrated_variance(self, v: Values) -> Values:
+        """Convert a variance of raw values to the unit squared."""
+        result: Values = v * self.line()[0] ** 2  # type: ignore[operator]  # numbers and arrays alike
+        return result
+
+    def line(self) -> tuple[float, float]:
+        """
+        Give slope and intercept from raw values all the way to the unit.
+
+        Raises:
+            ImageError: The calibration is indirect and does not know its base.
+        """
+        if self.type != SLOPE_INTERCEPT_INDIRECT:
+            return self.slope, self.intercept
+        if self._base is None:
+            raise ImageError(
+                f"The calibration to {self.unit_type} is stated on top of {self.indirect_base_unit_type}, which is not"
+                " known here; take it from an image with pixel_calibrations_of_unit_type(), which knows both."
+            )
+        slope, intercept = self._base.line()
+        return self.slope * slope, self.slope * intercept + self.intercept
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Calibration) and self._metadata == other._metadata
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.unit_type, self.slope, self.intercept))
+
+    def __repr__(self) -> str:
+        unit = f" [{self.unit_name}]" if self.unit_name else ""
+        return f"<Calibration {self.unit_type}{unit} = {self.slope!r} * raw + {self.intercept!r} ({self.type})>"
+
+
+def _checked(stated: dict[str, Any]) -> dict[str, Any]:
+    """Give the calibration's metadata with numbers as floats, or say what is wrong with it."""
+    unit_type = stated.get("unit_type")
+    if not isinstance(unit_type, str) or not unit_type:
+        raise ImageError(f"A pixel calibration needs a unit_type, such as 'Density'; it has {unit_type!r}.")
+    if stated["type"] not in (SLOPE_INTERCEPT, SLOPE_INTERCEPT_INDIRECT):
+        raise ImageError(
+            f"The pixel calibration to {unit_type} has type {stated['type']!r}; known are {SLOPE_INTERCEPT!r} and"
+            f" {SLOPE_INTERCEPT_INDIRECT!r}."
+        )
+    for field in ("slope", "intercept"):
+        value = stated.get(field)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ImageError(f"The pixel calibration to {unit_type} needs a finite {field}; it has {value!r}.")
+        stated[field] = float(value)
+    if stated["slope"] == 0:
+        raise ImageError(f"The pixel calibration to {unit_type} has slope 0, so that no raw value can be told apart.")
+    if stated["type"] == SLOPE_INTERCEPT_INDIRECT and not isinstance(stated.get("indirect_base_unit_type"), str):
+        raise ImageError(f"The indirect pixel calibration to {unit_type} does not name its indirect_base_unit_type.")
+    return stated
+
+
+def resolve(calibrations: "tuple[Calibration, ...] | list[Calibration]") -> "tuple[Calibration, ...]":
+    """
+    Give the calibrations with every indirect one knowing its base.
+
+    One whose base is absent, or that leads back to itself, stays unresolved and says so when it is used.
+    """
+    direct = {calibration.unit_type: calibration for calibration in calibrations if calibration.type == SLOPE_INTERCEPT}
+    known = dict(direct)
+    pending = [calibration for calibration in calibrations if calibration.type != SLOPE_INTERCEPT]
+    resolved: dict[int, Calibration] = {}
+    while True:
+        ready = [
+            calibration
+            for calibration in pending
+            if id(calibration) not in resolved and calibration.indirect_base_unit_type in known
+        ]
+        if not ready:
+            break
+        for calibration in ready:
+            base = known[calibration.indirect_base_unit_type or ""]
+            resolved[id(calibration)] = calibration.on_base(base)
+            known.setdefault(calibration.unit_type, resolved[id(calibration)])
+    return tuple(resolved.get(id(calibration), calibration) for calibration in calibrations)
+
+
+@attrs.frozen
+class ScancoCalibration:
+    """
+    What a SCANCO header or processing log says of the scale of its values.
+
+    Attributes:
+        mu_scaling: Native values per 1/cm of linear attenuation (4096 or 8192; 1 where nothing is known).
+        density_slope: mg HA/ccm per 1/cm, or None.
+        density_intercept: mg HA/ccm at zero attenuation, or None.
+        density_unit: The density's unit as written in the file, or None.
+        mu_water: Linear attenuation of water in 1/cm, or None.
+    """
+
+    mu_scaling: float
+    density_slope: float | None = None
+    density_intercept: float | None = None
+    density_unit: str | None = None
+    mu_water: float | None = None
+
+    def calibrations(self) -> tuple[Calibration, ...]:
+        """
+        Give the straight lines from native values, each stated directly on them.
+
+        mu = native / mu_scaling; density = slope * mu + intercept; HU = 1000 * mu / mu_water - 1000.
+        """
+        lines: list[Calibration] = []
+        usable = math.isfinite(self.mu_scaling) and self.mu_scaling > 0
+        if not usable:
+            return ()
+        slope, intercept = self.density_slope, self.density_intercept
+        if slope is not None and intercept is not None and math.isfinite(slope) and math.isfinite(intercept) and slope:
+            lines.append(
+                Calibration(
+                    unit_type=DENSITY,
+                    unit_name=self.density_unit or DENSITY_UNIT,
+                    slope=slope / self.mu_scaling,
+                    intercept=intercept,
+                )
+            )
+        if self.mu_water is not None and math.isfinite(self.mu_water) and self.mu_water > 0:
+            lines.append(
+                Calibration(
+                    unit_type=HOUNSFIELD,
+                    unit_name=HOUNSFIELD_UNIT,
+                    slope=1000 / (self.mu_scaling * self.mu_water),
+                    intercept=-1000.0,
+                )
+            )
+        if self.mu_scaling != 1:
+            lines.append(
+                Calibration(
+                    unit_type=LINEAR_ATTENUATION,
+                    unit_name=LINEAR_ATTENUATION_UNIT,
+                    slope=1 / self.mu_scaling,
+                    intercept=0.0,
+                )
+            )
+        return tuple(lines)
+
+    @classmethod
+    def of(cls, calibrations: "tuple[Calibration, ...]") -> "ScancoCalibration":
+        """Give the SCANCO statement of straight lines, for a file that is to be written."""
+        lines = {line.unit_type: line for line in resolve(calibrations)}
+        attenuation, density, water = (lines.get(name) for name in (LINEAR_ATTENUATION, DENSITY, HOUNSFIELD))
+        mu_scaling = 1 / attenuation.line()[0] if attenuation is not None and attenuation.line()[0] > 0 else 1.0
+        if math.isclose(mu_scaling, round(mu_scaling), rel_tol=1e-9):
+            mu_scaling = float(round(mu_scaling))
+        return cls(
+            mu_scaling=mu_scaling,
+            density_slope=None if density is None else density.line()[0] * mu_scaling,
+            density_intercept=None if density is None else density.line()[1],
+            density_unit=None if density is None else density.unit_name,
+            mu_water=None if water is None else 1000 / (water.line()[0] * mu_scaling),
+        )

@@ -1,0 +1,118 @@
+"""What is known of an image without touching its pixels."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from xfworker.domain.errors import ImageError
+from xfworker.domain.image.calibration import Calibration, resolve
+from xfworker.domain.image.pixel_type import ByteOrder, PixelType
+
+Triple = tuple[float, float, float]
+Kind = Literal["image", "segments"]
+
+SPACE_AXES = "XYZ"
+AXES_LETTERS = "XYZCWFT"
+
+
+@attrs.frozen(kw_only=True)
+class ImageInfo:
+    """
+    One image: where it is, how it is stored, and what its pixels mean.
+
+    Sizes, spacings and origins are stated in axes order, ``(x, y, z)``; arrays are C-ordered with the last axis first,
+    ``(z, y, x)``.
+
+    Attributes:
+        path: The file that describes the image.
+        format: The format's name, such as ``AIM``, ``ISQ`` or ``OMNI``.
+        format_version: The version within the format, such as ``v020``, or None.
+        encoding: How pixels are stored, in the format's own word, such as ``raw`` or ``binCmp``.
+        kind: ``image``, or ``segments`` when pixel values are labels.
+        axes: A letter per axis, fastest first: X, Y, Z (space), C (colour), W (wavelength), F (frequency), T (time).
+        size: Pixels along every axis.
+        pixel_type: The number type that reading gives.
+        byte_order: The order of bytes in the file.
+        pixels_path: The file that holds the pixels.
+        pixels_offset: The byte at which uninterrupted raw pixels begin in it, or None when they are encoded.
+        spacing_mm: Distance between voxel centres along x, y and z, in mm.
+        origin_mm: Position of voxel (0, 0, 0) in mm.
+        calibrations: Straight lines from raw values to physical ones.
+        default_unit_type: The unit type to show values in, or None for raw values.
+        labels: What the values of segments mean: ``{"value": 1, "name": "bone"}``.
+        is_ipl_compatible: Whether IPL reads the file as it is.
+        header: The fields of the file's own header, for display.
+        source: Verbatim header and processing log of the file that the image came from, or None.
+        files: Every file that the image consists of.
+        unknown: Keys of an OMNI document that this version does not know; they are kept.
+    """
+
+    path: Path
+    format: str
+    format_version: str | None = None
+    encoding: str = "raw"
+    kind: Kind = "image"
+    axes: str = SPACE_AXES
+    size: tuple[int, ...]
+    pixel_type: PixelType
+    byte_order: ByteOrder = "little"
+    pixels_path: Path
+    pixels_offset: int | None = None
+    spacing_mm: Triple = (1.0, 1.0, 1.0)
+    origin_mm: Triple = (0.0, 0.0, 0.0)
+    calibrations: tuple[Calibration, ...] = attrs.field(default=(), converter=resolve)
+    default_unit_type: str | None = None
+    labels: tuple[Mapping[str, Any], ...] = ()
+    is_ipl_compatible: bool = False
+    header: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    source: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    files: tuple[Path, ...] = ()
+    unknown: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape: the size with the slowest axis first, ``(z, y, x)``."""
+        return tuple(reversed(self.size))
+
+    @property
+    def pixel_count(self) -> int:
+        """How many pixels there are."""
+        return math.prod(self.size)
+
+    @property
+    def byte_count(self) -> int:
+        """How many bytes the pixels take when they are raw."""
+        return self.pixel_count * self.pixel_type.size
+
+    @property
+    def slab_byte_count(self) -> int:
+        """How many bytes one step along the slowest axis (a z slice) takes."""
+        return self.byte_count // self.size[-1]
+
+    @property
+    def size_3d(self) -> tuple[int, int, int]:
+        """Pixels along x, y and z; 1 along an axis that the image lacks."""
+        by_axis = dict(zip(self.axes, self.size, strict=True))
+        return by_axis.get("X", 1), by_axis.get("Y", 1), by_axis.get("Z", 1)
+
+    @property
+    def processing_log(self) -> str | None:
+        """The processing log as text, without the NUL that ends it, or None."""
+        log = (self.source or {}).get("processing_log")
+        return log.split("\0", 1)[0] if isinstance(log, str) else None
+
+    def calibration(self, unit_type: str) -> Calibration:
+        """
+        Give the calibration to a unit type; upper and lower case are the same.
+
+        Raises:
+            ImageError: The image has none; the message names those that it has.
+        """
+        for line in self.calibrations:
+            if line.unit_type.casefold() == unit_type.casefold():
+                return line
+        known = ", ".join(line.unit_type for line in self.calibrations) or "none at all"
+        raise ImageError(f"{self.path} has no calibration to {unit_type}; it has {known}.")

@@ -1,0 +1,166 @@
+"""
+The text that SCANCO's IPL keeps in an AIM file: what was measured, and what was done to it since.
+
+Latin-1, one line per statement: the key up to column 30, then the value; ``!`` begins a comment. Keys repeat, so a log is
+never rebuilt from its keys: it is kept as it is and appended to. Layout: gathered from files that IPL wrote.
+"""
+
+import datetime
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from xfworker.domain.image.calibration import (
+    DENSITY,
+    DENSITY_UNIT,
+    HOUNSFIELD,
+    LINEAR_ATTENUATION,
+    ScancoCalibration,
+)
+
+ENCODING: Final = "latin-1"
+KEY_WIDTH: Final = 30
+TEXT_WIDTH: Final = 50
+NUMBER_WIDTH: Final = 23
+TRIPLE_WIDTH: Final = 11
+SEPARATOR: Final = "!" + "-" * 79
+
+DEFAULT_UNITS: Final = {0: None, 1: HOUNSFIELD, 2: DENSITY}
+"""Which unit type the number in ``Calib. default unit type`` means, as far as it was seen."""
+
+_MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+
+Value = str | int | float | Sequence[int]
+
+
+def text_of(log: str) -> str:
+    """Give the log without the NUL that ends it and whatever stands behind."""
+    return log.split("\0", 1)[0]
+
+
+def statements(log: str) -> list[tuple[str, str]]:
+    """Give key and value of every line that is no comment, in order; a key may come several times."""
+    found = []
+    for line in text_of(log).splitlines():
+        if not line.startswith("!") and line.strip():
+            found.append((line[:KEY_WIDTH].strip(), line[KEY_WIDTH:].strip()))
+    return found
+
+
+def last(log: str, key: str) -> str | None:
+    """Give the value of the last line with a key, or None."""
+    return next((value for found, value in reversed(statements(log)) if found == key), None)
+
+
+def number(log: str, key: str) -> float | None:
+    """Give the number that the last line with a key begins with, or None where it is none."""
+    words = (last(log, key) or "").split()
+    try:
+        value = float(words[0]) if words else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def calibration_of(log: str) -> ScancoCalibration:
+    """Give what the log says of the scale of its values."""
+    mu_scaling = number(log, "Mu_Scaling")
+    return ScancoCalibration(
+        mu_scaling=1.0 if mu_scaling is None else mu_scaling,
+        density_slope=number(log, "Density: slope"),
+        density_intercept=number(log, "Density: intercept"),
+        density_unit=last(log, "Density: unit") or None,
+        mu_water=number(log, "HU: mu water"),
+    )
+
+
+def default_unit_type_of(log: str) -> str | None:
+    """Give the unit type that values are to be shown in, or None for raw values."""
+    stated = number(log, "Calib. default unit type")
+    return None if stated is None else DEFAULT_UNITS.get(int(stated))
+
+
+def line(key: str, value: Value) -> str:
+    """Give one statement in IPL's columns."""
+    head = f"{key:<{KEY_WIDTH}}"
+    if isinstance(value, str):
+        shown = f"{value:<{TEXT_WIDTH}}"
+    elif isinstance(value, int | float):
+        shown = f"{value:>{NUMBER_WIDTH}}" if isinstance(value, int) else f"{value:>{NUMBER_WIDTH}.5f}"
+    else:
+        shown = " " + "".join(f"{number:>{TRIPLE_WIDTH}}" for number in value)
+    return _one_line(head + shown)
+
+
+def timestamp(moment: datetime.datetime) -> str:
+    """Give a time the way VMS writes it, such as `` 4-APR-2023 12:38:59.06``."""
+    month = _MONTHS[moment.month - 1]
+    hundredths = moment.microsecond // 10_000
+    return f"{moment.day:2d}-{month}-{moment.year:04d} {moment:%H:%M:%S}.{hundredths:02d}"
+
+
+def appended(log: str, procedure: str, when: datetime.datetime, values: Iterable[tuple[str, Value]] = ()) -> str:
+    """
+    Give the log with one more entry at its end, terminated by a NUL; what stood there stays as it was.
+
+    Args:
+        log: The log so far, with or without its NUL; may be empty.
+        procedure: What was done, in a few words.
+        when: When it was done.
+        values: Further statements of the entry.
+    """
+    body = text_of(log) or f"!\n! Processing Log\n!\n{SEPARATOR}\n"
+    if not body.endswith("\n"):
+        body += "\n"
+    entry = [line("Procedure:", procedure), line("Time", timestamp(when))]
+    entry += [line(key, value) for key, value in values]
+    return body + "\n".join((*entry, SEPARATOR)) + "\n\0"
+
+
+def calibration_lines(scale: ScancoCalibration, default_unit_type: str | None) -> list[str]:
+    """Give the block of statements that IPL writes about the scale of values."""
+    scaling = int(scale.mu_scaling) if scale.mu_scaling == int(scale.mu_scaling) else scale.mu_scaling
+    lines = [line("Mu_Scaling", scaling)]
+    if scale.density_slope is None and scale.mu_water is None:
+        return lines
+    unit = {HOUNSFIELD: "1 (HU)", DENSITY: "2 (Density)", LINEAR_ATTENUATION: "0 (Native)"}.get(
+        default_unit_type or "", "0 (Native)"
+    )
+    lines.append(line("Calib. default unit type", unit))
+    if scale.density_slope is not None and scale.density_intercept is not None:
+        lines.append(line("Density: unit", scale.density_unit or DENSITY_UNIT))
+        lines.append(line("Density: slope", f"{scale.density_slope:>{NUMBER_WIDTH}.8e}").rstrip())
+        lines.append(line("Density: intercept", f"{scale.density_intercept:>{NUMBER_WIDTH}.8e}").rstrip())
+    if scale.mu_water is not None:
+        lines.append(line("HU: mu water", scale.mu_water))
+    return lines
+
+
+def begun(
+    created_by: str,
+    when: datetime.datetime,
+    *,
+    original: str,
+    scale: ScancoCalibration,
+    default_unit_type: str | None,
+) -> str:
+    """Give the log of an image that had none: who wrote it, from what, and the scale of its values."""
+    lines = [
+        "!",
+        "! Processing Log",
+        "!",
+        SEPARATOR,
+        line("Created by", created_by),
+        line("Time", timestamp(when)),
+        line("Original file", original),
+        SEPARATOR,
+        *calibration_lines(scale, default_unit_type),
+        SEPARATOR,
+    ]
+    return "\n".join(lines) + "\n\0"
+
+
+def _one_line(text: str) -> str:
+    """Keep a value from breaking out of its line or out of Latin-1."""
+    flat = "".join(character if character.isprintable() else " " for character in text)
+    return flat.encode(ENCODING, "replace").decode(ENCODING)

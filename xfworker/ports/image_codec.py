@@ -1,0 +1,158 @@
+"""What the core needs of an image format: recognise it, describe it, read and write pixels in slabs."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from xfworker.domain.image.description import ImageInfo
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[Any]
+else:
+    Pixels = Any
+
+
+class PixelReader(Protocol):
+    """
+    An open image. A slab is a range along the slowest axis (z), an array of shape ``(z, y, x)``.
+
+    Attributes:
+        info: What the image is.
+    """
+
+    info: ImageInfo
+
+    def read(self, start: int, stop: int, out: Pixels | None = None) -> Pixels:
+        """
+        Read slices ``start`` to ``stop`` (exclusive) as an array in the machine's byte order.
+
+        Args:
+            start: First slice, at least 0.
+            stop: The slice after the last, at most the image's last size.
+            out: A C-contiguous array of the slab's shape and type to read into; a new one where None.
+
+        Returns:
+            The slab; ``out`` where it was given.
+
+        Raises:
+            ImageFormatError: The file is shorter or otherwise than its header says.
+        """
+
+    def memory_map(self) -> Pixels | None:
+        """Give all pixels as a read-only memory map, or None when they are not raw in the file."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class PixelWriter(Protocol):
+    """
+    An image that is being written, slab after slab; nothing stands under its final name before ``finish``.
+
+    As a context manager it finishes when the block ends well, and leaves nothing behind when it does not.
+
+    Attributes:
+        info: What the image will be; its type is the one that ``write`` takes.
+    """
+
+    info: ImageInfo
+
+    def write(self, slab: Pixels) -> None:
+        """
+        Append slices of shape ``(n, y, x)``.
+
+        Raises:
+            UnsupportedImage: The format cannot hold these values (a third value in a two-value encoding).
+            NotEnoughSpace: The disk is full.
+        """
+
+    def finish(self) -> None:
+        """Complete the files and give them their final names."""
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class ImageCodec(Protocol):
+    """
+    One image format.
+
+    Attributes:
+        name: The format's name, such as ``AIM``.
+        suffixes: File suffixes that ask for this format when writing, lower case, such as ``.aim``.
+        encodings: The words that ``writer`` takes as ``encoding``; empty for a format that is only read.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    encodings: tuple[str, ...]
+
+    def recognises(self, path: Path, head: bytes) -> bool:
+        """
+        Tell from content whether this looks like the format; never from the name alone.
+
+        Args:
+            path: The file or folder.
+            head: The file's first bytes (4096, or fewer where the file is shorter; none for a folder).
+        """
+
+    def describe(self, path: Path) -> ImageInfo:
+        """
+        Read what the image is, without its pixels.
+
+        Raises:
+            ImageFormatError: It is no well-formed image of this format.
+            UnsupportedImage: It is one, of a kind that is not supported.
+        """
+
+    def reader(self, path: Path) -> PixelReader:
+        """Open the image for reading; raises as ``describe``."""
+
+    def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> PixelWriter:
+        """
+        Begin to write an image.
+
+        Args:
+            path: The file to appear. One that exists is replaced when the new one is complete.
+            image: Size, pixel type, geometry, calibration and source of the image to write.
+            encoding: One of ``encodings``, or None for the one that suits the pixel type.
+
+        Raises:
+            UnsupportedImage: The format cannot hold such an image.
+        """
+
+
+class ImageFormats(Protocol):
+    """All image formats together."""
+
+    def probe(self, path: Path) -> ImageInfo | None:
+        """Describe the image that a file or folder holds, by content; None when it holds none that is known."""
+
+    def describe(self, path: Path) -> ImageInfo:
+        """
+        Describe the image that a file or folder holds.
+
+        Raises:
+            UnsupportedImage: No known format has such content.
+            ImageFormatError: It is a broken image of a known format.
+        """
+
+    def reader(self, path: Path) -> PixelReader:
+        """Open the image for reading; raises as ``describe``."""
+
+    def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> PixelWriter:
+        """Begin to write an image in the format that the path's suffix asks for; raises as ``ImageCodec.writer``."""
