@@ -1,8 +1,8 @@
 """
 Images for task scripts: metadata in an ``.omni`` document, pixels in the file that it names.
 
-Sizes, spacings and origins are stated in axes order, ``(x, y, z)``; arrays are C-ordered ``(z, y, x)``. Metadata are read
-and changed without numpy; it is imported when pixels are touched.
+Sizes, spacings and origins are stated in axes order, ``(x, y, z)``; arrays are C-ordered ``(z, y, x)``. Metadata are
+read and changed without numpy; it is imported when pixels are touched.
 """
 
 import copy
@@ -66,7 +66,7 @@ class Image:
 
     @property
     def axes(self) -> str:
-        """A letter per axis, fastest first, out of X Y Z (space), C (colour), W (wavelength), F (frequency), T (time)."""
+        """A letter per axis, fastest first: X Y Z (space), C (colour), W (wavelength), F (frequency), T (time)."""
         return self.info.axes
 
     @property
@@ -87,7 +87,7 @@ class Image:
     @property
     def pixel_type(self) -> str:
         """The number type of pixels: ``uint8`` ... ``float64``."""
-        return self.info.pixel_type.value
+        return str(self.info.pixel_type.value)
 
     @property
     def spacing_mm(self) -> Triple:
@@ -214,7 +214,7 @@ class Image:
             yield from blocks(reader, slices=slices, halo=halo)
 
     def reader(self) -> "PixelReader":
-        """Open the pixels for reading in slabs; close it, or use it in a ``with`` block. Assigned pixels must be saved."""
+        """Open the pixels for reading in slabs; use it in a ``with`` block. Assigned pixels must be saved before."""
         if self._assigned is not None:
             raise UsageError(f"The pixels assigned to {self.metadata_path} are not in a file yet; call save() first.")
         self._flush()
@@ -239,8 +239,8 @@ class Image:
             override_metadata: Keys that replace inherited ones, such as ``{"pixel_type": "float32"}``.
 
         Returns:
-            The new image, on disk only after its ``save``. Its pixels are raw; a key set to None in ``override_metadata``
-            is left out.
+            The new image, on disk only after its ``save``. Its pixels are raw; a key set to None in
+            ``override_metadata`` is left out.
 
         Raises:
             UsageError: The two files are not in one folder.
@@ -344,8 +344,8 @@ class Image:
         assert self._assigned is not None
         if info.encoding != RAW or info.pixels_offset != 0:
             raise UsageError(
-                f"The pixels of {self.metadata_path} are in {info.pixels_path.name}, which is not replaced; derive an image"
-                " with derive_image() and assign them there."
+                f"The pixels of {self.metadata_path} are in {info.pixels_path.name}, which is not replaced; derive an"
+                " image with derive_image() and assign them there."
             )
         target = np.dtype(info.pixel_type.numpy_code(info.byte_order))
         partial = PartialFile(info.pixels_path)

@@ -101,7 +101,7 @@ class ImageCodec(Protocol):
     suffixes: tuple[str, ...]
     encodings: tuple[str, ...]
 
-    def recognises(self, path: Path, head: bytes) -> bool:
+    def recognises(self, path: Path, head: bytes, /) -> bool:
         """
         Tell from content whether this looks like the format; never from the name alone.
 

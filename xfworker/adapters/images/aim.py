@@ -20,15 +20,17 @@ from xfworker.domain.image.description import ImageInfo, Triple
 
 NAME: Final = "AIM"
 
+_KILOMETRE_MM: Final = 1e6
+
 
 class AimCodec:
     """The ``ImageCodec`` of AIM files."""
 
     name = NAME
-    suffixes = (".aim",)
-    encodings = tuple(BY_NAME)
+    suffixes: tuple[str, ...] = (".aim",)
+    encodings: tuple[str, ...] = tuple(BY_NAME)
 
-    def recognises(self, path: Path, head: bytes) -> bool:
+    def recognises(self, _path: Path, head: bytes, /) -> bool:
         """Tell whether the content is an AIM of any version; names such as ``SCAN.AIM;1`` do not matter."""
         return aim_header.recognises(head)
 
@@ -80,8 +82,8 @@ def _described(path: Path, file: IO[bytes]) -> tuple[ImageInfo, Placed]:
         known = ", ".join(BY_NAME)
         if rare is not None:
             raise UnsupportedImage(
-                f"{path} is an AIM with voxels of the rare type {rare}, whose layout is not known well enough to read it"
-                f" faithfully. Read are {known}; convert it with IPL."
+                f"{path} is an AIM with voxels of the rare type {rare}, whose layout is not known well enough to read"
+                f" it faithfully. Read are {known}; convert it with IPL."
             )
         raise ImageFormatError(
             f"0x{header.type_code & 0xFFFFFFFF:08X} is no known data type (read are {known}).",
@@ -97,8 +99,8 @@ def _described(path: Path, file: IO[bytes]) -> tuple[ImageInfo, Placed]:
     needed = _least_block_bytes(kind, size, voxels, header)
     if needed > header.voxel_bytes:
         raise ImageFormatError(
-            f"{size[0]} x {size[1]} x {size[2]} voxels as {kind.name} take at least {needed} bytes, but the voxel block has"
-            f" {header.voxel_bytes}.",
+            f"{size[0]} x {size[1]} x {size[2]} voxels as {kind.name} take at least {needed} bytes, but the voxel block"
+            f" has {header.voxel_bytes}.",
             path=path,
             offset=12 if header.version == "v020" else 40,
             field="voxel block size",
@@ -140,9 +142,11 @@ def _least_block_bytes(kind: AimType, size: tuple[int, ...], voxels: int, header
 
 def _spacing(header: AimHeader, log: str) -> Triple:
     """
-    Give the element size; where the header holds garbage (images made from contours can), what the log says of the scan.
+    Give the element size.
+
+    Images made from contours can hold garbage there; then it is what the log says of the scan, or else 1 mm.
     """
-    if all(math.isfinite(size) and 0 < size < 1e6 for size in header.element_size_mm):  # noqa: PLR2004 - a kilometre
+    if all(math.isfinite(size) and 0 < size < _KILOMETRE_MM for size in header.element_size_mm):
         return header.element_size_mm
     try:
         points = [int(word) for word in (processing_log.last(log, "Orig-ISQ-Dim-p") or "").split()]

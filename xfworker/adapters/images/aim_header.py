@@ -194,12 +194,12 @@ def parse(data: bytes, path: Path, file_size: int) -> AimHeader:
         values = values[1:]
         sizes, ids, type_code, triples = values[:5], values[6:8], values[8], values[9:33]
         nanometres, associated = triples[21:24], values[33]
-        element: Triple = tuple(size / NM_PER_MM for size in nanometres)  # type: ignore[assignment]  # three of them
+        element = [size / NM_PER_MM for size in nanometres]
     else:
         sizes, ids, type_code, triples = values[:5], values[8:10], values[10], values[11:32]
         associated = values[33]
         raw = values[32]
-        element = tuple(_shortest(f_to_float(raw[at : at + 4])) for at in (0, 4, 8))  # type: ignore[assignment]
+        element = [_shortest(f_to_float(raw[at : at + 4])) for at in (0, 4, 8)]
     check = _Checks(path, names)
     fixed = (40, 224) if version == "v030" else (20, 140)
     for index, (name, wanted) in enumerate(zip(("pre-header size", "image struct size"), fixed, strict=True)):
@@ -221,7 +221,7 @@ def parse(data: bytes, path: Path, file_size: int) -> AimHeader:
         suppos=groups[4],
         subdim=groups[5],
         testoff=groups[6],
-        element_size_mm=element,
+        element_size_mm=(element[0], element[1], element[2]),
         log=bytes(sizes[2]),
         voxel_bytes=sizes[3],
         associated_bytes=sizes[4],

@@ -2,9 +2,8 @@
 
 import base64
 import binascii
-import datetime
+import datetime as dt
 import hashlib
-import hmac
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -132,9 +131,9 @@ class AimWriter(SlabWriter):
     """
     Writes an AIM file.
 
-    An image that carries the verbatim header and log of an AIM, and whose voxels prove to be the same as when it was taken
-    from there, becomes the same file again, byte for byte (but for the padding). A changed one keeps the log and gets
-    an entry at its end.
+    An image that carries the verbatim header and log of an AIM, and whose voxels prove to be the same as when it was
+    taken from there, becomes the same file again, byte for byte (but for the padding). A changed one keeps the log and
+    gets an entry at its end.
 
     Args:
         path: The file to be.
@@ -186,7 +185,7 @@ class AimWriter(SlabWriter):
         import numpy as np
 
         if self._digest is not None:
-            self._digest.update(memoryview(slab.reshape(-1).view(np.uint8)))
+            self._digest.update(slab.reshape(-1).view(np.uint8).data)
         if self._encoder is not None:
             for piece in self._encoder.encode(slab.reshape(-1).view(np.uint8)):
                 self._emit(piece)
@@ -220,9 +219,7 @@ class AimWriter(SlabWriter):
             raise UnsupportedImage(
                 f"{self.info.path} has {self._voxel_bytes} bytes of voxels, too many for version 020."
             )
-        unchanged = self._digest is not None and hmac.compare_digest(
-            self._digest.hexdigest(), self._source.voxels_sha256
-        )
+        unchanged = self._digest is not None and self._digest.hexdigest() == self._source.voxels_sha256
         if self._verbatim is not None and not unchanged:
             self._lengthen_log()
         self._complete(unchanged=unchanged)
@@ -244,7 +241,7 @@ class AimWriter(SlabWriter):
         try:
             longer.write(bytes(header.voxel_offset))
             self._partial.file.seek(self._header.voxel_offset)
-            shutil.copyfileobj(self._partial.file, _Sink(longer), _BLOCK)  # type: ignore[misc]  # it only writes
+            shutil.copyfileobj(self._partial.file, _Sink(longer), _BLOCK)
         except BaseException:
             longer.discard()
             raise
@@ -281,10 +278,10 @@ class AimWriter(SlabWriter):
         )
 
     def _changed_log(self) -> bytes:
-        now = datetime.datetime.now().astimezone()
+        now = dt.datetime.now().astimezone()
         image = self.info
         if self._source.text:
-            values = [("Dim-p", image.size_3d), ("Encoding", self._kind.name)]
+            values: list[tuple[str, processing_log.Value]] = [("Dim-p", image.size_3d), ("Encoding", self._kind.name)]
             text = processing_log.appended(self._source.text, f"{_PROGRAM}: written as AIM", now, values)
         else:
             text = processing_log.begun(

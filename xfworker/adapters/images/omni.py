@@ -79,13 +79,13 @@ class OmniCodec:
     """
 
     name = OMNI
-    suffixes = (".omni",)
-    encodings = (RAW,)
+    suffixes: tuple[str, ...] = (".omni",)
+    encodings: tuple[str, ...] = (RAW,)
 
     def __init__(self, codec_named: Callable[[str], ImageCodec | None]) -> None:
         self._codec_named = codec_named
 
-    def recognises(self, path: Path, head: bytes) -> bool:
+    def recognises(self, path: Path, head: bytes, /) -> bool:
         """Tell whether the content begins as a JSON object that says it is OMNI, or has an OMNI's keys."""
         if not head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
             return False
@@ -199,7 +199,7 @@ class OmniWriter(SlabWriter):
     def _write(self, slab: "Pixels") -> None:
         data = file_bytes(slab, self.info)
         if self._digest is not None:
-            self._digest.update(memoryview(slab.reshape(-1)).cast("B"))
+            self._digest.update(slab.reshape(-1).view("u1").data)
         self._pixels.write(data)
 
     def _finish(self) -> None:

@@ -1,6 +1,5 @@
 """Pixels that stand in a file as they are in memory: read in slabs or as a memory map, written in slabs."""
 
-from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -41,8 +40,8 @@ class SlabReader:
             out = np.empty(shape, native)
         elif out.shape != shape or out.dtype != native or not out.flags.c_contiguous:
             raise UsageError(
-                f"Slices {start} to {stop} of {self.info.path} need a contiguous array of shape {shape} and type {native};"
-                f" got shape {out.shape} and type {out.dtype}."
+                f"Slices {start} to {stop} of {self.info.path} need a contiguous array of shape {shape} and type"
+                f" {native}; got shape {out.shape} and type {out.dtype}."
             )
         if out.size:
             self._read_into(start, out)
@@ -95,7 +94,7 @@ class RawReader(SlabReader):
 
         assert self._file is not None
         self._file.seek(self._offset + start * self.info.slab_byte_count)
-        view = memoryview(out.reshape(-1)).cast("B")
+        view = out.reshape(-1).view(np.uint8).data
         while view.nbytes:
             count = self._file.readinto(view)  # type: ignore[attr-defined]  # unbuffered binary files have it
             if not count:
@@ -215,4 +214,4 @@ def file_bytes(slab: "Pixels", info: ImageInfo) -> Any:
     import numpy as np
 
     target = np.dtype(info.pixel_type.numpy_code(info.byte_order))
-    return memoryview(slab.astype(target, copy=False).reshape(-1).view(np.uint8))
+    return slab.astype(target, copy=False).reshape(-1).view(np.uint8).data

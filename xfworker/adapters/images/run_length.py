@@ -259,7 +259,7 @@ class RunLengthEncoder:
         lengths[0] = self._run_length
         np.subtract(starts[1:], starts[:-1], out=lengths[1:])
         values = np.empty(starts.size, np.uint8)
-        values[0] = self._run_value
+        values[0] = voxels[0] if self._run_value is None else self._run_value
         np.take(voxels, starts[:-1], out=values[1:])
         pieces.append(self._runs(values, lengths))
         self._run_value = int(voxels[starts[-1]])
@@ -296,8 +296,8 @@ class RunLengthEncoder:
     def _third_value(self, value: int) -> UnsupportedImage:
         signed = [number - 256 if number > _MASK_VALUE else number for number in (*self._values, value)]
         return UnsupportedImage(
-            f"{self._path} cannot be written as binCmp, which holds two values: the voxels have {signed[0]}, {signed[1]},"
-            f" {signed[2]} and perhaps more. Write charCmp or int8, or threshold first."
+            f"{self._path} cannot be written as binCmp, which holds two values: the voxels have {signed[0]},"
+            f" {signed[1]}, {signed[2]} and perhaps more. Write charCmp or int8, or threshold first."
         )
 
     def _runs(self, values: "Bytes", lengths: "npt.NDArray[np.int64]") -> "Bytes":

@@ -1,8 +1,9 @@
 """
 Floating point numbers of the VAX, as old AIM and ISQ headers hold them.
 
-VAX F (32 bit): swap the two 16-bit halves, read as IEEE, times 1/4. VAX G (64 bit): reverse the order of the four 16-bit
-words, read as IEEE, times 1/4. Neither has infinities or NaN; a set sign bit with a zero exponent is a reserved operand.
+VAX F (32 bit): swap the two 16-bit halves, read as IEEE, times 1/4. VAX G (64 bit): reverse the order of the four
+16-bit words, read as IEEE, times 1/4. Neither has infinities or NaN; a set sign bit with a zero exponent is a reserved
+operand.
 """
 
 import math
@@ -83,8 +84,8 @@ def f_array_to_float32(words: "npt.NDArray[Any]") -> "npt.NDArray[np.float32]":
         words: uint32, little endian as they stand in the file.
 
     Returns:
-        float32 of the same shape. Zero and the reserved operand give +0.0 and NaN; what underflows IEEE's normal numbers
-        comes out as the exact subnormal where there is one.
+        float32 of the same shape. Zero and the reserved operand give +0.0 and NaN; what underflows IEEE's normal
+        numbers comes out as the exact subnormal where there is one.
     """
     import numpy as np
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 
@@ -20,9 +20,6 @@ HOUNSFIELD_UNIT: Final = "HU"
 LINEAR_ATTENUATION_UNIT: Final = "1/cm"
 
 _FIELDS: Final = ("type", "unit_type", "unit_name", "slope", "intercept", "indirect_base_unit_type")
-
-Values = TypeVar("Values")
-"""A number or a numpy array: the arithmetic is the same."""
 
 
 class Calibration:
@@ -106,30 +103,26 @@ class Calibration:
     def on_base(self, base: "Calibration") -> "Calibration":
         """Give the same indirect calibration, knowing the calibration that it is stated on."""
         resolved = Calibration(self._metadata)
-        resolved._base = base  # noqa: SLF001 - the class's own field, on a fresh object
+        resolved._base = base
         return resolved
 
-    def raw_to_calibrated(self, x: Values) -> Values:
+    def raw_to_calibrated(self, x: Any) -> Any:
         """Convert raw values (a number or an array) to the unit."""
         slope, intercept = self.line()
-        result: Values = x * slope + intercept  # type: ignore[operator]  # numbers and arrays alike
-        return result
+        return x * slope + intercept
 
-    def calibrated_to_raw(self, x: Values) -> Values:
+    def calibrated_to_raw(self, x: Any) -> Any:
         """Convert values in the unit (a number or an array) to raw ones; not rounded."""
         slope, intercept = self.line()
-        result: Values = (x - intercept) / slope  # type: ignore[operator]  # numbers and arrays alike
-        return result
+        return (x - intercept) / slope
 
-    def raw_stddev_to_calibrated_stddev(self, s: Values) -> Values:
+    def raw_stddev_to_calibrated_stddev(self, s: Any) -> Any:
         """Convert a standard deviation of raw values to the unit: no intercept, and never negative."""
-        result: Values = s * abs(self.line()[0])  # type: ignore[operator]  # numbers and arrays alike
-        return result
+        return s * abs(self.line()[0])
 
-    def raw_variance_to_calibrated_variance(self, v: Values) -> Values:
+    def raw_variance_to_calibrated_variance(self, v: Any) -> Any:
         """Convert a variance of raw values to the unit squared."""
-        result: Values = v * self.line()[0] ** 2  # type: ignore[operator]  # numbers and arrays alike
-        return result
+        return v * self.line()[0] ** 2
 
     def line(self) -> tuple[float, float]:
         """

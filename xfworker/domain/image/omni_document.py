@@ -1,8 +1,8 @@
 """
 The JSON inside an ``.omni`` file, and what it says about an image.
 
-The vendor's document is not public; this one is the project's own (docs/images.md describes it). Keys that are not known
-are kept.
+The vendor's document is not public; this one is the project's own (docs/images.md describes it). Keys that are not
+known are kept.
 """
 
 import math
@@ -179,11 +179,11 @@ class _Document:
 
     def pixel_type(self) -> PixelType:
         name = self.document.get("pixel_type")
-        try:
-            return PixelType(name)
-        except ValueError:
+        found = next((member for member in PixelType if member.value == name), None)
+        if found is None:
             known = ", ".join(member.value for member in PixelType)
-            raise self.fault("pixel_type", f"expected one of {known}, got {name!r:.60}") from None
+            raise self.fault("pixel_type", f"expected one of {known}, got {name!r:.60}")
+        return found
 
     def byte_order(self) -> ByteOrder:
         order = self.document.get("byte_order", "little")

@@ -1,7 +1,7 @@
 """The number types that a pixel can have."""
 
 import enum
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 ByteOrder = Literal["little", "big"]
 
@@ -29,7 +29,7 @@ class PixelType(enum.Enum):
     FLOAT32 = ("float32", "f4")
     FLOAT64 = ("float64", "f8")
 
-    def __new__(cls, name: str, code: str) -> "PixelType":
+    def __new__(cls, name: str, code: str = "") -> Self:
         member = object.__new__(cls)
         member._value_ = name
         member.code = code

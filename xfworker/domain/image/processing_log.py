@@ -1,11 +1,11 @@
 """
 The text that SCANCO's IPL keeps in an AIM file: what was measured, and what was done to it since.
 
-Latin-1, one line per statement: the key up to column 30, then the value; ``!`` begins a comment. Keys repeat, so a log is
-never rebuilt from its keys: it is kept as it is and appended to. Layout: gathered from files that IPL wrote.
+Latin-1, one line per statement: the key up to column 30, then the value; ``!`` begins a comment. Keys repeat, so a log
+is never rebuilt from its keys: it is kept as it is and appended to. Layout: gathered from files that IPL wrote.
 """
 
-import datetime
+import datetime as dt
 import math
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -40,11 +40,11 @@ def text_of(log: str) -> str:
 
 def statements(log: str) -> list[tuple[str, str]]:
     """Give key and value of every line that is no comment, in order; a key may come several times."""
-    found = []
-    for line in text_of(log).splitlines():
-        if not line.startswith("!") and line.strip():
-            found.append((line[:KEY_WIDTH].strip(), line[KEY_WIDTH:].strip()))
-    return found
+    return [
+        (text[:KEY_WIDTH].strip(), text[KEY_WIDTH:].strip())
+        for text in text_of(log).splitlines()
+        if not text.startswith("!") and text.strip()
+    ]
 
 
 def last(log: str, key: str) -> str | None:
@@ -92,14 +92,14 @@ def line(key: str, value: Value) -> str:
     return _one_line(head + shown)
 
 
-def timestamp(moment: datetime.datetime) -> str:
+def timestamp(moment: dt.datetime) -> str:
     """Give a time the way VMS writes it, such as `` 4-APR-2023 12:38:59.06``."""
     month = _MONTHS[moment.month - 1]
     hundredths = moment.microsecond // 10_000
     return f"{moment.day:2d}-{month}-{moment.year:04d} {moment:%H:%M:%S}.{hundredths:02d}"
 
 
-def appended(log: str, procedure: str, when: datetime.datetime, values: Iterable[tuple[str, Value]] = ()) -> str:
+def appended(log: str, procedure: str, when: dt.datetime, values: Iterable[tuple[str, Value]] = ()) -> str:
     """
     Give the log with one more entry at its end, terminated by a NUL; what stood there stays as it was.
 
@@ -138,7 +138,7 @@ def calibration_lines(scale: ScancoCalibration, default_unit_type: str | None) -
 
 def begun(
     created_by: str,
-    when: datetime.datetime,
+    when: dt.datetime,
     *,
     original: str,
     scale: ScancoCalibration,
