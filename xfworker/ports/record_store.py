@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
-from xfworker.domain.records import Record
+from xfworker.domain.records import Job, Record
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -32,7 +34,7 @@ class RecordTransaction(Protocol):
         kind: type[RecordT],
         where: Mapping[str, Any] | None = None,
         *,
-        after: RecordT | None = None,
+        after: tuple[str, int] | None = None,
         limit: int | None = None,
     ) -> Sequence[RecordT]:
         """
@@ -41,7 +43,7 @@ class RecordTransaction(Protocol):
         Args:
             kind: The class of the records.
             where: The value each field must have, or a tuple of allowed values.
-            after: Only what comes behind this record in that order.
+            after: Only what comes behind this place in that order: a job's sort order (else an empty text) and serial.
             limit: At most so many.
         """
         ...
@@ -71,6 +73,19 @@ class RecordTransaction(Protocol):
         """Give the values of a sequence: done jobs with the key, of runs that are not obsolete, in sort order."""
         ...
 
+    def claimable_jobs(self, *, excluding_tasks: frozenset[int] = frozenset(), limit: int = 100) -> Sequence[Job]:
+        """
+        List jobs that a worker may claim, in the order in which they are handed out.
+
+        They are ready, of active workflows that are not obsolete, and of no run or of a run that is neither paused nor
+        obsolete. Those of high-priority runs come first; then sort order, then serial.
+        """
+        ...
+
+    def expired_leases(self, moment: datetime) -> Sequence[JobLease]:
+        """List leases that ended before a moment."""
+        ...
+
     def last_sort_order(self, workflow_serial: int) -> str | None:
         """Give the greatest sort order among the workflow's jobs."""
         ...
@@ -79,12 +94,16 @@ class RecordTransaction(Protocol):
         """Give what was remembered under the key (idempotency keys, revoked tokens, settings)."""
         ...
 
-    def remember(self, key: str, value: Mapping[str, Any]) -> None:
-        """Remember a JSON object under a key."""
+    def remember(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
+        """Remember a JSON object under a key, as of a time where it is to be forgotten some day."""
         ...
 
     def forget(self, key: str) -> None:
         """Forget what was remembered under a key, if anything."""
+        ...
+
+    def forget_before(self, moment: datetime) -> int:
+        """Forget what was remembered as of an earlier time, and tell how much that was."""
         ...
 
 

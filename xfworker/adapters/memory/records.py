@@ -3,17 +3,23 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 import attrs
 
+from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
-from xfworker.domain.records import Job, Record, Run
+from xfworker.domain.records import Job, Record, Run, Workflow
+from xfworker.domain.scheduling import claim_rank
 
 RecordT = TypeVar("RecordT", bound=Record)
+
+
+_Note = tuple[Mapping[str, Any], datetime | None]
 
 
 class MemoryRecordStore:
@@ -23,7 +29,7 @@ class MemoryRecordStore:
         self._lock = threading.RLock()
         self._tables: dict[str, dict[int, Any]] = {}
         self._last_serials: dict[str, int] = {}
-        self._remembered: dict[str, Mapping[str, Any]] = {}
+        self._remembered: dict[str, _Note] = {}
 
     @contextmanager
     def transaction(self, *, write: bool = True) -> "Iterator[_Transaction]":
@@ -45,7 +51,7 @@ class _Transaction:
         self,
         tables: dict[str, dict[int, Any]],
         last_serials: dict[str, int],
-        remembered: dict[str, Mapping[str, Any]],
+        remembered: dict[str, _Note],
         *,
         may_write: bool,
     ) -> None:
@@ -71,12 +77,12 @@ class _Transaction:
         kind: type[RecordT],
         where: Mapping[str, Any] | None = None,
         *,
-        after: RecordT | None = None,
+        after: tuple[str, int] | None = None,
         limit: int | None = None,
     ) -> Sequence[RecordT]:
         found = sorted(self._matching(kind, where), key=_order)
         if after is not None:
-            found = [record for record in found if _order(record) > _order(after)]
+            found = [record for record in found if _order(record) > after]
         return [_own(record) for record in found[:limit]]
 
     def count(self, kind: type[Record], where: Mapping[str, Any] | None = None) -> int:
@@ -119,27 +125,48 @@ class _Transaction:
             if sequence.key in job.outputs and not (run is not None and run.obsolete):
                 yield OutputValue(job_serial=job.serial, run_serial=job.run_serial, value=job.outputs[sequence.key])
 
+    def claimable_jobs(self, *, excluding_tasks: frozenset[int] = frozenset(), limit: int = 100) -> Sequence[Job]:
+        ready = [job for job in self.find(Job, {"state": JobState.READY}) if job.task_serial not in excluding_tasks]
+        ranked = [(rank, job) for job in ready if (rank := self._rank(job)) is not None]
+        return [job for _, job in sorted(ranked, key=lambda pair: (pair[0], *_order(pair[1])))[:limit]]
+
+    def _rank(self, job: Job) -> int | None:
+        workflow = self.get(Workflow, job.workflow_serial)
+        run = None if job.run_serial is None else self.get(Run, job.run_serial)
+        return claim_rank(workflow, run)
+
+    def expired_leases(self, moment: datetime) -> Sequence[JobLease]:
+        return [lease for lease in self.find(JobLease) if lease.expires_at < moment]
+
     def last_sort_order(self, workflow_serial: int) -> str | None:
         return max((job.sort_order for job in self._matching(Job, {"workflow_serial": workflow_serial})), default=None)
 
     def remembered(self, key: str) -> Mapping[str, Any] | None:
-        value = self._remembered.get(key)
-        return None if value is None else _copied(value)
+        found = self._remembered.get(key)
+        return None if found is None else _copied(found[0])
 
-    def remember(self, key: str, value: Mapping[str, Any]) -> None:
+    def remember(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
         self._check_write()
-        before = self._remembered.get(key)
-        self._remembered[key] = _copied(value)
-        if before is None:
-            self._undo.append(lambda: self._remembered.pop(key))
-        else:
-            self._undo.append(lambda: self._remembered.__setitem__(key, before))
+        self._keep_for_undo(key)
+        self._remembered[key] = (_copied(value), at)
 
     def forget(self, key: str) -> None:
         self._check_write()
-        before = self._remembered.pop(key, None)
-        if before is not None:
-            self._undo.append(lambda: self._remembered.__setitem__(key, before))
+        self._keep_for_undo(key)
+        self._remembered.pop(key, None)
+
+    def forget_before(self, moment: datetime) -> int:
+        old = [key for key, (_, at) in self._remembered.items() if at is not None and at < moment]
+        for key in old:
+            self.forget(key)
+        return len(old)
+
+    def _keep_for_undo(self, key: str) -> None:
+        before = self._remembered.get(key)
+        if before is None:
+            self._undo.append(lambda: self._remembered.pop(key, None))
+        else:
+            self._undo.append(lambda: self._remembered.update({key: before}))
 
     def _table(self, kind: type[Record]) -> dict[int, Any]:
         return self._tables.setdefault(kind.collection, {})

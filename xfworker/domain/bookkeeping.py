@@ -1,0 +1,88 @@
+"""What the platform keeps for itself: leases, accounts, personal tokens, who shares which project."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from attrs import define, field
+
+from xfworker.domain.records import Record
+
+
+@define(frozen=True, kw_only=True, str=False)
+class JobLease(Record):
+    """
+    A worker's right to run one attempt of a job.
+
+    Attributes:
+        claim_key: The worker's own name for its claim, so that a repeated claim gives the same job.
+    """
+
+    collection = "job-leases"
+    noun = "lease"
+
+    job_serial: int
+    worker_serial: int
+    attempt: int
+    expires_at: datetime
+    claim_key: str | None = None
+
+
+@define(frozen=True, kw_only=True, str=False)
+class Account(Record):
+    """
+    A person who may use the server.
+
+    Attributes:
+        password_hash: What the password hasher made of the password; never the password.
+    """
+
+    collection = "accounts"
+    noun = "account"
+
+    name: str
+    password_hash: str = field(default="", repr=False)
+    administrator: bool = False
+    disabled: bool = False
+
+
+@define(frozen=True, kw_only=True, str=False)
+class PersonalToken(Record):
+    """
+    A token that an account made for a program; deleting the record revokes it.
+
+    Attributes:
+        key: The random part that the signed token carries.
+    """
+
+    collection = "personal-tokens"
+    noun = "personal token"
+
+    account_serial: int
+    name: str = ""
+    key: str = field(default="", repr=False)
+    expires_at: datetime | None = None
+
+
+class MemberRole(StrEnum):
+    """What an account may do in a project."""
+
+    OWNER = "Owner"
+    MEMBER = "Member"
+
+
+@define(frozen=True, kw_only=True, str=False)
+class ProjectMember(Record):
+    """An account that sees a project: the one that made it, or one it is shared with."""
+
+    collection = "project-members"
+    noun = "project member"
+
+    project_serial: int
+    account_serial: int
+    role: MemberRole = MemberRole.MEMBER
+
+
+BOOKKEEPING_KINDS: dict[str, type[Record]] = {
+    kind.collection: kind for kind in (JobLease, Account, PersonalToken, ProjectMember)
+}
+"""Every class of bookkeeping by its name in the record store; none travels as a record."""

@@ -1,0 +1,192 @@
+"""
+Who may see and change which records.
+
+Administrators may everything. People see the projects they made or that are shared with them. A script sees its own
+project while its attempt at its job runs. What belongs to no project (task types, dependency packages, workers,
+entities) is seen by all.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import define, field
+
+from xfworker.domain.bookkeeping import ProjectMember
+from xfworker.domain.errors import JobAborted, LeaseLost, PermissionDenied, RecordNotFound
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import (
+    ActivityEvent,
+    DependencyPackage,
+    Entity,
+    Job,
+    Project,
+    Record,
+    Run,
+    Task,
+    TaskType,
+    Worker,
+    Workflow,
+)
+from xfworker.ports.record_store import RecordTransaction
+from xfworker.services.platform.principal import Principal, PrincipalKind
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+ABORT_REQUESTED = "abort_requested"
+"""The key in a running job's metadata that says who wants it to stop, and since when."""
+
+_OF_WORKFLOW = (Task, Run)
+_OF_PROJECT = (Workflow, Job, ActivityEvent)
+
+_CREATORS: dict[type[Record], tuple[PrincipalKind, ...]] = {
+    Project: (PrincipalKind.USER,),
+    Workflow: (PrincipalKind.USER,),
+    Task: (PrincipalKind.USER, PrincipalKind.JOB),
+    Job: (PrincipalKind.USER, PrincipalKind.JOB),
+    Run: (PrincipalKind.USER, PrincipalKind.JOB),
+    TaskType: (PrincipalKind.USER, PrincipalKind.JOB),
+    Entity: (PrincipalKind.USER, PrincipalKind.JOB),
+    ActivityEvent: (PrincipalKind.USER, PrincipalKind.JOB, PrincipalKind.WORKER),
+    DependencyPackage: (),
+    Worker: (PrincipalKind.WORKER,),
+}
+_EDITORS: dict[type[Record], tuple[PrincipalKind, ...]] = {
+    **{kind: kinds for kind, kinds in _CREATORS.items() if kind is not ActivityEvent},
+    Project: (PrincipalKind.USER, PrincipalKind.JOB),
+    Workflow: (PrincipalKind.USER, PrincipalKind.JOB),
+    TaskType: (PrincipalKind.USER,),
+    Entity: (PrincipalKind.USER,),
+}
+
+
+@define
+class Access:
+    """One caller's rights within one transaction."""
+
+    principal: Principal
+    transaction: RecordTransaction
+    _projects: frozenset[int] | None = field(default=None, init=False)
+
+    def require_live(self, *, to_write: bool = False) -> None:
+        """
+        Refuse a script whose attempt at its job is over.
+
+        Raises:
+            LeaseLost: The job ended, or was given to another worker.
+            JobAborted: The script wants to write, and a person wants the job to stop.
+        """
+        principal = self.principal
+        if principal.job_serial is None:
+            return
+        job = self.transaction.get(Job, principal.job_serial)
+        if job.attempt != principal.attempt or job.state is not JobState.RUNNING:
+            raise LeaseLost(
+                f"attempt {principal.attempt} at job {job.serial} is over: the job is {job.state}, attempt "
+                f"{job.attempt}; nothing more is taken from this attempt"
+            )
+        if to_write and ABORT_REQUESTED in job.metadata:
+            raise JobAborted(f"job {job.serial} was aborted, so nothing more is taken from it")
+
+    def sees_all(self) -> bool:
+        """Tell whether nothing is hidden from the caller."""
+        return self.principal.kind in (PrincipalKind.ADMIN, PrincipalKind.WORKER)
+
+    def projects(self) -> frozenset[int]:
+        """Give the serials of the projects that the caller sees; not for those who see all."""
+        if self._projects is None:
+            self._projects = self._visible_projects()
+        return self._projects
+
+    def project_of(self, record: Record) -> int | None:
+        """Give the project that a record belongs to, or ``None`` where it belongs to none."""
+        if isinstance(record, Project):
+            return record.serial
+        if isinstance(record, _OF_PROJECT):
+            return record.project_serial
+        if isinstance(record, _OF_WORKFLOW):
+            return self.transaction.get(Workflow, record.workflow_serial).project_serial
+        return None
+
+    def sees(self, record: Record) -> bool:
+        """Tell whether the caller may see a record."""
+        if self.sees_all():
+            return True
+        project = self.project_of(record)
+        if project is None:
+            return not isinstance(record, ActivityEvent) or record.user == self.principal.name
+        return project in self.projects()
+
+    def get(self, kind: type[RecordT], serial: int) -> RecordT:
+        """
+        Give a record that the caller may see.
+
+        Raises:
+            RecordNotFound: There is none, or it is hidden; nobody can tell which.
+        """
+        record = self.transaction.get(kind, serial)
+        if not self.sees(record):
+            raise RecordNotFound(f"there is no {kind.noun} {serial}")
+        return record
+
+    def narrowed(self, kind: type[Record], where: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Give the condition narrowed to what the caller may see."""
+        conditions = dict(where or {})
+        if self.sees_all():
+            return conditions
+        if kind is Project:
+            return _also(conditions, "serial", self.projects())
+        if issubclass(kind, _OF_PROJECT):
+            return _also(conditions, "project_serial", self.projects())
+        if issubclass(kind, _OF_WORKFLOW):
+            return _also(conditions, "workflow_serial", self._visible_workflows(conditions.get("workflow_serial")))
+        return conditions
+
+    def require_create(self, record: Record) -> None:
+        """
+        Refuse to create what the caller may not.
+
+        Raises:
+            PermissionDenied: The kind is not for this kind of caller, or belongs to another workflow.
+        """
+        self.principal.require(*_CREATORS[type(record)], to=f"create a {record.noun}")
+        if self.principal.is_job and isinstance(record, Task | Job | Run):
+            self._require_own_workflow(record, f"create a {record.noun}")
+
+    def require_change(self, record: Record) -> None:
+        """
+        Refuse to change what the caller sees but may not change.
+
+        Raises:
+            PermissionDenied: The record is not for this kind of caller, or belongs to another workflow.
+        """
+        self.principal.require(*_EDITORS.get(type(record), ()), to=f"change {record}")
+        if self.principal.is_job and not isinstance(record, Project):
+            self._require_own_workflow(record, f"change {record}")
+
+    def _require_own_workflow(self, record: Record, what: str) -> None:
+        workflow = record.serial if isinstance(record, Workflow) else getattr(record, "workflow_serial", None)
+        if workflow != self.principal.workflow_serial:
+            raise PermissionDenied(
+                f"{self.principal.name} may not {what}: its token is for workflow {self.principal.workflow_serial} only"
+            )
+
+    def _visible_projects(self) -> frozenset[int]:
+        if self.principal.project_serial is not None:
+            return frozenset({self.principal.project_serial})
+        members = self.transaction.find(ProjectMember, {"account_serial": self.principal.account_serial or 0})
+        return frozenset(member.project_serial for member in members)
+
+    def _visible_workflows(self, wanted: Any) -> frozenset[int]:
+        where: dict[str, Any] = {"project_serial": tuple(sorted(self.projects()))}
+        if wanted is not None:
+            where["serial"] = wanted
+        return frozenset(workflow.serial for workflow in self.transaction.find(Workflow, where))
+
+
+def _also(conditions: dict[str, Any], name: str, allowed: frozenset[int]) -> dict[str, Any]:
+    wanted = conditions.get(name)
+    if wanted is None and name not in conditions:
+        choices = allowed
+    else:
+        choices = allowed.intersection(wanted if isinstance(wanted, tuple) else (wanted,))
+    return {**conditions, name: tuple(sorted(choices))}

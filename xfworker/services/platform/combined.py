@@ -1,0 +1,87 @@
+"""The combined query: several questions in one transaction."""
+
+from typing import Any
+
+from xfworker.domain.errors import InvalidParameter
+from xfworker.domain.queries import QUERY_PARTS, CombinedQuery
+from xfworker.domain.records import (
+    DependencyPackage,
+    Job,
+    Project,
+    Record,
+    Task,
+    TaskType,
+    Workflow,
+)
+from xfworker.services.platform.access import Access
+
+ALL = "all"
+NARROWED = "narrowed"
+
+_Conditions = dict[type[Record], dict[str, Any]]
+
+
+def answer(access: Access, query: CombinedQuery) -> dict[str, list[Record]]:
+    """
+    Answer a combined query.
+
+    Raises:
+        InvalidParameter: A part or a selector is not known.
+        RecordNotFound: A serial that narrows the query leads nowhere.
+    """
+    conditions = _narrowing(access, query)
+    return {part: _part(access, part, selector, conditions) for part, selector in query.parts.items()}
+
+
+def _part(access: Access, part: str, selector: str, conditions: _Conditions) -> list[Record]:
+    kind = QUERY_PARTS.get(part)
+    if kind is None:
+        raise InvalidParameter(f"{part!r} is no part of a combined query; parts are {', '.join(QUERY_PARTS)}")
+    where: dict[str, Any] = {}
+    if selector == NARROWED:
+        where = conditions.get(kind, {})
+    elif selector != ALL:
+        where = {"serial": _serials(part, selector)}
+    return list(access.transaction.find(kind, access.narrowed(kind, where)))
+
+
+def _serials(part: str, selector: str) -> tuple[int, ...]:
+    texts = [text.strip() for text in selector.split(",")]
+    if not all(text.isascii() and text.isdigit() for text in texts):
+        raise InvalidParameter(
+            f"{part}: {selector!r} is no selector; it is 'all', 'narrowed', or serials with commas between: '17,18'"
+        )
+    return tuple(int(text) for text in texts)
+
+
+def _narrowing(access: Access, query: CombinedQuery) -> _Conditions:
+    found: _Conditions = {}
+    if query.job_serial is not None:
+        job = access.get(Job, query.job_serial)
+        task = access.get(Task, job.task_serial)
+        found[Job] = {"serial": job.serial}
+        found[Task] = {"serial": task.serial}
+        found[Workflow] = {"serial": job.workflow_serial}
+        found[Project] = {"serial": job.project_serial}
+        found[TaskType] = {"serial": task.task_type_serial}
+    if query.project_serial is not None:
+        project = access.get(Project, query.project_serial)
+        workflows = access.transaction.find(Workflow, {"project_serial": project.serial})
+        _add(found, Project, {"serial": project.serial})
+        _add(found, Workflow, {"project_serial": project.serial})
+        _add(found, Task, {"workflow_serial": tuple(workflow.serial for workflow in workflows)})
+        _add(found, Job, {"project_serial": project.serial})
+    if query.task_type_serial is not None:
+        _add(found, TaskType, {"serial": access.get(TaskType, query.task_type_serial).serial})
+        _add(found, Task, {"task_type_serial": query.task_type_serial})
+    if query.dependency_package_serial is not None:
+        package = access.get(DependencyPackage, query.dependency_package_serial)
+        _add(found, DependencyPackage, {"serial": package.serial})
+    return found
+
+
+def _add(found: _Conditions, kind: type[Record], condition: dict[str, Any]) -> None:
+    before = found.get(kind, {})
+    # Two serials for one field can both hold only where they are the same.
+    clash = any(name in before and before[name] != value for name, value in condition.items())
+    found[kind] = {"serial": ()} if clash else {**before, **condition}

@@ -1,0 +1,246 @@
+"""What the server makes of a record that a caller wants created: references checked, own fields set."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from xfworker.domain.conversion import to_json
+from xfworker.domain.errors import InvalidRecord, RecordConflict, RecordLocked, RecordNotFound
+from xfworker.domain.interface import output_faults
+from xfworker.domain.job_inputs import complete_inputs
+from xfworker.domain.job_state import JobState
+from xfworker.domain.json_value import json_faults
+from xfworker.domain.records import (
+    ActivityEvent,
+    Entity,
+    Job,
+    Project,
+    Record,
+    Run,
+    Task,
+    TaskState,
+    TaskType,
+    Worker,
+    Workflow,
+)
+from xfworker.domain.sort_order import sort_order_after
+from xfworker.domain.version import parse_version
+from xfworker.services.platform.access import Access
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+SPAWNED_BY = "spawned_by_job"
+"""The key in a job's metadata that names the job whose script made it."""
+
+_FIRST_STATES = (JobState.WAITING, JobState.READY, JobState.READY_FOR_INTERACTIVE, JobState.DONE)
+
+
+def prepared(access: Access, record: RecordT, now: datetime) -> RecordT:
+    """
+    Give the record as it is to be inserted.
+
+    Raises:
+        InvalidRecord: A value is no JSON, a reference leads nowhere, or a first state is not allowed.
+        RecordLocked: It would go into something locked or obsolete.
+    """
+    check_json(record)
+    fresh = attrs.evolve(record, serial=0, occ_lock_version=1, created_at=now, modified_at=now)
+    rule = _RULES.get(type(record))
+    return fresh if rule is None else cast("RecordT", rule(access, fresh, now))
+
+
+def existing(access: Access, record: RecordT) -> RecordT | None:
+    """Give the record that is there already under the same spawn key, so that spawning twice makes one."""
+    if isinstance(record, Task) and record.spawn_key is not None:
+        where = {"workflow_serial": record.workflow_serial, "spawn_key": record.spawn_key, "state": TaskState.ACTIVE}
+        found = access.transaction.find(Task, where, limit=1)
+        return cast("RecordT", found[0]) if found else None
+    if isinstance(record, Job) and record.spawn_key is not None:
+        where = {"task_serial": record.task_serial, "spawn_key": record.spawn_key}
+        jobs = access.transaction.find(Job, where, limit=1)
+        return cast("RecordT", jobs[0]) if jobs else None
+    return None
+
+
+def check_json(record: Record) -> None:
+    """
+    Refuse a record with values that cannot be kept.
+
+    Raises:
+        InvalidRecord: With every fault and its path.
+    """
+    faults = tuple(json_faults(to_json(record)))
+    if faults:
+        raise InvalidRecord(f"{record}: " + "; ".join(faults), faults)
+
+
+def referred(access: Access, kind: type[RecordT], serial: int, of: Record, field: str) -> RecordT:
+    """
+    Give the record that another one refers to.
+
+    Raises:
+        InvalidRecord: There is none, or the caller may not see it.
+    """
+    try:
+        return access.get(kind, serial)
+    except RecordNotFound:
+        fault = f"{field}: there is no {kind.noun} {serial}"
+        raise InvalidRecord(f"{of.noun}: {fault}", (fault,)) from None
+
+
+def require_open_workflow(workflow: Workflow) -> None:
+    """
+    Refuse to put something into a workflow that is obsolete.
+
+    Raises:
+        RecordLocked: It is.
+    """
+    if workflow.obsolete:
+        raise RecordLocked(f"workflow {workflow.serial} ({workflow.name}) is obsolete and takes nothing new")
+
+
+def require_unlocked(workflow: Workflow) -> None:
+    """
+    Refuse to change the tasks of a workflow that is locked or obsolete.
+
+    Raises:
+        RecordLocked: It is.
+    """
+    require_open_workflow(workflow)
+    if workflow.locked:
+        raise RecordLocked(f"workflow {workflow.serial} ({workflow.name}) is locked; unlock it to change its tasks")
+
+
+def _workflow(access: Access, workflow: Workflow, _: datetime) -> Workflow:
+    project = referred(access, Project, workflow.project_serial, workflow, "project_serial")
+    if project.obsolete:
+        raise RecordLocked(f"project {project.serial} ({project.name}) is obsolete and takes no new workflow")
+    return workflow
+
+
+def _task(access: Access, task: Task, now: datetime) -> Task:
+    workflow = referred(access, Workflow, task.workflow_serial, task, "workflow_serial")
+    require_unlocked(workflow)
+    referred(access, TaskType, task.task_type_serial, task, "task_type_serial")
+    access.transaction.replace(attrs.evolve(workflow, occ_lock_version=workflow.occ_lock_version + 1, modified_at=now))
+    return task
+
+
+def _job(access: Access, job: Job, now: datetime) -> Job:
+    task = referred(access, Task, job.task_serial, job, "task_serial")
+    workflow = access.transaction.get(Workflow, task.workflow_serial)
+    require_open_workflow(workflow)
+    task_type = access.transaction.get(TaskType, task.task_type_serial)
+    for field, serial in (("workflow_serial", workflow.serial), ("project_serial", workflow.project_serial)):
+        if getattr(job, field) not in (0, serial):
+            fault = f"{field}: task {task.serial} belongs to {serial}, not to {getattr(job, field)}"
+            raise InvalidRecord(f"job: {fault}", (fault,))
+    if job.run_serial is not None:
+        run = referred(access, Run, job.run_serial, job, "run_serial")
+        _same_workflow(job, "run_serial", run.workflow_serial, workflow.serial)
+    if job.source_job_serial is not None:
+        source = referred(access, Job, job.source_job_serial, job, "source_job_serial")
+        _same_workflow(job, "source_job_serial", source.workflow_serial, workflow.serial)
+    if job.state not in _FIRST_STATES:
+        fault = f"state: a new job can be {', '.join(_FIRST_STATES)}, not {job.state}"
+        raise InvalidRecord(f"job: {fault}", (fault,))
+    own = {} if access.principal.job_serial is None else {SPAWNED_BY: access.principal.job_serial}
+    done = job.state is JobState.DONE
+    faults = output_faults(task_type.interface, job.outputs) if done else []
+    if faults:
+        raise InvalidRecord("job: " + "; ".join(faults), faults)
+    return attrs.evolve(
+        job,
+        workflow_serial=workflow.serial,
+        project_serial=workflow.project_serial,
+        inputs=complete_inputs(task_type.interface, job.inputs),
+        sort_order=job.sort_order or sort_order_after(access.transaction.last_sort_order(workflow.serial)),
+        started_at=now if done else None,
+        finished_at=now if done else None,
+        metadata={**job.metadata, **own},
+        worker_serial=None,
+        attempt=0,
+    )
+
+
+def _run(access: Access, run: Run, _: datetime) -> Run:
+    workflow = referred(access, Workflow, run.workflow_serial, run, "workflow_serial")
+    require_open_workflow(workflow)
+    if run.source_job_serial is not None:
+        source = referred(access, Job, run.source_job_serial, run, "source_job_serial")
+        _same_workflow(run, "source_job_serial", source.workflow_serial, workflow.serial)
+    entity = run.entity if run.entity is not None else {"uuid": str(uuid.uuid4()), "name": run.name}
+    return attrs.evolve(run, entity=entity)
+
+
+def _same_workflow(record: Record, field: str, found: int, wanted: int) -> None:
+    if found != wanted:
+        fault = f"{field}: it belongs to workflow {found}, not to workflow {wanted}"
+        raise InvalidRecord(f"{record.noun}: {fault}", (fault,))
+
+
+def _task_type(_access: Access, task_type: TaskType, _: datetime) -> TaskType:
+    parse_version(task_type.version)
+    check_interface(task_type)
+    return task_type
+
+
+def check_interface(task_type: TaskType) -> None:
+    """
+    Refuse an interface that no job could be made from.
+
+    Raises:
+        InvalidRecord: With every fault and its path.
+    """
+    faults = [
+        f"interface.{part}[{index}]: expected an object with the texts key and type"
+        for part in ("inputs", "outputs")
+        for index, item in enumerate(_listed(task_type, part))
+        if not (isinstance(item, dict) and isinstance(item.get("key"), str) and isinstance(item.get("type"), str))
+    ]
+    if faults:
+        raise InvalidRecord(f"{task_type}: " + "; ".join(faults), faults)
+
+
+def _listed(task_type: TaskType, part: str) -> list[Any]:
+    listed = task_type.interface.get(part)
+    if listed is not None and not isinstance(listed, list):
+        fault = f"interface.{part}: expected an array"
+        raise InvalidRecord(f"{task_type}: {fault}", (fault,))
+    return listed or []
+
+
+def _entity(access: Access, entity: Entity, _: datetime) -> Entity:
+    if not entity.uuid:
+        return attrs.evolve(entity, uuid=str(uuid.uuid4()))
+    for found in access.transaction.find(Entity, {"uuid": entity.uuid}, limit=1):
+        raise RecordConflict(f"entity {found.serial} has the UUID {entity.uuid} already", current=to_json(found))
+    return entity
+
+
+def _worker(_access: Access, worker: Worker, now: datetime) -> Worker:
+    return attrs.evolve(worker, last_seen_at=now)
+
+
+def _event(access: Access, event: ActivityEvent, _: datetime) -> ActivityEvent:
+    principal = access.principal
+    job_serial = event.job_serial if event.job_serial is not None else principal.job_serial
+    project_serial = principal.project_serial
+    if job_serial is not None:
+        project_serial = referred(access, Job, job_serial, event, "job_serial").project_serial
+    return attrs.evolve(event, user=principal.name, job_serial=job_serial, project_serial=project_serial)
+
+
+_RULES: dict[type[Record], Callable[[Access, Any, datetime], Record]] = {
+    Workflow: _workflow,
+    Task: _task,
+    Job: _job,
+    Run: _run,
+    TaskType: _task_type,
+    Entity: _entity,
+    Worker: _worker,
+    ActivityEvent: _event,
+}

@@ -1,0 +1,155 @@
+"""Which changes to a record the server takes, and what it sets itself along with them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+import attrs
+
+from xfworker.domain.change import Change, apply
+from xfworker.domain.conversion import to_json
+from xfworker.domain.errors import IllegalTransition, InvalidParameter, InvalidRecord, RecordConflict, RecordLocked
+from xfworker.domain.interface import output_faults
+from xfworker.domain.job_state import JobState, check_transition
+from xfworker.domain.records import (
+    Entity,
+    Job,
+    Project,
+    Record,
+    Run,
+    Task,
+    TaskType,
+    Worker,
+    Workflow,
+)
+from xfworker.services.platform.access import Access
+from xfworker.services.platform.creation import check_interface, check_json, referred, require_unlocked
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+_FIXED: Mapping[type[Record], frozenset[str]] = {
+    Workflow: frozenset({"project_serial"}),
+    Task: frozenset({"workflow_serial"}),
+    Job: frozenset(
+        {
+            "task_serial",
+            "workflow_serial",
+            "project_serial",
+            "run_serial",
+            "source_job_serial",
+            "started_at",
+            "finished_at",
+            "worker_serial",
+            "attempt",
+        }
+    ),
+    Run: frozenset({"workflow_serial", "source_job_serial"}),
+    TaskType: frozenset({"name", "version"}),
+    Entity: frozenset({"uuid"}),
+    Worker: frozenset({"name", "last_seen_at"}),
+}
+_WHILE_SHUT = frozenset({"obsolete", "locked", "state", "metadata"})
+"""What can be changed of a project, workflow or run that is obsolete or locked."""
+
+
+def require_version(access: Access, record: Record, change: Change) -> None:
+    """
+    Refuse a change that was made from an older record.
+
+    Raises:
+        RecordConflict: The lock version moved on; of a task, its workflow's.
+    """
+    if change.expected_version is None:
+        return
+    counted: Record = record
+    if isinstance(record, Task):
+        counted = access.transaction.get(Workflow, record.workflow_serial)
+    if counted.occ_lock_version != change.expected_version:
+        raise RecordConflict(
+            f"{record} was not changed: {counted} moved on from version {change.expected_version} to "
+            f"{counted.occ_lock_version} since it was read; read it again and repeat the change",
+            current=to_json(record),
+            attempted=change.values,
+        )
+
+
+def changed(access: Access, record: RecordT, change: Change, now: datetime) -> RecordT:
+    """
+    Give the record as it is to be kept after the change.
+
+    Raises:
+        InvalidRecord: A value is wrong, or a field cannot be changed.
+        RecordLocked: The record, or the workflow of a task, is locked or obsolete.
+        IllegalTransition: The job cannot go to the wanted state.
+        InvalidParameter: A finished job's outputs do not fit its task type's interface.
+    """
+    after = apply(record, change)
+    check_json(after)
+    _check_fixed(record, after)
+    _check_open(access, record, after)
+    if isinstance(record, Task) and isinstance(after, Task) and after.task_type_serial != record.task_type_serial:
+        referred(access, TaskType, after.task_type_serial, record, "task_type_serial")
+    if isinstance(after, TaskType):
+        check_interface(after)
+    bump = change.bump
+    if isinstance(record, Job) and isinstance(after, Job) and after.state is not record.state:
+        after = _moved(access, record, after, now)  # type: ignore[assignment]  # RecordT is Job here
+        bump = True
+    version = record.occ_lock_version + 1 if bump else record.occ_lock_version
+    return attrs.evolve(after, occ_lock_version=version, modified_at=now)
+
+
+def _check_fixed(before: Record, after: Record) -> None:
+    fixed = _FIXED.get(type(before), frozenset())
+    faults = [
+        f"{name}: the server sets it, so it cannot be changed"
+        for name in sorted(fixed)
+        if getattr(before, name) != getattr(after, name)
+    ]
+    if faults:
+        raise InvalidRecord(f"{before}: " + "; ".join(faults), faults)
+
+
+def _check_open(access: Access, before: Record, after: Record) -> None:
+    if isinstance(before, Task):
+        require_unlocked(access.transaction.get(Workflow, before.workflow_serial))
+    elif isinstance(before, Project | Workflow | Run) and isinstance(after, Project | Workflow | Run):
+        locked = isinstance(before, Workflow) and before.locked
+        if (before.obsolete and after.obsolete) or (locked and isinstance(after, Workflow) and after.locked):
+            names = {field.name for field in attrs.fields(type(before))} - _WHILE_SHUT
+            touched = sorted(name for name in names if getattr(before, name) != getattr(after, name))
+            if touched:
+                why = "obsolete" if before.obsolete else "locked"
+                raise RecordLocked(f"{before} is {why}, so {', '.join(touched)} cannot be changed")
+
+
+def _moved(access: Access, before: Job, after: Job, now: datetime) -> Job:
+    check_transition(before.serial, before.state, after.state)
+    if after.state is JobState.RUNNING:
+        raise IllegalTransition(f"job {before.serial} starts to run when a worker claims it, not by a change of state")
+    if before.state is JobState.RUNNING and after.state is JobState.READY:
+        raise IllegalTransition(f"job {before.serial} is running; abort it before it can run again")
+    if after.state is JobState.DONE:
+        check_outputs(access, after)
+    if after.state.is_final:
+        return attrs.evolve(after, started_at=after.started_at or now, finished_at=now)
+    return after
+
+
+def check_outputs(access: Access, job: Job) -> None:
+    """
+    Refuse outputs that do not fit the interface of the job's task type.
+
+    Raises:
+        InvalidParameter: With every fault and its path.
+    """
+    task = access.transaction.get(Task, job.task_serial)
+    task_type = access.transaction.get(TaskType, task.task_type_serial)
+    faults = output_faults(task_type.interface, job.outputs)
+    if faults:
+        raise InvalidParameter(f"job {job.serial} cannot be finished: " + "; ".join(faults), faults)
+
+
+def request_of(job: Job, name: str, now: datetime) -> dict[str, Any]:
+    """Give the mark that a person wants a running job to stop."""
+    return {"by": name, "at": now.isoformat(), "attempt": job.attempt}

@@ -1,0 +1,109 @@
+"""Who may touch which files, and the tokens that say so to the file store."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from xfworker.domain.errors import AuthenticationFailed, FileError, InvalidFilename, PermissionDenied, RecordNotFound
+from xfworker.domain.files import USERDATA, AuthorizationToken, Resource, Scope, scopes_from_json, scopes_to_json
+from xfworker.domain.records import DependencyPackage, Job, Record, Task, TaskType, Workflow
+from xfworker.ports.token_signer import TokenSigner
+from xfworker.services.platform.access import Access
+from xfworker.services.platform.creation import SPAWNED_BY
+from xfworker.services.platform.principal import PrincipalKind
+
+FILE_KIND = "file"
+"""The kind of tokens that only the file store takes."""
+
+_OWNERS: Mapping[str, type[Record]] = {
+    "job_result": Job,
+    "job_log": Job,
+    "task_config": Task,
+    "task_type_config": TaskType,
+    "workflow_config": Workflow,
+    "dependency_package_config": DependencyPackage,
+}
+_READING = ("read", "list")
+_FOR_USERS = ("job_result", "task_config", "task_type_config", "workflow_config")
+
+
+def require_scopes(access: Access, scopes: Sequence[Scope]) -> None:
+    """
+    Refuse scopes that the caller has no right to.
+
+    Raises:
+        PermissionDenied: Naming the scope.
+        FileError: Nothing was asked for.
+    """
+    if not scopes:
+        raise FileError("a file token needs at least one scope [verb, resource]")
+    for scope in scopes:
+        if not _allowed(access, scope.verb, scope.resource):
+            raise PermissionDenied(f"{access.principal.name} may not {scope.verb} {scope.resource}")
+
+
+def make_token(
+    access: Access, scopes: Sequence[Scope], *, signer: TokenSigner, url: str, now: datetime, seconds: float
+) -> AuthorizationToken:
+    """Give a token for scopes that were found to be allowed; a script's ends with its attempt at its job."""
+    expires_at = now + timedelta(seconds=seconds)
+    claims: dict[str, Any] = {
+        "kind": FILE_KIND,
+        "sub": access.principal.name,
+        "scopes": scopes_to_json(scopes),
+        "exp": int(expires_at.timestamp()),
+    }
+    if access.principal.job_serial is not None:
+        claims |= {"job": access.principal.job_serial, "attempt": access.principal.attempt}
+    return AuthorizationToken(url=url, token=signer.sign(claims), expires_at=expires_at, scopes=tuple(scopes))
+
+
+def read_token(claims: Mapping[str, Any], text: str, url: str) -> AuthorizationToken:
+    """
+    Give the token that verified claims stand for.
+
+    Raises:
+        AuthenticationFailed: They are of another kind of token.
+    """
+    if claims.get("kind") != FILE_KIND:
+        raise AuthenticationFailed("this is no token for files; ask the XF Server for one (POST /xf/v1/fss-tokens)")
+    try:
+        scopes = scopes_from_json(claims["scopes"])
+        expires_at = datetime.fromtimestamp(claims["exp"], tz=UTC)
+    except (KeyError, TypeError, ValueError, FileError):
+        raise AuthenticationFailed("the file token's claims are malformed") from None
+    return AuthorizationToken(url=url, token=text, expires_at=expires_at, scopes=scopes)
+
+
+def _allowed(access: Access, verb: str, resource: Resource) -> bool:
+    principal = access.principal
+    if principal.is_admin:
+        return True
+    if resource.source == USERDATA:
+        return principal.kind is not PrincipalKind.WORKER or verb in _READING
+    # A whole source is everybody's, so it is for administrators only.
+    owner = _owner(access, resource) if len(resource.segments) > 1 else None
+    return owner is not None and (verb in _READING or _may_write(access, verb, resource, owner))
+
+
+def _may_write(access: Access, verb: str, resource: Resource, owner: Record) -> bool:
+    match access.principal.kind:
+        case PrincipalKind.WORKER:
+            return resource.source == "job_log" or (resource.source == "job_result" and verb == "delete")
+        case PrincipalKind.USER:
+            return resource.source in _FOR_USERS
+        case _:
+            return resource.source == "job_result" and _is_own(access, owner)
+
+
+def _owner(access: Access, resource: Resource) -> Record | None:
+    try:
+        return access.get(_OWNERS[resource.source], int(resource.segments[1]))
+    except (RecordNotFound, InvalidFilename):
+        return None
+
+
+def _is_own(access: Access, owner: Record) -> bool:
+    # A script writes its own results and those of jobs that it spawned.
+    own = access.principal.job_serial
+    return isinstance(owner, Job) and (owner.serial == own or owner.metadata.get(SPAWNED_BY) == own)

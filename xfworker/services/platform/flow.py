@@ -1,0 +1,26 @@
+"""What follows from a change of a record, in the same transaction."""
+
+from datetime import datetime
+from typing import TypeVar
+
+from xfworker.domain.change import Change
+from xfworker.domain.records import Record
+from xfworker.services.platform.access import Access
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+def intercepted(access: Access, before: RecordT, change: Change, now: datetime) -> Change:
+    """Give the change that is made instead of the wanted one."""
+    del access, before, now
+    return change
+
+
+def after_creation(access: Access, record: Record, now: datetime) -> None:
+    """Make what follows from a new record."""
+    del access, record, now
+
+
+def after_change(access: Access, before: Record, after: Record, now: datetime) -> None:
+    """Make what follows from a changed record."""
+    del access, before, after, now

@@ -1,0 +1,29 @@
+"""What a lab can choose about its platform."""
+
+from typing import Any
+
+from attrs import define, field
+
+
+@define(frozen=True, kw_only=True)
+class PlatformOptions:
+    """
+    What a lab can choose about its platform.
+
+    Attributes:
+        files_url: The file store's address in file tokens; one without a host is below the server's own address.
+        file_token_seconds: How long a file token works.
+        lease_seconds: How long a worker may be silent before its job is given to another.
+        max_attempts: How often a job is handed out before lost workers make it fail.
+        wish_seconds: How long an idempotency key is remembered.
+        worker_silent_seconds: How long after its last sign a worker still counts as there.
+        global_config: What scripts can read of the server's configuration, such as ``default_sns_server``.
+    """
+
+    files_url: str = "/fss/v1"
+    file_token_seconds: float = 12 * 3600.0
+    lease_seconds: float = 60.0
+    max_attempts: int = 3
+    wish_seconds: float = 24 * 3600.0
+    worker_silent_seconds: float = 300.0
+    global_config: dict[str, Any] = field(factory=dict)

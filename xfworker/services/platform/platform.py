@@ -1,0 +1,104 @@
+"""The platform: one record store, one clock, one secret; callers come in by their tokens."""
+
+from typing import Any
+
+from xfworker.domain.errors import AuthenticationFailed
+from xfworker.domain.files import AuthorizationToken
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job
+from xfworker.ports.clock import Clock
+from xfworker.ports.record_store import RecordStore
+from xfworker.ports.token_signer import TokenSigner
+from xfworker.services.platform.file_rights import read_token
+from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
+from xfworker.services.platform.queue import PlatformQueue
+from xfworker.services.platform.server import PlatformServer
+
+
+class Platform:
+    """The XF Server before anybody has come in."""
+
+    def __init__(
+        self, records: RecordStore, clock: Clock, signer: TokenSigner, options: PlatformOptions | None = None
+    ) -> None:
+        """
+        Compose.
+
+        Args:
+            records: Keeps the records; closed by :meth:`close`.
+            clock: Tells the time.
+            signer: Makes and reads tokens.
+            options: What the lab chose.
+        """
+        self.records = records
+        self.clock = clock
+        self.signer = signer
+        self.options = options or PlatformOptions()
+
+    def admin_token(self) -> str:
+        """Give a token that may do everything; it does not expire, and ends with the server's secret."""
+        return self.signer.sign({"kind": PrincipalKind.ADMIN.value, "sub": ADMIN.name})
+
+    def worker_token(self, name: str) -> str:
+        """Give a token for a computer that runs jobs."""
+        return self.signer.sign({"kind": PrincipalKind.WORKER.value, "sub": name})
+
+    def authenticate(self, bearer: str) -> Principal:
+        """
+        Give the caller that a token stands for.
+
+        Raises:
+            AuthenticationFailed: The token is malformed, forged, expired, revoked or for something else.
+        """
+        claims = self.signer.verify(bearer)
+        match claims.get("kind"):
+            case PrincipalKind.ADMIN.value:
+                return ADMIN
+            case PrincipalKind.WORKER.value:
+                return Principal(kind=PrincipalKind.WORKER, name=f"worker {claims.get('sub', '')}")
+            case PrincipalKind.JOB.value:
+                return job_principal(claims)
+            case _:
+                raise AuthenticationFailed("this token is not for the XF Server")
+
+    def server_for(self, principal: Principal) -> PlatformServer:
+        """Give the XF Server as a caller sees it."""
+        return PlatformServer(principal, **self._parts())
+
+    def queue_for(self, principal: Principal) -> PlatformQueue:
+        """
+        Give the job queue as a worker sees it.
+
+        Raises:
+            PermissionDenied: The caller is no worker.
+        """
+        return PlatformQueue(principal, **self._parts())
+
+    def verify_file_token(self, text: str) -> AuthorizationToken:
+        """
+        Give the file token that a text stands for.
+
+        Raises:
+            AuthenticationFailed: It is malformed, forged, expired, no file token, or its job's attempt is over.
+        """
+        claims = self.signer.verify(text)
+        token = read_token(claims, text, self.options.files_url)
+        if "job" in claims:
+            self._require_running(claims)
+        return token
+
+    def _require_running(self, claims: dict[str, Any]) -> None:
+        with self.records.transaction(write=False) as transaction:
+            job = transaction.get(Job, int(claims["job"]))
+        if job.state is not JobState.RUNNING or job.attempt != claims.get("attempt"):
+            raise AuthenticationFailed(
+                f"the file token was for attempt {claims.get('attempt')} at job {job.serial}, which is over"
+            )
+
+    def close(self) -> None:
+        """Let go of the record store."""
+        self.records.close()
+
+    def _parts(self) -> dict[str, Any]:
+        return {"records": self.records, "clock": self.clock, "signer": self.signer, "options": self.options}

@@ -1,0 +1,101 @@
+"""Who is asking: an administrator, a person, a worker or a job's script."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from attrs import define
+
+from xfworker.domain.errors import AuthenticationFailed, PermissionDenied
+
+
+class PrincipalKind(StrEnum):
+    """The kinds of callers, which are also the kinds of tokens for the XF Server."""
+
+    ADMIN = "admin"
+    USER = "user"
+    WORKER = "worker"
+    JOB = "job"
+
+
+@define(frozen=True, kw_only=True)
+class Principal:
+    """
+    A caller whose token was accepted.
+
+    Attributes:
+        kind: What kind of caller it is.
+        name: What the activity log calls it.
+        account_serial: The person's account; only for ``user`` and for an administrator with an account.
+        job_serial: The script's job; this and the following only for ``job``.
+        workflow_serial: The job's workflow.
+        project_serial: The job's project.
+        attempt: The attempt at the job that the script is.
+    """
+
+    kind: PrincipalKind
+    name: str
+    account_serial: int | None = None
+    job_serial: int | None = None
+    workflow_serial: int | None = None
+    project_serial: int | None = None
+    attempt: int | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller may do everything."""
+        return self.kind is PrincipalKind.ADMIN
+
+    @property
+    def is_job(self) -> bool:
+        """Whether the caller is a job's script."""
+        return self.kind is PrincipalKind.JOB
+
+    def require(self, *kinds: PrincipalKind, to: str) -> None:
+        """
+        Refuse callers of other kinds; administrators may always.
+
+        Raises:
+            PermissionDenied: Naming the caller and what it may not do.
+        """
+        if self.kind is not PrincipalKind.ADMIN and self.kind not in kinds:
+            allowed = ", ".join(kind.value for kind in (PrincipalKind.ADMIN, *kinds))
+            raise PermissionDenied(f"{self.name} may not {to}; that is for: {allowed}")
+
+
+ADMIN = Principal(kind=PrincipalKind.ADMIN, name="admin")
+"""The administrator that the server's own secret makes."""
+
+
+def job_claims(job_serial: int, workflow_serial: int, project_serial: int, attempt: int) -> dict[str, Any]:
+    """Give what a job's token says."""
+    return {
+        "kind": PrincipalKind.JOB.value,
+        "job": job_serial,
+        "workflow": workflow_serial,
+        "project": project_serial,
+        "attempt": attempt,
+    }
+
+
+def job_principal(claims: Mapping[str, Any]) -> Principal:
+    """
+    Read a job's token.
+
+    Raises:
+        AuthenticationFailed: A claim is missing.
+    """
+    try:
+        job_serial, workflow_serial, project_serial, attempt = (
+            int(claims[name]) for name in ("job", "workflow", "project", "attempt")
+        )
+    except (KeyError, TypeError, ValueError):
+        raise AuthenticationFailed("the job's token does not say which job it is for") from None
+    return Principal(
+        kind=PrincipalKind.JOB,
+        name=f"job {job_serial}",
+        job_serial=job_serial,
+        workflow_serial=workflow_serial,
+        project_serial=project_serial,
+        attempt=attempt,
+    )

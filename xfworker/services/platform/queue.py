@@ -1,0 +1,228 @@
+"""The job queue over a record store: each job to one worker at a time, under a lease that ends without heartbeats."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+
+from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.change import Change, pointer
+from xfworker.domain.errors import IllegalTransition, LeaseLost
+from xfworker.domain.job_outcome import Ending, Outcome, reported_error
+from xfworker.domain.job_state import JobState
+from xfworker.domain.packages_needed import missing_packages
+from xfworker.domain.records import Job, Task, TaskType, Worker
+from xfworker.ports.clock import Clock
+from xfworker.ports.job_queue import Lease, LeaseStatus
+from xfworker.ports.record_store import RecordStore, RecordTransaction
+from xfworker.ports.token_signer import TokenSigner
+from xfworker.services.platform.access import ABORT_REQUESTED, Access
+from xfworker.services.platform.activity import log_change
+from xfworker.services.platform.flow import after_change
+from xfworker.services.platform.leases import clean_metadata, end_expired_leases, ended_job
+from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims
+
+_CLAIMABLE = (JobState.READY, JobState.READY_FOR_INTERACTIVE)
+_BY_HAND = (JobState.DONE, JobState.READY_FOR_INTERACTIVE)
+
+
+class PlatformQueue:
+    """The job queue as one worker sees it."""
+
+    def __init__(
+        self,
+        principal: Principal,
+        *,
+        records: RecordStore,
+        clock: Clock,
+        signer: TokenSigner,
+        options: PlatformOptions,
+    ) -> None:
+        """
+        Prepare.
+
+        Raises:
+            PermissionDenied: The caller is no worker.
+        """
+        principal.require(PrincipalKind.WORKER, PrincipalKind.USER, to="run jobs")
+        self._principal = principal
+        self._records = records
+        self._clock = clock
+        self._signer = signer
+        self._options = options
+
+    def register(self, worker: Worker) -> Worker:
+        """Make the worker known, or refresh what is known of the one with the same name."""
+        with self._records.transaction() as transaction:
+            now = self._clock.now()
+            known = transaction.find(Worker, {"name": worker.name}, limit=1)
+            if not known:
+                return transaction.insert(
+                    attrs.evolve(worker, occ_lock_version=1, created_at=now, modified_at=now, last_seen_at=now)
+                )
+            fresh = attrs.evolve(
+                known[0],
+                dependency_packages=worker.dependency_packages,
+                max_concurrent_jobs=worker.max_concurrent_jobs,
+                metadata={**known[0].metadata, **worker.metadata},
+                occ_lock_version=known[0].occ_lock_version + 1,
+                modified_at=now,
+                last_seen_at=now,
+            )
+            transaction.replace(fresh)
+            return fresh
+
+    def claim(self, worker_serial: int, *, job_serial: int | None = None, claim_key: str | None = None) -> Lease | None:
+        """
+        Take the next ready job that this worker can run, or the given one.
+
+        Args:
+            worker_serial: The worker.
+            job_serial: The job to take, whatever its workflow's state and its run's priority.
+            claim_key: The worker's own name for this claim; a second call with it gives the same lease.
+        """
+        with self._records.transaction() as transaction:
+            now = self._clock.now()
+            access = Access(self._principal, transaction)
+            worker = transaction.get(Worker, worker_serial)
+            repeated = self._repeated(transaction, worker_serial, claim_key)
+            if repeated is not None:
+                return repeated
+            end_expired_leases(access, now, self._options)
+            transaction.replace(attrs.evolve(worker, last_seen_at=now))
+            job = self._wanted(access, job_serial) if job_serial is not None else self._next(access, worker)
+            return None if job is None else self._lease(access, job, worker, claim_key, now)
+
+    def heartbeat(self, lease: Lease) -> LeaseStatus:
+        """Renew the lease."""
+        with self._records.transaction() as transaction:
+            now = self._clock.now()
+            job, kept = self._held(transaction, lease)
+            if kept is None:
+                raise LeaseLost(_lost(job, lease))
+            expires_at = now + timedelta(seconds=self._options.lease_seconds)
+            transaction.replace(attrs.evolve(kept, expires_at=expires_at, modified_at=now))
+            worker = transaction.get(Worker, kept.worker_serial)
+            transaction.replace(attrs.evolve(worker, last_seen_at=now))
+            return LeaseStatus(expires_at=expires_at, abort_requested=ABORT_REQUESTED in job.metadata)
+
+    def end(self, lease: Lease, outcome: Outcome) -> Job:
+        """Report how the script ended, and give the job as it is then."""
+        with self._records.transaction() as transaction:
+            now = self._clock.now()
+            access = Access(self._principal, transaction)
+            job, kept = self._held(transaction, lease)
+            if job.attempt != lease.attempt:
+                raise LeaseLost(_lost(job, lease))
+            if kept is None:
+                if "outcome" in job.metadata and job.state is not JobState.READY:
+                    return job  # it was reported before
+                raise LeaseLost(_lost(job, lease))
+            transaction.delete(JobLease, {"job_serial": job.serial})
+            after = _with_outcome(job, outcome, now)
+            transaction.replace(after)
+            log_change(access, job, after, Change(values={pointer("metadata", "outcome"): outcome.to_json()}), now)
+            after_change(access, job, after, now)
+            return transaction.get(Job, job.serial)
+
+    def _held(self, transaction: RecordTransaction, lease: Lease) -> tuple[Job, JobLease | None]:
+        job = transaction.get(Job, lease.job.serial)
+        kept = transaction.find(JobLease, {"job_serial": job.serial, "attempt": lease.attempt}, limit=1)
+        return job, kept[0] if kept and job.attempt == lease.attempt else None
+
+    def _repeated(self, transaction: RecordTransaction, worker_serial: int, claim_key: str | None) -> Lease | None:
+        if claim_key is None:
+            return None
+        where = {"worker_serial": worker_serial, "claim_key": claim_key}
+        for kept in transaction.find(JobLease, where, limit=1):
+            return self._shown(transaction, transaction.get(Job, kept.job_serial), kept)
+        return None
+
+    def _wanted(self, access: Access, job_serial: int) -> Job:
+        job = access.get(Job, job_serial)
+        if job.state not in _CLAIMABLE:
+            raise IllegalTransition(f"job {job.serial} cannot be run now: it is {job.state}, not Ready")
+        return job
+
+    def _next(self, access: Access, worker: Worker) -> Job | None:
+        unfit: set[int] = set()
+        while True:
+            jobs = access.transaction.claimable_jobs(excluding_tasks=frozenset(unfit))
+            for job in jobs:
+                if job.task_serial in unfit:
+                    continue
+                task = access.transaction.get(Task, job.task_serial)
+                task_type = access.transaction.get(TaskType, task.task_type_serial)
+                if access.sees(job) and not missing_packages(task_type, worker):
+                    return job
+                unfit.add(job.task_serial)
+            if not jobs:
+                return None
+
+    def _lease(self, access: Access, job: Job, worker: Worker, claim_key: str | None, now: datetime) -> Lease:
+        transaction = access.transaction
+        running = attrs.evolve(
+            job,
+            state=JobState.RUNNING,
+            attempt=job.attempt + 1,
+            worker_serial=worker.serial,
+            started_at=now,
+            finished_at=None,
+            metadata=clean_metadata(job.metadata),
+            occ_lock_version=job.occ_lock_version + 1,
+            modified_at=now,
+        )
+        transaction.replace(running)
+        transaction.delete(JobLease, {"job_serial": job.serial})
+        kept = transaction.insert(
+            JobLease(
+                job_serial=job.serial,
+                worker_serial=worker.serial,
+                attempt=running.attempt,
+                expires_at=now + timedelta(seconds=self._options.lease_seconds),
+                claim_key=claim_key,
+                created_at=now,
+                modified_at=now,
+            )
+        )
+        values: Mapping[str, Any] = {"/state": running.state.value, "/worker_serial": worker.serial}
+        log_change(access, job, running, Change(values=dict(values)), now)
+        return self._shown(transaction, running, kept)
+
+    def _shown(self, transaction: RecordTransaction, job: Job, kept: JobLease) -> Lease:
+        task = transaction.get(Task, job.task_serial)
+        claims = job_claims(job.serial, job.workflow_serial, job.project_serial, job.attempt)
+        return Lease(
+            job=job,
+            task=task,
+            task_type=transaction.get(TaskType, task.task_type_serial),
+            server_auth=self._signer.sign(claims),
+            expires_at=kept.expires_at,
+        )
+
+
+def _with_outcome(job: Job, outcome: Outcome, now: datetime) -> Job:
+    if job.state in _BY_HAND or job.state.is_final:
+        # The script itself brought it there, or a person did; what is new is only how the script ended.
+        return attrs.evolve(job, metadata={**job.metadata, "outcome": outcome.to_json()}, modified_at=now)
+    aborted = outcome.ending is Ending.ABORTED or ABORT_REQUESTED in job.metadata
+    message = outcome.message or _default_message(outcome)
+    if not aborted:
+        message = reported_error(job.metadata) or message
+    state = JobState.ABORTED if aborted else JobState.FAILED
+    return ended_job(job, state, message, now, outcome=outcome)
+
+
+def _default_message(outcome: Outcome) -> str:
+    if outcome.ending is Ending.FINISHED:
+        return "the script ended without calling finish()"
+    return f"the script ended: {outcome.ending.value.replace('_', ' ')}"
+
+
+def _lost(job: Job, lease: Lease) -> str:
+    return (
+        f"attempt {lease.attempt} at job {job.serial} is over: the job is {job.state}, attempt {job.attempt}; "
+        "results of this attempt are not taken"
+    )

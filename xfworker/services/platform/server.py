@@ -1,0 +1,217 @@
+"""The XF Server itself: the port of the same name over a record store, as one caller sees it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import attrs
+
+from xfworker.domain.bookkeeping import MemberRole, ProjectMember
+from xfworker.domain.change import Change
+from xfworker.domain.conversion import to_json
+from xfworker.domain.errors import RecordNotFound, UsageError
+from xfworker.domain.files import AuthorizationToken, Scope
+from xfworker.domain.queries import CombinedQuery, OutputValue
+from xfworker.domain.queries import Sequence as ParameterSequence
+from xfworker.domain.records import ActivityEvent, Entity, Project, Record, Task, Worker, Workflow
+from xfworker.ports.clock import Clock
+from xfworker.ports.record_store import RecordStore
+from xfworker.ports.token_signer import TokenSigner
+from xfworker.services.platform.access import Access
+from xfworker.services.platform.activity import log_change, log_creation
+from xfworker.services.platform.combined import answer
+from xfworker.services.platform.creation import existing, prepared
+from xfworker.services.platform.editing import changed, require_version
+from xfworker.services.platform.file_rights import make_token, require_scopes
+from xfworker.services.platform.flow import after_change, after_creation, intercepted
+from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.principal import Principal
+from xfworker.services.platform.wishes import Wish
+
+RecordT = TypeVar("RecordT", bound=Record)
+Answer = TypeVar("Answer")
+
+_QUIET = (ActivityEvent, Worker)
+
+
+class PlatformServer:
+    """The XF Server as one caller sees it. Safe to share between threads as far as its record store is."""
+
+    def __init__(
+        self,
+        principal: Principal,
+        *,
+        records: RecordStore,
+        clock: Clock,
+        signer: TokenSigner,
+        options: PlatformOptions,
+    ) -> None:
+        """Prepare; the store is asked anew by each call."""
+        self.principal = principal
+        self._records = records
+        self._clock = clock
+        self._signer = signer
+        self._options = options
+
+    def get(self, kind: type[RecordT], serial: int) -> RecordT:
+        """Give one record."""
+        return self._read(lambda access: access.get(kind, serial))
+
+    def find(self, kind: type[RecordT], where: Mapping[str, Any] | None = None) -> list[RecordT]:
+        """List records by field values."""
+        return list(self.page(kind, where))
+
+    def page(
+        self,
+        kind: type[RecordT],
+        where: Mapping[str, Any] | None = None,
+        *,
+        after: tuple[str, int] | None = None,
+        limit: int | None = None,
+    ) -> Sequence[RecordT]:
+        """
+        List records by field values, a page at a time.
+
+        Args:
+            kind: The class of the records.
+            where: Field names and the value each must have, or a tuple of allowed values.
+            after: Sort order (of jobs; else empty) and serial of the last record of the page before.
+            limit: At most so many.
+        """
+        unknown = sorted(set(where or {}) - {field.name for field in attrs.fields(kind)})
+        if unknown:
+            raise UsageError(f"{kind.noun} has no field {', '.join(unknown)} to search by")
+        return self._read(
+            lambda access: access.transaction.find(kind, access.narrowed(kind, where), after=after, limit=limit)
+        )
+
+    def create(self, record: RecordT, *, idempotency_key: str | None = None) -> RecordT:
+        """Store a new record and give it as the server made it."""
+        with self._records.transaction() as transaction:
+            access = Access(self.principal, transaction)
+            wish = _wish(idempotency_key, ("create", record.collection, lambda: to_json(record)))
+            granted = wish.granted(access, type(record)) if wish else None
+            if granted is not None:
+                return granted
+            access.require_live(to_write=True)
+            access.require_create(record)
+            fresh = prepared(access, record, self._now())
+            found = existing(access, fresh)
+            if found is None:
+                found = self._insert(access, fresh)
+            if wish:
+                wish.remember(access, found, self._clock)
+            return found
+
+    def update(
+        self, kind: type[RecordT], serial: int, change: Change, *, idempotency_key: str | None = None
+    ) -> RecordT:
+        """
+        Apply a change by compare-and-set and give the record as it is then.
+
+        Args:
+            kind: The class of the record.
+            serial: Which one.
+            change: What to make different.
+            idempotency_key: A second call with the same key changes nothing and gives the record as it is.
+        """
+        with self._records.transaction() as transaction:
+            access = Access(self.principal, transaction)
+            wish = _wish(idempotency_key, ("update", f"{kind.collection}/{serial}", lambda: attrs.asdict(change)))
+            granted = wish.granted(access, kind) if wish else None
+            if granted is not None:
+                return granted
+            access.require_live(to_write=True)
+            before = access.get(kind, serial)
+            access.require_change(before)
+            require_version(access, before, change)
+            after = self._change(access, before, change)
+            if wish:
+                wish.remember(access, after, self._clock)
+            return after
+
+    def output_values(self, sequence: ParameterSequence) -> list[OutputValue]:
+        """Give the values of a sequence in sort order."""
+
+        def values(access: Access) -> list[OutputValue]:
+            access.get(Task, sequence.task_serial)
+            return list(access.transaction.output_values(sequence))
+
+        return self._read(values)
+
+    def combined_query(self, query: CombinedQuery) -> dict[str, list[Record]]:
+        """Answer several questions at once."""
+        return self._read(lambda access: answer(access, query))
+
+    def entity_by_uuid(self, uuid: str) -> Entity:
+        """Give the entity's record."""
+        found = self._read(lambda access: access.transaction.find(Entity, {"uuid": uuid}, limit=1))
+        if not found:
+            raise RecordNotFound(f"there is no entity with UUID {uuid[:80]!a}")
+        return found[0]
+
+    def file_token(self, scopes: Sequence[Scope]) -> AuthorizationToken:
+        """Ask for the right to touch files."""
+
+        def token(access: Access) -> AuthorizationToken:
+            require_scopes(access, scopes)
+            return make_token(
+                access,
+                scopes,
+                signer=self._signer,
+                url=self._options.files_url,
+                now=self._now(),
+                seconds=self._options.file_token_seconds,
+            )
+
+        return self._read(token)
+
+    def global_config(self) -> dict[str, Any]:
+        """Give the server's configuration as far as scripts may see it."""
+        return self._read(lambda _: dict(self._options.global_config))
+
+    def close(self) -> None:
+        """Do nothing: the record store belongs to the platform."""
+
+    def _read(self, question: Callable[[Access], Answer]) -> Answer:
+        with self._records.transaction(write=False) as transaction:
+            access = Access(self.principal, transaction)
+            access.require_live()
+            return question(access)
+
+    def _insert(self, access: Access, fresh: RecordT) -> RecordT:
+        stored = access.transaction.insert(fresh)
+        if isinstance(stored, Project) and self.principal.account_serial is not None:
+            access.transaction.insert(
+                ProjectMember(
+                    project_serial=stored.serial, account_serial=self.principal.account_serial, role=MemberRole.OWNER
+                )
+            )
+        if not isinstance(stored, _QUIET):
+            log_creation(access, stored, self._now())
+        after_creation(access, stored, self._now())
+        return access.transaction.get(type(stored), stored.serial)
+
+    def _change(self, access: Access, before: RecordT, change: Change) -> RecordT:
+        now = self._now()
+        change = intercepted(access, before, change, now)
+        after = changed(access, before, change, now)
+        access.transaction.replace(after)
+        if isinstance(after, Task):
+            workflow = access.transaction.get(Workflow, after.workflow_serial)
+            access.transaction.replace(
+                attrs.evolve(workflow, occ_lock_version=workflow.occ_lock_version + change.bump, modified_at=now)
+            )
+        log_change(access, before, after, change, now)
+        after_change(access, before, after, now)
+        return access.transaction.get(type(after), after.serial)
+
+    def _now(self) -> datetime:
+        return self._clock.now()
+
+
+def _wish(key: str | None, content: tuple[str, str, Callable[[], Any]]) -> Wish | None:
+    if key is None:
+        return None
+    verb, what, body = content
+    return Wish(key, [verb, what, body()])
