@@ -16,7 +16,7 @@ from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.disk.os_errors import disk_errors
 from xfworker.adapters.disk.partial_file import PARTIAL_PREFIX, flush_file, partial_path, publish
 from xfworker.adapters.disk.path_map import is_windows_path
-from xfworker.adapters.disk.store_layout import PRIVATE_FOLDER, StoreLayout, require_file
+from xfworker.adapters.disk.store_layout import StoreLayout, require_file
 from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore, NotEnoughSpace
 from xfworker.domain.filenames import is_safe_filename
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
@@ -228,6 +228,15 @@ class FolderFileStore:
 
     # --- for servers that receive a file piece by piece -----------------------------------------------------------
 
+    def require_room(self, what: object, size: int) -> None:
+        """
+        Refuse what cannot fit.
+
+        Raises:
+            NotEnoughSpace: The disk has not so many free bytes.
+        """
+        require_room(self.layout.root, size, f"store {what}")
+
     def new_partial(self) -> Path:
         """Give a unique path, on the store's own disk, for a file that is not complete yet."""
         folder = self.layout.private / "incoming"
@@ -348,6 +357,3 @@ class _absent:  # noqa: N801  reads as the block it begins
         # ``filename`` belongs to the store only where it is not the caller's own file.
         if isinstance(error, FileNotFoundError) and str(error.filename or "").endswith(self._resource.filename):
             raise FileNotInStore(f"the file store holds no file {self._resource}") from error
-
-
-__all__ = ["PRIVATE_FOLDER", "FolderFileStore", "require_room", "require_unchanged"]

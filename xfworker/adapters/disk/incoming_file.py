@@ -26,13 +26,21 @@ class IncomingFile:
     Attributes:
         what: What messages call it.
         size: Bytes received so far.
+        failed: Whether a write failed, so that hash and content no longer belong together.
     """
 
     def __init__(
-        self, what: str, partial: Path, publish: Publish, *, size: int = 0, start: "_Hash | None" = None
+        self,
+        what: str,
+        partial: Path,
+        publish: Publish,
+        *,
+        size: int = 0,
+        start: "_Hash | None" = None,
+        resume: bool = False,
     ) -> None:
         """
-        Open the partial file, which must not exist for a size of 0.
+        Open the partial file.
 
         Args:
             what: What messages call the file.
@@ -40,14 +48,16 @@ class IncomingFile:
             publish: What is done with the complete file.
             size: Bytes that are already there; what lies behind them is cut off.
             start: A hash object that has seen them.
+            resume: Whether the file is there already; a new one must not be.
         """
         self.what = what
         self.size = size
+        self.failed = False
         self._partial = partial
         self._publish = publish
         with disk_errors(f"store {what}"):
             self._file = os.open(
-                partial, os.O_RDWR | getattr(os, "O_BINARY", 0) | (0 if size else os.O_CREAT | os.O_EXCL), 0o600
+                partial, os.O_RDWR | getattr(os, "O_BINARY", 0) | (0 if resume else os.O_CREAT | os.O_EXCL), 0o600
             )
             os.ftruncate(self._file, size)
             os.lseek(self._file, size, os.SEEK_SET)
@@ -61,14 +71,20 @@ class IncomingFile:
             NotEnoughSpace: The disk is full.
         """
         self.digest.update(block)
-        with disk_errors(f"store {self.what}"):
-            view = memoryview(block)
-            while view:
-                count = os.write(self._file, view)
-                if not count:
-                    raise OSError(errno.EIO, "nothing could be written")
-                view = view[count:]
-                self.size += count
+        try:
+            with disk_errors(f"store {self.what}"):
+                self._write(memoryview(block))
+        except BaseException:
+            self.failed = True
+            raise
+
+    def _write(self, view: memoryview) -> None:
+        while view:
+            count = os.write(self._file, view)
+            if not count:
+                raise OSError(errno.EIO, "nothing could be written")
+            view = view[count:]
+            self.size += count
 
     def publish(self, *, size: int | None = None, sha256: str | None = None) -> FileStat:
         """

@@ -1,0 +1,267 @@
+"""Uploads that take several requests: what has arrived outlives a cut link and a restarted server."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from xfworker.adapters.disk.digest import hash_of_file
+from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.disk.incoming_file import IncomingFile
+from xfworker.adapters.disk.os_errors import disk_errors
+from xfworker.adapters.disk.partial_file import replacing
+from xfworker.adapters.disk.store_layout import require_file
+from xfworker.domain.errors import FileNotInStore
+from xfworker.domain.files import FileStat, Resource, file_stat_from_json, file_stat_to_json, parse_resource
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+_IDENTIFIER = re.compile(r"[0-9a-f]{32}")
+_INFO = "info.json"
+_DATA = "data"
+
+
+@define
+class PartialUpload:
+    """
+    An upload that is under way, or was completed a short while ago.
+
+    Attributes:
+        identifier: Its name in URLs.
+        folder: Where its data and description lie.
+        resource: Where the file goes.
+        size: Its size when complete.
+        metadata: What the client said of it, as it came.
+        sha256: The digest that the client promised, if any.
+        verified: So many bytes from the start are known to be what the client sent.
+        completed: What became of it.
+    """
+
+    identifier: str
+    folder: Path
+    resource: Resource
+    size: int
+    metadata: str = ""
+    sha256: str | None = None
+    verified: int = 0
+    completed: FileStat | None = None
+
+    @property
+    def data(self) -> Path:
+        """The file that grows."""
+        return self.folder / _DATA
+
+    @property
+    def offset(self) -> int:
+        """Bytes received so far."""
+        if self.completed is not None:
+            return self.size
+        try:
+            return self.data.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def save(self) -> None:
+        """Write the description."""
+        fields: dict[str, Any] = {
+            "resource": str(self.resource),
+            "size": self.size,
+            "metadata": self.metadata,
+            "sha256": self.sha256,
+            "verified": self.verified,
+            "completed": None if self.completed is None else file_stat_to_json(self.completed),
+        }
+        with replacing(self.folder / _INFO) as partial:
+            partial.write_text(json.dumps(fields), encoding="utf-8")
+
+
+@define
+class _Running:
+    """Hash objects, kept in memory between two requests: of all that arrived, and of the verified part."""
+
+    offset: int
+    hash: "_Hash"
+    verified: int = 0
+    verified_hash: "_Hash | None" = None
+
+
+@define
+class PartialUploads:
+    """
+    The uploads under way into a folder store.
+
+    One process at a time may serve them; its restart costs one reading of each partial file.
+
+    Attributes:
+        lifetime_seconds: How long an upload is kept after its last byte.
+    """
+
+    _store: FolderFileStore
+    lifetime_seconds: float = 24 * 3600.0
+    _running: dict[str, _Running] = field(factory=dict, init=False)
+    _swept_at: float = field(default=0.0, init=False)
+
+    @property
+    def _folder(self) -> Path:
+        return self._store.layout.private / "uploads"
+
+    def create(self, resource: Resource, size: int, *, metadata: str, sha256: str | None) -> PartialUpload:
+        """
+        Begin an upload.
+
+        Raises:
+            NotEnoughSpace: The disk has no room for it.
+            InvalidFilename: The place is a folder.
+        """
+        self._store.layout.path(require_file(resource))
+        self._store.require_room(resource, size)
+        identifier = secrets.token_hex(16)
+        folder = self._folder / identifier
+        upload = PartialUpload(identifier, folder, resource, size, metadata, sha256)
+        with disk_errors(f"store {resource}"):
+            folder.mkdir(parents=True)
+            upload.data.touch(exist_ok=False)
+            upload.save()
+        return upload
+
+    def load(self, identifier: str) -> PartialUpload:
+        """
+        Find an upload.
+
+        Raises:
+            FileNotInStore: There is none, or it expired.
+        """
+        gone = FileNotInStore("there is no such upload; it may have expired, so begin it again")
+        if not _IDENTIFIER.fullmatch(identifier):
+            raise gone
+        folder = self._folder / identifier
+        try:
+            fields = json.loads((folder / _INFO).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise gone from None
+        completed = fields["completed"]
+        return PartialUpload(
+            identifier,
+            folder,
+            parse_resource(fields["resource"]),
+            fields["size"],
+            fields["metadata"],
+            fields["sha256"],
+            fields["verified"],
+            None if completed is None else file_stat_from_json(completed),
+        )
+
+    def open(self, upload: PartialUpload) -> IncomingFile:
+        """Go on receiving behind what has arrived."""
+        offset = upload.offset
+        running = self._running.get(upload.identifier)
+        with disk_errors(f"store {upload.resource}"):
+            if running is None or running.offset != offset:
+                running = self._running[upload.identifier] = self._read_again(upload, offset)
+            return IncomingFile(
+                str(upload.resource),
+                upload.data,
+                lambda partial, sha256: self._store.publish(partial, upload.resource, sha256),
+                size=offset,
+                start=running.hash,
+                resume=True,
+            )
+
+    @staticmethod
+    def _read_again(upload: PartialUpload, offset: int) -> _Running:
+        verified = min(upload.verified, offset)
+        verified_hash = hash_of_file(upload.data, verified)
+        found = verified_hash.copy()
+        if offset > verified:
+            with upload.data.open("rb") as file:
+                file.seek(verified)
+                while block := file.read(1 << 20):
+                    found.update(block)
+        return _Running(offset, found, verified, verified_hash)
+
+    def keep(self, upload: PartialUpload, incoming: IncomingFile) -> int:
+        """Note what has arrived, close the file and give the new offset."""
+        found = incoming.digest.settle()
+        incoming.close()
+        running = self._running.get(upload.identifier)
+        if running is not None and incoming.size == upload.offset and not incoming.failed:
+            running.offset, running.hash = incoming.size, found
+        else:
+            self._running.pop(upload.identifier, None)
+        return incoming.size
+
+    def mark_verified(self, upload: PartialUpload, incoming: IncomingFile) -> None:
+        """Note that everything up to here is what the client sent."""
+        running = self._running.get(upload.identifier)
+        if running is not None:
+            running.verified, running.verified_hash = incoming.size, incoming.digest.settle().copy()
+        upload.verified = incoming.size
+        upload.save()
+
+    def roll_back(self, upload: PartialUpload, offset: int) -> None:
+        """Forget what arrived behind an offset."""
+        with disk_errors(f"store {upload.resource}"):
+            os.truncate(upload.data, offset)
+        running = self._running.pop(upload.identifier, None)
+        if running is not None and running.verified == offset and running.verified_hash is not None:
+            snapshot = running.verified_hash
+            self._running[upload.identifier] = _Running(offset, snapshot.copy(), offset, snapshot)
+
+    def complete(self, upload: PartialUpload, incoming: IncomingFile, sha256: str) -> FileStat:
+        """Publish the file; the upload stays known for a while, for a client that missed the answer."""
+        incoming.close()
+        stat = self._store.publish(upload.data, upload.resource, sha256)
+        upload.completed = stat
+        upload.save()
+        self._running.pop(upload.identifier, None)
+        return stat
+
+    def remove(self, upload: PartialUpload) -> None:
+        """End an upload and delete what arrived."""
+        self._running.pop(upload.identifier, None)
+        shutil.rmtree(upload.folder, ignore_errors=True)
+
+    def expires_at(self, upload: PartialUpload) -> datetime:
+        """Tell when the upload is forgotten unless more arrives (UTC)."""
+        return datetime.fromtimestamp(_last_change(upload.folder) + self.lifetime_seconds, UTC)
+
+    def sweep(self) -> int:
+        """Delete uploads and other incomplete files that nobody went on with; give their number."""
+        limit = time.time() - self.lifetime_seconds
+        swept = 0
+        for folder in (self._folder, self._store.layout.private / "incoming"):
+            with suppress(OSError):
+                for path in folder.iterdir():
+                    if _last_change(path) < limit:
+                        swept += 1
+                        self._running.pop(path.name, None)
+                        if path.is_dir():
+                            shutil.rmtree(path, ignore_errors=True)
+                        else:
+                            path.unlink(missing_ok=True)
+        return swept
+
+    def sweep_is_due(self) -> bool:
+        """Tell whether it is time to sweep again, and take note."""
+        now = time.monotonic()
+        if self._swept_at and now - self._swept_at < min(self.lifetime_seconds / 4, 3600.0):
+            return False
+        self._swept_at = now
+        return True
+
+
+def _last_change(path: Path) -> float:
+    times = [0.0]
+    for place in (path, path / _DATA, path / _INFO):
+        with suppress(OSError):
+            times.append(place.stat().st_mtime)
+    return max(times)

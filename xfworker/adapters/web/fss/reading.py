@@ -1,0 +1,95 @@
+"""Answers about files of the store: HEAD, GET with ranges, folder listings."""
+
+import asyncio
+from email.utils import format_datetime, parsedate_to_datetime
+from http import HTTPStatus
+from urllib.parse import quote
+
+from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
+from xfworker.adapters.web.fss.requests import Request, digest_field
+from xfworker.domain.files import AuthorizationToken, FileStat, file_stat_to_json
+
+
+async def send_file(request: Request, store: FolderFileStore, token: AuthorizationToken) -> None:
+    """Answer HEAD or GET of a file."""
+    resource = request.resource()
+    if request.method == "HEAD" and request.query.get("for") == "write":
+        path = await asyncio.to_thread(store.direct_access_path, token, resource, for_writing=True)
+        await request.answer(HTTPStatus.NO_CONTENT, _direct_access(path))
+        return
+    if request.method != "HEAD":
+        token.require("read", resource)
+    stat = await asyncio.to_thread(store.stat, token, resource)
+    headers = _headers(stat)
+    if _not_modified(request, stat):
+        await request.answer(HTTPStatus.NOT_MODIFIED, {"ETag": headers["ETag"]})
+        return
+    try:
+        wanted = parse_range(request.headers.get("range"), stat.size) if _range_applies(request, stat) else None
+    except UnsatisfiableRange:
+        await request.answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, {"Content-Range": f"bytes */{stat.size}"})
+        return
+    start, end = wanted or (0, stat.size)
+    headers["Content-Length"] = str(end - start)
+    status = HTTPStatus.OK if wanted is None else HTTPStatus.PARTIAL_CONTENT
+    if wanted is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{stat.size}"
+    if request.method == "HEAD":
+        await request.answer(status, headers, length=end - start)
+    elif wanted is None and request.pathsend and stat.size:
+        await request.answer_file(status, headers, str(store.layout.file_path(resource)))
+    else:
+        blocks = await asyncio.to_thread(store.open_read, token, resource, offset=start, length=end - start)
+        await request.answer_blocks(status, headers, blocks)
+
+
+async def send_folder(request: Request, store: FolderFileStore, token: AuthorizationToken) -> None:
+    """Answer what a folder holds."""
+    folder = await asyncio.to_thread(store.list, token, request.resource())
+    files = [file_stat_to_json(stat) for stat in folder.files]
+    await request.answer_json(HTTPStatus.OK, {"files": files, "folders": list(folder.folders)})
+
+
+def _headers(stat: FileStat) -> dict[str, str]:
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Content-Type": "application/octet-stream",
+        "ETag": f'"{stat.etag}"',
+        # What lies in the store is data; a browser must not run it as a page of this site.
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(stat.resource.filename, safe='')}",
+        **_direct_access(stat.direct_access_path),
+    }
+    if stat.modified_at is not None:
+        headers["Last-Modified"] = format_datetime(stat.modified_at.replace(microsecond=0), usegmt=True)
+    if stat.sha256 is not None:
+        headers["Repr-Digest"] = digest_field(stat.sha256)
+    if stat.sample_sha256 is not None:
+        headers["XF-Sample-Digest"] = digest_field(stat.sample_sha256)
+    return headers
+
+
+def _direct_access(path: str | None) -> dict[str, str]:
+    return {} if path is None else {"XF-Direct-Access-Path": quote(path, safe="/:")}
+
+
+def _not_modified(request: Request, stat: FileStat) -> bool:
+    known = request.headers.get("if-none-match")
+    if known is None:
+        return False
+    tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
+    return "*" in tags or f'"{stat.etag}"' in tags
+
+
+def _range_applies(request: Request, stat: FileStat) -> bool:
+    condition = request.headers.get("if-range")
+    if condition is None:
+        return True
+    if condition.startswith('"'):
+        return condition.strip() == f'"{stat.etag}"'
+    try:
+        moment = parsedate_to_datetime(condition)
+    except ValueError:
+        return False
+    return stat.modified_at is not None and stat.modified_at.replace(microsecond=0) == moment

@@ -1,0 +1,250 @@
+"""One request to the file storage service: its parts checked, its answers sent, straight on ASGI."""
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, unquote_to_bytes
+
+from attrs import define, field
+
+from xfworker.domain.errors import AuthenticationFailed, InvalidFilename, UsageError, XFWorkerError
+from xfworker.domain.files import Resource, parse_resource
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ResultT = TypeVar("ResultT")
+
+_BATCH_BYTES = 1 << 20
+
+
+class ClientGone(Exception):
+    """The client closed the connection before it had sent everything."""
+
+
+@define
+class Request:
+    """
+    One request.
+
+    Attributes:
+        method: HTTP method.
+        segments: The path below the service, percent-decoded segment by segment.
+        query: Query parameters, the last value of each.
+        headers: Header fields by lower-case name.
+        pathsend: Whether the server sends files by itself (ASGI extension ``http.response.pathsend``).
+    """
+
+    method: str
+    segments: tuple[str, ...]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    pathsend: bool
+    _receive: Receive = field(repr=False)
+    _send: Send = field(repr=False)
+    _answered: bool = False
+    _received: bool = False
+    _ended: bool = False
+
+    @property
+    def token(self) -> str:
+        """
+        The bearer token.
+
+        Raises:
+            AuthenticationFailed: There is none.
+        """
+        kind, _, text = self.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not text.strip():
+            raise AuthenticationFailed("the file store wants a file token: Authorization: Bearer <token>")
+        return text.strip()
+
+    def resource(self) -> Resource:
+        """
+        Give the place that the path names behind its first segment.
+
+        Raises:
+            InvalidFilename: It is no place in the store.
+        """
+        # A separator inside a segment (%2F) must not turn into one between segments.
+        for segment in self.segments[1:]:
+            if "/" in segment:
+                raise InvalidFilename(f"path segment {segment[:80]!a} holds a slash")
+        return parse_resource("/".join(self.segments[1:]))
+
+    def whole_number(self, name: str) -> int | None:
+        """
+        Give a header field that is a whole number.
+
+        Raises:
+            UsageError: It is something else.
+        """
+        text = self.headers.get(name)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) < 20):  # noqa: PLR2004  more digits than bytes exist
+            raise UsageError(f"{name} must be a whole number, not {text[:40]!a}")
+        return int(text)
+
+    async def body(self, limit: int) -> bytes:
+        """
+        Read a small body whole.
+
+        Raises:
+            UsageError: It is larger than ``limit`` bytes.
+        """
+        found = bytearray()
+        async for blocks in self.blocks():
+            for block in blocks:
+                found += block
+            if len(found) > limit:
+                raise UsageError(f"the body of this request may have {limit} bytes at most")
+        return bytes(found)
+
+    async def blocks(self) -> Any:
+        """
+        Give the body in lists of blocks, about 1 MiB a list.
+
+        Raises:
+            ClientGone: The connection closed before the end.
+        """
+        batch: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            self._received = True
+            if message["type"] != "http.request":
+                self._ended = True
+                if batch:
+                    yield batch
+                raise ClientGone
+            block = message.get("body", b"")
+            if block:
+                batch.append(block)
+                size += len(block)
+            more = message.get("more_body", False)
+            self._ended = not more
+            if batch and (not more or size >= _BATCH_BYTES):
+                yield batch
+                batch, size = [], 0
+            if not more:
+                return
+
+    async def drain(self, limit: int) -> None:
+        """Take what is still coming of the body, up to ``limit`` bytes, and forget it."""
+        if self.method not in {"PUT", "PATCH", "POST"} or self._ended:
+            return
+        if "expect" in self.headers and not self._received:
+            return  # the client waits for our consent before it sends anything
+        with suppress(ClientGone):
+            async for blocks in self.blocks():
+                limit -= sum(map(len, blocks))
+                if limit < 0:
+                    return
+
+    async def answer(
+        self, status: int, headers: Mapping[str, str] | None = None, body: bytes = b"", *, length: int | None = None
+    ) -> None:
+        """Send a whole answer. ``length`` is told instead of the body's own where the body is left out (HEAD)."""
+        fields = {**(headers or {})}
+        if status not in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+            fields["Content-Length"] = str(len(body) if length is None else length)
+        await self._start(status, fields)
+        await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+
+    async def answer_json(self, status: int, value: Any, headers: Mapping[str, str] | None = None) -> None:
+        """Send a JSON document."""
+        body = json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
+        await self.answer(status, {"Content-Type": "application/json", **(headers or {})}, body)
+
+    async def answer_error(
+        self, error: XFWorkerError, headers: Mapping[str, str] | None = None, *, status: int | None = None
+    ) -> None:
+        """Send an error as an RFC 9457 problem document."""
+        if self._answered:
+            return  # the answer is on its way; breaking it off tells the client that it is not complete
+        problem = {
+            "type": f"urn:xfworker:error:{error.code}",
+            "title": (type(error).__doc__ or error.code).strip().splitlines()[0],
+            "status": status or error.status,
+            "detail": str(error),
+            **error.details(),
+        }
+        body = json.dumps(problem).encode()
+        await self.answer(status or error.status, {"Content-Type": "application/problem+json", **(headers or {})}, body)
+
+    async def answer_file(self, status: int, headers: Mapping[str, str], path: str) -> None:
+        """Send a file by the server's own means."""
+        await self._start(status, headers)
+        await self._send({"type": "http.response.pathsend", "path": path})
+
+    async def answer_blocks(self, status: int, headers: Mapping[str, str], blocks: Iterable[bytes]) -> None:
+        """Send a body block by block; each is read in another thread."""
+        await self._start(status, headers)
+        pending = iter(blocks)
+        while (block := await asyncio.to_thread(next, pending, None)) is not None:
+            await self._send({"type": "http.response.body", "body": block, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _start(self, status: int, headers: Mapping[str, str]) -> None:
+        self._answered = True
+        fields = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+        await self._send({"type": "http.response.start", "status": int(status), "headers": fields})
+
+
+def read_request(scope: Scope, receive: Receive, send: Send, *, mount: str) -> Request:
+    """
+    Read the head of a request.
+
+    Args:
+        scope: The ASGI scope.
+        receive: The ASGI receive callable.
+        send: The ASGI send callable.
+        mount: The service's own base path, ``/fss/v1``.
+    """
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    raw = raw.partition(b"?")[0]
+    _, _, below = raw.partition(mount.encode() + b"/")
+    segments = tuple(unquote_to_bytes(part).decode("utf-8", "surrogateescape") for part in below.split(b"/"))
+    query = parse_qs(scope.get("query_string", b"").decode("ascii", "replace"), keep_blank_values=True)
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    return Request(
+        method=scope["method"],
+        segments=segments,
+        query={name: values[-1] for name, values in query.items()},
+        headers=headers,
+        pathsend="http.response.pathsend" in (scope.get("extensions") or {}),
+        receive=receive,
+        send=send,
+    )
+
+
+def digest_field(sha256: str) -> str:
+    """Write a SHA-256 as the digest fields of RFC 9530 want it: ``sha-256=:base64:``."""
+    return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
+
+
+def read_digest_field(text: str | None) -> str | None:
+    """
+    Read the SHA-256 out of a digest field; ``None`` where it holds none.
+
+    Raises:
+        UsageError: It holds one that is malformed.
+    """
+    for part in (text or "").split(","):
+        name, _, value = part.strip().partition("=")
+        if name.lower() != "sha-256":
+            continue
+        try:
+            raw = base64.b64decode(value.strip().strip(":"), validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        if len(raw) != 32:  # noqa: PLR2004  the length of a SHA-256
+            raise UsageError(f"a digest looks like sha-256=:<base64 of 32 bytes>:, not {value[:80]!a}")
+        return raw.hex()
+    return None

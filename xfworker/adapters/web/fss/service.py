@@ -1,0 +1,187 @@
+"""The file storage service as an ASGI application, to be mounted under its base path."""
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Protocol
+
+import structlog
+from litestar.handlers import ASGIRouteHandler
+from litestar.handlers import asgi as asgi_handler
+
+from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.web.fss.reading import send_file, send_folder
+from xfworker.adapters.web.fss.receiving import receive_body
+from xfworker.adapters.web.fss.requests import (
+    ClientGone,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    digest_field,
+    read_digest_field,
+    read_request,
+)
+from xfworker.adapters.web.fss.tus import TUS_HEADERS, TusUploads
+from xfworker.domain.errors import AuthenticationFailed, FileError, UsageError, XFWorkerError
+from xfworker.domain.files import AuthorizationToken, FileStat, Resource, file_stat_to_json, parse_resource
+
+MOUNT = "/fss/v1"
+"""The service's base path."""
+
+_SMALL_JSON = 64 * 1024
+_DRAINED = 80 << 20
+"""How much of a refused body is still taken, so that the client gets to read why."""
+
+_log = structlog.stdlib.get_logger("xfworker.fss")
+
+
+class FileTokenVerifier(Protocol):
+    """Tells what a file token allows; the platform does."""
+
+    def verify_file_token(self, text: str) -> AuthorizationToken:
+        """
+        Give what the token allows.
+
+        Raises:
+            AuthenticationFailed: It is malformed, forged or expired.
+        """
+        ...
+
+
+def fss_handler(
+    store: FolderFileStore, verifier: FileTokenVerifier, *, upload_lifetime_seconds: float = 24 * 3600.0
+) -> ASGIRouteHandler:
+    """
+    Give the service as a Litestar route handler for :data:`MOUNT`.
+
+    Args:
+        store: The files.
+        verifier: Checks tokens.
+        upload_lifetime_seconds: How long an incomplete upload is kept after its last byte.
+    """
+    service = FileStorageService(store, verifier, upload_lifetime_seconds=upload_lifetime_seconds)
+
+    async def file_storage_service(scope: Scope, receive: Receive, send: Send) -> None:
+        await service(scope, receive, send)
+
+    return asgi_handler(MOUNT, is_mount=True, copy_scope=True)(file_storage_service)
+
+
+class FileStorageService:
+    """
+    Files of a folder store over HTTP, every request under a file token.
+
+    ``files/<resource>``: HEAD, GET, PUT, DELETE. ``folders/<resource>``: GET. ``registrations``: POST.
+    ``uploads`` and ``uploads/<id>``: the tus protocol.
+    """
+
+    def __init__(
+        self,
+        store: FolderFileStore,
+        verifier: FileTokenVerifier,
+        *,
+        mount: str = MOUNT,
+        upload_lifetime_seconds: float = 24 * 3600.0,
+    ) -> None:
+        """
+        Take the parts.
+
+        Args:
+            store: The files.
+            verifier: Checks tokens.
+            mount: The path under which the application is mounted.
+            upload_lifetime_seconds: How long an incomplete upload is kept after its last byte.
+        """
+        self._store = store
+        self._verifier = verifier
+        self._mount = mount
+        self._uploads = TusUploads.over(store, upload_lifetime_seconds)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        if scope["type"] != "http":
+            return
+        request = read_request(scope, receive, send, mount=self._mount)
+        try:
+            await self._answer(request)
+        except ClientGone:
+            _log.info("xfworker.client_gone", method=request.method, path="/".join(request.segments))
+        except XFWorkerError as error:
+            await self._refuse(request, error)
+        except Exception:  # noqa: BLE001  a fault of ours is logged and told without its details
+            _log.exception("xfworker.request_failed", method=request.method, path="/".join(request.segments))
+            await self._refuse(request, FileError("the file store failed; its log says more"), status=500)
+        finally:
+            self._uploads.sweep_now_and_then()
+
+    async def _refuse(self, request: Request, error: XFWorkerError, status: int | None = None) -> None:
+        headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, AuthenticationFailed) else {}
+        if request.segments[0] == "uploads":
+            headers |= TUS_HEADERS
+        # A client that is still sending would miss the answer behind a broken connection.
+        await request.drain(_DRAINED)
+        await request.answer_error(error, headers, status=status)
+
+    async def _answer(self, request: Request) -> None:
+        area = request.segments[0]
+        if area == "uploads" and request.method == "OPTIONS":
+            await self._uploads.tell_abilities(request)
+            return
+        token = await asyncio.to_thread(self._verifier.verify_file_token, request.token)
+        if area == "files" and request.method in {"GET", "HEAD"}:
+            await send_file(request, self._store, token)
+        elif area == "files" and request.method == "PUT":
+            await self._put(request, token)
+        elif area == "files" and request.method == "DELETE":
+            await asyncio.to_thread(self._store.delete, token, request.resource())
+            await request.answer(HTTPStatus.NO_CONTENT)
+        elif area == "folders" and request.method == "GET":
+            await send_folder(request, self._store, token)
+        elif area == "registrations" and request.method == "POST":
+            await self._register(request, token)
+        elif area == "uploads":
+            await self._uploads.answer(request, token)
+        else:
+            raise UsageError(f"the file store has no {request.method} {'/'.join(request.segments)[:200]!a}")
+
+    async def _put(self, request: Request, token: AuthorizationToken) -> None:
+        resource = request.resource()
+        token.require("write", resource)
+        length = request.whole_number("content-length")
+        sha256 = read_digest_field(request.headers.get("repr-digest") or request.headers.get("content-digest"))
+        if length is not None:
+            await asyncio.to_thread(self._store.require_room, resource, length)
+        incoming = await asyncio.to_thread(self._store.receive, resource)
+        try:
+            await receive_body(request, incoming)
+            stat = await asyncio.to_thread(incoming.publish, size=length, sha256=sha256)
+        except BaseException:
+            incoming.discard()
+            raise
+        await request.answer_json(HTTPStatus.CREATED, file_stat_to_json(stat), _digest_headers(stat))
+
+    async def _register(self, request: Request, token: AuthorizationToken) -> None:
+        place, size, sha256 = _read_registration(await request.body(_SMALL_JSON))
+        stat = await asyncio.to_thread(self._store.register, token, place, size=size, sha256=sha256)
+        await request.answer_json(HTTPStatus.OK, file_stat_to_json(stat), _digest_headers(stat))
+
+
+def _read_registration(body: bytes) -> tuple[Resource, int, str]:
+    try:
+        wanted = json.loads(body)
+    except ValueError:
+        wanted = None
+    if not isinstance(wanted, dict):
+        wanted = {}
+    resource, size, sha256 = wanted.get("resource"), wanted.get("size"), wanted.get("sha256")
+    if not (isinstance(resource, str) and isinstance(size, int) and isinstance(sha256, str)):
+        raise UsageError("a registration is a JSON object {resource, size, sha256}")
+    return parse_resource(resource), size, sha256
+
+
+def _digest_headers(stat: FileStat) -> dict[str, str]:
+    headers = {"ETag": f'"{stat.etag}"'}
+    if stat.sha256 is not None:
+        headers["Repr-Digest"] = digest_field(stat.sha256)
+    return headers

@@ -1,0 +1,328 @@
+"""
+The tus 1.0 protocol (tus.io): uploads in several requests, resumed where they broke off.
+
+Extensions: creation, expiration, checksum, termination. On top of it a client may say with each request what the digest
+of everything before it is (``XF-Prefix-Digest``), and with the last one the digest of the whole (``Repr-Digest``), so
+that both sides hash every byte once.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import format_datetime
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from attrs import define, field
+
+from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.disk.incoming_file import IncomingFile
+from xfworker.adapters.disk.partial_uploads import PartialUpload, PartialUploads
+from xfworker.adapters.web.fss.receiving import receive_body
+from xfworker.adapters.web.fss.requests import ClientGone, Request, digest_field, read_digest_field
+from xfworker.domain.errors import ChecksumMismatch, UsageError
+from xfworker.domain.files import AuthorizationToken, FileStat, Resource, parse_resource
+
+TUS_HEADERS = {"Tus-Resumable": "1.0.0"}
+"""What every answer to a tus request carries."""
+
+_ALGORITHMS = ("sha1", "sha256", "md5")
+_BODY_TYPE = "application/offset+octet-stream"
+_log = structlog.stdlib.get_logger("xfworker.fss")
+
+
+@define
+class TusUploads:
+    """The requests below ``uploads``."""
+
+    _uploads: PartialUploads
+    _turns: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
+    _sweeping: "asyncio.Task[None] | None" = field(default=None, init=False)
+
+    @classmethod
+    def over(cls, store: FolderFileStore, lifetime_seconds: float) -> "TusUploads":
+        """Receive uploads into a store and keep incomplete ones for so long."""
+        return cls(PartialUploads(store, lifetime_seconds))
+
+    async def tell_abilities(self, request: Request) -> None:
+        """Answer OPTIONS."""
+        await request.answer(
+            HTTPStatus.NO_CONTENT,
+            {
+                **TUS_HEADERS,
+                "Tus-Version": "1.0.0",
+                "Tus-Extension": "creation,expiration,checksum,termination",
+                "Tus-Checksum-Algorithm": ",".join(_ALGORITHMS),
+                "XF-Prefix-Digest": "sha-256",
+            },
+        )
+
+    async def answer(self, request: Request, token: AuthorizationToken) -> None:
+        """Answer any other request of the protocol."""
+        if request.headers.get("tus-resumable") != TUS_HEADERS["Tus-Resumable"]:
+            raise _Refused(HTTPStatus.PRECONDITION_FAILED, "this server speaks tus 1.0.0 (Tus-Resumable: 1.0.0)")
+        method = request.method
+        if method == "POST":
+            method = request.headers.get("x-http-method-override", method).upper()
+        below = tuple(part for part in request.segments[1:] if part)
+        if method == "POST" and not below:
+            await self._create(request, token)
+            return
+        handler = {"HEAD": self._tell_offset, "PATCH": self._append, "DELETE": self._terminate}.get(method)
+        if handler is None or len(below) != 1:
+            raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"an upload takes HEAD, PATCH and DELETE, not {method}")
+        await self._in_turn(below[0], lambda: handler(request, token, below[0]))
+
+    async def _in_turn(self, identifier: str, work: Callable[[], Awaitable[None]]) -> None:
+        """
+        Answer one request about an upload at a time; a newer one ends an older one.
+
+        After a cut link the older one still waits for bytes that will never come, while the client asks where to go on.
+        """
+        previous = self._turns.get(identifier)
+
+        async def turn() -> None:
+            if previous is not None and not previous.done():
+                previous.cancel()
+                await asyncio.wait({previous})
+            await work()
+
+        task = self._turns[identifier] = asyncio.ensure_future(turn())
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+            raise ClientGone from None
+        finally:
+            if self._turns.get(identifier) is task:
+                del self._turns[identifier]
+
+    # --- creation -------------------------------------------------------------------------------------------------
+
+    async def _create(self, request: Request, token: AuthorizationToken) -> None:
+        size = request.whole_number("upload-length")
+        if size is None:
+            raise UsageError("an upload begins with its size: Upload-Length")
+        text = request.headers.get("upload-metadata", "")
+        metadata = read_metadata(text)
+        resource = _wanted_place(metadata, token)
+        token.require("write", resource)
+        sha256 = metadata.get("sha256") or read_digest_field(request.headers.get("repr-digest"))
+        upload = await asyncio.to_thread(
+            self._uploads.create, resource, size, metadata=text, sha256=sha256.lower() if sha256 else None
+        )
+        headers = {
+            # Relative to the request, so that it holds behind a reverse proxy that adds a prefix as well.
+            "Location": upload.identifier if request.segments[-1] == "" else f"uploads/{upload.identifier}",
+            "Upload-Offset": "0",
+            **self._expiry(upload),
+        }
+        if size == 0:
+            incoming = await asyncio.to_thread(self._uploads.open, upload)
+            headers |= _published(await asyncio.to_thread(self._finish, upload, incoming, upload.sha256))
+        await request.answer(HTTPStatus.CREATED, {**TUS_HEADERS, **headers})
+
+    # --- one upload -----------------------------------------------------------------------------------------------
+
+    async def _load(self, identifier: str, token: AuthorizationToken) -> PartialUpload:
+        upload = await asyncio.to_thread(self._uploads.load, identifier)
+        token.require("write", upload.resource)
+        return upload
+
+    async def _tell_offset(self, request: Request, token: AuthorizationToken, identifier: str) -> None:
+        upload = await self._load(identifier, token)
+        headers = {
+            "Upload-Offset": str(await asyncio.to_thread(lambda: upload.offset)),
+            "Upload-Length": str(upload.size),
+            "Cache-Control": "no-store",
+            **self._expiry(upload),
+        }
+        if upload.metadata:
+            headers["Upload-Metadata"] = upload.metadata
+        if upload.completed is not None:
+            headers |= _published(upload.completed)
+        await request.answer(HTTPStatus.OK, {**TUS_HEADERS, **headers})
+
+    async def _terminate(self, request: Request, token: AuthorizationToken, identifier: str) -> None:
+        upload = await self._load(identifier, token)
+        await asyncio.to_thread(self._uploads.remove, upload)
+        await request.answer(HTTPStatus.NO_CONTENT, TUS_HEADERS)
+
+    async def _append(self, request: Request, token: AuthorizationToken, identifier: str) -> None:
+        upload = await self._load(identifier, token)
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _BODY_TYPE:
+            raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body of an upload is of type {_BODY_TYPE}")
+        told, offset = request.whole_number("upload-offset"), upload.offset
+        if told != offset:
+            raise _Refused(HTTPStatus.CONFLICT, f"the upload stands at {offset}, not at {told}")
+        if upload.completed is not None:
+            await request.answer(HTTPStatus.NO_CONTENT, self._progress(upload, offset, upload.completed))
+            return
+        check = _RequestChecksum.read(request.headers.get("upload-checksum"))
+        incoming = await _undisturbed(lambda: self._open(request, upload))
+        try:
+            await receive_body(request, _Both(incoming, check), limit=upload.size - offset)
+        finally:
+            # Also after a cut, and after this request was ended by a newer one.
+            arrived = await _undisturbed(lambda: self._uploads.keep(upload, incoming))
+            if check is not None and not await _undisturbed(check.is_met):
+                await _undisturbed(lambda: self._uploads.roll_back(upload, offset))
+        if check is not None and not check.is_met():
+            raise ChecksumMismatch(f"the bytes of {upload.resource} from {offset} on did not arrive as they were sent")
+        stat = None
+        if arrived == upload.size:
+            incoming = await asyncio.to_thread(self._uploads.open, upload)
+            sha256 = read_digest_field(request.headers.get("repr-digest")) or upload.sha256
+            stat = await asyncio.to_thread(self._finish, upload, incoming, sha256)
+        await request.answer(HTTPStatus.NO_CONTENT, self._progress(upload, arrived, stat))
+
+    def _open(self, request: Request, upload: PartialUpload) -> IncomingFile:
+        told = read_digest_field(request.headers.get("xf-prefix-digest"))
+        incoming = self._uploads.open(upload)
+        if told is None:
+            return incoming
+        if told == incoming.digest.hexdigest():
+            self._uploads.mark_verified(upload, incoming)
+            return incoming
+        self._uploads.keep(upload, incoming)
+        self._uploads.roll_back(upload, upload.verified)
+        raise ChecksumMismatch(
+            f"the first bytes of {upload.resource} did not arrive as they were sent; go on from {upload.verified}"
+        )
+
+    def _finish(self, upload: PartialUpload, incoming: IncomingFile, sha256: str | None) -> FileStat:
+        digest = incoming.digest.hexdigest()
+        if sha256 is not None and sha256 != digest:
+            self._uploads.keep(upload, incoming)
+            self._uploads.roll_back(upload, upload.verified)
+            raise ChecksumMismatch(
+                f"{upload.resource} did not arrive as it was sent: SHA-256 {digest} arrived, {sha256} was told; "
+                f"go on from {upload.verified}"
+            )
+        stat = self._uploads.complete(upload, incoming, digest)
+        _log.info("xfworker.upload_received", file=str(upload.resource), bytes=upload.size, sha256=digest)
+        return stat
+
+    def _progress(self, upload: PartialUpload, offset: int, stat: FileStat | None) -> dict[str, str]:
+        return {
+            **TUS_HEADERS,
+            "Upload-Offset": str(offset),
+            **self._expiry(upload),
+            **({} if stat is None else _published(stat)),
+        }
+
+    def _expiry(self, upload: PartialUpload) -> dict[str, str]:
+        moment = self._uploads.expires_at(upload).replace(microsecond=0)
+        return {"Upload-Expires": format_datetime(moment, usegmt=True)}
+
+    # --- housekeeping ---------------------------------------------------------------------------------------------
+
+    def sweep_now_and_then(self) -> None:
+        """Delete expired uploads in the background, when it is time."""
+        if not self._uploads.sweep_is_due():
+            return
+
+        async def sweep() -> None:
+            swept = await asyncio.to_thread(self._uploads.sweep)
+            if swept:
+                _log.info("xfworker.partial_uploads_swept", count=swept)
+
+        self._sweeping = asyncio.ensure_future(sweep())
+
+
+class _Refused(UsageError):
+    """A request that the protocol forbids, with the status it wants for that."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = int(status)  # type: ignore[misc]  # the class's own status is only the default
+
+
+@define
+class _RequestChecksum:
+    """The checksum over the body of one request (tus extension ``checksum``)."""
+
+    _wanted: bytes
+    _hash: Any
+
+    @classmethod
+    def read(cls, text: str | None) -> "_RequestChecksum | None":
+        if text is None:
+            return None
+        name, _, value = text.partition(" ")
+        if name not in _ALGORITHMS:
+            raise UsageError(f"checksums here are {', '.join(_ALGORITHMS)}, not {name[:40]!a}")
+        try:
+            wanted = base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            raise UsageError("Upload-Checksum is an algorithm, a space and the checksum in base64") from None
+        return cls(wanted, hashlib.new(name, usedforsecurity=False))
+
+    def update(self, block: bytes) -> None:
+        self._hash.update(block)
+
+    def is_met(self) -> bool:
+        return bool(self._hash.digest() == self._wanted)
+
+
+@define
+class _Both:
+    """Writes a block and adds it to the request's checksum."""
+
+    _incoming: IncomingFile
+    _check: _RequestChecksum | None
+
+    def write(self, block: bytes) -> None:
+        self._incoming.write(block)
+        if self._check is not None:
+            self._check.update(block)
+
+
+async def _undisturbed(work: Callable[[], Any]) -> Any:
+    """Finish a piece of work in another thread even where this request is ended meanwhile."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            continue
+    return task.result()
+
+
+def _published(stat: FileStat) -> dict[str, str]:
+    headers = {"XF-Upload-Complete": "?1", "ETag": f'"{stat.etag}"'}
+    if stat.sha256 is not None:
+        headers["Repr-Digest"] = digest_field(stat.sha256)
+    return headers
+
+
+def _wanted_place(metadata: Mapping[str, str], token: AuthorizationToken) -> Resource:
+    if metadata.get("resource"):
+        return parse_resource(metadata["resource"])
+    name = metadata.get("filename") or metadata.get("name")
+    if name is None:
+        return token.resource("write")
+    place = token.resource("write")
+    # Foreign clients know a file's name only; the token says which folder, or which file, it is for.
+    return place if place.filename == name else place.child(name)
+
+
+def read_metadata(text: str) -> dict[str, str]:
+    """
+    Read ``Upload-Metadata``: ``key base64,key base64``.
+
+    Raises:
+        UsageError: It is malformed.
+    """
+    found: dict[str, str] = {}
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        key, _, value = pair.partition(" ")
+        try:
+            found[key] = base64.b64decode(value, validate=True).decode()
+        except (binascii.Error, ValueError):
+            raise UsageError(f"Upload-Metadata: the value of {key[:40]!a} is not UTF-8 in base64") from None
+    return found
