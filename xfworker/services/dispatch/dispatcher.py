@@ -25,6 +25,7 @@ LOG_FILENAME = "log.txt"
 Answer = TypeVar("Answer")
 
 _STEP_SECONDS = 0.25
+_ENDING_SECONDS = 30.0
 
 
 @define(frozen=True, kw_only=True)
@@ -150,7 +151,7 @@ class Dispatcher:
         except BaseException:
             # Whatever goes wrong here, a script without a lease must not go on.
             running.abort()
-            running.wait(self.patience_seconds)
+            running.wait(_ENDING_SECONDS)
             raise
         if watch.lease_lost:
             raise LeaseLost(

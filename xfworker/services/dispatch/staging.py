@@ -195,7 +195,7 @@ def _without_clashes(staged: Mapping[str, StagedFile]) -> list[list[str]]:
         names = {path.name.casefold() for path in item.paths}
         for taken, keys in groups:
             if not taken & names:
-                taken |= names
+                taken.update(names)
                 keys.append(key)
                 break
         else:

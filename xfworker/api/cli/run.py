@@ -1,0 +1,145 @@
+"""``xfworker run``: runs a script or a task type package on a server of its own."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from xfworker.api.cli.console import messages, print_json, results
+from xfworker.api.cli.items import Inputs, read_inputs
+from xfworker.api.cli.job_display import LiveJob, exit_code, outputs_table, show_failure
+from xfworker.api.cli.target import Target, load_target
+from xfworker.api.cli.target_source import TargetSource
+from xfworker.domain.conversion import to_json
+from xfworker.domain.errors import UsageError
+from xfworker.domain.job_inputs import complete_inputs
+from xfworker.domain.records import Job
+from xfworker.services.dispatch.dispatcher import LOG_FILENAME, EndedJob
+from xfworker.services.dispatch.results import collect_files
+from xfworker.services.dispatch.staging import StagedFile, StagePlan, stage_job
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from xfworker.api.local_platform import LocalPlatform
+
+app = App(name="run", help="Run a task script or a task type package on a server of its own.", help_format="plaintext")
+
+
+@app.default
+def run(
+    target: Path,
+    *items: str,
+    out: Path = Path("xf-results"),
+    json: Annotated[bool, Parameter(negative="")] = False,
+    keep: Annotated[bool, Parameter(negative="")] = False,
+    data: Path | None = None,
+) -> int:
+    """
+    Run a task script or a task type package on a server of its own.
+
+    Exit code 0: done; 1: failed; 2: called wrongly; 3: handed over to a person.
+
+    Args:
+        target: A Python script, a task type package folder, or an .xfp archive.
+        items: Inputs. key=value (a number, true, false or text; typed by the package's interface where there is one),
+            key:=json (any JSON value), key@file (an image becomes an Image, a table a CSV, all else a ForeignFile).
+        out: Folder for output files; it is made when there are any.
+        json: Print the finished job's record with its outputs and files as one JSON document.
+        keep: Leave the server's data and the working directories where they are, and say where.
+        data: Folder for the server's data, which stays; a temporary one by default.
+    """
+    from xfworker.adapters.images.registry import image_formats
+
+    console = messages()
+    with _scratch() as scratch:
+        loaded = load_target(target, scratch)
+        inputs = read_inputs(items, loaded.interface, image_formats())
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"--out {out} is a file; name a folder")
+        return _run(loaded, inputs, out=out, as_json=json, keep=keep, data=data, console=console)
+
+
+def _run(
+    target: Target, inputs: Inputs, *, out: Path, as_json: bool, keep: bool, data: Path | None, console: "Console"
+) -> int:
+    from xfworker.api.local_platform import local_platform
+
+    with console.status("starting the server") as status, local_platform(data, keep=keep) as platform:
+        status.stop()
+        live = LiveJob(console, platform.server, alive=[platform.check_alive])
+        with live.shown():
+            job = stage_job(platform.server, platform.files, _plan(target, inputs), progress=_uploads(live))
+            ended = platform.run_job(job, TargetSource({target.task_type: target}), live)
+            live.finished()
+            files = collect_files(platform.server, platform.files, platform.filesystem, ended.job.outputs, out)
+        code = exit_code(ended.job)
+        log_path = _keep_log(platform, ended, out) if code == 1 else None
+        _report(ended, files, as_json=as_json, target=target, console=console)
+        if log_path is not None:
+            console.print(f"the whole log: {log_path}")
+        if keep or data is not None:
+            console.print(f"kept: {data or platform.folder}")
+    return code
+
+
+def _plan(target: Target, inputs: Inputs) -> StagePlan:
+    interface = target.interface or {}
+    return StagePlan(
+        name=target.name,
+        task_type=target.task_type,
+        version=target.version,
+        interface=interface,
+        values={
+            key: value for key, value in complete_inputs(interface, inputs.values).items() if key not in inputs.files
+        },
+        files={key: StagedFile(type=file.type, paths=file.paths, size=file.size) for key, file in inputs.files.items()},
+    )
+
+
+def _uploads(live: LiveJob) -> Any:
+    bars: dict[Path, Any] = {}
+
+    def report(path: Path, done: int, size: int) -> None:
+        if path not in bars:
+            bars[path] = live.progress.add_task(f"uploading {path.name}", total=size)
+        live.progress.update(bars[path], completed=done, visible=done < size)
+
+    return report
+
+
+def _report(
+    ended: EndedJob, files: Mapping[str, Sequence[Path]], *, as_json: bool, target: Target, console: "Console"
+) -> None:
+    code = exit_code(ended.job)
+    if code == 1:
+        show_failure(console, ended, target.name)
+    elif code:
+        console.print(f"{target.name} handed the job over to a person: {ended.outcome.message or 'no message'}")
+    if as_json:
+        print_json(job_document(ended.job, files))
+    elif not code:
+        results().print(outputs_table(ended.job, files, title=f"{target.name}: done"))
+
+
+def job_document(job: Job, files: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
+    """Give a job's record as JSON, with ``files``: for each output with files their absolute paths."""
+    return {**to_json(job), "files": {key: [str(path.resolve()) for path in paths] for key, paths in files.items()}}
+
+
+def _keep_log(platform: "LocalPlatform", ended: EndedJob, out: Path) -> Path | None:
+    if not ended.log_path.exists() or not ended.log_path.stat().st_size:
+        return None
+    out.mkdir(parents=True, exist_ok=True)
+    path = platform.filesystem.unique_path(out / LOG_FILENAME)
+    platform.filesystem.copy(ended.log_path, path)
+    return path
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="xfworker-target-") as folder:
+        yield Path(folder)

@@ -1,0 +1,111 @@
+"""What ``xfworker run`` runs: a script, or a task type package as folder or archive."""
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from xfworker.domain.errors import PackageError, UsageError
+from xfworker.domain.package import (
+    ARCHIVE_SUFFIX,
+    METADATA_FILENAME,
+    Package,
+    PackageFormat,
+    memory_limit_bytes,
+    time_limit_seconds,
+)
+
+_SCRIPT_SUFFIXES = frozenset({".py", ".pyw"})
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9.]+")
+_LONGEST_NAME = 50
+
+
+@define(frozen=True, kw_only=True)
+class Target:
+    """
+    Something that can be run.
+
+    Attributes:
+        name: What people call it.
+        script: The script.
+        task_type: The name of the task type that it is.
+        version: The version of the task type.
+        interface: The content of ``interface.json``, or ``None`` where nothing is declared.
+        time_limit_seconds: As the package states it.
+        memory_limit_bytes: As the package states it.
+    """
+
+    name: str
+    script: Path
+    task_type: str
+    version: str = "0.0.0.0"  # noqa: S104  a version of four numbers, not an address
+    interface: Mapping[str, Any] | None = None
+    time_limit_seconds: float | None = None
+    memory_limit_bytes: int | None = None
+    command: tuple[str, ...] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "command", (sys.executable, str(self.script)))
+
+
+def load_target(path: Path, scratch: Path) -> Target:
+    """
+    Find out what a TARGET is.
+
+    Args:
+        path: A script, a folder with ``metadata.json``, or an archive.
+        scratch: An empty folder in which an archive is unpacked.
+
+    Raises:
+        UsageError: It is nothing that can be run; the message says what it is.
+    """
+    if not path.exists():
+        raise UsageError(
+            f"there is no {path}; TARGET is a script, a task type package folder or an {ARCHIVE_SUFFIX} file"
+        )
+    if path.is_dir():
+        return _package_target(path)
+    if path.suffix.lower() == ARCHIVE_SUFFIX:
+        from xfworker.services.packages.archive import unpack
+
+        try:
+            unpack(path, scratch)
+        except PackageError as error:
+            raise UsageError(str(error)) from error
+        return _package_target(scratch)
+    if not path.is_file() or path.suffix.lower() not in _SCRIPT_SUFFIXES:
+        raise UsageError(f"{path} is no Python script (.py), task type package folder or {ARCHIVE_SUFFIX} file")
+    name = _NOT_IN_NAMES.sub(".", path.stem).strip(".")[:_LONGEST_NAME]
+    return Target(name=path.stem, script=path.resolve(), task_type=name or "script")
+
+
+def _package_target(folder: Path) -> Target:
+    from xfworker.services.packages.check import check_package
+
+    if not (folder / METADATA_FILENAME).is_file():
+        raise UsageError(f"{folder} is no package: it has no {METADATA_FILENAME}; name a script in it to run that")
+    try:
+        package = check_package(folder)
+    except PackageError as error:
+        raise UsageError(str(error)) from error
+    if package.format is not PackageFormat.TASK_TYPE:
+        raise UsageError(_not_runnable(folder, package))
+    assert package.script is not None
+    return Target(
+        name=package.display_name,
+        script=(folder / package.script).resolve(),
+        task_type=package.name,
+        version=package.version,
+        interface=package.interface,
+        time_limit_seconds=time_limit_seconds(package.metadata),
+        memory_limit_bytes=memory_limit_bytes(package.metadata),
+    )
+
+
+def _not_runnable(folder: Path, package: Package) -> str:
+    if package.format is PackageFormat.WORKFLOW:
+        return f"{folder} is a workflow package; import it into a server with: xfworker workflow import {folder}"
+    return f"{folder} is a dependency package; it holds no script that could be run"

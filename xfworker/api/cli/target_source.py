@@ -1,0 +1,37 @@
+"""Makes the scripts of local targets ready for the dispatcher."""
+
+import os
+from collections.abc import Mapping
+
+from attrs import define
+
+from xfworker.api import shims
+from xfworker.api.cli.target import Target
+from xfworker.domain.errors import JobError
+from xfworker.ports.job_queue import Lease
+from xfworker.services.dispatch.dispatcher import PreparedScript
+
+
+@define(frozen=True)
+class TargetSource:
+    """
+    Runs targets where they lie, with this interpreter.
+
+    Attributes:
+        targets: Targets by the name of their task type.
+    """
+
+    targets: Mapping[str, Target]
+
+    def prepare(self, lease: Lease) -> PreparedScript:
+        """Make ready what the job's script needs."""
+        target = self.targets.get(lease.task_type.name)
+        if target is None:
+            raise JobError(f"job {lease.job.serial} is of task type {lease.task_type.name}, which is not run here")
+        return PreparedScript(
+            command=target.command,
+            environment=os.environ,
+            module_folders=(shims.FOLDER,),
+            time_limit_seconds=target.time_limit_seconds,
+            memory_limit_bytes=target.memory_limit_bytes,
+        )

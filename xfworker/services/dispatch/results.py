@@ -1,0 +1,65 @@
+"""Brings the files of a finished job's outputs into a folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xfworker.domain.filenames import check_filename
+from xfworker.domain.files import Resource, Scope, reference_resource
+from xfworker.domain.parameters import file_references
+from xfworker.ports.file_store import FileStore
+from xfworker.ports.filesystem import Filesystem
+from xfworker.ports.xf_server import XFServer
+
+
+def collect_files(
+    server: XFServer, files: FileStore, filesystem: Filesystem, outputs: Mapping[str, Any], folder: Path
+) -> dict[str, list[Path]]:
+    """
+    Fetch the files of outputs.
+
+    Each appears under its own name when it is complete. Where a name is taken in the folder, a single file gets a
+    number (``slice-2.png``), and files that name each other go together into a folder of the output's key. A file that
+    several outputs share is fetched once.
+
+    Args:
+        server: Gives the rights to read.
+        files: Where the files are.
+        filesystem: Knows which names are free.
+        outputs: The outputs of a job.
+        folder: Where the files go; it is made where needed.
+
+    Returns:
+        For each output with files, their paths in the order of the references.
+    """
+    fetched: dict[Resource, Path] = {}
+    collected: dict[str, list[Path]] = {}
+    for key, value in outputs.items():
+        resources = list(dict.fromkeys(reference_resource(reference) for reference in file_references(value)))
+        missing = [resource for resource in resources if resource not in fetched]
+        if missing:
+            folder.mkdir(parents=True, exist_ok=True)
+            token = server.file_token([Scope("read", resource) for resource in missing])
+            for resource, target in _targets(key, missing, filesystem, folder).items():
+                files.download(token, resource, target)
+                fetched[resource] = target
+        if resources:
+            collected[key] = [fetched[resource] for resource in resources]
+    return collected
+
+
+def _targets(key: str, resources: list[Resource], filesystem: Filesystem, folder: Path) -> dict[Resource, Path]:
+    plain = {resource: folder / check_filename(resource.filename) for resource in resources}
+    names = {path.name.casefold() for path in plain.values()}
+    clash = len(names) < len(resources) or any(path.exists() for path in plain.values())
+    if len(resources) == 1 or not clash:
+        return {resource: filesystem.unique_path(path) for resource, path in plain.items()}
+    # Files that belong together name each other, so they must keep their names.
+    together = filesystem.unique_path(folder / check_filename(_folder_name(key)))
+    together.mkdir(parents=True)
+    return {resource: filesystem.unique_path(together / path.name) for resource, path in plain.items()}
+
+
+def _folder_name(key: str) -> str:
+    kept = "".join(character if character.isalnum() or character in "-_" else "_" for character in key)
+    return f"{kept[:60]}_files"
