@@ -18,12 +18,12 @@ from xfworker.ports.job_queue import Lease
 from xfworker.ports.job_runner import RunningScript
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.dispatch.dispatcher import EndedJob, Observer
+from xfworker.services.worker.progress import PERCENTAGE
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-ESTIMATED_DURATION = "estimated_duration_seconds"
 _ASK_SECONDS = 1.0
 _SHOWN_CHARACTERS = 100
 
@@ -106,7 +106,7 @@ class LiveJob(Observer):
             job = self._server.get(Job, lease.job.serial)
         except XFWorkerError:
             return
-        self.progress.update(self._task, completed=_percentage(job, self.progress.tasks[self._task].elapsed))
+        self.progress.update(self._task, completed=_percentage(job))
 
     def finished(self) -> None:
         """Forget the script and show what was written without a line end."""
@@ -132,11 +132,9 @@ class LiveJob(Observer):
             self._script.abort()
 
 
-def _percentage(job: Job, elapsed: float | None) -> float:
-    estimated = job.metadata.get(ESTIMATED_DURATION)
-    if not isinstance(estimated, int | float) or estimated <= 0 or elapsed is None:
-        return 0.0
-    return min(99.0, 100.0 * elapsed / estimated)
+def _percentage(job: Job) -> float:
+    done = job.metadata.get(PERCENTAGE)
+    return float(done) if isinstance(done, int | float) else 0.0
 
 
 def show_failure(console: "Console", ended: EndedJob, name: str) -> None:

@@ -1,0 +1,149 @@
+"""
+The one place that picks adapters: puts together what a task script works with.
+
+Everything can be passed in instead. Nothing is read from the environment before :func:`session` is called.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from xfworker.api.settings import Settings
+from xfworker.domain.errors import ConfigurationError
+from xfworker.domain.job_arguments import JobArguments, read_job_arguments
+from xfworker.ports.clock import Clock
+from xfworker.ports.file_store import FileStore
+from xfworker.ports.filesystem import Filesystem
+from xfworker.ports.xf_server import XFServer
+from xfworker.services.worker.session import Session
+
+if TYPE_CHECKING:
+    from xfworker.adapters.http.transport import HttpLimits
+
+TEMPORARY_FOLDER = "XFTEMP"
+
+
+def session(
+    settings: Settings | None = None,
+    *,
+    arguments: JobArguments | None = None,
+    server: XFServer | None = None,
+    files: FileStore | None = None,
+    filesystem: Filesystem | None = None,
+    clock: Clock | None = None,
+) -> Session:
+    """
+    Put together what a task script works with.
+
+    Args:
+        settings: Which adapters to use and how; by default what the settings file and the environment say.
+        arguments: Which job it is; by default what ``XF_JOB_SERIAL``, ``XF_SERVER_HOST``, ``XF_SERVER_PORT`` and
+            ``XF_SERVER_AUTH`` say.
+        server: The XF Server instead of the one that the arguments name.
+        files: The file store instead of the one that the settings name.
+        filesystem: The local disks instead of this machine's.
+        clock: The time instead of this machine's.
+
+    Returns:
+        The session; connections are made when they are first needed.
+
+    Raises:
+        ConfigurationError: An environment variable or a setting is missing or malformed; the message names it.
+    """
+    chosen = Settings() if settings is None else settings
+    who = read_job_arguments(os.environ) if arguments is None else arguments
+    if clock is None:
+        from xfworker.adapters.process.clock import SystemClock
+
+        clock = SystemClock()
+    return Session(
+        server=_server(chosen, who, clock) if server is None else server,
+        files=_files(chosen, clock) if files is None else files,
+        filesystem=local_filesystem(chosen, os.environ) if filesystem is None else filesystem,
+        clock=clock,
+        arguments=who,
+    )
+
+
+def server_url(arguments: JobArguments) -> str:
+    """
+    Give the server's address.
+
+    The host may state the scheme and a path before it (``https://lab.example/xamflow``). Without a scheme it is
+    ``http`` for this computer and ``https`` for every other.
+
+    Raises:
+        ConfigurationError: The host is malformed.
+    """
+    from xfworker.adapters.http.transport import is_loopback
+
+    host = arguments.server_host
+    stated = "://" in host
+    try:
+        parts = urlsplit(host if stated else f"//{_bracketed(host)}")
+        name, own_port = parts.hostname, parts.port
+    except ValueError:
+        name, own_port = None, None
+    if not name or own_port is not None or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"The server host {host!r} is malformed; it is a host name, with https:// and a path where needed, and the "
+            "port has a variable of its own (XF_SERVER_PORT)."
+        )
+    scheme = parts.scheme if stated else "http" if is_loopback(name) else "https"
+    return f"{scheme}://{_bracketed(name)}:{arguments.server_port}{parts.path.rstrip('/')}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+
+
+def local_filesystem(settings: Settings, environment: Mapping[str, str]) -> Filesystem:
+    """Give this machine's disks; ``XFTEMP`` says where working directories are made."""
+    from xfworker.adapters.disk.filesystem import LocalFilesystem
+
+    named = environment.get(TEMPORARY_FOLDER, "").strip()
+    return LocalFilesystem(Path(named) if named else settings.disk.temp_directory, settings.disk.path_map)
+
+
+def _server(settings: Settings, arguments: JobArguments, clock: Clock) -> XFServer:
+    from xfworker.adapters.http.transport import HttpTransport
+    from xfworker.adapters.http.xf_server import HttpXFServer
+
+    transport = HttpTransport(
+        server_url(arguments),
+        token=arguments.server_auth,
+        limits=http_limits(settings),
+        tls_ca_file=settings.tls.ca_file,
+        allow_plain_http=settings.server.allow_plain_http,
+        clock=clock,
+    )
+    return HttpXFServer(transport)
+
+
+def _files(settings: Settings, clock: Clock) -> FileStore:
+    from xfworker.adapters.http.file_store import HttpFileStore
+
+    return HttpFileStore(
+        limits=http_limits(settings),
+        tls_ca_file=settings.tls.ca_file,
+        allow_plain_http=settings.server.allow_plain_http,
+        clock=clock,
+    )
+
+
+def http_limits(settings: Settings) -> "HttpLimits":
+    """Give how long HTTP waits and how often it tries."""
+    from xfworker.adapters.http.transport import HttpLimits
+
+    http = settings.http
+    return HttpLimits(
+        connect_seconds=http.connect_seconds,
+        read_seconds=http.read_seconds,
+        write_seconds=http.write_seconds,
+        attempts=http.attempts,
+        backoff_seconds=http.backoff_seconds,
+        patience_seconds=http.patience_seconds,
+        connections=http.connections,
+    )
