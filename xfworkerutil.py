@@ -1,0 +1,185 @@
+"""
+XF Worker utilities: what task scripts import.
+
+    import xfworkerutil
+
+    worker = xfworkerutil.XFWorkerJob()
+    image = worker.get_omni_image(worker.job["inputs"]["image"])
+    worker.finish({"voxels": image.pixels_count})
+
+Every name is loaded when it is first used (PEP 562), so that importing this module costs next to nothing. The names are
+described in ``docs/api.md``.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xfworker.api.functions.sns import (
+        get_sns_server_connection,
+        get_xf_default_sns_server_connection_params,
+    )
+
+    from xfworker.api.arguments import XFWorkerArguments
+    from xfworker.api.functions.activity_log import create_activity_log_event
+    from xfworker.api.functions.file_tokens import (
+        get_parameter_file_token,
+        get_xf_dependency_package_config_token,
+        get_xf_job_log_token,
+        get_xf_job_result_token,
+        get_xf_task_config_token,
+        get_xf_task_type_config_token,
+        get_xf_userdata_token,
+        get_xf_workflow_config_token,
+    )
+    from xfworker.api.functions.parameters import (
+        create_parameter,
+        format_version,
+        get_parameter_file_references,
+        parse_version,
+    )
+    from xfworker.api.functions.queries import (
+        get_xf_combined_query,
+        get_xf_parameter_float_sequence,
+        get_xf_parameter_paired_float_sequences,
+        get_xf_parameter_paired_sequences,
+        get_xf_parameter_sequence,
+    )
+    from xfworker.api.functions.records import (
+        create_xf_job,
+        create_xf_task,
+        get_xf_db_entity_by_uuid,
+        get_xf_job,
+        get_xf_jobs_by_task,
+        get_xf_jobs_by_workflow,
+        get_xf_project,
+        get_xf_projects,
+        get_xf_task,
+        get_xf_task_type,
+        get_xf_task_types,
+        get_xf_tasks_by_workflow,
+        get_xf_workflow,
+        get_xf_workflow_run,
+        get_xf_workflows_by_project,
+        update_xf_job,
+        update_xf_project,
+        update_xf_task,
+        update_xf_workflow,
+    )
+    from xfworker.api.worker_job import XFWorkerJob
+    from xfworker.api.working_directory import TemporaryWorkingDirectory
+    from xfworker.domain.activity_log_level import ActivityLogLevel
+
+_HOMES = {
+    "xfworker.api.arguments": ("XFWorkerArguments",),
+    "xfworker.api.functions.activity_log": ("create_activity_log_event",),
+    "xfworker.api.functions.file_tokens": (
+        "get_parameter_file_token",
+        "get_xf_dependency_package_config_token",
+        "get_xf_job_log_token",
+        "get_xf_job_result_token",
+        "get_xf_task_config_token",
+        "get_xf_task_type_config_token",
+        "get_xf_userdata_token",
+        "get_xf_workflow_config_token",
+    ),
+    "xfworker.api.functions.parameters": (
+        "create_parameter",
+        "format_version",
+        "get_parameter_file_references",
+        "parse_version",
+    ),
+    "xfworker.api.functions.queries": (
+        "get_xf_combined_query",
+        "get_xf_parameter_float_sequence",
+        "get_xf_parameter_paired_float_sequences",
+        "get_xf_parameter_paired_sequences",
+        "get_xf_parameter_sequence",
+    ),
+    "xfworker.api.functions.records": (
+        "create_xf_job",
+        "create_xf_task",
+        "get_xf_db_entity_by_uuid",
+        "get_xf_job",
+        "get_xf_jobs_by_task",
+        "get_xf_jobs_by_workflow",
+        "get_xf_project",
+        "get_xf_projects",
+        "get_xf_task",
+        "get_xf_task_type",
+        "get_xf_task_types",
+        "get_xf_tasks_by_workflow",
+        "get_xf_workflow",
+        "get_xf_workflow_run",
+        "get_xf_workflows_by_project",
+        "update_xf_job",
+        "update_xf_project",
+        "update_xf_task",
+        "update_xf_workflow",
+    ),
+    "xfworker.api.functions.sns": (
+        "get_sns_server_connection",
+        "get_xf_default_sns_server_connection_params",
+    ),
+    "xfworker.api.worker_job": ("XFWorkerJob",),
+    "xfworker.api.working_directory": ("TemporaryWorkingDirectory",),
+    "xfworker.domain.activity_log_level": ("ActivityLogLevel",),
+}
+
+__all__ = [
+    "ActivityLogLevel",
+    "TemporaryWorkingDirectory",
+    "XFWorkerArguments",
+    "XFWorkerJob",
+    "create_activity_log_event",
+    "create_parameter",
+    "create_xf_job",
+    "create_xf_task",
+    "format_version",
+    "get_parameter_file_references",
+    "get_parameter_file_token",
+    "get_sns_server_connection",
+    "get_xf_combined_query",
+    "get_xf_db_entity_by_uuid",
+    "get_xf_default_sns_server_connection_params",
+    "get_xf_dependency_package_config_token",
+    "get_xf_job",
+    "get_xf_job_log_token",
+    "get_xf_job_result_token",
+    "get_xf_jobs_by_task",
+    "get_xf_jobs_by_workflow",
+    "get_xf_parameter_float_sequence",
+    "get_xf_parameter_paired_float_sequences",
+    "get_xf_parameter_paired_sequences",
+    "get_xf_parameter_sequence",
+    "get_xf_project",
+    "get_xf_projects",
+    "get_xf_task",
+    "get_xf_task_config_token",
+    "get_xf_task_type",
+    "get_xf_task_type_config_token",
+    "get_xf_task_types",
+    "get_xf_tasks_by_workflow",
+    "get_xf_userdata_token",
+    "get_xf_workflow",
+    "get_xf_workflow_config_token",
+    "get_xf_workflow_run",
+    "get_xf_workflows_by_project",
+    "parse_version",
+    "update_xf_job",
+    "update_xf_project",
+    "update_xf_task",
+    "update_xf_workflow",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            found = globals()[name] = getattr(import_module(home), name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,7 +10,7 @@ from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import InvalidParameter
 
 _LONGEST_ARRAY = 100_000
-_DEEPEST = 100
+_DEEPEST = 60
 
 
 def plain_json(value: Any, what: str) -> Any:
@@ -68,6 +68,8 @@ def _text(value: str, path: str, faults: list[str]) -> str:
         value.encode()
     except UnicodeEncodeError:
         faults.append(f"{path}: {ascii(value)[:80]} is not valid Unicode")
+    if "\0" in value:
+        faults.append(f"{path}: {ascii(value)[:80]} holds a NUL character")
     return value
 
 

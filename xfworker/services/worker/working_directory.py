@@ -36,6 +36,11 @@ class WorkingDirectory:
     def __repr__(self) -> str:
         return f"<working directory {self.path}>"
 
+    @property
+    def directory(self) -> Path:
+        """Where new files go: the directory itself, or its subdirectory in use."""
+        return self._current
+
     def create_related_path(self, path: Path, postfix: str) -> Path:
         """
         Give a unique path named like ``path`` with its suffix replaced by ``postfix``.

@@ -1,0 +1,1 @@
+"""The functions of the flat documented module, by what they are about."""

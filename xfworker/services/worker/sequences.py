@@ -1,0 +1,49 @@
+"""What is made of the output values of a task's jobs."""
+
+from collections.abc import Iterable, Sequence
+
+from xfworker.domain.errors import InvalidParameter
+from xfworker.domain.parameter_shapes import is_number, shown
+from xfworker.domain.queries import OutputValue
+
+
+def present(values: Iterable[OutputValue]) -> list[OutputValue]:
+    """Leave out the values that are ``None``: these jobs say that there is none."""
+    return [item for item in values if item.value is not None]
+
+
+def floats_of(values: Iterable[OutputValue], key: str) -> list[float]:
+    """
+    Give the values as floats.
+
+    Raises:
+        InvalidParameter: One is no number; the message names the job.
+    """
+    found = []
+    for item in values:
+        if not is_number(item.value):
+            raise InvalidParameter(
+                f"output {key!r} of job {item.job_serial} is no number but {shown(item.value)}, so it cannot stand in "
+                "a sequence of floats"
+            )
+        found.append(float(item.value))
+    return found
+
+
+def paired(first: Sequence[OutputValue], second: Sequence[OutputValue]) -> list[tuple[OutputValue, OutputValue]]:
+    """
+    Pair the values of the same run, in the order of the first sequence.
+
+    Where a run has several jobs of a task, their values are paired in their order; what is left over, and what belongs
+    to no run, is left out.
+    """
+    waiting: dict[int, list[OutputValue]] = {}
+    for item in reversed(second):
+        if item.run_serial is not None:
+            waiting.setdefault(item.run_serial, []).append(item)
+    pairs = []
+    for item in first:
+        partners = waiting.get(item.run_serial) if item.run_serial is not None else None
+        if partners:
+            pairs.append((item, partners.pop()))
+    return pairs
