@@ -1,6 +1,5 @@
 """AIM: the images that SCANCO's IPL reads and writes, versions 020 and 030."""
 
-import base64
 import math
 import os
 from pathlib import Path
@@ -12,6 +11,7 @@ from xfworker.adapters.images import aim_header
 from xfworker.adapters.images.aim_header import AimHeader
 from xfworker.adapters.images.aim_types import BY_CODE, BY_NAME, NOT_READ, AimType
 from xfworker.adapters.images.aim_voxels import AimWriter, BitBlocksReader, Placed, RunLengthReader, VaxReader
+from xfworker.adapters.images.kept_header import kept
 from xfworker.adapters.images.opening import open_to_read
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
@@ -65,12 +65,12 @@ def verbatim_source(header: AimHeader, kind: AimType, file: IO[bytes]) -> dict[s
         "format": NAME,
         "format_version": header.version,
         "encoding": kind.name,
-        "header": base64.b64encode(header.verbatim).decode("ascii"),
+        "header": kept(header.verbatim),
         "processing_log": header.log.decode(processing_log.ENCODING),
     }
     if 0 < header.associated_bytes <= aim_header.MOST_LOG_BYTES:
         file.seek(header.associated_offset)
-        source["associated_data"] = base64.b64encode(file.read(header.associated_bytes)).decode("ascii")
+        source["associated_data"] = kept(file.read(header.associated_bytes))
     return source
 
 

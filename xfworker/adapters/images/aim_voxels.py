@@ -1,7 +1,5 @@
 """The voxel block of an AIM file: readers for every way it is stored, and the writer."""
 
-import base64
-import binascii
 import datetime as dt
 import hashlib
 import shutil
@@ -15,6 +13,7 @@ from xfworker.adapters.images import aim_header
 from xfworker.adapters.images.aim_header import V020_LIMIT, AimHeader, IntTriple, Version
 from xfworker.adapters.images.aim_types import BY_NAME, DEFAULT_ENCODINGS, AimType
 from xfworker.adapters.images.bit_blocks import BitBlocksEncoder, block_rows, expand_blocks
+from xfworker.adapters.images.kept_header import restored
 from xfworker.adapters.images.partial_file import PartialFile
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter, file_bytes
 from xfworker.adapters.images.run_length import RunLengthEncoder, RunLengthStream, positioned_reader
@@ -287,9 +286,10 @@ class AimWriter(SlabWriter):
             text = processing_log.begun(
                 _PROGRAM,
                 now,
-                original=self._source.original,
+                scan=self._source.scan,
                 scale=ScancoCalibration.of(image.calibrations),
                 default_unit_type=image.default_unit_type,
+                calibration_name=str((image.source or {}).get("calibration_name") or ""),
             )
         return text.encode(processing_log.ENCODING)
 
@@ -316,13 +316,13 @@ class _AimSource:
         associated: The block behind the voxels.
         voxels_sha256: Digest of the pixels when they were taken from there; empty when it is not known.
         voxel_bytes: The size of the AIM's voxel block.
-        original: The name of the file that it came from.
+        scan: Statements about the scan, for a log that is to be begun.
     """
 
     def __init__(self, source: Mapping[str, Any] | None, path: Path) -> None:
         stated = source or {}
         self.text = str(stated.get("processing_log") or "")
-        self.original = str(stated.get("original_filename") or path.name)
+        self.scan = _scan_statements(stated.get("scan")) or [("Original file", path.name)]
         self.header: AimHeader | None = None
         self.associated = b""
         self.voxels_sha256 = ""
@@ -335,11 +335,8 @@ class _AimSource:
             ) from error
         if stated.get("format") != "AIM" or not isinstance(stated.get("header"), str):
             return
-        try:
-            head = base64.b64decode(stated["header"], validate=True)
-            self.associated = base64.b64decode(stated.get("associated_data") or "", validate=True)
-        except (binascii.Error, ValueError, TypeError) as error:
-            raise ImageError(f"The AIM header kept for {path} is no base64: {error}.") from error
+        head = restored(stated["header"], f"The AIM header kept for {path}")
+        self.associated = restored(stated.get("associated_data", ""), f"The associated data kept for {path}")
         header = aim_header.parse(head, path, V020_LIMIT**2)
         self.header = attrs.evolve(header, log=self.log)
         voxels = stated.get("voxels")
@@ -365,6 +362,18 @@ class _AimSource:
             and corner == _position(image.origin_mm, image.spacing_mm)
         )
         return header if same else None
+
+
+def _scan_statements(stated: Any) -> list[tuple[str, processing_log.Value]]:
+    """Give the kept statements about a scan, leaving out what is none."""
+    found: list[tuple[str, processing_log.Value]] = []
+    for pair in stated if isinstance(stated, list) else ():
+        match pair:
+            case [str(key), str(value) | int(value)]:
+                found.append((key, value))
+            case [str(key), list(values)] if all(isinstance(value, int) for value in values):
+                found.append((key, values))
+    return found
 
 
 def _position(origin: Triple, spacing: Triple) -> IntTriple:

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xfworker.adapters.images.aim import AimCodec
+from xfworker.adapters.images.ctdata_header import RAD_TYPE, RSQ_TYPE
+from xfworker.adapters.images.isq import IsqCodec
 from xfworker.adapters.images.omni import OmniCodec
 from xfworker.adapters.images.opening import head_of
+from xfworker.adapters.images.projections import ProjectionCodec
 from xfworker.domain.errors import UnsupportedImage
 from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.image_codec import ImageCodec, PixelReader, PixelWriter
@@ -90,7 +93,7 @@ class ImageRegistry:
 @functools.cache
 def image_formats() -> ImageRegistry:
     """Give the registry of every format that this package knows."""
-    return ImageRegistry([AimCodec()])
+    return ImageRegistry([AimCodec(), IsqCodec(), ProjectionCodec(RSQ_TYPE), ProjectionCodec(RAD_TYPE)])
 
 
 def probe(path: Path) -> ImageInfo | None:

@@ -117,7 +117,7 @@ def appended(log: str, procedure: str, when: dt.datetime, values: Iterable[tuple
     return body + "\n".join((*entry, SEPARATOR)) + "\n\0"
 
 
-def calibration_lines(scale: ScancoCalibration, default_unit_type: str | None) -> list[str]:
+def calibration_lines(scale: ScancoCalibration, default_unit_type: str | None, name: str = "") -> list[str]:
     """Give the block of statements that IPL writes about the scale of values."""
     scaling = int(scale.mu_scaling) if scale.mu_scaling == int(scale.mu_scaling) else scale.mu_scaling
     lines = [line("Mu_Scaling", scaling)]
@@ -126,6 +126,8 @@ def calibration_lines(scale: ScancoCalibration, default_unit_type: str | None) -
     unit = {HOUNSFIELD: "1 (HU)", DENSITY: "2 (Density)", LINEAR_ATTENUATION: "0 (Native)"}.get(
         default_unit_type or "", "0 (Native)"
     )
+    if name:
+        lines.append(line("Calibration Data", name))
     lines.append(line("Calib. default unit type", unit))
     if scale.density_slope is not None and scale.density_intercept is not None:
         lines.append(line("Density: unit", scale.density_unit or DENSITY_UNIT))
@@ -140,11 +142,22 @@ def begun(
     created_by: str,
     when: dt.datetime,
     *,
-    original: str,
+    scan: Iterable[tuple[str, Value]],
     scale: ScancoCalibration,
     default_unit_type: str | None,
+    calibration_name: str = "",
 ) -> str:
-    """Give the log of an image that had none: who wrote it, from what, and the scale of its values."""
+    """
+    Give the log of an image that had none: who wrote it, how it was scanned, and the scale of its values.
+
+    Args:
+        created_by: The program.
+        when: The time of writing.
+        scan: Statements about the scan, in order; an empty key separates blocks.
+        scale: The scale of the values.
+        default_unit_type: The unit type to show values in.
+        calibration_name: What describes the calibration.
+    """
     lines = [
         "!",
         "! Processing Log",
@@ -152,9 +165,9 @@ def begun(
         SEPARATOR,
         line("Created by", created_by),
         line("Time", timestamp(when)),
-        line("Original file", original),
+        *(line(key, value) if key else SEPARATOR for key, value in scan),
         SEPARATOR,
-        *calibration_lines(scale, default_unit_type),
+        *calibration_lines(scale, default_unit_type, calibration_name),
         SEPARATOR,
     ]
     return "\n".join(lines) + "\n\0"
