@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from xfworker.api.provided_session import current_session
 from xfworker.api.settings import Settings
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.job_arguments import JobArguments, read_job_arguments
@@ -37,6 +38,8 @@ def session(
     """
     Put together what a task script works with.
 
+    Called without arguments inside :func:`~xfworker.api.provided_session.provided_session` it gives that session.
+
     Args:
         settings: Which adapters to use and how; by default what the settings file and the environment say.
         arguments: Which job it is; by default what ``XF_JOB_SERIAL``, ``XF_SERVER_HOST``, ``XF_SERVER_PORT`` and
@@ -52,6 +55,10 @@ def session(
     Raises:
         ConfigurationError: An environment variable or a setting is missing or malformed; the message names it.
     """
+    if all(part is None for part in (settings, arguments, server, files, filesystem, clock)):
+        provided = current_session()
+        if provided is not None:
+            return provided
     chosen = Settings() if settings is None else settings
     who = read_job_arguments(os.environ) if arguments is None else arguments
     if clock is None:

@@ -1,0 +1,209 @@
+"""
+Runs a script inside this process, as if it were one of its own.
+
+The script gets its own ``__main__``, environment, arguments, working directory, search path and output, and everything
+is as before when it has ended: debuggers and coverage see it, and two runs do not see each other. What only a process
+can have is shared: signals that kill, ``os._exit``, ``atexit``, settings of imported libraries.
+"""
+
+import contextlib
+import os
+import runpy
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+from attrs import define, field
+
+from xfworker.api import shims
+from xfworker.api.provided_session import provided_session
+from xfworker.domain.errors import JobError
+from xfworker.domain.job_arguments import JobArguments, read_job_arguments
+from xfworker.domain.job_outcome import ProcessExit
+from xfworker.ports.job_runner import ScriptCall
+from xfworker.services.dispatch.script_environment import TEMPORARY_FOLDER
+from xfworker.services.worker.session import Session
+from xfworker.testing.script_modules import script_modules
+from xfworker.testing.script_output import ScriptOutput
+
+SessionMaker = Callable[[JobArguments, Path], Session]
+"""Makes a script's session from its arguments and the folder for its working directories."""
+
+_OWN = Path(__file__)
+
+
+@define
+class EndedScript:
+    """
+    A script that has run.
+
+    Attributes:
+        exit: How it ended, in the terms of processes.
+        exception: What it raised and nobody caught.
+    """
+
+    exit: ProcessExit
+    exception: Exception | None = None
+
+    def wait(self, timeout_seconds: float | None = None) -> ProcessExit:
+        """Give the end, which has come."""
+        del timeout_seconds
+        return self.exit
+
+    def abort(self) -> None:
+        """Do nothing: it has ended."""
+
+    def pass_signal(self, number: int) -> None:
+        """Do nothing: it has ended."""
+
+
+@define
+class InProcessRunner:
+    """
+    Runs scripts in the calling thread; ``start`` returns when the script has ended.
+
+    Implements :class:`~xfworker.ports.job_runner.JobRunner`. Limits of time and memory are not kept.
+
+    Attributes:
+        make_session: Makes the script's session.
+        last: The script that ran last.
+    """
+
+    make_session: SessionMaker
+    last: EndedScript | None = field(default=None, init=False)
+
+    def start(self, call: ScriptCall, on_output: Callable[[bytes], None] | None = None) -> EndedScript:
+        """
+        Run a script to its end.
+
+        Args:
+            call: The last word of its command is the script.
+            on_output: Called with what the script writes.
+
+        Raises:
+            JobError: There is no such script.
+        """
+        script = Path(call.command[-1])
+        if not script.is_file():
+            raise JobError(f"there is no script {script}")
+        session = self.make_session(read_job_arguments(call.environment), Path(call.environment[TEMPORARY_FOLDER]))
+        with (
+            ScriptOutput(call.log_path, on_output) as output,
+            _as_own_process(call, script, output),
+            provided_session(session),
+        ):
+            self.last = _run(script)
+            _wait_for_threads(output.threads_before)
+        return self.last
+
+
+def _run(script: Path) -> EndedScript:
+    try:
+        with warnings.catch_warnings():
+            # The test run's own filters may turn warnings into errors, which they are not under a worker.
+            warnings.resetwarnings()
+            runpy.run_path(str(script), run_name="__main__")
+    except SystemExit as ending:
+        return EndedScript(ProcessExit(exit_code=_exit_code(ending)))
+    except Exception as error:  # noqa: BLE001  whatever a script raises is the script's end
+        error.__traceback__ = _script_part(error.__traceback__)
+        # As the interpreter would: this is how the error message comes to the job.
+        sys.excepthook(type(error), error, error.__traceback__)
+        return EndedScript(ProcessExit(exit_code=1), error)
+    return EndedScript(ProcessExit(exit_code=0))
+
+
+def _exit_code(ending: SystemExit) -> int:
+    if ending.code is None:
+        return 0
+    if isinstance(ending.code, int):
+        # Only eight bits of it reach a parent process on POSIX systems.
+        return ending.code & 0xFF if os.name == "posix" else ending.code
+    sys.stderr.write(f"{ending.code}\n")
+    return 1
+
+
+def _script_part(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of this module and of runpy, which lead to the script."""
+    found = trace
+    while found is not None:
+        filename = found.tb_frame.f_code.co_filename
+        if filename != str(_OWN) and "runpy" not in Path(filename).name:
+            return found
+        found = found.tb_next
+    return trace
+
+
+def _wait_for_threads(before: frozenset[threading.Thread]) -> None:
+    # The interpreter waits for them as well before it ends.
+    for thread in threading.enumerate():
+        if thread not in before and not thread.daemon:
+            thread.join()
+
+
+@contextlib.contextmanager
+def _as_own_process(call: ScriptCall, script: Path, output: ScriptOutput) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_environment(call))
+        stack.enter_context(_working_directory(call.working_directory))
+        stack.enter_context(_search_path(call, script))
+        stack.enter_context(_hooks())
+        stack.enter_context(contextlib.redirect_stdout(output.stream))
+        stack.enter_context(contextlib.redirect_stderr(output.stream))
+        yield
+
+
+@contextlib.contextmanager
+def _environment(call: ScriptCall) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(call.environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _working_directory(directory: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(directory)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@contextlib.contextmanager
+def _search_path(call: ScriptCall, script: Path) -> Iterator[None]:
+    path, arguments = list(sys.path), list(sys.argv)
+    folders = [folder for folder in call.environment.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    sys.path[:0] = [str(script.parent), *folders]
+    sys.argv = [str(script)]
+    try:
+        with script_modules(script.parent, (shims.FOLDER,)):
+            yield
+    finally:
+        sys.path[:] = path
+        sys.argv = arguments
+
+
+@contextlib.contextmanager
+def _hooks() -> Iterator[None]:
+    hook, thread_hook = sys.excepthook, threading.excepthook
+    sys.excepthook, threading.excepthook = sys.__excepthook__, threading.__excepthook__
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        sys.excepthook, threading.excepthook = hook, thread_hook
+        if in_main_thread:
+            for number, handler in handlers.items():
+                if handler is not None:
+                    signal.signal(number, handler)
