@@ -151,17 +151,27 @@ def stage_job(server: XFServer, files: FileStore, plan: StagePlan, *, progress: 
     if plan.files:
         parameters, source = stage_files(server, files, workflow, plan.files, progress=progress)
     task_type = ensure_task_type(server, plan.task_type, plan.version, plan.interface)
-    inputs = {**plan.values, **parameters}
+    run = new_run(server, workflow, plan.name, source)
+    return new_job(server, workflow, run, task_type, name=plan.name, inputs={**plan.values, **parameters})
+
+
+def new_run(server: XFServer, workflow: Workflow, name: str, source: Job | None) -> Run:
+    """Make a run, started by the source job where there is one."""
+    source_serial = None if source is None else source.serial
+    return server.create(Run(workflow_serial=workflow.serial, source_job_serial=source_serial, name=name))
+
+
+def new_job(
+    server: XFServer, workflow: Workflow, run: Run, task_type: TaskType, *, name: str, inputs: Mapping[str, Any]
+) -> Job:
+    """Make a task of a task type, and its job in a run, ready to be claimed."""
     task = server.create(
         Task(
             workflow_serial=workflow.serial,
             task_type_serial=task_type.serial,
-            name=plan.name,
+            name=name,
             inputs=[{"key": key, "mode": "ui"} for key in inputs],
         )
-    )
-    run = server.create(
-        Run(workflow_serial=workflow.serial, source_job_serial=source.serial if source else None, name=plan.name)
     )
     return server.create(
         Job(
@@ -171,8 +181,8 @@ def stage_job(server: XFServer, files: FileStore, plan: StagePlan, *, progress: 
             run_serial=run.serial,
             source_job_serial=run.source_job_serial,
             state=JobState.READY,
-            inputs=inputs,
-            name=plan.name,
+            inputs=dict(inputs),
+            name=name,
         )
     )
 

@@ -1,0 +1,76 @@
+"""``xfworker serve``: the built-in server in the foreground."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+app = App(name="serve", help="Serve projects, workflows, jobs and files over HTTP.", help_format="plaintext")
+
+
+@app.default
+def serve(
+    *,
+    data: Path = Path("xfworker-data"),
+    database: str | None = None,
+    files: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    tls_certificate: Path | None = None,
+    tls_key: Path | None = None,
+    direct_access_root: str | None = None,
+    end_with_input: Annotated[bool, Parameter(show=False)] = False,
+    announce: Annotated[Path | None, Parameter(show=False)] = None,
+) -> int:
+    """
+    Serve projects, workflows, jobs and files over HTTP until Ctrl-C or SIGTERM.
+
+    Args:
+        data: Folder that holds everything the server keeps; made where it is not there.
+        database: Address of the database: postgresql://user@host/name; SQLite in the data folder by default.
+        files: Folder of the files; data/files by default.
+        host: Address to listen on; only this computer can connect unless you choose another.
+        port: Port to listen on; 0 takes a free one.
+        tls_certificate: PEM file of the certificate; with it the server speaks https.
+        tls_key: PEM file of the certificate's key.
+        direct_access_root: What scripts can call the folder of the files, where they reach the same disk.
+        end_with_input: End when standard input ends.
+        announce: File to write the server's address and token to.
+    """
+    from xfworker.adapters.web.serving import ServeOptions
+    from xfworker.adapters.web.serving import serve as serve_app
+    from xfworker.api.platform_bootstrap import PlatformPlace, file_store, opened_platform, web_app
+    from xfworker.api.server_log import write_server_log
+    from xfworker.api.server_notice import ServerNotice, notice_path, remove_notice, write_notice
+
+    write_server_log()
+    place = PlatformPlace(data=data.absolute(), database=database, files=files, direct_access_root=direct_access_root)
+    options = ServeOptions(
+        host=host, port=port, tls_certificate=tls_certificate, tls_key=tls_key, end_with_input=end_with_input
+    )
+    with opened_platform(place) as platform:
+
+        def announced(bound: int) -> None:
+            notice = ServerNotice(
+                host=_reachable(host),
+                port=bound,
+                scheme=options.scheme,
+                pid=os.getpid(),
+                admin_token=platform.admin_token(),
+            )
+            write_notice(notice_path(place.data), notice)
+            if announce is not None:
+                write_notice(announce, notice)
+            print(f"xfworker serves {place.data} at {notice.url}", file=sys.stderr, flush=True)  # noqa: T201  a command line prints
+
+        try:
+            serve_app(web_app(platform, file_store(place)), options, announce=announced)
+        finally:
+            remove_notice(notice_path(place.data), os.getpid())
+    return 0
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104  listening everywhere was asked for

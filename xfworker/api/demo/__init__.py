@@ -1,0 +1,1 @@
+"""The demo: a phantom with a known answer, and the task type packages that are run on it."""
