@@ -11,6 +11,7 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _KIBIBYTE = 1024
+_ENDED = frozenset({b"Z", b"X"})
 _COUNTED = re.compile(rb"^(?:RssAnon|RssShmem):\s+(\d+) kB$", re.MULTILINE)
 _OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
@@ -23,7 +24,7 @@ def session_memory_bytes(session: int) -> int | None:
         session: The session's id: the process id of the script that was started as its leader.
     """
     if sys.platform == "linux":
-        return sum(_process_bytes(pid) for pid in _session_members(session))
+        return sum(_process_bytes(pid) for pid in session_members(session))
     try:
         import psutil
     except ModuleNotFoundError:
@@ -44,7 +45,8 @@ def _resident_bytes(process: "object") -> int:
         return 0
 
 
-def _session_members(session: int) -> list[int]:
+def session_members(session: int) -> list[int]:
+    """List the processes of a session that live (Linux). Ended ones that nobody has waited for are left out."""
     members = []
     for entry in _PROC.iterdir():
         if entry.name.isdigit():
@@ -53,7 +55,7 @@ def _session_members(session: int) -> list[int]:
                 fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
             except OSError:
                 continue
-            if int(fields[3]) == session:
+            if int(fields[3]) == session and fields[0] not in _ENDED:
                 members.append(int(entry.name))
     return members
 

@@ -14,6 +14,7 @@ from xfworker.adapters.process.job_object import JobObject
 from xfworker.adapters.process.memory import (
     offer_to_out_of_memory_killer,
     out_of_memory_kills,
+    session_members,
     session_memory_bytes,
 )
 from xfworker.adapters.process.script_log import ScriptLog
@@ -213,6 +214,8 @@ class ScriptProcess:
     def _group_lives(self) -> bool:
         if sys.platform == "win32":
             return False
+        if sys.platform == "linux":
+            return bool(session_members(self.pid))
         try:
             os.killpg(self.pid, 0)
         except OSError:

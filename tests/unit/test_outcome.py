@@ -1,0 +1,70 @@
+import pytest
+
+from xfworker.domain.job_outcome import Ending, ProcessExit
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job
+from xfworker.services.dispatch.outcome import decide_outcome
+
+
+def job(state=JobState.RUNNING, **metadata):
+    return Job(serial=17, task_serial=1, workflow_serial=1, project_serial=1, state=state, metadata=metadata)
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "ending"),
+    [
+        (ProcessExit(exit_code=0), JobState.DONE, Ending.FINISHED),
+        (ProcessExit(exit_code=1), JobState.DONE, Ending.FINISHED),
+        (ProcessExit(signal="SIGKILL"), JobState.DONE, Ending.FINISHED),
+        (ProcessExit(exit_code=83), JobState.READY_FOR_INTERACTIVE, Ending.HANDED_OVER),
+        (ProcessExit(exit_code=0), JobState.ABORTED, Ending.ABORTED),
+        (ProcessExit(exit_code=0), JobState.RUNNING, Ending.NO_FINISH),
+        (ProcessExit(exit_code=1), JobState.RUNNING, Ending.CRASHED),
+        (ProcessExit(exit_code=83), JobState.RUNNING, Ending.CRASHED),
+        (ProcessExit(exit_code=81), JobState.RUNNING, Ending.ERROR_REPORTED),
+        (ProcessExit(exit_code=0xC0000017), JobState.RUNNING, Ending.OUT_OF_MEMORY),
+        (ProcessExit(signal="SIGKILL"), JobState.RUNNING, Ending.KILLED),
+        (ProcessExit(signal="SIGKILL", out_of_memory=True), JobState.RUNNING, Ending.OUT_OF_MEMORY),
+        (ProcessExit(signal="SIGTERM", timed_out=True), JobState.RUNNING, Ending.TIMED_OUT),
+        (ProcessExit(signal="SIGTERM", aborted=True), JobState.RUNNING, Ending.ABORTED),
+        (ProcessExit(exit_code=81, aborted=True), JobState.RUNNING, Ending.ABORTED),
+    ],
+)
+def test_every_way_of_ending_has_its_name(end, state, ending):
+    assert decide_outcome(end, job(state)).ending is ending
+
+
+def test_what_the_script_reported_is_the_message_of_a_reported_error():
+    outcome = decide_outcome(ProcessExit(exit_code=81), job(error_message="no bone in this image"))
+    assert outcome.message == "no bone in this image"
+
+
+def test_what_the_exception_hook_saved_is_the_message_of_a_crash():
+    outcome = decide_outcome(ProcessExit(exit_code=1), job(error_message="ValueError: bad"))
+    assert outcome.message == "ValueError: bad"
+
+
+def test_a_crash_without_a_word_names_its_exit_code():
+    assert "exit code 5" in decide_outcome(ProcessExit(exit_code=5), job()).message
+
+
+def test_a_windows_fault_is_named():
+    assert "0xC0000005 (access violation)" in decide_outcome(ProcessExit(exit_code=-1073741819), job()).message
+
+
+def test_a_killed_script_names_the_signal():
+    outcome = decide_outcome(ProcessExit(signal="SIGSEGV"), job())
+    assert "SIGSEGV" in outcome.message
+    assert outcome.to_json()["signal"] == "SIGSEGV"
+
+
+def test_out_of_memory_tells_how_much_was_used():
+    outcome = decide_outcome(ProcessExit(signal="SIGKILL", out_of_memory=True, peak_memory_bytes=3 << 30), job())
+    assert "3,072 MiB" in outcome.message
+
+
+@pytest.mark.parametrize("ending", [end for end in Ending if end not in {Ending.FINISHED, Ending.HANDED_OVER}])
+def test_every_failure_has_a_headline(ending):
+    from xfworker.api.cli.job_display import HEADLINES
+
+    assert HEADLINES[ending]
