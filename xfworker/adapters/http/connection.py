@@ -93,8 +93,10 @@ _FAULTS: tuple[tuple[tuple[type[BaseException], ...], type[ServerError], str], .
     (
         (ssl.SSLCertVerificationError,),
         ServerCertificateError,
-        "the server's certificate is not accepted ({reason}); check the host name, or name the lab's own certificate "
-        "authority in the settings (tls_ca_file)",
+        (
+            "the server's certificate is not accepted ({reason}); check the host name, or name the lab's own "
+            "certificate authority in the settings (tls_ca_file)"
+        ),
     ),
     ((ssl.SSLError, SSLError), ServerCertificateError, "TLS failed ({reason}); does the server speak https?"),
     (
@@ -102,9 +104,10 @@ _FAULTS: tuple[tuple[tuple[type[BaseException], ...], type[ServerError], str], .
         ServerUnreachable,
         "the name is not known; check the host name and the network",
     ),
+    ((ConnectionRefusedError,), ServerUnreachable, "connection refused; is the server running there?"),
+    ((NewConnectionError,), ServerUnreachable, "no connection could be made ({reason}); check host, port and firewall"),
     ((ConnectTimeoutError,), ServerUnreachable, "nothing answered in time; check host, port and firewall"),
     ((ReadTimeoutError,), ServerTimeout, "the server took too long to answer"),
-    ((ConnectionRefusedError,), ServerUnreachable, "connection refused; is the server running there?"),
     ((TimeoutError,), ServerTimeout, "the server took too long to take the data"),
     ((ConnectionError, ProtocolError), ServerUnreachable, "the connection broke ({reason})"),
 )

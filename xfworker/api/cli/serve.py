@@ -39,7 +39,7 @@ def serve(
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
     """
-    from xfworker.adapters.web.serving import ServeOptions
+    from xfworker.adapters.web.serving import ServeOptions, reachable
     from xfworker.adapters.web.serving import serve as serve_app
     from xfworker.api.platform_bootstrap import PlatformPlace, file_store, opened_platform, web_app
     from xfworker.api.server_log import write_server_log
@@ -54,7 +54,7 @@ def serve(
 
         def announced(bound: int) -> None:
             notice = ServerNotice(
-                host=_reachable(host),
+                host=reachable(host),
                 port=bound,
                 scheme=options.scheme,
                 pid=os.getpid(),
@@ -70,7 +70,3 @@ def serve(
         finally:
             remove_notice(notice_path(place.data), os.getpid())
     return 0
-
-
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104  listening everywhere was asked for

@@ -97,11 +97,15 @@ class PlatformQueue:
 
     def heartbeat(self, lease: Lease) -> LeaseStatus:
         """Renew the lease."""
+        return self.renew(lease.job.serial, lease.attempt)
+
+    def renew(self, job_serial: int, attempt: int) -> LeaseStatus:
+        """Renew the lease on an attempt at a job."""
         with self._records.transaction() as transaction:
             now = self._clock.now()
-            job, kept = self._held(transaction, lease)
+            job, kept = self._held(transaction, job_serial, attempt)
             if kept is None:
-                raise LeaseLost(_lost(job, lease))
+                raise LeaseLost(_lost(job, attempt))
             expires_at = now + timedelta(seconds=self._options.lease_seconds)
             transaction.replace(attrs.evolve(kept, expires_at=expires_at, modified_at=now))
             worker = transaction.get(Worker, kept.worker_serial)
@@ -110,16 +114,18 @@ class PlatformQueue:
 
     def end(self, lease: Lease, outcome: Outcome) -> Job:
         """Report how the script ended, and give the job as it is then."""
+        return self.end_attempt(lease.job.serial, lease.attempt, outcome)
+
+    def end_attempt(self, job_serial: int, attempt: int, outcome: Outcome) -> Job:
+        """Report how an attempt at a job ended, and give the job as it is then."""
         with self._records.transaction() as transaction:
             now = self._clock.now()
             access = Access(self._principal, transaction)
-            job, kept = self._held(transaction, lease)
-            if job.attempt != lease.attempt:
-                raise LeaseLost(_lost(job, lease))
+            job, kept = self._held(transaction, job_serial, attempt)
             if kept is None:
-                if "outcome" in job.metadata and job.state is not JobState.READY:
+                if job.attempt == attempt and "outcome" in job.metadata and job.state is not JobState.READY:
                     return job  # it was reported before
-                raise LeaseLost(_lost(job, lease))
+                raise LeaseLost(_lost(job, attempt))
             transaction.delete(JobLease, {"job_serial": job.serial})
             after = _with_outcome(job, outcome, now)
             transaction.replace(after)
@@ -127,10 +133,10 @@ class PlatformQueue:
             after_change(access, job, after, now)
             return transaction.get(Job, job.serial)
 
-    def _held(self, transaction: RecordTransaction, lease: Lease) -> tuple[Job, JobLease | None]:
-        job = transaction.get(Job, lease.job.serial)
-        kept = transaction.find(JobLease, {"job_serial": job.serial, "attempt": lease.attempt}, limit=1)
-        return job, kept[0] if kept and job.attempt == lease.attempt else None
+    def _held(self, transaction: RecordTransaction, job_serial: int, attempt: int) -> tuple[Job, JobLease | None]:
+        job = Access(self._principal, transaction).get(Job, job_serial)
+        kept = transaction.find(JobLease, {"job_serial": job.serial, "attempt": attempt}, limit=1)
+        return job, kept[0] if kept and job.attempt == attempt else None
 
     def _repeated(self, transaction: RecordTransaction, worker_serial: int, claim_key: str | None) -> Lease | None:
         if claim_key is None:
@@ -221,8 +227,8 @@ def _default_message(outcome: Outcome) -> str:
     return f"the script ended: {outcome.ending.value.replace('_', ' ')}"
 
 
-def _lost(job: Job, lease: Lease) -> str:
+def _lost(job: Job, attempt: int) -> str:
     return (
-        f"attempt {lease.attempt} at job {job.serial} is over: the job is {job.state}, attempt {job.attempt}; "
+        f"attempt {attempt} at job {job.serial} is over: the job is {job.state}, attempt {job.attempt}; "
         "results of this attempt are not taken"
     )

@@ -1,0 +1,74 @@
+"""The web application: the platform's routes, errors as problems, a mark on every request."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Litestar, Response, Router, get
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+from xfworker import __version__
+from xfworker.adapters.web.exchange import answer, in_thread
+from xfworker.adapters.web.metrics import MEDIA_TYPE, RequestMetrics
+from xfworker.adapters.web.problems import answer_error, answer_fault, answer_http_error
+from xfworker.adapters.web.request_log import RequestLog
+from xfworker.adapters.web.xf_routes.questions import question_router
+from xfworker.adapters.web.xf_routes.queue import queue_router
+from xfworker.adapters.web.xf_routes.records import record_routers
+from xfworker.domain.errors import XFWorkerError
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job
+from xfworker.services.platform.platform import Platform
+
+MAX_JSON_BYTES = 64 << 20
+"""The largest JSON body that is taken; file bodies have no limit."""
+
+
+def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] = ()) -> Litestar:
+    """
+    Compose the web application.
+
+    Args:
+        platform: The platform behind it.
+        routes: What is served beside the XF Server: the file store's routes below ``/fss/v1``, and others.
+    """
+    metrics = RequestMetrics()
+
+    @get("/health")
+    async def health() -> Response[bytes]:
+        def asked() -> int:
+            with platform.records.transaction(write=False) as transaction:
+                return transaction.count(Job, {"state": JobState.RUNNING})
+
+        return answer({"status": "ok", "version": __version__, "running_jobs": await in_thread(asked)})
+
+    @get("/metrics")
+    async def figures() -> Response[bytes]:
+        def counted() -> dict[str, float]:
+            with platform.records.transaction(write=False) as transaction:
+                return {f'state="{state}"': transaction.count(Job, {"state": state}) for state in JobState}
+
+        jobs = await in_thread(counted)
+        text = metrics.text({"xfworker_jobs": ("Jobs by state.", jobs)})
+        return Response(content=text.encode(), media_type=MEDIA_TYPE)
+
+    def logged(app: ASGIApp) -> ASGIApp:
+        return RequestLog(app, metrics)
+
+    xf_routes = Router(
+        path="/xf/v1",
+        route_handlers=[*record_routers(platform), question_router(platform), queue_router(platform)],
+        request_max_body_size=MAX_JSON_BYTES,
+    )
+    handlers: dict[Any, Any] = {
+        XFWorkerError: answer_error,
+        HTTPException: answer_http_error,
+        Exception: answer_fault,
+    }
+    return Litestar(
+        route_handlers=[health, figures, xf_routes, *routes],
+        exception_handlers=handlers,
+        middleware=[logged],
+        openapi_config=None,
+        debug=False,
+    )

@@ -1,0 +1,98 @@
+"""How the routes read requests and write answers: JSON in, JSON out, the work in a thread."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from anyio import to_thread
+from litestar import Request, Response
+
+from xfworker.domain.errors import AuthenticationFailed, InvalidRecord, UsageError
+from xfworker.services.platform.platform import Platform
+from xfworker.services.platform.principal import Principal
+
+Result = TypeVar("Result")
+AnyRequest = Request[Any, Any, Any]
+
+_BEARER = "bearer "
+_MAX_KEY = 200
+_MAX_SERIAL = 2**63 - 1
+
+
+def bearer(request: AnyRequest) -> str:
+    """
+    Give the token that a request carries.
+
+    Raises:
+        AuthenticationFailed: It carries none.
+    """
+    text: str = request.headers.get("authorization", "")
+    if text[: len(_BEARER)].lower() != _BEARER or not text[len(_BEARER) :].strip():
+        raise AuthenticationFailed("this address needs a token: Authorization: Bearer ...")
+    return text[len(_BEARER) :].strip()
+
+
+def caller(request: AnyRequest, platform: Platform) -> Principal:
+    """
+    Give who is asking, and note it for the request log.
+
+    Raises:
+        AuthenticationFailed: The token is missing or not accepted.
+    """
+    principal = platform.authenticate(bearer(request))
+    request.scope["state"]["xfworker_caller"] = principal.name
+    return principal
+
+
+async def in_thread(work: Callable[[], Result]) -> Result:
+    """Do work that waits for a database in a thread, so that other requests go on."""
+    return await to_thread.run_sync(work)
+
+
+async def json_object(request: AnyRequest) -> dict[str, Any]:
+    """
+    Give the request's body as a JSON object.
+
+    Raises:
+        InvalidRecord: It is something else.
+    """
+    body = await request.body()
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise InvalidRecord(f"the request's body is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidRecord(f"the request's body must be a JSON object, not a {type(value).__name__}")
+    return value
+
+
+def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
+    """Give an answer with a JSON body."""
+    body = msgspec.json.encode(value)
+    return Response(content=body, status_code=status, media_type="application/json", headers=dict(headers or {}))
+
+
+def idempotency_key(request: AnyRequest) -> str | None:
+    """
+    Give the request's idempotency key, or ``None``.
+
+    Raises:
+        UsageError: It is empty, too long or not printable.
+    """
+    key: str | None = request.headers.get("idempotency-key")
+    if key is not None and not (0 < len(key) <= _MAX_KEY and key.isprintable()):
+        raise UsageError(f"an Idempotency-Key has 1 to {_MAX_KEY} printable characters")
+    return key
+
+
+def whole(value: Any, name: str) -> int:
+    """
+    Give a JSON value that must be a whole number that any database can hold.
+
+    Raises:
+        InvalidRecord: It is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not -_MAX_SERIAL <= value <= _MAX_SERIAL:
+        fault = f"{name}: expected int, got {str(value)[:60]!a}"
+        raise InvalidRecord(fault, (fault,))
+    return value

@@ -1,0 +1,75 @@
+"""A mark for every request, in its answer and in the log line about it."""
+
+import re
+import time
+import uuid
+from typing import Any
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from xfworker.adapters.web.metrics import RequestMetrics
+
+HEADER = b"x-request-id"
+"""The header field that carries the mark; a client may choose it."""
+
+_FIT = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.web")
+
+
+class RequestLog:
+    """ASGI middleware: gives each request a mark, counts it, and writes one event when it is answered."""
+
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
+        """Wrap an application."""
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == ScopeType.WEBSOCKET:
+            await self._app(scope, receive, send)
+            return
+        mark = _mark(scope)
+        started = time.perf_counter()
+        status = 500
+
+        async def marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (HEADER, mark)]
+            await send(message)
+
+        try:
+            with structlog.contextvars.bound_contextvars(request_id=mark.decode()):
+                await self._app(scope, receive, marked)
+        finally:
+            seconds = time.perf_counter() - started
+            self._metrics.note(scope["method"], _area(scope["path"]), status, seconds)
+            state: dict[str, Any] = scope.get("state") or {}
+            _log.info(
+                "xfworker.request_answered",
+                method=scope["method"],
+                path=scope["path"][:300],
+                status=status,
+                milliseconds=round(seconds * 1000, 2),
+                caller=state.get("xfworker_caller"),
+                request_id=mark.decode(),
+            )
+
+
+def _mark(scope: Any) -> bytes:
+    for name, value in scope["headers"]:
+        if name == HEADER and _FIT.fullmatch(value):
+            return bytes(value)
+    return uuid.uuid4().hex[:16].encode()
+
+
+def _area(path: str) -> str:
+    # A label of few values: serials and file names would make one time series each.
+    parts = [part for part in path.split("/") if part][:3]
+    known = "/".join(part for part in parts if not part.isdigit() and len(part) <= 24)  # noqa: PLR2004  longest collection
+    return known if path.startswith(("/xf/v1", "/fss/v1", "/sns/v1", "/health", "/metrics")) else "other"

@@ -1,0 +1,161 @@
+"""Runs the web application on Granian, in this process, until it is told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from attrs import define
+from granian._granian import ListenerSpec
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from litestar import Litestar
+
+from xfworker.domain.errors import ConfigurationError
+
+_LISTENING_STEP_SECONDS = 0.005
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.serve")
+
+
+@define(frozen=True, kw_only=True)
+class ServeOptions:
+    """
+    Where to serve.
+
+    Attributes:
+        host: The address to listen on; loopback unless a lab decides otherwise.
+        port: The port; 0 takes a free one.
+        tls_certificate: PEM file of the server's certificate; with it the server speaks https.
+        tls_key: PEM file of the certificate's key.
+        end_with_input: End when standard input ends, so that the server never outlives the process that started it.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    end_with_input: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """What the server speaks."""
+        return "https" if self.tls_certificate else "http"
+
+
+def reachable(host: str) -> str:
+    """Give the host to connect to from this computer, where the server listens on all its addresses."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104  it was asked for
+
+
+class _OneSocketServer(Server):
+    """
+    Binds one socket before anything starts.
+
+    Granian's own server binds anew in each part on Linux, with SO_REUSEPORT: port 0 would become several ports, and two
+    servers on one port would share its requests without a word.
+    """
+
+    def _init_shared_socket(self) -> None:
+        shared = ListenerSpec(self.bind_addr, self.bind_port, self.backlog).build()
+        self._ssp, self._shd, self._sfd = None, shared, shared.get_fd()  # type: ignore[assignment]  # set to None untyped
+
+
+def serve(app: Litestar, options: ServeOptions, *, announce: Callable[[int], None]) -> None:
+    """
+    Serve until SIGTERM, SIGINT or, where asked for, the end of standard input.
+
+    Args:
+        app: The web application.
+        options: Where to serve.
+        announce: Called once with the port, when connections are taken.
+
+    Raises:
+        ConfigurationError: The address is taken, or is not this computer's.
+    """
+    port = _free_port(options.host, options.port)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(app, options, port, announce))
+
+
+async def _serve(app: Litestar, options: ServeOptions, port: int, announce: Callable[[int], None]) -> None:
+    logging.getLogger("_granian").setLevel(logging.WARNING)
+    server = _OneSocketServer(
+        app,
+        address=options.host,
+        port=port,
+        interface=Interfaces.ASGI,
+        log_enabled=False,
+        ssl_cert=options.tls_certificate,
+        ssl_key=options.tls_key,
+        websockets=False,
+        backlog=1024,
+        backpressure=1024,
+    )
+    loop = asyncio.get_running_loop()
+
+    def stop(*_: Any) -> None:
+        loop.call_soon_threadsafe(server.stop)
+
+    _on_signals(loop, stop)
+    if options.end_with_input:
+        threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
+    announcing = loop.create_task(_announce_when_listening(reachable(options.host), port, announce))
+    await server.serve()
+    announcing.cancel()
+    _log.info("xfworker.server_stopped")
+
+
+async def _announce_when_listening(host: str, port: int, announce: Callable[[int], None]) -> None:
+    # Granian tells when it starts, not when it listens.
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(_LISTENING_STEP_SECONDS)
+            continue
+        writer.close()
+        announce(port)
+        return
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[..., None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if sys.platform == "win32":
+            signal.signal(number, stop)
+        else:
+            loop.add_signal_handler(number, stop)
+
+
+def _wait_for_end_of_input(stop: Callable[[], None]) -> None:
+    # The other end of this pipe is held by the process that started the server; its death closes it.
+    with contextlib.suppress(OSError, ValueError):
+        while os.read(0, 4096):
+            pass
+    stop()
+
+
+def _free_port(host: str, port: int) -> int:
+    # Asked first by a plain bind, because Granian would share a taken port with whoever has it.
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        with socket.socket(family, kind) as probe:
+            if sys.platform != "win32":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise ConfigurationError(
+            f"could not listen on {host}:{port}: {error.strerror or error}; choose another --port or --host"
+        ) from None

@@ -1,0 +1,1 @@
+"""The XF Server's routes, below /xf/v1."""

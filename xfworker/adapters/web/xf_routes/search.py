@@ -1,0 +1,115 @@
+"""Searches in addresses: ``?state=Done&state=Failed&null=run_serial&limit=500&cursor=...``."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, get_args
+
+import attrs
+
+from xfworker.domain.errors import UsageError
+from xfworker.domain.records import Job, Record
+
+PAGE = 1000
+"""How many records a page holds unless fewer are asked for."""
+
+_RESERVED = frozenset({"limit", "cursor", "null"})
+_UNSEARCHABLE = (dict, list, datetime, float)
+_MAX_INT = 2**63 - 1
+
+
+def searchable_fields(kind: type[Record]) -> dict[str, Any]:
+    """Give the fields of a record that can be searched by, with their types."""
+    found: dict[str, Any] = {}
+    for field in attrs.fields(attrs.resolve_types(kind)):
+        origin = getattr(field.type, "__origin__", None)
+        choices = [choice for choice in get_args(field.type) if choice is not type(None)] or [field.type]
+        if origin in _UNSEARCHABLE or any(
+            choice in _UNSEARCHABLE or getattr(choice, "__origin__", None) in _UNSEARCHABLE for choice in choices
+        ):
+            continue
+        found[field.name] = choices[0]
+    return found
+
+
+def conditions(kind: type[Record], parameters: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """
+    Read which values each field must have.
+
+    Raises:
+        UsageError: A field cannot be searched by, or a value is not of its type.
+    """
+    fields = searchable_fields(kind)
+    found: dict[str, list[Any]] = {}
+    for name, text in parameters:
+        if name == "null":
+            found.setdefault(_known(kind, fields, text), []).append(None)
+        elif name not in _RESERVED:
+            found.setdefault(_known(kind, fields, name), []).append(_value(name, fields[name], text))
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def page_limit(text: str | None) -> int:
+    """
+    Read how many records a page may hold.
+
+    Raises:
+        UsageError: The number is not between 1 and 1000.
+    """
+    if text is None:
+        return PAGE
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= PAGE):
+        raise UsageError(f"limit: expected a number from 1 to {PAGE}, got {text[:40]!a}")
+    return int(text)
+
+
+def cursor_after(record: Record) -> str:
+    """Write the place behind a record, for the next page."""
+    place = [record.sort_order if isinstance(record, Job) else "", record.serial]
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str | None) -> tuple[str, int] | None:
+    """
+    Read the place behind a record.
+
+    Raises:
+        UsageError: The text was not made by :func:`cursor_after`.
+    """
+    if text is None:
+        return None
+    try:
+        order, serial = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, TypeError, binascii.Error):
+        order = serial = None
+    if not isinstance(order, str) or type(serial) is not int or not 0 <= serial <= _MAX_INT or "\x00" in order:
+        raise UsageError("cursor: use the 'next' of the page before, as it is")
+    return order, serial
+
+
+def _known(kind: type[Record], fields: dict[str, Any], name: str) -> str:
+    if name not in fields:
+        raise UsageError(f"{kind.noun}s cannot be searched by {name[:60]!a}; fields are {', '.join(sorted(fields))}")
+    return name
+
+
+def _value(name: str, kind: Any, text: str) -> Any:
+    if kind is str:
+        if "\x00" in text:
+            raise UsageError(f"{name}: the text contains a NUL character")
+        return text
+    if kind is bool:
+        if text not in {"true", "false"}:
+            raise UsageError(f"{name}: expected true or false, got {text[:40]!a}")
+        return text == "true"
+    if kind is int:
+        digits = text.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit() and abs(int(text[:20])) <= _MAX_INT):
+            raise UsageError(f"{name}: expected a whole number, got {text[:40]!a}")
+        return int(text[:20])
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(f"{name}: expected one of {', '.join(kind)}, got {text[:40]!a}") from None

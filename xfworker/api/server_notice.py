@@ -1,0 +1,88 @@
+"""The notice that a running server leaves in its data folder, so that programs on the same computer find it."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from attrs import define, field
+
+from xfworker.domain.errors import ConfigurationError
+
+
+@define(frozen=True, kw_only=True)
+class ServerNotice:
+    """
+    Where a server is, and how to be its administrator.
+
+    Attributes:
+        host: The host to connect to.
+        port: The port.
+        scheme: ``http`` or ``https``.
+        pid: The server's process.
+        admin_token: The token that may do everything.
+    """
+
+    host: str
+    port: int
+    scheme: str
+    pid: int
+    admin_token: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+def notice_path(data: Path) -> Path:
+    """Give the place of the notice in a data folder."""
+    return data / "server.json"
+
+
+def write_notice(path: Path, notice: ServerNotice) -> None:
+    """Leave the notice, readable by its owner only; it appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(
+            {
+                "host": notice.host,
+                "port": notice.port,
+                "scheme": notice.scheme,
+                "pid": notice.pid,
+                "admin_token": notice.admin_token,
+            },
+            file,
+        )
+    partial.replace(path)
+
+
+def read_notice(path: Path) -> ServerNotice | None:
+    """
+    Read a notice, or give ``None`` where there is none.
+
+    Raises:
+        ConfigurationError: The file is no notice.
+    """
+    try:
+        value = json.loads(path.read_text("utf-8"))
+        return ServerNotice(
+            host=str(value["host"]),
+            port=int(value["port"]),
+            scheme=str(value["scheme"]),
+            pid=int(value["pid"]),
+            admin_token=str(value["admin_token"]),
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"could not read the server's notice {path}: {error}") from None
+
+
+def remove_notice(path: Path, pid: int) -> None:
+    """Take the notice away, if it is still this server's."""
+    notice = read_notice(path)
+    if notice is not None and notice.pid == pid:
+        path.unlink(missing_ok=True)
