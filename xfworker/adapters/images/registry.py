@@ -6,6 +6,7 @@ from pathlib import Path
 
 from xfworker.adapters.images.aim import AimCodec
 from xfworker.adapters.images.ctdata_header import RAD_TYPE, RSQ_TYPE
+from xfworker.adapters.images.gobj import GobjCodec
 from xfworker.adapters.images.isq import IsqCodec
 from xfworker.adapters.images.omni import OmniCodec
 from xfworker.adapters.images.opening import head_of
@@ -93,7 +94,7 @@ class ImageRegistry:
 @functools.cache
 def image_formats() -> ImageRegistry:
     """Give the registry of every format that this package knows."""
-    return ImageRegistry([AimCodec(), IsqCodec(), ProjectionCodec(RSQ_TYPE), ProjectionCodec(RAD_TYPE)])
+    return ImageRegistry([AimCodec(), IsqCodec(), GobjCodec(), ProjectionCodec(RSQ_TYPE), ProjectionCodec(RAD_TYPE)])
 
 
 def probe(path: Path) -> ImageInfo | None:
