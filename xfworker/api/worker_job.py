@@ -10,6 +10,7 @@ from xfworker.api.job_context import note
 from xfworker.api.job_debug import debug_info
 from xfworker.api.job_files import JobFiles
 from xfworker.api.job_outputs import JobOutputs
+from xfworker.api.provided_session import current_session
 from xfworker.api.record_dict import record_dict
 from xfworker.domain.change import Change, pointer
 from xfworker.domain.conversion import from_json, parse_time, to_json
@@ -49,13 +50,9 @@ class XFWorkerJob(JobFiles, JobOutputs):
         """
         self._hook = ExceptionHook(self._report_uncaught)
         self._hook.install()
-        if session is None:
-            from xfworker.api import bootstrap
-
-            session = bootstrap.session()
-        super().__init__(session)
-        self._started_at = _start_of(self.job, session)
-        self._estimates = progress.Throttle(session.clock, self._send_estimate)
+        super().__init__(session or current_session() or _session_of_environment())
+        self._started_at = _start_of(self.job, self._session)
+        self._estimates = progress.Throttle(self._session.clock, self._send_estimate)
 
     def __repr__(self) -> str:
         return f"<job {self._session.arguments.job_serial} in {self.working_dir.path}>"
@@ -313,6 +310,12 @@ class XFWorkerJob(JobFiles, JobOutputs):
     def _redacted(self, text: str) -> str:
         secret = self._session.arguments.server_auth
         return text.replace(secret, "[token]") if secret else text
+
+
+def _session_of_environment() -> Session:
+    from xfworker.api.bootstrap import session
+
+    return session()
 
 
 def _start_of(job: Dict[str, Any], session: Session) -> datetime:

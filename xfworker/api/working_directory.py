@@ -1,5 +1,7 @@
 """The temporary working directory as scripts make and use it."""
 
+import os
+
 from xfworker.ports.filesystem import Filesystem
 from xfworker.services.worker.working_directory import WorkingDirectory
 
@@ -25,9 +27,10 @@ class TemporaryWorkingDirectory(WorkingDirectory):
         Raises:
             ConfigurationError: The temporary folder is missing or not writable.
         """
-        from xfworker.api import bootstrap
+        from xfworker.api.bootstrap import local_filesystem
+        from xfworker.api.settings import Settings
 
-        super().__init__(bootstrap.filesystem(), prefix)
+        super().__init__(local_filesystem(Settings(), os.environ), prefix)
 
     @classmethod
     def on(cls, filesystem: Filesystem, prefix: str) -> "TemporaryWorkingDirectory":

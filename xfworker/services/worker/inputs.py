@@ -182,7 +182,7 @@ class _Group:
                 return self._linked(places)
         directory = self._working_dir.directory
         if len(resources) > 1:
-            directory = self._working_dir.create_temp_directory(resources[0].filename.partition(".")[0][:32] or "image")
+            directory = self._working_dir.create_temp_directory(resources[0].filename.partition(".")[0])
         return fetch_many(
             session.files,
             session.filesystem,
@@ -203,7 +203,7 @@ class _Group:
             download(self._session.files, self._session.clock, self._token, resource, target)
 
     def _linked(self, places: Sequence[Path]) -> list[Path]:
-        directory = self._working_dir.create_temp_directory(places[0].stem[:32] or "image")
+        directory = self._working_dir.create_temp_directory(places[0].stem)
         links = []
         for place in places:
             link = self._session.filesystem.unique_path(directory / place.name)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 from xfworker.domain.errors import UsageError
-from xfworker.domain.filenames import check_filename
+from xfworker.domain.filenames import check_filename, is_safe_filename
 from xfworker.ports.filesystem import Filesystem
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
@@ -78,9 +78,10 @@ class WorkingDirectory:
         """
         return self._unique(filename)
 
-    def create_temp_directory(self, name: str) -> Path:
-        """Make a new directory with a unique name near ``name`` and give its path."""
-        directory = self._unique(name)
+    def create_temp_directory(self, name: str, max_name_len: int = 32) -> Path:
+        """Make a new directory with a unique name near ``name``, whatever that holds, and give its path."""
+        short = _UNSAFE.sub("_", name)[:max_name_len].strip("_") or "sub"
+        directory = self._unique(short if is_safe_filename(short) else f"_{short}")
         directory.mkdir()
         return directory
 
@@ -111,7 +112,7 @@ class WorkingDirectory:
         if max_name_len < 1:
             raise UsageError(f"subdir: max_name_len must be at least 1, not {max_name_len}")
         before = self._current
-        self._current = self.create_temp_directory(_UNSAFE.sub("_", name)[:max_name_len].strip("_") or "sub")
+        self._current = self.create_temp_directory(name, max_name_len)
         try:
             yield
         finally:

@@ -1,0 +1,329 @@
+"""How a script's work ends: finished, with an error, handed over, or by an exception that nobody caught."""
+
+import sys
+import threading
+
+import pytest
+
+from xfworker.api.worker_job import XFWorkerJob
+from xfworker.domain.change import Change
+from xfworker.domain.errors import (
+    FileError,
+    InvalidParameter,
+    JobAborted,
+    RecordConflict,
+    RecordNotFound,
+    ServerUnreachable,
+    UsageError,
+)
+from xfworker.domain.records import Job, Task
+from xfworker.domain.script_exit import ScriptExit
+
+GOOD = {"volume": 1.5, "label": "a"}
+
+
+def uncaught(error):
+    """Raise the error as a script would and let Python's hook have it."""
+    try:
+        raise error
+    except type(error):
+        sys.excepthook(*sys.exc_info())
+
+
+def test_finish_stores_outputs_and_state_and_removes_the_working_directory(lab, worker):
+    (worker.working_dir.path / "x.raw").write_bytes(b"1")
+    worker.finish({"volume": 1.5, "label": None}, units={"volume": "mm3"})
+    kept = lab.job(worker.job["serial"])
+    assert kept.state == "Done"
+    assert kept.outputs == {"volume": 1.5, "label": None}
+    assert kept.metadata["output_units"] == {"volume": "mm3"}
+    assert not worker.working_dir.path.exists()
+    assert worker.job["state"] == "Done"
+
+
+def test_finish_saves_edits_that_wait(lab, worker):
+    worker.job["name"] = "left femur"
+    worker.clear_error_message(save=False)
+    worker.finish(GOOD)
+    assert lab.job(worker.job["serial"]).name == "left femur"
+
+
+def test_finish_is_one_change(lab, session):
+    seen = []
+    inner = session.server
+
+    class Watching:
+        def __getattr__(self, name):
+            return getattr(inner, name)
+
+        def update(self, kind, serial, change):
+            seen.append(change)
+            return inner.update(kind, serial, change)
+
+    session.server = Watching()
+    XFWorkerJob(session=session).finish(GOOD)
+    assert len(seen) == 1
+    assert seen[0].values["/state"] == "Done"
+    assert seen[0].values["/outputs"] == GOOD
+    assert seen[0].expected_version is not None
+
+
+def test_finish_applies_itself_again_when_others_changed_the_job(lab, worker):
+    lab.edit_metadata(worker.job["serial"], remark="theirs")
+    worker.finish(GOOD)
+    kept = lab.job(worker.job["serial"])
+    assert kept.state == "Done"
+    assert kept.metadata["remark"] == "theirs"
+
+
+def test_outputs_of_an_earlier_attempt_do_not_stay(lab):
+    job = lab.new_job()
+    lab.edit_job(job.serial, outputs={"old": 1})
+    worker = XFWorkerJob(session=lab.start(job))
+    worker.finish(GOOD)
+    assert lab.job(job.serial).outputs == GOOD
+
+
+def test_finish_lists_all_faults_at_once_and_keeps_everything(lab, worker):
+    with pytest.raises(InvalidParameter) as caught:
+        worker.finish({"volume": -1, "nonsense": 2})
+    text = str(caught.value)
+    assert "volume" in text
+    assert "below the minimum" in text
+    assert "nonsense" in text
+    assert "label" in text
+    assert lab.job(worker.job["serial"]).state == "Running"
+    assert worker.working_dir.path.exists()
+    worker.finish(GOOD)
+    assert lab.job(worker.job["serial"]).state == "Done"
+
+
+def test_finish_refuses_what_is_no_json_with_its_path(lab, worker):
+    with pytest.raises(InvalidParameter, match=r"outputs\.volume: nan is no JSON number"):
+        worker.finish({"volume": float("nan"), "label": "a"})
+    assert worker.working_dir.path.exists()
+
+
+@pytest.mark.parametrize("outputs", [None, [1], "x", 3])
+def test_finish_takes_a_dict(worker, outputs):
+    with pytest.raises(UsageError, match="finish takes a dict"):
+        worker.finish(outputs)
+
+
+def test_finish_twice_is_a_mistake(worker):
+    worker.finish(GOOD)
+    with pytest.raises(UsageError, match="finished already"):
+        worker.finish(GOOD)
+
+
+def test_the_working_directory_stays_when_the_server_cannot_be_reached(session):
+    inner = session.server
+
+    class Away:
+        def __getattr__(self, name):
+            return getattr(inner, name)
+
+        def update(self, kind, serial, change):
+            raise ServerUnreachable("gone")
+
+    session.server = Away()
+    worker = XFWorkerJob(session=session)
+    with pytest.raises(ServerUnreachable):
+        worker.finish(GOOD)
+    assert worker.working_dir.path.exists()
+
+
+def test_a_lost_answer_to_finish_is_no_failure(session, lab):
+    inner = session.server
+    answers = []
+
+    class Losing:
+        def __getattr__(self, name):
+            return getattr(inner, name)
+
+        def update(self, kind, serial, change):
+            answers.append(1)
+            done = lab.admin.update(kind, serial, change)
+            if len(answers) == 1:
+                raise ServerUnreachable("the answer was lost")
+            return done
+
+    session.server = Losing()
+    worker = XFWorkerJob(session=session)
+    worker.finish(GOOD)
+    assert lab.job(worker.job["serial"]).state == "Done"
+
+
+def test_conflicts_without_end_are_raised(session, lab):
+    inner = session.server
+
+    class Busy:
+        def __getattr__(self, name):
+            return getattr(inner, name)
+
+        def update(self, kind, serial, change):
+            if change.expected_version is not None:
+                lab.edit_metadata(serial, count=str(change.expected_version))
+            return inner.update(kind, serial, change)
+
+    session.server = Busy()
+    worker = XFWorkerJob(session=session)
+    worker.job["name"] = "mine"
+    with pytest.raises(RecordConflict, match="in a row"):
+        worker.save_job()
+    assert max(lab.clock.slept) <= 0.5
+
+
+def test_a_job_that_was_aborted_takes_nothing_more(lab, worker):
+    lab.edit_metadata(worker.job["serial"], abort_requested={"by": "me"})
+    with pytest.raises(JobAborted):
+        worker.finish(GOOD)
+    assert worker.working_dir.path.exists()
+
+
+def test_error_saves_the_message_and_exits_with_its_own_code(lab, worker, capsys):
+    with pytest.raises(SystemExit) as end:
+        worker.error("no bone in the image")
+    assert end.value.code == ScriptExit.ERROR_REPORTED
+    kept = lab.job(worker.job["serial"])
+    assert kept.metadata["error_message"] == "no bone in the image"
+    assert kept.state == "Running"
+    assert worker.working_dir.path.exists()
+    assert "no bone in the image" in capsys.readouterr().err
+
+
+def test_error_exits_even_when_the_message_cannot_be_saved(session, capsys):
+    inner = session.server
+
+    class Away:
+        def __getattr__(self, name):
+            return getattr(inner, name)
+
+        def update(self, kind, serial, change):
+            raise ServerUnreachable("gone")
+
+    session.server = Away()
+    with pytest.raises(SystemExit) as end:
+        XFWorkerJob(session=session).error("x")
+    assert end.value.code == ScriptExit.ERROR_REPORTED
+    assert "could not be saved" in capsys.readouterr().err
+
+
+def test_error_does_not_save_edits_that_were_never_meant_to_be(lab, worker):
+    worker.job["state"] = "nonsense"
+    with pytest.raises(SystemExit):
+        worker.error("x")
+    assert lab.job(worker.job["serial"]).metadata["error_message"] == "x"
+
+
+def test_error_messages_hold_no_token_and_no_broken_text(lab, session):
+    worker = XFWorkerJob(session=session)
+    with pytest.raises(SystemExit):
+        worker.error(f"bad \ud800 \0 {session.arguments.server_auth} {'x' * 100_000}")
+    message = lab.job(worker.job["serial"]).metadata["error_message"]
+    assert session.arguments.server_auth not in message
+    assert len(message) < 5000
+
+
+def test_an_uncaught_exception_becomes_the_error_message(lab, worker, capsys):
+    uncaught(ValueError("the mask is empty"))
+    message = lab.job(worker.job["serial"]).metadata["error_message"]
+    assert message.startswith("ValueError: the mask is empty (test_job_endings.py, line ")
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_error_of_ours_shows_the_scripts_frames_only(lab, worker, capsys):
+    try:
+        worker.download_input_file({"source": "nowhere", "filename": "a"})
+    except FileError:
+        worker._hook._previous = sys.__excepthook__
+        sys.excepthook(*sys.exc_info())
+    shown = capsys.readouterr().err
+    assert "worker.download_input_file" in shown
+    assert "reference_resource" not in shown
+    assert "FileError: a file reference needs a source" in shown
+    assert "FileError" in lab.job(worker.job["serial"]).metadata["error_message"]
+
+
+def test_an_exception_without_a_readable_message_is_named(lab, worker, capsys):
+    class Broken(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    sys.excepthook(Broken, Broken(), None)
+    assert "Broken" in lab.job(worker.job["serial"]).metadata["error_message"]
+
+
+def test_ctrl_c_is_told_as_an_interruption(lab, worker, capsys):
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert "interrupted" in lab.job(worker.job["serial"]).metadata["error_message"]
+
+
+def test_an_exception_in_a_thread_is_told(lab, worker, capsys):
+    def work():
+        raise OSError("disk")
+
+    thread = threading.Thread(target=work, name="counting")
+    hook = threading.excepthook
+    worker._hook._previous_thread = lambda args: None
+    assert hook == worker._hook.uncaught_in_thread
+    thread.start()
+    thread.join()
+    assert "in thread counting: OSError: disk" in lab.job(worker.job["serial"]).metadata["error_message"]
+
+
+def test_the_hook_is_given_back_at_the_end(worker):
+    assert sys.excepthook == worker._hook.uncaught
+    worker.finish(GOOD)
+    assert sys.excepthook != worker._hook.uncaught
+
+
+def test_a_second_job_in_one_process_takes_the_hook_over(lab, worker):
+    other = XFWorkerJob(session=lab.start())
+    other._hook._previous = lambda *_: None
+    uncaught(ValueError("second"))
+    assert "error_message" in lab.job(other.job["serial"]).metadata
+    assert "error_message" not in lab.job(worker.job["serial"]).metadata
+
+
+def test_a_job_that_is_not_there_is_told_and_leaves_no_directory(lab, session):
+    session.arguments = type(session.arguments)(
+        job_serial=999, server_host="h", server_port="1", server_auth=session.arguments.server_auth
+    )
+    with pytest.raises(RecordNotFound):
+        XFWorkerJob(session=session)
+    assert list(lab.filesystem._temp_directory.iterdir()) == []
+
+
+def test_switching_to_interactive_mode_hands_job_and_task_over(lab, worker):
+    with pytest.raises(SystemExit) as end:
+        worker.switch_to_interactive_mode("please draw the contours")
+    assert end.value.code == ScriptExit.HANDED_OVER
+    kept = lab.job(worker.job["serial"])
+    assert kept.state == "ReadyForInteractive"
+    assert kept.metadata["error_message"] == "please draw the contours"
+    assert lab.admin.get(Task, kept.task_serial).initial_state == "ReadyForInteractive"
+
+
+def test_switching_to_interactive_mode_survives_others_changing_the_workflow(lab, worker, session):
+    inner = session.server
+    met = []
+
+    class Racing:
+        def __getattr__(self, name):
+            return getattr(inner, name)
+
+        def update(self, kind, serial, change):
+            if kind is Task and not met:
+                met.append(lab.admin.update(Task, serial, Change(values={"/name": "theirs"})))
+            if kind is Job and len(met) == 1:
+                met.append(lab.edit_metadata(serial, remark="theirs"))
+            return inner.update(kind, serial, change)
+
+    session.server = Racing()
+    with pytest.raises(SystemExit):
+        worker.switch_to_interactive_mode()
+    task = lab.admin.get(Task, lab.task.serial)
+    assert (task.name, task.initial_state) == ("theirs", "ReadyForInteractive")
+    kept = lab.job(worker.job["serial"])
+    assert (kept.state, kept.metadata["remark"]) == ("ReadyForInteractive", "theirs")

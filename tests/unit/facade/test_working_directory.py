@@ -1,0 +1,139 @@
+"""The temporary directory of a job: unique names that never leave it."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import xfworkerutil
+from xfworker.adapters.disk.filesystem import LocalFilesystem
+from xfworker.domain.errors import ConfigurationError, InvalidFilename, UsageError
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFTEMP", str(tmp_path))
+    return xfworkerutil.TemporaryWorkingDirectory("job_")
+
+
+def test_it_is_made_under_xftemp_with_the_prefix(made, tmp_path):
+    assert made.path.is_dir()
+    assert made.path.parent == tmp_path
+    assert made.path.name.startswith("job_")
+
+
+def test_a_missing_temporary_folder_is_told_with_the_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFTEMP", str(tmp_path / "absent"))
+    with pytest.raises(ConfigurationError, match="XFTEMP"):
+        xfworkerutil.TemporaryWorkingDirectory("x")
+
+
+def test_related_paths_keep_the_name_and_are_unique(made):
+    source = Path("/elsewhere/scan.AIM")
+    first = made.create_related_path(source, "_SEG.AIM")
+    second = made.create_related_path(source, "_SEG.AIM")
+    assert first == made.path / "scan_SEG.AIM"
+    assert second.parent == made.path
+    assert second != first
+    assert second.name.endswith("_SEG.AIM") or second.suffix == ".AIM"
+
+
+def test_temp_paths_are_unique_even_before_a_file_is_there(made):
+    assert made.create_temp_path("a.json") != made.create_temp_path("a.json")
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "a\\b", "..", "", "C:x", "NUL", "a\0", "x" * 300])
+def test_names_that_would_leave_the_directory_are_refused(made, name):
+    with pytest.raises(InvalidFilename):
+        made.create_temp_path(name)
+
+
+@pytest.mark.parametrize("postfix", ["/../x", "_a/b.raw", "\\x", ":x"])
+def test_postfixes_that_would_leave_the_directory_are_refused(made, postfix):
+    with pytest.raises(InvalidFilename):
+        made.create_related_path(Path("scan.AIM"), postfix)
+
+
+@pytest.mark.parametrize(("path", "postfix"), [(None, "_a"), (Path("a"), None), (3, "x"), (Path("a"), 3)])
+def test_wrong_arguments_are_told(made, path, postfix):
+    with pytest.raises(UsageError, match="create_related_path takes"):
+        made.create_related_path(path, postfix)
+
+
+def test_a_very_long_name_still_gives_a_related_path(made):
+    made.create_related_path(Path("ü" * 250 + ".AIM"), "_seg.omni").write_bytes(b"")
+
+
+def test_is_under_resolves_links_and_dots(made, tmp_path):
+    assert made.is_under(made.path / "a" / "b")
+    assert made.is_under(made.path)
+    assert not made.is_under(made.path / ".." / "other")
+    assert not made.is_under(Path(f"{made.path}-sibling"))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = made.path / "link"
+    link.symlink_to(outside)
+    assert not made.is_under(link / "x")
+
+
+def test_a_subdirectory_is_used_inside_its_block_only(made):
+    with made.subdir("registration of images"):
+        inside = made.create_temp_path("a.raw")
+        related = made.create_related_path(Path("b.omni"), "_x.raw")
+        with made.subdir("deep", max_name_len=2):
+            assert made.create_temp_path("c").parent.parent == inside.parent
+            assert made.create_temp_path("c").parent.name == "de"
+    assert inside.parent.parent == made.path
+    assert inside.parent.name == "registra"
+    assert inside.parent.is_dir()
+    assert related.parent == inside.parent
+    assert made.create_temp_path("a.raw").parent == made.path
+
+
+def test_the_block_is_left_when_something_fails(made):
+    with pytest.raises(ValueError, match="x"), made.subdir("a"):
+        raise ValueError("x")
+    assert made.create_temp_path("b").parent == made.path
+
+
+def test_two_subdirectories_of_one_name_are_two(made):
+    with made.subdir("a"):
+        first = made.create_temp_path("x").parent
+    with made.subdir("a"):
+        assert made.create_temp_path("x").parent != first
+
+
+@pytest.mark.parametrize("name", ["../..", "/etc", "a/b", "", "  ", "NUL", "ä"])
+def test_subdirectories_of_odd_names_stay_inside(made, name):
+    with made.subdir(name):
+        place = made.create_temp_path("x").parent
+    assert place.parent == made.path
+
+
+@pytest.mark.parametrize("length", [0, -1, "8", True])
+def test_a_senseless_length_is_refused(made, length):
+    with pytest.raises(UsageError), made.subdir("a", length):
+        pass
+
+
+def test_remove_deletes_everything_and_may_be_repeated(made):
+    (made.path / "sub").mkdir()
+    (made.path / "sub" / "a").write_bytes(b"1")
+    made.remove()
+    made.remove()
+    assert not made.path.exists()
+
+
+@settings(max_examples=60)
+@given(name=st.text(min_size=1, max_size=300), postfix=st.text(max_size=20))
+def test_whatever_the_names_are_a_path_stays_inside_or_is_refused(tmp_path_factory, name, postfix):
+    base = tmp_path_factory.mktemp("names")
+    directory = xfworkerutil.TemporaryWorkingDirectory.on(LocalFilesystem(base), "x")
+    try:
+        path = directory.create_related_path(Path(name), postfix)
+    except (InvalidFilename, ValueError):
+        return
+    assert path.parent == directory.path
+    path.write_bytes(b"")
+    assert [child.name for child in directory.path.iterdir()] == [path.name]
