@@ -1,0 +1,72 @@
+"""A job that was handed out to a test instead of a script."""
+
+import sys
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xfworker.domain.job_outcome import ProcessExit
+from xfworker.domain.records import Job
+from xfworker.ports.job_queue import Lease
+from xfworker.services.dispatch.outcome import decide_outcome
+from xfworker.services.worker.session import Session
+
+if TYPE_CHECKING:
+    from xfworker.api.worker_job import XFWorkerJob
+    from xfworker.testing.platform import PlatformUnderTest
+
+
+class StartedJob:
+    """
+    A running job for a test that works on it by itself, as a script would.
+
+    Attributes:
+        serial: The job's serial.
+        lease: The right to run it.
+        directory: A folder for it.
+    """
+
+    def __init__(self, platform: "PlatformUnderTest", lease: Lease, directory: Path) -> None:
+        """Take a job that was handed out."""
+        self._platform = platform
+        self._hooks = sys.excepthook, threading.excepthook
+        self.serial = lease.job.serial
+        self.lease = lease
+        self.directory = directory
+
+    def __repr__(self) -> str:
+        return f"<started job {self.serial}>"
+
+    @cached_property
+    def session(self) -> Session:
+        """The job's ports, with its own rights and with the platform's faults."""
+        return self._platform.session(self.lease, self.directory)
+
+    @cached_property
+    def worker(self) -> "XFWorkerJob":
+        """What a script makes by ``xfworkerutil.XFWorkerJob()``."""
+        from xfworker.api.worker_job import XFWorkerJob
+
+        return XFWorkerJob(session=self.session)
+
+    @property
+    def record(self) -> Job:
+        """The job as the server holds it now."""
+        return self._platform.server.get(Job, self.serial)
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The outputs as the server holds them now."""
+        return self.record.outputs
+
+    def end(self, exit_code: int = 0) -> Job:
+        """Report that the job's script ended with an exit code, as its worker would, and give the job as it is then."""
+        end = ProcessExit(exit_code=exit_code)
+        return self._platform.queue.end(self.lease, decide_outcome(end, self.record))
+
+    def close(self) -> None:
+        """Give back Python's hooks for uncaught exceptions, which :attr:`worker` took."""
+        sys.excepthook, threading.excepthook = self._hooks
+        if "session" in self.__dict__:
+            self.session.close()
