@@ -1,0 +1,173 @@
+"""
+Package archives: written so that the same files always give the same bytes, and read with suspicion.
+
+An archive from outside may be made to fill the disk, to write outside its folder, or to mean different things on
+different systems. Everything is checked before the first file is written; sizes are counted again while reading.
+"""
+
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from xfworker.domain.errors import InvalidFilename, PackageError
+from xfworker.domain.filenames import check_filename
+from xfworker.domain.package import METADATA_FILENAME
+from xfworker.services.packages.check import package_files
+
+MOST_FILES = 20_000
+MOST_BYTES = 2 * 1024 * 1024 * 1024
+_FREE_BYTES = 64 * 1024 * 1024
+_MOST_RATIO = 200
+"""More than this beyond 64 MiB is no package but a bomb: source code and models shrink far less."""
+_BLOCK = 1024 * 1024
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_ENCRYPTED = 0x1
+_SHOWN_FAULTS = 50
+
+
+def pack(folder: Path, target: Path) -> None:
+    """
+    Write a package folder as archive. The same files give the same bytes, whatever their times and owners.
+
+    Args:
+        folder: A folder that was checked.
+        target: The file to write; the caller sees to it that it appears only when complete.
+
+    Raises:
+        PackageError: A name in the folder is not safe, there are links, or it is too large.
+    """
+    names = package_files(folder)
+    total = sum((folder / name).stat().st_size for name in names)
+    if total > MOST_BYTES or len(names) > MOST_FILES:
+        raise PackageError(
+            f"{folder} holds {len(names)} files of {total} bytes; {MOST_FILES} files and {MOST_BYTES} bytes are the most"
+        )
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name in names:
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            with (folder / name).open("rb") as source, archive.open(entry, "w") as copy:
+                while block := source.read(_BLOCK):
+                    copy.write(block)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """
+    Unpack an archive into an empty folder.
+
+    Raises:
+        PackageError: It is no ZIP archive, or it is not fit to be unpacked; all faults are listed, and nothing was
+            written unless it was damaged inside.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            entries = opened.infolist()
+            faults = archive_faults(entries, archive.stat().st_size)
+            if faults:
+                raise PackageError(_message(archive, faults), faults)
+            left = MOST_BYTES
+            for entry in entries:
+                if not entry.is_dir():
+                    left -= _extract(opened, entry, folder, left)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        raise PackageError(f"{archive} is no package archive, or it is damaged: {error}") from error
+
+
+def archive_faults(entries: list[zipfile.ZipInfo], archive_bytes: int) -> list[str]:
+    """
+    Say why an archive must not be unpacked.
+
+    Args:
+        entries: What its directory lists.
+        archive_bytes: Its size, to notice bombs.
+    """
+    faults = _size_faults(entries, archive_bytes)
+    taken: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    for entry in entries:
+        # The name as it stands in the file: zipfile cuts at NUL and turns backslashes on some systems.
+        name = entry.orig_filename
+        fault = next((fault for rule in _RULES if (fault := rule(entry, name))), None)
+        if fault:
+            faults.append(f"{name[:200]!a}: {fault}")
+            continue
+        if entry.is_dir():
+            folders.setdefault(name.rstrip("/").casefold(), name)
+            continue
+        same = taken.setdefault(name.casefold(), name)
+        if same is not name:
+            faults.append(f"{name}: is there twice" + ("" if same == name else f", the other time as {same}"))
+        for parent in _parents(name.casefold()):
+            folders.setdefault(parent, name)
+    faults += [f"{taken[name]}: is a file and a folder as well" for name in taken if name in folders]
+    if entries and not faults and METADATA_FILENAME not in {entry.orig_filename for entry in entries}:
+        faults.append(f"{METADATA_FILENAME}: is not at the root of the archive")
+    return faults[:_SHOWN_FAULTS]
+
+
+def _size_faults(entries: list[zipfile.ZipInfo], archive_bytes: int) -> list[str]:
+    if len(entries) > MOST_FILES:
+        return [f"it lists {len(entries)} files; {MOST_FILES} is the most"]
+    total = sum(entry.file_size for entry in entries)
+    if total > MOST_BYTES:
+        return [f"it would unpack to {total} bytes; {MOST_BYTES} is the most"]
+    if total > _FREE_BYTES and total > _MOST_RATIO * archive_bytes:
+        return [f"it would unpack to {total} bytes, {total // max(archive_bytes, 1)} times its size: this is a bomb"]
+    return []
+
+
+def _path_fault(_: zipfile.ZipInfo, name: str) -> str | None:
+    if name.startswith("/"):
+        return "is an absolute path"
+    for part in name.removesuffix("/").split("/"):
+        try:
+            check_filename(part, what="path segment")
+        except InvalidFilename as error:
+            return str(error)
+    return None
+
+
+def _kind_fault(entry: zipfile.ZipInfo, _: str) -> str | None:
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind == stat.S_IFLNK:
+        return "is a link; packages hold files only"
+    if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
+        return "is no file and no folder"
+    return None
+
+
+def _content_fault(entry: zipfile.ZipInfo, _: str) -> str | None:
+    if entry.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    known = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+    return None if entry.compress_type in known else "is compressed in a way other than deflate"
+
+
+_RULES: tuple[Callable[[zipfile.ZipInfo, str], str | None], ...] = (_path_fault, _kind_fault, _content_fault)
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, left: int) -> int:
+    target = folder.joinpath(*entry.orig_filename.split("/"))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    # Mode "x": the folder was empty, so what is there already came out of this archive under another name.
+    with opened.open(entry) as source, target.open("xb") as copy:
+        while block := source.read(_BLOCK):
+            written += len(block)
+            if written > min(left, entry.file_size):
+                raise PackageError(f"{entry.orig_filename}: is larger than the archive says; this is a bomb")
+            copy.write(block)
+    return written
+
+
+def _message(archive: Path, faults: list[str]) -> str:
+    return f"{archive} was not unpacked:\n  " + "\n  ".join(faults)
