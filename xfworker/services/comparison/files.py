@@ -53,7 +53,7 @@ def compare_files(
     for file, what in ((expected, "expected"), (actual, "actual")):
         if not file.exists():
             return [Difference(path=path, message=f"the {what} file {file.name} is missing")]
-    if formats.probe(expected) is not None:
+    if _is_image(expected, formats):
         return compare_images(expected, actual, tolerance, formats, path=path)
     if read_bitmap is not None:
         pictures = read_bitmap(expected), read_bitmap(actual)
@@ -115,6 +115,14 @@ class OpenImage:
     def read(self, start: int, stop: int) -> Pixels:
         """Give slices along the slowest axis."""
         return self._reader.read(start, stop)
+
+
+def _is_image(path: Path, formats: ImageFormats) -> bool:
+    try:
+        return formats.probe(path) is not None
+    except ImageError:
+        # A broken image is a file like any other.
+        return False
 
 
 def _described(info: ImageInfo) -> dict[str, Any]:
