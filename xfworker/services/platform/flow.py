@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from xfworker.domain.change import Change
-from xfworker.domain.records import Record
+from xfworker.domain.records import Job, Record, Run
 from xfworker.services.platform.access import Access
+from xfworker.services.platform.runs import join_run, keep_entity
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -18,7 +19,10 @@ def intercepted(access: Access, before: RecordT, change: Change, now: datetime) 
 
 def after_creation(access: Access, record: Record, now: datetime) -> None:
     """Make what follows from a new record."""
-    del access, record, now
+    if isinstance(record, Job):
+        join_run(access, record, now)
+    elif isinstance(record, Run):
+        keep_entity(access, record, now)
 
 
 def after_change(access: Access, before: Record, after: Record, now: datetime) -> None:

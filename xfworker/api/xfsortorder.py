@@ -1,0 +1,55 @@
+"""
+Sort orders of jobs: texts that sort bytewise, with room between any two.
+
+The vendor's module of this name is not public; its functions are this project's choice.
+"""
+
+from collections.abc import Iterable
+
+from xfworker.domain import sort_order
+
+__all__ = ["after", "before", "between", "between_many", "following"]
+
+
+def between(before: str | None, after: str | None) -> str:
+    """
+    Give a sort order between two.
+
+    Args:
+        before: The one that comes before, or ``None`` for the very first.
+        after: The one that comes after, or ``None`` for the very last.
+
+    Raises:
+        InvalidParameter: They are not in order, or no text lies between them.
+    """
+    return sort_order.sort_order_between(before, after)
+
+
+def between_many(before: str | None, after: str | None, count: int) -> list[str]:
+    """
+    Give ``count`` sort orders between two, in order.
+
+    Raises:
+        InvalidParameter: The bounds are not in order, no text lies between them, or the count is negative.
+    """
+    return sort_order.sort_orders_between(before, after, count)
+
+
+def after(existing: Iterable[str]) -> str:
+    """Give a sort order behind all existing ones, such as those of ``worker.get_existing_job_sort_orders``."""
+    return sort_order.sort_order_between(sort_order.greatest(existing), None)
+
+
+def before(existing: Iterable[str]) -> str:
+    """Give a sort order before all existing ones."""
+    return sort_order.sort_order_between(None, min((item for item in existing if item), default=None))
+
+
+def following(existing: Iterable[str], count: int) -> list[str]:
+    """
+    Give ``count`` sort orders behind all existing ones, in order.
+
+    Raises:
+        InvalidParameter: The count is negative.
+    """
+    return sort_order.sort_orders_between(sort_order.greatest(existing), None, count)
