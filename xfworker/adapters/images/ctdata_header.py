@@ -318,6 +318,15 @@ def with_value_range(header: bytes, least: int, largest: int) -> bytes:
     return header[:80] + struct.pack("<2i", least, largest) + header[88:]
 
 
+def without_person(header: bytes) -> bytes:
+    """Give an ISQ header without the patient's name and index and the measurement's index."""
+    blank = bytearray(header)
+    struct.pack_into("<i", blank, 28, 0)
+    struct.pack_into("<i", blank, 112, 0)
+    blank[128:168] = b" " * 40
+    return bytes(blank)
+
+
 def _calibration_blocks(calibration: ScancoCalibration, name: str) -> bytes:
     title = bytearray(BLOCK)
     title[8:24] = _MULTI_HEADER

@@ -18,6 +18,7 @@ from xfworker.adapters.images.raw_pixels import RawReader, SlabWriter, file_byte
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
 from xfworker.domain.image import processing_log
 from xfworker.domain.image.calibration import DENSITY, ScancoCalibration
+from xfworker.domain.image.deidentify import is_deidentified
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 
@@ -183,6 +184,8 @@ class IsqWriter(SlabWriter):
         self._verbatim, self._original = b"", None
         if source.get("format") == NAME and source.get("header"):
             self._verbatim = restored(source["header"], f"The ISQ header kept for {path}")
+            if is_deidentified(source):
+                self._verbatim = ctdata_header.without_person(self._verbatim)
             self._original = ctdata_header.parse(self._verbatim, path, len(self._verbatim))
         voxels = source.get("voxels")
         self._expected = str(voxels.get("sha256", "")) if isinstance(voxels, dict) else ""

@@ -2,16 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 
+from xfworker.adapters.images import ctdata_header
+from xfworker.adapters.images.kept_header import kept, restored
 from xfworker.adapters.images.opening import open_to_read
 from xfworker.adapters.images.partial_file import PartialFile
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, SlabWriter, file_bytes
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
+from xfworker.domain.image.deidentify import is_deidentified
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.omni_document import OMNI, RAW, document_of, info_of
 from xfworker.ports.image_codec import ImageCodec, PixelReader
@@ -206,13 +209,21 @@ class OmniWriter(SlabWriter):
         source = self.info.source
         if source is not None and self._digest is not None:
             source = {**source, "voxels": {"sha256": self._digest.hexdigest()}}
-        image = attrs.evolve(self.info, source=source)
+        image = attrs.evolve(self.info, source=_without_person(source))
         self._pixels.finish()
         write_document(self.info.path, document_of(image, pixels_filename=self.info.pixels_path.name))
         self.info = image
 
     def _discard(self) -> None:
         self._pixels.discard()
+
+
+def _without_person(source: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Blank the kept header of an ISQ where the image was de-identified."""
+    if source is None or not is_deidentified(source) or source.get("format") != "ISQ" or not source.get("header"):
+        return source
+    header = restored(source["header"], "The kept ISQ header")
+    return {**source, "header": kept(ctdata_header.without_person(header))}
 
 
 def _refuse_constant(name: str) -> NoReturn:

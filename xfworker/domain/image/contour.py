@@ -4,8 +4,8 @@ Contours: closed chains of neighbouring pixels around what is set in a slice, an
 A chain runs through pixel centres. The outside of an object is traced counter-clockwise on screen from its first pixel
 in reading order, entered from the west; the rim of a hole likewise, from the object's pixel right behind the hole's
 first run. Filling an outer chain sets its pixels and what lies strictly inside (even-odd); an inner chain keeps its
-pixels and clears what lies strictly inside. (How IPL does it: read from its own files by the authors of ipldt; IPL smooths
-chains besides, which this does not, so that mask -> contours -> mask changes nothing.)
+pixels and clears what lies strictly inside. (How IPL does it, as the authors of ipldt read from its
+files. IPL smooths chains besides; this does not, so that mask -> contours -> mask changes nothing.)
 """
 
 from collections.abc import Sequence

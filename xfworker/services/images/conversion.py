@@ -1,0 +1,175 @@
+"""Turning an image file into one of another format, encoding or pixel type, block after block."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from xfworker.domain.errors import UnsupportedImage, UsageError
+from xfworker.domain.image.deidentify import deidentify
+from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.pixel_type import PixelType
+from xfworker.ports.image_codec import ImageFormats, PixelReader, PixelWriter
+from xfworker.services.images.blocks import blocks, slices_per_block
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[Any]
+
+Progress = Callable[[int, int], None]
+"""Called with the slices that are done and all there are."""
+
+
+@attrs.frozen
+class Conversion:
+    """
+    What became of an image.
+
+    Attributes:
+        source: The image that was read.
+        target: The image that was written.
+        removed: What de-identifying took out; empty when it was not asked for.
+    """
+
+    source: ImageInfo
+    target: ImageInfo
+    removed: tuple[str, ...] = ()
+
+
+def convert(
+    formats: ImageFormats,
+    source: Path,
+    target: Path,
+    *,
+    encoding: str | None = None,
+    pixel_type: PixelType | None = None,
+    without_person: bool = False,
+    progress: Progress | None = None,
+) -> Conversion:
+    """
+    Convert an image file.
+
+    The format of the source is told by its content, that of the target by its suffix. Values do not change; a pixel
+    type that cannot hold them is refused before anything appears.
+
+    Args:
+        formats: The image formats.
+        source: The file to read.
+        target: The file to write; one that exists is replaced when the new one is complete.
+        encoding: How the target is to store pixels, in its format's words; None for what suits.
+        pixel_type: The number type to convert to; fractions are rounded to the nearest integer. None for the same.
+        without_person: Whether to leave the person's name and indices out.
+        progress: Told how far it is.
+
+    Raises:
+        UnsupportedImage: The target cannot hold the image.
+        ImageFormatError: The source is broken.
+        UsageError: Source and target are the same file.
+    """
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UsageError(f"{source} cannot be converted to itself; write to another name.")
+    with formats.reader(source) as reader:
+        found = reader.info
+        _check_apart(found, target)
+        wanted = _with_digest(found, reader, target, encoding)
+        removed: tuple[str, ...] = ()
+        if without_person:
+            result = deidentify(wanted)
+            wanted, removed = result.info, result.removed
+        if pixel_type is not None:
+            wanted = attrs.evolve(wanted, pixel_type=pixel_type)
+        # Formats other than OMNI are written in their own byte order; arrays are in the machine's.
+        wanted = attrs.evolve(wanted, byte_order="little")
+        with formats.writer(target, wanted, encoding=encoding) as writer:
+            copy_pixels(reader, writer, progress)
+        return Conversion(found, writer.info, removed)
+
+
+def copy_pixels(reader: PixelReader, writer: PixelWriter, progress: Progress | None = None) -> None:
+    """
+    Copy all pixels, converting their type where it differs.
+
+    Raises:
+        UnsupportedImage: A value does not fit the writer's type.
+    """
+    depth = reader.info.size[-1]
+    buffer: Pixels | None = None
+    step = slices_per_block(reader.info)
+    for start in range(0, depth, step):
+        stop = min(start + step, depth)
+        if buffer is None or len(buffer) != stop - start:
+            buffer = _empty(reader.info, stop - start)
+        slab = reader.read(start, stop, buffer)
+        writer.write(converted(slab, writer.info.pixel_type, reader.info.path))
+        if progress is not None:
+            progress(stop, depth)
+
+
+def converted(pixels: "Pixels", pixel_type: PixelType, path: Path) -> "Pixels":
+    """
+    Give pixels in another number type, fractions rounded to the nearest integer.
+
+    Raises:
+        UnsupportedImage: A value does not fit.
+    """
+    import numpy as np
+
+    target = np.dtype(pixel_type.code)
+    if pixels.dtype == target:
+        return pixels
+    bounds = pixel_type.bounds
+    if bounds is None:
+        with np.errstate(over="ignore"):
+            result = pixels.astype(target)
+        if pixels.dtype.kind == "f" and not bool(np.array_equal(np.isfinite(result), np.isfinite(pixels))):
+            raise UnsupportedImage(f"{path}: a value is beyond what {pixel_type.value} holds.")
+        lossy = pixels.dtype.kind != "f" and pixels.dtype.itemsize > target.itemsize // 2
+        if lossy and not bool(np.all(result.astype(np.longdouble) == pixels)):
+            raise UnsupportedImage(f"{path}: not every {pixels.dtype} of it is exact as {pixel_type.value}.")
+        return result
+    if pixels.dtype.kind == "f":
+        pixels = np.rint(pixels)
+    least, largest = pixels.min(), pixels.max()
+    if not (bounds[0] <= least and largest <= bounds[1]):
+        raise UnsupportedImage(
+            f"{path}: values from {least} to {largest} do not fit {pixel_type.value} ({bounds[0]} to {bounds[1]})."
+        )
+    return pixels.astype(target)
+
+
+def pixels_digest(reader: PixelReader) -> str:
+    """Give the SHA-256 of all pixels as raw little-endian bytes, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for block in blocks(reader):
+        little = block.pixels.astype(block.pixels.dtype.newbyteorder("<"), copy=False)
+        digest.update(little.reshape(-1).view("u1").data)
+    return digest.hexdigest()
+
+
+def _with_digest(info: ImageInfo, reader: PixelReader, target: Path, encoding: str | None) -> ImageInfo:
+    """
+    Let an image that goes back into its own format prove that its pixels are unchanged, so that header and log stay.
+
+    Within one format there is no document that kept the digest: it is taken here, in a pass of its own.
+    """
+    source = info.source or {}
+    own = source.get("format")
+    same_format = own == info.format and target.name.lower().split(";", 1)[0].endswith(f".{str(own).lower()}")
+    if not same_format or "voxels" in source or encoding not in (None, source.get("encoding", "raw")):
+        return info
+    return attrs.evolve(info, source={**source, "voxels": {"sha256": pixels_digest(reader)}})
+
+
+def _check_apart(info: ImageInfo, target: Path) -> None:
+    """Writing OMNI replaces the raw file too: it must not be the one that is being read."""
+    if target.suffix.lower() == ".omni" and info.pixels_path.resolve() == target.with_suffix(".raw").resolve():
+        raise UsageError(f"{target} would replace {info.pixels_path}, which is being read; write to another name.")
+
+
+def _empty(info: ImageInfo, slices: int) -> "Pixels":
+    import numpy as np
+
+    return np.empty((slices, *info.shape[1:]), np.dtype(info.pixel_type.code))
