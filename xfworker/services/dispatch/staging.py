@@ -112,6 +112,7 @@ def stage_files(
                 task_serial=task.serial,
                 workflow_serial=workflow.serial,
                 project_serial=workflow.project_serial,
+                run_serial=None if first is None else first.run_serial,
                 state=JobState.READY_FOR_INTERACTIVE,
                 name="Files",
             )
@@ -156,7 +157,9 @@ def stage_job(server: XFServer, files: FileStore, plan: StagePlan, *, progress: 
 
 
 def new_run(server: XFServer, workflow: Workflow, name: str, source: Job | None) -> Run:
-    """Make a run, started by the source job where there is one."""
+    """Give the run that the source job started; make one where there is none."""
+    if source is not None and source.run_serial is not None:
+        return server.get(Run, source.run_serial)
     source_serial = None if source is None else source.serial
     return server.create(Run(workflow_serial=workflow.serial, source_job_serial=source_serial, name=name))
 

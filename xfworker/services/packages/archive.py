@@ -42,7 +42,7 @@ def pack(folder: Path, target: Path) -> None:
     total = sum((folder / name).stat().st_size for name in names)
     if total > MOST_BYTES or len(names) > MOST_FILES:
         raise PackageError(
-            f"{folder} holds {len(names)} files of {total} bytes; {MOST_FILES} files and {MOST_BYTES} bytes are the most"
+            f"{folder} holds {len(names)} files, {total} bytes; {MOST_FILES} files and {MOST_BYTES} bytes are the most"
         )
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name in names:

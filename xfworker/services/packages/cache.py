@@ -1,0 +1,67 @@
+"""Packages on this computer, fetched from the server once each."""
+
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+
+from xfworker.domain.errors import FileError, PackageError
+from xfworker.domain.files import Scope
+from xfworker.ports.file_store import FileStore
+from xfworker.ports.xf_server import XFServer
+from xfworker.services.packages.archive import unpack
+from xfworker.services.packages.checkin import PACKAGE, PackageRecord, archive_resource, file_sha256
+
+
+class PackageCache:
+    """
+    A folder of unpacked packages, named for their content, so that it can be shared by workers and servers.
+
+    A package appears under its name when it is complete. Safe to use from several threads and processes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder; it is made when it is first needed."""
+        self._folder = folder
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, server: XFServer, files: FileStore, record: PackageRecord) -> Path:
+        """
+        Give the folder with a package's files, fetching it where it is not here yet.
+
+        Raises:
+            PackageError: The record has no package, or what arrived is not what was checked in.
+            FileError: It could not be fetched.
+        """
+        resource = archive_resource(record)
+        digest = str(record.metadata[PACKAGE]["sha256"])
+        name = f"{record.name}-{record.version}-{digest[:16]}"
+        place = self._folder / name
+        with self._lock_of(name):
+            if not place.is_dir():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                scratch = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._folder))
+                try:
+                    archive = scratch / "package.xfp"
+                    files.download(server.file_token([Scope("read", resource)]), resource, archive)
+                    if file_sha256(archive) != digest:
+                        raise PackageError(f"{record.name} {record.version}: the archive is not what was checked in")
+                    (scratch / name).mkdir()
+                    unpack(archive, scratch / name)
+                    self._publish(scratch / name, place)
+                finally:
+                    shutil.rmtree(scratch, ignore_errors=True)
+        return place
+
+    def _publish(self, unpacked: Path, place: Path) -> None:
+        try:
+            unpacked.rename(place)
+        except OSError as error:
+            # Another process was quicker; its copy has the same content.
+            if not place.is_dir():
+                raise FileError(f"the package could not be put at {place}: {error.strerror}") from error
+
+    def _lock_of(self, name: str) -> threading.Lock:
+        with self._lock:
+            return self._locks.setdefault(name, threading.Lock())
