@@ -33,6 +33,8 @@ from xfworker.testing.task_result import TaskFailed, TaskResult
 SCRIPTED = Target(name="test", script=Path(__file__), task_type="xfworker.Test")
 """Stands for the script of a job that a test works on by itself."""
 
+_PROJECT = "tests"
+
 
 class PlatformUnderTest(ABC):
     """
@@ -118,7 +120,7 @@ class PlatformUnderTest(ABC):
         Returns:
             A ``Sequence`` parameter for each key, to be given as an input.
         """
-        workflow = new_workflow(self.server, "sequences")
+        workflow = new_workflow(self.server, "sequences", _PROJECT)
         task_type = ensure_task_type(self.server, "xfworker.Sequence", "1.0.0.0", {})
         task = self.server.create(
             Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial, name="sequence")
@@ -231,6 +233,7 @@ class PlatformUnderTest(ABC):
             interface=interface or {},
             values=staged.values,
             files=staged.files,
+            project=_PROJECT,
         )
         return stage_job(self.server, self.files, plan)
 

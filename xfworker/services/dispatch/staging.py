@@ -49,12 +49,13 @@ class StagePlan:
     What to make.
 
     Attributes:
-        name: What the project, the workflow and the run are called.
+        name: What the workflow, the task, the run and the job are called, and the project unless that has its own name.
         task_type: Name of the task type.
         version: Version of the task type.
         interface: The task type's interface; empty where nothing is declared.
         values: Inputs that are values.
         files: Inputs that are files.
+        project: What the project is called, where not as everything else.
     """
 
     name: str
@@ -63,12 +64,14 @@ class StagePlan:
     interface: Mapping[str, Any] = field(factory=dict)
     values: Mapping[str, Any] = field(factory=dict)
     files: Mapping[str, StagedFile] = field(factory=dict)
+    project: str | None = None
 
 
-def new_workflow(server: XFServer, name: str) -> Workflow:
-    """Make a workflow of its own in the project of its name, which is made where there is none."""
-    projects = server.find(Project, {"name": name, "obsolete": False})
-    project = projects[0] if projects else server.create(Project(name=name))
+def new_workflow(server: XFServer, name: str, project_name: str | None = None) -> Workflow:
+    """Make a workflow of its own in the project of that name (by default its own), made where there is none."""
+    wanted = name if project_name is None else project_name
+    projects = server.find(Project, {"name": wanted, "obsolete": False})
+    project = projects[0] if projects else server.create(Project(name=wanted))
     return server.create(Workflow(project_serial=project.serial, name=name))
 
 
@@ -146,7 +149,7 @@ def stage_job(server: XFServer, files: FileStore, plan: StagePlan, *, progress: 
     Returns:
         The job, ready to be claimed.
     """
-    workflow = new_workflow(server, plan.name)
+    workflow = new_workflow(server, plan.name, plan.project)
     parameters: dict[str, Any] = {}
     source: Job | None = None
     if plan.files:
