@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import urlencode, urljoin
 
 from xfworker.adapters.http.transport import HttpTransport, new_idempotency_key
 from xfworker.domain.change import Change
 from xfworker.domain.conversion import format_time, from_json, parse_time, to_json
-from xfworker.domain.errors import FileError, InvalidRecord, ProtocolViolation
+from xfworker.domain.errors import FileError, InvalidRecord, ProtocolViolation, RecordNotFound
 from xfworker.domain.files import AuthorizationToken, Scope, scopes_from_json, scopes_to_json
 from xfworker.domain.json_value import json_faults
 from xfworker.domain.queries import QUERY_PARTS, CombinedQuery, OutputValue
@@ -109,9 +109,10 @@ class HttpXFServer:
 
     def entity_by_uuid(self, uuid: str) -> Entity:
         """Give the entity's record."""
-        doing = f"get the entity with UUID {uuid[:80]!a}"
-        path = f"{BASE}/entities/by-uuid/{quote(uuid, safe='')}"
-        return self._record(Entity, self._transport.request("GET", path, doing=doing).json(), doing)
+        found = self.find(Entity, {"uuid": uuid})
+        if not found:
+            raise RecordNotFound(f"there is no entity with UUID {uuid[:80]!a}")
+        return found[0]
 
     def file_token(self, scopes: Sequence[Scope]) -> AuthorizationToken:
         """Ask for the right to touch files."""

@@ -159,6 +159,8 @@ class Access:
         Raises:
             PermissionDenied: The record is not for this kind of caller, or belongs to another workflow.
         """
+        if isinstance(record, ActivityEvent):
+            raise PermissionDenied("what is in the activity log stays as it is")
         self.principal.require(*_EDITORS.get(type(record), ()), to=f"change {record}")
         if self.principal.is_job and not isinstance(record, Project):
             self._require_own_workflow(record, f"change {record}")

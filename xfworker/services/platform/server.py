@@ -94,8 +94,8 @@ class PlatformServer:
             if granted is not None:
                 return granted
             access.require_live(to_write=True)
-            access.require_create(record)
             fresh = prepared(access, record, self._now())
+            access.require_create(fresh)
             found = existing(access, fresh)
             if found is None:
                 found = self._insert(access, fresh)

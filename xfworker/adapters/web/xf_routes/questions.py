@@ -1,4 +1,4 @@
-"""Questions that are more than one record: sequences, combined queries, entities, file tokens, configuration."""
+"""Questions that are more than one record: sequences, combined queries, file tokens, configuration."""
 
 from typing import Any
 
@@ -39,11 +39,6 @@ def question_router(platform: Platform) -> Router:
 
         return answer(await in_thread(ask))
 
-    @get("/entities/by-uuid/{uuid:str}")
-    async def entity_by_uuid(request: AnyRequest, uuid: str) -> Response[bytes]:
-        entity = await in_thread(lambda: platform.server_for(caller(request, platform)).entity_by_uuid(uuid))
-        return answer(to_json(entity))
-
     @post("/fss-tokens")
     async def file_token(request: AnyRequest) -> Response[bytes]:
         body = await json_object(request)
@@ -59,7 +54,7 @@ def question_router(platform: Platform) -> Router:
     async def global_config(request: AnyRequest) -> Response[bytes]:
         return answer(await in_thread(lambda: platform.server_for(caller(request, platform)).global_config()))
 
-    return Router(path="/", route_handlers=[output_values, combined_query, entity_by_uuid, file_token, global_config])
+    return Router(path="/", route_handlers=[output_values, combined_query, file_token, global_config])
 
 
 def token_json(token: AuthorizationToken) -> dict[str, Any]:

@@ -1,0 +1,6 @@
+"""The suites are plain modules, so their asserts must be asked to explain themselves."""
+
+import pytest
+
+for suite in ("worlds", "xf_server", "job_queue", "record_store"):
+    pytest.register_assert_rewrite(f"tests.contract.suites.{suite}")

@@ -1,0 +1,207 @@
+"""What every RecordStore does."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+
+from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.errors import RecordNotFound
+from xfworker.domain.job_state import JobState
+from xfworker.domain.queries import Sequence
+from xfworker.domain.records import Entity, Job, Project, Run, RunPriority, Workflow, WorkflowState
+from xfworker.ports.record_store import RecordStore
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+class RecordStoreContract:
+    @pytest.fixture
+    def store(self) -> Iterator[RecordStore]:
+        raise NotImplementedError
+
+    def test_what_is_inserted_is_there_afterwards(self, store):
+        project = Project(name="p", metadata={"a": {"b": [1, 2.5, None, "é"]}}, extra={"x": 1}, created_at=NOON)
+        with store.transaction() as transaction:
+            stored = transaction.insert(project)
+            assert transaction.get(Project, stored.serial) == stored
+        with store.transaction(write=False) as transaction:
+            assert transaction.get(Project, stored.serial) == stored
+            assert (stored.name, stored.metadata, stored.extra, stored.created_at) == (
+                project.name,
+                project.metadata,
+                project.extra,
+                NOON,
+            )
+
+    def test_an_exception_undoes_everything(self, store):
+        with store.transaction() as transaction:
+            before = transaction.insert(Project(name="before"))
+            transaction.remember("kept", {"n": 1})
+
+        def fail() -> None:
+            with store.transaction() as transaction:
+                transaction.insert(Project(name="after"))
+                transaction.replace(Project(serial=before.serial, name="changed"))
+                transaction.remember("kept", {"n": 2})
+                transaction.remember("new", {"n": 3})
+                transaction.delete(Project, {"serial": before.serial})
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        with store.transaction(write=False) as transaction:
+            assert [project.name for project in transaction.find(Project)] == ["before"]
+            assert transaction.remembered("kept") == {"n": 1}
+            assert transaction.remembered("new") is None
+
+    def test_what_a_caller_holds_is_not_what_is_kept(self, store):
+        with store.transaction() as transaction:
+            stored = transaction.insert(Project(metadata={"list": [1]}))
+        stored.metadata["list"].append(2)
+        with store.transaction(write=False) as transaction:
+            seen = transaction.get(Project, stored.serial)
+            seen.metadata["list"].append(3)
+            assert transaction.get(Project, stored.serial).metadata == {"list": [1]}
+
+    def test_replacing_or_reading_nothing_is_an_error(self, store):
+        with store.transaction() as transaction, pytest.raises(RecordNotFound):
+            transaction.replace(Project(serial=4711))
+        with store.transaction() as transaction, pytest.raises(RecordNotFound):
+            transaction.get(Project, 4711)
+
+    def test_a_page_goes_on_behind_the_last_record(self, store):
+        with store.transaction() as transaction:
+            jobs = [
+                transaction.insert(Job(task_serial=1, workflow_serial=1, sort_order=order))
+                for order in ("b", "a", "a", "C", "ä")
+            ]
+        expected = [jobs[3], jobs[1], jobs[2], jobs[0], jobs[4]]
+        with store.transaction(write=False) as transaction:
+            assert list(transaction.find(Job)) == expected
+            first = transaction.find(Job, limit=2)
+            place = (first[-1].sort_order, first[-1].serial)
+            assert list(transaction.find(Job, after=place)) == expected[2:]
+            assert list(transaction.find(Job, {"sort_order": "a"}, after=place)) == [jobs[2]]
+
+    def test_counting_and_finding_agree(self, store):
+        with store.transaction() as transaction:
+            for name in ("a", "b", "a"):
+                transaction.insert(Project(name=name, obsolete=name == "b"))
+            assert transaction.count(Project) == 3
+            assert transaction.count(Project, {"name": "a"}) == len(transaction.find(Project, {"name": "a"})) == 2
+            assert transaction.count(Project, {"name": ("a", "b"), "obsolete": True}) == 1
+            assert transaction.count(Project, {"name": ()}) == 0
+
+    def test_many_allowed_values_are_no_problem(self, store):
+        with store.transaction() as transaction:
+            made = [transaction.insert(Project()).serial for _ in range(3)]
+            assert [project.serial for project in transaction.find(Project, {"serial": tuple(range(70_000))})] == made
+
+    def test_deleting_tells_how_many(self, store):
+        with store.transaction() as transaction:
+            for job_serial in (1, 1, 2):
+                transaction.insert(JobLease(job_serial=job_serial, worker_serial=1, attempt=1, expires_at=NOON))
+            assert transaction.delete(JobLease, {"job_serial": 1}) == 2
+            assert [lease.job_serial for lease in transaction.find(JobLease)] == [2]
+
+    def test_leases_that_ran_out_are_found(self, store):
+        with store.transaction() as transaction:
+            for minutes in (0, 1, 2):
+                transaction.insert(
+                    JobLease(
+                        job_serial=minutes, worker_serial=1, attempt=1, expires_at=NOON + timedelta(minutes=minutes)
+                    )
+                )
+            found = transaction.expired_leases(NOON + timedelta(seconds=61))
+            assert sorted(lease.job_serial for lease in found) == [0, 1]
+
+    def test_notes_are_forgotten_by_age(self, store):
+        with store.transaction() as transaction:
+            transaction.remember("old", {"n": 1}, at=NOON)
+            transaction.remember("new", {"n": 2}, at=NOON + timedelta(hours=1))
+            transaction.remember("timeless", {"n": 3})
+            transaction.remember("new", {"n": 4}, at=NOON + timedelta(hours=2))
+            assert transaction.forget_before(NOON + timedelta(minutes=1)) == 1
+            assert transaction.remembered("old") is None
+            assert transaction.remembered("new") == {"n": 4}
+            transaction.forget("timeless")
+            assert transaction.remembered("timeless") is None
+            transaction.forget("never there")
+
+    def test_ready_jobs_come_by_priority_then_sort_order(self, store):
+        with store.transaction() as transaction:
+            active = transaction.insert(Workflow(project_serial=1, state=WorkflowState.ACTIVE)).serial
+            draft = transaction.insert(Workflow(project_serial=1)).serial
+            high = transaction.insert(Run(workflow_serial=active, priority=RunPriority.HIGH)).serial
+            paused = transaction.insert(Run(workflow_serial=active, priority=RunPriority.PAUSED))
+
+            def job(name: str, **fields: object) -> Job:
+                defaults = {"task_serial": 1, "workflow_serial": active, "state": JobState.READY, "sort_order": "a"}
+                return transaction.insert(Job(name=name, **{**defaults, **fields}))
+
+            job("third", sort_order="b")
+            job("second")
+            job("first", run_serial=high, sort_order="z")
+            job("paused", run_serial=paused.serial)
+            waiting = job("waiting", state=JobState.WAITING)
+            job("draft", workflow_serial=draft)
+            job("other task", task_serial=2, sort_order="c")
+
+            def names(**options: object) -> list[str]:
+                return [found.name for found in transaction.claimable_jobs(**options)]
+
+            assert names() == ["first", "second", "third", "other task"]
+            assert names(limit=2) == ["first", "second"]
+            assert names(excluding_tasks=frozenset({1})) == ["other task"]
+            transaction.replace(attrs.evolve(paused, priority=RunPriority.HIGH))
+            transaction.replace(attrs.evolve(waiting, state=JobState.READY, sort_order="0"))
+            assert names() == ["paused", "first", "waiting", "second", "third", "other task"]
+            transaction.replace(attrs.evolve(transaction.get(Workflow, draft), state=WorkflowState.ACTIVE))
+            transaction.replace(attrs.evolve(transaction.get(Workflow, active), obsolete=True))
+            assert names() == ["draft"]
+
+    def test_sequences_and_last_sort_orders_are_answered_by_the_store(self, store):
+        with store.transaction() as transaction:
+            gone = transaction.insert(Run(workflow_serial=1, obsolete=True)).serial
+            kept = transaction.insert(Run(workflow_serial=1)).serial
+
+            def job(order: str, **fields: object) -> int:
+                defaults = {"task_serial": 7, "workflow_serial": 1, "state": JobState.DONE, "run_serial": kept}
+                return transaction.insert(Job(sort_order=order, **{**defaults, **fields})).serial
+
+            second = job("b", outputs={"k": {"type": "CSV"}})
+            first = job("a", outputs={"k": None}, run_serial=None)
+            job("c", outputs={"k": 1}, run_serial=gone)
+            job("d", outputs={"other": 1})
+            job("e", outputs={"k": 1}, state=JobState.FAILED)
+            job("f", outputs={"k": 1}, task_serial=8)
+            values = list(transaction.output_values(Sequence(task_serial=7, key="k")))
+            assert [(item.job_serial, item.value) for item in values] == [(first, None), (second, {"type": "CSV"})]
+            assert transaction.last_sort_order(1) == "f"
+            assert transaction.last_sort_order(2) is None
+
+    def test_writers_do_not_lose_each_others_changes(self, store):
+        with store.transaction() as transaction:
+            serial = transaction.insert(Entity(uuid="u", metadata={"n": 0})).serial
+        faults: list[BaseException] = []
+
+        def count() -> None:
+            try:
+                for _ in range(25):
+                    with store.transaction() as transaction:
+                        seen = transaction.get(Entity, serial)
+                        transaction.replace(Entity(serial=serial, uuid="u", metadata={"n": seen.metadata["n"] + 1}))
+            except BaseException as error:  # noqa: BLE001  shown by the test
+                faults.append(error)
+
+        threads = [threading.Thread(target=count) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not faults
+        with store.transaction(write=False) as transaction:
+            assert transaction.get(Entity, serial).metadata == {"n": 200}
