@@ -211,10 +211,19 @@ class ServerTimeout(ServerError):
 
 
 class ServerBusy(ServerError):
-    """The server asked to slow down (429 or 503) for longer than the configured patience."""
+    """
+    The server asked to slow down (429 or 503) for longer than the configured patience.
+
+    Attributes:
+        retry_after_seconds: How long it wants to be left alone, where it said so.
+    """
 
     code = "server-busy"
     status = 503
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class ServerFault(ServerError):

@@ -3,6 +3,7 @@
 import hashlib
 import queue
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 _BLOCK = 1 << 20
+_WORTH_A_THREAD = 32 * 1024
+"""Blocks below this are hashed on the spot: handing them over costs more."""
 
 
 def file_sha256(path: Path, *, length: int | None = None) -> str:
@@ -18,19 +21,27 @@ def file_sha256(path: Path, *, length: int | None = None) -> str:
     return hash_of_file(path, length).hexdigest()
 
 
-def hash_of_file(path: Path, length: int | None = None) -> "_Hash":
-    """Give a hash object that has seen a file, or its first ``length`` bytes."""
-    found = hashlib.sha256()
-    buffer = bytearray(_BLOCK)
-    view = memoryview(buffer)
-    remaining = -1 if length is None else length
+def hash_of_file(path: Path, length: int | None = None, *, offset: int = 0, start: "_Hash | None" = None) -> "_Hash":
+    """
+    Give a hash object that has seen a file or a part of it.
+
+    Args:
+        path: The file.
+        length: How many bytes; to the end where ``None``. Fewer are taken where the file ends before.
+        offset: Where to begin.
+        start: A hash object that has seen what comes before; it is gone on with.
+    """
+    found = hashlib.sha256() if start is None else start
+    view = memoryview(bytearray(_BLOCK))
+    remaining = length
     with path.open("rb", buffering=0) as file:
-        while remaining:
-            count = file.readinto(view if remaining < 0 else view[: min(_BLOCK, remaining)])
+        file.seek(offset)
+        while remaining is None or remaining > 0:
+            count = file.readinto(view if remaining is None else view[: min(_BLOCK, remaining)])
             if not count:
                 break
             found.update(view[:count])
-            remaining -= count if remaining > 0 else 0
+            remaining = None if remaining is None else remaining - count
     return found
 
 
@@ -44,28 +55,52 @@ class DigestThread:
 
     def __init__(self, start: "_Hash | None" = None, *, depth: int = 4) -> None:
         self._hash = hashlib.sha256() if start is None else start
-        self._blocks: queue.Queue[bytes | memoryview | None] = queue.Queue(depth)
+        self._work: queue.Queue[Callable[[], object] | None] = queue.Queue(depth)
         self._thread: threading.Thread | None = None
 
-    def update(self, block: bytes | memoryview) -> None:
-        """Add bytes. The block must not change afterwards until :meth:`settle` or :meth:`hexdigest` has returned."""
+    def update(self, block: bytes | memoryview, then: Callable[[], object] | None = None) -> None:
+        """
+        Add bytes.
+
+        Args:
+            block: It must not change until it was hashed.
+            then: Called when it was, in the other thread: to use the block's memory again.
+        """
+        if self._thread is None and len(block) < _WORTH_A_THREAD:
+            self._hash_block(block, then)
+        else:
+            self.after_that(lambda: self._hash_block(block, then))
+
+    def _hash_block(self, block: bytes | memoryview, then: Callable[[], object] | None) -> None:
+        self._hash.update(block)
+        if then is not None:
+            then()
+
+    def after_that(self, work: Callable[[], object]) -> None:
+        """Do something in the other thread when everything added so far has been hashed."""
         if self._thread is None:
-            if len(block) < _BLOCK // 4:  # a thread costs more than hashing so little
-                self._hash.update(block)
-                return
             self._thread = threading.Thread(target=self._run, name="xfworker-digest", daemon=True)
             self._thread.start()
-        self._blocks.put(block)
+        self._work.put(work)
 
     def _run(self) -> None:
-        while (block := self._blocks.get()) is not None:
-            self._hash.update(block)
-            self._blocks.task_done()
-        self._blocks.task_done()
+        while True:
+            work = self._work.get()
+            try:
+                if work is None:
+                    return
+                work()
+            finally:
+                self._work.task_done()
+
+    def current(self) -> "_Hash":
+        """Give the hash object as it is; for work that :meth:`after_that` does in the other thread."""
+        return self._hash
 
     def settle(self) -> "_Hash":
         """Wait until everything added has been hashed, and give the hash object (to copy, not to change)."""
-        self._blocks.join()
+        if self._thread is not None:
+            self._work.join()
         return self._hash
 
     def hexdigest(self) -> str:
@@ -75,7 +110,7 @@ class DigestThread:
     def close(self) -> None:
         """End the thread."""
         if self._thread is not None:
-            self._blocks.put(None)
+            self._work.put(None)
             self._thread.join()
             self._thread = None
 
@@ -86,3 +121,20 @@ class DigestThread:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class BlockPool:
+    """A few blocks of memory that go round between the threads of one transfer."""
+
+    def __init__(self, count: int, size: int) -> None:
+        self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
+        for _ in range(count):
+            self._free.put(memoryview(bytearray(size)))
+
+    def take(self) -> memoryview:
+        """Give a free block; wait until there is one."""
+        return self._free.get()
+
+    def give_back(self, block: memoryview) -> None:
+        """Make a block free again."""
+        self._free.put(block)

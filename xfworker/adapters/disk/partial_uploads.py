@@ -180,12 +180,7 @@ class PartialUploads:
     def _read_again(upload: PartialUpload, offset: int) -> _Running:
         verified = min(upload.verified, offset)
         verified_hash = hash_of_file(upload.data, verified)
-        found = verified_hash.copy()
-        if offset > verified:
-            with upload.data.open("rb") as file:
-                file.seek(verified)
-                while block := file.read(1 << 20):
-                    found.update(block)
+        found = hash_of_file(upload.data, offset - verified, offset=verified, start=verified_hash.copy())
         return _Running(offset, found, verified, verified_hash)
 
     def keep(self, upload: PartialUpload, incoming: IncomingFile) -> int:

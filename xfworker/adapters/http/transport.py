@@ -9,7 +9,10 @@ import json
 import random
 import ssl
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +21,7 @@ import structlog
 import urllib3
 from attrs import define, field
 
+from xfworker.adapters.http.answer_stream import AnswerStream
 from xfworker.adapters.http.connection import (
     NETWORK_FAULTS,
     PlainConnection,
@@ -36,8 +40,11 @@ BLOCK_BYTES = 1 << 20
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _SLOW_DOWN = (429, 503)
+_PASSING_FAULTS = (500, 502, 504)
 _FIRST_ERROR = 300
 _NOT_MODIFIED = 304
+_PROBLEM_BYTES = 256 * 1024
+_DIGITS_OF_SECONDS = 8
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.http")
 
@@ -158,6 +165,7 @@ class HttpTransport:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         repeat: bool | None = None,
+        read_seconds: float | None = None,
     ) -> HttpAnswer:
         """
         Send a request and give the whole answer.
@@ -171,35 +179,115 @@ class HttpTransport:
             headers: Header fields to send besides.
             repeat: Whether the request may be sent again when its fate is unknown; by default where the method is safe
                 or idempotent, or an ``Idempotency-Key`` is among the headers.
+            read_seconds: How long to wait for the answer where it takes the server longer than usual.
 
         Raises:
             ServerError: The server could not be asked, or failed.
             XFWorkerError: What the server refused, as the class that it named.
         """
-        fields = {"Accept": "application/json", "User-Agent": "xfworker", **(headers or {})}
-        if self._token is not None:
-            fields["Authorization"] = f"Bearer {self._token}"
+        fields = self._fields(headers)
         if json_body is not None:
             body = _encoded(json_body, doing)
             fields["Content-Type"] = "application/json"
         if repeat is None:
             repeat = method in _SAFE or any(name.lower() == "idempotency-key" for name in fields)
-        answer = self._persist(method, self._prefix + path, body, fields, doing=doing, repeat=repeat)
+        answer = self._persist(
+            method, self._prefix + path, body, fields, doing=doing, repeat=repeat, read_seconds=read_seconds
+        )
         if answer.status < _FIRST_ERROR or answer.status == _NOT_MODIFIED:
             return answer
         raise self._refusal(answer)
 
+    @contextmanager
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        doing: str,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        accept: frozenset[int] = frozenset(),
+        read_seconds: float | None = None,
+    ) -> Iterator[AnswerStream]:
+        """
+        Send a request once and give its answer while it arrives. Repeating is the caller's business.
+
+        Args:
+            method: The HTTP method.
+            path: Path and query, below the transport's address.
+            doing: What is being done, for messages.
+            headers: Header fields to send besides; a body that is no bytes needs its ``Content-Length`` here.
+            body: Bytes, a file, or something to iterate over.
+            accept: Statuses from 300 on that are answers here rather than errors.
+            read_seconds: How long to wait for the answer where it takes the server longer than usual.
+
+        Raises:
+            ServerError: The server could not be asked, failed, or broke off.
+            XFWorkerError: What the server refused, as the class that it named.
+        """
+        fields = self._fields(headers)
+        try:
+            response = self._pool.urlopen(
+                method,
+                self._prefix + path,
+                body=body,
+                headers=fields,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                timeout=urllib3.Timeout(
+                    connect=self._limits.connect_seconds, read=read_seconds or self._limits.read_seconds
+                ),
+            )
+        except NETWORK_FAULTS as error:
+            raise network_error(error, doing=doing, at=self.at) from error
+        answer = AnswerStream(response, method=method, doing=doing, at=self.at)
+        try:
+            if answer.status >= _FIRST_ERROR and answer.status not in accept:
+                raise self._refusal(
+                    HttpAnswer(
+                        status=answer.status, headers=answer.headers, body=answer.read(_PROBLEM_BYTES), doing=doing
+                    )
+                )
+            yield answer
+        finally:
+            answer.close()
+
+    def _fields(self, headers: Mapping[str, str] | None) -> dict[str, str]:
+        fields = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "xfworker",
+            **(headers or {}),
+        }
+        if self._token is not None:
+            fields.setdefault("Authorization", f"Bearer {self._token}")
+        return fields
+
     def _persist(
-        self, method: str, path: str, body: bytes | None, fields: dict[str, str], *, doing: str, repeat: bool
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        fields: dict[str, str],
+        *,
+        doing: str,
+        repeat: bool,
+        read_seconds: float | None,
     ) -> HttpAnswer:
         failures, waited = 0, 0.0
         while True:
             try:
-                answer = self._once(method, path, body, fields, doing)
+                answer = self._once(method, path, body, fields, doing, read_seconds)
             except NETWORK_FAULTS as error:
                 failures += 1
                 if failures >= self._limits.attempts or not (repeat or not was_sent(error)):
                     raise network_error(error, doing=doing, at=self.at) from None
+                self._back_off(failures, doing)
+                continue
+            if answer.status in _PASSING_FAULTS and repeat and failures + 1 < self._limits.attempts:
+                failures += 1
                 self._back_off(failures, doing)
                 continue
             if answer.status not in _SLOW_DOWN or not (repeat or answer.status == _SLOW_DOWN[0]):
@@ -211,7 +299,9 @@ class HttpTransport:
             _log.info("xfworker.server_asks_to_wait", doing=doing, seconds=round(wait, 2))
             self._clock.sleep(wait)
 
-    def _once(self, method: str, path: str, body: bytes | None, fields: dict[str, str], doing: str) -> HttpAnswer:
+    def _once(
+        self, method: str, path: str, body: bytes | None, fields: dict[str, str], doing: str, read_seconds: float | None
+    ) -> HttpAnswer:
         response = self._pool.urlopen(
             method,
             path,
@@ -220,7 +310,9 @@ class HttpTransport:
             retries=False,
             redirect=False,
             preload_content=True,
-            timeout=urllib3.Timeout(connect=self._limits.connect_seconds, read=self._limits.read_seconds),
+            timeout=urllib3.Timeout(
+                connect=self._limits.connect_seconds, read=read_seconds or self._limits.read_seconds
+            ),
         )
         return HttpAnswer(status=response.status, headers=response.headers, body=response.data, doing=doing)
 
@@ -237,8 +329,9 @@ class HttpTransport:
             doing=f"{answer.doing} at {self.at}",
             request_id=answer.headers.get("x-request-id"),
         )
-        if answer.status in _SLOW_DOWN and not isinstance(error, ServerBusy):
-            return ServerBusy(str(error))
+        if answer.status in _SLOW_DOWN:
+            wait = _retry_after(answer.headers, default=None)
+            return ServerBusy(str(error), retry_after_seconds=wait)
         return error
 
     def close(self) -> None:
@@ -287,8 +380,12 @@ def _encoded(value: Any, doing: str) -> bytes:
         raise InvalidParameter(f"could not {doing}: the value is no JSON ({error})") from None
 
 
-def _retry_after(headers: Mapping[str, str], *, default: float) -> float | None:
-    text = headers.get("retry-after")
-    if text is None:
+def _retry_after(headers: Mapping[str, str], *, default: float | None) -> float | None:
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit() and len(text) < _DIGITS_OF_SECONDS:
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
         return default
-    return float(text) if text.isascii() and text.isdigit() else default
+    return max((moment - datetime.now(UTC)).total_seconds(), 0.0) if moment.tzinfo else default

@@ -119,6 +119,7 @@ class TusUploads:
             # Relative to the request, so that it holds behind a reverse proxy that adds a prefix as well.
             "Location": upload.identifier if request.segments[-1] == "" else f"uploads/{upload.identifier}",
             "Upload-Offset": "0",
+            "XF-Prefix-Digest": "sha-256",
             **self._expiry(upload),
         }
         if size == 0:

@@ -1,0 +1,58 @@
+"""Reading and writing at given places of a file, from several threads."""
+
+import os
+import threading
+from pathlib import Path
+
+
+class PositionedFile:
+    """A file open for reading and writing at any place. Safe to use from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """
+        Open the file; it is made where it is not there, readable by this user only.
+
+        Raises:
+            OSError: It cannot be opened.
+        """
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return os.fstat(self._handle).st_size
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to a size."""
+        os.ftruncate(self._handle, size)
+
+    def write_at(self, position: int, block: memoryview) -> None:
+        """Write all of a block."""
+        while block:
+            count = self._write_some(position, block)
+            position += count
+            block = block[count:]
+
+    def _write_some(self, position: int, block: memoryview) -> int:
+        if hasattr(os, "pwrite"):
+            return os.pwrite(self._handle, block, position)
+        with self._lock:  # Windows has one file pointer for all
+            os.lseek(self._handle, position, os.SEEK_SET)
+            return os.write(self._handle, block)
+
+    def read_at(self, position: int, view: memoryview) -> int:
+        """Fill memory from a place; give how many bytes there were."""
+        if hasattr(os, "preadv"):
+            return os.preadv(self._handle, [view], position)
+        with self._lock:
+            os.lseek(self._handle, position, os.SEEK_SET)
+            found = os.read(self._handle, len(view))
+        view[: len(found)] = found
+        return len(found)
+
+    def close(self) -> None:
+        """Close the file; twice is no fault."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1

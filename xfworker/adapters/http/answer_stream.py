@@ -1,0 +1,104 @@
+"""The body of an answer as it arrives, into memory that is used again."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from urllib3 import BaseHTTPResponse
+
+from xfworker.adapters.http.connection import NETWORK_FAULTS, network_error
+from xfworker.domain.errors import ProtocolViolation, ServerUnreachable
+
+_WITHOUT_BODY = frozenset({204, 304})
+
+
+class AnswerStream:
+    """
+    An answer whose body is read piece by piece.
+
+    Attributes:
+        status: HTTP status.
+        headers: Header fields; names are compared without case.
+        length: Bytes of the body, where the server told.
+        received: Bytes read so far.
+    """
+
+    def __init__(self, response: BaseHTTPResponse, *, method: str, doing: str, at: str) -> None:
+        """
+        Take an answer whose body was not read.
+
+        Raises:
+            ProtocolViolation: The body is compressed although that was not asked for.
+        """
+        self._response = response
+        self._doing = doing
+        self._at = at
+        self.status: int = response.status
+        self.headers: Mapping[str, str] = response.headers
+        text = response.headers.get("content-length", "")
+        self.length = int(text) if text.isascii() and text.isdigit() else None
+        if method == "HEAD" or response.status in _WITHOUT_BODY:
+            self.length = 0
+        self.received = 0
+        if response.headers.get("content-encoding", "identity") != "identity":
+            response.close()
+            raise ProtocolViolation(
+                f"could not {doing} at {at}: the answer is compressed ({response.headers['content-encoding']}) "
+                "although that was not asked for; is there a proxy in between that changes bodies?"
+            )
+        # http.client fills a given buffer; urllib3 makes new bytes of each piece, which at 1 MiB costs half the speed.
+        inner: Any = getattr(response, "_fp", None)
+        self._read_into: Any = getattr(inner, "readinto", None) or response.readinto
+
+    def read_into(self, view: memoryview) -> int:
+        """
+        Fill memory with the next bytes; 0 at the end of a body that is complete.
+
+        Raises:
+            ServerError: The connection broke, or fell silent.
+        """
+        try:
+            count: int = self._read_into(view)
+        except NETWORK_FAULTS as error:
+            raise network_error(error, doing=self._doing, at=self._at) from error
+        except ValueError as error:  # closed by another thread that wants this one to stop
+            raise ServerUnreachable(f"could not {self._doing} at {self._at}: the connection was closed") from error
+        self.received += count
+        if not count and self.length is not None and self.received < self.length:
+            raise ServerUnreachable(
+                f"could not {self._doing} at {self._at}: the connection broke after {self.received} of {self.length} "
+                "bytes"
+            )
+        return count
+
+    def read(self, limit: int) -> bytes:
+        """
+        Give the rest of the body, at most ``limit`` bytes.
+
+        Raises:
+            ServerError: The connection broke, or fell silent.
+        """
+        found = bytearray()
+        view = memoryview(bytearray(min(limit, 1 << 16)))
+        while len(found) < limit and (count := self.read_into(view[: limit - len(found)])):
+            found += view[:count]
+            if self.length is not None and self.received >= self.length:
+                break
+        return bytes(found)
+
+    def abort(self) -> None:
+        """Cut the connection; may be called from another thread."""
+        # Closing alone does not wake a thread that waits for bytes.
+        with suppress(OSError, ValueError, RuntimeError):
+            self._response.shutdown()
+        with suppress(OSError, ValueError):
+            self._response.close()
+
+    def close(self) -> None:
+        """Keep the connection where the body was read to its end, else close it."""
+        if self.length is not None and self.received >= self.length:
+            with suppress(*NETWORK_FAULTS, ValueError):
+                self._response.read()  # nothing is left, but http.client has to notice
+            self._response.release_conn()
+        else:
+            self.abort()

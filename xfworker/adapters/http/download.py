@@ -1,0 +1,220 @@
+"""Fetches one file: resumed where it broke off, over several connections where that gains, verified, then named."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from xfworker.adapters.http.answer_stream import AnswerStream
+from xfworker.adapters.http.file_headers import stat_from_headers, strong_etag
+from xfworker.adapters.http.partial_download import PartialDownload
+from xfworker.adapters.http.patience import Patience
+from xfworker.adapters.http.range_helpers import RangeHelpers
+from xfworker.adapters.http.reading_pace import ReadingPace
+from xfworker.adapters.http.spans import Span
+from xfworker.adapters.http.transfer_limits import TransferLimits
+from xfworker.adapters.http.transport import HttpTransport
+from xfworker.domain.errors import ChecksumMismatch, FileChanged, NotEnoughSpace, ProtocolViolation, ServerError
+from xfworker.domain.files import FileStat, Resource
+from xfworker.ports.file_store import Progress
+
+_PARTIAL, _UNSATISFIABLE = 206, 416
+_ANSWERS = frozenset({_UNSATISFIABLE})
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+_WHOLE_ATTEMPTS = 3
+"""How often a file is fetched from its first byte, because it changed or arrived damaged, before that is an error."""
+
+_log = structlog.stdlib.get_logger("xfworker.transfers")
+
+
+class _Changed(Exception):
+    """The server holds another content by now."""
+
+
+class Download:
+    """One file on its way from a server to a path."""
+
+    def __init__(
+        self,
+        transport: HttpTransport,
+        path: str,
+        resource: Resource,
+        target: Path,
+        *,
+        limits: TransferLimits,
+        patience: Patience,
+        headers: Mapping[str, str],
+        progress: Progress | None = None,
+    ) -> None:
+        """
+        Prepare; nothing is asked or written yet.
+
+        Args:
+            transport: The server.
+            path: The file's address below the transport's.
+            resource: What to call the file.
+            target: Where it goes.
+            limits: How it is cut into pieces.
+            patience: What it puts up with.
+            headers: Header fields of every request, the token among them.
+            progress: Called with bytes done and bytes in all.
+        """
+        self._transport = transport
+        self._path = path
+        self._resource = resource
+        self._limits = limits
+        self._patience = patience
+        self._headers = {"Accept": "*/*", **headers}
+        self._progress = progress
+        self._part = PartialDownload(str(resource), f"{transport.url}{path}|{target.name}", target, limits)
+        self._helpers = RangeHelpers(self._part, self._open_range, limits)
+        self._whole_attempts = 0
+        self._ranges_work = False
+
+    def run(self) -> FileStat:
+        """
+        Fetch the file.
+
+        Raises:
+            FileNotInStore: There is no such file.
+            ChecksumMismatch: It arrived damaged, repeatedly.
+            FileChanged: It changed while it was fetched, repeatedly.
+            NotEnoughSpace: The disk has no room.
+            TransferInterrupted: The link broke for too long.
+        """
+        self._part.resume(self._read_noted)
+        if self._part.resumed_at:
+            _log.info("xfworker.download_resumed", file=str(self._resource), bytes=self._part.resumed_at)
+        try:
+            while True:
+                self._fetch_all()
+                stat = self._part.stat
+                assert stat is not None
+                try:
+                    sha256 = self._part.publish(stat)
+                except ChecksumMismatch as error:
+                    self._from_the_start(error)
+                    continue
+                return FileStat(
+                    resource=self._resource,
+                    size=stat.size,
+                    sha256=sha256,
+                    etag=stat.etag,
+                    modified_at=stat.modified_at,
+                )
+        except NotEnoughSpace:
+            self._helpers.stop()
+            self._part.discard()  # what arrived would keep the disk full
+            raise
+        except BaseException:
+            self._helpers.stop()
+            self._part.leave()
+            raise
+
+    def _read_noted(self, value: Any) -> FileStat:
+        return FileStat(resource=self._resource, size=value["size"], etag=value["etag"], sha256=value["sha256"])
+
+    def _from_the_start(self, reason: Exception) -> None:
+        self._whole_attempts += 1
+        self._helpers.stop()
+        self._part.forget()
+        if self._whole_attempts >= _WHOLE_ATTEMPTS:
+            raise reason
+        _log.warning("xfworker.download_restarted", file=str(self._resource), reason=str(reason))
+
+    def _fetch_all(self) -> None:
+        while not self._part.is_complete:
+            span = self._part.spans.take_first()
+            if span is None and self._part.spans.missing:
+                self._part.catch_up(0.2)
+                self._tell()
+                continue
+            if span is None and self._part.stat is not None:
+                self._part.catch_up(0.0)
+                continue
+            try:
+                self._fetch(span)
+            except _Changed:
+                self._from_the_start(
+                    FileChanged(f"{self._resource} changed in the store while it was fetched, again and again")
+                )
+            except ServerError as error:
+                self._patience.bear(error)
+
+    def _fetch(self, span: Span | None) -> None:
+        """Fetch a part, or, before anything is known of the file, all of it."""
+        part = span or Span(0, 0, 0, taken=True)
+        try:
+            with self._request(part.position, None) as answer:
+                if answer.status == _UNSATISFIABLE:
+                    raise _Changed
+                if answer.status == _PARTIAL:
+                    self._check_range(answer, part.position)
+                else:
+                    part = self._begin(answer)
+                self._receive(answer, part)
+        finally:
+            self._part.spans.give_back(part)
+
+    def _begin(self, answer: AnswerStream) -> Span:
+        """Take an answer that begins with the first byte."""
+        if self._part.spans.arrived:
+            before = self._part.stat
+            now = stat_from_headers(self._resource, answer.headers, answer.length or 0)
+            if before is None or before.etag is None or before.etag != now.etag:
+                raise _Changed
+        if answer.length is None:
+            raise ProtocolViolation(f"fetching {self._resource}: the answer does not tell its size")
+        self._helpers.stop()
+        self._part.restart(stat_from_headers(self._resource, answer.headers, answer.length))
+        self._ranges_work = answer.headers.get("accept-ranges", "").strip().lower() == "bytes"
+        self._tell()
+        return self._part.spans.take_first() or Span(0, 0, 0)
+
+    def _request(self, start: int, end: int | None) -> Any:
+        headers = dict(self._headers)
+        stat = self._part.stat
+        if stat is not None and stat.etag is not None and (start or end is not None):
+            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+            headers["If-Range"] = f'"{stat.etag}"'
+        return self._transport.stream(
+            "GET", self._path, doing=f"fetch {self._resource}", headers=headers, accept=_ANSWERS
+        )
+
+    def _open_range(self, span: Span) -> Any:
+        """Ask for exactly a part, for a helper."""
+        return self._request(span.position, span.end)
+
+    def _check_range(self, answer: AnswerStream, position: int) -> None:
+        found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "").strip())
+        stat = self._part.stat
+        if stat is None or found is None or (int(found[1]), int(found[3])) != (position, stat.size):
+            raise _Changed
+        if strong_etag(answer.headers) not in {None, stat.etag}:
+            raise _Changed
+        self._ranges_work = True
+
+    def _receive(self, answer: AnswerStream, span: Span) -> None:
+        pace = ReadingPace(self._limits.block_bytes)
+        part = self._part
+        while (room := part.spans.room(span)) > 0:
+            block = part.pool.take()
+            count = 0
+            try:
+                count = pace.measure(answer.read_into, block[: min(room, pace.bytes)])
+            finally:
+                if not count:
+                    part.pool.give_back(block)
+            if not count:
+                raise ProtocolViolation(f"fetching {self._resource}: the answer ended before the file did")
+            part.write(span, block, count)
+            self._patience.progressed()
+            self._tell()
+            if self._ranges_work:
+                self._helpers.add_where_it_gains()
+
+    def _tell(self) -> None:
+        if self._progress is not None and self._part.stat is not None:
+            self._progress(self._part.spans.arrived, self._part.stat.size)

@@ -1,0 +1,277 @@
+"""The file storage service over HTTP, as a file store."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from xfworker.adapters.http.download import Download
+from xfworker.adapters.http.file_headers import digest_field, file_path, quoted, stat_from_headers
+from xfworker.adapters.http.patience import Patience
+from xfworker.adapters.http.transfer_limits import TransferLimits
+from xfworker.adapters.http.transport import HttpLimits, HttpTransport
+from xfworker.adapters.http.tus_upload import TusUpload
+from xfworker.adapters.http.upload_source import UploadSource
+from xfworker.adapters.process.clock import SystemClock
+from xfworker.domain.errors import ChecksumMismatch, FileError, InvalidFilename, ProtocolViolation, ServerError
+from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource, file_stat_from_json
+from xfworker.ports.clock import Clock
+from xfworker.ports.file_store import Progress
+
+_DAMAGED_ATTEMPTS = 3
+_SMALL_ANSWER = 64 * 1024
+_HASHED_PER_SECOND = 20 << 20
+"""How slow a server's disk may be that has to read a file before it can answer."""
+
+
+class HttpFileStore:
+    """
+    Files on the servers that tokens name, over kept-alive connections. Safe to use from several threads.
+
+    What a token allows is the server's decision; here it is only passed on.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: TransferLimits | None = None,
+        http_limits: HttpLimits | None = None,
+        tls_ca_file: Path | None = None,
+        allow_plain_http: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        """
+        Prepare; nothing is connected yet.
+
+        Args:
+            limits: How transfers are cut into pieces.
+            http_limits: Time limits and repeats.
+            tls_ca_file: PEM file of the authorities to trust instead of the system's.
+            allow_plain_http: Whether ``http`` may go further than this computer.
+            clock: Waits between attempts.
+        """
+        self._limits = limits or TransferLimits()
+        self._http_limits = http_limits or HttpLimits()
+        self._tls_ca_file = tls_ca_file
+        self._allow_plain_http = allow_plain_http
+        self._clock: Clock = clock or SystemClock()
+        self._transports: dict[str, HttpTransport] = {}
+        self._lock = threading.Lock()
+
+    def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
+        transport, base = self._server(token)
+        answer = transport.request(
+            "HEAD", base + file_path(resource), doing=f"look at {resource}", headers=_authorization(token)
+        )
+        length = answer.headers.get("content-length", "")
+        if not length.isdigit():
+            raise ProtocolViolation(f"looking at {resource}: the answer does not tell the file's size")
+        return stat_from_headers(resource, answer.headers, int(length))
+
+    def download(
+        self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
+    ) -> FileStat:
+        transport, base = self._server(token)
+        return Download(
+            transport,
+            base + file_path(resource),
+            resource,
+            target,
+            limits=self._limits,
+            patience=self._patience(f"fetching {resource}"),
+            headers=_authorization(token),
+            progress=progress,
+        ).run()
+
+    def upload(
+        self, token: AuthorizationToken, source: Path, resource: Resource, *, progress: Progress | None = None
+    ) -> FileStat:
+        file = UploadSource(source, block_bytes=self._limits.block_bytes, blocks=self._limits.blocks)
+        try:
+            if file.size <= self._limits.single_put_bytes:
+                return self._put(token, file, resource, progress)
+            return self._send(token, file, resource, progress)
+        finally:
+            file.close()
+
+    def _put(
+        self, token: AuthorizationToken, file: UploadSource, resource: Resource, progress: Progress | None
+    ) -> FileStat:
+        transport, base = self._server(token)
+        content = b"".join(file.blocks(file.size))
+        file.require_unchanged()
+        sha256 = file.sha256()
+        headers = {
+            **_authorization(token),
+            "Content-Type": "application/octet-stream",
+            "Repr-Digest": digest_field(sha256),
+        }
+        patience, damaged = self._patience(f"storing {resource}"), 0
+        while True:
+            try:
+                with transport.stream(
+                    "PUT", base + file_path(resource), doing=f"store {resource}", body=content, headers=headers
+                ) as answer:
+                    answer.read(_SMALL_ANSWER)
+                    stat = _confirmed(stat_from_headers(resource, answer.headers, file.size), sha256)
+                break
+            except ChecksumMismatch:
+                damaged += 1
+                if damaged >= _DAMAGED_ATTEMPTS:
+                    raise
+            except ServerError as error:
+                patience.bear(error)
+        if progress is not None:
+            progress(file.size, file.size)
+        return stat
+
+    def _send(
+        self, token: AuthorizationToken, file: UploadSource, resource: Resource, progress: Progress | None
+    ) -> FileStat:
+        transport, base = self._server(token)
+        result = TusUpload(
+            transport,
+            f"{base}/uploads",
+            file,
+            what=str(resource),
+            metadata={"resource": str(resource)},
+            headers=_authorization(token),
+            limits=self._limits,
+            patience=self._patience(f"storing {resource}"),
+            progress=progress,
+        ).run()
+        return FileStat(resource=resource, size=file.size, sha256=result.sha256, etag=result.etag)
+
+    def open_read(
+        self, token: AuthorizationToken, resource: Resource, *, offset: int = 0, length: int | None = None
+    ) -> Iterator[bytes]:
+        transport, base = self._server(token)
+        block_bytes = self._limits.block_bytes
+        headers = {"Accept": "*/*", **_authorization(token)}
+        if offset or length is not None:
+            headers["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+        if length == 0:
+            self.stat(token, resource)
+            return iter(())
+        opened = transport.stream(
+            "GET", base + file_path(resource), doing=f"read {resource}", headers=headers, accept=frozenset({416})
+        )
+        answer = opened.__enter__()
+
+        def blocks() -> Iterator[bytes]:
+            with _closing(opened):
+                if answer.status == 416:  # noqa: PLR2004  the range begins behind the end
+                    return
+                view = memoryview(bytearray(block_bytes))
+                while count := answer.read_into(view):
+                    yield bytes(view[:count])
+                    if answer.received == answer.length:
+                        return
+
+        return blocks()
+
+    def direct_access_path(
+        self, token: AuthorizationToken, resource: Resource, *, for_writing: bool = False
+    ) -> str | None:
+        if not for_writing:
+            return self.stat(token, resource).direct_access_path
+        transport, base = self._server(token)
+        answer = transport.request(
+            "HEAD",
+            f"{base}{file_path(resource)}?for=write",
+            doing=f"ask where {resource} may be written",
+            headers=_authorization(token),
+        )
+        return stat_from_headers(resource, answer.headers, 0).direct_access_path
+
+    def register(self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str) -> FileStat:
+        transport, base = self._server(token)
+        seconds = self._http_limits.read_seconds + size / _HASHED_PER_SECOND
+        answer = transport.request(
+            "POST",
+            f"{base}/registrations",
+            doing=f"register {resource}",
+            json_body={"resource": str(resource), "size": size, "sha256": sha256},
+            headers=_authorization(token),
+            repeat=True,
+            read_seconds=seconds,
+        )
+        return file_stat_from_json(answer.json())
+
+    def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
+        transport, base = self._server(token)
+        answer = transport.request(
+            "GET", f"{base}/folders/{quoted(folder)}", doing=f"list {folder}", headers=_authorization(token)
+        )
+        value = answer.json()
+        try:
+            return Folder(
+                files=tuple(file_stat_from_json(item) for item in value["files"]), folders=tuple(value["folders"])
+            )
+        except (KeyError, TypeError, FileError, InvalidFilename):
+            raise ProtocolViolation(f"listing {folder}: the answer is no listing of a folder") from None
+
+    def delete(self, token: AuthorizationToken, resource: Resource) -> None:
+        transport, base = self._server(token)
+        transport.request(
+            "DELETE",
+            base + file_path(resource),
+            doing=f"delete {resource}",
+            headers=_authorization(token),
+            repeat=False,
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            for transport in self._transports.values():
+                transport.close()
+            self._transports.clear()
+
+    def _server(self, token: AuthorizationToken) -> tuple[HttpTransport, str]:
+        """Give the connection to the server that the token names, and the service's base path there."""
+        parts = urlsplit(token.url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        with self._lock:
+            transport = self._transports.get(origin)
+            if transport is None:
+                transport = self._transports[origin] = HttpTransport(
+                    origin,
+                    limits=self._http_limits,
+                    tls_ca_file=self._tls_ca_file,
+                    allow_plain_http=self._allow_plain_http,
+                    clock=self._clock,
+                )
+        return transport, parts.path.rstrip("/")
+
+    def _patience(self, what: str) -> Patience:
+        return Patience(
+            self._clock,
+            attempts=self._limits.attempts,
+            backoff_seconds=self._http_limits.backoff_seconds,
+            patience_seconds=self._http_limits.patience_seconds,
+            what=what,
+        )
+
+
+class _closing:  # noqa: N801  reads as the block it begins
+    """Ends a context that was entered elsewhere."""
+
+    def __init__(self, opened: object) -> None:
+        self._opened = opened
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        self._opened.__exit__(*error)  # type: ignore[attr-defined]  # a context manager
+
+
+def _authorization(token: AuthorizationToken) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token.token}"}
+
+
+def _confirmed(stat: FileStat, sha256: str) -> FileStat:
+    if stat.sha256 not in {None, sha256}:
+        raise ChecksumMismatch(f"storing {stat.resource}: the server has SHA-256 {stat.sha256}, {sha256} was sent")
+    return FileStat(resource=stat.resource, size=stat.size, sha256=sha256, etag=stat.etag, modified_at=stat.modified_at)

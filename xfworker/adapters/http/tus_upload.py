@@ -1,0 +1,306 @@
+"""
+Stores a file by the tus 1.0 protocol (tus.io), resumed where it broke off.
+
+On a server of this project each request carries the digest of everything before it and the last one that of the whole,
+so both sides hash every byte once. On another tus server each request carries its own checksum, where the server offers
+that.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import structlog
+from attrs import define
+
+from xfworker.adapters.disk import journal
+from xfworker.adapters.http.answer_stream import AnswerStream
+from xfworker.adapters.http.file_headers import digest_field, read_digest, strong_etag
+from xfworker.adapters.http.patience import Patience
+from xfworker.adapters.http.transfer_limits import TransferLimits
+from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.upload_source import UploadSource
+from xfworker.domain.errors import ChecksumMismatch, ProtocolViolation, ServerError
+from xfworker.ports.file_store import Progress
+
+_VERSION = {"Tus-Resumable": "1.0.0"}
+_OFFSET_MOVED, _MISMATCH = 409, 460
+_GONE = frozenset({403, 404, 410})
+_CHECKSUMS = ("sha256", "sha1", "md5")
+_CHECKED_BYTES = 8 << 20
+"""How much one request carries where its checksum has to be known before it is sent: it is held in memory."""
+_DAMAGED_ATTEMPTS = 3
+
+_log = structlog.stdlib.get_logger("xfworker.transfers")
+
+
+@define(frozen=True, kw_only=True)
+class TusResult:
+    """What the server said when it had everything."""
+
+    sha256: str
+    etag: str | None
+
+
+class _Moved(Exception):
+    """The upload stands somewhere else than was thought."""
+
+
+class TusUpload:
+    """One file on its way to a tus server."""
+
+    def __init__(
+        self,
+        transport: HttpTransport,
+        endpoint: str,
+        source: UploadSource,
+        *,
+        what: str,
+        metadata: Mapping[str, str],
+        headers: Mapping[str, str],
+        limits: TransferLimits,
+        patience: Patience,
+        progress: Progress | None = None,
+    ) -> None:
+        """
+        Prepare; nothing is sent yet.
+
+        Args:
+            transport: The server.
+            endpoint: Path at which uploads are created.
+            source: The file.
+            what: What to call it.
+            metadata: What to tell the server of it.
+            headers: Header fields of every request, the token among them.
+            limits: How it is cut into pieces.
+            patience: What it puts up with.
+            progress: Called with bytes done and bytes in all.
+        """
+        self._transport = transport
+        self._endpoint = endpoint
+        self._source = source
+        self._what = what
+        self._metadata = metadata
+        self._headers = {**_VERSION, **headers}
+        self._limits = limits
+        self._patience = patience
+        self._progress = progress
+        key = f"upload|{transport.url}{endpoint}|{what}|{source.path.absolute()}"
+        folder = source.path.absolute().parent
+        self._journal = journal.take_over(folder, key) or journal.begin(folder, key)
+        self._upload: str | None = None
+        self._prefix_digests = False
+        self._checksum: str | None = None
+        self._damaged = 0
+
+    def run(self) -> TusResult:
+        """
+        Send the file.
+
+        Raises:
+            FileChanged: The file changed while it was read.
+            ChecksumMismatch: It arrived damaged, repeatedly.
+            NotEnoughSpace: The server has no room.
+            TransferInterrupted: The link broke for too long; a later call goes on from there.
+        """
+        self._resume()
+        offset: int | None = None
+        try:
+            while True:
+                try:
+                    result = self._step(offset)
+                    if result is not None:
+                        return result
+                    offset = self._source.position
+                except _Moved:
+                    offset = None
+                except ChecksumMismatch:
+                    offset = None
+                    self._damaged += 1
+                    if self._damaged >= _DAMAGED_ATTEMPTS:
+                        raise
+                except ServerError as error:
+                    offset = None
+                    self._patience.bear(error)
+        except BaseException:
+            self._journal.release()
+            raise
+
+    def _step(self, offset: int | None) -> TusResult | None:
+        """Find out where the upload stands, if need be, and send the next request from there."""
+        if self._upload is None:
+            offset = self._create()
+        elif offset is None:
+            offset = self._ask_offset()
+        self._source.go_to(offset)
+        if offset == self._source.size:
+            return self._finished(None)
+        self._source.require_unchanged()
+        return self._send(offset)
+
+    # --- where it stands ------------------------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        fields = self._journal.fields
+        if fields.get("identity") == self._source.identity and isinstance(fields.get("upload"), str):
+            self._upload = fields["upload"]
+            self._prefix_digests = bool(fields.get("prefix_digests"))
+            self._checksum = fields.get("checksum")
+
+    def _create(self) -> int:
+        pairs = (f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in self._metadata.items())
+        headers = {"Upload-Length": str(self._source.size), "Upload-Metadata": ",".join(pairs), "Content-Length": "0"}
+        with self._stream("POST", self._endpoint, headers) as answer:
+            location = answer.headers.get("location")
+            if location is None:
+                raise ProtocolViolation(f"storing {self._what}: the server created an upload without an address")
+            self._upload = self._below(location)
+            self._prefix_digests = "sha-256" in answer.headers.get("xf-prefix-digest", "")
+        if not self._prefix_digests:
+            self._checksum = self._offered_checksum()
+        self._journal.save(
+            upload=self._upload,
+            identity=self._source.identity,
+            prefix_digests=self._prefix_digests,
+            checksum=self._checksum,
+        )
+        return 0
+
+    def _below(self, location: str) -> str:
+        found = urlsplit(urljoin(self._transport.url + self._endpoint, location))
+        if f"{found.scheme}://{found.netloc}" != self._transport.url and found.netloc:
+            mine = urlsplit(self._transport.url)
+            if (found.hostname, found.port or _port(found.scheme)) != (mine.hostname, mine.port or _port(mine.scheme)):
+                raise ProtocolViolation(
+                    f"storing {self._what}: the upload's address is on another server ({found.netloc}), which must not "
+                    "see this token"
+                )
+        return found.path + (f"?{found.query}" if found.query else "")
+
+    def _offered_checksum(self) -> str | None:
+        with self._stream("OPTIONS", self._endpoint, {}) as answer:
+            extensions = {part.strip() for part in answer.headers.get("tus-extension", "").split(",")}
+            offered = {part.strip() for part in answer.headers.get("tus-checksum-algorithm", "").split(",")}
+        if "checksum" not in extensions:
+            return None
+        return next((name for name in _CHECKSUMS if name in offered), None)
+
+    def _ask_offset(self) -> int:
+        assert self._upload is not None
+        with self._stream("HEAD", self._upload, {}, accept=_GONE) as answer:
+            if answer.status in _GONE:
+                raise self._begin_again("the server does not know it any more")
+            offset = _offset(answer, self._what)
+            if offset > self._source.size:
+                raise self._begin_again("the server has more than there is")
+            told = read_digest(answer.headers.get("repr-digest"))
+        if offset == self._source.size:
+            self._source.go_to(offset)
+            if told not in {None, self._source.sha256()}:
+                raise self._begin_again("it was completed with what the file held before")
+        if offset:
+            _log.info("xfworker.upload_resumed", file=self._what, bytes=offset)
+        return offset
+
+    def _begin_again(self, reason: str) -> _Moved:
+        _log.info("xfworker.upload_restarted", file=self._what, reason=reason)
+        self._upload = None
+        return _Moved()
+
+    # --- sending --------------------------------------------------------------------------------------------------
+
+    def _send(self, offset: int) -> TusResult | None:
+        """Send the next request; gives the result where it was the last."""
+        missing = self._source.size - offset
+        if not self._prefix_digests:
+            return self._send_checked(offset, missing)
+        headers = self._request_headers(offset)
+        headers["XF-Prefix-Digest"] = digest_field(self._source.sha256())
+        # The last block goes alone: by then the digest of the whole is known, and the file is still the same.
+        last = missing <= self._limits.block_bytes
+        if not last:
+            count = min(missing - self._limits.block_bytes, self._limits.request_bytes)
+            self._patch(headers, count, self._told(self._source.blocks(count)))
+            return None
+        block = b"".join(self._source.blocks(missing))
+        self._source.require_unchanged()
+        headers["Repr-Digest"] = digest_field(self._source.sha256())
+        return self._finished(self._patch(headers, missing, block))
+
+    def _send_checked(self, offset: int, missing: int) -> TusResult | None:
+        headers = self._request_headers(offset)
+        body: Any
+        if self._checksum is None:
+            count = min(missing, self._limits.request_bytes)
+            body = self._told(self._source.blocks(count))
+        else:
+            count = min(missing, _CHECKED_BYTES)
+            body = b"".join(self._source.blocks(count))
+            found = hashlib.new(self._checksum, body, usedforsecurity=False).digest()
+            headers["Upload-Checksum"] = f"{self._checksum} {base64.b64encode(found).decode()}"
+        self._source.require_unchanged()
+        answered = self._patch(headers, count, body)
+        return self._finished(answered) if count == missing else None
+
+    def _request_headers(self, offset: int) -> dict[str, str]:
+        return {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(offset)}
+
+    def _patch(self, headers: dict[str, str], count: int, body: Any) -> Mapping[str, str]:
+        assert self._upload is not None
+        expected = int(headers["Upload-Offset"]) + count
+        headers["Content-Length"] = str(count)
+        with self._stream(
+            "PATCH", self._upload, headers, body=body, accept=frozenset({_OFFSET_MOVED, *_GONE})
+        ) as answer:
+            if answer.status in {_OFFSET_MOVED, *_GONE} or _offset(answer, self._what) != expected:
+                raise _Moved
+            found = dict(answer.headers.items())
+        self._patience.progressed()
+        self._source.mark()
+        self._tell()
+        return {name.lower(): value for name, value in found.items()}
+
+    def _finished(self, headers: Mapping[str, str] | None) -> TusResult:
+        sha256 = self._source.sha256()
+        told = read_digest((headers or {}).get("repr-digest"))
+        if told not in {None, sha256}:
+            raise ChecksumMismatch(f"storing {self._what}: the server has SHA-256 {told}, {sha256} was sent")
+        self._journal.remove()
+        self._tell()
+        return TusResult(sha256=sha256, etag=strong_etag(headers or {}))
+
+    def _told(self, blocks: Any) -> Any:
+        for block in blocks:
+            yield block
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self._source.position, self._source.size)
+
+    def _stream(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        body: Any = None,
+        accept: frozenset[int] = frozenset(),
+    ) -> Any:
+        fields = {**self._headers, **headers}
+        return self._transport.stream(
+            method, path, doing=f"store {self._what}", headers=fields, body=body, accept=accept
+        )
+
+
+def _offset(answer: AnswerStream, what: str) -> int:
+    text = answer.headers.get("upload-offset", "")
+    if not (text.isascii() and text.isdigit()):
+        raise ProtocolViolation(f"storing {what}: the answer does not tell the offset; is this a tus server?")
+    return int(text)
+
+
+def _port(scheme: str) -> int:
+    return 443 if scheme == "https" else 80
