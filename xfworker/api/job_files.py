@@ -206,6 +206,36 @@ class JobFiles(JobContext):
         )
         return open_image(path)
 
+    def get_ipl_image_path(self, input_parameter: Dict[str, Any], *, auto_convert_from_omni: bool = True) -> Path:
+        """
+        Give a local path to an image that SCANCO's IPL can read, downloading its files where that is needed.
+
+        The path is never a network share's: such a file is copied to the working directory. Of an OMNI image whose
+        pixels are in a file that IPL reads (AIM, ISQ), that file is given.
+
+        Args:
+            input_parameter: An ``Image`` parameter.
+            auto_convert_from_omni: Write other OMNI images as AIM into the working directory.
+
+        Raises:
+            ImageError: It is no image, or one that IPL cannot read and AIM cannot hold.
+            FileError: A transfer failed.
+        """
+        from xfworker.adapters.images.registry import image_formats
+        from xfworker.services.worker.ipl_image import IplImages
+
+        parameter = _parameter(input_parameter, "get_ipl_image_path")
+        path = inputs.fetch_image(self._session, self.working_dir, parameter, copy=False)
+        if self._session.filesystem.is_network_path(path):
+            path = inputs.fetch_image(self._session, self.working_dir, parameter, copy=True)
+        images = IplImages(image_formats())
+        found = images.readable_file(path)
+        if found is not None:
+            return found
+        if not auto_convert_from_omni or path.suffix.lower() != inputs.OMNI_SUFFIX:
+            raise images.not_readable(path)
+        return images.convert(path, lambda: self.working_dir.create_related_path(path, ".AIM"))
+
     def upload_omni_output(self, image: Image) -> Dict[str, Any]:
         """
         Store an image of the working directory as output files of the job: its metadata file and its pixels.

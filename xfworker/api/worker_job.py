@@ -10,12 +10,12 @@ from xfworker.api.job_context import note
 from xfworker.api.job_debug import debug_info
 from xfworker.api.job_files import JobFiles
 from xfworker.api.job_outputs import JobOutputs
+from xfworker.api.job_spawning import JobSpawning
 from xfworker.api.provided_session import current_session
-from xfworker.api.record_dict import record_dict
 from xfworker.domain.change import Change, pointer
 from xfworker.domain.conversion import from_json, parse_time, to_json
 from xfworker.domain.errors import FileError, UsageError, XFWorkerError
-from xfworker.domain.records import Job, Run, Task
+from xfworker.domain.records import Job
 from xfworker.domain.script_exit import ScriptExit
 from xfworker.services.worker import lifecycle, progress
 from xfworker.services.worker.outputs import units_of
@@ -24,7 +24,7 @@ from xfworker.services.worker.session import Session
 from xfworker.services.worker.uncaught import printable
 
 
-class XFWorkerJob(JobFiles, JobOutputs):
+class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
     """
     The job that a script works on. Make one at the start of the script, and call :meth:`finish` at its end.
 
@@ -100,15 +100,6 @@ class XFWorkerJob(JobFiles, JobOutputs):
     @contextmanager
     def _opened_connection(self) -> Iterator[Connection]:
         yield self._connection()
-
-    def get_current_task(self) -> Dict[str, Any]:
-        """Give the record of the job's task."""
-        return record_dict(self._session.server.get(Task, self.job["task_serial"]))
-
-    def get_run_entity(self) -> Dict[str, Any] | None:
-        """Give the entity of the job's run as ``{uuid, name}``, or ``None`` where the run or its entity is not set."""
-        run_serial = self.job.get("run_serial")
-        return None if run_serial is None else self._session.server.get(Run, run_serial).entity
 
     # --- while it works -----------------------------------------------------------------------------------------
 
