@@ -1,0 +1,45 @@
+"""Which dependency packages a script needs, in the order in which they are installed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from xfworker.domain.errors import JobError
+from xfworker.domain.records import DependencyPackage
+
+Find = Callable[[str, str], DependencyPackage | None]
+
+
+def ordered_packages(needed: Sequence[Mapping[str, Any]], find: Find) -> list[DependencyPackage]:
+    """
+    Give the packages that are needed, each behind those that it needs itself.
+
+    Args:
+        needed: ``{name, version}`` of each.
+        find: Gives the record of a name and version, or ``None``.
+
+    Raises:
+        JobError: One is not on the server, or they need each other in a circle.
+    """
+    ordered: dict[tuple[str, str], DependencyPackage] = {}
+    _visit(needed, find, ordered, ())
+    return list(ordered.values())
+
+
+def _visit(
+    needed: Sequence[Mapping[str, Any]],
+    find: Find,
+    ordered: dict[tuple[str, str], DependencyPackage],
+    above: tuple[tuple[str, str], ...],
+) -> None:
+    for item in needed:
+        wanted = str(item.get("name")), str(item.get("version"))
+        if wanted in ordered:
+            continue
+        if wanted in above:
+            circle = " -> ".join(name for name, _ in (*above[above.index(wanted) :], wanted))
+            raise JobError(f"these dependency packages need each other in a circle: {circle}")
+        package = find(*wanted)
+        if package is None:
+            raise JobError(f"the dependency package {wanted[0]} {wanted[1]} is not on the server; check it in")
+        _visit(package.dependencies, find, ordered, (*above, wanted))
+        ordered[wanted] = package
