@@ -1,0 +1,187 @@
+"""Whether the module's signatures are the documented ones. A drift fails with one line that says what drifted."""
+
+import ast
+import inspect
+import subprocess
+import sys
+import textwrap
+import typing
+from pathlib import Path
+
+import pytest
+
+import xfworkerutil
+
+ROOT = Path(__file__).parents[2]
+CLASSES = ("ActivityLogLevel", "TemporaryWorkingDirectory", "XFWorkerArguments", "XFWorkerJob")
+ARGUMENTS = {"job_serial": "int", "server_auth": "str", "server_host": "str", "server_port": "str"}
+
+
+def documented(section):
+    """Read a section of the table of the documented API."""
+    text = Path(__file__).with_name("documented_api.txt").read_text()
+    return text.split(f"[{section}]\n", 1)[1].split("\n\n", 1)[0].splitlines()
+
+
+FUNCTIONS = documented("functions")
+JOB = documented("XFWorkerJob")
+WORKING_DIRECTORY = documented("TemporaryWorkingDirectory")
+NAMES = [*CLASSES, *(line.split("(", 1)[0] for line in FUNCTIONS)]
+
+
+def shown(annotation):
+    """Write an annotation as the reference does."""
+    if annotation is None or annotation is type(None):
+        return "None"
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is None:
+        return getattr(annotation, "__name__", str(annotation)).removeprefix("typing.")
+    if origin in (typing.Union, type(int | str)):
+        return " | ".join(map(shown, args))
+    name = annotation.__name__ if hasattr(annotation, "__name__") else str(origin)
+    if name == "AbstractContextManager":
+        name = "ContextManager"
+        args = args[:1]
+    # ``dict[...]`` and ``typing.Dict[...]`` are told apart, as the reference does.
+    if not str(annotation).startswith("typing.") and isinstance(origin, type):
+        name = origin.__name__
+    inner = ", ".join("..." if arg is ... else shown(arg) for arg in args)
+    return f"{name}[{inner}]"
+
+
+def signature_line(name, function, *, method):
+    """Write a function's signature as the reference does."""
+    signature = inspect.signature(function)
+    parts, keyword_only = [], False
+    for index, parameter in enumerate(signature.parameters.values()):
+        if method and index == 0:
+            assert parameter.name == "self"
+            continue
+        assert parameter.kind is not parameter.POSITIONAL_ONLY, f"{name}: {parameter.name} is positional-only"
+        if parameter.kind is parameter.VAR_KEYWORD:
+            parts.append(f"**{parameter.name}")
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
+            keyword_only = True
+            parts.append("*")
+        text = f"{parameter.name}: {shown(parameter.annotation)}"
+        if parameter.default is not parameter.empty:
+            is_level = isinstance(parameter.default, xfworkerutil.ActivityLogLevel)
+            text += f" = {parameter.default if is_level else repr(parameter.default)}"
+        parts.append(text)
+    return f"{name}({', '.join(parts)}) -> {shown(signature.return_annotation)}"
+
+
+@pytest.mark.parametrize("line", FUNCTIONS, ids=lambda line: line.split("(")[0])
+def test_a_function_has_the_documented_signature(line):
+    name = line.split("(", 1)[0]
+    assert signature_line(name, getattr(xfworkerutil, name), method=False) == line
+
+
+@pytest.mark.parametrize("line", JOB, ids=lambda line: line.split("(")[0])
+def test_a_method_of_the_job_has_the_documented_signature(line):
+    name = line.split("(", 1)[0]
+    assert signature_line(name, getattr(xfworkerutil.XFWorkerJob, name), method=True) == line
+
+
+@pytest.mark.parametrize("line", WORKING_DIRECTORY, ids=lambda line: line.split("(")[0])
+def test_a_method_of_the_working_directory_has_the_documented_signature(line):
+    name = line.split("(", 1)[0]
+    assert signature_line(name, getattr(xfworkerutil.TemporaryWorkingDirectory, name), method=True) == line
+
+
+@pytest.mark.parametrize(("name", "kind"), ARGUMENTS.items())
+def test_an_argument_is_a_property_of_the_documented_type(name, kind):
+    found = inspect.getattr_static(xfworkerutil.XFWorkerArguments, name)
+    assert isinstance(found, property)
+    assert shown(inspect.signature(found.fget).return_annotation) == kind
+
+
+def test_the_constructors_take_what_is_documented():
+    assert str(inspect.signature(xfworkerutil.TemporaryWorkingDirectory)) in {"(prefix: str)", "(prefix: str) -> None"}
+    assert not inspect.signature(xfworkerutil.XFWorkerArguments).parameters
+    job = inspect.signature(xfworkerutil.XFWorkerJob).parameters
+    assert [(parameter.name, parameter.kind, parameter.default) for parameter in job.values()] == [
+        ("session", inspect.Parameter.KEYWORD_ONLY, None)
+    ]
+
+
+def test_the_counts_are_the_documented_ones():
+    assert len(FUNCTIONS) == 39
+    assert len(JOB) == 55
+    assert len(WORKING_DIRECTORY) == 5
+
+
+def test_the_log_level_is_an_enumeration_with_info():
+    assert xfworkerutil.ActivityLogLevel.INFO.name == "INFO"
+    assert xfworkerutil.ActivityLogLevel("INFO") is xfworkerutil.ActivityLogLevel.INFO
+
+
+def test_the_module_offers_the_documented_names_and_no_others():
+    assert sorted(xfworkerutil.__all__) == sorted(NAMES)
+    assert set(NAMES) <= set(dir(xfworkerutil))
+    for name in NAMES:
+        assert getattr(xfworkerutil, name) is not None
+
+
+def test_the_table_of_homes_names_every_symbol_where_it_lives():
+    homes = {name: home for home, names in xfworkerutil._HOMES.items() for name in names}
+    assert sorted(homes) == sorted(NAMES)
+    for name, home in homes.items():
+        assert getattr(xfworkerutil, name).__module__ == home
+    for names in xfworkerutil._HOMES.values():
+        assert list(names) == sorted(names)
+
+
+def test_what_type_checkers_see_is_the_same_table():
+    source = (ROOT / "xfworkerutil.py").read_text()
+    block = source.split("if TYPE_CHECKING:\n", 1)[1].split("\n_HOMES", 1)[0]
+    imports = [node for node in ast.walk(ast.parse(textwrap.dedent(block))) if isinstance(node, ast.ImportFrom)]
+    imported = {node.module: [alias.name for alias in node.names] for node in imports}
+    assert {home: tuple(names) for home, names in imported.items()} == xfworkerutil._HOMES
+
+
+def test_a_name_that_is_not_there_is_told_as_python_does():
+    with pytest.raises(AttributeError, match="module 'xfworkerutil' has no attribute 'get_xf_jop'"):
+        _ = xfworkerutil.get_xf_jop
+
+
+def test_everything_is_imported_by_a_star():
+    code = "from xfworkerutil import *\nassert callable(get_xf_job) and callable(XFWorkerJob)\n"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
+
+
+def test_every_symbol_is_described():
+    for name in NAMES:
+        assert inspect.getdoc(getattr(xfworkerutil, name)), name
+    for line in JOB:
+        name = line.split("(", 1)[0]
+        assert inspect.getdoc(getattr(xfworkerutil.XFWorkerJob, name)), name
+
+
+def test_annotations_can_be_resolved():
+    for name in NAMES:
+        typing.get_type_hints(getattr(xfworkerutil, name))
+    for line in JOB:
+        typing.get_type_hints(getattr(xfworkerutil.XFWorkerJob, line.split("(", 1)[0]))
+
+
+def mutable_defaults():
+    for owner, table in ((xfworkerutil, FUNCTIONS), (xfworkerutil.XFWorkerJob, JOB)):
+        for line in table:
+            function = getattr(owner, line.split("(", 1)[0])
+            for parameter in inspect.signature(function).parameters.values():
+                if isinstance(parameter.default, dict | list):
+                    yield function, parameter
+
+
+def test_documented_mutable_defaults_are_there_and_empty():
+    found = [(function.__name__, parameter.name) for function, parameter in mutable_defaults()]
+    assert sorted(found) == [
+        ("create_activity_log_event", "payload"),
+        ("spawn_xf_job_basic", "inputs"),
+        ("spawn_xf_job_basic", "outputs"),
+        ("spawn_xf_task_basic", "task_inputs"),
+        ("spawn_xf_task_basic", "task_metadata"),
+    ]
+    assert all(not parameter.default for _, parameter in mutable_defaults())
