@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 from attrs import define, field
 
@@ -106,6 +107,7 @@ def _run(script: Path) -> EndedScript:
         with warnings.catch_warnings():
             # The test run's own filters may turn warnings into errors, which they are not under a worker.
             warnings.resetwarnings()
+            warnings.showwarning = _show_warning
             runpy.run_path(str(script), run_name="__main__")
     except SystemExit as ending:
         return EndedScript(ProcessExit(exit_code=_exit_code(ending)))
@@ -115,6 +117,17 @@ def _run(script: Path) -> EndedScript:
         sys.excepthook(type(error), error, error.__traceback__)
         return EndedScript(ProcessExit(exit_code=1), error)
     return EndedScript(ProcessExit(exit_code=0))
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _exit_code(ending: SystemExit) -> int:

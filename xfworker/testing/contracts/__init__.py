@@ -1,0 +1,1 @@
+"""Suites of tests that prove an adapter: one class per port, to inherit in your own test file."""
