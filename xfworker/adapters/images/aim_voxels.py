@@ -14,9 +14,10 @@ from xfworker.adapters.images.aim_header import V020_LIMIT, AimHeader, IntTriple
 from xfworker.adapters.images.aim_types import BY_NAME, DEFAULT_ENCODINGS, AimType
 from xfworker.adapters.images.bit_blocks import BitBlocksEncoder, block_rows, expand_blocks
 from xfworker.adapters.images.kept_header import restored
+from xfworker.adapters.images.opening import positioned_reader
 from xfworker.adapters.images.partial_file import PartialFile
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter, file_bytes
-from xfworker.adapters.images.run_length import RunLengthEncoder, RunLengthStream, positioned_reader
+from xfworker.adapters.images.run_length import RunLengthEncoder, RunLengthStream
 from xfworker.adapters.images.vax_floats import f_array_from_float32, f_array_to_float32
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image import processing_log
@@ -159,6 +160,8 @@ class AimWriter(SlabWriter):
         self._voxel_bytes = 0
         self._partial = PartialFile(path)
         try:
+            if self._kind.storage in ("raw", "vax"):
+                self._partial.reserve(self._header.voxel_offset + self.info.byte_count)
             self._partial.write(bytes(self._header.voxel_offset))
             if self._kind.storage in ("charCmp", "binCmp"):
                 self._emit(bytes(self._prefix_bytes))

@@ -199,7 +199,12 @@ class IsqWriter(SlabWriter):
         self._least, self._largest = 2**15, -(2**15)
         header_bytes = len(self._verbatim) if self._same_place else len(self._fresh_header())
         self._partial = PartialFile(path)
-        self._partial.write(bytes(header_bytes))
+        try:
+            self._partial.reserve(header_bytes + image.byte_count)
+            self._partial.write(bytes(header_bytes))
+        except BaseException:
+            self._partial.discard()
+            raise
 
     def _write(self, slab: "Pixels") -> None:
         import numpy as np

@@ -198,6 +198,11 @@ class OmniWriter(SlabWriter):
         )
         self._digest = hashlib.sha256() if (image.source or {}).get("header") else None
         self._pixels = PartialFile(pixels_path)
+        try:
+            self._pixels.reserve(image.byte_count)
+        except BaseException:
+            self._pixels.discard()
+            raise
 
     def _write(self, slab: "Pixels") -> None:
         data = file_bytes(slab, self.info)

@@ -1,5 +1,8 @@
 """Opening image files for reading, and saying in a sentence why it did not work."""
 
+import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -31,3 +34,61 @@ def head_of(path: Path) -> bytes:
             return file.read(HEAD_BYTES)
         except OSError as error:
             raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def positioned_reader(file: IO[bytes]) -> Callable[[int, int], bytes]:
+    """Give a function that reads bytes at an offset, safe for threads that share the file."""
+    if hasattr(os, "pread"):
+        descriptor = file.fileno()
+
+        def read_at(offset: int, count: int) -> bytes:
+            parts = []
+            while count > 0:
+                part = os.pread(descriptor, min(count, 1 << 30), offset)
+                if not part:
+                    break
+                parts.append(part)
+                offset += len(part)
+                count -= len(part)
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+        return read_at
+    lock = threading.Lock()
+
+    def seek_and_read(offset: int, count: int) -> bytes:
+        with lock:
+            file.seek(offset)
+            return file.read(count)
+
+    return seek_and_read
+
+
+def positioned_reader_into(file: IO[bytes]) -> Callable[[int, memoryview], int]:
+    """Give a function that fills a buffer from an offset and tells how many bytes there were; safe for threads."""
+    if hasattr(os, "preadv"):
+        descriptor = file.fileno()
+
+        def read_into(offset: int, view: memoryview) -> int:
+            done = 0
+            while done < view.nbytes:
+                count = os.preadv(descriptor, [view[done : done + (1 << 30)]], offset + done)
+                if not count:
+                    break
+                done += count
+            return done
+
+        return read_into
+    lock = threading.Lock()
+
+    def seek_and_read_into(offset: int, view: memoryview) -> int:
+        done = 0
+        with lock:
+            file.seek(offset)
+            while done < view.nbytes:
+                count = file.readinto(view[done:])  # type: ignore[attr-defined]  # unbuffered binary files have it
+                if not count:
+                    break
+                done += count
+        return done
+
+    return seek_and_read_into

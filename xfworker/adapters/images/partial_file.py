@@ -1,15 +1,21 @@
 """A file that appears under its final name only when it is complete."""
 
 import contextlib
+import ctypes
 import errno
 import os
 import secrets
+import sys
 from pathlib import Path
 from typing import IO, Any
 
 from xfworker.domain.errors import ImageError, NotEnoughSpace
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
+
+
+_KEEP_SIZE = 1
+"""Linux: room beyond the file's end, without making it longer."""
 
 
 class PartialFile:
@@ -38,6 +44,27 @@ class PartialFile:
         if self._file is None:
             raise ImageError(f"Writing {self.path} is over already: it was finished or discarded.")
         return self._file
+
+    def reserve(self, count: int) -> None:
+        """
+        Ask the disk for room for ``count`` bytes, which makes writing them several times faster on ext4.
+
+        Does nothing where the system does not offer it.
+
+        Raises:
+            NotEnoughSpace: The disk says at once that it has not so much room.
+        """
+        if not sys.platform.startswith("linux"):
+            return
+        libc = ctypes.CDLL(None, use_errno=True)
+        fallocate = getattr(libc, "fallocate64", None)
+        if fallocate is None or count <= 0:
+            return
+        fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+        failed = fallocate(self.file.fileno(), _KEEP_SIZE, 0, count)
+        number = ctypes.get_errno()
+        if failed and number in _FULL:
+            raise _mapped(OSError(number, os.strerror(number)), self.path)
 
     def write(self, data: Any) -> None:
         """Append a buffer, all of it."""

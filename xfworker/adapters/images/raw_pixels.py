@@ -3,7 +3,8 @@
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from xfworker.adapters.images.opening import open_to_read
+from xfworker.adapters.images.opening import open_to_read, positioned_reader_into
+from xfworker.adapters.images.parallel import in_parallel, parts
 from xfworker.domain.errors import ImageError, ImageFormatError, UsageError
 from xfworker.domain.image.description import ImageInfo
 
@@ -93,18 +94,21 @@ class RawReader(SlabReader):
         import numpy as np
 
         assert self._file is not None
-        self._file.seek(self._offset + start * self.info.slab_byte_count)
+        read_into = positioned_reader_into(self._file)
+        begin = self._offset + start * self.info.slab_byte_count
         view = out.reshape(-1).view(np.uint8).data
-        while view.nbytes:
-            count = self._file.readinto(view)  # type: ignore[attr-defined]  # unbuffered binary files have it
-            if not count:
+
+        def read(part: tuple[int, int]) -> None:
+            done = part[0] + read_into(begin + part[0], view[part[0] : part[1]])
+            if done < part[1]:
                 raise ImageFormatError(
                     "the file ends inside the pixels; it was cut short while it was read.",
                     path=self.info.pixels_path,
-                    offset=self._file.tell(),
+                    offset=begin + done,
                     field="pixels",
                 )
-            view = view[count:]
+
+        in_parallel(read, parts(view.nbytes))
         if not np.dtype(self.info.pixel_type.numpy_code(self.info.byte_order)).isnative:
             out.byteswap(inplace=True)
 

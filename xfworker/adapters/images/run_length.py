@@ -10,12 +10,13 @@ and tells at once whether a stream holds what the header promises. Everything is
 """
 
 import bisect
-import os
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
+import attrs
+
+from xfworker.adapters.images.opening import positioned_reader
+from xfworker.adapters.images.parallel import WORTHWHILE_BYTES, in_parallel, parts
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Bytes = npt.NDArray[np.uint8]
+else:
+    Bytes = Any
 
 Kind = Literal["binCmp", "charCmp"]
 
@@ -32,6 +35,9 @@ CHUNK: Final = 1 << 16
 _GO_ON: Final = 255
 _LONGEST_GO_ON: Final = 254
 _MASK_VALUE: Final = 127
+
+_PIECE: Final = 1 << 18
+"""Voxels that are encoded at once."""
 
 READ_AHEAD: Final = 1 << 23
 """Stream bytes that are read from the file at once."""
@@ -93,6 +99,9 @@ class RunLengthStream:
 
     def read_into(self, start: int, out: "Bytes") -> None:
         """Expand the voxels from ``start`` on into ``out`` (uint8, one dimension), all of it."""
+        in_parallel(lambda part: self._read_part(start + part[0], out[part[0] : part[1]]), parts(out.size))
+
+    def _read_part(self, start: int, out: "Bytes") -> None:
         import numpy as np
 
         stop = start + out.size
@@ -176,31 +185,24 @@ class RunLengthStream:
         )
 
 
-def positioned_reader(file: IO[bytes]) -> Callable[[int, int], bytes]:
-    """Give a function that reads bytes at an offset, safe for threads that share the file."""
-    if hasattr(os, "pread"):
-        descriptor = file.fileno()
+@attrs.frozen(eq=False)
+class _Piece:
+    """
+    The runs of some voxels: the first and the last may go on beyond them.
 
-        def read_at(offset: int, count: int) -> bytes:
-            parts = []
-            while count > 0:
-                part = os.pread(descriptor, min(count, 1 << 30), offset)
-                if not part:
-                    break
-                parts.append(part)
-                offset += len(part)
-                count -= len(part)
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+    Attributes:
+        first_value: The value of the first run.
+        first_length: How many voxels it has here.
+        values: The values of the runs behind it; None when there are none.
+        between: The bytes of the runs between the first and the last.
+        last_length: How many voxels the last run has here.
+    """
 
-        return read_at
-    lock = threading.Lock()
-
-    def seek_and_read(offset: int, count: int) -> bytes:
-        with lock:
-            file.seek(offset)
-            return file.read(count)
-
-    return seek_and_read
+    first_value: int
+    first_length: int
+    values: "Bytes | None" = None
+    between: "Bytes | None" = None
+    last_length: int = 0
 
 
 class RunLengthEncoder:
@@ -230,65 +232,76 @@ class RunLengthEncoder:
 
     def encode(self, voxels: "Bytes") -> list["Bytes"]:
         """Give the bytes of all runs that are known to be over; ``voxels`` is uint8 in one dimension."""
-        pieces = []
-        for begin in range(0, voxels.size, 1 << 18):
-            pieces += self._encode_piece(voxels[begin : begin + (1 << 18)])
-        return pieces
+        pieces = [voxels[begin : begin + _PIECE] for begin in range(0, voxels.size, _PIECE)]
+        at_once = max(1, WORTHWHILE_BYTES // _PIECE)
+        groups = [pieces[begin : begin + at_once] for begin in range(0, len(pieces), at_once)]
+        encoded: list[Bytes] = []
+        for group in in_parallel(lambda group: [self._analysed(piece) for piece in group], groups):
+            for analysis in group:
+                encoded += self._joined(analysis)
+        return encoded
 
     def finish(self) -> bytes:
         """Give the bytes of the run that was still open."""
-        import numpy as np
-
-        if self._run_value is None:
-            return b""
-        last = self._runs(np.array([self._run_value], np.uint8), np.array([self._run_length], np.int64))
+        last = b"".join(piece.tobytes() for piece in self._close())
         self._run_value = None
-        return last.tobytes()
+        return last
 
-    def _encode_piece(self, voxels: "Bytes") -> list["Bytes"]:
+    def _analysed(self, voxels: "Bytes") -> "_Piece":
+        """Find the runs of one piece; it does not matter here what stands before it."""
         import numpy as np
 
         starts = np.flatnonzero(voxels[1:] != voxels[:-1])
         starts += 1
-        opening = int(voxels[0])
         if starts.size == 0:
-            return self._go_on(opening, voxels.size)
-        first = int(starts[0])
-        pieces = self._go_on(opening, first)
-        lengths = np.empty(starts.size, np.int64)
-        lengths[0] = self._run_length
-        np.subtract(starts[1:], starts[:-1], out=lengths[1:])
-        values = np.empty(starts.size, np.uint8)
-        values[0] = voxels[0] if self._run_value is None else self._run_value
-        np.take(voxels, starts[:-1], out=values[1:])
-        pieces.append(self._runs(values, lengths))
-        self._run_value = int(voxels[starts[-1]])
-        self._run_length = voxels.size - int(starts[-1])
+            return _Piece(int(voxels[0]), voxels.size)
+        values = np.take(voxels, starts)
+        return _Piece(
+            first_value=int(voxels[0]),
+            first_length=int(starts[0]),
+            values=values,
+            between=self._runs(values[:-1], np.diff(starts)),
+            last_length=voxels.size - int(starts[-1]),
+        )
+
+    def _joined(self, piece: "_Piece") -> list["Bytes"]:
+        """Add a piece to what was encoded so far."""
+        pieces = self._go_on(piece.first_value, piece.first_length)
+        if piece.values is None or piece.between is None:
+            return pieces
+        pieces += self._close()
         if self._kind == "binCmp":
-            self._check_two_values(np.append(values, np.uint8(self._run_value)))
-        return pieces
+            self._check_two_values(piece.first_value, piece.values)
+        self._run_value, self._run_length = int(piece.values[-1]), piece.last_length
+        return [*pieces, piece.between]
+
+    def _close(self) -> list["Bytes"]:
+        """Give the bytes of the open run."""
+        import numpy as np
+
+        if self._run_value is None:
+            return []
+        return [self._runs(np.array([self._run_value], np.uint8), np.array([self._run_length], np.int64))]
 
     def _go_on(self, value: int, length: int) -> list["Bytes"]:
         """Lengthen the open run, or close it and open the next."""
-        import numpy as np
-
-        pieces = []
-        if self._run_value is not None and self._run_value != value:
-            pieces.append(self._runs(np.array([self._run_value], np.uint8), np.array([self._run_length], np.int64)))
-            self._run_length = 0
-        self._run_value = value
-        self._run_length += length
-        if value not in self._values and len(self._values) < 2:  # noqa: PLR2004 - binCmp has two values
+        if value == self._run_value:
+            self._run_length += length
+            return []
+        pieces = self._close()
+        self._run_value, self._run_length = value, length
+        if self._kind == "binCmp" and value not in self._values:
+            if len(self._values) == 2:  # noqa: PLR2004 - binCmp has two values
+                raise self._third_value(value)
             self._values.append(value)
-        elif value not in self._values and self._kind == "binCmp":
-            raise self._third_value(value)
         return pieces
 
-    def _check_two_values(self, values: "Bytes") -> None:
-        """Neighbouring runs differ, so that two values alternate: anything else is a third one."""
+    def _check_two_values(self, first_value: int, values: "Bytes") -> None:
+        """Check that no run of a piece has a third value."""
         if len(self._values) == 1:
-            self._values.append(int(values[1]) if int(values[0]) == self._values[0] else int(values[0]))
+            self._values.append(int(values[0]))
         first, second = self._values
+        assert first_value in (first, second)
         wrong = (values != first) & (values != second)
         if bool(wrong.any()):
             raise self._third_value(int(values[wrong][0]))

@@ -273,8 +273,8 @@ def _statistics_rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         unit = values.get("unit_name")
         yield (
             f"values {unit_type}",
-            f"{_shown(values['minimum'])} to {_shown(values['maximum'])}, mean {_shown(values['mean'])}, standard deviation"
-            f" {_shown(values['standard_deviation'])}, median {_shown(values['percentile_50'])}"
+            f"{_shown(values['minimum'])} to {_shown(values['maximum'])}, mean {_shown(values['mean'])}, standard"
+            f" deviation {_shown(values['standard_deviation'])}, median {_shown(values['percentile_50'])}"
             + (f" [{unit}]" if unit else ""),
         )
 

@@ -1,23 +1,24 @@
 """An array-like over encoded pixels: slices are decoded when they are asked for."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from xfworker.ports.image_codec import PixelReader
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Pixels = npt.NDArray[Any]
+Pixels = npt.NDArray[Any]
 
 
-class LazyPixels:
+class LazyPixels(NDArrayOperatorsMixin):
     """
     The pixels of an encoded image, shape ``(z, y, x)``.
 
-    Indexing decodes only the slices along the first axis that are needed and gives an ordinary array;
-    ``numpy.asarray`` decodes all of it.
+    Indexing decodes only the slices along the first axis that are needed and gives an ordinary array. Everything else
+    that an array can do (arithmetic, comparisons, numpy's functions, methods such as ``max`` and ``astype``) decodes all
+    of it, so that a script need not know how its image is encoded. Pixels cannot be assigned.
 
     Args:
         reader: The open image; it is closed with this object.
@@ -42,10 +43,8 @@ class LazyPixels:
         return self._reader.info.pixel_count
 
     @property
-    def dtype(self) -> "np.dtype[Any]":
+    def dtype(self) -> np.dtype[Any]:
         """The type of the pixels."""
-        import numpy as np
-
         return np.dtype(self._reader.info.pixel_type.code)
 
     @property
@@ -56,19 +55,26 @@ class LazyPixels:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __iter__(self) -> "Iterator[Pixels]":
+    def __iter__(self) -> Iterator[Pixels]:
         return (self._slab(index, index + 1)[0] for index in range(len(self)))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> "Pixels":  # noqa: FBT001 - numpy's protocol
-        import numpy as np
-
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Pixels:  # noqa: FBT001 - numpy's protocol
         if copy is False:
             raise ValueError("Encoded pixels have to be decoded into a new array; copy=False cannot be met.")
         return np.asarray(self._slab(0, len(self)), dtype)
 
-    def __getitem__(self, index: Any) -> Any:
-        import numpy as np
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if any(isinstance(out, LazyPixels) for out in options.get("out", ())):
+            raise TypeError("Encoded pixels cannot be changed in place; derive an image and write to its pixels.")
+        arrays = [np.asarray(item) if isinstance(item, LazyPixels) else item for item in inputs]
+        return getattr(ufunc, method)(*arrays, **options)
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return getattr(np.asarray(self), name)
+
+    def __getitem__(self, index: Any) -> Any:
         parts = index if isinstance(index, tuple) else (index,)
         first = parts[0] if parts else slice(None)
         if isinstance(first, int | np.integer) and not isinstance(first, bool):
@@ -101,5 +107,5 @@ class LazyPixels:
         if reader is not None:
             reader.close()
 
-    def _slab(self, start: int, stop: int) -> "Pixels":
+    def _slab(self, start: int, stop: int) -> Pixels:
         return self._reader.read(start, stop)
