@@ -71,6 +71,7 @@ class LiveJob(Observer):
             TimeElapsedColumn(),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
 
     @contextmanager
@@ -150,7 +151,8 @@ def show_failure(console: "Console", ended: EndedJob, name: str) -> None:
     error = ended.job.metadata.get("error_message")
     if isinstance(error, str) and error and error not in message:
         message = f"{message}; it had reported: {error}" if message else error
-    console.print(f"{name} failed: {headline}" + ("" if message in {"", headline} else f": {message}"), style="red")
+    said = message if message.startswith(headline) else f"{headline}: {message}" if message else headline
+    console.print(f"{name} failed: {said}", style="red")
 
 
 def outputs_table(job: Job, files: Mapping[str, Sequence[Path]], *, title: str) -> Any:
@@ -191,7 +193,8 @@ def shown_value(value: Any, unit: str = "") -> str:
         words = [str(value[key]) for key in ("filename", "name", "virtualpath") if value.get(key)][:1]
         if isinstance(size, list):
             words.append(" x ".join(map(str, size)))
-        return ", ".join(words)
+        if words or "type" in value:
+            return ", ".join(words)
     text = f"{value:.6g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
     if len(text) > _SHOWN_CHARACTERS:
         text = f"{text[: _SHOWN_CHARACTERS - 3]}..."
