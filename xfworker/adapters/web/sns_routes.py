@@ -1,0 +1,86 @@
+"""The catalogue of measurements over HTTP: a list, and the files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from litestar import Response, Router, get
+from litestar.response import Stream
+
+from xfworker.adapters.disk.sns_catalogue import FolderSnsCatalogue
+from xfworker.adapters.web.exchange import AnyRequest, answer, caller, in_thread
+from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
+from xfworker.domain.errors import UsageError
+from xfworker.services.platform.platform import Platform
+
+MOUNT = "/sns/v1"
+"""The base path of the catalogue."""
+
+_BINARY = "application/octet-stream"
+_BLOCK = 1 << 20
+_MAX_DIGITS = 10
+
+
+def sns_router(catalogue: FolderSnsCatalogue, platform: Platform) -> Router:
+    """
+    Give the routes of the catalogue. Every caller whom the XF Server knows may read it.
+
+    Args:
+        catalogue: The measurements.
+        platform: Knows the callers.
+    """
+
+    def require_caller(request: AnyRequest) -> None:
+        # Asking for the configuration also tells whether a script's attempt at its job still runs.
+        platform.server_for(caller(request, platform)).global_config()
+
+    @get("/measurements")
+    async def measurements(request: AnyRequest) -> Response[bytes]:
+        wanted = {name: _index(request.query_params.get(name), name) for name in ("patient_index", "measurement_index")}
+
+        def read() -> list[dict[str, Any]]:
+            require_caller(request)
+            return [item.to_json() for item in catalogue.measurements(**wanted)]
+
+        return answer({"items": await in_thread(read)})
+
+    @get("/measurements/{index:str}/file")
+    async def file(request: AnyRequest, index: str) -> Response[Any]:
+        def find() -> tuple[Path, str, int]:
+            require_caller(request)
+            path, measurement = catalogue.file(_index(index, "measurement_index") or 0)
+            state = path.stat()
+            return path, f'"{state.st_size:x}-{state.st_mtime_ns:x}"', measurement.size_bytes
+
+        path, etag, size = await in_thread(find)
+        headers = {"ETag": etag, "Accept-Ranges": "bytes"}
+        applies = request.headers.get("if-range", etag) == etag
+        try:
+            wanted = parse_range(request.headers.get("range"), size) if applies else None
+        except UnsatisfiableRange:
+            return Response(content=b"", status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
+        start, end = wanted or (0, size)
+        if wanted is not None:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+        headers["Content-Length"] = str(end - start)
+        status = 200 if wanted is None else 206
+        return Stream(_blocks(path, start, end), status_code=status, headers=headers, media_type=_BINARY)
+
+    return Router(path=MOUNT, route_handlers=[measurements, file])
+
+
+def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
+    with path.open("rb") as opened:
+        opened.seek(start)
+        left = end - start
+        while left and (block := opened.read(min(_BLOCK, left))):
+            left -= len(block)
+            yield block
+
+
+def _index(text: str | None, name: str) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.lstrip("-").isdigit() and len(text) <= _MAX_DIGITS):
+        raise UsageError(f"{name} must be a whole number, not {text[:40]!a}")
+    return int(text)
