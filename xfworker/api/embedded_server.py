@@ -28,7 +28,13 @@ class EmbeddedServer:
     """
 
     def __init__(
-        self, data: Path, *, database: str | None = None, start_seconds: float = 60.0, stop_seconds: float = 15.0
+        self,
+        data: Path,
+        *,
+        database: str | None = None,
+        durable: bool = False,
+        start_seconds: float = 60.0,
+        stop_seconds: float = 15.0,
     ) -> None:
         """
         Prepare; nothing is started yet.
@@ -36,11 +42,13 @@ class EmbeddedServer:
         Args:
             data: The server's data folder; made where it is not there.
             database: Address of the database; SQLite in the data folder by default.
+            durable: Whether what was answered outlives a power cut.
             start_seconds: How long the server may take until it answers.
             stop_seconds: How long it may take to stop before it is killed.
         """
         self.data = Path(data).absolute()
         self._database = database
+        self._durable = durable
         self._start_seconds = start_seconds
         self._stop_seconds = stop_seconds
         self._process: subprocess.Popen[bytes] | None = None
@@ -101,7 +109,12 @@ class EmbeddedServer:
         with tempfile.TemporaryDirectory(prefix="xfworker-serve-") as folder:
             announce = Path(folder) / "server.json"
             command = [sys.executable, "-m", "xfworker", "serve", "--data", str(self.data), "--port", "0"]
-            command += ["--end-with-input", "--announce", str(announce)]
+            command += [
+                "--durable" if self._durable else "--no-durable",
+                "--end-with-input",
+                "--announce",
+                str(announce),
+            ]
             if self._database is not None:
                 command += ["--database", self._database]
             with self._log_path().open("ab") as log:

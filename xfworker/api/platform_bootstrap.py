@@ -10,6 +10,7 @@ from attrs import define
 from xfworker.adapters.process.clock import SystemClock
 from xfworker.domain.errors import ConfigurationError
 from xfworker.ports.clock import Clock
+from xfworker.ports.record_store import RecordStore
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.platform import Platform
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from litestar import Litestar
 
     from xfworker.adapters.disk.file_store import FolderFileStore
+
+
+MEMORY = "memory:"
+"""The address of a database that ends with the process, for trials."""
 
 
 @define(frozen=True, kw_only=True)
@@ -29,12 +34,14 @@ class PlatformPlace:
         database: Address of the database, ``postgresql://...`` or ``sqlite:///...``; by default SQLite in ``data``.
         files: The folder of the files; by default ``data/files``.
         direct_access_root: What scripts can call the folder of the files, where they reach the same disk.
+        durable: Whether what was answered outlives a power cut; it always outlives the end of the server's process.
     """
 
     data: Path
     database: str | None = None
     files: Path | None = None
     direct_access_root: str | None = None
+    durable: bool = True
 
     @property
     def secret_path(self) -> Path:
@@ -65,7 +72,6 @@ def opened_platform(place: PlatformPlace, options: PlatformOptions | None = None
         ConfigurationError: The folder cannot be made or read, or the database cannot be opened.
     """
     from xfworker.adapters.jwt.token_signer import JwtTokenSigner, secret_in
-    from xfworker.adapters.memory.records import MemoryRecordStore
 
     try:
         place.data.mkdir(parents=True, exist_ok=True)
@@ -73,18 +79,43 @@ def opened_platform(place: PlatformPlace, options: PlatformOptions | None = None
         raise ConfigurationError(f"could not make the data folder {place.data}: {error.strerror or error}") from None
     clock = SystemClock()
     signer = JwtTokenSigner(secret_in(place.secret_path), clock)
-    platform = Platform(MemoryRecordStore(), clock, signer, options)
+    platform = Platform(opened_records(place), clock, signer, options)
     try:
         yield platform
     finally:
         platform.close()
 
 
+def opened_records(place: PlatformPlace) -> RecordStore:
+    """
+    Open the records of a place, with the schema of this version.
+
+    Raises:
+        ConfigurationError: The database cannot be opened.
+    """
+    if place.database == MEMORY:
+        from xfworker.adapters.memory.records import MemoryRecordStore
+
+        return MemoryRecordStore()
+    try:
+        from xfworker.adapters.sql.engine import open_engine, sqlite_url
+        from xfworker.adapters.sql.export import export_to_folder
+        from xfworker.adapters.sql.records import SqlRecordStore
+        from xfworker.adapters.sql.schema import upgrade
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"keeping records needs the package {error.name!r}; install it with: pip install 'xfworker[sql]'"
+        ) from None
+    engine = open_engine(place.database or sqlite_url(place.data / "records.sqlite"), durable=place.durable)
+    upgrade(engine, lambda revision: export_to_folder(engine, place.data / "backups", f"schema-{revision}"))
+    return SqlRecordStore(engine)
+
+
 def file_store(place: PlatformPlace) -> "FolderFileStore":
     """Compose the file store of a place."""
     from xfworker.adapters.disk.file_store import FolderFileStore
 
-    return FolderFileStore(place.files_path, direct_access_root=place.direct_access_root)
+    return FolderFileStore(place.files_path, direct_access_root=place.direct_access_root, fsync=place.durable)
 
 
 def web_app(platform: Platform, files: "FolderFileStore") -> "Litestar":

@@ -21,6 +21,7 @@ def serve(
     tls_certificate: Path | None = None,
     tls_key: Path | None = None,
     direct_access_root: str | None = None,
+    durable: bool = True,
     end_with_input: Annotated[bool, Parameter(show=False)] = False,
     announce: Annotated[Path | None, Parameter(show=False)] = None,
 ) -> int:
@@ -36,6 +37,7 @@ def serve(
         tls_certificate: PEM file of the certificate; with it the server speaks https.
         tls_key: PEM file of the certificate's key.
         direct_access_root: What scripts can call the folder of the files, where they reach the same disk.
+        durable: Whether what was answered outlives a power cut; without it the server is faster.
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
     """
@@ -46,7 +48,9 @@ def serve(
     from xfworker.api.server_notice import ServerNotice, notice_path, remove_notice, write_notice
 
     write_server_log()
-    place = PlatformPlace(data=data.absolute(), database=database, files=files, direct_access_root=direct_access_root)
+    place = PlatformPlace(
+        data=data.absolute(), database=database, files=files, direct_access_root=direct_access_root, durable=durable
+    )
     options = ServeOptions(
         host=host, port=port, tls_certificate=tls_certificate, tls_key=tls_key, end_with_input=end_with_input
     )

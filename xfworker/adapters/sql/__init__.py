@@ -1,0 +1,1 @@
+"""Records in SQL databases: SQLite on one machine, PostgreSQL for more."""

@@ -1,0 +1,85 @@
+"""Connections to a database, set up so that transactions are what they say."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError
+
+from xfworker.domain.errors import ConfigurationError
+
+WRITES = "xfworker_writes"
+"""The execution option of a connection whose transaction may write."""
+
+_POOL = 8
+_OVERFLOW = 32
+_BUSY_SECONDS = 30
+
+
+def sqlite_url(path: Path) -> str:
+    """Give the address of a SQLite database in a file."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def open_engine(address: str, *, durable: bool = True) -> Engine:
+    """
+    Give the engine of a database.
+
+    Args:
+        address: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+        durable: Whether what was answered outlives a power cut (SQLite); it always outlives the end of the process.
+
+    Raises:
+        ConfigurationError: The address is malformed or of another kind of database.
+    """
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError("the address of the database looks like sqlite:///path or postgresql://...") from None
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(url, durable=durable)
+    if backend in {"postgresql", "postgres"}:
+        return _postgresql(url)
+    raise ConfigurationError(f"records are kept in SQLite or PostgreSQL, not in {backend!r}")
+
+
+def _sqlite(url: URL, *, durable: bool) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise ConfigurationError("name the file of the SQLite database: sqlite:///path; for a trial use memory:")
+    engine = create_engine(
+        url, pool_size=_POOL, max_overflow=_OVERFLOW, connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _: Any) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={'FULL' if durable else 'NORMAL'}",
+            "cache_size=-65536",
+            "temp_store=MEMORY",
+            "mmap_size=268435456",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # The driver's own BEGIN comes too late and too weak: a reader that becomes a writer could find the database
+        # locked in the middle of its work.
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=_POOL,
+        max_overflow=_OVERFLOW,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+        connect_args={"connect_timeout": 10, "application_name": "xfworker"},
+    )

@@ -1,0 +1,113 @@
+"""All records as text, in one snapshot: what backups are made of, the same for every database."""
+
+import gzip
+import json
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import Connection, Engine, MetaData, delete, func, insert, select, text
+
+from xfworker.adapters.sql.engine import WRITES
+from xfworker.adapters.sql.tables import METADATA
+from xfworker.domain.errors import ConfigurationError
+
+_BATCH = 500
+
+
+def write_rows(engine: Engine, target: IO[bytes]) -> int:
+    """
+    Write every row of every table as one JSON array a line, ``["jobs", {...}]``, and tell how many.
+
+    All come from one snapshot; writers go on meanwhile.
+    """
+    count = 0
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with connection.begin():
+            for line in _lines(connection):
+                target.write(line)
+                count += 1
+    return count
+
+
+def read_rows(engine: Engine, source: IO[bytes]) -> int:
+    """
+    Replace every row of every table by what :func:`write_rows` wrote, in one transaction, and tell how many.
+
+    Raises:
+        ConfigurationError: A line is not what was written; nothing is changed.
+    """
+    with engine.connect() as connection:
+        connection.execution_options(**{WRITES: True})
+        with connection.begin():
+            for table in METADATA.sorted_tables:
+                connection.execute(delete(table))
+            count = 0
+            for name, rows in _batches(source):
+                connection.execute(insert(METADATA.tables[name]), rows)
+                count += len(rows)
+            _count_on(connection)
+    return count
+
+
+def export_to_folder(engine: Engine, folder: Path, name: str) -> Path:
+    """Write all rows to a new compressed file in a folder and give its path; it appears only when complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    target = folder / f"{name}-{stamp}.jsonl.gz"
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        with gzip.open(partial, "wb") as file:
+            write_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is written like any other
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def _lines(connection: Connection) -> Iterator[bytes]:
+    # The tables as they are, not as this version would have them: an export may come before an upgrade.
+    present = MetaData()
+    present.reflect(connection)
+    for table in sorted(present.tables.values(), key=lambda table: table.name):
+        if table.name == "alembic_version":
+            continue
+        key = list(table.primary_key.columns)
+        result = connection.execution_options(yield_per=_BATCH).execute(select(table).order_by(*key))
+        for row in result:
+            yield json.dumps([table.name, dict(row._mapping)], ensure_ascii=False).encode() + b"\n"  # noqa: SLF001  public by its documentation
+
+
+def _batches(source: IO[bytes]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    name = ""
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(source, 1):
+        try:
+            table, row = json.loads(line)
+            known = set(METADATA.tables[table].columns.keys())
+        except (ValueError, TypeError, KeyError):
+            raise ConfigurationError(f"line {number} of the records is not what a backup holds") from None
+        if not isinstance(row, dict) or not set(row) <= known:
+            raise ConfigurationError(f"line {number} of the records does not fit this version's tables")
+        if rows and (table != name or len(rows) >= _BATCH):
+            yield name, rows
+            rows = []
+        name = table
+        rows.append(row)
+    if rows:
+        yield name, rows
+
+
+def _count_on(connection: Connection) -> None:
+    # PostgreSQL's counters do not notice serials that were given; SQLite's do.
+    if connection.dialect.name != "postgresql":
+        return
+    for table in METADATA.sorted_tables:
+        if "serial" in table.c:
+            last = connection.execute(select(func.max(table.c.serial))).scalar_one()
+            statement = text("SELECT setval(pg_get_serial_sequence(:name, 'serial'), :last, :used)")
+            connection.execute(statement, {"name": table.name, "last": last or 1, "used": last is not None})

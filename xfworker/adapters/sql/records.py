@@ -1,0 +1,76 @@
+"""The record store over SQLite or PostgreSQL."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from xfworker.adapters.sql.engine import WRITES
+from xfworker.adapters.sql.transaction import SqlTransaction
+from xfworker.domain.errors import NotEnoughSpace, ServerBusy, ServerFault, XFWorkerError
+
+# Any number that no other program on the same database is likely to choose.
+_WRITERS = 0x78667772
+
+
+class SqlRecordStore:
+    """Keeps records in a database. Writers come one after the other; readers see a snapshot and wait for nobody."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Take an engine whose database has the current schema; it is closed with the store."""
+        self._engine = engine
+        # Writers of this process queue here, fairly, instead of trying SQLite's lock again and again.
+        self._writer = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+
+    def __repr__(self) -> str:
+        return f"SqlRecordStore({self._engine.url.render_as_string(hide_password=True)!r})"
+
+    @property
+    def engine(self) -> Engine:
+        """The connections, for what looks at whole tables (backup, checks)."""
+        return self._engine
+
+    @contextmanager
+    def transaction(self, *, write: bool = True) -> Iterator[SqlTransaction]:
+        """Begin a transaction; it is undone by an exception."""
+        with self._writer if write else nullcontext(), _own_errors(), self._engine.connect() as connection:
+            self._prepare(connection, write=write)
+            with connection.begin():
+                if write:
+                    self._exclude_writers(connection)
+                yield SqlTransaction(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def _prepare(self, connection: Connection, *, write: bool) -> None:
+        if self._engine.dialect.name == "sqlite":
+            connection.execution_options(**{WRITES: write})
+        elif not write:
+            # One snapshot for all reads. A writer must not take its snapshot before it has the writers' lock.
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def _exclude_writers(self, connection: Connection) -> None:
+        if self._engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    try:
+        yield
+    except XFWorkerError:
+        raise
+    except PoolTimeout:
+        raise ServerBusy("all connections to the database are in use; try again in a moment") from None
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
+        if "disk is full" in reason or "No space left" in reason:
+            raise NotEnoughSpace(f"the database has no room left: {reason}") from error
+        if "locked" in reason or "too many clients" in reason:
+            raise ServerBusy(f"the database is busy: {reason}") from error
+        raise ServerFault(f"the database failed: {reason}") from error

@@ -1,0 +1,86 @@
+"""Brings a database to the schema of this version, with a backup of what is in it first."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from xfworker.adapters.sql.engine import WRITES
+from xfworker.domain.errors import ConfigurationError
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+"""The folder of the migrations."""
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.sql")
+
+
+def upgrade(engine: Engine, back_up: Callable[[str], Path]) -> str:
+    """
+    Bring a database to the newest schema and give its revision.
+
+    Args:
+        engine: The database.
+        back_up: Called with the old revision before a database that holds something is changed; gives where the backup
+            is.
+
+    Raises:
+        ConfigurationError: The database cannot be opened, or was made by a newer version.
+    """
+    try:
+        with engine.connect() as connection:
+            before = _revision(connection)
+        head = _scripts().get_current_head() or ""
+        if before == head:
+            return head
+        _check_known(before, engine)
+        if before is not None:
+            path = back_up(before)
+            _log.info("xfworker.schema_backed_up", revision=before, path=str(path))
+        with engine.connect() as connection:
+            connection.execution_options(**{WRITES: True})
+            with connection.begin():
+                config = _config()
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+    except DBAPIError as error:
+        shown = engine.url.render_as_string(hide_password=True)
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
+        raise ConfigurationError(f"could not open the database {shown}: {reason}") from None
+    _log.info("xfworker.schema_upgraded", before=before, after=head)
+    return head
+
+
+def _check_known(revision: str | None, engine: Engine) -> None:
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if revision is not None and revision not in known:
+        shown = engine.url.render_as_string(hide_password=True)
+        raise ConfigurationError(
+            f"the database {shown} was made by a newer version of xfworker (schema {revision}); install that version"
+        )
+
+
+def current_revision(engine: Engine) -> str | None:
+    """Give the revision of a database's schema, or ``None`` where it has none."""
+    with engine.connect() as connection:
+        return _revision(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,0 +1,246 @@
+"""One transaction over the tables, in the words of the record store's port."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    any_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from xfworker.adapters.sql.rows import column_value, read_json, to_record, to_row, write_json
+from xfworker.adapters.sql.tables import CLAIM_RANK, NOTES, TABLES, table_of
+from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.conversion import format_time
+from xfworker.domain.errors import RecordNotFound
+from xfworker.domain.job_state import JobState
+from xfworker.domain.queries import OutputValue
+from xfworker.domain.queries import Sequence as ParameterSequence
+from xfworker.domain.records import Job, Record, Run, RunPriority, Workflow, WorkflowState
+from xfworker.domain.scheduling import claim_rank
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+_JOBS = TABLES[Job.collection]
+_RUNS = TABLES[Run.collection]
+_WORKFLOWS = TABLES[Workflow.collection]
+_LEASES = TABLES[JobLease.collection]
+_FEW = 50
+_MAX_SERIAL = 2**63
+
+
+class SqlTransaction:
+    """A view of all records in which reads and writes belong together."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Take a connection on which a transaction has begun."""
+        self._connection = connection
+        self._on_sqlite = connection.dialect.name == "sqlite"
+
+    def get(self, kind: type[RecordT], serial: int) -> RecordT:
+        """Give one record."""
+        table = table_of(kind)
+        if -_MAX_SERIAL <= serial < _MAX_SERIAL:
+            for row in self._rows(select(table).where(table.c.serial == serial)):
+                return to_record(kind, row)
+        raise RecordNotFound(f"there is no {kind.noun} {serial}")
+
+    def find(
+        self,
+        kind: type[RecordT],
+        where: Mapping[str, Any] | None = None,
+        *,
+        after: tuple[str, int] | None = None,
+        limit: int | None = None,
+    ) -> Sequence[RecordT]:
+        """List records by field values."""
+        table = table_of(kind)
+        statement = select(table).where(*self._conditions(kind, where))
+        if kind is Job:
+            statement = statement.order_by(table.c.sort_order, table.c.serial)
+            if after is not None:
+                statement = statement.where(
+                    tuple_(table.c.sort_order, table.c.serial) > tuple_(literal(after[0]), literal(after[1]))
+                )
+        else:
+            statement = statement.order_by(table.c.serial)
+            if after is not None:
+                statement = statement.where(table.c.serial > after[1])
+        if limit is not None:
+            statement = statement.limit(limit)
+        return [to_record(kind, row) for row in self._rows(statement)]
+
+    def count(self, kind: type[Record], where: Mapping[str, Any] | None = None) -> int:
+        """Count records by field values."""
+        statement = select(func.count()).select_from(table_of(kind)).where(*self._conditions(kind, where))
+        return int(self._connection.execute(statement).scalar_one())
+
+    def insert(self, record: RecordT) -> RecordT:
+        """Store a new record under the next serial of its kind."""
+        row = to_row(record)
+        row.pop("serial", None)
+        if isinstance(record, Job):
+            row[CLAIM_RANK] = self._rank(record)
+        result = self._connection.execute(insert(table_of(type(record))).values(row))
+        (serial,) = result.inserted_primary_key or (0,)
+        return to_record(type(record), {**to_row(record), "serial": serial})
+
+    def replace(self, record: Record) -> None:
+        """Store a changed record under its serial."""
+        table = table_of(type(record))
+        row = to_row(record)
+        row.pop("serial", None)
+        if isinstance(record, Job):
+            row[CLAIM_RANK] = self._rank(record)
+        touches_queue = isinstance(record, Run | Workflow) and self._touches_queue(record)
+        result = self._connection.execute(update(table).where(table.c.serial == record.serial).values(row))
+        if not result.rowcount:
+            raise RecordNotFound(f"there is no {record}")
+        if touches_queue:
+            self._rank_again(record)
+
+    def delete(self, kind: type[Record], where: Mapping[str, Any]) -> int:
+        """Remove records by field values and tell how many."""
+        return int(self._connection.execute(delete(table_of(kind)).where(*self._conditions(kind, where))).rowcount)
+
+    def output_values(self, sequence: ParameterSequence) -> Iterator[OutputValue]:
+        """Give the values of a sequence."""
+        obsolete = exists().where(_RUNS.c.serial == _JOBS.c.run_serial, _RUNS.c.obsolete.is_(True))
+        statement = (
+            select(_JOBS.c.serial, _JOBS.c.run_serial, _JOBS.c.outputs)
+            .where(_JOBS.c.task_serial == sequence.task_serial, _JOBS.c.state == JobState.DONE.value, ~obsolete)
+            .order_by(_JOBS.c.sort_order, _JOBS.c.serial)
+        )
+        for serial, run_serial, text in self._connection.execute(statement):
+            outputs = read_json(text)
+            if sequence.key in outputs:
+                yield OutputValue(job_serial=serial, run_serial=run_serial, value=outputs[sequence.key])
+
+    def claimable_jobs(self, *, excluding_tasks: frozenset[int] = frozenset(), limit: int = 100) -> Sequence[Job]:
+        """List jobs that a worker may claim, in the order in which they are handed out."""
+        rank = _JOBS.c[CLAIM_RANK]
+        statement = select(_JOBS).where(rank.isnot(None)).order_by(rank, _JOBS.c.sort_order, _JOBS.c.serial)
+        if excluding_tasks:
+            statement = statement.where(~self._among(_JOBS.c.task_serial, sorted(excluding_tasks)))
+        return [to_record(Job, row) for row in self._rows(statement.limit(limit))]
+
+    def expired_leases(self, moment: datetime) -> Sequence[JobLease]:
+        """List leases that ended before a moment."""
+        statement = select(_LEASES).where(_LEASES.c.expires_at < format_time(moment)).order_by(_LEASES.c.serial)
+        return [to_record(JobLease, row) for row in self._rows(statement)]
+
+    def last_sort_order(self, workflow_serial: int) -> str | None:
+        """Give the greatest sort order among the workflow's jobs."""
+        statement = select(func.max(_JOBS.c.sort_order)).where(_JOBS.c.workflow_serial == workflow_serial)
+        found: str | None = self._connection.execute(statement).scalar_one()
+        return found
+
+    def remembered(self, key: str) -> Mapping[str, Any] | None:
+        """Give what was remembered under a key."""
+        found: Mapping[str, Any] | None = read_json(
+            self._connection.execute(select(NOTES.c.value).where(NOTES.c.key == key)).scalar_one_or_none()
+        )
+        return found
+
+    def remember(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
+        """Remember a JSON object under a key."""
+        self.forget(key)
+        row = {"key": key, "value": write_json(value), "at": None if at is None else format_time(at)}
+        self._connection.execute(insert(NOTES).values(row))
+
+    def forget(self, key: str) -> None:
+        """Forget what was remembered under a key, if anything."""
+        self._connection.execute(delete(NOTES).where(NOTES.c.key == key))
+
+    def forget_before(self, moment: datetime) -> int:
+        """Forget what was remembered as of an earlier time."""
+        return int(self._connection.execute(delete(NOTES).where(NOTES.c.at < format_time(moment))).rowcount)
+
+    def _rows(self, statement: Select[Any]) -> Iterable[Mapping[str, Any]]:
+        return (row._mapping for row in self._connection.execute(statement))  # type: ignore[misc]  # noqa: SLF001  public by its documentation
+
+    def _conditions(self, kind: type[Record], where: Mapping[str, Any] | None) -> list[ColumnElement[bool]]:
+        table = table_of(kind)
+        return [self._condition(kind, table, name, value) for name, value in (where or {}).items()]
+
+    def _condition(self, kind: type[Record], table: Table, name: str, value: Any) -> ColumnElement[bool]:
+        wanted = value if isinstance(value, tuple) else (value,)
+        values = [column_value(kind, name, item) for item in wanted]
+        column = table.c[name]
+        present = [item for item in values if item is not None and not _is_beyond(item)]
+        choices: list[ColumnElement[bool]] = []
+        if present:
+            choices.append(column == present[0] if len(present) == 1 else self._among(column, present))
+        if None in values:
+            choices.append(column.is_(None))
+        return or_(*choices) if choices else false()
+
+    def _among(self, column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+        if len(values) <= _FEW:
+            return column.in_(values)
+        # Very many values travel as one parameter, because a statement takes only so many.
+        if self._on_sqlite:
+            listed = func.json_each(write_json(list(values))).table_valued("value")
+            return column.in_(select(listed.c.value))
+        return column == any_(bindparam(None, list(values), type_=ARRAY(column.type)))
+
+    def _rank(self, job: Job) -> int | None:
+        if job.state is not JobState.READY:
+            return None
+        run = None if job.run_serial is None else self.get(Run, job.run_serial)
+        return claim_rank(self.get(Workflow, job.workflow_serial), run)
+
+    def _touches_queue(self, record: Run | Workflow) -> bool:
+        before = self.get(type(record), record.serial)
+        if isinstance(record, Run) and isinstance(before, Run):
+            return (before.priority, before.obsolete) != (record.priority, record.obsolete)
+        if isinstance(record, Workflow) and isinstance(before, Workflow):
+            return (before.state, before.obsolete) != (record.state, record.obsolete)
+        return False
+
+    def _rank_again(self, record: Record) -> None:
+        owner = _JOBS.c.run_serial if isinstance(record, Run) else _JOBS.c.workflow_serial
+        active = exists().where(
+            _WORKFLOWS.c.serial == _JOBS.c.workflow_serial,
+            _WORKFLOWS.c.state == WorkflowState.ACTIVE.value,
+            _WORKFLOWS.c.obsolete.is_(False),
+        )
+        of_run = (
+            select(
+                case(
+                    (or_(_RUNS.c.obsolete.is_(True), _RUNS.c.priority == RunPriority.PAUSED.value), None),
+                    (_RUNS.c.priority == RunPriority.HIGH.value, 0),
+                    else_=1,
+                )
+            )
+            .where(_RUNS.c.serial == _JOBS.c.run_serial)
+            .scalar_subquery()
+        )
+        rank = case((~active, None), (_JOBS.c.run_serial.is_(None), 1), else_=of_run)
+        self._connection.execute(
+            update(_JOBS)
+            .where(and_(owner == record.serial, _JOBS.c.state == JobState.READY.value))
+            .values({CLAIM_RANK: rank})
+        )
+
+
+def _is_beyond(value: Any) -> bool:
+    return isinstance(value, int) and not -_MAX_SERIAL <= value < _MAX_SERIAL
