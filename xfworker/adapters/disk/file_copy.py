@@ -32,21 +32,21 @@ def copy_file(source: Path, target: Path, *, fsync: bool = False, on_bytes: OnBy
     Raises:
         OSError: The source cannot be read or the target not be written.
     """
-    with replacing(target, fsync=fsync) as partial:
-        return copy_content(source, partial, on_bytes)
+    with replacing(target, fsync=fsync) as partial, source.open("rb", buffering=0) as reader:
+        return copy_content(reader, partial, on_bytes)
 
 
-def copy_content(source: Path, partial: Path, on_bytes: OnBytes | None = None) -> str:
+def copy_content(reader: FileIO, partial: Path, on_bytes: OnBytes | None = None) -> str:
     """
-    Copy a file's content to a path that does not exist yet; see :func:`copy_file`.
+    Copy an open file's content to a path that does not exist yet; see :func:`copy_file`.
 
     Raises:
         OSError: The source cannot be read, or the target exists or cannot be written.
     """
     tell = on_bytes or _tell_nobody
     if sys.platform == "win32":
-        return _copy_windows(source, partial, tell)
-    with source.open("rb", buffering=0) as reader, partial.open("xb", buffering=0) as writer:
+        return _copy_windows(Path(reader.name), partial, tell)
+    with partial.open("xb", buffering=0) as writer:
         for name, way in (("reflink", _reflink), ("copy_file_range", _copy_range), ("sendfile", _sendfile)):
             if way(reader, writer, tell):
                 return name

@@ -6,7 +6,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
+
+from attrs import evolve
 
 from xfworker.adapters.disk.digest import file_sha256
 from xfworker.adapters.disk.digest_index import DigestIndex
@@ -71,8 +74,15 @@ class FolderFileStore:
             direct = self._announced(resource) if token.allows("read", resource) else None
             return self._stat(resource, path, direct_access_path=direct)
 
-    def _stat(self, resource: Resource, path: Path, *, direct_access_path: str | None = None) -> FileStat:
-        found = path.stat()
+    def _stat(
+        self,
+        resource: Resource,
+        path: Path,
+        *,
+        direct_access_path: str | None = None,
+        found: os.stat_result | None = None,
+    ) -> FileStat:
+        found = found or path.stat()
         sha256 = self._digests.recall(resource, found)
         if sha256 is None and found.st_size <= _HASHED_ON_THE_SPOT:
             sha256 = self._learn_digest(resource, path, found)
@@ -97,14 +107,12 @@ class FolderFileStore:
     def download(
         self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
     ) -> FileStat:
-        token.require("read", resource)
-        source = self.layout.file_path(resource)
-        with disk_errors(f"fetch {resource} to {target}"), _absent(resource):
-            known = self._stat(resource, source)
+        known, opened = self.open_file(token, resource)
+        with disk_errors(f"fetch {resource} to {target}"), opened:
             require_room(target.parent, known.size, f"fetch {resource}")
             partial = partial_path(target.parent)
             try:
-                self._copy(source, partial, known.size, progress)
+                self._copy(opened, partial, known.size, progress)
                 sha256 = file_sha256(partial)
                 if known.sha256 not in {None, sha256}:
                     raise ChecksumMismatch(
@@ -114,7 +122,26 @@ class FolderFileStore:
             finally:
                 with suppress(OSError):
                     partial.unlink()
-        return known
+        return evolve(known, sha256=sha256)
+
+    def open_file(self, token: AuthorizationToken, resource: Resource) -> tuple[FileStat, FileIO]:
+        """
+        Open a file for reading and tell what it is; the two belong together even while others replace the file.
+
+        Raises:
+            FileNotInStore: There is no such file.
+            PermissionDenied: The token does not allow ``read``.
+        """
+        token.require("read", resource)
+        path = self.layout.file_path(resource)
+        with disk_errors(f"read {resource}"), _absent(resource):
+            opened = path.open("rb", buffering=0)
+            try:
+                found = os.fstat(opened.fileno())
+                return self._stat(resource, path, direct_access_path=self._announced(resource), found=found), opened
+            except BaseException:
+                opened.close()
+                raise
 
     def upload(
         self, token: AuthorizationToken, source: Path, resource: Resource, *, progress: Progress | None = None
@@ -128,7 +155,8 @@ class FolderFileStore:
             require_room(self.layout.root, before.st_size, f"store {resource}")
             partial = self.new_partial()
             try:
-                self._copy(source, partial, before.st_size, progress)
+                with source.open("rb", buffering=0) as opened:
+                    self._copy(opened, partial, before.st_size, progress)
                 require_unchanged(source, before)
                 return self.publish(partial, resource, file_sha256(partial))
             finally:
@@ -136,33 +164,21 @@ class FolderFileStore:
                     partial.unlink()
 
     @staticmethod
-    def _copy(source: Path, partial: Path, size: int, progress: Progress | None) -> None:
+    def _copy(source: FileIO, partial: Path, size: int, progress: Progress | None) -> None:
         tell = progress or (lambda _done, _all: None)
         tell(0, size)
         copy_content(source, partial, lambda done: tell(done, size))
         copied = partial.stat().st_size
         if copied != size:
-            raise FileChanged(f"{source} changed while it was copied: it had {size} bytes, then {copied}")
+            raise FileChanged(f"{source.name} changed while it was copied: it had {size} bytes, then {copied}")
 
     def open_read(
         self, token: AuthorizationToken, resource: Resource, *, offset: int = 0, length: int | None = None
     ) -> Iterator[bytes]:
         token.require("read", resource)
         with disk_errors(f"read {resource}"), _absent(resource):
-            file = self.layout.file_path(resource).open("rb", buffering=0)
-
-        def blocks() -> Iterator[bytes]:
-            with file, disk_errors(f"read {resource}"):
-                file.seek(offset)
-                remaining = length
-                while remaining is None or remaining > 0:
-                    block = file.read(BLOCK if remaining is None else min(BLOCK, remaining))
-                    if not block:
-                        return
-                    remaining = None if remaining is None else remaining - len(block)
-                    yield block
-
-        return blocks()
+            opened = self.layout.file_path(resource).open("rb", buffering=0)
+        return file_blocks(opened, offset=offset, length=length)
 
     def direct_access_path(
         self, token: AuthorizationToken, resource: Resource, *, for_writing: bool = False
@@ -268,41 +284,51 @@ class FolderFileStore:
             if self._fsync:
                 flush_file(partial)
             found = partial.stat()
+            # Before the rename: an entry for a file that is not there yet is no harm, one for another's file would be.
             self._digests.remember(resource, found, sha256)
             while True:
                 _make_parent(target, resource)
                 try:
-                    self._move(partial, target)
+                    publish(partial, target, fsync=self._fsync)
                 except FileNotFoundError:
                     if not partial.exists():
                         raise
                     continue  # the folder was just pruned by a delete
-                except (IsADirectoryError, PermissionError):
+                except OSError as error:
                     if target.is_dir():
                         raise FileError(f"cannot store {resource}: there is a folder of this name") from None
-                    raise
+                    if error.errno != errno.EXDEV:
+                        raise
+                    found = self._publish_across(partial, target, resource, sha256)
                 break
-            # A file system may keep times more coarsely than the one the file came from.
-            if target.stat().st_mtime_ns != found.st_mtime_ns:
-                found = target.stat()
-                self._digests.remember(resource, found, sha256)
         return _listed(resource, found, sha256)
 
-    def _move(self, partial: Path, target: Path) -> None:
+    def _publish_across(self, partial: Path, target: Path, resource: Resource, sha256: str) -> os.stat_result:
+        """Publish into a folder of the store that is a mount of its own: bring the file there first."""
+        near = partial_path(target.parent)
         try:
-            publish(partial, target, fsync=self._fsync)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            # A folder of the store is a mount of its own: bring the file there first.
-            near = partial_path(target.parent)
-            try:
-                shutil.copy2(partial, near)
-                publish(near, target, fsync=self._fsync)
-            finally:
-                with suppress(OSError):
-                    near.unlink()
-            partial.unlink()
+            shutil.copy2(partial, near)
+            found = near.stat()
+            self._digests.remember(resource, found, sha256)
+            publish(near, target, fsync=self._fsync)
+        finally:
+            with suppress(OSError):
+                near.unlink()
+        partial.unlink()
+        return found
+
+
+def file_blocks(opened: FileIO, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+    """Give a part of an open file in blocks of at most :data:`BLOCK` bytes, and close it at the end."""
+    with opened, disk_errors(f"read {opened.name}"):
+        opened.seek(offset)
+        remaining = length
+        while remaining is None or remaining > 0:
+            block = opened.read(BLOCK if remaining is None else min(BLOCK, remaining))
+            if not block:
+                return
+            remaining = None if remaining is None else remaining - len(block)
+            yield block
 
 
 def require_room(folder: Path, size: int, doing: str) -> None:

@@ -2,12 +2,15 @@
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PARTIAL_PREFIX = ".xfpart-"
 """How the names of incomplete files begin; listings leave them out and sweepers look for them."""
+
+_WINDOWS_PAUSES = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 def partial_path(folder: Path, mark: str = "") -> Path:
@@ -26,9 +29,20 @@ def publish(partial: Path, target: Path, *, fsync: bool = False) -> None:
     """
     if fsync:
         flush_file(partial)
-    partial.replace(target)
+    _rename(partial, target)
     if fsync:
         _flush_folder(target.parent)
+
+
+def _rename(partial: Path, target: Path) -> None:
+    for pause in _WINDOWS_PAUSES if os.name == "nt" else ():
+        try:
+            partial.replace(target)
+        except PermissionError:
+            time.sleep(pause)  # on Windows a file cannot be replaced while someone reads it
+        else:
+            return
+    partial.replace(target)
 
 
 @contextmanager

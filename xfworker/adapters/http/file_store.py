@@ -34,8 +34,8 @@ class HttpFileStore:
     def __init__(
         self,
         *,
-        limits: TransferLimits | None = None,
-        http_limits: HttpLimits | None = None,
+        limits: HttpLimits | None = None,
+        transfers: TransferLimits | None = None,
         tls_ca_file: Path | None = None,
         allow_plain_http: bool = False,
         clock: Clock | None = None,
@@ -44,14 +44,14 @@ class HttpFileStore:
         Prepare; nothing is connected yet.
 
         Args:
-            limits: How transfers are cut into pieces.
-            http_limits: Time limits and repeats.
+            limits: Time limits and repeats.
+            transfers: How transfers are cut into pieces.
             tls_ca_file: PEM file of the authorities to trust instead of the system's.
             allow_plain_http: Whether ``http`` may go further than this computer.
             clock: Waits between attempts.
         """
-        self._limits = limits or TransferLimits()
-        self._http_limits = http_limits or HttpLimits()
+        self._limits = limits or HttpLimits()
+        self._transfers = transfers or TransferLimits()
         self._tls_ca_file = tls_ca_file
         self._allow_plain_http = allow_plain_http
         self._clock: Clock = clock or SystemClock()
@@ -77,7 +77,7 @@ class HttpFileStore:
             base + file_path(resource),
             resource,
             target,
-            limits=self._limits,
+            limits=self._transfers,
             patience=self._patience(f"fetching {resource}"),
             headers=_authorization(token),
             progress=progress,
@@ -86,9 +86,9 @@ class HttpFileStore:
     def upload(
         self, token: AuthorizationToken, source: Path, resource: Resource, *, progress: Progress | None = None
     ) -> FileStat:
-        file = UploadSource(source, block_bytes=self._limits.block_bytes, blocks=self._limits.blocks)
+        file = UploadSource(source, block_bytes=self._transfers.block_bytes, blocks=self._transfers.blocks)
         try:
-            if file.size <= self._limits.single_put_bytes:
+            if file.size <= self._transfers.single_put_bytes:
                 return self._put(token, file, resource, progress)
             return self._send(token, file, resource, progress)
         finally:
@@ -136,7 +136,7 @@ class HttpFileStore:
             what=str(resource),
             metadata={"resource": str(resource)},
             headers=_authorization(token),
-            limits=self._limits,
+            limits=self._transfers,
             patience=self._patience(f"storing {resource}"),
             progress=progress,
         ).run()
@@ -146,7 +146,7 @@ class HttpFileStore:
         self, token: AuthorizationToken, resource: Resource, *, offset: int = 0, length: int | None = None
     ) -> Iterator[bytes]:
         transport, base = self._server(token)
-        block_bytes = self._limits.block_bytes
+        block_bytes = self._transfers.block_bytes
         headers = {"Accept": "*/*", **_authorization(token)}
         if offset or length is not None:
             headers["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
@@ -186,7 +186,7 @@ class HttpFileStore:
 
     def register(self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str) -> FileStat:
         transport, base = self._server(token)
-        seconds = self._http_limits.read_seconds + size / _HASHED_PER_SECOND
+        seconds = self._limits.read_seconds + size / _HASHED_PER_SECOND
         answer = transport.request(
             "POST",
             f"{base}/registrations",
@@ -237,7 +237,7 @@ class HttpFileStore:
             if transport is None:
                 transport = self._transports[origin] = HttpTransport(
                     origin,
-                    limits=self._http_limits,
+                    limits=self._limits,
                     tls_ca_file=self._tls_ca_file,
                     allow_plain_http=self._allow_plain_http,
                     clock=self._clock,
@@ -247,9 +247,9 @@ class HttpFileStore:
     def _patience(self, what: str) -> Patience:
         return Patience(
             self._clock,
-            attempts=self._limits.attempts,
-            backoff_seconds=self._http_limits.backoff_seconds,
-            patience_seconds=self._http_limits.patience_seconds,
+            attempts=self._transfers.attempts,
+            backoff_seconds=self._limits.backoff_seconds,
+            patience_seconds=self._limits.patience_seconds,
             what=what,
         )
 

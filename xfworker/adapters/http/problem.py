@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from xfworker.domain.errors import (
     AuthenticationFailed,
@@ -52,6 +53,15 @@ def error_from_answer(
     if kind is None:
         return _without_problem(status, doing, mark, detail)
     return _of_kind(kind, detail + mark, problem)
+
+
+def problem_in_headers(headers: Mapping[str, str]) -> bytes | None:
+    """Give the problem document that the answer to a HEAD could only hint at in its header fields."""
+    code = headers.get("xf-error")
+    if code is None:
+        return None
+    detail = unquote(headers.get("xf-error-detail", ""))
+    return json.dumps({"type": f"{TYPE_PREFIX}{code}", "detail": detail}).encode()
 
 
 def _problem(media_type: str, body: bytes) -> Mapping[str, Any] | None:

@@ -30,7 +30,7 @@ from xfworker.adapters.http.connection import (
     was_sent,
     with_write_limit,
 )
-from xfworker.adapters.http.problem import error_from_answer
+from xfworker.adapters.http.problem import error_from_answer, problem_in_headers
 from xfworker.adapters.process.clock import SystemClock
 from xfworker.domain.errors import ConfigurationError, InvalidParameter, ProtocolViolation, ServerBusy, XFWorkerError
 from xfworker.ports.clock import Clock
@@ -325,7 +325,7 @@ class HttpTransport:
         error = error_from_answer(
             answer.status,
             answer.headers.get("content-type", ""),
-            answer.body,
+            answer.body or problem_in_headers(answer.headers) or b"",
             doing=f"{answer.doing} at {self.at}",
             request_id=answer.headers.get("x-request-id"),
         )

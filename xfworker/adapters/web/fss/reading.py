@@ -1,14 +1,21 @@
 """Answers about files of the store: HEAD, GET with ranges, folder listings."""
 
 import asyncio
+import os
+import sys
 from email.utils import format_datetime, parsedate_to_datetime
 from http import HTTPStatus
+from io import FileIO
 from urllib.parse import quote
 
-from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.disk.file_store import FolderFileStore, file_blocks
 from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
 from xfworker.adapters.web.fss.requests import Request, digest_field
 from xfworker.domain.files import AuthorizationToken, FileStat, file_stat_to_json
+
+_SENT_BY_PATH = 4 << 20
+"""From this size on the server sends the file by itself; below, handing over costs more than reading."""
+_OPENED_AFTER_SECONDS = 5.0
 
 
 async def send_file(request: Request, store: FolderFileStore, token: AuthorizationToken) -> None:
@@ -18,9 +25,18 @@ async def send_file(request: Request, store: FolderFileStore, token: Authorizati
         path = await asyncio.to_thread(store.direct_access_path, token, resource, for_writing=True)
         await request.answer(HTTPStatus.NO_CONTENT, _direct_access(path))
         return
-    if request.method != "HEAD":
-        token.require("read", resource)
-    stat = await asyncio.to_thread(store.stat, token, resource)
+    if request.method == "HEAD":
+        stat = await asyncio.to_thread(store.stat, token, resource)
+        await _send(request, stat, None)
+        return
+    stat, opened = await asyncio.to_thread(store.open_file, token, resource)
+    try:
+        await _send(request, stat, opened)
+    finally:
+        opened.close()
+
+
+async def _send(request: Request, stat: FileStat, opened: FileIO | None) -> None:
     headers = _headers(stat)
     if _not_modified(request, stat):
         await request.answer(HTTPStatus.NOT_MODIFIED, {"ETag": headers["ETag"]})
@@ -35,13 +51,23 @@ async def send_file(request: Request, store: FolderFileStore, token: Authorizati
     status = HTTPStatus.OK if wanted is None else HTTPStatus.PARTIAL_CONTENT
     if wanted is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{stat.size}"
-    if request.method == "HEAD":
+    if opened is None:
         await request.answer(status, headers, length=end - start)
-    elif wanted is None and request.pathsend and stat.size:
-        await request.answer_file(status, headers, str(store.layout.file_path(resource)))
+    elif wanted is None and request.pathsend and stat.size >= _SENT_BY_PATH and sys.platform == "linux":
+        await request.answer_file(status, headers, _path_of_open_file(opened))
     else:
-        blocks = await asyncio.to_thread(store.open_read, token, resource, offset=start, length=end - start)
-        await request.answer_blocks(status, headers, blocks)
+        await request.answer_blocks(status, headers, file_blocks(opened, offset=start, length=end - start))
+
+
+def _path_of_open_file(opened: FileIO) -> str:
+    """
+    Give a path to exactly this open file, even when another takes its name meanwhile.
+
+    The server opens it a moment after it was told, so a second handle is kept open that long.
+    """
+    handle = os.dup(opened.fileno())
+    asyncio.get_running_loop().call_later(_OPENED_AFTER_SECONDS, os.close, handle)
+    return f"/proc/self/fd/{handle}"
 
 
 async def send_folder(request: Request, store: FolderFileStore, token: AuthorizationToken) -> None:

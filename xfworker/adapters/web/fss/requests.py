@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, unquote_to_bytes
+from urllib.parse import parse_qs, quote, unquote_to_bytes
 
 from attrs import define, field
 
@@ -176,7 +176,10 @@ class Request:
             **error.details(),
         }
         body = json.dumps(problem).encode()
-        await self.answer(status or error.status, {"Content-Type": "application/problem+json", **(headers or {})}, body)
+        fields = {"Content-Type": "application/problem+json", **(headers or {})}
+        if self.method == "HEAD":  # its answer has no body to tell it in
+            fields |= {"XF-Error": error.code, "XF-Error-Detail": quote(str(error))}
+        await self.answer(status or error.status, fields, body)
 
     async def answer_file(self, status: int, headers: Mapping[str, str], path: str) -> None:
         """Send a file by the server's own means."""
