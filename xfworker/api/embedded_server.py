@@ -33,6 +33,7 @@ class EmbeddedServer:
         *,
         database: str | None = None,
         durable: bool = False,
+        sns: Path | None = None,
         start_seconds: float = 60.0,
         stop_seconds: float = 15.0,
     ) -> None:
@@ -43,12 +44,14 @@ class EmbeddedServer:
             data: The server's data folder; made where it is not there.
             database: Address of the database; SQLite in the data folder by default.
             durable: Whether what was answered outlives a power cut.
+            sns: Folder of ISQ files to serve as a catalogue of measurements.
             start_seconds: How long the server may take until it answers.
             stop_seconds: How long it may take to stop before it is killed.
         """
         self.data = Path(data).absolute()
         self._database = database
         self._durable = durable
+        self._sns = sns
         self._start_seconds = start_seconds
         self._stop_seconds = stop_seconds
         self._process: subprocess.Popen[bytes] | None = None
@@ -117,6 +120,8 @@ class EmbeddedServer:
             ]
             if self._database is not None:
                 command += ["--database", self._database]
+            if self._sns is not None:
+                command += ["--sns", str(self._sns)]
             with self._log_path().open("ab") as log:
                 # Ctrl-C in a terminal goes to the whole process group; the server must outlive it, so that the end of
                 # the job is kept.

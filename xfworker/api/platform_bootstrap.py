@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, evolve
 
 from xfworker.adapters.process.clock import SystemClock
 from xfworker.domain.errors import ConfigurationError
@@ -16,6 +16,7 @@ from xfworker.services.platform.platform import Platform
 
 if TYPE_CHECKING:
     from litestar import Litestar
+    from litestar.types import ControllerRouterHandler
 
     from xfworker.adapters.disk.file_store import FolderFileStore
 
@@ -35,6 +36,7 @@ class PlatformPlace:
         files: The folder of the files; by default ``data/files``.
         direct_access_root: What scripts can call the folder of the files, where they reach the same disk.
         durable: Whether what was answered outlives a power cut; it always outlives the end of the server's process.
+        sns: A folder of ISQ files to serve as a catalogue of measurements.
     """
 
     data: Path
@@ -42,6 +44,7 @@ class PlatformPlace:
     files: Path | None = None
     direct_access_root: str | None = None
     durable: bool = True
+    sns: Path | None = None
 
     @property
     def secret_path(self) -> Path:
@@ -79,11 +82,20 @@ def opened_platform(place: PlatformPlace, options: PlatformOptions | None = None
         raise ConfigurationError(f"could not make the data folder {place.data}: {error.strerror or error}") from None
     clock = SystemClock()
     signer = JwtTokenSigner(secret_in(place.secret_path), clock)
+    if place.sns is not None:
+        options = _with_catalogue(options or PlatformOptions())
     platform = Platform(opened_records(place), clock, signer, options)
     try:
         yield platform
     finally:
         platform.close()
+
+
+def _with_catalogue(options: PlatformOptions) -> PlatformOptions:
+    from xfworker.adapters.web.sns_routes import MOUNT
+
+    # An address without a host is below the server's own.
+    return evolve(options, global_config={"default_sns_server": {"url": MOUNT}, **options.global_config})
 
 
 def opened_records(place: PlatformPlace) -> RecordStore:
@@ -118,9 +130,20 @@ def file_store(place: PlatformPlace) -> "FolderFileStore":
     return FolderFileStore(place.files_path, direct_access_root=place.direct_access_root, fsync=place.durable)
 
 
-def web_app(platform: Platform, files: "FolderFileStore") -> "Litestar":
-    """Compose the web application: records and files."""
+def web_app(platform: Platform, files: "FolderFileStore", *, sns: Path | None = None) -> "Litestar":
+    """
+    Compose the web application: records, files, and the catalogue of a folder of measurements where one is named.
+
+    Raises:
+        ConfigurationError: The folder of measurements is not there.
+    """
     from xfworker.adapters.web.app import create_app
     from xfworker.adapters.web.fss.service import fss_handler
 
-    return create_app(platform, routes=[fss_handler(files, platform)])
+    routes: list[ControllerRouterHandler] = [fss_handler(files, platform)]
+    if sns is not None:
+        from xfworker.adapters.disk.sns_catalogue import FolderSnsCatalogue
+        from xfworker.adapters.web.sns_routes import sns_router
+
+        routes.append(sns_router(FolderSnsCatalogue(sns), platform))
+    return create_app(platform, routes=routes)

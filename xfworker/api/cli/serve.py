@@ -22,6 +22,7 @@ def serve(
     tls_key: Path | None = None,
     direct_access_root: str | None = None,
     durable: bool = True,
+    sns: Path | None = None,
     end_with_input: Annotated[bool, Parameter(show=False)] = False,
     announce: Annotated[Path | None, Parameter(show=False)] = None,
 ) -> int:
@@ -38,6 +39,7 @@ def serve(
         tls_key: PEM file of the certificate's key.
         direct_access_root: What scripts can call the folder of the files, where they reach the same disk.
         durable: Whether what was answered outlives a power cut; without it the server is faster.
+        sns: Folder of ISQ files to serve as a catalogue of measurements.
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
     """
@@ -49,7 +51,12 @@ def serve(
 
     write_server_log()
     place = PlatformPlace(
-        data=data.absolute(), database=database, files=files, direct_access_root=direct_access_root, durable=durable
+        data=data.absolute(),
+        database=database,
+        files=files,
+        direct_access_root=direct_access_root,
+        durable=durable,
+        sns=sns,
     )
     options = ServeOptions(
         host=host, port=port, tls_certificate=tls_certificate, tls_key=tls_key, end_with_input=end_with_input
@@ -70,7 +77,7 @@ def serve(
             print(f"xfworker serves {place.data} at {notice.url}", file=sys.stderr, flush=True)  # noqa: T201  a command line prints
 
         try:
-            serve_app(web_app(platform, file_store(place)), options, announce=announced)
+            serve_app(web_app(platform, file_store(place), sns=place.sns), options, announce=announced)
         finally:
             remove_notice(notice_path(place.data), os.getpid())
     return 0

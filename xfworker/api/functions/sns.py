@@ -114,9 +114,10 @@ def _open(params: Dict[str, Any], token: Any, arguments: JobArguments | None, cl
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     try:
         parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port
+        port = parts.port
     except ValueError:
         return "", None, None
+    return parts.scheme, parts.hostname, port
 
 
 def _url(params: Dict[str, Any]) -> str:

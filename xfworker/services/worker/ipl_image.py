@@ -64,8 +64,8 @@ class IplImages:
         """Give the error for an image that IPL cannot read."""
         info: ImageInfo = self.formats.describe(path)
         return UnsupportedImage(
-            f"{path.name} is {info.format} ({info.encoding}), which IPL cannot read; give an AIM or ISQ image, or allow "
-            "the conversion from OMNI (auto_convert_from_omni)"
+            f"{path.name} is {info.format} ({info.encoding}), which IPL cannot read; give an AIM or ISQ image, or "
+            "allow the conversion from OMNI (auto_convert_from_omni)"
         )
 
     def _described(self, path: Path) -> ImageInfo | None:
