@@ -55,12 +55,11 @@ def test_a_fault_names_record_path_and_value(wrong, fault):
 
 def test_all_faults_are_told_at_once():
     with pytest.raises(InvalidRecord) as caught:
-        from_json(Job, {"serial": 4, "inputs": 3})
+        from_json(Job, {"serial": 4, "inputs": 3, "name": 5})
 
     assert set(caught.value.faults) == {
         "task_serial: is missing",
-        "workflow_serial: is missing",
-        "project_serial: is missing",
+        "name: expected string, got 5",
         "inputs: expected object, got 3",
     }
 
