@@ -48,6 +48,11 @@ def test_a_crash_without_a_word_names_its_exit_code():
     assert "exit code 5" in decide_outcome(ProcessExit(exit_code=5), job()).message
 
 
+def test_a_crash_without_a_report_tells_the_last_words():
+    outcome = decide_outcome(ProcessExit(exit_code=1), job(), last_words="ModuleNotFoundError: No module named 'x'")
+    assert "ModuleNotFoundError: No module named 'x'" in outcome.message
+
+
 def test_a_windows_fault_is_named():
     assert "0xC0000005 (access violation)" in decide_outcome(ProcessExit(exit_code=-1073741819), job()).message
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from xfworker.api.provided_session import current_session
+from xfworker.api.script_log import write_script_log
 from xfworker.api.settings import Settings
+from xfworker.api.settings_file import load_settings
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.job_arguments import JobArguments, read_job_arguments
 from xfworker.ports.clock import Clock
@@ -59,8 +61,9 @@ def session(
         provided = current_session()
         if provided is not None:
             return provided
-    chosen = Settings() if settings is None else settings
+    chosen = load_settings().settings if settings is None else settings
     who = read_job_arguments(os.environ) if arguments is None else arguments
+    write_script_log(chosen.logging, job_serial=who.job_serial)
     if clock is None:
         from xfworker.adapters.process.clock import SystemClock
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from attrs import define, field
 
+SECRETS = frozenset({"server.token"})
+"""Settings whose values are never shown."""
+
 
 @define(frozen=True, kw_only=True)
 class ServerSettings:
@@ -24,7 +27,7 @@ class ServerSettings:
 
     kind: str = "http"
     url: str = ""
-    token: str = field(default="", repr=False, metadata={"secret": True})
+    token: str = field(default="", repr=False)
     allow_plain_http: bool = False
 
 
@@ -91,6 +94,20 @@ class DiskSettings:
 
 
 @define(frozen=True, kw_only=True)
+class LoggingSettings:
+    """
+    The events that this package writes to a script's or worker's log.
+
+    Attributes:
+        level: The least level: ``debug``, ``info``, ``warning``, ``error``, or ``off`` for none.
+        format: ``console`` for people, ``json`` for programs, ``auto`` for whoever is looking.
+    """
+
+    level: str = "info"
+    format: str = "auto"
+
+
+@define(frozen=True, kw_only=True)
 class Settings:
     """Everything that can be chosen."""
 
@@ -99,3 +116,4 @@ class Settings:
     tls: TlsSettings = field(factory=TlsSettings)
     http: HttpSettings = field(factory=HttpSettings)
     disk: DiskSettings = field(factory=DiskSettings)
+    logging: LoggingSettings = field(factory=LoggingSettings)

@@ -7,6 +7,7 @@ from attrs import define
 
 from xfworker.api import shims
 from xfworker.api.cli.target import Target
+from xfworker.api.settings_file import CONFIG_VARIABLE
 from xfworker.domain.errors import JobError
 from xfworker.ports.job_queue import Lease
 from xfworker.services.dispatch.dispatcher import PreparedScript
@@ -32,6 +33,19 @@ class TargetSource:
             command=target.command,
             environment=os.environ,
             module_folders=(shims.FOLDER,),
+            settings=script_settings(os.environ),
             time_limit_seconds=target.time_limit_seconds,
             memory_limit_bytes=target.memory_limit_bytes,
         )
+
+
+def script_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """
+    Give the settings for scripts on a server of one's own: a settings file is about other servers, so it is left out.
+
+    Events below a warning are left out as well, unless the caller's environment asks for them.
+    """
+    return {CONFIG_VARIABLE: "", _LEVEL: environment.get(_LEVEL, "warning")}
+
+
+_LEVEL = "XFWORKER_LOGGING_LEVEL"

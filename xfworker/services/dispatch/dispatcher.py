@@ -1,6 +1,7 @@
 """Runs one job that was handed out: calls its script, keeps the lease, keeps the log, reports the end."""
 
 from collections.abc import Callable, Mapping
+from os import SEEK_END
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -26,6 +27,8 @@ Answer = TypeVar("Answer")
 
 _STEP_SECONDS = 0.25
 _ENDING_SECONDS = 30.0
+_LAST_WORDS_BYTES = 4096
+_LAST_WORDS_CHARACTERS = 300
 
 
 @define(frozen=True, kw_only=True)
@@ -194,7 +197,7 @@ class Dispatcher:
             job = self._patiently(lambda: self.server.get(Job, lease.job.serial))
         except (ServerError, AccessError) as error:
             return EndedJob(job=lease.job, outcome=server_lost(end, str(error)), log_path=log_path)
-        return self._report(lease, decide_outcome(end, job), log_path)
+        return self._report(lease, decide_outcome(end, job, last_words=_last_words(log_path)), log_path)
 
     def _report(self, lease: Lease, outcome: Outcome, log_path: Path) -> EndedJob:
         log_kept = self.keep_log(lease, log_path)
@@ -224,6 +227,16 @@ class Dispatcher:
                 if self.clock.monotonic() >= deadline:
                     raise
                 self.clock.sleep(min(2.0, self.patience_seconds))
+
+
+def _last_words(log_path: Path) -> str:
+    try:
+        with log_path.open("rb") as log:
+            log.seek(max(0, log.seek(0, SEEK_END) - _LAST_WORDS_BYTES))
+            lines = log.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip()[:_LAST_WORDS_CHARACTERS] for line in reversed(lines) if line.strip()), "")
 
 
 @define

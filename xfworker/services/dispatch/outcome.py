@@ -19,7 +19,7 @@ _MEBIBYTE = 1024 * 1024
 _MISUSED = f"the script ended with exit code {int(ScriptExit.HANDED_OVER)}, but the job was not handed over to a person"
 
 
-def decide_outcome(end: ProcessExit, job: Job) -> Outcome:
+def decide_outcome(end: ProcessExit, job: Job, *, last_words: str = "") -> Outcome:
     """
     Tell how a job ended.
 
@@ -29,10 +29,10 @@ def decide_outcome(end: ProcessExit, job: Job) -> Outcome:
     Args:
         end: How the process ended.
         job: The job as the server holds it after that.
+        last_words: The last line of the script's log, for crashes that nothing was reported of.
     """
-    ending, message = (
-        _stored(job) or _enforced(end) or _by_signal(end) or _by_exit_code(end, reported_error(job.metadata))
-    )
+    reported = reported_error(job.metadata)
+    ending, message = _stored(job) or _enforced(end) or _by_signal(end) or _by_exit_code(end, reported, last_words)
     return Outcome(ending=ending, message=message, exit_code=end.exit_code, signal=end.signal)
 
 
@@ -81,7 +81,7 @@ def _by_signal(end: ProcessExit) -> tuple[Ending, str] | None:
     return Ending.KILLED, f"the script was killed by {end.signal}, which came from outside or from a fault in its code"
 
 
-def _by_exit_code(end: ProcessExit, reported: str) -> tuple[Ending, str]:
+def _by_exit_code(end: ProcessExit, reported: str, last_words: str) -> tuple[Ending, str]:
     code = end.exit_code or 0
     if code == ScriptExit.ERROR_REPORTED:
         return Ending.ERROR_REPORTED, reported or "the script reported an error without a message"
@@ -94,7 +94,8 @@ def _by_exit_code(end: ProcessExit, reported: str) -> tuple[Ending, str]:
         return Ending.CRASHED, _MISUSED
     if reported:
         return Ending.CRASHED, reported
-    return Ending.CRASHED, f"the script crashed: it ended with exit code {_shown(code)} without reporting an error"
+    said = f"; its last words: {last_words}" if last_words else " and said nothing"
+    return Ending.CRASHED, f"the script crashed with exit code {_shown(code)}{said}"
 
 
 def _peak(end: ProcessExit) -> str:

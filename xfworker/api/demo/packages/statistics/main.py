@@ -30,5 +30,5 @@ worker.finish(
         "bone_volume": voxels * voxel_mm3,
         "mean_density": density.raw_to_calibrated(total / voxels),
     },
-    units={"volume_fraction": "1", "bone_volume": "mm3", "mean_density": "mg HA/ccm"},
+    units={"bone_volume": "mm3", "mean_density": "mg HA/ccm"},
 )

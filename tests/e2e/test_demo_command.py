@@ -1,0 +1,44 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xfworker.api.demo.phantom import SIZE, bone_voxels, write_phantom
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_the_demo_finds_the_known_answer(tmp_path, as_json):
+    command = [sys.executable, "-m", "xfworker", "demo", *(["--json"] if as_json else [])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "OFF" not in done.stdout
+    if as_json:
+        document = json.loads(done.stdout)
+        assert document["agrees"]
+        assert {item["key"] for item in document["comparison"]} == {"volume_fraction", "bone_volume", "mean_density"}
+        png = Path(document["jobs"]["snapshot"]["files"]["snapshot"][0])
+        assert png.read_bytes().startswith(b"\x89PNG")
+        assert len(document["jobs"]["threshold"]["files"]["segments"]) == 2
+
+
+def test_the_phantom_holds_what_arithmetic_says(tmp_path):
+    import numpy as np
+
+    from xfworker.api.omni import open_image
+
+    known = write_phantom(tmp_path / "p.aim")
+    image = open_image(tmp_path / "p.aim")
+    bone = np.asarray(image.pixels[:]) > 4000
+    assert bone.shape == SIZE[::-1]
+    assert int(bone.sum()) == bone_voxels()
+    assert known.volume_fraction == pytest.approx(bone.mean())
+
+
+def test_the_demo_fails_when_an_answer_is_off():
+    from xfworker.api.cli.demo import Comparison
+
+    assert Comparison("x", 1.0000001, 1.0).agrees
+    assert not Comparison("x", 1.001, 1.0).agrees
+    assert not Comparison("x", None, 1.0).agrees

@@ -1,0 +1,247 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xfworker.api.demo.phantom import write_phantom
+
+HEAD = "import xfworkerutil\nworker = xfworkerutil.XFWorkerJob()\n"
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(script, *items, options=("--json",), name="task.py"):
+        if script is not None:
+            (tmp_path / name).write_text(script, "utf-8")
+        command = [sys.executable, "-m", "xfworker", "run", str(tmp_path / name), *items, *options]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+        return done
+
+    return run
+
+
+def document(done):
+    return json.loads(done.stdout)
+
+
+def test_outputs_are_one_json_document(run, tmp_path):
+    done = run(HEAD + "print('hello'); worker.finish({'n': 1 + worker.job['inputs']['n'], 'text': 'ä'})", "n=41")
+    assert done.returncode == 0, done.stderr
+    job = document(done)
+    assert job["outputs"] == {"n": 42, "text": "ä"}
+    assert job["state"] == "Done"
+    assert job["files"] == {}
+    assert "hello" in done.stderr
+    assert not (tmp_path / "xf-results").exists()
+
+
+def test_inputs_files_and_outputs_go_the_whole_way(run, tmp_path):
+    known = write_phantom(tmp_path / "scan.aim")
+    (tmp_path / "scan.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "scan.csv").write_text("x,y\n3,4\n")
+    script = HEAD + (
+        "inputs = worker.job['inputs']\n"
+        "image = worker.get_omni_image(inputs['image'])\n"
+        "path = worker.create_output_path(image.metadata_path, '_copy.csv')\n"
+        "path.write_text(worker.download_input_file(inputs['second']).read_text())\n"
+        "worker.upload_output_file(path)\n"
+        "worker.finish({'table': worker.create_output_csv(path.name), 'mean': float(image.pixels[:].mean()),\n"
+        "               'types': ','.join(inputs[key]['type'] for key in ('image', 'first', 'second', 'raw'))})\n"
+    )
+    done = run(script, "image@scan.aim", "first@scan.csv", "second@other/scan.csv", "raw@task.py")
+    assert done.returncode == 0, done.stderr
+    job = document(done)
+    assert job["outputs"]["types"] == "Image,CSV,CSV,ForeignFile"
+    (path,) = job["files"]["table"]
+    assert Path(path).parent == tmp_path / "xf-results"
+    assert Path(path).read_text() == "x,y\n3,4\n"
+    assert known.volume_fraction == 0.272
+
+
+def test_a_second_run_leaves_the_files_of_the_first_alone(run, tmp_path):
+    script = HEAD + (
+        "path = worker.create_temp_path('n.txt'); path.write_text(str(worker.job['inputs']['n']))\n"
+        "worker.upload_output_file(path); worker.finish({'f': worker.create_output_foreign_file(path.name)})\n"
+    )
+    first, second = (Path(document(run(script, f"n={n}"))["files"]["f"][0]) for n in (1, 2))
+    assert (first.read_text(), second.read_text()) == ("1", "2")
+    assert first.name == "n.txt"
+
+
+FAILURES = [
+    (HEAD + "raise ValueError('bad voxel')", "crashed", "ValueError: bad voxel"),
+    (HEAD + "worker.error('no bone here')", "error_reported", "no bone here"),
+    (HEAD, "no_finish", "without calling finish()"),
+    (HEAD + "import os; os.kill(os.getpid(), 9)", "killed", "killed by SIGKILL"),
+    ("import nosuchmodule", "crashed", "No module named 'nosuchmodule'"),
+    ("def (", "crashed", "SyntaxError"),
+    ("import sys; sys.exit(7)", "crashed", "exit code 7"),
+]
+
+
+@pytest.mark.parametrize(
+    ("script", "ending", "message"), FAILURES, ids=[ending + str(i) for i, (_, ending, _) in enumerate(FAILURES)]
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_every_failure_says_which_it_was(run, tmp_path, script, ending, message):
+    done = run("print('the log')\n" + script)
+    assert done.returncode == 1
+    job = document(done)
+    assert (job["state"], job["metadata"]["outcome"]["ending"]) == ("Failed", ending)
+    assert message in job["metadata"]["error_message"]
+    assert message in done.stderr
+    assert "end of the log" in done.stderr
+    kept = (tmp_path / "xf-results" / "log.txt").read_text()
+    assert "the log" in kept or message in kept
+
+
+def test_a_job_that_is_handed_over_has_its_own_exit_code(run):
+    done = run(HEAD + "worker.switch_to_interactive_mode('please look')")
+    assert done.returncode == 3
+    assert document(done)["state"] == "ReadyForInteractive"
+    assert "please look" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (("n=1", "n=2", "x@none.aim"), "n: is given twice\n  x: there is no file none.aim"),
+        (("what",), "'what' is no ITEM"),
+    ],
+)
+def test_wrong_items_are_usage(run, tmp_path, items, message):
+    done = run(HEAD, *items)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
+def test_a_missing_target_is_usage(run):
+    done = run(None, name="none.py")
+    assert done.returncode == 2
+    assert "there is no" in done.stderr
+
+
+def test_a_package_folder_runs_with_its_interface(run, tmp_path):
+    folder = tmp_path / "package"
+    folder.mkdir()
+    metadata = {"package_format": "XFP-TT1.0", "name": "Lab.Double", "version": "1.0.0.0"}
+    interface = {
+        "inputs": [
+            {"key": "n", "type": "Float"},
+            {"key": "factor", "type": "Int", "default": 2},
+            {"key": "note", "type": "String", "supported_modes": ["none", "ui"]},
+        ],
+        "outputs": [{"key": "n", "type": "Float"}],
+    }
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    (folder / "interface.json").write_text(json.dumps(interface))
+    (folder / "lab.py").write_text("def double(n, factor):\n    return n * factor\n")
+    (folder / "main.py").write_text(
+        HEAD + "import lab\ninputs = worker.job['inputs']\nassert inputs['note'] is None\n"
+        "worker.finish({'n': lab.double(inputs['n'], inputs['factor'])})\n"
+    )
+    done = run(None, "n=21", name="package")
+    assert done.returncode == 0, done.stderr
+    assert document(done)["outputs"] == {"n": 42.0}
+    refused = run(None, "m=1", name="package")
+    assert refused.returncode == 2
+    assert "m: there is no such input" in refused.stderr
+    assert "n: is required" in refused.stderr
+
+
+def test_sibling_modules_are_there_by_bare_name(run):
+    done = run(HEAD + "import omni, network, xfsortorder\nworker.finish({'n': len(xfsortorder.__name__)})")
+    assert done.returncode == 0, done.stderr
+
+
+def start(tmp_path, script, *options):
+    (tmp_path / "task.py").write_text(script, "utf-8")
+    command = [sys.executable, "-m", "xfworker", "run", str(tmp_path / "task.py"), *options]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    return subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(stream, word):
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if word in line:
+            return line
+    pytest.fail("".join(lines))
+
+
+def children(pid):
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == pid:
+                found.append((int(entry.parent.name), (entry.parent / "cmdline").read_bytes().decode()))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_reach_the_script(tmp_path, number):
+    script = HEAD + (
+        "import signal, sys, time\n"
+        "def stop(number, frame):\n"
+        "    print('caught', number, flush=True)\n"
+        "    worker.error('stopped by a person')\n"
+        f"signal.signal({int(number)}, stop)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with start(tmp_path, script) as process:
+        wait_for(process.stderr, "ready")
+        process.send_signal(number)
+        text = process.stderr.read()
+        assert process.wait(60) == 1
+    assert f"caught {int(number)}" in text
+    assert "stopped by a person" in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+def test_a_killed_server_is_one_sentence(tmp_path):
+    with start(tmp_path, HEAD + "import time; print('ready', flush=True); time.sleep(60)") as process:
+        wait_for(process.stderr, "ready")
+        (server,) = [pid for pid, command in children(process.pid) if "\0serve\0" in command]
+        os.kill(server, signal.SIGKILL)
+        text = process.stderr.read()
+        assert process.wait(60) == 1
+    assert "the built-in server is gone: it was killed by signal 9" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+def test_a_killed_script_is_a_failed_job(tmp_path):
+    script = HEAD + "import os, time; print('ready', os.getpid(), flush=True); time.sleep(60)"
+    with start(tmp_path, script) as process:
+        line = wait_for(process.stderr, "ready")
+        os.kill(int(re.search(r"ready (\d+)", line)[1]), signal.SIGKILL)
+        text = process.stderr.read()
+        assert process.wait(60) == 1
+    assert "killed by SIGKILL" in text
+
+
+def test_nothing_is_left_behind_unless_it_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with start(tmp_path, HEAD + "worker.finish({})") as process:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["task.py"]
+    with start(tmp_path, HEAD + "worker.finish({})", "--keep", "--data", str(tmp_path / "data")) as process:
+        _, errors = process.communicate(timeout=60)
+    assert f"kept: {tmp_path / 'data'}" in errors
+    assert (tmp_path / "data").is_dir()

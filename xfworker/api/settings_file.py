@@ -1,0 +1,97 @@
+"""
+Fills the settings from ``xfworker.toml`` and from environment variables ``XFWORKER_*``.
+
+The file is the one that ``XFWORKER_CONFIG`` names (set but empty: none at all), else ``xfworker.toml`` in the working
+directory, else in the platform's folder for configuration. Environment variables come before the file:
+``XFWORKER_HTTP_READ_SECONDS`` is ``read_seconds`` in ``[http]``.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import define, field
+
+from xfworker.api.settings import Settings
+from xfworker.domain.errors import ConfigurationError
+
+FILENAME = "xfworker.toml"
+CONFIG_VARIABLE = "XFWORKER_CONFIG"
+PREFIX = "XFWORKER_"
+_OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "XFWORKER_SAMPLES"})
+"""Variables with the prefix that are no settings."""
+
+
+@define(frozen=True, kw_only=True)
+class LoadedSettings:
+    """
+    The settings in force and where they are from.
+
+    Attributes:
+        settings: The settings.
+        file: The file that was read, or ``None``.
+        sources: For each setting (``http.read_seconds``) that is not a default: the file and line, or the variable.
+        ignored: Environment variables that look like settings but are none.
+    """
+
+    settings: Settings
+    file: Path | None = None
+    sources: Mapping[str, str] = field(factory=dict)
+    ignored: tuple[str, ...] = ()
+
+
+def load_settings(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> LoadedSettings:
+    """
+    Read the settings.
+
+    Where neither a file nor a variable says anything, this costs next to nothing: the parser is not even imported.
+
+    Args:
+        environment: Environment variables; those of the process by default.
+        directory: The working directory; that of the process by default.
+
+    Raises:
+        ConfigurationError: With every fault, each naming the file's line or the variable.
+    """
+    variables = os.environ if environment is None else environment
+    file = find_file(variables, Path.cwd() if directory is None else directory)
+    named = {name for name in variables if name.startswith(PREFIX)} - _OTHER_VARIABLES
+    if file is None and not named:
+        return LoadedSettings(settings=Settings())
+    from xfworker.api.settings_parser import parse_settings
+
+    return parse_settings(file, {name: variables[name] for name in sorted(named)})
+
+
+def find_file(environment: Mapping[str, str], directory: Path) -> Path | None:
+    """
+    Give the settings file, or ``None`` where there is none.
+
+    Raises:
+        ConfigurationError: ``XFWORKER_CONFIG`` names a file that is not there.
+    """
+    named = environment.get(CONFIG_VARIABLE)
+    if named is not None:
+        if not named.strip():
+            return None
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise ConfigurationError(f"The environment variable {CONFIG_VARIABLE} names {path}, which is no file.")
+        return path.absolute()
+    for folder in (directory, config_folder(environment)):
+        if folder is not None and (folder / FILENAME).is_file():
+            return (folder / FILENAME).absolute()
+    return None
+
+
+def config_folder(environment: Mapping[str, str]) -> Path | None:
+    """Give the platform's folder for this package's configuration, or ``None`` where there is no home."""
+    if sys.platform == "win32":
+        base = environment.get("APPDATA")
+        return Path(base) / "xfworker" if base else None
+    home = environment.get("HOME")
+    if sys.platform == "darwin":
+        return Path(home) / "Library" / "Application Support" / "xfworker" if home else None
+    base = environment.get("XDG_CONFIG_HOME") or (str(Path(home) / ".config") if home else "")
+    return Path(base) / "xfworker" if base else None
