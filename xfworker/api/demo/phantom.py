@@ -1,11 +1,13 @@
 """
-A phantom that looks like trabecular bone from afar and whose answers are known exactly.
+A phantom that looks like a bone and whose answers are known exactly.
 
-Plates and rods of one raw value stand in a background of another; seeded noise lies on both, far from reaching across
-the threshold. So the bone is known voxel by voxel, and its mean follows from whole numbers, before any file is written.
+A cortical shell surrounds a lattice of curved plates (a gyroid, the surface that trabecular bone resembles most).
+Bone is one raw value and everything else another; seeded noise lies on both, far from reaching across the threshold. So
+the bone is known voxel by voxel, and its mean follows from whole numbers, before any file is written.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import define
 
@@ -13,7 +15,11 @@ from xfworker.domain.image.calibration import ScancoCalibration
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 
-SIZE = (120, 100, 80)
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+SIZE = (240, 210, 96)
 """Voxels along x, y and z; all different, so that swapped axes show."""
 SPACING_MM = (0.034, 0.034, 0.034)
 THRESHOLD = 320.0
@@ -23,12 +29,14 @@ _BACKGROUND = 1500
 _BONE = 6500
 _NOISE = 400
 _SEED = 20
+_CORTEX_VOXELS = 9.0
+_TRABECULAR_PERIOD_VOXELS = 36.0
+_LATTICE = ((0.6, 0.64, 0.48), (-0.8, 0.48, 0.36), (0.0, -0.6, 0.8))
+"""The directions of the lattice: unit vectors, at right angles to one another."""
+_PLATE_LEVEL = 0.33
 _CALIBRATION = ScancoCalibration(
     mu_scaling=8192.0, density_slope=1603.51904, density_intercept=-391.209015, mu_water=0.2409
 )
-_PERIOD = 20
-_ROD = 6
-_PLATE = 4
 
 
 @define(frozen=True, kw_only=True)
@@ -53,18 +61,16 @@ def write_phantom(path: Path) -> KnownAnswer:
 
     Returns:
         What it is known to hold. The count of bone voxels comes from the geometry and the mean from the whole numbers
-        that were written, neither from reading the file.
+        that are written, neither from reading the file.
     """
     import numpy as np
 
     from xfworker.adapters.images.registry import image_formats
 
-    x, y, z = (np.arange(count) % _PERIOD for count in SIZE)
-    rods = (y[:, None] < _ROD) & (x[None, :] < _ROD)
-    bone = rods[None, :, :] | (z < _PLATE)[:, None, None]
-    noise = np.random.default_rng(_SEED).integers(-_NOISE, _NOISE, size=bone.shape, endpoint=True)
-    values = (np.where(bone, _BONE, _BACKGROUND) + noise).astype(np.int16)
-    voxels = bone_voxels()
+    bone = bone_mask()
+    noise = np.random.default_rng(_SEED).integers(-_NOISE, _NOISE, size=bone.shape, dtype=np.int16, endpoint=True)
+    values = np.where(bone, np.int16(_BONE), np.int16(_BACKGROUND)) + noise
+    voxels = int(np.count_nonzero(bone))
     mean = int(values[bone].sum(dtype=np.int64)) / voxels
 
     info = ImageInfo(
@@ -88,12 +94,23 @@ def write_phantom(path: Path) -> KnownAnswer:
     )
 
 
-def bone_voxels() -> int:
-    """Count the bone voxels by arithmetic: whole plates, and rods between them."""
-    plates = _covered(SIZE[2], _PLATE)
-    rods = _covered(SIZE[0], _ROD) * _covered(SIZE[1], _ROD)
-    return plates * SIZE[0] * SIZE[1] + (SIZE[2] - plates) * rods
+def bone_mask() -> "npt.NDArray[np.bool_]":
+    """Give where bone is, shape ``(z, y, x)``."""
+    import numpy as np
 
-
-def _covered(length: int, width: int) -> int:
-    return length // _PERIOD * width + min(length % _PERIOD, width)
+    x, y, z = (np.arange(count) - (count - 1) / 2 for count in SIZE)
+    radius = np.hypot(y[:, None], x[None, :])
+    angle = np.arctan2(y[:, None], x[None, :])
+    outer = 0.46 * min(SIZE[0], SIZE[1]) * (1 + 0.07 * np.cos(angle) + 0.05 * np.cos(2 * angle - 1))
+    shell = (radius <= outer) & (radius > outer - _CORTEX_VOXELS)
+    marrow = radius <= outer - _CORTEX_VOXELS
+    # Turned against the axes, so that no slice meets the lattice straight on.
+    turn = np.float32(2 * np.pi / _TRABECULAR_PERIOD_VOXELS)
+    place = (
+        x[None, None, :].astype(np.float32),
+        y[None, :, None].astype(np.float32),
+        z[:, None, None].astype(np.float32),
+    )
+    a, b, c = (sum(turn * np.float32(part) * axis for part, axis in zip(row, place, strict=True)) for row in _LATTICE)
+    gyroid = np.sin(a) * np.cos(b) + np.sin(b) * np.cos(c) + np.sin(c) * np.cos(a)
+    return np.asarray(shell[None, :, :] | (marrow[None, :, :] & (np.abs(gyroid) < _PLATE_LEVEL)), np.bool_)

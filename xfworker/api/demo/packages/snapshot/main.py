@@ -20,7 +20,7 @@ bone = np.asarray(segments.pixels[index]) != 0
 low, high = float(values.min()), float(values.max())
 grey = ((values - low) * (255.0 / max(high - low, 1.0))).astype(np.uint8)
 picture = np.stack([grey, grey, grey], axis=-1)
-picture[bone, 2] //= 3
+picture[bone] = picture[bone] * 0.6 + np.array([255, 190, 90]) * 0.4
 
 path = worker.create_output_path(image.metadata_path, f"_z{index}.png")
 Image.fromarray(picture, mode="RGB").save(path)
