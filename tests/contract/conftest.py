@@ -2,5 +2,14 @@
 
 import pytest
 
-for suite in ("worlds", "xf_server", "job_queue", "record_store"):
+for suite in (
+    "worlds",
+    "xf_server",
+    "job_queue",
+    "record_store",
+    "facade_lab",
+    "facade_records",
+    "facade_job",
+    "facade_files",
+):
     pytest.register_assert_rewrite(f"tests.contract.suites.{suite}")

@@ -181,7 +181,8 @@ class _Group:
                     return places
                 return self._linked(places)
         directory = self._working_dir.directory
-        if len(resources) > 1:
+        # An OMNI document must not meet a stranger's pixels under the name that it looks for.
+        if len(resources) > 1 or resources[0].filename.lower().endswith(OMNI_SUFFIX):
             directory = self._working_dir.create_temp_directory(resources[0].filename.partition(".")[0])
         return fetch_many(
             session.files,

@@ -1,0 +1,177 @@
+"""A place in which task scripts' jobs run, for the suites of the facade; over memory or over HTTP."""
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+
+from tests.contract.suites.worlds import DirectWorld
+from xfworker.adapters.disk.filesystem import LocalFilesystem
+from xfworker.adapters.http.file_store import HttpFileStore
+from xfworker.adapters.http.job_queue import HttpJobQueue
+from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.adapters.memory.files import MemoryFileStore
+from xfworker.adapters.memory.records import MemoryRecordStore
+from xfworker.api.bootstrap import session
+from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.api.worker_job import XFWorkerJob
+from xfworker.domain.change import Change
+from xfworker.domain.files import Scope, parse_resource
+from xfworker.domain.job_arguments import JobArguments
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Project, Run, Task, TaskType, Worker, Workflow, WorkflowState
+from xfworker.ports.file_store import FileStore
+from xfworker.ports.job_queue import JobQueue, Lease
+from xfworker.ports.xf_server import XFServer
+from xfworker.services.worker.session import Session
+
+INTERFACE = {
+    "inputs": [
+        {"key": "image", "type": "Image", "supported_modes": ["none", "output", "ui"]},
+        {"key": "threshold", "type": "Int", "default": 3},
+    ],
+    "outputs": [{"key": "volume", "type": "Float", "minimum": 0}],
+}
+
+
+@define
+class Place:
+    """A server, its files, and the way to a script's session."""
+
+    admin: XFServer
+    queue: JobQueue
+    files: FileStore
+    session_of: Callable[[Lease, Path], Session]
+
+
+@define
+class Lab:
+    """A project of its own in a place, with an active workflow of one task."""
+
+    place: Place
+    folder: Path
+    project: Project
+    workflow: Workflow
+    task_type: TaskType
+    task: Task
+
+    @classmethod
+    def make(cls, place: Place, folder: Path) -> "Lab":
+        admin = place.admin
+        project = admin.create(Project(name="mice"))
+        workflow = admin.create(Workflow(project_serial=project.serial, name="bones", state=WorkflowState.ACTIVE))
+        task_type = admin.create(TaskType(name="Lab.Measure", version="1.0.0.0", interface=INTERFACE))
+        task = admin.create(Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial, name="measure"))
+        return cls(place=place, folder=folder, project=project, workflow=workflow, task_type=task_type, task=task)
+
+    @property
+    def admin(self) -> XFServer:
+        return self.place.admin
+
+    def new_job(self, task: Task | None = None, **fields: Any) -> Job:
+        return self.admin.create(Job(task_serial=(task or self.task).serial, **{"state": JobState.READY, **fields}))
+
+    def new_task(self, name: str = "other", interface: dict[str, Any] | None = None, **fields: Any) -> Task:
+        task_type = self.admin.create(TaskType(name=f"Lab.{name}", version="1.0.0.0", interface=interface or {}))
+        return self.admin.create(
+            Task(workflow_serial=self.workflow.serial, task_type_serial=task_type.serial, name=name, **fields)
+        )
+
+    def new_run(self, **fields: Any) -> Run:
+        return self.admin.create(Run(workflow_serial=self.workflow.serial, **fields))
+
+    def done(self, task: Task, outputs: dict[str, Any], **fields: Any) -> Job:
+        return self.new_job(task, state=JobState.DONE, outputs=outputs, **fields)
+
+    def lease(self, job: Job | None = None) -> Lease:
+        worker = self.place.queue.register(Worker(name="bench"))
+        lease = self.place.queue.claim(worker.serial, job_serial=(job or self.new_job()).serial)
+        assert lease is not None
+        return lease
+
+    def worker(self, job: Job | None = None) -> XFWorkerJob:
+        return XFWorkerJob(session=self.place.session_of(self.lease(job), self.folder))
+
+    def job(self, serial: int) -> Job:
+        return self.admin.get(Job, serial)
+
+    def edit(self, job_serial: int, **values: Any) -> Job:
+        change = Change(values={f"/{key.replace('__', '/')}": value for key, value in values.items()})
+        return self.admin.update(Job, job_serial, change)
+
+    def put(self, place: str, content: bytes) -> None:
+        resource = parse_resource(place)
+        source = self.folder / f"put-{len(list(self.folder.iterdir()))}"
+        source.write_bytes(content)
+        self.place.files.upload(self.admin.file_token([Scope("write", resource)]), source, resource)
+
+    def content(self, place: str) -> bytes:
+        resource = parse_resource(place)
+        token = self.admin.file_token([Scope("read", resource)])
+        return b"".join(self.place.files.open_read(token, resource))
+
+
+def filesystem_in(folder: Path) -> LocalFilesystem:
+    temp = folder / "xftemp"
+    temp.mkdir(exist_ok=True)
+    return LocalFilesystem(temp)
+
+
+def memory_place() -> Place:
+    world = DirectWorld.over(MemoryRecordStore())
+    files = MemoryFileStore()
+
+    def session_of(lease: Lease, folder: Path) -> Session:
+        return Session(
+            server=world.as_bearer(lease.server_auth),
+            files=files,
+            filesystem=filesystem_in(folder),
+            clock=world.clock,
+            arguments=JobArguments(
+                job_serial=lease.job.serial, server_host="memory", server_port="1", server_auth=lease.server_auth
+            ),
+        )
+
+    return Place(admin=world.admin, queue=world.queue, files=files, session_of=session_of)
+
+
+@contextmanager
+def http_place(data: Path, **options: Any) -> Iterator[Place]:
+    with EmbeddedServer(data, **options) as embedded:
+        transport = HttpTransport(embedded.url, token=embedded.admin_token)
+        files = HttpFileStore()
+        sessions: list[Session] = []
+
+        def session_of(lease: Lease, folder: Path) -> Session:
+            arguments = JobArguments(
+                job_serial=lease.job.serial,
+                server_host=embedded.host,
+                server_port=str(embedded.port),
+                server_auth=lease.server_auth,
+            )
+            sessions.append(session(arguments=arguments, filesystem=filesystem_in(folder)))
+            return sessions[-1]
+
+        yield Place(admin=HttpXFServer(transport), queue=HttpJobQueue(transport), files=files, session_of=session_of)
+        for made in sessions:
+            made.close()
+        files.close()
+        transport.close()
+
+
+def isq(*, patient: int = 1, measurement: int = 7, size: tuple[int, int, int] = (4, 3, 2), site: int = 21) -> bytes:
+    """Make a small ISQ file by the table of its header."""
+    header = bytearray(512)
+    header[:16] = b"CTDATA-HEADER_V1"
+    struct.pack_into("<4i", header, 16, 3, 512 + 2 * size[0] * size[1] * size[2], 1, patient)
+    struct.pack_into("<i", header, 32, 3401)
+    struct.pack_into("<3i", header, 44, *size)
+    struct.pack_into("<3i", header, 56, *(count * 10 for count in size))
+    struct.pack_into("<i", header, 88, 4096)
+    struct.pack_into("<2i", header, 112, measurement, site)
+    header[128:168] = b"SAMPLE".ljust(40)
+    return bytes(header) + bytes(2 * size[0] * size[1] * size[2])

@@ -1,0 +1,423 @@
+"""The functions about records, queries, tokens and the activity log: one behaviour at least for each."""
+
+import pytest
+
+import xfworkerutil
+from xfworker.domain.errors import (
+    FileError,
+    InvalidFilename,
+    InvalidParameter,
+    InvalidRecord,
+    PermissionDenied,
+    RecordConflict,
+    RecordNotFound,
+    UsageError,
+)
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import ActivityEvent, Entity, Project, Run, Task, Workflow
+
+
+class FacadeRecordsContract:
+    @pytest.fixture
+    def worker(self, lab):
+        return lab.worker()
+
+    @pytest.fixture
+    def conn(self, worker):
+        with worker.server_connection() as connection:
+            yield connection
+
+    # --- reading ---
+
+    def test_get_xf_job(self, lab, worker, conn):
+        job = xfworkerutil.get_xf_job(conn, worker.job["serial"])
+        assert job == worker.job
+        assert xfworkerutil.get_xf_job(conn, str(job["serial"])) == job
+
+    def test_get_xf_job_of_another_project_is_not_found(self, lab, conn):
+        elsewhere = lab.admin.create(Project(name="other"))
+        workflow = lab.admin.create(Workflow(project_serial=elsewhere.serial))
+        task = lab.admin.create(Task(workflow_serial=workflow.serial, task_type_serial=lab.task_type.serial))
+        hidden = lab.new_job(task)
+        with pytest.raises(RecordNotFound):
+            xfworkerutil.get_xf_job(conn, hidden.serial)
+
+    def test_get_xf_jobs_by_task_and_workflow(self, lab, worker, conn):
+        other = lab.new_task()
+        first, second = lab.done(other, {}, sort_order="a"), lab.done(other, {}, sort_order="b")
+        assert [job["serial"] for job in xfworkerutil.get_xf_jobs_by_task(conn, other.serial)] == [
+            first.serial,
+            second.serial,
+        ]
+        found = {job["serial"] for job in xfworkerutil.get_xf_jobs_by_workflow(conn, str(lab.workflow.serial))}
+        assert found == {first.serial, second.serial, worker.job["serial"]}
+
+    def test_get_xf_task_and_tasks_by_workflow(self, lab, conn):
+        assert xfworkerutil.get_xf_task(conn, lab.task.serial)["name"] == "measure"
+        other = lab.new_task()
+        found = xfworkerutil.get_xf_tasks_by_workflow(conn, lab.workflow.serial)
+        assert [task["serial"] for task in found] == [lab.task.serial, other.serial]
+
+    def test_get_xf_workflow_and_workflows_by_project(self, lab, conn):
+        assert xfworkerutil.get_xf_workflow(conn, lab.workflow.serial)["name"] == "bones"
+        found = xfworkerutil.get_xf_workflows_by_project(conn, lab.project.serial)
+        assert [workflow["serial"] for workflow in found] == [lab.workflow.serial]
+
+    def test_get_xf_workflow_run(self, lab, conn):
+        run = lab.new_run(name="mouse 1")
+        assert xfworkerutil.get_xf_workflow_run(conn, run.serial)["name"] == "mouse 1"
+
+    def test_get_xf_project_and_projects(self, lab, conn):
+        assert xfworkerutil.get_xf_project(conn, lab.project.serial)["name"] == "mice"
+        assert [project["serial"] for project in xfworkerutil.get_xf_projects(conn)] == [lab.project.serial]
+
+    def test_get_xf_task_type_and_task_types(self, lab, conn):
+        assert xfworkerutil.get_xf_task_type(conn, lab.task_type.serial)["name"] == "Lab.Measure"
+        assert lab.task_type.serial in {item["serial"] for item in xfworkerutil.get_xf_task_types(conn)}
+
+    def test_get_xf_db_entity_by_uuid(self, lab, conn):
+        entity = lab.admin.create(Entity(uuid=f"entity-{lab.project.serial}", name="mouse"))
+        assert xfworkerutil.get_xf_db_entity_by_uuid(conn, entity.uuid)["name"] == "mouse"
+        with pytest.raises(RecordNotFound):
+            xfworkerutil.get_xf_db_entity_by_uuid(conn, "nobody")
+        with pytest.raises(UsageError):
+            xfworkerutil.get_xf_db_entity_by_uuid(conn, "")
+
+    @pytest.mark.parametrize("serial", [None, "abc", "", "-1", 0, -1, 1.5, True, [1], {}, "1 ", "\u0661", "9" * 50])
+    def test_what_is_no_serial_is_refused_before_anything_is_asked(self, conn, serial):
+        with pytest.raises(UsageError, match="serial"):
+            xfworkerutil.get_xf_job(conn, serial)
+
+    @pytest.mark.parametrize("wrong", [None, "conn", 3, object()])
+    def test_what_is_no_connection_is_refused(self, wrong):
+        with pytest.raises(UsageError, match="server_connection"):
+            xfworkerutil.get_xf_job(wrong, 1)
+
+    # --- creating and updating ---
+
+    def test_create_xf_job(self, lab, conn):
+        made = xfworkerutil.create_xf_job(
+            conn, {"task_serial": lab.task.serial, "state": "Ready", "name": "new", "serial": 99, "foreign": [1]}
+        )
+        kept = lab.job(made["serial"])
+        assert (kept.name, kept.state, kept.inputs) == ("new", JobState.READY, {"image": None, "threshold": 3})
+        assert made["foreign"] == [1]
+
+    @pytest.mark.parametrize("job", [{}, {"task_serial": "x"}, {"task_serial": 10**9}, {"task_serial": True}])
+    def test_create_xf_job_names_every_fault(self, conn, job):
+        with pytest.raises(InvalidRecord, match="task_serial"):
+            xfworkerutil.create_xf_job(conn, job)
+
+    @pytest.mark.parametrize("job", [None, 3, "x", [1]])
+    def test_create_xf_job_takes_a_dict(self, conn, job):
+        with pytest.raises(UsageError, match="as a dict"):
+            xfworkerutil.create_xf_job(conn, job)
+
+    def test_create_xf_task(self, lab, conn):
+        wanted = {"workflow_serial": lab.workflow.serial, "task_type_serial": lab.task_type.serial, "name": "second"}
+        assert lab.admin.get(Task, xfworkerutil.create_xf_task(conn, wanted)["serial"]).name == "second"
+
+    def test_update_xf_job_sends_what_differs_and_bumps(self, lab, worker, conn):
+        job = xfworkerutil.get_xf_job(conn, worker.job["serial"])
+        lab.place.admin.get(Project, lab.project.serial)
+        job["metadata"]["remark"] = "mine"
+        fresh = xfworkerutil.update_xf_job(conn, job, name="left")
+        assert fresh["occ_lock_version"] == job["occ_lock_version"] + 1
+        assert (fresh["name"], fresh["metadata"]["remark"]) == ("left", "mine")
+        assert job["name"] == ""
+
+    def test_update_xf_job_without_bump(self, worker, conn):
+        job = xfworkerutil.get_xf_job(conn, worker.job["serial"])
+        fresh = xfworkerutil.update_xf_job(conn, job, bump_occ_lock_version=False, name="left")
+        assert (fresh["name"], fresh["occ_lock_version"]) == ("left", job["occ_lock_version"])
+
+    def test_update_xf_job_of_a_plain_dict_sends_all_of_it(self, worker, conn):
+        job = dict(xfworkerutil.get_xf_job(conn, worker.job["serial"]))
+        job["name"] = "plain"
+        assert xfworkerutil.update_xf_job(conn, job)["name"] == "plain"
+
+    def test_update_xf_job_that_moved_on_is_a_conflict_with_both_records(self, lab, worker, conn):
+        job = xfworkerutil.get_xf_job(conn, worker.job["serial"])
+        lab.edit(job["serial"], name="theirs")
+        with pytest.raises(RecordConflict) as caught:
+            xfworkerutil.update_xf_job(conn, job, name="mine")
+        assert caught.value.current["name"] == "theirs"
+        assert caught.value.attempted["name"] == "mine"
+        assert caught.value.attempted["serial"] == job["serial"]
+        assert lab.job(job["serial"]).name == "theirs"
+
+    @pytest.mark.parametrize("job", [None, 5, {}, {"serial": 1}, {"serial": 1, "occ_lock_version": "1"}])
+    def test_update_xf_job_of_what_is_no_record_is_refused(self, conn, job):
+        with pytest.raises(UsageError):
+            xfworkerutil.update_xf_job(conn, job)
+
+    def test_update_xf_job_refuses_unknown_and_server_fields(self, worker, conn):
+        with pytest.raises(UsageError, match="no field 'nmae'"):
+            xfworkerutil.update_xf_job(conn, worker.job, nmae="x")
+        with pytest.raises(UsageError, match="occ_lock_version"):
+            xfworkerutil.update_xf_job(conn, worker.job, occ_lock_version=3)
+        with pytest.raises(InvalidRecord, match="name"):
+            xfworkerutil.update_xf_job(conn, worker.job, name=3)
+
+    def test_update_xf_task_is_guarded_by_the_workflow(self, lab, conn):
+        version = xfworkerutil.get_xf_workflow(conn, lab.workflow.serial)["occ_lock_version"]
+        task = xfworkerutil.get_xf_task(conn, lab.task.serial)
+        assert xfworkerutil.update_xf_task(conn, task, version, name="renamed")["name"] == "renamed"
+        assert xfworkerutil.get_xf_workflow(conn, lab.workflow.serial)["occ_lock_version"] == version + 1
+        with pytest.raises(RecordConflict) as caught:
+            xfworkerutil.update_xf_task(conn, task, version, name="again")
+        assert caught.value.current["name"] == "renamed"
+        with pytest.raises(UsageError, match="workflow_occ_lock_version"):
+            xfworkerutil.update_xf_task(conn, task, None, name="again")
+
+    def test_update_xf_workflow(self, lab, conn):
+        workflow = xfworkerutil.get_xf_workflow(conn, lab.workflow.serial)
+        fresh = xfworkerutil.update_xf_workflow(conn, workflow, name="femora")
+        assert fresh["name"] == "femora"
+        with pytest.raises(RecordConflict):
+            xfworkerutil.update_xf_workflow(conn, workflow, name="again")
+
+    def test_update_xf_project(self, lab, conn):
+        project = xfworkerutil.get_xf_project(conn, lab.project.serial)
+        fresh = xfworkerutil.update_xf_project(conn, project, metadata={"grant": "17"})
+        assert fresh["metadata"] == {"grant": "17"}
+        with pytest.raises(RecordConflict):
+            xfworkerutil.update_xf_project(conn, project, name="again")
+
+    # --- sequences and the combined query ---
+
+    def sequence(self, task, key="volume"):
+        return {"type": "Sequence", "task_serial": task.serial, "key": key}
+
+    def test_a_sequence_holds_the_values_of_done_jobs_in_sort_order(self, lab, conn):
+        task = lab.new_task()
+        lab.done(task, {"volume": 2}, sort_order="b")
+        lab.done(task, {"volume": 1.5}, sort_order="a")
+        lab.done(task, {"other": 9}, sort_order="c")
+        lab.done(task, {"volume": None}, sort_order="d")
+        lab.new_job(task, state=JobState.WAITING)
+        obsolete = lab.new_run(obsolete=True)
+        lab.done(task, {"volume": 7}, sort_order="e", run_serial=obsolete.serial)
+        assert xfworkerutil.get_xf_parameter_sequence(conn, self.sequence(task)) == [1.5, 2]
+        floats = xfworkerutil.get_xf_parameter_float_sequence(conn, self.sequence(task))
+        assert floats == [1.5, 2.0]
+        assert all(type(value) is float for value in floats)
+
+    def test_a_value_that_is_no_float_is_told_with_its_job(self, lab, conn):
+        task = lab.new_task()
+        wrong = lab.done(task, {"volume": "much"})
+        assert xfworkerutil.get_xf_parameter_sequence(conn, self.sequence(task)) == ["much"]
+        with pytest.raises(InvalidParameter, match=f"job {wrong.serial}.*'much'"):
+            xfworkerutil.get_xf_parameter_float_sequence(conn, self.sequence(task))
+
+    def test_pairs_are_made_within_runs_in_the_order_of_the_first(self, lab, conn):
+        one, two = lab.new_task("one"), lab.new_task("two")
+        runs = [lab.new_run(name=str(number)) for number in range(4)]
+        lab.done(one, {"volume": 30}, sort_order="c", run_serial=runs[2].serial)
+        lab.done(one, {"volume": 10}, sort_order="a", run_serial=runs[0].serial)
+        lab.done(one, {"volume": 20}, sort_order="b", run_serial=runs[1].serial)
+        lab.done(two, {"volume": 3}, sort_order="a", run_serial=runs[2].serial)
+        lab.done(two, {"volume": 1}, sort_order="b", run_serial=runs[0].serial)
+        lab.done(two, {"volume": 4}, sort_order="c", run_serial=runs[3].serial)
+        pairs = xfworkerutil.get_xf_parameter_paired_sequences(conn, self.sequence(one), self.sequence(two))
+        assert pairs == ([10, 30], [1, 3])
+        floats = xfworkerutil.get_xf_parameter_paired_float_sequences(conn, self.sequence(one), self.sequence(two))
+        assert floats == ([10.0, 30.0], [1.0, 3.0])
+
+    def test_a_value_that_is_in_no_pair_need_not_be_a_float(self, lab, conn):
+        one, two = lab.new_task("one"), lab.new_task("two")
+        runs = [lab.new_run() for _ in range(2)]
+        lab.done(one, {"volume": "lonely"}, run_serial=runs[0].serial)
+        lab.done(one, {"volume": 1}, run_serial=runs[1].serial)
+        lab.done(two, {"volume": 2}, run_serial=runs[1].serial)
+        found = xfworkerutil.get_xf_parameter_paired_float_sequences(conn, self.sequence(one), self.sequence(two))
+        assert found == ([1.0], [2.0])
+
+    def test_an_empty_sequence_is_empty(self, lab, conn):
+        task = lab.new_task()
+        assert xfworkerutil.get_xf_parameter_float_sequence(conn, self.sequence(task)) == []
+        both = xfworkerutil.get_xf_parameter_paired_sequences(conn, self.sequence(task), self.sequence(task))
+        assert both == ([], [])
+
+    @pytest.mark.parametrize(
+        "wrong", [None, {}, 3, {"type": "Image", "task_serial": 1, "key": "a"}, {"task_serial": 1}]
+    )
+    def test_what_is_no_sequence_is_refused(self, conn, wrong):
+        with pytest.raises((InvalidParameter, UsageError), match="sequence"):
+            xfworkerutil.get_xf_parameter_sequence(conn, wrong)
+
+    def test_a_sequence_of_a_task_that_is_not_there_is_not_found(self, conn):
+        with pytest.raises(RecordNotFound):
+            xfworkerutil.get_xf_parameter_sequence(conn, {"type": "Sequence", "task_serial": 10**9, "key": "a"})
+
+    def test_a_combined_query_answers_several_questions(self, lab, worker, conn):
+        found = xfworkerutil.get_xf_combined_query(
+            conn,
+            job_serial=worker.job["serial"],
+            task_types="narrowed",
+            projects="all",
+            tasks=str(lab.task.serial),
+            jobs="narrowed",
+            workers="all",
+        )
+        assert set(found) == {"task_types", "projects", "tasks", "jobs", "workers"}
+        assert [item["serial"] for item in found["task_types"]] == [lab.task_type.serial]
+        assert [item["serial"] for item in found["projects"]] == [lab.project.serial]
+        assert [item["serial"] for item in found["tasks"]] == [lab.task.serial]
+        assert [item["serial"] for item in found["jobs"]] == [worker.job["serial"]]
+
+    def test_a_combined_query_of_a_serial_alone_answers_what_it_narrows(self, lab, worker, conn):
+        found = xfworkerutil.get_xf_combined_query(conn, job_serial=worker.job["serial"])
+        assert {part: [item["serial"] for item in items] for part, items in found.items()} == {
+            "projects": [lab.project.serial],
+            "workflows": [lab.workflow.serial],
+            "tasks": [lab.task.serial],
+            "jobs": [worker.job["serial"]],
+            "task_types": [lab.task_type.serial],
+        }
+        found = xfworkerutil.get_xf_combined_query(conn, project_serial=lab.project.serial, workflows="narrowed")
+        assert [item["serial"] for item in found["workflows"]] == [lab.workflow.serial]
+
+    def test_a_combined_query_for_nothing_or_by_nonsense_is_refused(self, conn):
+        with pytest.raises(UsageError, match="nothing was asked"):
+            xfworkerutil.get_xf_combined_query(conn)
+        with pytest.raises(InvalidParameter, match="selector"):
+            xfworkerutil.get_xf_combined_query(conn, jobs="some")
+        with pytest.raises(UsageError):
+            xfworkerutil.get_xf_combined_query(conn, jobs=object())
+        with pytest.raises(RecordNotFound):
+            xfworkerutil.get_xf_combined_query(conn, job_serial=10**9)
+
+    # --- file tokens ---
+
+    def test_a_job_result_token_of_ones_own_job_allows_to_write(self, worker, conn):
+        token = xfworkerutil.get_xf_job_result_token(conn, worker.job["serial"], "a.raw")
+        assert {scope.verb for scope in token.scopes} == {"read", "list", "write"}
+        assert {str(scope.resource) for scope in token.scopes} == {f"job_result/{worker.job['serial']}/a.raw"}
+        assert token.token not in repr(token)
+
+    def test_a_job_result_token_of_another_job_allows_to_look(self, lab, conn):
+        other = lab.new_job()
+        token = xfworkerutil.get_xf_job_result_token(conn, str(other.serial))
+        assert {scope.verb for scope in token.scopes} == {"read", "list"}
+        with pytest.raises(PermissionDenied):
+            xfworkerutil.get_xf_job_result_token(conn, 10**9)
+
+    @pytest.mark.parametrize("name", ["../x", "a/b", "", "NUL"])
+    def test_a_token_for_a_name_that_is_none_is_refused(self, worker, conn, name):
+        with pytest.raises(InvalidFilename):
+            xfworkerutil.get_xf_job_result_token(conn, worker.job["serial"], name)
+
+    def test_tokens_for_logs_and_configuration_files(self, lab, worker, conn):
+        log = xfworkerutil.get_xf_job_log_token(conn, worker.job["serial"])
+        assert str(log.scopes[0].resource) == f"job_log/{worker.job['serial']}"
+        task = xfworkerutil.get_xf_task_config_token(conn, lab.task.serial, "a.json")
+        assert str(task.scopes[0].resource) == f"task_config/{lab.task.serial}/a.json"
+        task_type = xfworkerutil.get_xf_task_type_config_token(conn, lab.task_type.serial)
+        assert str(task_type.scopes[0].resource) == f"task_type_config/{lab.task_type.serial}"
+        workflow = xfworkerutil.get_xf_workflow_config_token(conn, lab.workflow.serial)
+        assert str(workflow.scopes[0].resource) == f"workflow_config/{lab.workflow.serial}"
+        assert {scope.verb for scope in workflow.scopes} == {"read", "list"}
+
+    def test_a_token_for_a_dependency_package(self, lab, conn):
+        from xfworker.domain.records import DependencyPackage
+
+        package = lab.admin.create(DependencyPackage(name="Core.Type.Base", version="1.0.0.0"))
+        token = xfworkerutil.get_xf_dependency_package_config_token(conn, package.serial, "metadata.json")
+        assert str(token.scopes[0].resource) == f"dependency_package_config/{package.serial}/metadata.json"
+
+    def test_a_token_for_user_data(self, conn):
+        token = xfworkerutil.get_xf_userdata_token(conn, [("list", "@xfuserdata/scans/"), ("read", "scans/a.isq")])
+        assert [(scope.verb, str(scope.resource)) for scope in token.scopes] == [
+            ("list", "userdata/scans"),
+            ("read", "userdata/scans/a.isq"),
+        ]
+
+    @pytest.mark.parametrize(
+        "scopes",
+        [None, [], "list", ["list"], [("list",)], [("burn", "a")], [(1, 2)], [("list", "../a")], [("list", "a", "b")]],
+    )
+    def test_scopes_that_are_none_are_refused(self, conn, scopes):
+        with pytest.raises((UsageError, FileError)):
+            xfworkerutil.get_xf_userdata_token(conn, scopes)
+
+    def test_a_token_for_the_files_of_a_parameter(self, lab, worker, conn):
+        serial = worker.job["serial"]
+        parameter = {
+            "type": "SomethingNew",
+            "inner": {"source": "job_result", "job_serial": serial, "filename": "a"},
+            "files": [{"source": "userdata", "virtualpath": "x/b", "filename": "b"}],
+        }
+        token = xfworkerutil.get_parameter_file_token(conn, parameter)
+        assert {str(scope.resource) for scope in token.scopes} == {f"job_result/{serial}/a", "userdata/x/b"}
+        with pytest.raises(InvalidParameter, match="no files"):
+            xfworkerutil.get_parameter_file_token(conn, {"type": "Entity", "uuid": "u", "name": "n"})
+
+    # --- the activity log ---
+
+    def test_an_event_carries_level_type_source_and_payload(self, lab, worker, conn):
+        made = xfworkerutil.create_activity_log_event(
+            conn,
+            "counted bones",
+            level=xfworkerutil.ActivityLogLevel.WARNING,
+            type="Count",
+            source="Test",
+            payload={"n": 3},
+        )
+        kept = lab.admin.get(ActivityEvent, made["serial"])
+        assert (kept.title, kept.level, kept.type, kept.source, kept.payload) == (
+            "counted bones",
+            "WARNING",
+            "Count",
+            "Test",
+            {"n": 3},
+        )
+        assert kept.job_serial == worker.job["serial"]
+        assert made["user"]
+
+    def test_an_event_has_the_documented_defaults(self, conn):
+        made = xfworkerutil.create_activity_log_event(conn, "hello")
+        assert (made["level"], made["type"], made["source"], made["payload"]) == (
+            "INFO",
+            "Message",
+            "XamFlowTaskType",
+            {},
+        )
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"title": ""},
+            {"title": None},
+            {"title": "x", "level": "LOUD"},
+            {"title": "x", "payload": [1]},
+            {"title": "x", "type": 3},
+            {"title": "x", "source": None},
+        ],
+    )
+    def test_a_malformed_event_is_refused(self, conn, wrong):
+        with pytest.raises(UsageError, match="create_activity_log_event"):
+            xfworkerutil.create_activity_log_event(conn, **wrong)
+
+    def test_activity_log_message(self, lab, worker):
+        worker.activity_log_message("half way", level=xfworkerutil.ActivityLogLevel.DEBUG)
+        found = lab.admin.find(ActivityEvent, {"job_serial": worker.job["serial"], "title": "half way"})
+        assert [event.level for event in found] == ["DEBUG"]
+
+    # --- the job's own record and run ---
+
+    def test_get_current_task_and_run_entity(self, lab):
+        run = lab.new_run(entity={"uuid": "u-1", "name": "mouse 1"})
+        worker = lab.worker(lab.new_job(run_serial=run.serial))
+        assert worker.get_current_task()["serial"] == lab.task.serial
+        assert worker.get_run_entity() == {"uuid": "u-1", "name": "mouse 1"}
+
+    def test_a_job_without_a_run_has_no_entity(self, lab):
+        assert lab.worker(lab.new_job()).get_run_entity() is None
+
+    def test_the_entity_of_a_run_can_be_found_by_its_uuid(self, lab):
+        run = lab.admin.get(Run, lab.new_run().serial)
+        worker = lab.worker(lab.new_job(run_serial=run.serial))
+        with worker.server_connection() as connection:
+            found = xfworkerutil.get_xf_db_entity_by_uuid(connection, worker.get_run_entity()["uuid"])
+        assert found["uuid"] == run.entity["uuid"]

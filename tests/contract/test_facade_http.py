@@ -1,0 +1,31 @@
+"""The facade over HTTP, against a server in another process."""
+
+import pytest
+
+from tests.contract.suites.facade_files import FacadeFilesContract
+from tests.contract.suites.facade_job import FacadeJobContract
+from tests.contract.suites.facade_lab import Lab, http_place
+from tests.contract.suites.facade_records import FacadeRecordsContract
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    with http_place(tmp_path_factory.mktemp("facade"), database="memory:") as made:
+        yield made
+
+
+@pytest.fixture
+def lab(place, tmp_path):
+    return Lab.make(place, tmp_path)
+
+
+class TestHttpFacadeRecords(FacadeRecordsContract):
+    pass
+
+
+class TestHttpFacadeJob(FacadeJobContract):
+    pass
+
+
+class TestHttpFacadeFiles(FacadeFilesContract):
+    pass
