@@ -19,8 +19,8 @@ _TRIAL_SECONDS = 1.5
 """How long a number of connections is watched before another is added or not."""
 _GAIN = 1.2
 """By how much one more connection must speed things up to be followed by another."""
-_FAST_ENOUGH = 400 << 20
-"""Bytes a second above which one connection is limited by the computer, not by the network."""
+_BUSY = 0.3
+"""Above this share of its time spent computing, it is the computer that limits, not the network."""
 _STOPPING_SECONDS = 0.5
 _PARTIAL = 206
 
@@ -33,6 +33,15 @@ class _Helper:
     answer: AnswerStream | None = None
 
 
+@define(frozen=True)
+class _Reading:
+    """The state of things at one moment: the time, the seconds computed by this process, the bytes that arrived."""
+
+    moment: float
+    computed: float
+    arrived: int
+
+
 @define
 class RangeHelpers:
     """Threads that fetch parts of a file beside the main connection."""
@@ -42,7 +51,7 @@ class RangeHelpers:
     _limits: TransferLimits
     _helpers: list[_Helper] = field(factory=list, init=False)
     _stopping: threading.Event = field(factory=threading.Event, init=False)
-    _watched: tuple[float, int] | None = field(default=None, init=False)
+    _watched: _Reading | None = field(default=None, init=False)
     _pace_before: float = field(default=0.0, init=False)
     _at_its_best: bool = field(default=False, init=False)
 
@@ -50,16 +59,16 @@ class RangeHelpers:
         """Start one more connection when the trial time of the last is over and it has gained something."""
         if self._at_its_best or self._limits.connections_per_file < 2:  # noqa: PLR2004  one is the main connection
             return
-        now, arrived = time.monotonic(), self._part.spans.arrived
-        if self._watched is None:
-            self._watched = (now, arrived)
+        now = _Reading(time.monotonic(), time.process_time(), self._part.spans.arrived)
+        before = self._watched
+        if before is not None and now.moment - before.moment < _TRIAL_SECONDS:
             return
-        seconds = now - self._watched[0]
-        if seconds < _TRIAL_SECONDS:
+        self._watched = now
+        if before is None:
             return
-        pace = (arrived - self._watched[1]) / seconds
-        self._watched = (now, arrived)
-        if pace < self._pace_before * _GAIN or pace > _FAST_ENOUGH:
+        seconds = now.moment - before.moment
+        pace = (now.arrived - before.arrived) / seconds
+        if pace < self._pace_before * _GAIN or now.computed - before.computed > _BUSY * seconds:
             self._at_its_best = True
             return
         self._pace_before = pace

@@ -22,7 +22,7 @@ from xfworker.adapters.http.patience import Patience
 from xfworker.adapters.http.transfer_limits import TransferLimits
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.upload_source import UploadSource
-from xfworker.domain.errors import ChecksumMismatch, ProtocolViolation, ServerError
+from xfworker.domain.errors import ChecksumMismatch, ProtocolViolation, ServerError, ServerFault
 from xfworker.ports.file_store import Progress
 
 _VERSION = {"Tus-Resumable": "1.0.0"}
@@ -114,8 +114,10 @@ class TusUpload:
                     if result is not None:
                         return result
                     offset = self._source.position
-                except _Moved:
+                except _Moved as moved:
                     offset = None
+                    # Rare and harmless once; but a peer that says so for ever must not keep this going for ever.
+                    self._patience.bear(ServerFault(str(moved)))
                 except ChecksumMismatch:
                     offset = None
                     self._damaged += 1
@@ -207,7 +209,7 @@ class TusUpload:
     def _begin_again(self, reason: str) -> _Moved:
         _log.info("xfworker.upload_restarted", file=self._what, reason=reason)
         self._upload = None
-        return _Moved()
+        return _Moved(f"the upload of {self._what} had to be begun again: {reason}")
 
     # --- sending --------------------------------------------------------------------------------------------------
 
@@ -255,7 +257,7 @@ class TusUpload:
             "PATCH", self._upload, headers, body=body, accept=frozenset({_OFFSET_MOVED, *_GONE})
         ) as answer:
             if answer.status in {_OFFSET_MOVED, *_GONE} or _offset(answer, self._what) != expected:
-                raise _Moved
+                raise _Moved(f"the upload of {self._what} stands somewhere else than at {expected}")
             found = dict(answer.headers.items())
         self._patience.progressed()
         self._source.mark()
