@@ -121,9 +121,9 @@ def filesystem_in(folder: Path) -> LocalFilesystem:
     return LocalFilesystem(temp)
 
 
-def memory_place() -> Place:
+def memory_place(files: FileStore | None = None) -> Place:
     world = DirectWorld.over(MemoryRecordStore())
-    files = MemoryFileStore()
+    files = files or MemoryFileStore()
 
     def session_of(lease: Lease, folder: Path) -> Session:
         return Session(
