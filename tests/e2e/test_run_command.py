@@ -19,8 +19,7 @@ def run(tmp_path):
         if script is not None:
             (tmp_path / name).write_text(script, "utf-8")
         command = [sys.executable, "-m", "xfworker", "run", str(tmp_path / name), *items, *options]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-        return done
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
 
     return run
 

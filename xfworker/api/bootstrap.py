@@ -23,7 +23,7 @@ from xfworker.ports.xf_server import XFServer
 from xfworker.services.worker.session import Session
 
 if TYPE_CHECKING:
-    from xfworker.adapters.http.transport import HttpLimits
+    from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 
 TEMPORARY_FOLDER = "XFTEMP"
 
@@ -70,7 +70,7 @@ def session(
         clock = SystemClock()
     return Session(
         server=_server(chosen, who, clock) if server is None else server,
-        files=_files(chosen, clock) if files is None else files,
+        files=file_store(chosen, clock) if files is None else files,
         filesystem=local_filesystem(chosen, os.environ) if filesystem is None else filesystem,
         clock=clock,
         arguments=who,
@@ -118,21 +118,37 @@ def local_filesystem(settings: Settings, environment: Mapping[str, str]) -> File
 
 
 def _server(settings: Settings, arguments: JobArguments, clock: Clock) -> XFServer:
-    from xfworker.adapters.http.transport import HttpTransport
     from xfworker.adapters.http.xf_server import HttpXFServer
 
-    transport = HttpTransport(
-        server_url(arguments),
-        token=arguments.server_auth,
+    return HttpXFServer(transport(settings, server_url(arguments), arguments.server_auth, clock))
+
+
+def transport(settings: Settings, url: str, token: str, clock: Clock) -> "HttpTransport":
+    """
+    Give the connections to a server.
+
+    Raises:
+        ConfigurationError: The address is malformed, or a setting forbids it.
+    """
+    from xfworker.adapters.http.transport import HttpTransport
+
+    return HttpTransport(
+        url,
+        token=token,
         limits=http_limits(settings),
         tls_ca_file=settings.tls.ca_file,
         allow_plain_http=settings.server.allow_plain_http,
         clock=clock,
     )
-    return HttpXFServer(transport)
 
 
-def _files(settings: Settings, clock: Clock) -> FileStore:
+def file_store(settings: Settings, clock: Clock) -> FileStore:
+    """
+    Give the file store that the settings choose.
+
+    Raises:
+        ConfigurationError: A setting is missing or malformed.
+    """
     from xfworker.adapters.http.file_store import HttpFileStore
 
     return HttpFileStore(

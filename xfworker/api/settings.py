@@ -22,12 +22,14 @@ class ServerSettings:
         kind: ``http``, or the name of an adapter from an entry point.
         url: Where it is, for the command line and workers; scripts are told by their environment.
         token: The token for it, for the command line and workers; never shown.
+        token_file: A file that holds the token, in place of ``token``.
         allow_plain_http: Whether ``http`` may go further than this computer.
     """
 
     kind: str = "http"
     url: str = ""
     token: str = field(default="", repr=False)
+    token_file: Path | None = None
     allow_plain_http: bool = False
 
 

@@ -1,5 +1,4 @@
 import json
-import os
 import sys
 
 import pytest
@@ -158,8 +157,8 @@ def test_a_dependency_package_names_its_parameter_types(package):
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
 def test_links_are_refused(package, tmp_path):
     folder = package()
-    os.symlink("/etc/passwd", folder / "secret.txt")
-    os.symlink("/etc", folder / "folder")
+    (folder / "secret.txt").symlink_to("/etc/passwd")
+    (folder / "folder").symlink_to("/etc")
     found = faults(folder)
     assert "secret.txt: is a link; packages hold files only" in found
     assert "folder: is a link; packages hold files only" in found

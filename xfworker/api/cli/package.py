@@ -1,0 +1,150 @@
+"""``xfworker package``: makes, checks, packs and installs packages."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from xfworker.adapters.disk.partial_file import replacing
+from xfworker.api.cli.console import messages, print_json, results
+from xfworker.api.cli.package_folder import package_folder
+from xfworker.domain.errors import PackageError, UsageError
+from xfworker.domain.package import Package, PackageFormat
+
+app = App(name="package", help="Make, check, pack and install packages.", help_format="plaintext")
+
+_KINDS = {
+    "task-type": PackageFormat.TASK_TYPE,
+    "dependency": PackageFormat.DEPENDENCY,
+    "workflow": PackageFormat.WORKFLOW,
+}
+_NAME = re.compile(r"[a-zA-Z0-9.]{1,50}")
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document.")]
+
+
+@app.command
+def new(
+    folder: Path, *, name: str | None = None, kind: Literal["task-type", "dependency", "workflow"] = "task-type"
+) -> int:
+    """
+    Make a package folder to be filled in.
+
+    Args:
+        folder: The new folder.
+        name: The package's name, such as Lab.Threshold; the folder's name by default.
+        kind: What kind of package.
+    """
+    from xfworker.services.packages.template import new_package
+
+    chosen = name or folder.resolve().name
+    if not _NAME.fullmatch(chosen):
+        raise UsageError(f"{chosen!r} is no package name: letters, digits and dots, at most 50; give one with --name")
+    for path in new_package(folder, chosen, _KINDS[kind]):
+        results().print(str(path))
+    return 0
+
+
+@app.command
+def check(path: Path, *, as_json: Json = False) -> int:
+    """
+    Check a package and list everything that is wrong with it.
+
+    Args:
+        path: The package: a folder or an .xfp file.
+        as_json: Print one JSON document with the faults.
+    """
+    from xfworker.services.packages.check import check_package
+
+    package, faults = None, []
+    try:
+        with package_folder(path) as folder:
+            package = check_package(folder)
+    except PackageError as error:
+        faults = list(error.faults) or [str(error)]
+    if as_json:
+        print_json({"valid": not faults, "faults": faults, "package": _described(package)})
+    elif package is not None:
+        results().print(f"{package} is a valid {_kind(package)} package ({len(package.files)} files)")
+    else:
+        messages().print(f"{path} is no valid package:\n  " + "\n  ".join(faults))
+    return 1 if faults else 0
+
+
+@app.command
+def pack(folder: Path, *, out: Path | None = None) -> int:
+    """
+    Check a package folder and write it as .xfp archive; the same files always give the same archive.
+
+    Args:
+        folder: The package folder.
+        out: The archive, or the folder for it; NAME-VERSION.xfp here by default.
+    """
+    from xfworker.services.packages.archive import pack as write_archive
+    from xfworker.services.packages.check import check_package
+
+    package = check_package(folder)
+    target = Path(package.archive_name) if out is None else out / package.archive_name if out.is_dir() else out
+    if folder.resolve() in target.resolve().parents:
+        raise UsageError(f"{target} lies in the package itself; write the archive elsewhere with --out")
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}")
+    with replacing(target) as partial:
+        write_archive(folder, partial)
+    results().print(str(target))
+    return 0
+
+
+@app.command
+def install(*paths: Path, server: str | None = None, as_json: Json = False) -> int:
+    """
+    Check packages in on a server. A package whose files are there already is left as it is.
+
+    Args:
+        paths: Task type and dependency packages: folders or .xfp files.
+        server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print one JSON document with the records.
+    """
+    from xfworker.api.client import connected, find_server
+    from xfworker.api.settings_file import load_settings
+    from xfworker.domain.conversion import to_json
+    from xfworker.services.packages.check import check_package
+    from xfworker.services.packages.checkin import check_in
+
+    if not paths:
+        raise UsageError("name at least one package")
+    settings = load_settings().settings
+    records: list[dict[str, Any]] = []
+    with connected(find_server(server, settings), settings) as client:
+        # All are checked before the first is checked in.
+        for path in paths:
+            with package_folder(path) as folder:
+                check_package(folder)
+        for path in paths:
+            with package_folder(path) as folder:
+                done = check_in(client.server, client.files, folder)
+            record = done.record
+            records.append(to_json(record))
+            if not as_json:
+                state = "installed" if done.is_new else "was there"
+                results().print(f"{record.noun} {record.serial}: {record.name} {record.version} {state}")
+    if as_json:
+        print_json(records)
+    return 0
+
+
+def _kind(package: Package) -> str:
+    return next(kind for kind, package_format in _KINDS.items() if package_format is package.format)
+
+
+def _described(package: Package | None) -> dict[str, Any] | None:
+    if package is None:
+        return None
+    return {
+        "package_format": package.format.value,
+        "name": package.name,
+        "version": package.version,
+        "files": list(package.files),
+        "script": package.script,
+    }
