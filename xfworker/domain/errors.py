@@ -56,15 +56,15 @@ class RecordNotFound(RecordError):
     status = 404
 
 
-class InvalidRecord(RecordError):
+class InvalidContent(RecordError):
     """
-    A record does not have the documented shape.
+    Something has wrong values, all of which are told at once.
 
     Attributes:
         faults: One sentence per fault, each starting with the path to the wrong value.
     """
 
-    code = "invalid-record"
+    code = "invalid-content"
     status = 422
 
     def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
@@ -73,6 +73,12 @@ class InvalidRecord(RecordError):
 
     def details(self) -> dict[str, Any]:
         return {"faults": list(self.faults)}
+
+
+class InvalidRecord(InvalidContent):
+    """A record does not have the documented shape."""
+
+    code = "invalid-record"
 
 
 class RecordConflict(RecordError):
@@ -110,42 +116,16 @@ class RecordLocked(RecordError):
     status = 423
 
 
-class InvalidParameter(RecordError):
-    """
-    One or several parameter values are wrong.
-
-    Attributes:
-        faults: One sentence per fault, each starting with the path to the wrong value.
-    """
+class InvalidParameter(InvalidContent):
+    """One or several parameter values are wrong."""
 
     code = "invalid-parameter"
-    status = 422
-
-    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.faults = tuple(faults)
-
-    def details(self) -> dict[str, Any]:
-        return {"faults": list(self.faults)}
 
 
-class PackageError(RecordError):
-    """
-    A package folder or archive is not fit to be checked in.
-
-    Attributes:
-        faults: One sentence per fault, each starting with the file and the path in it.
-    """
+class PackageError(InvalidContent):
+    """A package folder or archive is not fit to be checked in."""
 
     code = "package"
-    status = 422
-
-    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.faults = tuple(faults)
-
-    def details(self) -> dict[str, Any]:
-        return {"faults": list(self.faults)}
 
 
 # --- access -----------------------------------------------------------------------------------------------------
