@@ -7,9 +7,7 @@ from urllib.parse import unquote
 
 from xfworker.domain.errors import (
     AuthenticationFailed,
-    InvalidParameter,
-    InvalidRecord,
-    PackageError,
+    InvalidContent,
     ProtocolViolation,
     RecordConflict,
     ServerBusy,
@@ -24,10 +22,11 @@ PROBLEM_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:xfworker:error:"
 """What a problem's ``type`` starts with; the error's code follows."""
 
-_WITH_FAULTS = (InvalidRecord, InvalidParameter, PackageError)
 _SERVER_FAULTS = 500
 _UNAUTHORIZED = 401
 _BUSY = (429, 503)
+_FOR_NOW = (408, 409, 423, 425, 460)
+"""What passes: our own servers explain these in a problem document, so it is something in between that says it."""
 
 
 def error_from_answer(
@@ -78,7 +77,7 @@ def _of_kind(kind: type[XFWorkerError], message: str, problem: Mapping[str, Any]
     if issubclass(kind, RecordConflict):
         current = problem.get("current")
         return kind(message, current=current if isinstance(current, Mapping) else {})
-    if issubclass(kind, _WITH_FAULTS):
+    if issubclass(kind, InvalidContent):
         faults = problem.get("faults")
         return kind(message, [str(fault) for fault in faults] if isinstance(faults, list) else ())
     try:
@@ -93,6 +92,8 @@ def _without_problem(status: int, doing: str, mark: str, detail: str = "") -> XF
         return AuthenticationFailed(f"could not {doing}: the server does not accept the token{shown}{mark}")
     if status in _BUSY:
         return ServerBusy(f"could not {doing}: the server is too busy (status {status}){shown}{mark}")
+    if status in _FOR_NOW:
+        return ServerFault(f"could not {doing}: it was refused for now (status {status}){shown}{mark}")
     if status >= _SERVER_FAULTS:
         return ServerFault(f"could not {doing}: the server failed (status {status}){shown}{mark}")
     return ProtocolViolation(
