@@ -37,6 +37,7 @@ class _OwnWriteTimeout:
 
     write_seconds: float | None = 60.0
     sock: socket.socket | None
+    timeout: Any
 
     def request(
         self,
@@ -48,8 +49,8 @@ class _OwnWriteTimeout:
     ) -> None:
         if self.sock is None:
             self.connect()  # type: ignore[attr-defined]  # the connection class that this is mixed into has it
-        if self.sock is not None:
-            self.sock.settimeout(self.write_seconds)
+        # urllib3 puts this on the socket for the body; it sets it anew, to the connect limit, for each request.
+        self.timeout = self.write_seconds
         super().request(method, url, body=body, headers=headers, **options)  # type: ignore[misc]  # as above
 
 

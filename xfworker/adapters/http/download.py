@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from xfworker.adapters.http.answer_stream import AnswerStream
 from xfworker.adapters.http.file_headers import stat_from_headers, strong_etag
 from xfworker.adapters.http.partial_download import PartialDownload
@@ -19,6 +17,7 @@ from xfworker.adapters.http.transport import HttpTransport
 from xfworker.domain.errors import ChecksumMismatch, FileChanged, NotEnoughSpace, ProtocolViolation, ServerError
 from xfworker.domain.files import FileStat, Resource
 from xfworker.ports.file_store import Progress
+from xfworker.services.event_log import EventLog
 
 _PARTIAL, _UNSATISFIABLE = 206, 416
 _ANSWERS = frozenset({_UNSATISFIABLE})
@@ -26,7 +25,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 _WHOLE_ATTEMPTS = 3
 """How often a file is fetched from its first byte, because it changed or arrived damaged, before that is an error."""
 
-_log = structlog.stdlib.get_logger("xfworker.transfers")
+_log = EventLog("xfworker.transfers")
 
 
 class _Changed(Exception):

@@ -20,6 +20,7 @@ from xfworker.ports.file_store import Progress
 
 _DAMAGED_ATTEMPTS = 3
 _SMALL_ANSWER = 64 * 1024
+_PIECE = 256 * 1024
 _HASHED_PER_SECOND = 20 << 20
 """How slow a server's disk may be that has to read a file before it can answer."""
 
@@ -104,13 +105,16 @@ class HttpFileStore:
         headers = {
             **_authorization(token),
             "Content-Type": "application/octet-stream",
+            "Content-Length": str(file.size),
             "Repr-Digest": digest_field(sha256),
         }
+        # The limit for sending counts per piece.
+        pieces = [memoryview(content)[at : at + _PIECE] for at in range(0, file.size, _PIECE)]
         patience, damaged = self._patience(f"storing {resource}"), 0
         while True:
             try:
                 with transport.stream(
-                    "PUT", base + file_path(resource), doing=f"store {resource}", body=content, headers=headers
+                    "PUT", base + file_path(resource), doing=f"store {resource}", body=pieces, headers=headers
                 ) as answer:
                     answer.read(_SMALL_ANSWER)
                     stat = _confirmed(stat_from_headers(resource, answer.headers, file.size), sha256)

@@ -2,8 +2,6 @@
 
 import random
 
-import structlog
-
 from xfworker.domain.errors import (
     ServerBusy,
     ServerError,
@@ -13,11 +11,12 @@ from xfworker.domain.errors import (
     TransferInterrupted,
 )
 from xfworker.ports.clock import Clock
+from xfworker.services.event_log import EventLog
 
 _PASSING = (ServerUnreachable, ServerTimeout, ServerFault, ServerBusy)
 """What may be better the next time. A wrong certificate or a peer that talks nonsense will not."""
 
-_log = structlog.stdlib.get_logger("xfworker.transfers")
+_log = EventLog("xfworker.transfers")
 
 
 class Patience:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 
-import structlog
 from attrs import define, field
 
 from xfworker.adapters.http.answer_stream import AnswerStream
@@ -14,6 +13,7 @@ from xfworker.adapters.http.reading_pace import ReadingPace
 from xfworker.adapters.http.spans import Span
 from xfworker.adapters.http.transfer_limits import TransferLimits
 from xfworker.domain.errors import XFWorkerError
+from xfworker.services.event_log import EventLog
 
 _TRIAL_SECONDS = 1.5
 """How long a number of connections is watched before another is added or not."""
@@ -24,7 +24,7 @@ _BUSY = 0.3
 _STOPPING_SECONDS = 0.5
 _PARTIAL = 206
 
-_log = structlog.stdlib.get_logger("xfworker.transfers")
+_log = EventLog("xfworker.transfers")
 
 
 @define

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
 import urllib3
 from attrs import define, field
 
@@ -34,6 +33,7 @@ from xfworker.adapters.http.problem import error_from_answer, problem_in_headers
 from xfworker.adapters.process.clock import SystemClock
 from xfworker.domain.errors import ConfigurationError, InvalidParameter, ProtocolViolation, ServerBusy, XFWorkerError
 from xfworker.ports.clock import Clock
+from xfworker.services.event_log import EventLog
 
 BLOCK_BYTES = 1 << 20
 """How much is read and sent at a time; urllib3's own 16 KiB cost half the speed."""
@@ -46,7 +46,7 @@ _NOT_MODIFIED = 304
 _PROBLEM_BYTES = 256 * 1024
 _DIGITS_OF_SECONDS = 8
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.http")
+_log = EventLog("xfworker.http")
 
 
 @define(frozen=True, kw_only=True)

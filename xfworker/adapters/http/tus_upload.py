@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import structlog
 from attrs import define
 
 from xfworker.adapters.disk import journal
@@ -24,6 +23,7 @@ from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.upload_source import UploadSource
 from xfworker.domain.errors import ChecksumMismatch, ProtocolViolation, ServerError, ServerFault
 from xfworker.ports.file_store import Progress
+from xfworker.services.event_log import EventLog
 
 _VERSION = {"Tus-Resumable": "1.0.0"}
 _OFFSET_MOVED, _MISMATCH = 409, 460
@@ -33,7 +33,7 @@ _CHECKED_BYTES = 8 << 20
 """How much one request carries where its checksum has to be known before it is sent: it is held in memory."""
 _DAMAGED_ATTEMPTS = 3
 
-_log = structlog.stdlib.get_logger("xfworker.transfers")
+_log = EventLog("xfworker.transfers")
 
 
 @define(frozen=True, kw_only=True)
@@ -94,6 +94,7 @@ class TusUpload:
         self._prefix_digests = False
         self._checksum: str | None = None
         self._damaged = 0
+        self._confirmed = 0
 
     def run(self) -> TusResult:
         """
@@ -202,6 +203,9 @@ class TusUpload:
             self._source.go_to(offset)
             if told not in {None, self._source.sha256()}:
                 raise self._begin_again("it was completed with what the file held before")
+        if offset > self._confirmed:
+            self._confirmed = offset
+            self._patience.progressed()  # a request that broke brought something nevertheless
         if offset:
             _log.info("xfworker.upload_resumed", file=self._what, bytes=offset)
         return offset
@@ -259,6 +263,7 @@ class TusUpload:
             if answer.status in {_OFFSET_MOVED, *_GONE} or _offset(answer, self._what) != expected:
                 raise _Moved(f"the upload of {self._what} stands somewhere else than at {expected}")
             found = dict(answer.headers.items())
+        self._confirmed = expected
         self._patience.progressed()
         self._source.mark()
         self._tell()
