@@ -15,7 +15,7 @@ import attrs
 
 from xfworker.adapters.images import ctdata_header
 from xfworker.adapters.images.ctdata_header import BLOCK, GOBJ_TYPE
-from xfworker.adapters.images.opening import open_to_read
+from xfworker.adapters.images.opening import read_whole
 from xfworker.adapters.images.partial_file import PartialFile
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
@@ -43,7 +43,7 @@ _ONE: Final = 16512
 _RECTANGLE, _ELLIPSE = 4, 6
 _FARTHEST: Final = 1 << 20
 _WIDEST: Final = 1 << 16
-_MOST_FILE_BYTES: Final = 1 << 30
+_MOST_FILE_BYTES: Final = 1 << 28
 _PLAUSIBLE_UM: Final = (0.1, 10_000.0)
 
 
@@ -82,10 +82,7 @@ def read_contours(path: Path) -> Gobj:
         ImageFormatError: A record cannot be right.
         UnsupportedImage: It holds a drawn shape that is not known.
     """
-    with open_to_read(path) as file:
-        data = file.read(_MOST_FILE_BYTES + 1)
-    if len(data) > _MOST_FILE_BYTES:
-        raise UnsupportedImage(f"{path} has more than {_MOST_FILE_BYTES} bytes; contours of that size are not read.")
+    data = read_whole(path, _MOST_FILE_BYTES)
     header = ctdata_header.parse(data, path, len(data))
     parser = _Parser(data, header.data_offset, path)
     contours = tuple(parser.contours())

@@ -10,7 +10,7 @@ import attrs
 
 from xfworker.adapters.images import ctdata_header
 from xfworker.adapters.images.kept_header import kept, restored
-from xfworker.adapters.images.opening import open_to_read
+from xfworker.adapters.images.opening import read_whole
 from xfworker.adapters.images.partial_file import PartialFile
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, SlabWriter, file_bytes
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
@@ -38,10 +38,7 @@ def read_document(path: Path) -> dict[str, Any]:
         ImageError: The file cannot be read.
         ImageFormatError: It is no JSON object in UTF-8.
     """
-    with open_to_read(path) as file:
-        data = file.read(MOST_DOCUMENT_BYTES + 1)
-    if len(data) > MOST_DOCUMENT_BYTES:
-        raise ImageFormatError(f"more than {MOST_DOCUMENT_BYTES} bytes are no OMNI document.", path=path)
+    data = read_whole(path, MOST_DOCUMENT_BYTES)
     try:
         document = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from xfworker.domain.errors import ImageError
+from xfworker.domain.errors import ImageError, UnsupportedImage
 
 HEAD_BYTES = 4096
 """How many bytes a format may look at to recognise its files."""
@@ -32,6 +32,24 @@ def head_of(path: Path) -> bytes:
     with open_to_read(path) as file:
         try:
             return file.read(HEAD_BYTES)
+        except OSError as error:
+            raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """
+    Read all of a small file.
+
+    Raises:
+        ImageError: It cannot be read.
+        UnsupportedImage: It has more than ``most`` bytes.
+    """
+    with open_to_read(path) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
+                raise UnsupportedImage(f"{path} has {size} bytes; more than {most} are not read as one of these.")
+            return file.read()
         except OSError as error:
             raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
 

@@ -117,7 +117,8 @@ def f_array_from_float32(values: "npt.NDArray[np.float32]") -> "npt.NDArray[np.u
     exponent = flat.view(np.uint32) >> np.uint32(23) & np.uint32(0xFF)
     tiny = exponent == 0
     # Subnormals: as VAX F numbers they are normal where they are not below its smallest exponent.
-    raised = np.where(tiny, flat * np.float32(4), flat).view(np.uint32)
+    with np.errstate(over="ignore"):
+        raised = np.where(tiny, flat * np.float32(4), flat).view(np.uint32)
     raised_exponent = raised >> np.uint32(23) & np.uint32(0xFF)
     bits = np.where(tiny, raised, raised + np.uint32(0x01000000))
     bits = np.where(tiny & (raised_exponent == 0), np.uint32(0), bits)

@@ -1,0 +1,117 @@
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from xfworker.adapters.images.gobj import read_contours
+from xfworker.domain.errors import UnsupportedImage
+from xfworker.domain.image.contour import Contour, fill, trace
+
+
+def gobj(*slices):
+    """A GOBJ assembled by hand: 0.1 mm pixels in a scan of 100 x 100 x 10."""
+    block = bytearray(512)
+    block[:16] = b"CTDATA-HEADER_V1"
+    struct.pack_into("<i", block, 16, 6)
+    struct.pack_into("<6i", block, 32, 100, 100, 10, 10_000, 10_000, 1000)
+    return bytes(block) + b"".join(slices) + bytes(56)
+
+
+def slice_record(z, count):
+    return struct.pack("<14i", 1, 50, 50, z, 9, 9, 0, 3, 20, 0, 0, 16512, 16512, count)
+
+
+def contour_record(z, centre, size, start, codes):
+    bits = sum(code << (3 * index) for index, code in enumerate(codes))
+    elements = len(codes) + 1
+    count = (3 * elements + 5) // 8
+    offset = (start[0] - centre[0], start[1] - centre[1])
+    record = struct.pack("<17i", 3, *centre, z, *size, 0, 3, 32, 0, 0, 16512, 16512, *offset, elements, count)
+    return record + bits.to_bytes(count, "little")
+
+
+# Stored codes, y pointing down: 0 east, 2 north, 4 west, 6 south. A square of 3 x 3 from its first pixel, down first.
+SQUARE = [6, 6, 0, 0, 2, 2, 4]
+
+
+def test_a_contour_by_hand_is_read_to_polygon_and_mask(tmp_path, formats, read_array):
+    path = tmp_path / "MASK.GOBJ;2"
+    path.write_bytes(gobj(slice_record(4, 1), contour_record(4, (51, 61), (3, 3), (50, 60), SQUARE)))
+    found = read_contours(path)
+    assert found.contours == (
+        Contour(4, ((50, 60), (50, 61), (50, 62), (51, 62), (52, 62), (52, 61), (52, 60), (51, 60))),
+    )
+    assert not found.contours[0].is_inner
+    info = formats.describe(path)
+    assert info.origin_mm == pytest.approx((5.0, 6.0, 0.4))
+    np.testing.assert_array_equal(read_array(path), np.full((1, 3, 3), 127, np.int8))
+
+
+def test_drawn_shapes_are_read(tmp_path, read_array):
+    rectangle = struct.pack("<9i", 4, 50, 60, 1, 4, 3, 0, 3, 0)
+    ellipse = struct.pack("<9i", 6, 50, 60, 2, 5, 5, 0, 3, 0)
+    path = tmp_path / "drawn.gobj"
+    path.write_bytes(gobj(slice_record(1, 1), rectangle, slice_record(2, 1), ellipse))
+    mask = read_array(path)
+    assert np.count_nonzero(mask[0]) == 12
+    assert np.count_nonzero(mask[1]) == 21
+
+
+def test_a_hole_and_an_island_in_it():
+    mask = np.zeros((11, 11), bool)
+    mask[1:10, 1:10] = True
+    mask[3:8, 3:8] = False
+    mask[5, 5] = True
+    contours = trace(mask, 0)
+    assert [contour.is_inner for contour in contours] == [False, False, True]
+    np.testing.assert_array_equal(fill(contours[::-1], 0, 0, mask.shape), mask)
+
+
+@given(arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12)))
+@settings(max_examples=300, deadline=None)
+def test_any_mask_comes_back_from_its_contours(mask):
+    contours = trace(mask, 3)
+    np.testing.assert_array_equal(fill(contours, 0, 0, mask.shape), mask)
+    for contour in contours:
+        for (x0, y0), (x1, y1) in zip(contour.points, contour.points[1:] + contour.points[:1], strict=True):
+            assert max(abs(x0 - x1), abs(y0 - y1)) <= 1
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(-1000, 1000))
+@settings(max_examples=25, deadline=None)
+def test_a_written_mask_is_read_back_at_its_place(tmp_path_factory, seed, corner):
+    from xfworker.adapters.images.registry import image_formats
+    from xfworker.domain.image.description import ImageInfo
+    from xfworker.domain.image.pixel_type import PixelType
+
+    mask = (np.random.default_rng(seed).random((3, 9, 17)) < 0.6).astype(np.uint8)
+    mask[0, 0, 0] = mask[-1, -1, -1] = 1
+    path = tmp_path_factory.mktemp("gobj") / "m.gobj"
+    image = ImageInfo(
+        path=path, format="-", size=(17, 9, 3), pixel_type=PixelType.UINT8, pixels_path=path,
+        spacing_mm=(0.1, 0.1, 0.1), origin_mm=(corner * 0.1, 2.0, 0.5),
+    )  # fmt: skip
+    with image_formats().writer(path, image) as writer:
+        writer.write(mask)
+    with image_formats().reader(path) as reader:
+        np.testing.assert_array_equal(reader.read(0, 3) != 0, mask != 0)
+        assert reader.info.header["position"] == [corner, 20, 5]
+        np.testing.assert_array_equal(reader.read(1, 2)[0] != 0, mask[1] != 0)
+
+
+def test_an_empty_mask_and_fractions_have_no_contours(tmp_path, write_array):
+    with pytest.raises(UnsupportedImage, match="empty"):
+        write_array(tmp_path / "a.gobj", np.zeros((2, 3, 4), np.uint8))
+    with pytest.raises(UnsupportedImage, match="integers"):
+        write_array(tmp_path / "a.gobj", np.zeros((2, 3, 4), np.float32))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_shape_is_refused(tmp_path):
+    path = tmp_path / "drawn.gobj"
+    path.write_bytes(gobj(slice_record(1, 1), struct.pack("<9i", 9, 50, 60, 1, 4, 3, 0, 3, 0)))
+    with pytest.raises(UnsupportedImage, match="kind 9"):
+        read_contours(path)
