@@ -15,7 +15,6 @@ import attrs
 from cattrs import ClassValidationError, Converter, transform_error
 from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
 
-from xfworker.domain.bookkeeping import MemberRole
 from xfworker.domain.errors import InvalidRecord
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Record, RunPriority, TaskState, TaskTypeKind, WorkflowState
@@ -81,7 +80,8 @@ def _converter() -> Converter:
     converter.register_structure_hook(float, _strict_float)
     converter.register_structure_hook_func(_is(dict[str, Any]), _object)
     converter.register_structure_hook_func(_is(list[dict[str, Any]]), _objects)
-    for choice in (JobState, MemberRole, RunPriority, TaskState, TaskTypeKind, WorkflowState):
+    for choice in (JobState, RunPriority, TaskState, TaskTypeKind, WorkflowState):
+        # Each by its class: else the hook for texts would be taken for them, because they are texts as well.
         converter.register_structure_hook(choice, _choice)
         converter.register_unstructure_hook(choice, lambda value: value.value)
     converter.register_structure_hook(datetime, _time)
