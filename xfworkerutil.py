@@ -11,15 +11,9 @@ Every name is loaded when it is first used (PEP 562), so that importing this mod
 described in ``docs/api.md``.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # type checkers take it for true; importing ``typing`` would cost more than all of this module
 
 if TYPE_CHECKING:
-    from xfworker.api.functions.sns import (
-        get_sns_server_connection,
-        get_xf_default_sns_server_connection_params,
-    )
-
     from xfworker.api.arguments import XFWorkerArguments
     from xfworker.api.functions.activity_log import create_activity_log_event
     from xfworker.api.functions.file_tokens import (
@@ -65,6 +59,10 @@ if TYPE_CHECKING:
         update_xf_project,
         update_xf_task,
         update_xf_workflow,
+    )
+    from xfworker.api.functions.sns import (
+        get_sns_server_connection,
+        get_xf_default_sns_server_connection_params,
     )
     from xfworker.api.worker_job import XFWorkerJob
     from xfworker.api.working_directory import TemporaryWorkingDirectory
@@ -173,12 +171,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            found = globals()[name] = getattr(import_module(home), name)
-            return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # type checkers know every name from above, and what is no name
+
+    def __getattr__(name: str) -> object:
+        for home, names in _HOMES.items():
+            if name in names:
+                found = globals()[name] = getattr(__import__(home, fromlist=[name]), name)
+                return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import xfworkerutil
+from xfworker.api.omni import Image
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ("ActivityLogLevel", "TemporaryWorkingDirectory", "XFWorkerArguments", "XFWorkerJob")
@@ -33,6 +34,8 @@ def shown(annotation):
     """Write an annotation as the reference does."""
     if annotation is None or annotation is type(None):
         return "None"
+    if isinstance(annotation, str):
+        return annotation
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is None:
         return getattr(annotation, "__name__", str(annotation)).removeprefix("typing.")
@@ -163,7 +166,7 @@ def test_annotations_can_be_resolved():
     for name in NAMES:
         typing.get_type_hints(getattr(xfworkerutil, name))
     for line in JOB:
-        typing.get_type_hints(getattr(xfworkerutil.XFWorkerJob, line.split("(", 1)[0]))
+        typing.get_type_hints(getattr(xfworkerutil.XFWorkerJob, line.split("(", 1)[0]), localns={"Image": Image})
 
 
 def mutable_defaults():

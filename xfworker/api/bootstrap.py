@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from xfworker.api.deferred_file_store import DeferredFileStore
 from xfworker.api.provided_session import current_session
 from xfworker.api.script_log import write_script_log
 from xfworker.api.settings import Settings
@@ -70,7 +71,7 @@ def session(
         clock = SystemClock()
     return Session(
         server=_server(chosen, who, clock) if server is None else server,
-        files=file_store(chosen, clock) if files is None else files,
+        files=_deferred(chosen, clock) if files is None else files,
         filesystem=local_filesystem(chosen, os.environ) if filesystem is None else filesystem,
         clock=clock,
         arguments=who,
@@ -140,6 +141,11 @@ def transport(settings: Settings, url: str, token: str, clock: Clock) -> "HttpTr
         allow_plain_http=settings.server.allow_plain_http,
         clock=clock,
     )
+
+
+def _deferred(settings: Settings, clock: Clock) -> FileStore:
+    store: FileStore = DeferredFileStore(lambda: file_store(settings, clock))
+    return store
 
 
 def file_store(settings: Settings, clock: Clock) -> FileStore:

@@ -2,7 +2,6 @@
 
 import platform
 import sys
-from importlib import metadata
 from typing import Any, Mapping
 
 from xfworker import __version__
@@ -52,6 +51,8 @@ def _input(key: str, value: Any) -> str:
 
 
 def _installed() -> list[str]:
+    from importlib import metadata
+
     found = []
     for name in _PARTS:
         try:

@@ -1,13 +1,16 @@
 """The methods of a job that bring files in and out."""
 
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from xfworker.api.job_context import JobContext
-from xfworker.api.omni import Image, open_image
 from xfworker.domain.errors import UsageError
 from xfworker.domain.files import record_resource, reference_resource
 from xfworker.services.worker import inputs, outputs
+
+if TYPE_CHECKING:
+    # A script that opens no image does not wait for what that needs.
+    from xfworker.api.omni import Image
 
 
 class JobFiles(JobContext):
@@ -184,7 +187,7 @@ class JobFiles(JobContext):
         *,
         copy_even_on_direct_access: bool = False,
         download_only_metadata: bool = False,
-    ) -> Image:
+    ) -> "Image":
         """
         Open the image of an input parameter, downloading its files where that is needed.
 
@@ -197,6 +200,8 @@ class JobFiles(JobContext):
             ImageError: It is no image that can be opened as OMNI.
             FileError: A transfer failed.
         """
+        from xfworker.api.omni import open_image
+
         path = inputs.fetch_image(
             self._session,
             self.working_dir,
@@ -236,7 +241,7 @@ class JobFiles(JobContext):
             raise images.not_readable(path)
         return images.convert(path, lambda: self.working_dir.create_related_path(path, ".AIM"))
 
-    def upload_omni_output(self, image: Image) -> Dict[str, Any]:
+    def upload_omni_output(self, image: "Image") -> Dict[str, Any]:
         """
         Store an image of the working directory as output files of the job: its metadata file and its pixels.
 
@@ -258,7 +263,9 @@ class JobFiles(JobContext):
             filenames=[file.name for file in pixels] or None,
         )
 
-    def upload_omni_output_only_metadata(self, image: Image, additional_files: List[Dict[str, Any]]) -> Dict[str, Any]:
+    def upload_omni_output_only_metadata(
+        self, image: "Image", additional_files: List[Dict[str, Any]]
+    ) -> Dict[str, Any]:
         """
         Store the metadata file of an image as an output file of the job; its pixels lie in files stored elsewhere.
 
@@ -291,6 +298,8 @@ def _parameter(value: Any, what: str) -> Dict[str, Any]:
 
 
 def _image_files(image: Any, what: str) -> tuple[Path, list[Path]]:
+    from xfworker.api.omni import Image
+
     if not isinstance(image, Image):
         raise UsageError(f"{what} takes an omni.Image, not {type(image).__name__}")
     return image.metadata_path, list(dict.fromkeys(image.pixels_paths()))

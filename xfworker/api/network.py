@@ -139,6 +139,8 @@ def _store(token: AuthorizationToken) -> FileStore:
             "the first argument must be a file token, such as one from xfworkerutil.get_xf_userdata_token, not "
             f"{type(token).__name__}"
         )
-    from xfworker.adapters.http.file_store import HttpFileStore
+    from xfworker.adapters.process.clock import SystemClock
+    from xfworker.api.bootstrap import file_store
+    from xfworker.api.settings_file import load_settings
 
-    return HttpFileStore()
+    return file_store(load_settings().settings, SystemClock())

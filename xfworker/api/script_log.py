@@ -4,6 +4,7 @@ import logging
 import sys
 
 from xfworker.api.settings import LoggingSettings
+from xfworker.services.event_log import before_first_event
 
 
 def write_script_log(settings: LoggingSettings, *, job_serial: int) -> None:
@@ -14,6 +15,14 @@ def write_script_log(settings: LoggingSettings, *, job_serial: int) -> None:
         settings: Which events, and how they are written.
         job_serial: The job.
     """
+    if "structlog" in sys.modules:
+        _configure(settings, job_serial)
+    else:
+        # The import takes longer than all the rest of a script's start.
+        before_first_event(lambda: _configure(settings, job_serial))
+
+
+def _configure(settings: LoggingSettings, job_serial: int) -> None:
     import structlog
 
     if structlog.is_configured():

@@ -7,7 +7,6 @@ from typing import Any, ContextManager, Dict, Iterator, NoReturn
 from xfworker.api.connection import Connection
 from xfworker.api.exception_hook import ExceptionHook
 from xfworker.api.job_context import note
-from xfworker.api.job_debug import debug_info
 from xfworker.api.job_files import JobFiles
 from xfworker.api.job_outputs import JobOutputs
 from xfworker.api.job_spawning import JobSpawning
@@ -189,6 +188,8 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
 
     def get_debug_info(self) -> str:
         """Describe the job, the server, the machine and the installed parts, without any secret or input value."""
+        from xfworker.api.job_debug import debug_info
+
         return self._redacted(debug_info(self._session, self.job, self.working_dir))
 
     # --- how it ends --------------------------------------------------------------------------------------------

@@ -28,9 +28,9 @@ class TemporaryWorkingDirectory(WorkingDirectory):
             ConfigurationError: The temporary folder is missing or not writable.
         """
         from xfworker.api.bootstrap import local_filesystem
-        from xfworker.api.settings import Settings
+        from xfworker.api.settings_file import load_settings
 
-        super().__init__(local_filesystem(Settings(), os.environ), prefix)
+        super().__init__(local_filesystem(load_settings().settings, os.environ), prefix)
 
     @classmethod
     def on(cls, filesystem: Filesystem, prefix: str) -> "TemporaryWorkingDirectory":

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import structlog
 from attrs import define, field
 
 from xfworker.adapters.disk.file_copy import copy_file
@@ -15,10 +14,11 @@ from xfworker.domain.conversion import parse_time
 from xfworker.domain.errors import ConfigurationError, ImageError, RecordNotFound
 from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.sns_server import Measurement
+from xfworker.services.event_log import EventLog
 
 _HEAD_BYTES = 4096
 
-_log = structlog.stdlib.get_logger("xfworker.sns")
+_log = EventLog("xfworker.sns")
 
 
 @define(frozen=True)

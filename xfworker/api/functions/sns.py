@@ -91,24 +91,16 @@ def _open(params: Dict[str, Any], token: Any, arguments: JobArguments | None, cl
 
         return FolderSnsCatalogue(Path(params["folder"]))
     from xfworker.adapters.http.sns_server import HttpSnsServer
-    from xfworker.adapters.http.transport import HttpTransport
     from xfworker.adapters.process.clock import SystemClock
-    from xfworker.api.bootstrap import http_limits, server_url
-    from xfworker.api.settings import Settings
+    from xfworker.api.bootstrap import server_url, transport
+    from xfworker.api.settings_file import load_settings
 
     url = _url(params)
+    clock = clock or SystemClock()
     # The script's own token goes to its own server only.
     if token is None and arguments is not None and _origin(url) == _origin(server_url(arguments)):
         token = arguments.server_auth
-    settings = Settings()
-    transport = HttpTransport(
-        url,
-        token=token,
-        limits=http_limits(settings),
-        tls_ca_file=settings.tls.ca_file,
-        allow_plain_http=settings.server.allow_plain_http,
-    )
-    return HttpSnsServer(transport, SystemClock() if clock is None else clock, base="")
+    return HttpSnsServer(transport(load_settings().settings, url, token, clock), clock, base="")
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import structlog
-
 from xfworker.domain.errors import FileError
 from xfworker.domain.files import AuthorizationToken, FileStat, Resource
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore, Progress
 from xfworker.ports.filesystem import Filesystem
+from xfworker.services.event_log import EventLog
 
-_log = structlog.stdlib.get_logger("xfworker.transfers")
+_log = EventLog("xfworker.transfers")
 
 
 def store(

@@ -6,7 +6,6 @@ from typing import Any
 
 from xfworker.domain.errors import FileError, UsageError
 from xfworker.domain.files import Resource, Scope, record_resource, userdata_resource
-from xfworker.domain.parameter_shapes import check_shape
 from xfworker.domain.parameters import create_parameter
 from xfworker.services.worker.plain_json import plain_json
 from xfworker.services.worker.session import Session
@@ -43,6 +42,8 @@ def value_parameter(type_name: str, **fields: Any) -> dict[str, Any]:
     Raises:
         InvalidParameter: With every wrong value and its path.
     """
+    from xfworker.domain.parameter_shapes import check_shape
+
     what = f"create_output_{_snake(type_name)}"
     plain = plain_json({key: _as_text(value) for key, value in fields.items()}, what)
     return check_shape(create_parameter(type_name, **plain), what)

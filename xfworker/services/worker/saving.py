@@ -1,6 +1,5 @@
 """Saving a change so that nobody's edit is lost: apply the same intent to a fresher record where it moved on."""
 
-import random
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -76,5 +75,7 @@ def is_in_force(record: Record, intent: Change) -> bool:
 
 def retry_delay_seconds(attempt: int) -> float:
     """Give a random wait that grows with the attempts, so that writers who met once do not meet again."""
+    import random
+
     ceiling = min(_LONGEST_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2 ** min(attempt, 16))
     return random.uniform(0, ceiling)  # noqa: S311  jitter, not a secret

@@ -1,6 +1,5 @@
 """Spawning tasks, jobs and task types from a script, so that a script that runs again does not spawn again."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -91,6 +90,8 @@ def job_spawn_key(spawner: int, job: Job, occurrence: int) -> str:
         job: The job to be.
         occurrence: How many jobs of the same content the script spawned before.
     """
+    import hashlib
+
     content = [spawner, job.task_serial, job.source_job_serial, _stable(job.inputs), _stable(job.outputs), occurrence]
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return f"{spawner}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"

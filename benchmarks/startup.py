@@ -1,0 +1,179 @@
+"""
+What a script waits for before it can begin: ``python -m benchmarks.startup [--quick] [--json]``.
+
+Every figure is taken in fresh processes, one after the other and in turns, so that what disturbs one disturbs all. The
+best of them tells what the code costs, the median what it costs on this machine today; goals are held against the best.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+
+from xfworker.adapters.http.job_queue import HttpJobQueue
+from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
+
+IMPORT_GOAL_MS = 20.0
+READY_GOAL_MS = 120.0
+REQUESTS_GOAL = 6
+
+_TIMED = "import time as _t; _s = _t.perf_counter(); {code}; print((_t.perf_counter() - _s) * 1000)"
+IMPORT = _TIMED.format(code="import xfworkerutil")
+READY = _TIMED.format(code="import xfworkerutil; xfworkerutil.XFWorkerJob()")
+NUMPY = _TIMED.format(code="import numpy")
+URLLIB3 = _TIMED.format(code="import urllib3")
+WHOLE_JOB = """
+import xfworkerutil
+from xfworker.adapters.http import transport
+sent = []
+once = transport.HttpTransport._once
+def counted(self, *args, **kwargs):
+    sent.append(args[:2])
+    return once(self, *args, **kwargs)
+transport.HttpTransport._once = counted
+worker = xfworkerutil.XFWorkerJob()
+for percentage in range(100):
+    worker.progress(percentage)
+worker.finish({})
+print(len(sent), worker.session.server._transport._pool.num_connections)
+"""
+
+
+@define(frozen=True)
+class Figure:
+    name: str
+    values: list[float]
+
+    @property
+    def best(self) -> float:
+        return min(self.values)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+
+@define(frozen=True)
+class Goal:
+    name: str
+    figure: float
+    goal: float
+    unit: str
+
+    @property
+    def met(self) -> bool:
+        return self.figure <= self.goal
+
+
+def run(code: str, environment: Mapping[str, str] | None = None) -> list[float]:
+    """Run code in a fresh interpreter and give the numbers that it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        sys.exit(f"the measured script failed:\n{done.stderr}")
+    return [float(text) for text in done.stdout.split()]
+
+
+@contextmanager
+def running_jobs() -> Iterator[Any]:
+    """Give a function that makes the environment of a new running job on a server of its own."""
+    with tempfile.TemporaryDirectory() as folder, EmbeddedServer(Path(folder), database="memory:") as embedded:
+        transport = HttpTransport(embedded.url, token=embedded.admin_token)
+        server, queue = HttpXFServer(transport), HttpJobQueue(transport)
+        project = server.create(Project(name="benchmark"))
+        workflow = server.create(Workflow(project_serial=project.serial, state=WorkflowState.ACTIVE))
+        task_type = server.create(TaskType(name="Benchmark.Empty"))
+        task = server.create(Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial))
+        worker = queue.register(Worker(name="benchmark"))
+
+        def environment() -> dict[str, str]:
+            job = server.create(Job(task_serial=task.serial, state=JobState.READY))
+            lease = queue.claim(worker.serial, job_serial=job.serial)
+            assert lease is not None
+            return {
+                "XF_JOB_SERIAL": str(job.serial),
+                "XF_SERVER_HOST": embedded.host,
+                "XF_SERVER_PORT": str(embedded.port),
+                "XF_SERVER_AUTH": lease.server_auth,
+                "XFTEMP": folder,
+            }
+
+        yield environment
+        transport.close()
+
+
+def measure(rounds: int) -> tuple[list[Figure], list[Goal]]:
+    """Take all figures."""
+    values: dict[str, list[float]] = {"import xfworkerutil": [], "XFWorkerJob() ready": []}
+    values |= {"import urllib3 (for comparison)": [], "import numpy (for comparison)": []}
+    with running_jobs() as environment:
+        for _ in range(rounds):
+            values["import xfworkerutil"] += run(IMPORT)
+            values["XFWorkerJob() ready"] += run(READY, environment())
+            values["import urllib3 (for comparison)"] += run(URLLIB3)
+            values["import numpy (for comparison)"] += run(NUMPY)
+        requests, connections = run(WHOLE_JOB, environment())
+    figures = [Figure(name, found) for name, found in values.items()]
+    goals = [
+        Goal("import xfworkerutil over a bare interpreter", figures[0].best, IMPORT_GOAL_MS, "ms"),
+        Goal("XFWorkerJob() ready", figures[1].best, READY_GOAL_MS, "ms"),
+        Goal("requests of a job (load, 100 x progress, finish)", requests, REQUESTS_GOAL, "requests"),
+        Goal("connections of that job", connections, 1, "connections"),
+    ]
+    return figures, goals
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    arguments = parser.parse_args()
+    figures, goals = measure(7 if arguments.quick else 25)
+    if arguments.json:
+        print(
+            json.dumps(
+                {
+                    "figures": [{"name": item.name, "best": item.best, "median": item.median} for item in figures],
+                    "goals": [
+                        {
+                            "name": item.name,
+                            "figure": item.figure,
+                            "goal": item.goal,
+                            "unit": item.unit,
+                            "met": item.met,
+                        }
+                        for item in goals
+                    ],
+                },
+                indent=2,
+            )
+        )
+    else:
+        print(f"{'milliseconds, fresh processes':45} {'best':>8} {'median':>8}")
+        for item in figures:
+            print(f"{item.name:45} {item.best:8.1f} {item.median:8.1f}")
+        for goal in goals:
+            print(f"{goal.name}: {goal.figure:.1f} {goal.unit}, goal {goal.goal:g}: {'met' if goal.met else 'missed'}")
+    return 0 if all(goal.met for goal in goals) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
