@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from tests.contract.suites.worlds import DirectWorld
 from xfworker.adapters.disk.filesystem import LocalFilesystem
@@ -22,6 +22,7 @@ from xfworker.api.worker_job import XFWorkerJob
 from xfworker.domain.change import Change
 from xfworker.domain.files import Scope, parse_resource
 from xfworker.domain.job_arguments import JobArguments
+from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, Worker, Workflow, WorkflowState
 from xfworker.ports.file_store import FileStore
@@ -58,6 +59,7 @@ class Lab:
     workflow: Workflow
     task_type: TaskType
     task: Task
+    leases: dict[int, Lease] = field(factory=dict)
 
     @classmethod
     def make(cls, place: Place, folder: Path) -> "Lab":
@@ -94,7 +96,14 @@ class Lab:
         return lease
 
     def worker(self, job: Job | None = None) -> XFWorkerJob:
-        return XFWorkerJob(session=self.place.session_of(self.lease(job), self.folder))
+        lease = self.lease(job)
+        self.leases[lease.job.serial] = lease
+        return XFWorkerJob(session=self.place.session_of(lease, self.folder))
+
+    def run_again(self, job_serial: int) -> XFWorkerJob:
+        """End a job whose script reported an error, restart it, and give the next script's job."""
+        self.place.queue.end(self.leases[job_serial], Outcome(ending=Ending.ERROR_REPORTED))
+        return self.worker(self.edit(job_serial, state="Ready"))
 
     def job(self, serial: int) -> Job:
         return self.admin.get(Job, serial)
