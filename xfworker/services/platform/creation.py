@@ -26,9 +26,11 @@ from xfworker.domain.records import (
     Worker,
     Workflow,
 )
+from xfworker.domain.scheduling import Step, task_input_faults
 from xfworker.domain.sort_order import sort_order_after
 from xfworker.domain.version import parse_version
 from xfworker.services.platform.access import Access
+from xfworker.services.platform.follow_ups import steps_of
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -124,9 +126,24 @@ def _workflow(access: Access, workflow: Workflow, _: datetime) -> Workflow:
 def _task(access: Access, task: Task, now: datetime) -> Task:
     workflow = referred(access, Workflow, task.workflow_serial, task, "workflow_serial")
     require_unlocked(workflow)
-    referred(access, TaskType, task.task_type_serial, task, "task_type_serial")
+    check_task_inputs(access, task)
     access.transaction.replace(attrs.evolve(workflow, occ_lock_version=workflow.occ_lock_version + 1, modified_at=now))
     return task
+
+
+def check_task_inputs(access: Access, task: Task) -> None:
+    """
+    Refuse a task whose task type is not there, or whose inputs cannot be scheduled.
+
+    Raises:
+        InvalidRecord: With every fault and its path.
+    """
+    task_type = referred(access, TaskType, task.task_type_serial, task, "task_type_serial")
+    others = [step for step in steps_of(access, task.workflow_serial) if step.serial != task.serial]
+    own = Step(task, task_type)
+    faults = task_input_faults(own, [*others, own] if task.serial else others)
+    if faults:
+        raise InvalidRecord(f"{task}: " + "; ".join(faults), faults)
 
 
 def _job(access: Access, job: Job, now: datetime) -> Job:

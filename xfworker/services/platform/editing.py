@@ -23,7 +23,7 @@ from xfworker.domain.records import (
     Workflow,
 )
 from xfworker.services.platform.access import Access
-from xfworker.services.platform.creation import check_interface, check_json, referred, require_unlocked
+from xfworker.services.platform.creation import check_interface, check_json, check_task_inputs, require_unlocked
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -87,8 +87,8 @@ def changed(access: Access, record: RecordT, change: Change, now: datetime) -> R
     check_json(after)
     _check_fixed(record, after)
     _check_open(access, record, after)
-    if isinstance(record, Task) and isinstance(after, Task) and after.task_type_serial != record.task_type_serial:
-        referred(access, TaskType, after.task_type_serial, record, "task_type_serial")
+    if isinstance(record, Task) and isinstance(after, Task) and _inputs(after) != _inputs(record):
+        check_task_inputs(access, after)
     if isinstance(after, TaskType):
         check_interface(after)
     bump = change.bump
@@ -97,6 +97,10 @@ def changed(access: Access, record: RecordT, change: Change, now: datetime) -> R
         bump = True
     version = record.occ_lock_version + 1 if bump else record.occ_lock_version
     return attrs.evolve(after, occ_lock_version=version, modified_at=now)
+
+
+def _inputs(task: Task) -> tuple[int, Any]:
+    return task.task_type_serial, task.inputs
 
 
 def _check_fixed(before: Record, after: Record) -> None:
@@ -148,8 +152,3 @@ def check_outputs(access: Access, job: Job) -> None:
     faults = output_faults(task_type.interface, job.outputs)
     if faults:
         raise InvalidParameter(f"job {job.serial} cannot be finished: " + "; ".join(faults), faults)
-
-
-def request_of(job: Job, name: str, now: datetime) -> dict[str, Any]:
-    """Give the mark that a person wants a running job to stop."""
-    return {"by": name, "at": now.isoformat(), "attempt": job.attempt}

@@ -1,6 +1,5 @@
 """How jobs end that did not end by themselves: lost workers, aborts, failures."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,18 +14,7 @@ from xfworker.services.platform.access import ABORT_REQUESTED, Access
 from xfworker.services.platform.activity import log_change
 from xfworker.services.platform.flow import after_change
 from xfworker.services.platform.options import PlatformOptions
-
-WORKER_MISSING = "worker_missing"
-"""The key in a waiting job's metadata that says which dependency packages no worker has."""
-
-_OF_ONE_ATTEMPT = frozenset(
-    {"error_message", "outcome", "estimated_duration_seconds", "output_units", ABORT_REQUESTED, WORKER_MISSING}
-)
-
-
-def clean_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a job's metadata without what an earlier attempt left in it."""
-    return {key: value for key, value in metadata.items() if key not in _OF_ONE_ATTEMPT}
+from xfworker.services.platform.restarts import clean_metadata
 
 
 def ended_job(job: Job, state: JobState, message: str, now: datetime, *, outcome: Outcome) -> Job:

@@ -9,6 +9,7 @@ from xfworker.domain.records import Job
 from xfworker.ports.clock import Clock
 from xfworker.ports.record_store import RecordStore
 from xfworker.ports.token_signer import TokenSigner
+from xfworker.services.platform.control import PlatformControl
 from xfworker.services.platform.file_rights import read_token
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
@@ -74,6 +75,21 @@ class Platform:
             PermissionDenied: The caller is no worker.
         """
         return PlatformQueue(principal, **self._parts())
+
+    def control_for(self, principal: Principal) -> PlatformControl:
+        """
+        Give workflow control as a caller has it.
+
+        Raises:
+            PermissionDenied: The caller is a script or a worker.
+        """
+        return PlatformControl(
+            principal,
+            self.server_for(principal),
+            records=self.records,
+            clock=self.clock,
+            options=self.options,
+        )
 
     def verify_file_token(self, text: str) -> AuthorizationToken:
         """

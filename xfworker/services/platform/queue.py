@@ -20,9 +20,10 @@ from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import ABORT_REQUESTED, Access
 from xfworker.services.platform.activity import log_change
 from xfworker.services.platform.flow import after_change
-from xfworker.services.platform.leases import clean_metadata, end_expired_leases, ended_job
+from xfworker.services.platform.leases import end_expired_leases, ended_job
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims
+from xfworker.services.platform.restarts import clean_metadata
 
 _CLAIMABLE = (JobState.READY, JobState.READY_FOR_INTERACTIVE)
 _BY_HAND = (JobState.DONE, JobState.READY_FOR_INTERACTIVE)
@@ -110,7 +111,7 @@ class PlatformQueue:
             transaction.replace(attrs.evolve(kept, expires_at=expires_at, modified_at=now))
             worker = transaction.get(Worker, kept.worker_serial)
             transaction.replace(attrs.evolve(worker, last_seen_at=now))
-            return LeaseStatus(expires_at=expires_at, abort_requested=ABORT_REQUESTED in job.metadata)
+            return LeaseStatus(expires_at=expires_at, abort_requested=_is_to_stop(job))
 
     def end(self, lease: Lease, outcome: Outcome) -> Job:
         """Report how the script ended, and give the job as it is then."""
@@ -207,6 +208,11 @@ class PlatformQueue:
             server_auth=self._signer.sign(claims),
             expires_at=kept.expires_at,
         )
+
+
+def _is_to_stop(job: Job) -> bool:
+    # A person may have asked for it, or have declared the job failed while its script was running.
+    return ABORT_REQUESTED in job.metadata or job.state not in (JobState.RUNNING, *_BY_HAND)
 
 
 def _with_outcome(job: Job, outcome: Outcome, now: datetime) -> Job:

@@ -24,7 +24,15 @@ def join_run(access: Access, job: Job, now: datetime) -> None:
         None if job.source_job_serial is None else access.transaction.get(Job, job.source_job_serial).run_serial
     )
     if run_serial is None and access.principal.is_job:
-        run = Run(
+        begin_run(access, job, now)
+    elif run_serial is not None:
+        access.transaction.replace(attrs.evolve(job, run_serial=run_serial))
+
+
+def begin_run(access: Access, job: Job, now: datetime) -> Run:
+    """Let a job begin a run of its own, and give the run."""
+    run = access.transaction.insert(
+        Run(
             workflow_serial=job.workflow_serial,
             source_job_serial=job.serial,
             entity=_entity_of(job) or {"uuid": str(uuid.uuid4()), "name": job.name},
@@ -32,11 +40,10 @@ def join_run(access: Access, job: Job, now: datetime) -> None:
             created_at=now,
             modified_at=now,
         )
-        stored = access.transaction.insert(run)
-        keep_entity(access, stored, now)
-        run_serial = stored.serial
-    if run_serial is not None:
-        access.transaction.replace(attrs.evolve(job, run_serial=run_serial))
+    )
+    keep_entity(access, run, now)
+    access.transaction.replace(attrs.evolve(job, run_serial=run.serial))
+    return run
 
 
 def keep_entity(access: Access, run: Run, now: datetime) -> None:

@@ -94,11 +94,7 @@ class PlatformServer:
             if granted is not None:
                 return granted
             access.require_live(to_write=True)
-            fresh = prepared(access, record, self._now())
-            access.require_create(fresh)
-            found = existing(access, fresh)
-            if found is None:
-                found = self._insert(access, fresh)
+            found = self.insert(access, record)
             if wish:
                 wish.remember(access, found, self._clock)
             return found
@@ -125,7 +121,7 @@ class PlatformServer:
             before = access.get(kind, serial)
             access.require_change(before)
             require_version(access, before, change)
-            after = self._change(access, before, change)
+            after = self.change(access, before, change)
             if wish:
                 wish.remember(access, after, self._clock)
             return after
@@ -179,7 +175,13 @@ class PlatformServer:
             access.require_live()
             return question(access)
 
-    def _insert(self, access: Access, fresh: RecordT) -> RecordT:
+    def insert(self, access: Access, record: RecordT) -> RecordT:
+        """Store a new record within a transaction, with all that follows from it."""
+        fresh = prepared(access, record, self._now())
+        access.require_create(fresh)
+        found = existing(access, fresh)
+        if found is not None:
+            return found
         stored = access.transaction.insert(fresh)
         if isinstance(stored, Project) and self.principal.account_serial is not None:
             access.transaction.insert(
@@ -192,7 +194,8 @@ class PlatformServer:
         after_creation(access, stored, self._now())
         return access.transaction.get(type(stored), stored.serial)
 
-    def _change(self, access: Access, before: RecordT, change: Change) -> RecordT:
+    def change(self, access: Access, before: RecordT, change: Change) -> RecordT:
+        """Change a record within a transaction, with all that follows from it."""
         now = self._now()
         change = intercepted(access, before, change, now)
         after = changed(access, before, change, now)
