@@ -5,12 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.disk.transfer_limits import TransferLimits
 from xfworker.adapters.http.file_store import HttpFileStore
-from xfworker.adapters.http.transfer_limits import TransferLimits
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.adapters.layered.file_store import LayeredFileStore
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.domain.errors import FileError, FileNotInStore
+from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
 from xfworker.testing.contracts.file_store import FileStoreContract
 
 
@@ -56,3 +59,30 @@ class TestHttpFileStore(FileStoreContract):
         from xfworker.domain.files import userdata_resource
 
         return userdata_resource(request.node.name)
+
+
+class TestLayeredFileStore(FileStoreContract):
+    @pytest.fixture
+    def store(self, tmp_path_factory):
+        return LayeredFileStore(FolderFileStore(tmp_path_factory.mktemp("store")), [MemoryFileStore()])
+
+
+def test_a_layered_store_reads_its_archive_and_never_changes_it(tmp_path):
+    archive, daily = MemoryFileStore(), MemoryFileStore()
+    store = LayeredFileStore(daily, [archive])
+    folder = parse_resource("userdata/scans")
+    token = AuthorizationToken(url="", token="", scopes=tuple(Scope(verb, folder) for verb in VERBS))
+    archive.put(folder.child("old.raw"), b"old")
+    archive.put(folder.child("both.raw"), b"archived")
+    (tmp_path / "new").write_bytes(b"daily")
+    store.upload(token, tmp_path / "new", folder.child("both.raw"))
+    assert [stat.resource.filename for stat in store.list(token, folder).files] == ["both.raw", "old.raw"]
+    assert b"".join(store.open_read(token, folder.child("both.raw"))) == b"daily"
+    store.download(token, folder.child("old.raw"), tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == b"old"
+    with pytest.raises(FileError, match="archive"):
+        store.delete(token, folder.child("old.raw"))
+    store.delete(token, folder.child("both.raw"))
+    assert b"".join(store.open_read(token, folder.child("both.raw"))) == b"archived"
+    with pytest.raises(FileNotInStore):
+        store.delete(token, folder.child("nowhere.raw"))

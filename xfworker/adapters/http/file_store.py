@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from xfworker.adapters.disk.patience import Patience
+from xfworker.adapters.disk.transfer_limits import TransferLimits
+from xfworker.adapters.disk.upload_source import UploadSource
 from xfworker.adapters.http.download import Download
 from xfworker.adapters.http.file_headers import digest_field, file_path, quoted, stat_from_headers
-from xfworker.adapters.http.patience import Patience
-from xfworker.adapters.http.transfer_limits import TransferLimits
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.tus_upload import TusUpload
-from xfworker.adapters.http.upload_source import UploadSource
 from xfworker.adapters.process.clock import SystemClock
 from xfworker.domain.errors import ChecksumMismatch, FileError, InvalidFilename, ProtocolViolation, ServerError
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource, file_stat_from_json

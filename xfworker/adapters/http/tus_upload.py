@@ -15,12 +15,12 @@ from urllib.parse import urljoin, urlsplit
 from attrs import define
 
 from xfworker.adapters.disk import journal
+from xfworker.adapters.disk.patience import Patience
+from xfworker.adapters.disk.transfer_limits import TransferLimits
+from xfworker.adapters.disk.upload_source import UploadSource
 from xfworker.adapters.http.answer_stream import AnswerStream
 from xfworker.adapters.http.file_headers import digest_field, read_digest, strong_etag
-from xfworker.adapters.http.patience import Patience
-from xfworker.adapters.http.transfer_limits import TransferLimits
 from xfworker.adapters.http.transport import HttpTransport
-from xfworker.adapters.http.upload_source import UploadSource
 from xfworker.domain.errors import ChecksumMismatch, ProtocolViolation, ServerError, ServerFault
 from xfworker.ports.file_store import Progress
 from xfworker.services.event_log import EventLog

@@ -11,8 +11,8 @@ from xfworker.adapters.disk.digest import BlockPool, DigestThread, hash_of_file
 from xfworker.adapters.disk.os_errors import disk_errors
 from xfworker.adapters.disk.partial_file import publish
 from xfworker.adapters.disk.positioned_file import PositionedFile
-from xfworker.adapters.http.spans import Span, Spans
-from xfworker.adapters.http.transfer_limits import TransferLimits
+from xfworker.adapters.disk.spans import Span, Spans
+from xfworker.adapters.disk.transfer_limits import TransferLimits
 from xfworker.domain.errors import ChecksumMismatch, NotEnoughSpace
 from xfworker.domain.files import FileStat
 

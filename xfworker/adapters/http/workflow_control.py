@@ -1,0 +1,70 @@
+"""Workflow control over HTTP."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from xfworker.adapters.http.transport import HttpTransport, new_idempotency_key
+from xfworker.adapters.http.xf_server import BASE
+from xfworker.domain.conversion import from_json
+from xfworker.domain.errors import InvalidRecord, ProtocolViolation
+from xfworker.domain.records import Job, Record, Run, RunPriority
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class HttpWorkflowControl:
+    """Workflow control over HTTP, as the caller whose token the transport carries."""
+
+    def __init__(self, transport: HttpTransport) -> None:
+        """Take the transport; it is not closed with this object."""
+        self._transport = transport
+
+    def __repr__(self) -> str:
+        return f"HttpWorkflowControl({self._transport.url!r})"
+
+    def start_run(
+        self,
+        workflow_serial: int,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        outputs: Mapping[str, Any] | None = None,
+        task_serial: int | None = None,
+        name: str = "",
+        entity: Mapping[str, Any] | None = None,
+        priority: RunPriority = RunPriority.NORMAL,
+        idempotency_key: str | None = None,
+    ) -> Run:
+        """Start a run of a workflow."""
+        body = {
+            "inputs": inputs,
+            "outputs": outputs,
+            "task_serial": task_serial,
+            "name": name,
+            "entity": entity,
+            "priority": priority.value,
+        }
+        headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
+        doing = f"start a run of workflow {workflow_serial}"
+        return self._ask(Run, f"workflows/{workflow_serial}/runs", doing, body, headers)
+
+    def restart_job(self, job_serial: int) -> Job:
+        """Let a job that has ended run again."""
+        return self._ask(Job, f"jobs/{job_serial}/restart", f"restart job {job_serial}")
+
+    def abort_job(self, job_serial: int) -> Job:
+        """Abort a job."""
+        return self._ask(Job, f"jobs/{job_serial}/abort", f"abort job {job_serial}")
+
+    def _ask(
+        self,
+        kind: type[RecordT],
+        path: str,
+        doing: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> RecordT:
+        answer = self._transport.request("POST", f"{BASE}/{path}", doing=doing, json_body=body, headers=headers)
+        try:
+            return from_json(kind, answer.json())
+        except InvalidRecord as error:
+            raise ProtocolViolation(f"could not {doing}: the server's answer is not as documented: {error}") from None
