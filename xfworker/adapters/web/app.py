@@ -9,9 +9,11 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 
 from xfworker import __version__
 from xfworker.adapters.web.exchange import answer, in_thread
+from xfworker.adapters.web.housekeeper import Housekeeper
 from xfworker.adapters.web.metrics import MEDIA_TYPE, RequestMetrics
 from xfworker.adapters.web.problems import answer_error, answer_fault, answer_http_error
 from xfworker.adapters.web.request_log import RequestLog
+from xfworker.adapters.web.xf_routes.control import control_router
 from xfworker.adapters.web.xf_routes.questions import question_router
 from xfworker.adapters.web.xf_routes.queue import queue_router
 from xfworker.adapters.web.xf_routes.records import record_routers
@@ -57,9 +59,15 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
 
     xf_routes = Router(
         path="/xf/v1",
-        route_handlers=[*record_routers(platform), question_router(platform), queue_router(platform)],
+        route_handlers=[
+            *record_routers(platform),
+            question_router(platform),
+            queue_router(platform),
+            control_router(platform),
+        ],
         request_max_body_size=MAX_JSON_BYTES,
     )
+    housekeeper = Housekeeper(platform)
     handlers: dict[Any, Any] = {
         XFWorkerError: answer_error,
         HTTPException: answer_http_error,
@@ -69,6 +77,8 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
         route_handlers=[health, figures, xf_routes, *routes],
         exception_handlers=handlers,
         middleware=[logged],
+        on_startup=[housekeeper.start],
+        on_shutdown=[housekeeper.stop],
         openapi_config=None,
         debug=False,
     )

@@ -96,3 +96,8 @@ def whole(value: Any, name: str) -> int:
         fault = f"{name}: expected int, got {str(value)[:60]!a}"
         raise InvalidRecord(fault, (fault,))
     return value
+
+
+def serial_in_range(serial: int) -> int:
+    """Give the serial, or 0, which no record has, where it is a number that no database could hold."""
+    return serial if 0 < serial <= _MAX_SERIAL else 0

@@ -11,6 +11,7 @@ from xfworker.ports.record_store import RecordStore
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.control import PlatformControl
 from xfworker.services.platform.file_rights import read_token
+from xfworker.services.platform.housekeeping import keep_house
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
 from xfworker.services.platform.queue import PlatformQueue
@@ -111,6 +112,10 @@ class Platform:
             raise AuthenticationFailed(
                 f"the file token was for attempt {claims.get('attempt')} at job {job.serial}, which is over"
             )
+
+    def keep_house(self) -> None:
+        """Do what is due although nobody asks; called every few seconds while the platform is served."""
+        keep_house(self.records, self.clock, self.options)
 
     def close(self) -> None:
         """Let go of the record store."""

@@ -4,7 +4,16 @@ from typing import Any
 
 from litestar import Response, Router, get, patch, post
 
-from xfworker.adapters.web.exchange import AnyRequest, answer, caller, idempotency_key, in_thread, json_object, whole
+from xfworker.adapters.web.exchange import (
+    AnyRequest,
+    answer,
+    caller,
+    idempotency_key,
+    in_thread,
+    json_object,
+    serial_in_range,
+    whole,
+)
 from xfworker.adapters.web.xf_routes.search import conditions, cursor_after, page_limit, read_cursor
 from xfworker.domain.change import Change
 from xfworker.domain.conversion import from_json, to_json
@@ -52,7 +61,7 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
     @get("/{serial:int}")
     async def get_record(request: AnyRequest, serial: int) -> Response[bytes]:
         def read() -> Record:
-            return platform.server_for(caller(request, platform)).get(kind, _in_range(serial))
+            return platform.server_for(caller(request, platform)).get(kind, serial_in_range(serial))
 
         return answer(to_json(await in_thread(read)))
 
@@ -63,7 +72,7 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
 
         def change() -> Record:
             server = platform.server_for(caller(request, platform))
-            return server.update(kind, _in_range(serial), read_change(body), idempotency_key=key)
+            return server.update(kind, serial_in_range(serial), read_change(body), idempotency_key=key)
 
         return answer(to_json(await in_thread(change)))
 
@@ -96,8 +105,3 @@ def read_change(body: dict[str, Any]) -> Change:
         bump=bump,
         expected_version=None if expected is None else whole(expected, "expected_occ_lock_version"),
     )
-
-
-def _in_range(serial: int) -> int:
-    # What no database can hold as a number is no record's serial; 0 is none either, so the answer is "not found".
-    return serial if 0 < serial < 2**63 else 0

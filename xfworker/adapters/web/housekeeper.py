@@ -1,0 +1,42 @@
+"""Calls the platform's housekeeping every few seconds while the application runs."""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from xfworker.adapters.web.exchange import in_thread
+from xfworker.services.platform.platform import Platform
+
+_EVERY_SECONDS = 5.0
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.web")
+
+
+class Housekeeper:
+    """Calls the platform's housekeeping every few seconds, in the event loop that serves."""
+
+    def __init__(self, platform: Platform, *, every_seconds: float = _EVERY_SECONDS) -> None:
+        """Prepare; nothing runs yet."""
+        self._platform = platform
+        self._every_seconds = every_seconds
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._keep_going())
+
+    async def stop(self) -> None:
+        """End, and wait for the end."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _keep_going(self) -> None:
+        while True:
+            await asyncio.sleep(self._every_seconds)
+            try:
+                await in_thread(self._platform.keep_house)
+            except Exception:  # noqa: BLE001  one failure must not end the housekeeping
+                _log.exception("xfworker.housekeeping_failed")

@@ -1,0 +1,73 @@
+"""What has to happen although nobody asks: leases end, keys are forgotten, missing packages become visible."""
+
+from datetime import timedelta
+
+import attrs
+import structlog
+
+from xfworker.domain.packages_needed import missing_packages
+from xfworker.domain.records import Job, Task, TaskType, Worker
+from xfworker.ports.clock import Clock
+from xfworker.ports.record_store import RecordStore
+from xfworker.services.platform.access import Access
+from xfworker.services.platform.leases import end_expired_leases
+from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.principal import Principal, PrincipalKind
+from xfworker.services.platform.restarts import WORKER_MISSING
+
+_SERVER = Principal(kind=PrincipalKind.ADMIN, name="server")
+_LOOKED_AT = 200
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.platform")
+
+
+def keep_house(records: RecordStore, clock: Clock, options: PlatformOptions) -> None:
+    """Do what is due now; called every few seconds."""
+    now = clock.now()
+    with records.transaction(write=False) as transaction:
+        due = bool(transaction.expired_leases(now))
+        notes = _missing_notes(Access(_SERVER, transaction), clock, options)
+    if due:
+        with records.transaction() as transaction:
+            for job in end_expired_leases(Access(_SERVER, transaction), now, options):
+                _log.warning("xfworker.lease_expired", job=job.serial, attempt=job.attempt, state=job.state.value)
+    if notes:
+        with records.transaction() as transaction:
+            for serial, note in notes.items():
+                _note(Access(_SERVER, transaction), serial, note)
+    with records.transaction() as transaction:
+        transaction.forget_before(now - timedelta(seconds=options.wish_seconds))
+
+
+def _missing_notes(access: Access, clock: Clock, options: PlatformOptions) -> dict[int, str | None]:
+    """Give, for ready jobs whose note is not right, what no worker that is there has."""
+    since = clock.now() - timedelta(seconds=options.worker_silent_seconds)
+    workers = [
+        worker for worker in access.transaction.find(Worker) if worker.last_seen_at and worker.last_seen_at >= since
+    ]
+    by_task: dict[int, str | None] = {}
+    notes: dict[int, str | None] = {}
+    for job in access.transaction.claimable_jobs(limit=_LOOKED_AT):
+        if job.task_serial not in by_task:
+            task = access.transaction.get(Task, job.task_serial)
+            by_task[job.task_serial] = _missing(access.transaction.get(TaskType, task.task_type_serial), workers)
+        if job.metadata.get(WORKER_MISSING) != by_task[job.task_serial]:
+            notes[job.serial] = by_task[job.task_serial]
+    return notes
+
+
+def _missing(task_type: TaskType, workers: list[Worker]) -> str | None:
+    lacks = [missing_packages(task_type, worker) for worker in workers]
+    if not lacks:
+        needed = missing_packages(task_type, Worker(name=""))
+        return f"Worker missing [{', '.join(needed)}]" if needed else None
+    nearest = min(lacks, key=len)
+    return f"Worker missing [{', '.join(nearest)}]" if nearest else None
+
+
+def _note(access: Access, serial: int, note: str | None) -> None:
+    job = access.transaction.get(Job, serial)
+    metadata = {key: value for key, value in job.metadata.items() if key != WORKER_MISSING}
+    if note is not None:
+        metadata[WORKER_MISSING] = note
+    access.transaction.replace(attrs.evolve(job, metadata=metadata))
