@@ -11,6 +11,7 @@ from xfworker import __version__
 from xfworker.adapters.web.exchange import answer, in_thread
 from xfworker.adapters.web.housekeeper import Housekeeper
 from xfworker.adapters.web.metrics import MEDIA_TYPE, RequestMetrics
+from xfworker.adapters.web.openapi import document_text
 from xfworker.adapters.web.problems import answer_error, answer_fault, answer_http_error
 from xfworker.adapters.web.request_log import RequestLog
 from xfworker.adapters.web.xf_routes.control import control_router
@@ -54,6 +55,10 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
         text = metrics.text({"xfworker_jobs": ("Jobs by state.", jobs)})
         return Response(content=text.encode(), media_type=MEDIA_TYPE)
 
+    @get("/xf/v1/openapi.json")
+    async def openapi() -> Response[bytes]:
+        return Response(content=document_text().encode(), media_type="application/json")
+
     def logged(app: ASGIApp) -> ASGIApp:
         return RequestLog(app, metrics)
 
@@ -74,7 +79,7 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
         Exception: answer_fault,
     }
     return Litestar(
-        route_handlers=[health, figures, xf_routes, *routes],
+        route_handlers=[health, figures, openapi, xf_routes, *routes],
         exception_handlers=handlers,
         middleware=[logged],
         on_startup=[housekeeper.start],

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestar import Response, Router, post
+from litestar.params import FromPath
 
 from xfworker.adapters.web.exchange import (
     AnyRequest,
@@ -27,7 +28,7 @@ def control_router(platform: Platform) -> Router:
     """Give workflow control's routes."""
 
     @post("/workflows/{serial:int}/runs")
-    async def start_run(request: AnyRequest, serial: int) -> Response[bytes]:
+    async def start_run(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
         wanted = read_run(await json_object(request))
         key = idempotency_key(request)
 
@@ -39,14 +40,14 @@ def control_router(platform: Platform) -> Router:
         return answer(to_json(run), 201, {"Location": f"/xf/v1/runs/{run.serial}"})
 
     @post("/jobs/{serial:int}/restart", status_code=200)
-    async def restart_job(request: AnyRequest, serial: int) -> Response[bytes]:
+    async def restart_job(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
         def work() -> Job:
             return platform.control_for(caller(request, platform)).restart_job(serial_in_range(serial))
 
         return answer(to_json(await in_thread(work)))
 
     @post("/jobs/{serial:int}/abort", status_code=200)
-    async def abort_job(request: AnyRequest, serial: int) -> Response[bytes]:
+    async def abort_job(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
         def work() -> Job:
             return platform.control_for(caller(request, platform)).abort_job(serial_in_range(serial))
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Response, Router, get, patch, post
+from litestar.params import FromPath
 
 from xfworker.adapters.web.exchange import (
     AnyRequest,
@@ -59,14 +60,14 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
         return answer(to_json(record), 201, {"Location": f"/xf/v1/{kind.collection}/{record.serial}"})
 
     @get("/{serial:int}")
-    async def get_record(request: AnyRequest, serial: int) -> Response[bytes]:
+    async def get_record(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
         def read() -> Record:
             return platform.server_for(caller(request, platform)).get(kind, serial_in_range(serial))
 
         return answer(to_json(await in_thread(read)))
 
     @patch("/{serial:int}")
-    async def change_record(request: AnyRequest, serial: int) -> Response[bytes]:
+    async def change_record(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
         body = await json_object(request)
         key = idempotency_key(request)
 
