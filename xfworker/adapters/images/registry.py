@@ -6,11 +6,18 @@ from pathlib import Path
 
 from xfworker.adapters.images.aim import AimCodec
 from xfworker.adapters.images.ctdata_header import RAD_TYPE, RSQ_TYPE
+from xfworker.adapters.images.dicom_series import DicomCodec
 from xfworker.adapters.images.gobj import GobjCodec
 from xfworker.adapters.images.isq import IsqCodec
+from xfworker.adapters.images.metaimage import MetaImageCodec
+from xfworker.adapters.images.nifti import NiftiCodec
+from xfworker.adapters.images.nrrd_files import NrrdCodec
 from xfworker.adapters.images.omni import OmniCodec
 from xfworker.adapters.images.opening import head_of
 from xfworker.adapters.images.projections import ProjectionCodec
+from xfworker.adapters.images.tiff_stack import TiffCodec
+from xfworker.adapters.images.volume_graphics import VolumeGraphicsCodec
+from xfworker.adapters.images.zarr_array import ZarrCodec
 from xfworker.domain.errors import UnsupportedImage
 from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.image_codec import ImageCodec, PixelReader, PixelWriter
@@ -94,7 +101,22 @@ class ImageRegistry:
 @functools.cache
 def image_formats() -> ImageRegistry:
     """Give the registry of every format that this package knows."""
-    return ImageRegistry([AimCodec(), IsqCodec(), GobjCodec(), ProjectionCodec(RSQ_TYPE), ProjectionCodec(RAD_TYPE)])
+    return ImageRegistry(
+        [
+            AimCodec(),
+            IsqCodec(),
+            GobjCodec(),
+            ProjectionCodec(RSQ_TYPE),
+            ProjectionCodec(RAD_TYPE),
+            NiftiCodec(),
+            NrrdCodec(),
+            TiffCodec(),
+            ZarrCodec(),
+            MetaImageCodec(),
+            VolumeGraphicsCodec(),
+            DicomCodec(),
+        ]
+    )
 
 
 def probe(path: Path) -> ImageInfo | None:

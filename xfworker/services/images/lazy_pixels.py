@@ -17,8 +17,8 @@ class LazyPixels(NDArrayOperatorsMixin):
     The pixels of an encoded image, shape ``(z, y, x)``.
 
     Indexing decodes only the slices along the first axis that are needed and gives an ordinary array. Everything else
-    that an array can do (arithmetic, comparisons, numpy's functions, methods such as ``max`` and ``astype``) decodes all
-    of it, so that a script need not know how its image is encoded. Pixels cannot be assigned.
+    that an array can do (arithmetic, comparisons, numpy's functions, methods such as ``max`` and ``astype``) decodes
+    all of it, so that a script need not know how its image is encoded. Pixels cannot be assigned.
 
     Args:
         reader: The open image; it is closed with this object.

@@ -1,0 +1,149 @@
+"""MetaImage (.mha in one file, .mhd with the pixels beside it)."""
+
+import math
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from xfworker.adapters.images.carried_metadata import carried, with_carried
+from xfworker.adapters.images.deflated_pixels import DeflatedReader
+from xfworker.adapters.images.header_lines import numbers, read_lines, sibling
+from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw_size
+from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
+from xfworker.domain.errors import ImageFormatError, UnsupportedImage
+from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.pixel_type import PixelType
+
+_TYPES: Final = {
+    "MET_CHAR": PixelType.INT8,
+    "MET_UCHAR": PixelType.UINT8,
+    "MET_SHORT": PixelType.INT16,
+    "MET_USHORT": PixelType.UINT16,
+    "MET_INT": PixelType.INT32,
+    "MET_UINT": PixelType.UINT32,
+    "MET_LONG_LONG": PixelType.INT64,
+    "MET_ULONG_LONG": PixelType.UINT64,
+    "MET_FLOAT": PixelType.FLOAT32,
+    "MET_DOUBLE": PixelType.FLOAT64,
+}
+_NOTE: Final = "Comment"
+_MOST_AXES: Final = 3
+
+
+class MetaImageCodec:
+    """The ``ImageCodec`` of MetaImage volumes with one number per voxel."""
+
+    name = "MetaImage"
+    suffixes: tuple[str, ...] = (".mha", ".mhd")
+    encodings: tuple[str, ...] = ("raw",)
+
+    def recognises(self, _path: Path, head: bytes, /) -> bool:
+        """Tell whether the content begins as a MetaImage header of an image."""
+        begin = head.lstrip()[:256].replace(b" ", b"")
+        return begin.startswith((b"ObjectType=Image", b"NDims=", b"Comment=")) and b"NDims" in head
+
+    def describe(self, path: Path) -> ImageInfo:
+        """Read the header; see the port."""
+        return self._described(path)[0]
+
+    def reader(self, path: Path) -> SlabReader:
+        """Open the pixels; see the port."""
+        info, offset = self._described(path)
+        return (
+            RawReader(info) if info.pixels_offset is not None else DeflatedReader(info, info.pixels_path, offset=offset)
+        )
+
+    def _described(self, path: Path) -> tuple[ImageInfo, int]:
+        fields, header_size = _fields(path)
+        count = int(numbers(fields.get("NDims", ""), 1, path, "NDims")[0])
+        if not 1 <= count <= _MOST_AXES:
+            raise UnsupportedImage(f"{path} has {count} axes; MetaImages of up to 3 are read.")
+        size = tuple(
+            int(number) for number in numbers(fields.get("DimSize", ""), count, path, "DimSize") if number < 2**31
+        )
+        if len(size) < count or min(size) < 1:
+            raise ImageFormatError(f"{fields.get('DimSize', '')[:80]} cannot be right.", path=path, field="DimSize")
+        pixel_type = _TYPES.get(fields.get("ElementType", ""))
+        if pixel_type is None or fields.get("ElementNumberOfChannels", "1") != "1":
+            raise UnsupportedImage(f"{path}: elements of type {fields.get('ElementType')} are not read.")
+        ones, zeros = "1 " * count, "0 " * count
+        step = fields.get("ElementSpacing") or fields.get("ElementSize") or ones
+        spacing = [abs(value) or 1.0 for value in numbers(step, count, path, "ElementSpacing")] + [1.0, 1.0]
+        place = fields.get("Offset") or fields.get("Position") or fields.get("Origin") or zeros
+        origin = [*numbers(place, count, path, "Offset"), 0.0, 0.0]
+        packed = fields.get("CompressedData", "False").lower() == "true"
+        big = (fields.get("BinaryDataByteOrderMSB") or fields.get("ElementByteOrderMSB") or "False").lower() == "true"
+        name = fields.get("ElementDataFile", "")
+        local = name.upper() == "LOCAL"
+        pixels = path if local else sibling(path, name, "ElementDataFile")
+        bytes_of_pixels = math.prod(size) * pixel_type.size
+        offset = header_size if local else int(numbers(fields.get("HeaderSize", "0"), 1, path, "HeaderSize")[0])
+        if offset < 0:
+            offset = max(0, pixels.stat().st_size - bytes_of_pixels) if pixels.exists() else 0
+        info = ImageInfo(
+            path=path,
+            format=self.name,
+            encoding="zlib" if packed else "raw",
+            axes="XYZ"[:count],
+            size=size,
+            pixel_type=pixel_type,
+            byte_order="big" if big else "little",
+            pixels_path=pixels,
+            pixels_offset=None if packed else offset,
+            spacing_mm=(spacing[0], spacing[1], spacing[2]),
+            origin_mm=(origin[0], origin[1], origin[2]),
+            header={key: value for key, value in fields.items() if key != _NOTE},
+            files=(path,) if local else (path, pixels),
+        )
+        if not packed:
+            check_raw_size(info)
+        return with_carried(info, fields.get(_NOTE, "")), offset
+
+    def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> HeaderThenPixelsWriter:
+        """Begin a MetaImage; ``.mhd`` puts the pixels into ``.raw`` beside it. See the port."""
+        if encoding not in (None, "raw") or image.axes not in ("X", "XY", "XYZ"):
+            raise UnsupportedImage(f"{path}: MetaImage is written raw with axes XYZ, not {encoding} {image.axes}.")
+        pixels = path.with_suffix(".raw") if path.suffix.lower() == ".mhd" else path
+        count = len(image.size)
+        word = next(name for name, kind in _TYPES.items() if kind is image.pixel_type)
+        lines = [
+            "ObjectType = Image",
+            f"NDims = {count}",
+            "BinaryData = True",
+            "BinaryDataByteOrderMSB = False",
+            "CompressedData = False",
+            f"{_NOTE} = {carried(image)}",
+            f"Offset = {' '.join(map(repr, image.origin_mm[:count]))}",
+            f"ElementSpacing = {' '.join(map(repr, image.spacing_mm[:count]))}",
+            f"DimSize = {' '.join(map(str, image.size))}",
+            f"ElementType = {word}",
+            f"ElementDataFile = {'LOCAL' if pixels == path else pixels.name}",
+        ]
+        info = attrs.evolve(
+            image,
+            path=path,
+            format=self.name,
+            encoding="raw",
+            pixels_path=pixels,
+            files=tuple(dict.fromkeys((path, pixels))),
+            byte_order="little",
+        )
+        return HeaderThenPixelsWriter(info, ("\n".join(lines) + "\n").encode("utf-8"))
+
+
+def _fields(path: Path) -> tuple[dict[str, str], int]:
+    """Read ``Key = Value`` lines up to the one that names the pixels, which is the last."""
+    data, ended = read_lines(path)
+    fields: dict[str, str] = {}
+    at = 0
+    while at < len(data):
+        end = ended.index(b"\n", at)
+        key, equals, value = ended[at:end].decode("utf-8", "replace").partition("=")
+        at = end + 1
+        if not equals:
+            continue
+        fields[key.strip()] = value.strip()
+        if key.strip() == "ElementDataFile":
+            return fields, at
+    raise ImageFormatError("no line names the pixels; it was cut short.", path=path, field="ElementDataFile")

@@ -1,0 +1,148 @@
+"""NIfTI (.nii, .nii.gz), by nibabel. Its axes point right, front and up; positions here point left, back and up."""
+
+import zlib
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from xfworker.adapters.images.carried_metadata import carried, rescaled, with_carried
+from xfworker.adapters.images.deflated_pixels import GZIP_OR_ZLIB, DeflatedReader
+from xfworker.adapters.images.extras import reader_library
+from xfworker.adapters.images.opening import open_to_read
+from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw_size
+from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
+from xfworker.domain.errors import ImageFormatError, UnsupportedImage
+from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.pixel_type import PixelType
+
+_GZIP: Final = b"\x1f\x8b"
+_MOST_HEADER: Final = 1 << 20
+_MOST_AXIS_NIFTI1: Final = 32767
+_COMMENT: Final = 6
+
+
+def _unpacked(head: bytes, most: int) -> bytes:
+    if not head.startswith(_GZIP):
+        return head[:most]
+    try:
+        return zlib.decompressobj(GZIP_OR_ZLIB).decompress(head, most)
+    except zlib.error:
+        return b""
+
+
+class NiftiCodec:
+    """The ``ImageCodec`` of NIfTI-1 and NIfTI-2 in single files."""
+
+    name = "NIfTI"
+    suffixes: tuple[str, ...] = (".nii", ".nii.gz")
+    encodings: tuple[str, ...] = ("raw", "gzip")
+
+    def recognises(self, _path: Path, head: bytes, /) -> bool:
+        """Tell whether the content is a NIfTI in one file, compressed or not."""
+        data = _unpacked(head, 352)
+        return data[344:348] == b"n+1\0" or data[4:8] == b"n+2\0"
+
+    def describe(self, path: Path) -> ImageInfo:
+        """Read the header; see the port."""
+        return self._described(path)[0]
+
+    def reader(self, path: Path) -> SlabReader:
+        """Open the pixels; see the port."""
+        info, skip = self._described(path)
+        return RawReader(info) if info.pixels_offset is not None else DeflatedReader(info, path, skip=skip)
+
+    def _described(self, path: Path) -> tuple[ImageInfo, int]:
+        nibabel = reader_library("nibabel", path, "a NIfTI")
+        with open_to_read(path) as file:
+            head = file.read(_MOST_HEADER)
+        data = _unpacked(head, _MOST_HEADER)
+        kind = nibabel.Nifti2Header if data[4:8] == b"n+2\0" else nibabel.Nifti1Header
+        size = 540 if data[4:8] == b"n+2\0" else 348
+        try:
+            header = kind(data[:size], check=True)
+            shape = tuple(int(count) for count in header.get_data_shape())
+            pixel_type = PixelType.of_numpy_code(header.get_data_dtype().str)
+            slope, intercept = header.get_slope_inter()
+            origin = header.get_best_affine()[:3, 3]
+            zooms = [float(step) for step in header.get_zooms()]
+            skip = int(header.get_data_offset())
+        except Exception as error:  # nibabel raises several classes of its own
+            raise ImageFormatError(f"nibabel cannot read its header: {error}.", path=path, field="header") from error
+        while len(shape) > 3 and shape[-1] == 1:  # noqa: PLR2004 - axes beyond the third
+            shape = shape[:-1]
+        if pixel_type is None or len(shape) > 4 or not shape or min(shape) < 1:  # noqa: PLR2004 - time is the last we know
+            raise UnsupportedImage(f"{path}: pixels of type {header.get_data_dtype()} and shape {shape} are not read.")
+        steps = [step if step > 0 else 1.0 for step in (*zooms, 1.0, 1.0, 1.0)[:3]]
+        packed = head.startswith(_GZIP)
+        info = ImageInfo(
+            path=path,
+            format=self.name,
+            format_version="2" if size > 348 else "1",  # noqa: PLR2004 - the header of NIfTI-1
+            encoding="gzip" if packed else "raw",
+            axes="XYZT"[: len(shape)],
+            size=shape,
+            pixel_type=pixel_type,
+            byte_order="little" if header.endianness == "<" else "big",
+            pixels_path=path,
+            pixels_offset=None if packed else skip,
+            spacing_mm=(steps[0], steps[1], steps[2]),
+            origin_mm=(-float(origin[0]) + 0.0, -float(origin[1]) + 0.0, float(origin[2])),
+            calibrations=rescaled(float(slope or 1), float(intercept or 0), "Scaled"),
+            header={"description": bytes(header["descrip"]).split(b"\0")[0].decode("latin-1"), "offset": skip},
+            files=(path,),
+        )
+        if not packed:
+            check_raw_size(info)
+        return with_carried(info, _comment(data[size:skip])), skip
+
+    def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> HeaderThenPixelsWriter:
+        """Begin a NIfTI-1, or a NIfTI-2 where an axis is too long for it; see the port."""
+        nibabel = reader_library("nibabel", path, "to be a NIfTI")
+        if image.axes not in ("X", "XY", "XYZ", "XYZT"):
+            raise UnsupportedImage(f"{path}: NIfTI is written from axes XYZT, not {image.axes}.")
+        wide = max(image.size) > _MOST_AXIS_NIFTI1
+        header = (nibabel.Nifti2Header if wide else nibabel.Nifti1Header)(endianness="<")
+        x, y, z = image.spacing_mm
+        left, back, top = image.origin_mm
+        header.set_data_dtype(image.pixel_type.code)
+        header.set_data_shape(image.size)
+        affine = [[-x, 0, 0, -left], [0, -y, 0, -back], [0, 0, z, top], [0, 0, 0, 1]]
+        header.set_sform(affine, code="scanner")
+        header.set_qform(affine, code="scanner")
+        header.set_xyzt_units("mm")
+        header["magic"] = b"n+2" if wide else b"n+1"
+        note = carried(image).encode("ascii") + b"\0"
+        note += bytes(-(len(note) + 8) % 16)
+        extension = bytes([1, 0, 0, 0]) + (len(note) + 8).to_bytes(4, "little") + _COMMENT.to_bytes(4, "little") + note
+        size = 540 if wide else 348
+        header.set_data_offset(size + len(extension) + -(size + len(extension)) % 16)
+        data = bytes(header.binaryblock) + extension
+        data += bytes(int(header.get_data_offset()) - len(data))
+        packed = encoding == "gzip" or (encoding is None and path.name.lower().endswith(".gz"))
+        if encoding not in (None, *self.encodings):
+            raise UnsupportedImage(f"{path}: NIfTI is written raw or gzip, not {encoding}.")
+        info = attrs.evolve(
+            image,
+            path=path,
+            format=self.name,
+            encoding="gzip" if packed else "raw",
+            pixels_path=path,
+            files=(path,),
+            byte_order="little",
+        )
+        return HeaderThenPixelsWriter(info, data, is_packed=packed)
+
+
+def _comment(extensions: bytes) -> str:
+    """Give the first comment among the extensions behind the header."""
+    at = 4
+    while extensions[:1] != b"\0" and at + 8 <= len(extensions):
+        size, code = (int.from_bytes(extensions[i : i + 4], "little") for i in (at, at + 4))
+        if size < 8:  # noqa: PLR2004 - the two numbers themselves
+            break
+        if code == _COMMENT:
+            text: Any = extensions[at + 8 : at + size].rstrip(b"\0").decode("latin-1")
+            return str(text)
+        at += size
+    return ""

@@ -1,0 +1,161 @@
+"""zarr arrays (versions 2 and 3) in a folder, by zarr."""
+
+import json
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from xfworker.adapters.images.carried_metadata import KEY, carried, with_carried
+from xfworker.adapters.images.extras import reader_library
+from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
+from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
+from xfworker.domain.image.description import ImageInfo, Triple
+from xfworker.domain.image.pixel_type import PixelType
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[Any]
+
+_CHUNK: Final = 64
+_SPACING, _ORIGIN, _AXES = "spacing_mm", "origin_mm", "axes"
+
+
+class ZarrCodec:
+    """The ``ImageCodec`` of a zarr array of up to three axes, C-ordered (z, y, x)."""
+
+    name = "zarr"
+    suffixes: tuple[str, ...] = (".zarr",)
+    encodings: tuple[str, ...] = ("zarr",)
+
+    def recognises(self, path: Path, _head: bytes, /) -> bool:
+        """Tell whether the folder is a zarr array."""
+        return path.is_dir() and ((path / "zarr.json").is_file() or (path / ".zarray").is_file())
+
+    def describe(self, path: Path) -> ImageInfo:
+        """Read the array's metadata; see the port."""
+        return _described(path)[0]
+
+    def reader(self, path: Path) -> "ZarrReader":
+        """Open the array; see the port."""
+        return ZarrReader(*_described(path))
+
+    def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> "ZarrWriter":
+        """Begin an array in a folder that does not exist yet; see the port."""
+        if encoding not in (None, "zarr"):
+            raise UnsupportedImage(f"{path}: zarr has encodings of its own, not {encoding}.")
+        return ZarrWriter(path, image)
+
+
+def _described(path: Path) -> tuple[ImageInfo, Any]:
+    zarr = reader_library("zarr", path, "a zarr array")
+    try:
+        array = zarr.open(str(path), mode="r")
+        shape = tuple(int(count) for count in array.shape)
+        pixel_type = PixelType.of_numpy_code(array.dtype.str)
+        notes = dict(array.attrs)
+    except Exception as error:  # zarr raises several classes of its own; a group has no shape
+        raise ImageFormatError(
+            f"zarr cannot read it as an array: {error!r:.200}.", path=path, field="metadata"
+        ) from error
+    if pixel_type is None or not 1 <= len(shape) <= 3 or min(shape) < 1:  # noqa: PLR2004 - x, y, z
+        raise UnsupportedImage(f"{path}: an array of type {array.dtype} and shape {shape} is not read.")
+    info = ImageInfo(
+        path=path,
+        format=ZarrCodec.name,
+        format_version=str(array.metadata.zarr_format),
+        encoding="zarr",
+        axes="XYZ"[: len(shape)],
+        size=shape[::-1],
+        pixel_type=pixel_type,
+        pixels_path=path,
+        spacing_mm=_triple(notes.get(_SPACING), 1.0, positive=True),
+        origin_mm=_triple(notes.get(_ORIGIN), 0.0, positive=False),
+        header={"chunks": list(array.chunks)},
+        files=(path,),
+    )
+    return with_carried(info, json.dumps({KEY: notes.get(KEY)}, default=str)), array
+
+
+def _triple(stated: Any, default: float, *, positive: bool) -> Triple:
+    try:
+        x, y, z = (float(value) for value in stated)
+    except (TypeError, ValueError):
+        return default, default, default
+    return (x, y, z) if not positive or min(x, y, z) > 0 else (default, default, default)
+
+
+class ZarrReader(SlabReader):
+    """Reads ranges of the array."""
+
+    def __init__(self, info: ImageInfo, array: Any) -> None:
+        super().__init__(info)
+        self._array = array
+
+    def _read_into(self, start: int, out: "Pixels") -> None:
+        try:
+            out[...] = self._array[start : start + len(out)]
+        except Exception as error:  # zarr and its codecs raise several classes
+            raise ImageFormatError(f"zarr cannot read its chunks: {error!r:.200}.", path=self.info.path) from error
+
+
+class ZarrWriter(SlabWriter):
+    """Writes chunks into a partial folder that gets its final name when it is complete."""
+
+    def __init__(self, path: Path, image: ImageInfo) -> None:
+        zarr = reader_library("zarr", path, "to be a zarr array")
+        if image.axes not in ("X", "XY", "XYZ"):
+            raise UnsupportedImage(f"{path}: zarr is written from axes XYZ, not {image.axes}.")
+        if path.exists():
+            raise ImageError(f"{path} exists; a folder is not replaced. Write to another name, or remove it first.")
+        super().__init__(
+            attrs.evolve(
+                image,
+                path=path,
+                format=ZarrCodec.name,
+                encoding="zarr",
+                pixels_path=path,
+                files=(path,),
+                byte_order="little",
+            )
+        )
+        self._partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.partial")
+        notes = {**json.loads(carried(image)), _SPACING: list(image.spacing_mm), _ORIGIN: list(image.origin_mm)}
+        self._array = zarr.create_array(
+            str(self._partial),
+            shape=image.shape,
+            dtype=image.pixel_type.numpy_code(),
+            chunks=tuple(min(_CHUNK, count) for count in image.shape),
+            attributes=notes,
+            dimension_names=[letter.lower() for letter in reversed(image.axes)],
+        )
+        self._waiting: list[Pixels] = []
+
+    def _write(self, slab: "Pixels") -> None:
+        """Write whole rows of chunks: a chunk that is filled in parts would be read and packed again each time."""
+        import numpy as np
+
+        self._waiting.append(slab)
+        held = sum(len(one) for one in self._waiting)
+        row = min(_CHUNK, self.info.shape[0])
+        ready = held // row * row if self._written + len(slab) < self.info.shape[0] else held
+        if not ready:
+            # The caller may reuse its array for the next slab.
+            self._waiting[-1] = slab.copy()
+            return
+        together = np.concatenate(self._waiting) if len(self._waiting) > 1 else self._waiting[0]
+        begin = self._written + len(slab) - held
+        try:
+            self._array[begin : begin + ready] = together[:ready]
+        except OSError as error:
+            raise ImageError(f"{self.info.path} cannot be written: {error.strerror or error}.") from error
+        self._waiting = [together[ready:].copy()] if ready < held else []
+
+    def _finish(self) -> None:
+        self._partial.replace(self.info.path)
+
+    def _discard(self) -> None:
+        shutil.rmtree(self._partial, ignore_errors=True)
