@@ -8,8 +8,8 @@ import pytest
 from attrs import define, evolve
 
 from tests.integration.transfers.faulty_link import FaultyLink, faulty_link
-from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.disk.transfer_limits import TransferLimits
+from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.embedded_server import EmbeddedServer

@@ -47,12 +47,13 @@ def open_bucket(
     from obstore.exceptions import BaseError
     from obstore.store import S3Store
 
-    config: Any = {
+    stated = {
         "endpoint": endpoint,
         "access_key_id": access_key,
         "secret_access_key": secret_key,
         "region": region,
     }
+    config: Any = {key: value for key, value in stated.items() if value is not None}
     client: Any = {
         "connect_timeout": timedelta(seconds=connect_seconds),
         "timeout": timedelta(seconds=3600 * 24),
@@ -69,7 +70,7 @@ def open_bucket(
     try:
         store = S3Store(
             parts.netloc,
-            config={key: value for key, value in config.items() if value is not None},
+            config=config,
             client_options=client,
             retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=60)},
         )

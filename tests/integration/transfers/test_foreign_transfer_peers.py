@@ -1,0 +1,239 @@
+"""Programs of other people at the other end: tuspy, curl, nginx and @tus/server."""
+
+import base64
+import hashlib
+import io
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from tests.integration.transfers.conftest import LIMITS, MIB, TRANSFERS
+from tests.integration.transfers.faulty_link import Fault, faulty_link
+from xfworker.adapters.http.file_store import HttpFileStore
+from xfworker.adapters.http.tus_client import upload_to_tus_server
+from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
+
+
+@pytest.fixture
+def stored(served):
+    def read(place):
+        return b"".join(HttpFileStore().open_read(served.token(), place))
+
+    return read
+
+
+@pytest.fixture
+def opened(source):
+    # tuspy does not close what it opens itself.
+    with source.open("rb") as file:
+        yield file
+
+
+class TestTuspy:
+    @pytest.fixture
+    def client(self, served):
+        tusclient = pytest.importorskip("tusclient.client", reason="tuspy is not installed")
+        headers = {"Authorization": f"Bearer {served.token().token}"}
+        return tusclient.TusClient(f"{served.url}/fss/v1/uploads", headers=headers)
+
+    def test_it_uploads(self, client, opened, content, folder, stored):
+        place = folder.child("scan.raw")
+        client.uploader(file_stream=opened, chunk_size=5 * MIB, metadata={"resource": str(place)}).upload()
+        assert stored(place) == content
+
+    def test_it_uploads_with_checksums(self, client, opened, content, folder, stored):
+        place = folder.child("scan.raw")
+        uploader = client.uploader(
+            file_stream=opened, chunk_size=5 * MIB, metadata={"resource": str(place)}, upload_checksum=True
+        )
+        uploader.upload()
+        assert stored(place) == content
+
+    def test_it_resumes_what_it_left(self, client, opened, content, folder, stored):
+        place = folder.child("scan.raw")
+        first = client.uploader(file_stream=opened, chunk_size=5 * MIB, metadata={"resource": str(place)})
+        first.upload(stop_at=10 * MIB)
+        second = client.uploader(file_stream=opened, chunk_size=5 * MIB, url=first.url)
+        assert second.offset == 10 * MIB
+        second.upload()
+        assert stored(place) == content
+
+    def test_it_needs_only_a_name_where_the_token_says_the_folder(self, served, opened, content, folder, stored):
+        tusclient = pytest.importorskip("tusclient.client", reason="tuspy is not installed")
+        token = served.token(Scope("write", folder))
+        client = tusclient.TusClient(
+            f"{served.url}/fss/v1/uploads/", headers={"Authorization": f"Bearer {token.token}"}
+        )
+        client.uploader(file_stream=opened, metadata={"filename": "by-name.raw"}).upload()
+        assert stored(folder.child("by-name.raw")) == content
+
+    def test_an_empty_file_is_complete_at_once(self, client, folder, stored):
+        place = folder.child("empty")
+        client.uploader(file_stream=io.BytesIO(), metadata={"resource": str(place)}).upload()
+        assert stored(place) == b""
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+class TestCurl:
+    @pytest.fixture
+    def curl(self, served):
+        def call(*arguments, place):
+            url = f"{served.url}/fss/v1/files/{place}"
+            command = ["curl", "-sS", "-H", f"Authorization: Bearer {served.token().token}", *map(str, arguments), url]
+            return subprocess.run(command, capture_output=True, check=False, timeout=60)
+
+        return call
+
+    def test_it_stores_and_fetches(self, curl, source, content, folder, tmp_path):
+        place = folder.child("scan.raw")
+        assert b'"sha256"' in curl("--fail-with-body", "-T", source, place=place).stdout
+        assert curl("-f", "-o", tmp_path / "got", place=place).returncode == 0
+        assert (tmp_path / "got").read_bytes() == content
+
+    def test_it_resumes_a_download(self, curl, source, content, folder, tmp_path):
+        place = folder.child("scan.raw")
+        curl("-T", source, place=place)
+        (tmp_path / "got").write_bytes(content[: 9 * MIB])
+        assert curl("-f", "-C", "-", "-o", tmp_path / "got", place=place).returncode == 0
+        assert (tmp_path / "got").read_bytes() == content
+
+    def test_it_stores_without_telling_the_size(self, curl, source, content, folder, stored):
+        place = folder.child("scan.raw")
+        curl("-f", "-H", "Transfer-Encoding: chunked", "-T", source, place=place)
+        assert stored(place) == content
+
+    def test_a_wrong_digest_is_refused(self, curl, source, folder):
+        wrong = base64.b64encode(bytes(32)).decode()
+        answer = curl("-i", "-T", source, "-H", f"Repr-Digest: sha-256=:{wrong}:", place=folder.child("a"))
+        assert b"checksum-mismatch" in answer.stdout
+        assert b"404" in curl("-I", place=folder.child("a")).stdout
+
+    @pytest.mark.parametrize(
+        ("ranges", "expected"),
+        [("0-0", slice(0, 1)), ("5-9", slice(5, 10)), ("-7", slice(-7, None)), ("1048576-", slice(MIB, None))],
+    )
+    def test_ranges(self, curl, source, content, folder, ranges, expected):
+        place = folder.child("scan.raw")
+        curl("-T", source, place=place)
+        assert curl("-f", "-r", ranges, place=place).stdout == content[expected]
+        assert b"206" in curl("-I", "-r", ranges, place=place).stdout
+
+    def test_a_range_behind_the_end_is_unsatisfiable(self, curl, source, content, folder):
+        place = folder.child("scan.raw")
+        curl("-T", source, place=place)
+        answer = curl("-i", "-r", "99999999-", place=place).stdout
+        assert b"416" in answer
+        assert f"bytes */{len(content)}".encode() in answer
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+class TestNginx:
+    @pytest.fixture
+    def nginx(self, tmp_path):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        root = tmp_path / "www"
+        (root / "files" / "userdata").mkdir(parents=True)
+        config = tmp_path / "nginx.conf"
+        config.write_text(
+            f"daemon off; pid {tmp_path}/pid; error_log stderr; events {{}}\n"
+            f"http {{ access_log off; client_body_temp_path {tmp_path}/b; proxy_temp_path {tmp_path}/p;\n"
+            f"fastcgi_temp_path {tmp_path}/f; uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;\n"
+            f"server {{ listen 127.0.0.1:{port}; root {root}; sendfile on; }} }}\n"
+        )
+        config.parent.chmod(0o755)
+        user = ["-g", "user root;"] if os.geteuid() == 0 else []
+        process = subprocess.Popen(["nginx", "-p", str(tmp_path), "-c", str(config), *user], stderr=subprocess.DEVNULL)
+        _wait_for(port, process)
+        yield f"http://127.0.0.1:{port}", root / "files"
+        process.terminate()
+        process.wait(timeout=10)
+
+    def test_it_is_a_source_to_download_from(self, nginx, content, tmp_path):
+        url, files = nginx
+        (files / "userdata" / "Ümläut 100%.raw").write_bytes(content)
+        token = AuthorizationToken(url=url, token="")
+        place = parse_resource("userdata/Ümläut 100%.raw")
+        stat = HttpFileStore().download(token, place, tmp_path / "got")
+        assert (tmp_path / "got").read_bytes() == content
+        assert stat.sha256 == hashlib.sha256(content).hexdigest()
+
+    def test_a_cut_download_from_it_is_resumed(self, nginx, content, tmp_path):
+        url, files = nginx
+        (files / "userdata" / "a.raw").write_bytes(content)
+        with faulty_link(url) as link:
+            link.faults.append(Fault(cut_down_after=15 * MIB))
+            token = AuthorizationToken(url=link.url, token="")
+            store = HttpFileStore(limits=LIMITS, transfers=TRANSFERS)
+            store.download(token, parse_resource("userdata/a.raw"), tmp_path / "got")
+            assert (tmp_path / "got").read_bytes() == content
+            assert link.down < len(content) + 2 * MIB
+
+
+TUS_SERVER = os.environ.get("XFWORKER_TUS_SERVER", "")
+
+
+@pytest.mark.skipif(
+    not TUS_SERVER or shutil.which("node") is None,
+    reason="XFWORKER_TUS_SERVER names no folder where `npm install @tus/server @tus/file-store` was run",
+)
+class TestTusServer:
+    @pytest.fixture
+    def server(self, tmp_path):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        data = tmp_path / "tus"
+        data.mkdir()
+        script = Path(TUS_SERVER) / f"server-{port}.mjs"
+        script.write_text(
+            'import {Server} from "@tus/server"; import {FileStore} from "@tus/file-store";\n'
+            f'new Server({{path: "/files", datastore: new FileStore({{directory: "{data}"}})}})'
+            f'.listen({{host: "127.0.0.1", port: {port}}});\n'
+        )
+        process = subprocess.Popen(["node", str(script)], cwd=TUS_SERVER)
+        try:
+            _wait_for(port, process)
+            yield f"http://127.0.0.1:{port}", data
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+            script.unlink()
+
+    @pytest.mark.parametrize("cut", [None, 9 * MIB])
+    def test_it_takes_our_uploads(self, server, source, content, cut):
+        url, data = server
+        with faulty_link(url) as link:
+            link.faults.append(Fault(cut_up_after=cut))
+            result = upload_to_tus_server(
+                f"{link.url}/files", source, limits=LIMITS, transfers=evolve(TRANSFERS, attempts=8)
+            )
+        assert result.sha256 == hashlib.sha256(content).hexdigest()
+        assert [path.read_bytes() == content for path in data.iterdir() if path.suffix != ".json"] == [True]
+
+
+def _wait_for(port, process):
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        assert process.poll() is None, "the peer ended"
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    pytest.fail("the peer did not listen within 20 seconds")
+
+
+def test_a_token_of_a_tus_client_can_be_limited(served, folder, opened):
+    tusclient = pytest.importorskip("tusclient.client", reason="tuspy is not installed")
+    exceptions = pytest.importorskip("tusclient.exceptions")
+    reader = served.token(*(Scope(verb, folder) for verb in VERBS if verb != "write"))
+    client = tusclient.TusClient(f"{served.url}/fss/v1/uploads", headers={"Authorization": f"Bearer {reader.token}"})
+    with pytest.raises(exceptions.TusCommunicationError):
+        client.uploader(file_stream=opened, metadata={"resource": f"{folder}/a"}).upload()

@@ -1,0 +1,77 @@
+"""Sends a file to any tus server."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from xfworker.adapters.disk.patience import Patience
+from xfworker.adapters.disk.transfer_limits import TransferLimits
+from xfworker.adapters.disk.upload_source import UploadSource
+from xfworker.adapters.http.transport import HttpLimits, HttpTransport
+from xfworker.adapters.http.tus_upload import TusResult, TusUpload
+from xfworker.adapters.process.clock import SystemClock
+from xfworker.ports.file_store import Progress
+
+
+def upload_to_tus_server(
+    url: str,
+    source: Path,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    limits: HttpLimits | None = None,
+    transfers: TransferLimits | None = None,
+    tls_ca_file: Path | None = None,
+    allow_plain_http: bool = False,
+    progress: Progress | None = None,
+) -> TusResult:
+    """
+    Send a file to a tus server that knows nothing of this project.
+
+    Args:
+        url: Where the server creates uploads.
+        source: The file.
+        metadata: What to tell the server of it; its name where nothing is given.
+        headers: Header fields of every request, such as ``Authorization``.
+        limits: Time limits and repeats.
+        transfers: How the file is cut into pieces.
+        tls_ca_file: PEM file of the authorities to trust instead of the system's.
+        allow_plain_http: Whether ``http`` may go further than this computer.
+        progress: Called with bytes done and bytes in all.
+
+    Raises:
+        FileChanged: The file changed while it was read.
+        ChecksumMismatch: It arrived damaged, repeatedly.
+        TransferInterrupted: The link broke for too long; a later call goes on from there.
+    """
+    parts = urlsplit(url)
+    limits, transfers, clock = limits or HttpLimits(), transfers or TransferLimits(), SystemClock()
+    transport = HttpTransport(
+        f"{parts.scheme}://{parts.netloc}",
+        limits=limits,
+        tls_ca_file=tls_ca_file,
+        allow_plain_http=allow_plain_http,
+        clock=clock,
+    )
+    file = UploadSource(source, block_bytes=transfers.block_bytes, blocks=transfers.blocks)
+    try:
+        return TusUpload(
+            transport,
+            parts.path + (f"?{parts.query}" if parts.query else ""),
+            file,
+            what=source.name,
+            metadata=metadata or {"filename": source.name},
+            headers=headers or {},
+            limits=transfers,
+            patience=Patience(
+                clock,
+                attempts=transfers.attempts,
+                backoff_seconds=limits.backoff_seconds,
+                patience_seconds=limits.patience_seconds,
+                what=f"storing {source.name}",
+            ),
+            progress=progress,
+        ).run()
+    finally:
+        file.close()
+        transport.close()
