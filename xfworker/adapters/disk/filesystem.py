@@ -122,6 +122,8 @@ class LocalFilesystem:
 
     def reading_fault(self, path: Path, wanted: FileStat) -> str | None:
         """Tell why the file cannot be used in place of the one in the store, or ``None`` where it can."""
+        if not path.is_absolute():
+            return "it is no path of this computer; name its share in the path map"
         try:
             with path.open("rb", buffering=0) as file:
                 found = os.fstat(file.fileno())
@@ -139,6 +141,8 @@ class LocalFilesystem:
     def can_write(self, path: Path) -> bool:
         """Tell whether a file at ``path`` can really be created or replaced here, leaving nothing behind."""
         trial = partial_path(path.parent)
+        if not path.is_absolute():
+            return False  # to POSIX a UNC path is a file name like any other
         try:
             if path.exists():
                 if not path.is_file():

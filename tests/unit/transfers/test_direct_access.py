@@ -1,0 +1,191 @@
+"""Which way a file takes: in place, copied, or over the store; and what the log says of it."""
+
+import os
+
+import pytest
+import structlog
+
+from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.disk.filesystem import LocalFilesystem
+from xfworker.adapters.memory.clock import ManualClock
+from xfworker.adapters.memory.files import MemoryFileStore
+from xfworker.domain.errors import FileError, FileNotInStore, TransferInterrupted
+from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
+from xfworker.services.transfers.fetch import fetch
+from xfworker.services.transfers.many import fetch_many, side_by_side, store_many
+from xfworker.services.transfers.store import store as store_file
+from xfworker.services.transfers.store import writable_path
+
+FOLDER = parse_resource("job_result/17")
+PLACE = FOLDER.child("scan.raw")
+TOKEN = AuthorizationToken(url="", token="", scopes=tuple(Scope(verb, FOLDER) for verb in VERBS))
+SHARE = r"\\server\share"
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "files"
+
+
+@pytest.fixture
+def shared(root):
+    return FolderFileStore(root, direct_access_root=SHARE, direct_writes=True)
+
+
+@pytest.fixture
+def working(tmp_path):
+    found = tmp_path / "working"
+    found.mkdir()
+    return found
+
+
+@pytest.fixture
+def disks(root):
+    return LocalFilesystem(path_map={SHARE: root})
+
+
+@pytest.fixture
+def content(shared, tmp_path):
+    found = os.urandom(3 << 20)
+    (tmp_path / "source").write_bytes(found)
+    shared.upload(TOKEN, tmp_path / "source", PLACE)
+    return found
+
+
+@pytest.fixture
+def log():
+    with structlog.testing.capture_logs() as entries:
+        yield entries
+
+
+def fetch_it(files, disks, working, **options):
+    return fetch(files, disks, ManualClock(), TOKEN, PLACE, working, **options)
+
+
+def events(log):
+    return [entry["event"].removeprefix("xfworker.") for entry in log]
+
+
+def test_a_file_on_a_shared_disk_is_used_where_it_lies(shared, disks, working, root, content, log):
+    path = fetch_it(shared, disks, working)
+    assert path == root / "job_result" / "17" / "scan.raw"
+    assert list(working.iterdir()) == []
+    assert events(log) == ["direct_access_used"]
+
+
+def test_a_copy_is_the_scripts_own(shared, disks, working, content, log):
+    path = fetch_it(shared, disks, working, copy_even_on_direct_access=True)
+    assert path.parent == working
+    path.write_bytes(b"changed")
+    assert b"".join(shared.open_read(TOKEN, PLACE)) == content
+    assert [entry["way"] for entry in log if "way" in entry] == ["copy"]
+
+
+def test_where_the_share_is_not_mounted_the_file_is_fetched(shared, working, content, log):
+    path = fetch_it(shared, LocalFilesystem(), working)
+    assert path == working / "scan.raw"
+    assert path.read_bytes() == content
+    refused = next(entry for entry in log if entry["event"] == "xfworker.direct_access_refused")
+    assert "path map" in refused["reason"]
+    assert events(log)[-1] == "download_finished"
+
+
+@pytest.mark.parametrize("damage", ["size", "content", "folder"])
+def test_another_file_under_the_mapped_path_is_not_taken_for_it(shared, working, content, tmp_path, log, damage):
+    mirror = tmp_path / "mirror" / "job_result" / "17"
+    mirror.mkdir(parents=True)
+    if damage == "folder":
+        (mirror / "scan.raw").mkdir()
+    else:
+        (mirror / "scan.raw").write_bytes(content[:-1] if damage == "size" else content[:-1] + b"?")
+    path = fetch_it(shared, LocalFilesystem(path_map={SHARE: tmp_path / "mirror"}), working)
+    assert path.parent == working
+    assert path.read_bytes() == content
+    assert "direct_access_refused" in events(log)
+
+
+def test_reading_in_place_never_opens_for_writing(shared, disks, working, root, content):
+    target = root / "job_result" / "17" / "scan.raw"
+    target.chmod(0o400)
+    before = target.stat()
+    fetch_it(shared, disks, working)
+    after = target.stat()
+    assert (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
+
+
+def test_an_output_is_written_into_the_store_and_only_registered(shared, disks, working, root, log):
+    path = writable_path(shared, disks, TOKEN, PLACE, working / "scan.raw")
+    assert path == root / "job_result" / "17" / "scan.raw"
+    path.write_bytes(b"written directly")
+    inode = path.stat().st_ino
+    stat = store_file(shared, disks, ManualClock(), TOKEN, path, PLACE, working_directory=working)
+    assert stat.size == 16
+    assert path.stat().st_ino == inode
+    assert [entry["way"] for entry in log if "way" in entry] == ["direct"]
+
+
+def test_an_output_goes_to_the_working_directory_where_the_store_cannot_be_written(root, disks, working, log):
+    readable = FolderFileStore(root, direct_access_root=SHARE)
+    assert writable_path(readable, disks, TOKEN, PLACE, working / "a") == working / "a"
+    unmounted = FolderFileStore(root, direct_access_root=SHARE, direct_writes=True)
+    assert writable_path(unmounted, LocalFilesystem(), TOKEN, PLACE, working / "a") == working / "a"
+    assert events(log) == ["direct_access_refused"]
+    (working / "a").write_bytes(b"x")
+    store_file(unmounted, disks, ManualClock(), TOKEN, working / "a", PLACE, working_directory=working)
+    assert (root / "job_result" / "17" / "scan.raw").read_bytes() == b"x"
+
+
+def test_many_files_keep_their_order_and_their_names(disks, working, tmp_path):
+    files = MemoryFileStore()
+    places = [FOLDER.child(f"{number % 50}").child(f"file-{number // 50}.raw") for number in range(200)]
+    for place in places:
+        files.put(place, str(place).encode())
+    told = []
+    paths = fetch_many(
+        files, disks, ManualClock(), TOKEN, places, working, progress=lambda *done: told.append(done), parallel=4
+    )
+    assert [path.read_bytes().decode() for path in paths] == [str(place) for place in places]
+    assert len(set(paths)) == 200
+    assert told[-1] == (200, 200)
+    stats = store_many(files, disks, ManualClock(), TOKEN, [(path, FOLDER.child(path.name)) for path in paths])
+    assert [stat.resource.filename for stat in stats] == [path.name for path in paths]
+
+
+def test_one_failure_names_its_file_and_keeps_the_finished(disks, working):
+    files = MemoryFileStore()
+    places = [FOLDER.child(f"{number}.raw") for number in range(20)]
+    for place in places:
+        if place.filename != "13.raw":
+            files.put(place, b"x")
+    with pytest.raises(FileNotInStore, match=r"13\.raw"):
+        fetch_many(files, disks, ManualClock(), TOKEN, places, working, parallel=2)
+    assert (working / "0.raw").exists()
+    assert not (working / "13.raw").exists()
+
+
+def test_many_files_of_a_shared_disk_are_used_in_place(shared, disks, working, content):
+    assert (
+        fetch_many(shared, disks, ManualClock(), TOKEN, [PLACE, PLACE], working)
+        == [disks.local_path(rf"{SHARE}\job_result\17\scan.raw")] * 2
+    )
+
+
+def test_nothing_is_fetched_where_nothing_is_asked_for(disks, working):
+    assert fetch_many(MemoryFileStore(), disks, ManualClock(), TOKEN, [], working) == []
+
+
+def test_a_failure_stops_the_others_at_their_next_block():
+    stopped = []
+
+    def work(item, go_on):
+        if item == 0:
+            raise FileError("the first failed")
+        try:
+            while True:
+                go_on(0, 1)
+        except TransferInterrupted:
+            stopped.append(item)
+            raise
+
+    with pytest.raises(FileError, match="the first failed"):
+        side_by_side(work, [0, 1], parallel=2)

@@ -1,0 +1,69 @@
+import json
+import os
+import socket
+
+from xfworker.adapters.disk import journal
+
+
+def test_notes_of_a_transfer_that_was_given_up_are_taken_over_once(tmp_path):
+    mine = journal.begin(tmp_path, "key")
+    mine.data.write_bytes(b"half")
+    mine.save(position=4)
+    assert journal.take_over(tmp_path, "key") is None  # its process, this one, lives
+    mine.release()
+    found = journal.take_over(tmp_path, "key")
+    assert found.fields["position"] == 4
+    assert found.data.read_bytes() == b"half"
+    assert journal.take_over(tmp_path, "key") is None
+    found.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_notes_of_something_else_are_left_alone(tmp_path):
+    mine = journal.begin(tmp_path, "key")
+    mine.save(position=4)
+    mine.release()
+    assert journal.take_over(tmp_path, "another key") is None
+
+
+def test_notes_of_a_dead_process_are_taken_over_and_of_another_machine_only_when_old(tmp_path):
+    mine = journal.begin(tmp_path, "key")
+    mine.save(position=4)
+    fields = json.loads(mine.path.read_text())
+    fields["owner"] = {"host": "elsewhere", "pid": 1, "started": "1"}
+    mine.path.write_text(json.dumps(fields))
+    assert journal.take_over(tmp_path, "key") is None
+    os.utime(mine.path, (1, 1))
+    assert journal.take_over(tmp_path, "key") is not None
+    for path in tmp_path.iterdir():
+        path.unlink()
+    mine.save(position=5)
+    fields["owner"] = {"host": socket.gethostname(), "pid": os.getpid(), "started": "another life"}
+    mine.path.write_text(json.dumps(fields))
+    assert journal.take_over(tmp_path, "key").fields["position"] == 4
+
+
+def test_damaged_notes_are_no_fault(tmp_path):
+    mine = journal.begin(tmp_path, "key")
+    mine.path.write_bytes(b"\xff{")
+    assert journal.take_over(tmp_path, "key") is None
+
+
+def test_a_folder_that_takes_no_notes_is_no_fault(tmp_path):
+    mine = journal.begin(tmp_path / "absent", "key")
+    mine.save(position=4)
+    mine.release()
+    mine.remove()
+
+
+def test_old_orphans_are_swept_and_nothing_else(tmp_path):
+    old, new = journal.begin(tmp_path, "old"), journal.begin(tmp_path, "new")
+    for mine in (old, new):
+        mine.data.write_bytes(b"x")
+        mine.save()
+    for path in (old.data, old.path):
+        os.utime(path, (1, 1))
+    (tmp_path / "scan.raw").write_bytes(b"x")
+    os.utime(tmp_path / "scan.raw", (1, 1))
+    journal.sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([new.data, new.path, tmp_path / "scan.raw"])
