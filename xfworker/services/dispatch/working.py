@@ -50,6 +50,7 @@ class WorkLoop:
         clock: The time.
         list_old: Lists the directories of ended jobs, and how many seconds ago each was last touched.
         log: Is told what happens.
+        concurrency: How many jobs run at once.
         idle_seconds: How long to wait before asking again when there was nothing to do.
         register_seconds: How often the worker makes itself known.
         keep_failed_seconds: How long directories of failed jobs stay, for diagnosis.
@@ -62,6 +63,7 @@ class WorkLoop:
     clock: Clock
     list_old: Callable[[], list[tuple[Path, float]]]
     log: WorkLog = field(factory=WorkLog)
+    concurrency: int = 1
     idle_seconds: float = 1.0
     register_seconds: float = 30.0
     keep_failed_seconds: float = 7 * _DAY_SECONDS
@@ -83,7 +85,7 @@ class WorkLoop:
         Raises:
             AuthenticationFailed: The server does not take this worker's token.
         """
-        serial, limit = 0, 1
+        serial = 0
         register_at = sweep_at = self.clock.monotonic()
         try:
             while not self._stopping.is_set():
@@ -94,10 +96,9 @@ class WorkLoop:
                     self._sweep()
                 try:
                     if now >= register_at:
-                        known = self.queue.register(self.worker())
-                        serial, limit = known.serial, known.max_concurrent_jobs
+                        serial = self.queue.register(self.worker()).serial
                         register_at = now + self.register_seconds
-                    lease = self.queue.claim(serial) if len(self._running) < limit else None
+                    lease = self.queue.claim(serial) if len(self._running) < self.concurrency else None
                 except ServerError as error:
                     self.log.server_away(str(error))
                     self._changed.wait(self.idle_seconds)

@@ -1,0 +1,266 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from xfworker.api.client import ServerAddress, connected
+from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.api.settings import Settings
+from xfworker.domain.change import Change
+from xfworker.domain.files import Scope, record_resource
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Project, Task, Worker, Workflow, WorkflowState
+from xfworker.services.packages.checkin import check_in
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+HEAD = "import xfworkerutil\nworker = xfworkerutil.XFWorkerJob()\ninputs = worker.job['inputs']\n"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    with EmbeddedServer(tmp_path_factory.mktemp("lab")) as embedded:
+        settings = Settings()
+        with connected(ServerAddress(embedded.url, embedded.admin_token), settings) as client:
+            yield embedded, client
+
+
+@pytest.fixture
+def package(tmp_path):
+    count = 0
+
+    def make(script, package_format="XFP-TT1.0", **metadata):
+        nonlocal count
+        count += 1
+        folder = tmp_path / f"package{count}"
+        folder.mkdir()
+        name = f"Test{os.getpid()}.P{time.monotonic_ns()}"
+        described = {"package_format": package_format, "name": name, "version": "1.0.0.0", **metadata}
+        (folder / "metadata.json").write_text(json.dumps(described))
+        if package_format == "XFP-TT1.0":
+            interface = {
+                "inputs": [{"key": "n", "type": "Int", "default": 1}],
+                "outputs": [{"key": "n", "type": "Int"}],
+            }
+            (folder / "interface.json").write_text(json.dumps(interface))
+            (folder / "main.py").write_text(script)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def new_jobs(lab):
+    _, client = lab
+    server = client.server
+    workflows = []
+
+    def new_jobs(task_type, count=1):
+        project = server.create(Project(name="lab"))
+        workflow = server.create(Workflow(project_serial=project.serial, name="w"))
+        server.update(Workflow, workflow.serial, Change(values={"/state": WorkflowState.ACTIVE.value}))
+        workflows.append(workflow)
+        task = server.create(Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial, name="t"))
+        return [
+            server.create(
+                Job(
+                    task_serial=task.serial,
+                    workflow_serial=workflow.serial,
+                    project_serial=project.serial,
+                    state=JobState.READY,
+                    inputs={"n": number},
+                )
+            )
+            for number in range(count)
+        ]
+
+    yield new_jobs
+    # What a test left ready must not be run by the worker of the next.
+    for workflow in workflows:
+        server.update(Workflow, workflow.serial, Change(values={"/state": WorkflowState.STOPPED.value}))
+
+
+def worker_call(embedded, tmp_path):
+    command = [sys.executable, "-m", "xfworker", "worker", "--server", str(embedded.data)]
+    environment = {name: value for name, value in os.environ.items() if name != "XFTEMP"}
+    return [*command, "--data", str(tmp_path / "worker")], environment
+
+
+@contextmanager
+def working(embedded, tmp_path):
+    command, environment = worker_call(embedded, tmp_path)
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def work(embedded, tmp_path, *options):
+    command, environment = worker_call(embedded, tmp_path)
+    command += options
+    command.append("--until-idle")
+    return subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def log_of(client, job):
+    place = record_resource("job_log", job.serial, "log.txt")
+    token = client.server.file_token([Scope("read", place)])
+    return b"".join(client.files.open_read(token, place)).decode()
+
+
+def test_jobs_run_several_at_once_and_leave_nothing(lab, package, new_jobs, tmp_path):
+    embedded, client = lab
+    task_type = check_in(
+        client.server, client.files, package(HEAD + "print('n is', inputs['n'])\nworker.finish({'n': inputs['n'] + 1})")
+    ).record
+    jobs = new_jobs(task_type, 4)
+    done = work(embedded, tmp_path, "--concurrency", "3")
+    assert done.returncode == 0, done.stderr
+    after = [client.server.get(Job, job.serial) for job in jobs]
+    assert [job.outputs for job in after] == [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}]
+    assert "n is 2" in log_of(client, jobs[2])
+    assert list((tmp_path / "worker" / "jobs").iterdir()) == []
+
+
+def test_a_failed_job_keeps_its_directory_and_its_log(lab, package, new_jobs, tmp_path):
+    embedded, client = lab
+    task_type = check_in(
+        client.server,
+        client.files,
+        package(HEAD + "worker.create_temp_path('a.txt').write_text('x')\nraise ValueError('bad')"),
+    ).record
+    (job,) = new_jobs(task_type)
+    assert work(embedded, tmp_path).returncode == 0
+    after = client.server.get(Job, job.serial)
+    assert (after.state, after.metadata["outcome"]["ending"]) == (JobState.FAILED, "crashed")
+    assert "ValueError: bad" in after.metadata["error_message"]
+    assert "ValueError: bad" in log_of(client, job)
+    (directory,) = (tmp_path / "worker" / "jobs").iterdir()
+    assert [path.name for path in directory.rglob("a.txt")] == ["a.txt"]
+    os.utime(directory, (1, 1))
+    work(embedded, tmp_path)
+    assert not directory.exists()
+
+
+def test_limits_of_the_package_are_kept(lab, package, new_jobs, tmp_path):
+    embedded, client = lab
+    script = HEAD + "import time\ntime.sleep(60)"
+    task_type = check_in(client.server, client.files, package(script, limits={"time_seconds": 1.5})).record
+    (job,) = new_jobs(task_type)
+    work(embedded, tmp_path)
+    assert client.server.get(Job, job.serial).metadata["outcome"]["ending"] == "timed_out"
+
+
+def test_a_dependency_is_installed_into_an_environment_of_its_own(lab, package, new_jobs, tmp_path):
+    embedded, client = lab
+    module = package(
+        "",
+        "XFP-DEP1.0",
+        install="%xfpip% install --no-index --no-build-isolation ./lab_module || %xfpython% install.py",
+    )
+    (module / "install.py").write_text(
+        "import sysconfig, pathlib\n"
+        "pathlib.Path(sysconfig.get_paths()['purelib'], 'lab_module.py').write_text('answer = 42')\n"
+    )
+    dependency = check_in(client.server, client.files, module).record
+    needs = [{"name": dependency.name, "version": dependency.version}]
+    script = HEAD + "import lab_module, sys\nprint(sys.prefix)\nworker.finish({'n': lab_module.answer})"
+    task_type = check_in(client.server, client.files, package(script, dependencies=needs)).record
+    jobs = new_jobs(task_type, 2)
+    work(embedded, tmp_path)
+    assert [client.server.get(Job, job.serial).outputs for job in jobs] == [{"n": 42}, {"n": 42}], log_of(
+        client, jobs[0]
+    )
+    assert str(tmp_path / "worker" / "environments") in log_of(client, jobs[0])
+    assert len(list((tmp_path / "worker" / "environments").glob("*.json"))) == 1
+
+
+def test_a_failing_installation_fails_the_job_with_its_output(lab, package, new_jobs, tmp_path):
+    embedded, client = lab
+    dependency = check_in(
+        client.server, client.files, package("", "XFP-DEP1.0", install="echo cannot && exit 3")
+    ).record
+    needs = [{"name": dependency.name, "version": dependency.version}]
+    task_type = check_in(client.server, client.files, package(HEAD, dependencies=needs)).record
+    (job,) = new_jobs(task_type)
+    work(embedded, tmp_path)
+    after = client.server.get(Job, job.serial)
+    assert after.metadata["outcome"]["ending"] == "not_started"
+    assert "exit code 3; the end of its output: cannot" in after.metadata["error_message"]
+
+
+def test_jobs_go_to_the_worker_that_has_the_software(lab, package, new_jobs, tmp_path):
+    embedded, client = lab
+    marker = check_in(client.server, client.files, package("", "XFP-DEP1.0")).record
+    needs = [{"name": marker.name, "version": marker.version}]
+    task_type = check_in(
+        client.server, client.files, package(HEAD + "worker.finish({'n': 7})", dependencies=needs)
+    ).record
+    (job,) = new_jobs(task_type)
+    work(embedded, tmp_path, "--name", "without")
+    waiting = client.server.get(Job, job.serial)
+    assert waiting.state is JobState.READY
+    work(embedded, tmp_path, "--name", "with", "--dependency", f"{marker.name}=={marker.version}")
+    after = client.server.get(Job, job.serial)
+    assert after.outputs == {"n": 7}
+    assert client.server.get(Worker, after.worker_serial).name == "with"
+
+
+def wait_until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_stopped_worker_finishes_what_it_began(lab, package, new_jobs, tmp_path):
+    embedded, client = lab
+    script = HEAD + (
+        f"import time, pathlib\nflag = pathlib.Path({str(tmp_path)!r}, 'go')\n"
+        "while not flag.exists():\n    time.sleep(0.05)\nworker.finish({'n': 5})"
+    )
+    task_type = check_in(client.server, client.files, package(script)).record
+    job, later = new_jobs(task_type, 2)
+    with working(embedded, tmp_path) as process:
+        wait_until(lambda: client.server.get(Job, job.serial).state is JobState.RUNNING)
+        process.send_signal(signal.SIGTERM)
+        (tmp_path / "go").touch()
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert client.server.get(Job, job.serial).state is JobState.DONE
+    assert client.server.get(Job, later.serial).state is JobState.READY
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+def test_a_killed_worker_takes_its_scripts_with_it(lab, package, new_jobs, tmp_path):
+    embedded, client = lab
+    script = HEAD + (
+        f"import os, pathlib, time\npathlib.Path({str(tmp_path)!r}, 'pid').write_text(str(os.getpid()))\ntime.sleep(60)"
+    )
+    task_type = check_in(client.server, client.files, package(script)).record
+    new_jobs(task_type)
+    pid = tmp_path / "pid"
+    with working(embedded, tmp_path) as process:
+        wait_until(lambda: pid.exists() and pid.read_text())
+        process.kill()
+        process.communicate(timeout=60)
+    stat = Path(f"/proc/{pid.read_text()}/stat")
+    wait_until(lambda: not stat.exists() or " Z " in stat.read_text())
+
+
+def test_a_worker_without_a_server_is_one_sentence(tmp_path):
+    command = [sys.executable, "-m", "xfworker", "worker"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("xfworker: no server is named")

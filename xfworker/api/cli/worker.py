@@ -1,0 +1,240 @@
+"""``xfworker worker``: runs the jobs of a server on this computer."""
+
+import os
+import platform
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from xfworker.domain.errors import UsageError
+from xfworker.domain.records import DependencyPackage, Worker
+from xfworker.ports.job_queue import Lease
+from xfworker.services.dispatch.dispatcher import EndedJob
+from xfworker.services.dispatch.working import DIRECTORY_PREFIX, WorkLog, WorkLoop
+
+if TYPE_CHECKING:
+    from xfworker.api.client import Client
+    from xfworker.api.settings_file import LoadedSettings
+
+app = App(name="worker", help="Run the jobs of a server on this computer.", help_format="plaintext")
+
+_DEPENDENCY = re.compile(r"(?P<name>[a-zA-Z0-9.]+)==(?P<version>\d+\.\d+\.\d+\.\d+)")
+_DAY_SECONDS = 24 * 3600.0
+
+
+@app.default
+def worker(
+    *,
+    server: str | None = None,
+    name: str | None = None,
+    concurrency: int = 1,
+    dependency: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    only_dependencies: Annotated[bool, Parameter(negative="")] = False,
+    data: Path | None = None,
+    keep_failed_days: float = 7.0,
+    until_idle: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """
+    Run the jobs of a server on this computer until Ctrl-C or SIGTERM.
+
+    The first signal takes no more jobs and waits for those that run; the second ends their scripts, and the jobs run
+    again elsewhere when their leases have lapsed. The token is that of the settings (XFWORKER_SERVER_TOKEN).
+
+    Args:
+        server: The server's address, or the data folder of one that runs on this computer.
+        name: What the worker is called; the computer's name by default.
+        concurrency: How many jobs run at once.
+        dependency: A dependency package that is installed on this computer by hand, as NAME==1.2.3.4; may be repeated.
+        only_dependencies: Run only what needs no more than those; without it packages with an install command count as
+            well, and are installed when first needed.
+        data: Folder for packages, environments and jobs; the platform's cache folder by default. Working directories
+            are made in XFTEMP where that is set.
+        keep_failed_days: How long the directories of failed jobs stay.
+        until_idle: End when there is nothing to do.
+    """
+    from xfworker.api.client import connected, find_server
+    from xfworker.api.server_log import write_server_log
+    from xfworker.api.settings_file import load_settings
+
+    if concurrency < 1:
+        raise UsageError("--concurrency is at least 1")
+    by_hand = [_dependency(text) for text in dependency]
+    loaded = load_settings()
+    write_server_log()
+    with connected(find_server(server, loaded.settings), loaded.settings) as client:
+
+        def described() -> Worker:
+            found = [] if only_dependencies else client.server.find(DependencyPackage)
+            return Worker(
+                name=name or platform.node() or "worker",
+                dependency_packages=_packages(by_hand, found),
+                max_concurrent_jobs=concurrency,
+                metadata={"platform": platform.platform(), "python": platform.python_version()},
+            )
+
+        loop = _loop(client, loaded, described, data or _cache_folder(os.environ), keep_failed_days, concurrency)
+        with _Signals(loop):
+            loop.run(until_idle=until_idle)
+    return 0
+
+
+def _loop(
+    client: "Client",
+    loaded: "LoadedSettings",
+    described: Callable[[], Worker],
+    data: Path,
+    keep_failed_days: float,
+    concurrency: int,
+) -> WorkLoop:
+    from xfworker.adapters.disk.filesystem import LocalFilesystem
+    from xfworker.adapters.process.clock import SystemClock
+    from xfworker.adapters.process.environments import Environments, find_uv
+    from xfworker.adapters.process.runner import ProcessRunner
+    from xfworker.api.bootstrap import TEMPORARY_FOLDER
+    from xfworker.api.package_source import PackageSource
+    from xfworker.services.dispatch.dispatcher import Dispatcher
+    from xfworker.services.packages.cache import PackageCache
+
+    named = os.environ.get(TEMPORARY_FOLDER, "").strip()
+    jobs = (Path(named) if named else loaded.settings.disk.temp_directory or data / "jobs").absolute()
+    jobs.mkdir(parents=True, exist_ok=True)
+    data = data.absolute()
+    clock = SystemClock()
+    environments = Environments(data / "environments", uv=find_uv())
+    environments.sweep()
+    source = PackageSource(
+        server=client.server,
+        files=client.files,
+        cache=PackageCache(data / "packages"),
+        environments=environments,
+        settings=script_settings(os.environ, loaded.file),
+    )
+    dispatcher = Dispatcher(
+        queue=client.queue,
+        server=client.server,
+        files=client.files,
+        runner=ProcessRunner(),
+        clock=clock,
+        source=source,
+        server_host=client.address.script_host,
+        server_port=client.address.script_port,
+    )
+    return WorkLoop(
+        worker=described,
+        queue=client.queue,
+        dispatcher=dispatcher,
+        filesystem=LocalFilesystem(jobs),
+        clock=clock,
+        list_old=lambda: _directories(jobs),
+        log=_Events(),
+        keep_failed_seconds=keep_failed_days * _DAY_SECONDS,
+        concurrency=concurrency,
+    )
+
+
+class _Events(WorkLog):
+    """Writes what a worker does as events."""
+
+    def __init__(self) -> None:
+        import structlog
+
+        self._log: Any = structlog.get_logger("xfworker.worker")
+
+    def claimed(self, lease: Lease) -> None:
+        self._log.info(
+            "xfworker.job_claimed",
+            job_serial=lease.job.serial,
+            attempt=lease.attempt,
+            task_type=f"{lease.task_type.name} {lease.task_type.version}",
+        )
+
+    def ended(self, lease: Lease, ended: EndedJob) -> None:
+        outcome = ended.outcome
+        self._log.info(
+            "xfworker.job_ended", job_serial=lease.job.serial, ending=outcome.ending.value, message=outcome.message
+        )
+
+    def lost(self, lease: Lease, reason: str) -> None:
+        self._log.warning("xfworker.job_lost", job_serial=lease.job.serial, attempt=lease.attempt, reason=reason)
+
+    def server_away(self, reason: str) -> None:
+        self._log.warning("xfworker.server_away", reason=reason)
+
+
+class _Signals:
+    """Lets the first SIGINT or SIGTERM stop a worker, and the second drop its jobs."""
+
+    def __init__(self, loop: WorkLoop) -> None:
+        self._loop = loop
+        self._count = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._received)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _received(self, number: int, _: FrameType | None) -> None:
+        del number
+        self._count += 1
+        if self._count == 1:
+            self._loop.stop()
+        else:
+            self._loop.drop()
+
+
+def script_settings(environment: Mapping[str, str], file: Path | None) -> dict[str, str]:
+    """Give scripts the worker's own settings, without what is about the worker's own way to the server."""
+    from xfworker.api.settings_file import CONFIG_VARIABLE, PREFIX
+
+    own = (f"{PREFIX}SERVER_TOKEN", f"{PREFIX}SERVER_TOKEN_FILE", f"{PREFIX}SERVER_URL")
+    kept = {name: value for name, value in environment.items() if name.startswith(PREFIX) and name not in own}
+    return {**kept, CONFIG_VARIABLE: "" if file is None else str(file)}
+
+
+def _dependency(text: str) -> dict[str, str]:
+    found = _DEPENDENCY.fullmatch(text)
+    if found is None:
+        raise UsageError(f"--dependency {text!r} must be NAME==1.2.3.4")
+    return {"name": found["name"], "version": found["version"]}
+
+
+def _packages(by_hand: list[dict[str, str]], found: list[DependencyPackage]) -> list[dict[str, Any]]:
+    from xfworker.api.package_source import installs_by_itself
+
+    by_itself = [{"name": item.name, "version": item.version} for item in found if installs_by_itself(item)]
+    return [*by_hand, *(item for item in by_itself if item not in by_hand)]
+
+
+def _directories(folder: Path) -> list[tuple[Path, float]]:
+    now = time.time()
+    found = []
+    for path in folder.iterdir():
+        if path.name.startswith(DIRECTORY_PREFIX) and path.is_dir():
+            try:
+                found.append((path, now - path.stat().st_mtime))
+            except OSError:
+                continue
+    return found
+
+
+def _cache_folder(environment: Mapping[str, str]) -> Path:
+    if sys.platform == "win32":
+        base = environment.get("LOCALAPPDATA")
+        return Path(base or tempfile.gettempdir()) / "xfworker"
+    home = environment.get("HOME")
+    if sys.platform == "darwin" and home:
+        return Path(home) / "Library" / "Caches" / "xfworker"
+    base = environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else tempfile.gettempdir())
+    return Path(base) / "xfworker"
