@@ -191,10 +191,29 @@ class PlatformUnderTest(ABC):
         """
         loaded = load_target(Path(target), self._new_folder("target"))
         job = self._stage(loaded, {**(inputs or {}), **more}, loaded.interface or interface)
+        return self._run_target(job, loaded, check=check, in_process=in_process)
+
+    def run_job(
+        self, job: Job, target: Path | str, *, check: bool = True, in_process: bool | None = None
+    ) -> TaskResult:
+        """
+        Run a script or a package for a job that is there and ready; see :meth:`run_task`.
+
+        Args:
+            job: The job.
+            target: A script, a package folder or an ``.xfp`` archive; its task type's name does not matter.
+            check: Whether a task that does not end as ``Done`` raises.
+            in_process: Whether the script runs inside this process.
+        """
+        loaded = load_target(Path(target), self._new_folder("target"))
+        return self._run_target(job, loaded, check=check, in_process=in_process)
+
+    def _run_target(self, job: Job, target: Target, *, check: bool, in_process: bool | None) -> TaskResult:
         directory = self._new_directory(job)
         mark = self.requests.mark()
         lease = self.claim(job)
-        ended, exception = self._run(lease, TargetSource({loaded.task_type: loaded}), directory, in_process=in_process)
+        source = TargetSource({lease.task_type.name: target})
+        ended, exception = self._run(lease, source, directory, in_process=in_process)
         result = self._result(ended, directory, mark, exception)
         if check and result.state is not JobState.DONE:
             raise TaskFailed(result) from exception

@@ -1,0 +1,47 @@
+"""The Python environment of this process, as far as it can make results differ."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import distributions
+from typing import Any
+
+
+def python_environment() -> dict[str, Any]:
+    """Give the interpreter, the operating system and every installed package with its version."""
+    packages = {str(found.metadata["Name"]): found.version for found in distributions() if found.metadata["Name"]}
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
+    }
+
+
+def environment_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """
+    Say in which ways two environments differ, one sentence each.
+
+    Args:
+        there: The environment of a run before.
+        here: The environment of this run.
+    """
+    found = [
+        f"{name}: {there[name]} then, {here.get(name)} now"
+        for name in ("python", "system", "machine")
+        if there.get(name) is not None and there[name] != here.get(name)
+    ]
+    before, now = (_packages(environment) for environment in (there, here))
+    for name, version in before.items():
+        if name not in now:
+            found.append(f"package {name}: {version} then, absent now")
+        elif now[name] != version:
+            found.append(f"package {name}: {version} then, {now[name]} now")
+    return found
+
+
+def _packages(environment: Mapping[str, Any]) -> dict[str, str]:
+    packages = environment.get("packages")
+    if not isinstance(packages, Mapping):
+        return {}
+    # pip, and names on disks, take capitals, hyphens and underscores for the same.
+    return {str(name).lower().replace("_", "-"): str(version) for name, version in packages.items()}
