@@ -1,0 +1,42 @@
+"""``xfworker workflow``: imports workflows, starts them and looks after them."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from xfworker.api.cli.console import print_json, results
+from xfworker.api.cli.package_folder import package_folder
+
+app = App(name="workflow", help="Import workflows, start them and look after them.", help_format="plaintext")
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document.")]
+
+
+@app.command(name="import")
+def import_package(
+    path: Path, *, project: str = "Default", name: str | None = None, server: str | None = None, as_json: Json = False
+) -> int:
+    """
+    Make a workflow in a project from a workflow package. It is a draft until it is started.
+
+    Args:
+        path: The workflow package: a folder or an .xfp file.
+        project: The project's name; it is made where there is none.
+        name: The workflow's name; the package's by default.
+        server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print one JSON document with the workflow and its tasks.
+    """
+    from xfworker.api.client import connected, find_server
+    from xfworker.api.settings_file import load_settings
+    from xfworker.domain.conversion import to_json
+    from xfworker.services.packages.workflow_import import import_workflow
+
+    settings = load_settings().settings
+    with connected(find_server(server, settings), settings) as client, package_folder(path) as folder:
+        done = import_workflow(client.server, folder, project=project, name=name)
+    if as_json:
+        print_json({**to_json(done.workflow), "tasks": [to_json(task) for task in done.tasks]})
+    else:
+        results().print(f"workflow {done.workflow.serial}: {done.workflow.name}, {len(done.tasks)} tasks")
+    return 0

@@ -1,0 +1,152 @@
+"""Makes a workflow in a project from a workflow package."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+
+from xfworker.domain.change import Change
+from xfworker.domain.errors import PackageError
+from xfworker.domain.interface import value_faults
+from xfworker.domain.job_inputs import is_required
+from xfworker.domain.package import TASKS_FILENAME, Package, PackageFormat
+from xfworker.domain.records import Project, Task, TaskType, Workflow
+from xfworker.ports.xf_server import XFServer
+from xfworker.services.packages.check import check_package
+
+_SEQUENCE = "Sequence"
+
+
+@define(frozen=True)
+class ImportedWorkflow:
+    """
+    A workflow that was made from a package.
+
+    Attributes:
+        workflow: The workflow, a draft.
+        tasks: Its tasks in the order of the package.
+    """
+
+    workflow: Workflow
+    tasks: tuple[Task, ...]
+
+
+def import_workflow(server: XFServer, folder: Path, *, project: str, name: str | None = None) -> ImportedWorkflow:
+    """
+    Make a workflow from a workflow package. It is a draft: look at it, then start it.
+
+    Args:
+        server: The server, with rights to make workflows.
+        folder: The package folder.
+        project: The project's name; it is made where there is none.
+        name: The workflow's name; the package's by default.
+
+    Raises:
+        PackageError: With every fault: task types that are not installed, inputs and outputs that they do not have, a
+            mode that an input does not support, values that do not fit.
+    """
+    package = check_package(folder)
+    if package.format is not PackageFormat.WORKFLOW:
+        raise PackageError(f"{folder} is no workflow package; check it in with: xfworker package install {folder}")
+    task_types, faults = _task_types(server, package)
+    if not faults:
+        faults = [
+            f"{TASKS_FILENAME}: tasks[{index}].{fault}"
+            for index in range(len(package.tasks))
+            for fault in _task_faults(index, package.tasks, task_types)
+        ]
+    if faults:
+        raise PackageError(f"{package} cannot be imported:\n  " + "\n  ".join(faults), faults)
+    found = server.find(Project, {"name": project, "obsolete": False})
+    home = found[0] if found else server.create(Project(name=project))
+    workflow = server.create(
+        Workflow(
+            project_serial=home.serial,
+            name=name or package.display_name,
+            metadata={"package": {"name": package.name, "version": package.version}},
+        )
+    )
+    try:
+        tasks = _make_tasks(server, workflow, package, task_types)
+    except BaseException:
+        # Half a workflow would be taken for a whole one.
+        server.update(Workflow, workflow.serial, Change(values={"/obsolete": True}))
+        raise
+    return ImportedWorkflow(server.get(Workflow, workflow.serial), tasks)
+
+
+def _task_types(server: XFServer, package: Package) -> tuple[list[TaskType], list[str]]:
+    found: list[TaskType] = []
+    faults = []
+    for index, task in enumerate(package.tasks):
+        wanted = {"name": task["task_type"]["name"], "version": task["task_type"]["version"], "obsolete": False}
+        known = server.find(TaskType, wanted)
+        if known:
+            found.append(known[0])
+        else:
+            faults.append(
+                f"{TASKS_FILENAME}: tasks[{index}].task_type: {wanted['name']} {wanted['version']} is not installed on "
+                "the server"
+            )
+    return found, faults
+
+
+def _task_faults(index: int, tasks: list[dict[str, Any]], task_types: list[TaskType]) -> list[str]:
+    interface = task_types[index].interface
+    fields = {field["key"]: field for field in interface.get("inputs") or ()}
+    sources: Mapping[str, Mapping[str, Any]] = tasks[index]["inputs"]
+    known = ", ".join(fields) or "none"
+    faults = [f"inputs.{key}: there is no such input; inputs are: {known}" for key in sources if key not in fields]
+    for key, field in fields.items():
+        source = sources.get(key, {"mode": "none"})
+        mode = source["mode"]
+        supported = field.get("supported_modes")
+        if mode == "none":
+            if is_required(field):
+                faults.append(f"inputs.{key}: is required, so it needs a source other than none")
+        elif isinstance(supported, list) and mode not in supported:
+            faults.append(f"inputs.{key}.mode: {mode} is not among the supported modes: {', '.join(supported)}")
+        elif mode == "fixed":
+            faults += value_faults(field, source["fixed_value"], f"inputs.{key}.fixed_value")
+        elif mode == "output":
+            faults += _output_faults(key, field, source, task_types)
+    return faults
+
+
+def _output_faults(
+    key: str, field: Mapping[str, Any], source: Mapping[str, Any], task_types: list[TaskType]
+) -> list[str]:
+    earlier = task_types[source["task"]]
+    outputs = {output["key"]: output for output in earlier.interface.get("outputs") or ()}
+    output = outputs.get(source["key"])
+    if output is None:
+        known = ", ".join(outputs) or "none"
+        return [f"inputs.{key}.key: {earlier.name} has no output {source['key']!r}; outputs are: {known}"]
+    wanted, given = field.get("type"), output.get("type")
+    if wanted not in {given, _SEQUENCE} and not (wanted == "Float" and given == "Int"):
+        return [f"inputs.{key}: takes {wanted}, but output {source['key']} of {earlier.name} is {given}"]
+    return []
+
+
+def _make_tasks(server: XFServer, workflow: Workflow, package: Package, task_types: list[TaskType]) -> tuple[Task, ...]:
+    made: list[Task] = []
+    for described, task_type in zip(package.tasks, task_types, strict=True):
+        inputs = [{"key": key, **_source(source, made)} for key, source in described["inputs"].items()]
+        made.append(
+            server.create(
+                Task(
+                    workflow_serial=workflow.serial,
+                    task_type_serial=task_type.serial,
+                    name=described.get("name") or str(task_type.metadata.get("display_name") or task_type.name),
+                    inputs=inputs,
+                )
+            )
+        )
+    return tuple(made)
+
+
+def _source(source: Mapping[str, Any], made: list[Task]) -> dict[str, Any]:
+    if source["mode"] != "output":
+        return dict(source)
+    return {"mode": "output", "task_serial": made[source["task"]].serial, "output_key": source["key"]}
