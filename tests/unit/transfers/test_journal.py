@@ -9,12 +9,15 @@ def test_notes_of_a_transfer_that_was_given_up_are_taken_over_once(tmp_path):
     mine = journal.begin(tmp_path, "key")
     mine.data.write_bytes(b"half")
     mine.save(position=4)
-    assert journal.take_over(tmp_path, "key") is None  # its process, this one, lives
+    beside = journal.begin(tmp_path, "key")  # its process, this one, lives
+    assert beside.fields == {}
+    beside.save(position=99)
+    beside.remove()
     mine.release()
-    found = journal.take_over(tmp_path, "key")
+    found = journal.begin(tmp_path, "key")
     assert found.fields["position"] == 4
     assert found.data.read_bytes() == b"half"
-    assert journal.take_over(tmp_path, "key") is None
+    assert journal.begin(tmp_path, "key").fields == {}
     found.remove()
     assert list(tmp_path.iterdir()) == []
 
@@ -23,7 +26,7 @@ def test_notes_of_something_else_are_left_alone(tmp_path):
     mine = journal.begin(tmp_path, "key")
     mine.save(position=4)
     mine.release()
-    assert journal.take_over(tmp_path, "another key") is None
+    assert journal.begin(tmp_path, "another key").fields == {}
 
 
 def test_notes_of_a_dead_process_are_taken_over_and_of_another_machine_only_when_old(tmp_path):
@@ -32,21 +35,26 @@ def test_notes_of_a_dead_process_are_taken_over_and_of_another_machine_only_when
     fields = json.loads(mine.path.read_text())
     fields["owner"] = {"host": "elsewhere", "pid": 1, "started": "1"}
     mine.path.write_text(json.dumps(fields))
-    assert journal.take_over(tmp_path, "key") is None
+    assert journal.begin(tmp_path, "key").fields == {}
     os.utime(mine.path, (1, 1))
-    assert journal.take_over(tmp_path, "key") is not None
-    for path in tmp_path.iterdir():
-        path.unlink()
-    mine.save(position=5)
+    assert journal.begin(tmp_path, "key").fields["position"] == 4
     fields["owner"] = {"host": socket.gethostname(), "pid": os.getpid(), "started": "another life"}
     mine.path.write_text(json.dumps(fields))
-    assert journal.take_over(tmp_path, "key").fields["position"] == 4
+    assert journal.begin(tmp_path, "key").fields["position"] == 4
+
+
+def test_notes_cannot_name_a_file_that_is_not_theirs(tmp_path):
+    (tmp_path / "precious").write_bytes(b"x")
+    mine = journal.begin(tmp_path, "key")
+    mine.path.write_text(json.dumps({"data": "precious", "owner": None}))
+    journal.begin(tmp_path, "key").remove()
+    assert (tmp_path / "precious").read_bytes() == b"x"
 
 
 def test_damaged_notes_are_no_fault(tmp_path):
     mine = journal.begin(tmp_path, "key")
     mine.path.write_bytes(b"\xff{")
-    assert journal.take_over(tmp_path, "key") is None
+    assert journal.begin(tmp_path, "key").fields == {}
 
 
 def test_a_folder_that_takes_no_notes_is_no_fault(tmp_path):

@@ -12,13 +12,13 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from attrs import define
 
-from xfworker.adapters.disk.partial_file import partial_path, replacing
+from xfworker.adapters.disk.partial_file import PARTIAL_PREFIX, partial_path, replacing
+from xfworker.domain.filenames import is_safe_filename
 
 _SUFFIX = ".json"
 _FOREIGN_ORPHAN_SECONDS = 600.0
@@ -32,17 +32,16 @@ class Journal:
     The notes of one transfer.
 
     Attributes:
-        data: The incomplete file that the notes are about.
-        fields: What was noted last.
+        data: The incomplete file that the notes are about; the name is nobody else's.
+        path: The file of the notes.
+        fields: What was noted last; empty for a transfer that begins.
+        noted: Whether notes are taken. They are not while another living process works on the same transfer.
     """
 
     data: Path
+    path: Path
     fields: dict[str, Any]
-
-    @property
-    def path(self) -> Path:
-        """The file of the notes."""
-        return self.data.with_name(self.data.name + _SUFFIX)
+    noted: bool = True
 
     def save(self, **fields: Any) -> None:
         """Note how far the transfer is. A folder that takes no notes only costs the chance to go on later."""
@@ -51,67 +50,64 @@ class Journal:
 
     def release(self) -> None:
         """Note that nobody works on the transfer at the moment."""
-        if self.path.exists():
+        if self.fields:
             self._write({**self.fields, "owner": None})
 
     def _write(self, fields: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError), replacing(self.path) as partial:
-            partial.write_text(json.dumps(fields), encoding="utf-8")
+        if self.noted:
+            with contextlib.suppress(OSError), replacing(self.path) as partial:
+                partial.write_text(json.dumps({**fields, "data": self.data.name}), encoding="utf-8")
 
     def remove(self) -> None:
-        """Drop the notes and what is left of the incomplete file."""
-        for path in (self.path, self.data):
+        """Drop the notes, if they are this transfer's, and what is left of the incomplete file."""
+        mine = self.noted and (_read(self.path) or {}).get("data") == self.data.name
+        for path in (self.path, self.data) if mine else (self.data,):
             with contextlib.suppress(OSError):
                 path.unlink()
 
 
 def begin(folder: Path, key: str) -> Journal:
-    """Give empty notes for a new transfer; nothing is written yet."""
-    return Journal(partial_path(folder, _mark(key)), {})
-
-
-def take_over(folder: Path, key: str) -> Journal | None:
     """
-    Take over the notes of a transfer that was given up, if there are any.
+    Begin a transfer, or take over one that was given up.
 
     Args:
         folder: Where the incomplete file lies.
         key: What the transfer is about; the same for every attempt at it.
+
+    Returns:
+        Notes with what the earlier attempt noted, or without anything.
     """
-    for path in _notes(folder, key):
-        fields = _read(path)
-        if fields is None or _is_alive(fields.get("owner"), path):
-            continue
-        old = path.with_name(path.name.removesuffix(_SUFFIX))
-        mine = Journal(partial_path(folder, _mark(key)), fields)
-        try:
-            path.rename(mine.path)  # only one of several can
-            if old.exists():
-                old.rename(mine.data)
-        except OSError:
-            continue
-        mine.save()
+    mark = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    path = folder / f"{PARTIAL_PREFIX}{mark}{_SUFFIX}"
+    mine = Journal(partial_path(folder, f"{mark}-"), path, {})
+    fields = _read(path)
+    if fields is None:
         return mine
-    return None
+    if _is_alive(fields.get("owner"), path):
+        mine.noted = False
+        return mine
+    claimed = partial_path(folder, f"{mark}-")
+    try:
+        path.rename(claimed)  # only one of several can
+    except OSError:
+        return mine
+    name = fields.pop("data", None)
+    if isinstance(name, str) and name.startswith(f"{PARTIAL_PREFIX}{mark}-") and is_safe_filename(name):
+        with contextlib.suppress(OSError):
+            folder.joinpath(name).rename(mine.data)
+    mine.save(**fields)
+    with contextlib.suppress(OSError):
+        claimed.unlink()
+    return mine
 
 
 def sweep(folder: Path) -> None:
     """Delete incomplete files in a folder that nobody went on with for a week."""
     limit = time.time() - _SWEPT_AFTER_SECONDS
-    for path in folder.glob(f"{partial_path(folder).name[:8]}*"):
+    for path in folder.glob(f"{PARTIAL_PREFIX}*"):
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < limit:
                 path.unlink()
-
-
-def _mark(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:20] + "-"
-
-
-def _notes(folder: Path, key: str) -> Iterator[Path]:
-    begin_of_name = partial_path(folder, _mark(key)).name[:-16]
-    with contextlib.suppress(OSError):
-        yield from sorted(folder.glob(f"{begin_of_name}*{_SUFFIX}"))
 
 
 def _read(path: Path) -> dict[str, Any] | None:

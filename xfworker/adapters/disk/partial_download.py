@@ -36,7 +36,7 @@ class PartialDownload:
         self._key = key
         self._target = target
         self._limits = limits
-        self._journal = journal.take_over(target.parent, key) or journal.begin(target.parent, key)
+        self._journal = journal.begin(target.parent, key)
         self._file: PositionedFile | None = None
         self._digest: DigestThread | None = None
         self._hashed = 0

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from xfworker.adapters.disk import journal
 from xfworker.adapters.disk.patience import Patience
 from xfworker.adapters.disk.transfer_limits import TransferLimits
 from xfworker.adapters.disk.upload_source import UploadSource
@@ -57,6 +58,7 @@ class HttpFileStore:
         self._allow_plain_http = allow_plain_http
         self._clock: Clock = clock or SystemClock()
         self._transports: dict[str, HttpTransport] = {}
+        self._swept: set[Path] = set()
         self._lock = threading.Lock()
 
     def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
@@ -73,6 +75,7 @@ class HttpFileStore:
         self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
     ) -> FileStat:
         transport, base = self._server(token)
+        self._sweep(target.parent)
         return Download(
             transport,
             base + file_path(resource),
@@ -247,6 +250,14 @@ class HttpFileStore:
                     clock=self._clock,
                 )
         return transport, parts.path.rstrip("/")
+
+    def _sweep(self, folder: Path) -> None:
+        """Delete what downloads to a folder left long ago; looked for once per folder, as it may hold many files."""
+        with self._lock:
+            if folder in self._swept:
+                return
+            self._swept.add(folder)
+        journal.sweep(folder)
 
     def _patience(self, what: str) -> Patience:
         return Patience(

@@ -89,7 +89,7 @@ class TusUpload:
         self._progress = progress
         key = f"upload|{transport.url}{endpoint}|{what}|{source.path.absolute()}"
         folder = source.path.absolute().parent
-        self._journal = journal.take_over(folder, key) or journal.begin(folder, key)
+        self._journal = journal.begin(folder, key)
         self._upload: str | None = None
         self._prefix_digests = False
         self._checksum: str | None = None
