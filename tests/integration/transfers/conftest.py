@@ -1,6 +1,7 @@
 """A served file store, a link in front of it that can break, and files to send over it."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def token(served, link) -> AuthorizationToken:
 
 @pytest.fixture
 def folder(request) -> Resource:
-    return userdata_resource(request.node.name.replace("[", "-").replace("]", ""))
+    return userdata_resource(re.sub(r"[^a-z0-9_]+", "-", request.node.name) + "-")
 
 
 LIMITS = HttpLimits(
