@@ -40,7 +40,7 @@ def test_outputs_are_one_json_document(run, tmp_path):
 
 
 def test_inputs_files_and_outputs_go_the_whole_way(run, tmp_path):
-    known = write_phantom(tmp_path / "scan.aim")
+    write_phantom(tmp_path / "scan.aim")
     (tmp_path / "scan.csv").write_text("a,b\n1,2\n")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "scan.csv").write_text("x,y\n3,4\n")
@@ -60,7 +60,6 @@ def test_inputs_files_and_outputs_go_the_whole_way(run, tmp_path):
     (path,) = job["files"]["table"]
     assert Path(path).parent == tmp_path / "xf-results"
     assert Path(path).read_text() == "x,y\n3,4\n"
-    assert known.volume_fraction == 0.272
 
 
 def test_a_second_run_leaves_the_files_of_the_first_alone(run, tmp_path):
