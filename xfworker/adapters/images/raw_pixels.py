@@ -4,7 +4,6 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from xfworker.adapters.images.opening import open_to_read, positioned_reader_into
-from xfworker.adapters.images.parallel import in_parallel, parts
 from xfworker.domain.errors import ImageError, ImageFormatError, UsageError
 from xfworker.domain.image.description import ImageInfo
 
@@ -98,17 +97,15 @@ class RawReader(SlabReader):
         begin = self._offset + start * self.info.slab_byte_count
         view = out.reshape(-1).view(np.uint8).data
 
-        def read(part: tuple[int, int]) -> None:
-            done = part[0] + read_into(begin + part[0], view[part[0] : part[1]])
-            if done < part[1]:
-                raise ImageFormatError(
-                    "the file ends inside the pixels; it was cut short while it was read.",
-                    path=self.info.pixels_path,
-                    offset=begin + done,
-                    field="pixels",
-                )
-
-        in_parallel(read, parts(view.nbytes))
+        # One thread: two are no faster here, as both wait for the kernel to hand out the same new pages.
+        done = read_into(begin, view)
+        if done < view.nbytes:
+            raise ImageFormatError(
+                "the file ends inside the pixels; it was cut short while it was read.",
+                path=self.info.pixels_path,
+                offset=begin + done,
+                field="pixels",
+            )
         if not np.dtype(self.info.pixel_type.numpy_code(self.info.byte_order)).isnative:
             out.byteswap(inplace=True)
 

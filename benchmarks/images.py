@@ -1,0 +1,325 @@
+"""
+Reading, writing and converting volumes, beside other libraries: ``python -m benchmarks.images [--quick] [--json]``.
+
+The grey volume is noise (int16), the mask a bone-like lattice in a cylinder of air. Rounds are interleaved: every round
+measures every candidate once, so that what disturbs one disturbs all. The best round of each is shown; raw reading and
+writing, which wait for the kernel's pages more than for code, are held against numpy by their medians. Files are in the
+page cache. Memory is the peak of a process of its own that converts a volume larger than its limit.
+"""
+
+import argparse
+import contextlib
+import functools
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import define, field
+
+from xfworker.adapters.images.registry import image_formats
+from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.pixel_type import PixelType
+
+RAW_READ_GOAL = 0.95
+RAW_WRITE_GOAL = 0.9
+ENCODED_GOAL_GB_S = 1.0
+SLICE_GOAL_MS = 1.0
+MEMORY_GOAL_MIB = 512
+PLAIN = ("xfworker", "memmap + copy", "tofile")
+
+_CONVERT = """
+import sys
+from pathlib import Path
+from xfworker.adapters.images.registry import image_formats
+from xfworker.services.images.conversion import convert
+from xfworker.services.images.statistics import statistics
+from xfworker.services.images.thresholding import threshold
+task, source, target = sys.argv[1:]
+formats = image_formats()
+if task == "convert":
+    convert(formats, Path(source), Path(target))
+elif task == "threshold":
+    threshold(formats, Path(source), Path(target), lower=1)
+else:
+    with formats.reader(Path(source)) as reader:
+        statistics(reader)
+status = Path("/proc/self/status")
+if status.exists():
+    print(next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM")))
+else:
+    import psutil
+    memory = psutil.Process().memory_info()
+    print(getattr(memory, "peak_wset", memory.rss) / 2**20)
+"""
+
+
+@define
+class Measured:
+    """One thing that is measured: ``run`` once per round."""
+
+    group: str
+    name: str
+    run: Callable[[], Any]
+    bytes: int
+    seconds: list[float] = field(factory=list)
+
+    def round(self) -> None:
+        started = time.perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()):
+            kept = self.run()
+        self.seconds.append(time.perf_counter() - started)
+        del kept
+
+    @property
+    def gb_s(self) -> float:
+        return self.bytes / min(self.seconds) / 1e9
+
+    @property
+    def median_gb_s(self) -> float:
+        return self.bytes / statistics.median(self.seconds) / 1e9
+
+
+@define(frozen=True)
+class Goal:
+    text: str
+    figure: float
+    goal: float
+    at_least: bool = True
+
+    @property
+    def met(self) -> bool:
+        return self.figure >= self.goal if self.at_least else self.figure <= self.goal
+
+    def line(self) -> str:
+        sign = ">=" if self.at_least else "<="
+        return f"{self.text}: {self.figure:.3g} (goal {sign} {self.goal:g}) {'met' if self.met else 'MISSED'}"
+
+
+def lattice(depth: int, side: int) -> "np.ndarray[Any, np.dtype[np.int8]]":
+    """A bone-like mask: a gyroid lattice within a cylinder."""
+    y, x = (np.arange(side, dtype=np.float32) for _ in range(2))
+    step = np.float32(2 * np.pi / 40)
+    cylinder = (x[None, :] - side / 2) ** 2 + (y[:, None] - side / 2) ** 2 < (0.4 * side) ** 2
+    mask = np.empty((depth, side, side), np.int8)
+    flat = np.sin(x * step)[None, :] * np.cos(y * step)[:, None]
+    for z in range(depth):
+        wave = flat + np.sin(y * step)[:, None] * np.cos(z * step) + np.sin(z * step) * np.cos(x * step)[None, :]
+        mask[z] = np.where((wave > 0.4) & cylinder, 127, 0)
+    return mask
+
+
+def info_of(array: Any, folder: Path) -> ImageInfo:
+    pixel_type = PixelType.of_numpy_code(array.dtype.str)
+    assert pixel_type is not None
+    path = folder / "none"
+    spacing = (0.0607, 0.0607, 0.0607)
+    return ImageInfo(
+        path=path, format="-", size=array.shape[::-1], pixel_type=pixel_type, pixels_path=path, spacing_mm=spacing
+    )
+
+
+def write(path: Path, array: Any, encoding: str | None = None) -> None:
+    with image_formats().writer(path, info_of(array, path.parent), encoding=encoding) as writer:
+        writer.write(array)
+
+
+def read(path: Path) -> Any:
+    with image_formats().reader(path) as reader:
+        return reader.read(0, reader.info.size[-1])
+
+
+def optional(module: str, skipped: list[str]) -> Any:
+    try:
+        return __import__(module)
+    except ImportError as error:
+        skipped.append(f"{module} is not installed ({error}); skipped")
+        return None
+
+
+def candidates(folder: Path, grey: Any, mask: Any, skipped: list[str]) -> list[Measured]:
+    py_aimio, itk, aim2numpy = (optional(name, skipped) for name in ("py_aimio", "itk", "aim2numpy"))
+    found: list[Measured] = []
+
+    def add(group: str, name: str, run: Callable[..., Any], array: Any, *words: Any) -> None:
+        found.append(Measured(group, name, functools.partial(run, *words), array.nbytes))
+
+    raw = folder / "numpy.raw"
+    write(folder / "grey.aim", grey)
+    grey.tofile(raw)
+    add("int16 read", "xfworker", lambda: read(folder / "grey.aim"), grey)
+    begin = image_formats().describe(folder / "grey.aim").pixels_offset or 0
+    mapped = functools.partial(np.memmap, folder / "grey.aim", grey.dtype, "r", begin, grey.shape)
+    add("int16 read", "memmap + copy", lambda: mapped().copy(), grey)
+    add(
+        "int16 read",
+        "memmap + copy of a bare file",
+        lambda: np.memmap(raw, grey.dtype, "r", 0, grey.shape).copy(),
+        grey,
+    )
+    add("int16 write", "xfworker", lambda: write(folder / "grey-w.aim", grey), grey)
+    add("int16 write", "tofile", lambda: grey.tofile(folder / "numpy-w.raw"), grey)
+    for encoding in ("binCmp", "charCmp", "bit8"):
+        path, target = folder / f"{encoding}.aim", folder / f"{encoding}-w.aim"
+        write(path, mask, encoding)
+        assert np.array_equal(read(path), mask)
+        add(f"{encoding} read", "xfworker", read, mask, path)
+        add(f"{encoding} write", "xfworker", write, mask, target, mask, encoding)
+        if py_aimio is not None:
+            add(f"{encoding} read", "aimio-py", py_aimio.read_aim, mask, str(path))
+    if py_aimio is not None:
+        add("int16 read", "aimio-py", lambda: py_aimio.read_aim(str(folder / "grey.aim")), grey)
+        meta = py_aimio.read_aim(str(folder / "binCmp.aim"))[1]
+        grey_meta = py_aimio.aim_info(str(folder / "grey.aim"))
+        add("int16 write", "aimio-py", lambda: py_aimio.write_aim(str(folder / "p.aim"), grey, grey_meta), grey)
+        add(
+            "binCmp write",
+            "aimio-py (its default type)",
+            lambda: py_aimio.write_aim(str(folder / "q.aim"), mask, meta),
+            mask,
+        )
+    if itk is not None:
+
+        def itk_read(path: Path) -> Any:
+            reader = itk.ImageFileReader[itk.Image[itk.SS, 3]].New(FileName=str(path))
+            reader.SetImageIO(itk.ScancoImageIO.New())
+            reader.Update()
+            return reader.GetOutput()
+
+        try:
+            itk_read(folder / "grey.aim")
+        except (AttributeError, KeyError, RuntimeError) as error:
+            skipped.append(f"itk-ioscanco does not run here ({str(error)[:80]}); skipped")
+        else:
+            add("int16 read", "itk-ioscanco", lambda: itk_read(folder / "grey.aim"), grey)
+    if aim2numpy is not None:
+        add("int16 read", "aim2numpy", lambda: aim2numpy.extract(str(folder / "grey.aim")), grey)
+    return found
+
+
+def slice_ms(folder: Path, rounds: int) -> float:
+    best = float("inf")
+    with image_formats().reader(folder / "grey.aim") as reader:
+        middle = reader.info.size[2] // 2
+        for number in range(rounds * 10):
+            started = time.perf_counter()
+            reader.read(middle + number % 7, middle + number % 7 + 1)
+            best = min(best, time.perf_counter() - started)
+    return best * 1000
+
+
+def peaks(folder: Path, size_mib: int) -> dict[str, float]:
+    """Convert, threshold and measure one large volume in processes of their own; give the peak of each in MiB."""
+    side = 1024
+    depth = size_mib * 2**20 // (side * side * 2)
+    plane = np.random.default_rng(3).integers(-1000, 8000, (16, side, side), dtype=np.int16)
+    image = ImageInfo(
+        path=folder / "big",
+        format="-",
+        size=(side, side, depth),
+        pixel_type=PixelType.INT16,
+        pixels_path=folder / "big",
+        spacing_mm=(0.0607, 0.0607, 0.0607),
+    )
+    with image_formats().writer(folder / "big.aim", image) as writer:
+        for _ in range(0, depth, len(plane)):
+            writer.write(plane)
+    steps = [
+        ("convert", "big.aim", "big.omni"),
+        ("convert", "big.omni", "back.aim"),
+        ("convert", "big.omni", "big.isq"),
+        ("convert", "big.isq", "again.omni"),
+        ("threshold", "big.aim", "mask.omni"),
+        ("threshold", "big.omni", "mask.aim"),
+        ("statistics", "big.omni", "-"),
+        ("statistics", "mask.aim", "-"),
+    ]
+    found = {}
+    for task, source, target in steps:
+        words = [sys.executable, "-c", _CONVERT, task, str(folder / source), str(folder / target)]
+        started = time.perf_counter()
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        name = f"{task} {source} -> {target}" if target != "-" else f"{task} {source}"
+        found[name] = float(done.stdout)
+        print(f"  {name:36} {found[name]:7.0f} MiB  {time.perf_counter() - started:6.1f} s", file=sys.stderr)
+        if target in ("back.aim", "again.omni"):
+            for path in folder.glob(f"{target.partition('.')[0]}.*"):
+                path.unlink()
+    return found
+
+
+def goals(found: list[Measured], milliseconds: float, memory: dict[str, float], limit: float) -> list[Goal]:
+    by = {(one.group, one.name): one for one in found}
+
+    def ratio(group: str, other: str) -> float:
+        return by[group, "xfworker"].median_gb_s / by[group, other].median_gb_s
+
+    result = [
+        Goal("int16 AIM read against memmap + copy", ratio("int16 read", "memmap + copy"), RAW_READ_GOAL),
+        Goal("int16 AIM write against tofile", ratio("int16 write", "tofile"), RAW_WRITE_GOAL),
+    ]
+    for encoding in ("binCmp", "charCmp", "bit8"):
+        for way in ("read", "write"):
+            group = f"{encoding} {way}"
+            result.append(Goal(f"{group}, GB/s of voxels", by[group, "xfworker"].gb_s, ENCODED_GOAL_GB_S))
+    for (group, name), one in by.items():
+        if name not in ("xfworker", "memmap + copy", "memmap + copy of a bare file", "tofile"):
+            result.append(Goal(f"{group} against {name}", by[group, "xfworker"].gb_s / one.gb_s, 1.0))
+    result.append(Goal("one slice of a raw volume, ms", milliseconds, SLICE_GOAL_MS, at_least=False))
+    for name, mib in memory.items():
+        result.append(Goal(f"peak memory, {name}, MiB", mib, limit, at_least=False))
+    return result
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller volumes, fewer rounds: under a minute")
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    parser.add_argument("--folder", type=Path, help="where to put some 20 GiB of files (2 GiB when quick)")
+    options = parser.parse_args()
+    depth, side, rounds = (100, 640, 6) if options.quick else (256, 1024, 5)
+    skipped: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="xfworker-images-", dir=options.folder) as name:
+        folder = Path(name)
+        grey = np.random.default_rng(1).integers(-1000, 8000, (depth, side, side), dtype=np.int16)
+        mask = lattice(depth, side)
+        found = candidates(folder, grey, mask, skipped)
+        for number in range(rounds):
+            # Every round begins elsewhere, so that none always follows the same one.
+            for one in found[number * 3 % len(found) :] + found[: number * 3 % len(found)]:
+                one.round()
+        plain = [one for one in found if one.name in PLAIN and one.group.startswith("int16")]
+        for number in range(4 * rounds):
+            for one in plain[number % len(plain) :] + plain[: number % len(plain)]:
+                one.round()
+        milliseconds = slice_ms(folder, rounds)
+        size_mib = 640 if options.quick else 4096
+        memory = peaks(folder, size_mib)
+    results = goals(found, milliseconds, memory, MEMORY_GOAL_MIB)
+    if options.json:
+        figures = [
+            {"group": one.group, "name": one.name, "gb_s": one.gb_s, "median_gb_s": one.median_gb_s} for one in found
+        ]
+        lines = [{"goal": one.text, "figure": one.figure, "limit": one.goal, "met": one.met} for one in results]
+        print(json.dumps({"figures": figures, "goals": lines, "skipped": skipped, "volume_mib": size_mib}, indent=2))
+    else:
+        print(f"{os.cpu_count()} cores; grey {grey.nbytes / 1e6:.0f} MB, mask {mask.nbytes / 1e6:.0f} MB of voxels")
+        for one in sorted(found, key=lambda one: (one.group, -one.gb_s)):
+            print(f"{one.group:16} {one.name:32} {one.gb_s:7.2f} GB/s (median {one.median_gb_s:.2f})")
+        for line in skipped:
+            print(line)
+        for goal in results:
+            print(goal.line())
+    return 0 if all(goal.met for goal in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
