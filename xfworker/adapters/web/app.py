@@ -8,7 +8,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from xfworker import __version__
-from xfworker.adapters.web.exchange import answer, in_thread
+from xfworker.adapters.web.exchange import answer, authentication, in_thread
 from xfworker.adapters.web.housekeeper import Housekeeper
 from xfworker.adapters.web.metrics import MEDIA_TYPE, RequestMetrics
 from xfworker.adapters.web.openapi import document_text
@@ -71,6 +71,7 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
             control_router(platform),
         ],
         request_max_body_size=MAX_JSON_BYTES,
+        before_request=authentication(platform),
     )
     housekeeper = Housekeeper(platform)
     handlers: dict[Any, Any] = {

@@ -1,6 +1,6 @@
 """How the routes read requests and write answers: JSON in, JSON out, the work in a thread."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +15,7 @@ Result = TypeVar("Result")
 AnyRequest = Request[Any, Any, Any]
 
 _BEARER = "bearer "
+_PRINCIPAL = "xfworker_principal"
 _MAX_KEY = 200
 _MAX_SERIAL = 2**63 - 1
 
@@ -32,15 +33,21 @@ def bearer(request: AnyRequest) -> str:
     return text[len(_BEARER) :].strip()
 
 
-def caller(request: AnyRequest, platform: Platform) -> Principal:
-    """
-    Give who is asking, and note it for the request log.
+def authentication(platform: Platform) -> Callable[[AnyRequest], Awaitable[None]]:
+    """Give the hook that finds out who is asking before anything else is looked at."""
 
-    Raises:
-        AuthenticationFailed: The token is missing or not accepted.
-    """
-    principal = platform.authenticate(bearer(request))
-    request.scope["state"]["xfworker_caller"] = principal.name
+    async def authenticate(request: AnyRequest) -> None:
+        token = bearer(request)
+        principal = await in_thread(lambda: platform.authenticate(token))
+        request.scope["state"][_PRINCIPAL] = principal
+        request.scope["state"]["xfworker_caller"] = principal.name
+
+    return authenticate
+
+
+def caller(request: AnyRequest) -> Principal:
+    """Give who is asking."""
+    principal: Principal = request.scope["state"][_PRINCIPAL]
     return principal
 
 

@@ -8,7 +8,7 @@ from litestar import Response, Router, get
 from litestar.response import Stream
 
 from xfworker.adapters.disk.sns_catalogue import FolderSnsCatalogue
-from xfworker.adapters.web.exchange import AnyRequest, answer, caller, in_thread
+from xfworker.adapters.web.exchange import AnyRequest, answer, authentication, caller, in_thread
 from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
 from xfworker.domain.errors import UsageError
 from xfworker.services.platform.platform import Platform
@@ -32,7 +32,7 @@ def sns_router(catalogue: FolderSnsCatalogue, platform: Platform) -> Router:
 
     def require_caller(request: AnyRequest) -> None:
         # Asking for the configuration also tells whether a script's attempt at its job still runs.
-        platform.server_for(caller(request, platform)).global_config()
+        platform.server_for(caller(request)).global_config()
 
     @get("/measurements")
     async def measurements(request: AnyRequest) -> Response[bytes]:
@@ -66,7 +66,7 @@ def sns_router(catalogue: FolderSnsCatalogue, platform: Platform) -> Router:
         status = 200 if wanted is None else 206
         return Stream(_blocks(path, start, end), status_code=status, headers=headers, media_type=_BINARY)
 
-    return Router(path=MOUNT, route_handlers=[measurements, file])
+    return Router(path=MOUNT, route_handlers=[measurements, file], before_request=authentication(platform))
 
 
 def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:

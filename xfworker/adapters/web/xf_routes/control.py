@@ -33,7 +33,7 @@ def control_router(platform: Platform) -> Router:
         key = idempotency_key(request)
 
         def work() -> Run:
-            control = platform.control_for(caller(request, platform))
+            control = platform.control_for(caller(request))
             return control.start_run(serial_in_range(serial), **wanted, idempotency_key=key)
 
         run = await in_thread(work)
@@ -42,14 +42,14 @@ def control_router(platform: Platform) -> Router:
     @post("/jobs/{serial:int}/restart", status_code=200)
     async def restart_job(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
         def work() -> Job:
-            return platform.control_for(caller(request, platform)).restart_job(serial_in_range(serial))
+            return platform.control_for(caller(request)).restart_job(serial_in_range(serial))
 
         return answer(to_json(await in_thread(work)))
 
     @post("/jobs/{serial:int}/abort", status_code=200)
     async def abort_job(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
         def work() -> Job:
-            return platform.control_for(caller(request, platform)).abort_job(serial_in_range(serial))
+            return platform.control_for(caller(request)).abort_job(serial_in_range(serial))
 
         return answer(to_json(await in_thread(work)))
 
@@ -72,7 +72,7 @@ def read_run(body: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(body.get("name", ""), str):
         faults.append("name: expected string")
     priority = body.get("priority", RunPriority.NORMAL.value)
-    if priority not in set(RunPriority):
+    if not isinstance(priority, str) or priority not in set(RunPriority):
         faults.append(f"priority: expected one of {', '.join(RunPriority)}")
     if faults:
         raise InvalidRecord("the run cannot start: " + "; ".join(faults), faults)

@@ -22,7 +22,7 @@ def question_router(platform: Platform) -> Router:
         sequence = _sequence(request.query_params.get("task_serial"), request.query_params.get("key"))
 
         def read() -> list[dict[str, Any]]:
-            found = platform.server_for(caller(request, platform)).output_values(sequence)
+            found = platform.server_for(caller(request)).output_values(sequence)
             return [
                 {"job_serial": item.job_serial, "run_serial": item.run_serial, "value": item.value} for item in found
             ]
@@ -34,7 +34,7 @@ def question_router(platform: Platform) -> Router:
         query = read_query(await json_object(request))
 
         def ask() -> dict[str, Any]:
-            found = platform.server_for(caller(request, platform)).combined_query(query)
+            found = platform.server_for(caller(request)).combined_query(query)
             return {part: [to_json(record) for record in records] for part, records in found.items()}
 
         return answer(await in_thread(ask))
@@ -47,12 +47,12 @@ def question_router(platform: Platform) -> Router:
             fault = "scopes: expected an array of pairs [verb, resource]"
             raise InvalidRecord(fault, (fault,))
         wanted = scopes_from_json(scopes)
-        token = await in_thread(lambda: platform.server_for(caller(request, platform)).file_token(wanted))
+        token = await in_thread(lambda: platform.server_for(caller(request)).file_token(wanted))
         return answer(token_json(token), 201, {"Cache-Control": "no-store"})
 
     @get("/config")
     async def global_config(request: AnyRequest) -> Response[bytes]:
-        return answer(await in_thread(lambda: platform.server_for(caller(request, platform)).global_config()))
+        return answer(await in_thread(lambda: platform.server_for(caller(request)).global_config()))
 
     return Router(path="/", route_handlers=[output_values, combined_query, file_token, global_config])
 

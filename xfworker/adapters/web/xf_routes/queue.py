@@ -22,7 +22,7 @@ def queue_router(platform: Platform) -> Router:
         body = await json_object(request)
 
         def work() -> Worker:
-            return platform.queue_for(caller(request, platform)).register(from_json(Worker, body))
+            return platform.queue_for(caller(request)).register(from_json(Worker, body))
 
         return answer(to_json(await in_thread(work)))
 
@@ -35,7 +35,7 @@ def queue_router(platform: Platform) -> Router:
         job_serial = None if wanted is None else whole(wanted, "job_serial")
 
         def work() -> Lease | None:
-            queue = platform.queue_for(caller(request, platform))
+            queue = platform.queue_for(caller(request))
             return queue.claim(worker_serial, job_serial=job_serial, claim_key=key)
 
         lease = await in_thread(work)
@@ -46,7 +46,7 @@ def queue_router(platform: Platform) -> Router:
         job_serial, attempt = _attempt(await json_object(request))
 
         def work() -> LeaseStatus:
-            return platform.queue_for(caller(request, platform)).renew(job_serial, attempt)
+            return platform.queue_for(caller(request)).renew(job_serial, attempt)
 
         status = await in_thread(work)
         return answer({"expires_at": format_time(status.expires_at), "abort_requested": status.abort_requested})
@@ -58,7 +58,7 @@ def queue_router(platform: Platform) -> Router:
         outcome = read_outcome(body.get("outcome"))
 
         def work() -> Job:
-            return platform.queue_for(caller(request, platform)).end_attempt(job_serial, attempt, outcome)
+            return platform.queue_for(caller(request)).end_attempt(job_serial, attempt, outcome)
 
         return answer(to_json(await in_thread(work)))
 
@@ -88,7 +88,7 @@ def read_outcome(value: Any) -> Outcome:
         raise InvalidRecord("outcome: expected an object", ("outcome: expected an object",))
     ending, message = value.get("ending"), value.get("message", "")
     exit_code, signal = value.get("exit_code"), value.get("signal")
-    if ending not in set(Ending):
+    if not isinstance(ending, str) or ending not in set(Ending):
         faults.append(f"outcome.ending: expected one of {', '.join(Ending)}")
     if not isinstance(message, str):
         faults.append("outcome.message: expected string")

@@ -39,7 +39,7 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
         after = read_cursor(parameters.get("cursor"))
 
         def page() -> dict[str, Any]:
-            server = platform.server_for(caller(request, platform))
+            server = platform.server_for(caller(request))
             found = server.page(kind, where, after=after, limit=limit + 1)
             last = found[limit - 1] if len(found) > limit else None
             items = [to_json(record) for record in found[:limit]]
@@ -53,7 +53,7 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
         key = idempotency_key(request)
 
         def create() -> Record:
-            server = platform.server_for(caller(request, platform))
+            server = platform.server_for(caller(request))
             return server.create(from_json(kind, body), idempotency_key=key)
 
         record = await in_thread(create)
@@ -62,7 +62,7 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
     @get("/{serial:int}")
     async def get_record(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
         def read() -> Record:
-            return platform.server_for(caller(request, platform)).get(kind, serial_in_range(serial))
+            return platform.server_for(caller(request)).get(kind, serial_in_range(serial))
 
         return answer(to_json(await in_thread(read)))
 
@@ -72,7 +72,7 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
         key = idempotency_key(request)
 
         def change() -> Record:
-            server = platform.server_for(caller(request, platform))
+            server = platform.server_for(caller(request))
             return server.update(kind, serial_in_range(serial), read_change(body), idempotency_key=key)
 
         return answer(to_json(await in_thread(change)))

@@ -1,0 +1,64 @@
+"""Requests made up from the OpenAPI document: whatever comes, the server answers as documented and never fails."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    missing_required_header,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+    use_after_free,
+)
+
+from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.adapters.web.openapi import document
+from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Project, Run, Task, TaskType, Worker, Workflow, WorkflowState
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    missing_required_header,
+    unsupported_method,
+    use_after_free,
+]
+schema = schemathesis.openapi.from_dict(document())
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with EmbeddedServer(tmp_path_factory.mktemp("served")) as embedded:
+        transport = HttpTransport(embedded.url, token=embedded.admin_token)
+        server = HttpXFServer(transport)
+        # Serials from 1 on lead somewhere, so that not every made-up request ends at "not found".
+        project = server.create(Project(name="p"))
+        for _ in range(3):
+            workflow = server.create(Workflow(project_serial=project.serial, state=WorkflowState.ACTIVE))
+            task_type = server.create(TaskType(name="Any.Type"))
+            task = server.create(Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial))
+            run = server.create(Run(workflow_serial=workflow.serial))
+            server.create(Job(task_serial=task.serial, run_serial=run.serial, state=JobState.READY))
+            server.create(Worker(name=f"w{task.serial}"))
+        yield embedded
+        transport.close()
+
+
+@schema.parametrize()
+@settings(
+    max_examples=10,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_as_documented(case, served):
+    response = case.call(base_url=served.url, headers={"Authorization": f"Bearer {served.admin_token}"}, timeout=30)
+    assert response.status_code < 500, response.text
+    # Which values belong together (references, states, locks) is no part of a schema, so good data may be refused.
+    case.validate_response(response, checks=CHECKS)
