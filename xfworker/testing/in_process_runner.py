@@ -22,8 +22,10 @@ from attrs import define, field
 
 from xfworker.api import shims
 from xfworker.api.provided_session import provided_session
+from xfworker.api.script_log import LEVELS, write_script_log
+from xfworker.api.settings import LoggingSettings
 from xfworker.domain.errors import JobError
-from xfworker.domain.job_arguments import JobArguments, read_job_arguments
+from xfworker.domain.job_arguments import JobArguments, read_job_arguments, read_job_serial
 from xfworker.domain.job_outcome import ProcessExit
 from xfworker.ports.job_runner import ScriptCall
 from xfworker.services.dispatch.script_environment import TEMPORARY_FOLDER
@@ -167,6 +169,7 @@ def _as_own_process(call: ScriptCall, script: Path, output: ScriptOutput) -> Ite
         stack.enter_context(_hooks())
         stack.enter_context(contextlib.redirect_stdout(output.stream))
         stack.enter_context(contextlib.redirect_stderr(output.stream))
+        stack.enter_context(_event_log(call))
         yield
 
 
@@ -204,6 +207,23 @@ def _search_path(call: ScriptCall, script: Path) -> Iterator[None]:
     finally:
         sys.path[:] = path
         sys.argv = arguments
+
+
+@contextlib.contextmanager
+def _event_log(call: ScriptCall) -> Iterator[None]:
+    import structlog
+
+    before = structlog.get_config() if structlog.is_configured() else None
+    structlog.reset_defaults()
+    level = call.environment.get("XFWORKER_LOGGING_LEVEL", "")
+    settings = LoggingSettings(level=level) if level in LEVELS else LoggingSettings()
+    write_script_log(settings, job_serial=read_job_serial(call.environment))
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+        if before is not None:
+            structlog.configure(**before)
 
 
 @contextlib.contextmanager

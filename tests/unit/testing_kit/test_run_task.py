@@ -223,6 +223,27 @@ def test_warnings_of_a_script_do_not_end_it(run_task, script):
     assert "UserWarning: old" in result.log
 
 
+def test_events_go_to_the_log_of_the_job_and_no_further(run_task, script, monkeypatch, capsys):
+    import structlog
+
+    monkeypatch.setenv("XFWORKER_LOGGING_LEVEL", "info")
+    path = script(
+        """
+        path = worker.create_temp_path("a.txt")
+        path.write_text("a")
+        worker.upload_output_file(path)
+        worker.finish({})
+        """
+    )
+    before = structlog.is_configured(), structlog.get_config()
+    result = run_task(path)
+    assert f'"job_serial": {result.job.serial}, ' in result.log
+    assert "xfworker.upload_finished" in result.log
+    assert (structlog.is_configured(), structlog.get_config()) == before
+    monkeypatch.setenv("XFWORKER_LOGGING_LEVEL", "error")
+    assert run_task(path).log == ""
+
+
 def test_modules_that_scripts_import_by_bare_name_are_theirs_only(run_task, script):
     run_task(script("import omni, network, xfsortorder; worker.finish({})"))
     assert not {"omni", "network", "xfsortorder"} & set(sys.modules)

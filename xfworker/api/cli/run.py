@@ -11,12 +11,14 @@ from cyclopts import App, Parameter
 from xfworker.api.cli.console import messages, print_json, results
 from xfworker.api.cli.items import Inputs, read_inputs
 from xfworker.api.cli.job_display import LiveJob, exit_code, outputs_table, show_failure
+from xfworker.api.cli.kept_script import keep_script
 from xfworker.api.cli.target import Target, load_target
 from xfworker.api.cli.target_source import TargetSource
 from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import UsageError
 from xfworker.domain.job_inputs import complete_inputs
 from xfworker.domain.records import Job
+from xfworker.services.comparison.difference import Tolerance
 from xfworker.services.dispatch.dispatcher import LOG_FILENAME, EndedJob
 from xfworker.services.dispatch.results import collect_files
 from xfworker.services.dispatch.staging import StagedFile, StagePlan, stage_job
@@ -31,12 +33,16 @@ app = App(name="run", help="Run a task script or a task type package on a server
 
 @app.default
 def run(
-    target: Path,
+    target: Path | None = None,
     *items: str,
     out: Path = Path("xf-results"),
     json: Annotated[bool, Parameter(negative="")] = False,
     keep: Annotated[bool, Parameter(negative="")] = False,
     data: Path | None = None,
+    bundle: Path | None = None,
+    compare: Annotated[bool, Parameter(negative="")] = False,
+    absolute: float = 0.0,
+    relative: float = 1e-9,
 ) -> int:
     """
     Run a task script or a task type package on a server of its own.
@@ -44,22 +50,40 @@ def run(
     Exit code 0: done; 1: failed; 2: called wrongly; 3: handed over to a person.
 
     Args:
-        target: A Python script, a task type package folder, or an .xfp archive.
+        target: A Python script, a task type package folder, or an .xfp archive. With --bundle it is run in place of
+            the bundle's own.
         items: Inputs. key=value (a number, true, false or text; typed by the package's interface where there is one),
             key:=json (any JSON value), key@file (an image becomes an Image, a table a CSV, all else a ForeignFile).
         out: Folder for output files; it is made when there are any.
         json: Print the finished job's record with its outputs and files as one JSON document.
         keep: Leave the server's data and the working directories where they are, and say where.
         data: Folder for the server's data, which stays; a temporary one by default.
+        bundle: Run the job of this bundle (`xfworker job bundle`) with its own inputs.
+        compare: Compare the outputs with those in the bundle; exit code 1 where they differ.
+        absolute: By how much numbers and voxels (in raw values) may differ when compared.
+        relative: By how much more, as a part of the expected value.
     """
     from xfworker.adapters.images.registry import image_formats
 
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; name a folder")
+    if bundle is not None:
+        from xfworker.api.cli.run_bundle import BundleRun, run_bundle
+
+        if items:
+            raise UsageError(f"{items[0]!r}: the job in a bundle has its own inputs; give none")
+        tolerance = Tolerance(absolute=absolute, relative=relative) if compare else None
+        return run_bundle(
+            BundleRun(bundle=bundle, target=target, compare=tolerance, out=out, as_json=json, keep=keep, data=data)
+        )
+    if compare:
+        raise UsageError("--compare needs the --bundle to compare with")
+    if target is None:
+        raise UsageError("name a TARGET to run: a script, a task type package folder or an .xfp file; or a --bundle")
     console = messages()
     with _scratch() as scratch:
         loaded = load_target(target, scratch)
         inputs = read_inputs(items, loaded.interface, image_formats())
-        if out.exists() and not out.is_dir():
-            raise UsageError(f"--out {out} is a file; name a folder")
         return _run(loaded, inputs, out=out, as_json=json, keep=keep, data=data, console=console)
 
 
@@ -73,6 +97,8 @@ def _run(
         live = LiveJob(console, platform.server, alive=[platform.check_alive])
         with live.shown():
             job = stage_job(platform.server, platform.files, _plan(target, inputs), progress=_uploads(live))
+            if keep or data is not None:
+                keep_script(platform.server, platform.files, target, job.task_serial)
             ended = platform.run_job(job, TargetSource({target.task_type: target}), live)
             live.finished()
             files = collect_files(platform.server, platform.files, platform.filesystem, ended.job.outputs, out)

@@ -91,7 +91,7 @@ class Manifest:
         run: Its run, where it has one.
         sequences: The sequences among its inputs.
         files: Files, in the order in which they are in the archive.
-        archive: The place of the task type's package, where it has one.
+        archive: The place of the package with the script, where there is one.
         environment: What is known of where it ran: ``{worker, dependency_packages, bundled_on}``.
         created_at: When the bundle was made (RFC 3339, UTC).
     """

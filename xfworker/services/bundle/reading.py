@@ -4,6 +4,7 @@ import hashlib
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ _BLOCK = 1024 * 1024
 _LARGEST_MANIFEST = 256 * 1024 * 1024
 _ENCRYPTED = 0x1
 _KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError, OSError)
 
 
 class OpenBundle:
@@ -42,7 +43,7 @@ class OpenBundle:
             self._archive = zipfile.ZipFile(path)
         except FileNotFoundError:
             raise UsageError(f"there is no bundle {path}; make one with: xfworker job bundle SERIAL") from None
-        except (*_DAMAGE, OSError) as error:
+        except _DAMAGE as error:
             raise UsageError(f"{path} is no bundle, or it is damaged: {error}") from None
         try:
             self.manifest = self._read_manifest()
@@ -72,8 +73,8 @@ class OpenBundle:
         partial = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
         digest, size = hashlib.sha256(), 0
         try:
-            with self._archive.open(file.entry) as source, partial.open("xb") as copy:
-                while block := source.read(_BLOCK):
+            with partial.open("xb") as copy:
+                for block in self._pieces(file):
                     size += len(block)
                     if size > file.size:
                         break
@@ -84,11 +85,17 @@ class OpenBundle:
                     f"{self.path}: {file.resource} in it is not what it was when the bundle was made; it is damaged"
                 )
             partial.replace(target)
-        except _DAMAGE as error:
-            raise ChecksumMismatch(f"{self.path} is damaged at {file.resource}: {error}") from None
         finally:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
+
+    def _pieces(self, file: BundledFile) -> Iterator[bytes]:
+        try:
+            with self._archive.open(file.entry) as source:
+                while block := source.read(_BLOCK):
+                    yield block
+        except _DAMAGE as error:
+            raise ChecksumMismatch(f"{self.path} is damaged at {file.resource}: {error}") from None
 
     def _read_manifest(self) -> Manifest:
         entries = {}

@@ -11,6 +11,7 @@ from attrs import define, evolve, field
 from xfworker.domain.conversion import format_time, to_json
 from xfworker.domain.errors import ChecksumMismatch, FileNotInStore, PackageError, RecordNotFound
 from xfworker.domain.files import FileStat, Resource, Scope, record_resource, reference_resource
+from xfworker.domain.package import ARCHIVE_SUFFIX
 from xfworker.domain.parameters import file_references
 from xfworker.domain.queries import parse_sequence
 from xfworker.domain.records import DependencyPackage, Job, Project, Run, Task, TaskType, Worker, Workflow
@@ -73,7 +74,7 @@ def plan_bundle(
     task_type = server.get(TaskType, task.task_type_serial)
     workflow = server.get(Workflow, job.workflow_serial)
     sequences = tuple(_sequences(server, job))
-    archive = _archive(task_type)
+    archive = _kept_script(server, files, task) or _archive(task_type)
     planned = list(_configs(server, files, task, task_type, archive))
     taken_in = [job.inputs, *(value.value for sequence in sequences for value in sequence.values)]
     planned += _referenced(server, files, taken_in)
@@ -225,6 +226,14 @@ def _composites(value: Any) -> Iterator[Mapping[str, Any]]:
     items: Iterable[Any] = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     for item in items:
         yield from _composites(item)
+
+
+def _kept_script(server: XFServer, files: FileStore, task: Task) -> Resource | None:
+    """Give the archive of what was run from somebody's computer, which is kept beside the task."""
+    for item in _stored(server, files, record_resource("task_config", task.serial), CONFIG):
+        if item.stat.resource.filename.endswith(ARCHIVE_SUFFIX):
+            return item.stat.resource
+    return None
 
 
 def _archive(task_type: TaskType) -> Resource | None:
