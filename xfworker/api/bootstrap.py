@@ -7,8 +7,10 @@ Everything can be passed in instead. Nothing is read from the environment before
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from attrs import fields
 
 from xfworker.api.deferred_file_store import DeferredFileStore
 from xfworker.api.provided_session import current_session
@@ -16,7 +18,7 @@ from xfworker.api.script_log import write_script_log
 from xfworker.api.settings import Settings
 from xfworker.api.settings_file import load_settings
 from xfworker.domain.errors import ConfigurationError
-from xfworker.domain.job_arguments import JobArguments, read_job_arguments
+from xfworker.domain.job_arguments import JOB_SERIAL, JobArguments, read_job_arguments
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.filesystem import Filesystem
@@ -24,9 +26,14 @@ from xfworker.ports.xf_server import XFServer
 from xfworker.services.worker.session import Session
 
 if TYPE_CHECKING:
+    from xfworker.adapters.disk.transfer_limits import TransferLimits
+    from xfworker.adapters.http.pool import NetworkOptions
     from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 
 TEMPORARY_FOLDER = "XFTEMP"
+OWN_SERVERS = ("http", "embedded", "memory")
+"""XF Servers that need no registration."""
+_BY_HAND = ("embedded", "memory")
 
 
 def session(
@@ -40,6 +47,9 @@ def session(
 ) -> Session:
     """
     Put together what a task script works with.
+
+    Where the settings choose an ``embedded`` or ``memory`` server and no environment says which job it is, the script
+    was started by hand: a job is made for it on a server of its own.
 
     Called without arguments inside :func:`~xfworker.api.provided_session.provided_session` it gives that session.
 
@@ -63,6 +73,11 @@ def session(
         if provided is not None:
             return provided
     chosen = load_settings().settings if settings is None else settings
+    add_codecs(chosen)
+    if arguments is None and server is None and chosen.server.kind in _BY_HAND and JOB_SERIAL not in os.environ:
+        from xfworker.api.own_server import session_by_hand
+
+        return session_by_hand(chosen, files=files, filesystem=filesystem, clock=clock)
     who = read_job_arguments(os.environ) if arguments is None else arguments
     write_script_log(chosen.logging, job_serial=who.job_serial)
     if clock is None:
@@ -110,6 +125,22 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
 
 
+def add_codecs(settings: Settings) -> None:
+    """
+    Let the image formats that the settings name take part.
+
+    Raises:
+        ConfigurationError: One is not installed, or cannot be made.
+    """
+    if not settings.images.codecs:
+        return
+    from xfworker.adapters.images.registry import image_formats
+    from xfworker.api.adapter_registry import make_adapter
+
+    for name in settings.images.codecs:
+        image_formats().add(make_adapter("images", name, {}, own=(), setting="images.codecs"))
+
+
 def local_filesystem(settings: Settings, environment: Mapping[str, str]) -> Filesystem:
     """Give this machine's disks; ``XFTEMP`` says where working directories are made."""
     from xfworker.adapters.disk.filesystem import LocalFilesystem
@@ -119,6 +150,12 @@ def local_filesystem(settings: Settings, environment: Mapping[str, str]) -> File
 
 
 def _server(settings: Settings, arguments: JobArguments, clock: Clock) -> XFServer:
+    if settings.server.kind not in OWN_SERVERS:
+        from xfworker.api.adapter_registry import make_adapter
+
+        options = {"arguments": arguments, **settings.server.options}
+        server: XFServer = make_adapter("server", settings.server.kind, options, own=OWN_SERVERS, setting="server.kind")
+        return server
     from xfworker.adapters.http.xf_server import HttpXFServer
 
     return HttpXFServer(transport(settings, server_url(arguments), arguments.server_auth, clock))
@@ -137,29 +174,7 @@ def transport(settings: Settings, url: str, token: str, clock: Clock) -> "HttpTr
         url,
         token=token,
         limits=http_limits(settings),
-        tls_ca_file=settings.tls.ca_file,
-        allow_plain_http=settings.server.allow_plain_http,
-        clock=clock,
-    )
-
-
-def _deferred(settings: Settings, clock: Clock) -> FileStore:
-    store: FileStore = DeferredFileStore(lambda: file_store(settings, clock))
-    return store
-
-
-def file_store(settings: Settings, clock: Clock) -> FileStore:
-    """
-    Give the file store that the settings choose.
-
-    Raises:
-        ConfigurationError: A setting is missing or malformed.
-    """
-    from xfworker.adapters.http.file_store import HttpFileStore
-
-    return HttpFileStore(
-        limits=http_limits(settings),
-        tls_ca_file=settings.tls.ca_file,
+        network=network_options(settings),
         allow_plain_http=settings.server.allow_plain_http,
         clock=clock,
     )
@@ -169,13 +184,47 @@ def http_limits(settings: Settings) -> "HttpLimits":
     """Give how long HTTP waits and how often it tries."""
     from xfworker.adapters.http.transport import HttpLimits
 
-    http = settings.http
-    return HttpLimits(
-        connect_seconds=http.connect_seconds,
-        read_seconds=http.read_seconds,
-        write_seconds=http.write_seconds,
-        attempts=http.attempts,
-        backoff_seconds=http.backoff_seconds,
-        patience_seconds=http.patience_seconds,
-        connections=http.connections,
+    return HttpLimits(**_values(settings.http))
+
+
+def network_options(settings: Settings) -> "NetworkOptions":
+    """Give how servers are reached and trusted."""
+    from xfworker.adapters.http.pool import NetworkOptions
+
+    tls = settings.tls
+    return NetworkOptions(
+        ca_file=tls.ca_file,
+        client_certificate=tls.client_certificate,
+        client_key=tls.client_key,
+        minimum_tls=tls.minimum_version,
+        proxy=settings.network.proxy,
+        no_proxy=tuple(settings.network.no_proxy),
     )
+
+
+def transfer_limits(settings: Settings) -> "TransferLimits":
+    """Give how transfers are cut into pieces."""
+    from xfworker.adapters.disk.transfer_limits import TransferLimits
+
+    return TransferLimits(**_values(settings.transfers))
+
+
+def _deferred(settings: Settings, clock: Clock) -> FileStore:
+    store: FileStore = DeferredFileStore(lambda: file_store(settings, clock))
+    return store
+
+
+def file_store(settings: Settings, clock: Clock) -> FileStore:
+    """
+    Give the file store that the settings choose, with its archives behind it.
+
+    Raises:
+        ConfigurationError: A setting is missing or malformed, or an adapter is not installed.
+    """
+    from xfworker.api.file_stores import open_file_store
+
+    return open_file_store(settings, clock)
+
+
+def _values(settings: Any) -> dict[str, Any]:
+    return {item.name: getattr(settings, item.name) for item in fields(type(settings))}

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from xfworker.api.settings import Settings
+from xfworker.api.settings import LoggingSettings, Settings
+from xfworker.api.settings_rules import logging_faults
 from xfworker.domain.errors import ConfigurationError
 
 FILENAME = "xfworker.toml"
@@ -21,6 +22,7 @@ CONFIG_VARIABLE = "XFWORKER_CONFIG"
 PREFIX = "XFWORKER_"
 _OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "XFWORKER_SAMPLES"})
 """Variables with the prefix that are no settings."""
+_LOGGING_VARIABLES = frozenset({"XFWORKER_LOGGING_LEVEL", "XFWORKER_LOGGING_FORMAT"})
 
 
 @define(frozen=True, kw_only=True)
@@ -57,11 +59,25 @@ def load_settings(environment: Mapping[str, str] | None = None, directory: Path 
     variables = os.environ if environment is None else environment
     file = find_file(variables, Path.cwd() if directory is None else directory)
     named = {name for name in variables if name.startswith(PREFIX)} - _OTHER_VARIABLES
-    if file is None and not named:
-        return LoadedSettings(settings=Settings())
+    if file is None and named <= _LOGGING_VARIABLES:
+        # What runners tell every script. The parser would cost more than all else that a script needs to begin.
+        return _logging_only({name: variables[name] for name in named})
     from xfworker.api.settings_parser import parse_settings
 
     return parse_settings(file, {name: variables[name] for name in sorted(named)})
+
+
+def _logging_only(variables: Mapping[str, str]) -> LoadedSettings:
+    if not variables:
+        return LoadedSettings(settings=Settings())
+    given = {name.rpartition("_")[2].lower(): value for name, value in variables.items()}
+    logging = LoggingSettings(**given)
+    faults = list(logging_faults(logging))
+    if faults:
+        path, fault = faults[0]
+        raise ConfigurationError(f"environment variable {PREFIX}{path.upper().replace('.', '_')}: {path} {fault}")
+    sources = {f"logging.{key}": f"environment variable {PREFIX}LOGGING_{key.upper()}" for key in given}
+    return LoadedSettings(settings=Settings(logging=logging), sources=sources)
 
 
 def find_file(environment: Mapping[str, str], directory: Path) -> Path | None:

@@ -12,6 +12,7 @@ from urllib3.exceptions import (
     NameResolutionError,
     NewConnectionError,
     ProtocolError,
+    ProxyError,
     ReadTimeoutError,
     SSLError,
 )
@@ -96,10 +97,11 @@ _FAULTS: tuple[tuple[tuple[type[BaseException], ...], type[ServerError], str], .
         ServerCertificateError,
         (
             "the server's certificate is not accepted ({reason}); check the host name, or name the lab's own "
-            "certificate authority in the settings (tls_ca_file)"
+            "certificate authority in the settings (tls.ca_file)"
         ),
     ),
     ((ssl.SSLError, SSLError), ServerCertificateError, "TLS failed ({reason}); does the server speak https?"),
+    ((ProxyError,), ServerUnreachable, "the proxy did not let it through ({reason}); check the setting network.proxy"),
     (
         (NameResolutionError, socket.gaierror),
         ServerUnreachable,

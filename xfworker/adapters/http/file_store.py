@@ -11,6 +11,7 @@ from xfworker.adapters.disk.transfer_limits import TransferLimits
 from xfworker.adapters.disk.upload_source import UploadSource
 from xfworker.adapters.http.download import Download
 from xfworker.adapters.http.file_headers import digest_field, file_path, quoted, stat_from_headers
+from xfworker.adapters.http.pool import NetworkOptions
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.tus_upload import TusUpload
 from xfworker.adapters.process.clock import SystemClock
@@ -39,6 +40,7 @@ class HttpFileStore:
         limits: HttpLimits | None = None,
         transfers: TransferLimits | None = None,
         tls_ca_file: Path | None = None,
+        network: NetworkOptions | None = None,
         allow_plain_http: bool = False,
         clock: Clock | None = None,
     ) -> None:
@@ -48,13 +50,14 @@ class HttpFileStore:
         Args:
             limits: Time limits and repeats.
             transfers: How transfers are cut into pieces.
-            tls_ca_file: PEM file of the authorities to trust instead of the system's.
+            tls_ca_file: PEM file of the authorities to trust instead of the system's; short for ``network``.
+            network: How servers are reached and trusted.
             allow_plain_http: Whether ``http`` may go further than this computer.
             clock: Waits between attempts.
         """
         self._limits = limits or HttpLimits()
         self._transfers = transfers or TransferLimits()
-        self._tls_ca_file = tls_ca_file
+        self._network = network or NetworkOptions(ca_file=tls_ca_file)
         self._allow_plain_http = allow_plain_http
         self._clock: Clock = clock or SystemClock()
         self._transports: dict[str, HttpTransport] = {}
@@ -245,7 +248,7 @@ class HttpFileStore:
                 transport = self._transports[origin] = HttpTransport(
                     origin,
                     limits=self._limits,
-                    tls_ca_file=self._tls_ca_file,
+                    network=self._network,
                     allow_plain_http=self._allow_plain_http,
                     clock=self._clock,
                 )

@@ -7,7 +7,6 @@ The token travels in the ``Authorization`` header only; no message, log event or
 import ipaddress
 import json
 import random
-import ssl
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,14 +20,8 @@ import urllib3
 from attrs import define, field
 
 from xfworker.adapters.http.answer_stream import AnswerStream
-from xfworker.adapters.http.connection import (
-    NETWORK_FAULTS,
-    PlainConnection,
-    TlsConnection,
-    network_error,
-    was_sent,
-    with_write_limit,
-)
+from xfworker.adapters.http.connection import NETWORK_FAULTS, network_error, was_sent
+from xfworker.adapters.http.pool import NetworkOptions, open_pool
 from xfworker.adapters.http.problem import error_from_answer, problem_in_headers
 from xfworker.adapters.process.clock import SystemClock
 from xfworker.domain.errors import ConfigurationError, InvalidParameter, ProtocolViolation, ServerBusy, XFWorkerError
@@ -115,6 +108,7 @@ class HttpTransport:
         token: str | None = None,
         limits: HttpLimits | None = None,
         tls_ca_file: Path | None = None,
+        network: NetworkOptions | None = None,
         allow_plain_http: bool = False,
         clock: Clock | None = None,
     ) -> None:
@@ -125,7 +119,8 @@ class HttpTransport:
             url: ``https://host:port``, with a path before all others where the server sits behind one.
             token: The bearer token.
             limits: Time limits and repeats.
-            tls_ca_file: PEM file of the authorities to trust instead of the system's.
+            tls_ca_file: PEM file of the authorities to trust instead of the system's; short for ``network``.
+            network: How the server is reached and trusted.
             allow_plain_http: Whether ``http`` may go further than this computer.
             clock: Waits between repeats.
 
@@ -148,7 +143,15 @@ class HttpTransport:
         self._clock: Clock = clock or SystemClock()
         self._token = token
         self._prefix = parts.path.rstrip("/")
-        self._pool = _pool(parts.scheme, host, port, self._limits, tls_ca_file)
+        self._pool = open_pool(
+            parts.scheme,
+            host,
+            port,
+            network or NetworkOptions(ca_file=tls_ca_file),
+            connections=self._limits.connections,
+            block_bytes=BLOCK_BYTES,
+            write_seconds=self._limits.write_seconds,
+        )
         self.at = f"{f'[{host}]' if ':' in host else host}:{self._pool.port}"
         self.url = f"{parts.scheme}://{self.at}{self._prefix}"
 
@@ -352,25 +355,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _pool(
-    scheme: str, host: str, port: int | None, limits: HttpLimits, tls_ca_file: Path | None
-) -> urllib3.HTTPConnectionPool:
-    options: dict[str, Any] = {"maxsize": limits.connections, "block": False, "blocksize": BLOCK_BYTES}
-    if scheme == "http":
-        pool = urllib3.HTTPConnectionPool(host, port, **options)
-        pool.ConnectionCls = with_write_limit(PlainConnection, limits.write_seconds)
-        return pool
-    try:
-        context = ssl.create_default_context(cafile=str(tls_ca_file) if tls_ca_file else None)
-    except OSError as error:
-        raise ConfigurationError(
-            f"could not read the certificate authorities in {tls_ca_file}: {error.strerror or error}"
-        ) from None
-    secure = urllib3.HTTPSConnectionPool(host, port, ssl_context=context, **options)
-    secure.ConnectionCls = with_write_limit(TlsConnection, limits.write_seconds)
-    return secure
 
 
 def _encoded(value: Any, doing: str) -> bytes:

@@ -40,6 +40,11 @@ class ImageRegistry:
         """Every format."""
         return self._codecs
 
+    def add(self, codec: ImageCodec) -> None:
+        """Let a further format take part; where it has the name of one that is known, it takes its place."""
+        others = tuple(known for known in self._codecs if known.name.casefold() != codec.name.casefold())
+        self._codecs = (codec, *others)
+
     def codec_named(self, name: str) -> ImageCodec | None:
         """Give a format by its name (upper and lower case are the same), or None."""
         return next((codec for codec in self._codecs if codec.name.casefold() == name.casefold()), None)

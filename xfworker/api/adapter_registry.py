@@ -1,0 +1,56 @@
+"""
+Adapters of somebody else's, found by their entry points.
+
+A package registers an adapter in the group ``xfworker.adapters`` as ``PORT.NAME``, such as
+``files.smb = "lab_files:open_smb"``, and the settings name it by ``NAME``. What is registered is called with the table
+``options`` of the settings as keyword arguments, and gives the adapter.
+"""
+
+import difflib
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from xfworker.domain.errors import ConfigurationError, XFWorkerError
+
+GROUP = "xfworker.adapters"
+
+
+def registered(port: str) -> dict[str, EntryPoint]:
+    """Give the adapters that are installed for a port (``server``, ``files``, ``images``) by name."""
+    prefix = f"{port}."
+    return {
+        found.name.removeprefix(prefix): found for found in entry_points(group=GROUP) if found.name.startswith(prefix)
+    }
+
+
+def make_adapter(port: str, name: str, options: Mapping[str, Any], *, own: tuple[str, ...], setting: str) -> Any:
+    """
+    Make an adapter that the settings name.
+
+    Args:
+        port: ``server``, ``files`` or ``images``.
+        name: What the settings call it.
+        options: What it is given.
+        own: The names that need no registration, for messages.
+        setting: The setting that names it, for messages.
+
+    Raises:
+        ConfigurationError: No such adapter is installed, or it cannot be made.
+    """
+    found = registered(port)
+    if name not in found:
+        known = [*own, *sorted(found)]
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise ConfigurationError(
+            f"{setting} is {name!r}, and no adapter of that name is installed; there are: {', '.join(known)}{meant}"
+        )
+    try:
+        return found[name].load()(**options)
+    except XFWorkerError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            f"{setting} is {name!r}; making that adapter ({found[name].value}) failed: {type(error).__name__}: {error}"
+        ) from error

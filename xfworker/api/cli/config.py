@@ -1,0 +1,149 @@
+"""``xfworker config``: shows and checks the settings in force."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from xfworker.adapters.process.clock import SystemClock
+from xfworker.api.adapter_registry import registered
+from xfworker.api.bootstrap import OWN_SERVERS, add_codecs, file_store, local_filesystem, network_options
+from xfworker.api.cli.console import messages, print_json, results
+from xfworker.domain.errors import ConfigurationError, UsageError
+
+app = App(name="config", help="Show and check the settings in force.", help_format="plaintext")
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document.")]
+
+_HIDDEN = "(hidden)"
+_DEFAULT = "default"
+
+
+@app.command
+def show(*, as_json: Json = False) -> int:
+    """
+    Print every setting, its value and where it is from. Secrets are hidden.
+
+    Args:
+        as_json: Print one JSON document.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from xfworker.api.settings_file import load_settings
+
+    loaded = load_settings()
+    rows = _rows(loaded.settings, loaded.sources)
+    if as_json:
+        file = None if loaded.file is None else str(loaded.file)
+        print_json({"file": file, "settings": rows, "ignored_variables": list(loaded.ignored)})
+        return 0
+    console = results()
+    console.print(f"settings file: {loaded.file or 'none'}")
+    table = Table()
+    for heading in ("setting", "value", "from"):
+        table.add_column(heading, overflow="fold")
+    for path, row in rows.items():
+        value = "" if row["value"] is None else str(row["value"])
+        table.add_row(Text(path), Text(value), Text(row["from"]), style=None if row["from"] != _DEFAULT else "dim")
+    console.print(table)
+    _tell_ignored(loaded.ignored)
+    return 0
+
+
+@app.command
+def check(file: Path | None = None, *, as_json: Json = False) -> int:
+    """
+    Check the settings file, the environment variables and the adapters that they choose.
+
+    Args:
+        file: The settings file to check, in place of the one in force.
+        as_json: Print one JSON document.
+    """
+    from xfworker.api.settings_file import CONFIG_VARIABLE, load_settings
+
+    if file is not None and not file.is_file():
+        raise UsageError(f"there is no settings file {file}")
+    environment = dict(os.environ) if file is None else {**os.environ, CONFIG_VARIABLE: str(file)}
+    faults: list[str] = []
+    ignored: tuple[str, ...] = ()
+    used = file
+    try:
+        loaded = load_settings(environment)
+        ignored, used = loaded.ignored, loaded.file
+        faults = _adapter_faults(loaded.settings, loaded.sources)
+    except ConfigurationError as error:
+        faults = [line.strip() for line in str(error).splitlines() if not line.endswith("are wrong:")]
+    if as_json:
+        print_json({"valid": not faults, "file": str(used) if used else None, "faults": faults})
+    elif faults:
+        messages().print("\n".join(faults))
+    else:
+        results().print(f"the settings are valid ({used or 'no file'})")
+        _tell_ignored(ignored)
+    return 1 if faults else 0
+
+
+def _rows(settings: Any, sources: Any) -> dict[str, dict[str, Any]]:
+    from xfworker.api.settings import SECRETS
+    from xfworker.api.settings_parser import settings_options
+
+    rows = {}
+    for path in settings_options():
+        value = settings
+        for name in path.split("."):
+            value = getattr(value, name)
+        shown = _HIDDEN if path in SECRETS and value else _plain(value)
+        rows[path] = {"value": shown, "from": sources.get(path, _DEFAULT)}
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _HIDDEN if _sounds_secret(key) else _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _sounds_secret(key: Any) -> bool:
+    # Tables for adapters of others can hold anything.
+    return any(word in str(key).lower() for word in ("secret", "password", "token", "key", "credential"))
+
+
+def _tell_ignored(ignored: tuple[str, ...]) -> None:
+    if ignored:
+        messages().print(f"these environment variables are no settings: {', '.join(ignored)}")
+
+
+def _adapter_faults(settings: Any, sources: Any) -> list[str]:
+    """Make every adapter that the settings choose, and say for which setting that went wrong."""
+    attempts: list[tuple[str, Callable[[], Any]]] = [
+        ("server.kind", lambda: _known_server(settings)),
+        ("images.codecs", lambda: add_codecs(settings)),
+        ("disk.path_map", lambda: local_filesystem(settings, {})),
+        ("tls.client_certificate", lambda: _tls(settings)),
+        ("files.kind", lambda: file_store(settings, SystemClock()).close()),
+    ]
+    faults = []
+    for path, attempt in attempts:
+        try:
+            attempt()
+        except ConfigurationError as error:
+            place = sources.get(path)
+            faults.append(f"{place}: {error}" if place else str(error))
+    return faults
+
+
+def _known_server(settings: Any) -> None:
+    kinds = [*OWN_SERVERS, *sorted(registered("server"))]
+    if settings.server.kind not in kinds:
+        raise ConfigurationError(f"server.kind is {settings.server.kind!r}; there are: {', '.join(kinds)}")
+
+
+def _tls(settings: Any) -> None:
+    from xfworker.adapters.http.pool import tls_context
+
+    tls_context(network_options(settings))
