@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 import textwrap
@@ -188,3 +189,11 @@ def test_documented_mutable_defaults_are_there_and_empty():
         ("spawn_xf_task_basic", "task_metadata"),
     ]
     assert all(not parameter.default for _, parameter in mutable_defaults())
+
+
+def test_every_symbol_has_its_line_in_the_documentation():
+    text = (ROOT / "docs" / "api.md").read_text()
+    rows = " ".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+    named = set(re.findall(r"`\.?(\w+)`", rows))
+    expected = {*NAMES, *(line.split("(", 1)[0] for line in (*JOB, *WORKING_DIRECTORY))}
+    assert expected - named == set()

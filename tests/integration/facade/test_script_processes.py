@@ -5,13 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from tests.contract.suites.facade_lab import Lab, http_place
+from tests.integration.facade.faulty_wire import FaultyWire
 from xfworker.api.shims import FOLDER as SHIMS
 from xfworker.domain.job_state import JobState
 
@@ -192,45 +192,10 @@ def test_ctrl_c_ends_the_script_at_once_with_a_message(lab, job, arguments):
     assert "interrupted" in lab.job(job.serial).metadata["error_message"]
 
 
-class Counter(threading.Thread):
-    """A forwarder on the wire that counts connections and requests."""
-
-    def __init__(self, port):
-        super().__init__(daemon=True)
-        self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.connections = 0
-        self.requests = 0
-
-    def run(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            server = socket.create_connection(("127.0.0.1", self._target))
-            threading.Thread(target=self._pass, args=(client, server, True), daemon=True).start()
-            threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
-
-    def _pass(self, source, sink, count):
-        while block := source.recv(65536):
-            if count:
-                self.requests += block.count(b" HTTP/1.1\r\n")
-            sink.sendall(block)
-        sink.close()
-
-    def close(self):
-        self._listener.close()
-
-
 @pytest.fixture
 def wire(arguments):
-    counter = Counter(int(arguments.server_port))
-    counter.start()
-    yield counter
-    counter.close()
+    with FaultyWire(int(arguments.server_port)) as counting:
+        yield counting
 
 
 def test_a_job_costs_at_most_six_requests_on_one_connection(lab, job, arguments, wire):
