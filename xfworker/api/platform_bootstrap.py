@@ -74,6 +74,7 @@ def opened_platform(place: PlatformPlace, options: PlatformOptions | None = None
     Raises:
         ConfigurationError: The folder cannot be made or read, or the database cannot be opened.
     """
+    from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
     from xfworker.adapters.jwt.token_signer import JwtTokenSigner, secret_in
 
     try:
@@ -84,7 +85,7 @@ def opened_platform(place: PlatformPlace, options: PlatformOptions | None = None
     signer = JwtTokenSigner(secret_in(place.secret_path), clock)
     if place.sns is not None:
         options = _with_catalogue(options or PlatformOptions())
-    platform = Platform(opened_records(place), clock, signer, options)
+    platform = Platform(opened_records(place), clock, signer, options, hasher=Argon2PasswordHasher())
     try:
         yield platform
     finally:

@@ -14,6 +14,7 @@ from xfworker.adapters.web.metrics import MEDIA_TYPE, RequestMetrics
 from xfworker.adapters.web.openapi import document_text
 from xfworker.adapters.web.problems import answer_error, answer_fault, answer_http_error
 from xfworker.adapters.web.request_log import RequestLog
+from xfworker.adapters.web.xf_routes.accounts import account_router, login_route
 from xfworker.adapters.web.xf_routes.control import control_router
 from xfworker.adapters.web.xf_routes.questions import question_router
 from xfworker.adapters.web.xf_routes.queue import queue_router
@@ -69,6 +70,7 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
             question_router(platform),
             queue_router(platform),
             control_router(platform),
+            account_router(platform),
         ],
         request_max_body_size=MAX_JSON_BYTES,
         before_request=authentication(platform),
@@ -80,7 +82,7 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
         Exception: answer_fault,
     }
     return Litestar(
-        route_handlers=[health, figures, openapi, xf_routes, *routes],
+        route_handlers=[health, figures, openapi, login_route(platform), xf_routes, *routes],
         exception_handlers=handlers,
         middleware=[logged],
         on_startup=[housekeeper.start],

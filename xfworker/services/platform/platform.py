@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from xfworker.domain.errors import AuthenticationFailed
+from xfworker.domain.errors import AuthenticationFailed, ConfigurationError
 from xfworker.domain.files import AuthorizationToken
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
 from xfworker.ports.clock import Clock
+from xfworker.ports.password_hasher import PasswordHasher
 from xfworker.ports.record_store import RecordStore
 from xfworker.ports.token_signer import TokenSigner
+from xfworker.services.platform.accounts import Accounts, token_principal
 from xfworker.services.platform.control import PlatformControl
 from xfworker.services.platform.file_rights import read_token
 from xfworker.services.platform.housekeeping import keep_house
@@ -22,7 +24,13 @@ class Platform:
     """The XF Server before anybody has come in."""
 
     def __init__(
-        self, records: RecordStore, clock: Clock, signer: TokenSigner, options: PlatformOptions | None = None
+        self,
+        records: RecordStore,
+        clock: Clock,
+        signer: TokenSigner,
+        options: PlatformOptions | None = None,
+        *,
+        hasher: PasswordHasher | None = None,
     ) -> None:
         """
         Compose.
@@ -32,19 +40,17 @@ class Platform:
             clock: Tells the time.
             signer: Makes and reads tokens.
             options: What the lab chose.
+            hasher: Keeps passwords; without it there are no accounts.
         """
         self.records = records
         self.clock = clock
         self.signer = signer
         self.options = options or PlatformOptions()
+        self._hasher = hasher
 
     def admin_token(self) -> str:
         """Give a token that may do everything; it does not expire, and ends with the server's secret."""
         return self.signer.sign({"kind": PrincipalKind.ADMIN.value, "sub": ADMIN.name})
-
-    def worker_token(self, name: str) -> str:
-        """Give a token for a computer that runs jobs."""
-        return self.signer.sign({"kind": PrincipalKind.WORKER.value, "sub": name})
 
     def authenticate(self, bearer: str) -> Principal:
         """
@@ -57,8 +63,9 @@ class Platform:
         match claims.get("kind"):
             case PrincipalKind.ADMIN.value:
                 return ADMIN
-            case PrincipalKind.WORKER.value:
-                return Principal(kind=PrincipalKind.WORKER, name=f"worker {claims.get('sub', '')}")
+            case PrincipalKind.WORKER.value | PrincipalKind.USER.value:
+                with self.records.transaction(write=False) as transaction:
+                    return token_principal(transaction, claims, self.clock.now())
             case PrincipalKind.JOB.value:
                 return job_principal(claims)
             case _:
@@ -91,6 +98,17 @@ class Platform:
             clock=self.clock,
             options=self.options,
         )
+
+    def accounts_for(self, principal: Principal) -> Accounts:
+        """
+        Give the accounts as a caller may look after them.
+
+        Raises:
+            ConfigurationError: The platform was composed without accounts.
+        """
+        if self._hasher is None:
+            raise ConfigurationError("this server keeps no accounts; install it with: pip install 'xfworker[server]'")
+        return Accounts(principal, self.records, self.clock, self.signer, self._hasher)
 
     def verify_file_token(self, text: str) -> AuthorizationToken:
         """

@@ -1,0 +1,294 @@
+"""Accounts, their tokens, and who shares which project."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+from attrs import define, field
+
+from xfworker.domain.bookkeeping import Account, MemberRole, PersonalToken, ProjectMember
+from xfworker.domain.errors import AuthenticationFailed, InvalidRecord, PermissionDenied, RecordConflict, RecordNotFound
+from xfworker.domain.records import Project
+from xfworker.ports.clock import Clock
+from xfworker.ports.password_hasher import PasswordHasher
+from xfworker.ports.record_store import RecordStore, RecordTransaction
+from xfworker.ports.token_signer import TokenSigner
+from xfworker.services.platform.access import Access
+from xfworker.services.platform.activity import log_event
+from xfworker.services.platform.principal import Principal, PrincipalKind
+
+LOGIN_SECONDS = 30 * 24 * 3600.0
+"""How long the token of a login works."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_TAKEN = frozenset({"admin", "server", "job", "worker"})
+_SHORTEST = 8
+_LONGEST = 1024
+
+
+@define(frozen=True)
+class NewToken:
+    """A token that was just made; its text is shown this once."""
+
+    record: PersonalToken
+    text: str = field(repr=False)
+
+
+@define
+class Accounts:
+    """Accounts as one caller may look after them; administrators all, everybody their own."""
+
+    principal: Principal
+    records: RecordStore
+    clock: Clock
+    signer: TokenSigner
+    hasher: PasswordHasher
+
+    def add(self, name: str, password: str, *, administrator: bool = False) -> Account:
+        """
+        Make an account.
+
+        Raises:
+            InvalidRecord: The name or the password is not fit.
+            RecordConflict: There is an account of that name.
+            PermissionDenied: The caller is no administrator.
+        """
+        self._require_admin("make an account")
+        if not _NAME.fullmatch(name) or name.lower() in _TAKEN:
+            raise InvalidRecord(
+                f"{name[:80]!a} cannot be an account's name: use letters, digits and . _ @ -, and none of "
+                f"{', '.join(sorted(_TAKEN))}"
+            )
+        hashed = self._hashed(password)
+        with self.records.transaction() as transaction:
+            for found in transaction.find(Account, {"name": name}):
+                raise RecordConflict(f"there is an account {name} already", current=_shown(found))
+            now = self.clock.now()
+            account = transaction.insert(
+                Account(name=name, password_hash=hashed, administrator=administrator, created_at=now, modified_at=now)
+            )
+            self._log(transaction, account, "created")
+            return account
+
+    def change(
+        self,
+        serial: int,
+        *,
+        password: str | None = None,
+        administrator: bool | None = None,
+        disabled: bool | None = None,
+    ) -> Account:
+        """
+        Change an account; what is ``None`` stays. Everybody may change their own password.
+
+        Raises:
+            PermissionDenied: The caller may not.
+        """
+        own = self.principal.account_serial == serial and administrator is None and disabled is None
+        if not own:
+            self._require_admin("change this account")
+        hashed = None if password is None else self._hashed(password)
+        with self.records.transaction() as transaction:
+            account = transaction.get(Account, serial)
+            wanted = {"password_hash": hashed, "administrator": administrator, "disabled": disabled}
+            changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+            after = attrs.evolve(
+                account, **changes, occ_lock_version=account.occ_lock_version + 1, modified_at=self.clock.now()
+            )
+            transaction.replace(after)
+            if hashed is not None or disabled:
+                transaction.delete(PersonalToken, {"account_serial": serial})
+            self._log(transaction, after, "changed", fields=sorted(changes))
+            return after
+
+    def all(self) -> list[Account]:
+        """List the accounts; those who are no administrators see themselves only."""
+        with self.records.transaction(write=False) as transaction:
+            where = None if self.principal.is_admin else {"serial": self.principal.account_serial or 0}
+            return list(transaction.find(Account, where))
+
+    def by_name(self, name: str) -> Account:
+        """
+        Give the account of a name.
+
+        Raises:
+            RecordNotFound: There is none, or the caller may not see it.
+        """
+        for account in self.all():
+            if account.name == name:
+                return account
+        raise RecordNotFound(f"there is no account {name[:80]!a}")
+
+    def log_in(self, name: str, password: str) -> NewToken:
+        """
+        Give a token for a name and its password.
+
+        Raises:
+            AuthenticationFailed: They do not belong together; it is not told which of them is wrong.
+        """
+        with self.records.transaction(write=False) as transaction:
+            found = transaction.find(Account, {"name": name}, limit=1)
+        # A name that is not there takes as long as a wrong password, so that names cannot be found out by the clock.
+        hashed = found[0].password_hash if found else self.hasher.hash(secrets.token_hex(8))
+        if not self.hasher.matches(password, hashed) or not found or found[0].disabled:
+            raise AuthenticationFailed("name and password do not belong together, or the account is disabled")
+        expires_at = self.clock.now() + timedelta(seconds=LOGIN_SECONDS)
+        known = Principal(kind=PrincipalKind.USER, name=found[0].name, account_serial=found[0].serial)
+        with self.records.transaction() as transaction:
+            own = attrs.evolve(self, principal=known)
+            return own._new_token(transaction, found[0].serial, "login", PrincipalKind.USER, expires_at)  # noqa: SLF001  the same class
+
+    def add_token(self, account_serial: int, name: str, *, days: float | None = None) -> NewToken:
+        """
+        Make a token for one of an account's programs.
+
+        Raises:
+            PermissionDenied: It is somebody else's account.
+        """
+        if self.principal.account_serial != account_serial:
+            self._require_admin("make tokens for others")
+        if self.principal.is_job:
+            raise PermissionDenied(f"{self.principal.name} may not make tokens")
+        expires_at = None if days is None else self.clock.now() + timedelta(days=days)
+        with self.records.transaction() as transaction:
+            transaction.get(Account, account_serial)
+            return self._new_token(transaction, account_serial, name, PrincipalKind.USER, expires_at)
+
+    def add_worker_token(self, name: str) -> NewToken:
+        """Make a token for a computer that runs jobs."""
+        self._require_admin("make tokens for workers")
+        with self.records.transaction() as transaction:
+            return self._new_token(transaction, 0, name, PrincipalKind.WORKER, None)
+
+    def tokens(self, account_serial: int | None = None) -> list[PersonalToken]:
+        """List tokens, never their texts; those who are no administrators see their own only."""
+        wanted = account_serial if self.principal.is_admin else self.principal.account_serial or -1
+        where = None if wanted is None else {"account_serial": wanted}
+        with self.records.transaction(write=False) as transaction:
+            return list(transaction.find(PersonalToken, where))
+
+    def revoke(self, serial: int) -> None:
+        """
+        Make a token useless from now on.
+
+        Raises:
+            RecordNotFound: There is none, or it is somebody else's.
+        """
+        with self.records.transaction() as transaction:
+            token = transaction.get(PersonalToken, serial)
+            if not self.principal.is_admin and token.account_serial != self.principal.account_serial:
+                raise RecordNotFound(f"there is no personal token {serial}")
+            transaction.delete(PersonalToken, {"serial": serial})
+            self._log(transaction, token, "revoked")
+
+    def share(self, project_serial: int, account_serial: int) -> ProjectMember:
+        """
+        Let an account see a project.
+
+        Raises:
+            RecordNotFound: The caller does not see the project, or there is no such account.
+            PermissionDenied: The caller does not own the project.
+        """
+        with self.records.transaction() as transaction:
+            self._require_owner(transaction, project_serial)
+            transaction.get(Account, account_serial)
+            where = {"project_serial": project_serial, "account_serial": account_serial}
+            for found in transaction.find(ProjectMember, where):
+                return found
+            now = self.clock.now()
+            member = transaction.insert(
+                ProjectMember(
+                    project_serial=project_serial, account_serial=account_serial, created_at=now, modified_at=now
+                )
+            )
+            self._log(transaction, transaction.get(Project, project_serial), "shared", account=account_serial)
+            return member
+
+    def unshare(self, project_serial: int, account_serial: int) -> None:
+        """Let an account see a project no longer; who owns it keeps it."""
+        with self.records.transaction() as transaction:
+            self._require_owner(transaction, project_serial)
+            where = {"project_serial": project_serial, "account_serial": account_serial, "role": MemberRole.MEMBER}
+            if transaction.delete(ProjectMember, where):
+                self._log(transaction, transaction.get(Project, project_serial), "unshared", account=account_serial)
+
+    def members(self, project_serial: int) -> list[ProjectMember]:
+        """List who sees a project."""
+        with self.records.transaction(write=False) as transaction:
+            Access(self.principal, transaction).get(Project, project_serial)
+            return list(transaction.find(ProjectMember, {"project_serial": project_serial}))
+
+    def _hashed(self, password: str) -> str:
+        if not _SHORTEST <= len(password) <= _LONGEST:
+            raise InvalidRecord(f"a password has {_SHORTEST} to {_LONGEST} characters")
+        return self.hasher.hash(password)
+
+    def _require_admin(self, to: str) -> None:
+        self.principal.require(to=to)
+
+    def _require_owner(self, transaction: RecordTransaction, project_serial: int) -> None:
+        self.principal.require(PrincipalKind.USER, to="share projects")
+        Access(self.principal, transaction).get(Project, project_serial)
+        where = {"project_serial": project_serial, "account_serial": self.principal.account_serial or 0}
+        roles = {member.role for member in transaction.find(ProjectMember, where)}
+        if not self.principal.is_admin and MemberRole.OWNER not in roles:
+            raise PermissionDenied(f"{self.principal.name} may not share project {project_serial}: it is not theirs")
+
+    def _new_token(
+        self,
+        transaction: RecordTransaction,
+        account_serial: int,
+        name: str,
+        kind: PrincipalKind,
+        expires_at: datetime | None,
+    ) -> NewToken:
+        now = self.clock.now()
+        token = PersonalToken(
+            account_serial=account_serial,
+            name=name[:200],
+            key=secrets.token_urlsafe(16),
+            expires_at=expires_at,
+            created_at=now,
+            modified_at=now,
+        )
+        stored = transaction.insert(token)
+        self._log(transaction, stored, "created")
+        claims: dict[str, Any] = {"kind": kind.value, "key": stored.key}
+        if expires_at is not None:
+            claims["exp"] = int(expires_at.timestamp())
+        return NewToken(stored, self.signer.sign(claims))
+
+    def _log(self, transaction: RecordTransaction, record: Any, action: str, **also: Any) -> None:
+        access = Access(self.principal, transaction)
+        title = f"{action} {record}"
+        log_event(access, title, record, {"action": action, **also}, self.clock.now())
+
+
+def token_principal(transaction: RecordTransaction, claims: Mapping[str, Any], now: datetime) -> Principal:
+    """
+    Give the caller that a personal or worker token stands for.
+
+    Raises:
+        AuthenticationFailed: It was revoked or has expired, or its account is disabled.
+    """
+    found = transaction.find(PersonalToken, {"key": str(claims.get("key", ""))}, limit=1)
+    if not found or (found[0].expires_at is not None and found[0].expires_at <= now):
+        raise AuthenticationFailed("the token was revoked or has expired; log in again or ask for a new one")
+    token = found[0]
+    if claims.get("kind") == PrincipalKind.WORKER.value:
+        return Principal(kind=PrincipalKind.WORKER, name=f"worker {token.name}")
+    try:
+        account = transaction.get(Account, token.account_serial)
+    except RecordNotFound:
+        raise AuthenticationFailed("the token's account is gone") from None
+    if account.disabled:
+        raise AuthenticationFailed(f"the account {account.name} is disabled")
+    kind = PrincipalKind.ADMIN if account.administrator else PrincipalKind.USER
+    return Principal(kind=kind, name=account.name, account_serial=account.serial)
+
+
+def _shown(account: Account) -> dict[str, Any]:
+    return {"serial": account.serial, "name": account.name, "administrator": account.administrator}
