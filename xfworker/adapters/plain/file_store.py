@@ -1,0 +1,264 @@
+"""A file store over anything that can look at, list, read, write and remove files by path."""
+
+import hashlib
+import os
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import define
+
+from xfworker.domain.errors import (
+    ChecksumMismatch,
+    FileChanged,
+    FileError,
+    FileNotInStore,
+    InvalidFilename,
+    NotEnoughSpace,
+    ServerUnreachable,
+)
+from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
+from xfworker.ports.file_store import Progress
+
+_BLOCK = 1 << 20
+_NO_SPACE = {28, 122}
+"""ENOSPC and EDQUOT."""
+_MOST_DIGESTS = 10_000
+
+
+@define(frozen=True)
+class Found:
+    """
+    What lies at a path.
+
+    Attributes:
+        size: Bytes; 0 for a folder.
+        mark: Anything that is another one when the content is, such as the time of the last change.
+        is_folder: Whether it is a folder.
+    """
+
+    size: int
+    mark: object = None
+    is_folder: bool = False
+
+
+class PlainFileStore(ABC):
+    """
+    Gives the whole :class:`~xfworker.ports.file_store.FileStore` for five operations on plain paths.
+
+    It checks tokens, counts progress, makes digests and sees to it that downloads appear only when complete. What the
+    five raise becomes an error of ours: ``FileNotFoundError`` says that a file is not there, a lost connection that the
+    store cannot be asked, any other ``OSError`` that this file cannot be had.
+
+    Paths are relative, with slashes: ``job_result/17/scan.omni``. Their parts are safe file names on every system. The
+    operations are called from several threads at once.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no digest known; a file's is made when it is first asked for, unless it came through here."""
+        self._digests: dict[tuple[str, int, object], str] = {}
+
+    @abstractmethod
+    def look(self, path: str) -> Found | None:
+        """Tell what lies at a path, ``None`` where nothing does."""
+
+    @abstractmethod
+    def entries(self, path: str) -> Iterable[tuple[str, Found]]:
+        """Give the names in a folder and what each is; nothing for a folder that is not there."""
+
+    @abstractmethod
+    def read(self, path: str, offset: int) -> Iterator[bytes]:
+        """Give a file's bytes from an offset on, from one and the same content however long it takes."""
+
+    @abstractmethod
+    def write(self, path: str, blocks: Iterable[bytes]) -> None:
+        """
+        Store all the blocks as the file's content, in place of what it held; folders are made where needed.
+
+        Readers see the old content or the new one, never a part. When ``blocks`` raises, nothing is stored.
+        """
+
+    @abstractmethod
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+
+    # --- the port -----------------------------------------------------------------------------------------------
+
+    def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
+        """See :meth:`xfworker.ports.file_store.FileStore.stat`."""
+        if not token.allows("write", resource):
+            token.require("read", resource)
+        found = self._file(resource)
+        key = str(resource), found.size, found.mark
+        if key not in self._digests:
+            digest = hashlib.sha256()
+            for block in self._blocks(resource):
+                digest.update(block)
+            self._remember(key, digest.hexdigest())
+        return _stat(resource, found.size, self._digests[key])
+
+    def download(
+        self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
+    ) -> FileStat:
+        """See :meth:`xfworker.ports.file_store.FileStore.download`."""
+        token.require("read", resource)
+        before = self._file(resource)
+        partial = target.with_name(f".{uuid.uuid4().hex}.part")
+        try:
+            with partial.open("xb") as copy:
+                counted = _Counted(self._blocks(resource), before.size, progress)
+                for block in counted:
+                    copy.write(block)
+            after = self._file(resource)
+            if (before.size, before.mark) == (after.size, after.mark):
+                if counted.done != after.size:
+                    raise ChecksumMismatch(
+                        f"{resource}: {counted.done} bytes came of a file of {after.size} bytes; nothing was kept"
+                    )
+                self._remember((str(resource), after.size, after.mark), counted.sha256)
+            os.replace(partial, target)  # noqa: PTH105  Path.replace is this; the name says that it is atomic
+        finally:
+            partial.unlink(missing_ok=True)
+        return _stat(resource, counted.done, counted.sha256)
+
+    def upload(
+        self, token: AuthorizationToken, source: Path, resource: Resource, *, progress: Progress | None = None
+    ) -> FileStat:
+        """See :meth:`xfworker.ports.file_store.FileStore.upload`."""
+        token.require("write", resource)
+        with _our_errors(resource):
+            found = self.look(str(resource))
+        if len(resource.segments) == 1 or (found is not None and found.is_folder):
+            raise InvalidFilename(f"{resource} is a folder of the file store; name a file in it")
+        counted = _Counted(_read_unchanged(source), source.stat().st_size, progress)
+        with _our_errors(resource):
+            self.write(str(resource), counted)
+            written = self.look(str(resource))
+        if written is not None and written.size == counted.done:
+            self._remember((str(resource), written.size, written.mark), counted.sha256)
+        return _stat(resource, counted.done, counted.sha256)
+
+    def open_read(
+        self, token: AuthorizationToken, resource: Resource, *, offset: int = 0, length: int | None = None
+    ) -> Iterator[bytes]:
+        """See :meth:`xfworker.ports.file_store.FileStore.open_read`."""
+        token.require("read", resource)
+        left = max(self._file(resource).size - offset, 0) if length is None else length
+        if not left:
+            return
+        for block in self._blocks(resource, offset):
+            yield block[:left]
+            left -= len(block)
+            if left <= 0:
+                return
+
+    def direct_access_path(
+        self, token: AuthorizationToken, resource: Resource, *, for_writing: bool = False
+    ) -> str | None:
+        """See :meth:`xfworker.ports.file_store.FileStore.direct_access_path`; there is none unless you give one."""
+        token.require("write" if for_writing else "read", resource)
+        return None
+
+    def register(self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str) -> FileStat:
+        """See :meth:`xfworker.ports.file_store.FileStore.register`."""
+        token.require("write", resource)
+        stat = self.stat(token, resource)
+        if (stat.size, stat.sha256) != (size, sha256):
+            raise ChecksumMismatch(f"{resource} holds another content than was written; store it again")
+        return stat
+
+    def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
+        """See :meth:`xfworker.ports.file_store.FileStore.list`."""
+        token.require("list", folder)
+        with _our_errors(folder):
+            found = sorted(self.entries(str(folder)), key=lambda item: item[0])
+        return Folder(
+            files=tuple(
+                FileStat(resource=folder.child(name), size=item.size) for name, item in found if not item.is_folder
+            ),
+            folders=tuple(name for name, item in found if item.is_folder),
+        )
+
+    def delete(self, token: AuthorizationToken, resource: Resource) -> None:
+        """See :meth:`xfworker.ports.file_store.FileStore.delete`."""
+        token.require("delete", resource)
+        self._file(resource)
+        with _our_errors(resource):
+            self.remove(str(resource))
+
+    def close(self) -> None:
+        """Forget what is known of digests; override it to let go of connections."""
+        self._digests.clear()
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _file(self, resource: Resource) -> Found:
+        with _our_errors(resource):
+            found = self.look(str(resource))
+        if found is None or found.is_folder:
+            raise FileNotInStore(f"{resource} is not in the file store")
+        return found
+
+    def _blocks(self, resource: Resource, offset: int = 0) -> Iterator[bytes]:
+        with _our_errors(resource):
+            for block in self.read(str(resource), offset):
+                for start in range(0, len(block), _BLOCK):
+                    yield block[start : start + _BLOCK]
+
+    def _remember(self, key: tuple[str, int, object], digest: str) -> None:
+        if len(self._digests) >= _MOST_DIGESTS:
+            self._digests.clear()
+        self._digests[key] = digest
+
+
+class _Counted:
+    """Blocks on their way: counted, hashed, and told of."""
+
+    def __init__(self, blocks: Iterable[bytes], total: int, progress: Progress | None) -> None:
+        self._blocks = blocks
+        self._total = total
+        self._tell: Callable[[int, int], None] | None = progress
+        self._digest = hashlib.sha256()
+        self.done = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for block in self._blocks:
+            yield block
+            self._digest.update(block)
+            self.done += len(block)
+            if self._tell is not None:
+                self._tell(self.done, max(self._total, self.done))
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _read_unchanged(source: Path) -> Iterator[bytes]:
+    before, done = source.stat(), 0
+    with source.open("rb") as content:
+        while block := content.read(_BLOCK):
+            done += len(block)
+            yield block
+    after = source.stat()
+    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, done):
+        raise FileChanged(f"{source} changed while it was read, so it was not stored; store it when it is complete")
+
+
+def _stat(resource: Resource, size: int, sha256: str) -> FileStat:
+    return FileStat(resource=resource, size=size, sha256=sha256, etag=f'"{sha256}"')
+
+
+@contextmanager
+def _our_errors(resource: Resource) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotInStore(f"{resource} is not in the file store") from error
+    except (ConnectionError, TimeoutError) as error:
+        raise ServerUnreachable(f"{resource}: the file store cannot be asked: {error}") from error
+    except OSError as error:
+        kind = NotEnoughSpace if error.errno in _NO_SPACE else FileError
+        raise kind(f"{resource}: the file store says: {error.strerror or error}") from error
