@@ -136,7 +136,8 @@ def test_a_dicom_series_is_sorted_by_place(tmp_path, formats, read_array, bone):
 
 
 def test_big_endian_pixels_are_read(tmp_path, read_array, bone):
-    header = "ObjectType = Image\nNDims = 3\nDimSize = 30 21 13\nElementType = MET_SHORT\nBinaryDataByteOrderMSB = True\nElementDataFile = LOCAL\n"
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 30 21 13\nElementType = MET_SHORT\n"
+    header += "BinaryDataByteOrderMSB = True\nElementDataFile = LOCAL\n"
     (tmp_path / "big.mha").write_bytes(header.encode() + bone.astype(">i2").tobytes())
     np.testing.assert_array_equal(read_array(tmp_path / "big.mha"), bone)
 

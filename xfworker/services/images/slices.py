@@ -89,7 +89,7 @@ def picture(values: "Plane", window: Window) -> "Picture":
     """Give grey levels 0 to 255; what is not a number becomes black."""
     import numpy as np
 
-    scaled = (values.astype(np.float64) - window.low) * (_GREY_MAX / (window.high - window.low))
+    scaled = (values.astype(np.float64) - window.low) * _GREY_MAX / (window.high - window.low)
     result: Picture = np.rint(np.clip(np.nan_to_num(scaled, nan=0.0), 0, _GREY_MAX)).astype(np.uint8)
     return result
 

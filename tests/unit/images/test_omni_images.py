@@ -1,0 +1,216 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from xfworker.api import omni
+from xfworker.domain.errors import ImageError, ImageFormatError, UsageError
+from xfworker.services.images.conversion import convert
+
+DENSITY = omni.Calibration(
+    type="slope_intercept", unit_type="Density", unit_name="mg HA/ccm", slope=0.2, intercept=-390.0
+)
+
+
+@pytest.fixture
+def scan(tmp_path, bone):
+    image = omni.create_image(
+        tmp_path / "scan.omni",
+        size=(30, 21, 13),
+        pixel_type="int16",
+        spacing_mm=(0.0607, 0.0607, 0.082),
+        origin_mm=(1, 2, 3),
+        calibrations=[DENSITY],
+        default_unit_type="Density",
+    )
+    image.pixels = bone
+    image.save()
+    return omni.open_image(tmp_path / "scan.omni")
+
+
+def test_a_saved_image_is_opened_with_everything(scan, bone):
+    assert (scan.size, scan.size_3d_tuple, scan.axes, scan.pixels_count) == (
+        [30, 21, 13],
+        (30, 21, 13),
+        "XYZ",
+        bone.size,
+    )
+    assert (scan.spacing_mm, scan.origin_mm) == ((0.0607, 0.0607, 0.082), (1.0, 2.0, 3.0))
+    assert scan.pixel_calibrations_of_unit_type("density") == [DENSITY]
+    assert scan.pixel_calibrations_of_unit_type("HU") == []
+    assert (scan.default_pixel_calibration_unit_type, scan.additional_pixels_filenames) == ("Density", [])
+    assert scan.pixels_paths() == [scan.metadata_path.with_suffix(".raw")]
+    assert isinstance(scan.pixels, np.memmap)
+    np.testing.assert_array_equal(scan.pixels, bone)
+
+
+def test_opened_pixels_cannot_be_changed_by_accident(scan):
+    with pytest.raises(ValueError, match="read-only"):
+        scan.pixels[0, 0, 0] = 1
+
+
+def test_a_derived_image_inherits_and_overrides(scan, tmp_path, bone):
+    derived = scan.derive_image(tmp_path / "d.omni", tmp_path / "d.raw", {"pixel_type": "float32", "note": "mine"})
+    derived.pixels[...] = scan.pixels * 0.5
+    derived.save()
+    again = omni.open_image(tmp_path / "d.omni")
+    assert (again.pixel_type, again.metadata["note"], again.origin_mm) == ("float32", "mine", (1.0, 2.0, 3.0))
+    assert again.pixel_calibrations == [DENSITY]
+    np.testing.assert_array_equal(again.pixels, bone * np.float32(0.5))
+    assert scan.metadata["pixel_type"] == "int16"
+
+
+def test_segments_are_labels_without_calibration(scan, tmp_path):
+    labels = [{"value": 1, "name": "bone"}]
+    segments = scan.derive_segments(tmp_path / "s.omni", tmp_path / "s.raw", labels=labels)
+    segments.pixels = scan.pixels > 1500
+    segments.save()
+    again = omni.open_image(tmp_path / "s.omni")
+    assert (again.kind, again.pixel_type, again.labels, again.pixel_calibrations) == ("segments", "uint8", labels, [])
+    np.testing.assert_array_equal(again.pixels, (scan.pixels > 1500).view(np.uint8))
+
+
+def test_a_script_may_write_the_pixels_file_itself(scan, tmp_path, bone):
+    derived = scan.derive_image(tmp_path / "d.omni", tmp_path / "d.raw")
+    (bone + 1).tofile(tmp_path / "d.raw")
+    derived.save()
+    np.testing.assert_array_equal(omni.open_image(tmp_path / "d.omni").pixels, bone + 1)
+
+
+def test_metadata_are_not_saved_before_the_pixels_are_there(scan, tmp_path):
+    derived = scan.derive_image(tmp_path / "d.omni", tmp_path / "d.raw")
+    with pytest.raises(ImageError, match=r"d\.raw"):
+        derived.save()
+    (tmp_path / "d.raw").write_bytes(b"too short")
+    with pytest.raises(ImageFormatError, match="cut short"):
+        derived.save()
+    assert not (tmp_path / "d.omni").exists()
+
+
+def test_metadata_and_pixels_stay_in_one_folder(scan, tmp_path):
+    with pytest.raises(UsageError, match="one folder"):
+        scan.derive_image(tmp_path / "d.omni", tmp_path / "elsewhere" / "d.raw")
+
+
+def test_unknown_keys_survive(scan, tmp_path, formats):
+    document = json.loads(scan.metadata_path.read_text())
+    document["vendor"] = {"keep": [1, 2]}
+    scan.metadata_path.write_text(json.dumps(document))
+    image = omni.open_image(scan.metadata_path)
+    image.save()
+    convert(formats, scan.metadata_path, tmp_path / "copy.omni")
+    for name in ("scan.omni", "copy.omni"):
+        assert json.loads((tmp_path / name).read_text())["vendor"] == {"keep": [1, 2]}
+
+
+def test_importing_points_into_the_file(tmp_path, write_array, bone):
+    aim = write_array(tmp_path / "SCAN.AIM", bone)
+    image = omni.open_image(aim)
+    assert image.pixels_filename == "SCAN.AIM"
+    image.save()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["SCAN.AIM", "SCAN.omni"]
+    again = omni.open_image(tmp_path / "SCAN.omni")
+    assert isinstance(again.pixels, np.memmap)
+    np.testing.assert_array_equal(again.pixels, bone)
+    offset = again.metadata["pixels"]["offset"]
+    np.testing.assert_array_equal(np.fromfile(aim, "<i2", bone.size, offset=offset).reshape(bone.shape), bone)
+
+
+def test_encoded_pixels_are_decoded_slice_by_slice(tmp_path, write_array, bone):
+    mask = np.where(bone > 1500, 127, 0).astype(np.int8)
+    image = omni.open_image(write_array(tmp_path / "mask.AIM", mask, encoding="binCmp"))
+    pixels = image.pixels
+    assert (pixels.shape, pixels.dtype, len(pixels)) == (mask.shape, mask.dtype, len(mask))
+    some = (3, -1, slice(2, 5), slice(None, None, -3), (slice(1, 9, 4), 2), (4, 5, 6), ..., (0, slice(None), 1))
+    for index in (*some, slice(9, 2)):
+        np.testing.assert_array_equal(pixels[index], mask[index])
+    np.testing.assert_array_equal(np.asarray(pixels), mask)
+    with pytest.raises(IndexError):
+        pixels[13]
+
+
+@pytest.mark.parametrize("halo", [0, 1, 3])
+def test_blocks_cover_every_slice_once_with_a_halo(scan, bone, halo):
+    inner = []
+    for block in scan.blocks(slices=4, halo=halo):
+        first, last = max(0, block.start - halo), min(13, block.stop + halo)
+        np.testing.assert_array_equal(block.pixels, bone[first:last])
+        inner.append(block.inner_of(block.pixels))
+    np.testing.assert_array_equal(np.concatenate(inner), bone)
+
+
+def test_indirect_calibrations_go_all_the_way_from_raw(scan):
+    scan.metadata["pixel_calibrations"] = [
+        {"type": "slope_intercept_indirect", "unit_type": "Density", "slope": 1600, "intercept": -390,
+         "indirect_base_unit_type": "Mu"},
+        {"type": "slope_intercept", "unit_type": "Mu", "slope": 1 / 8192, "intercept": 0},
+    ]  # fmt: skip
+    (line,) = scan.pixel_calibrations_of_unit_type("Density")
+    assert line.raw_to_calibrated(8192) == 1210
+    assert line.calibrated_to_raw(1210) == 8192
+    assert line.raw_stddev_to_calibrated_stddev(8192) == 1600
+    assert line.raw_variance_to_calibrated_variance(8192.0**2) == 1600**2
+    assert (line.slope, line.indirect_base_unit_type) == (1600, "Mu")
+    alone = omni.Calibration(line.metadata)
+    with pytest.raises(ImageError, match="not"):
+        alone.raw_to_calibrated(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"size": [30, 21]}, "size"),
+        ({"size": [30, -1, 13]}, "size"),
+        ({"size": [2**40, 2**40, 2**40]}, "size"),
+        ({"size": [30.0, 21, 13]}, "size"),
+        ({"axes": "XXZ"}, "axes"),
+        ({"pixel_type": "complex"}, "pixel_type"),
+        ({"pixel_type": ["int8"]}, "pixel_type"),
+        ({"spacing_mm": [0, 1, 1]}, "spacing_mm"),
+        ({"kind": "banana"}, "kind"),
+        ({"pixels": {"filename": "../scan.raw"}}, "pixels.filename"),
+        ({"pixels": {"filename": "a/b"}}, "pixels.filename"),
+        ({"pixels": {"filename": "scan.raw", "offset": -1}}, "pixels.offset"),
+        ({"pixels": {"filename": "scan.raw", "encoding": "zip"}}, None),
+        ({"pixels": None}, "pixels"),
+        ({"pixel_calibrations": [{"unit_type": "Density", "slope": 0, "intercept": 1}]}, "pixel_calibrations[0]"),
+        ({"additional_pixels_filenames": ["\0"]}, "additional_pixels_filenames[0]"),
+        ({"labels": 7}, "labels"),
+        ({"source": "x"}, "source"),
+    ],
+)
+def test_a_wrong_key_is_named(scan, change, named):
+    scan.metadata_path.write_text(json.dumps({**scan.metadata, **change}))
+    with pytest.raises(ImageError) as caught:
+        omni.open_image(scan.metadata_path)
+    assert "scan.omni" in str(caught.value)
+    assert named is None or caught.value.field == named
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"a": NaN}', "[" * 100_000, "\ud800"])
+def test_what_is_no_document_is_refused(tmp_path, text):
+    path = tmp_path / "a.omni"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(ImageError, match=r"a\.omni"):
+        omni.open_image(path)
+
+
+def test_metadata_are_read_without_numpy(scan):
+    code = (
+        "import sys, pathlib; from xfworker.api import omni;"
+        f"image = omni.open_image(pathlib.Path({str(scan.metadata_path)!r})); image.size, image.pixel_calibrations;"
+        "image.derive_segments(image.metadata_path.with_name('s.omni'), image.metadata_path.with_name('s.raw'));"
+        "sys.exit('numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_more_axes_than_space(tmp_path):
+    image = omni.create_image(tmp_path / "a.omni", size=(3, 4, 5, 6), pixel_type="uint16", axes="CXYT")
+    image.pixels = np.arange(360, dtype=np.uint16).reshape(6, 5, 4, 3)
+    image.save()
+    again = omni.open_image(tmp_path / "a.omni")
+    assert (again.pixels.shape, again.size_3d_tuple) == ((6, 5, 4, 3), (4, 5, 1))
+    assert [block.pixels.shape for block in again.blocks(slices=4)] == [(4, 5, 4, 3), (2, 5, 4, 3)]
