@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
+from xfworker.api.functions.record_access import checked_serial
 from xfworker.api.job_context import JobContext
 from xfworker.domain.errors import UsageError
-from xfworker.domain.files import record_resource, reference_resource
+from xfworker.domain.filenames import check_filename
+from xfworker.domain.files import Resource, record_resource, reference_resource
 from xfworker.services.worker import inputs, outputs
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ class JobFiles(JobContext):
         Raises:
             FileNotInStore: There is no such file.
         """
-        resource = record_resource("dependency_package_config", dependency_package_serial, filename)
+        resource = _config("dependency_package", dependency_package_serial, filename)
         return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
 
     def download_xf_task_type_config_file(
@@ -125,7 +127,7 @@ class JobFiles(JobContext):
         Raises:
             FileNotInStore: There is no such file.
         """
-        resource = record_resource("task_type_config", task_type_serial, filename)
+        resource = _config("task_type", task_type_serial, filename)
         return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
 
     def download_xf_workflow_config_file(
@@ -137,7 +139,7 @@ class JobFiles(JobContext):
         Raises:
             FileNotInStore: There is no such file.
         """
-        resource = record_resource("workflow_config", workflow_serial, filename)
+        resource = _config("workflow", workflow_serial, filename)
         return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
 
     def download_xf_userdata_file(self, virtualpath: str, *, copy_even_on_direct_access: bool = False) -> Path:
@@ -287,6 +289,11 @@ class JobFiles(JobContext):
         )
         outputs.upload_outputs(self._session, self.working_dir, [path])
         return parameter
+
+
+def _config(owner: str, serial: Any, filename: Any) -> Resource:
+    checked = checked_serial(serial, f"download_xf_{owner}_config_file: {owner}_serial")
+    return record_resource(f"{owner}_config", checked, check_filename(filename))
 
 
 def _parameter(value: Any, what: str) -> Dict[str, Any]:

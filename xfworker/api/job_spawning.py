@@ -8,7 +8,7 @@ from attrs import evolve
 
 from xfworker.api.connection import Connection, server_of
 from xfworker.api.functions.activity_log import create_activity_log_event
-from xfworker.api.functions.record_access import checked_serial
+from xfworker.api.functions.record_access import checked_serial, checked_truth
 from xfworker.api.job_context import JobContext
 from xfworker.api.record_dict import record_dict
 from xfworker.domain.activity_log_level import ActivityLogLevel
@@ -63,8 +63,9 @@ class JobSpawning(JobContext):
         Raises:
             RecordNotFound: There is none.
         """
+        wanted = checked_truth(raise_if_not_any, "find_xf_task_types: raise_if_not_any")
         found = spawning.task_types_of(server_of(connection), _text(name, "find_xf_task_types: name"))
-        if not found and raise_if_not_any:
+        if not found and wanted:
             raise spawning.no_task_type(name)
         return [record_dict(task_type) for task_type in found]
 

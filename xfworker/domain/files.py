@@ -90,8 +90,9 @@ def record_resource(source: str, serial: int | str, filename: str | None = None)
     Raises:
         InvalidFilename: The source is unknown, the serial is no whole number or the name is not safe.
     """
-    text = f"{source}/{serial}"
-    folder = parse_resource(text)
+    if not str(serial):
+        raise InvalidFilename(f"the files of a {source} need the serial of what they belong to")
+    folder = parse_resource(f"{source}/{serial}")
     return folder if filename is None else folder.child(filename)
 
 

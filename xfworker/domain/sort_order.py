@@ -13,6 +13,7 @@ from xfworker.domain.errors import InvalidParameter
 
 _ROOM = "V"
 _LOWEST = "0"
+_MOST = 1_000_000
 
 
 def sort_order_after(last: str | None) -> str:
@@ -37,17 +38,24 @@ def sort_order_between(before: str | None, after: str | None) -> str:
     Raises:
         InvalidParameter: They are not in order, or no text lies between them.
     """
-    low, high = before or "", after or ""
-    if high and low >= high:
-        raise InvalidParameter(
-            f"no sort order lies between {low!r} and {high!r}: the first must sort before the second"
-        )
+    low, high = _check(before, after)
     try:
         found: str = generate_key_between(low or None, high or None)
     except (FIError, ValueError, IndexError):
         # One of them follows other rules.
         return _between_any(low, high)
     return found if low < found and (not high or found < high) else _between_any(low, high)
+
+
+def _check(before: str | None, after: str | None) -> tuple[str, str]:
+    low, high = ("" if bound is None else bound for bound in (before, after))
+    if not isinstance(low, str) or not isinstance(high, str):
+        raise InvalidParameter(f"sort orders are texts, not {before!r:.80} and {after!r:.80}")
+    if high and low >= high:
+        raise InvalidParameter(
+            f"no sort order lies between {low!r:.80} and {high!r:.80}: the first must sort before the second"
+        )
+    return low, high
 
 
 def sort_orders_between(before: str | None, after: str | None, count: int) -> list[str]:
@@ -59,8 +67,9 @@ def sort_orders_between(before: str | None, after: str | None, count: int) -> li
     Raises:
         InvalidParameter: The bounds are not in order, no text lies between them, or the count is negative.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise InvalidParameter(f"a count of sort orders is a whole number of at least 0, not {count!r}")
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MOST:
+        raise InvalidParameter(f"a count of sort orders is a whole number from 0 to {_MOST}, not {count!r:.80}")
+    _check(before, after)
     if not after:
         return _following(before, count)
     found: list[str | None] = [None] * count
@@ -97,4 +106,4 @@ def _between_any(low: str, high: str) -> str:
     candidate = low + _LOWEST * (zeros + 1) + _ROOM
     if low < candidate < high:
         return candidate
-    raise InvalidParameter(f"no sort order lies between {low!r} and {high!r}")
+    raise InvalidParameter(f"no sort order lies between {low!r:.80} and {high!r:.80}")

@@ -14,7 +14,7 @@ def parse_version(version: str) -> tuple[int, ...]:
     """
     parts = version.split(".") if isinstance(version, str) else []
     if not parts or not all(part.isascii() and part.isdigit() for part in parts):
-        raise InvalidParameter(f"{version!r} is no version: it must be whole numbers with dots, such as '1.10.7.0'")
+        raise InvalidParameter(f"{version!r:.80} is no version: it must be whole numbers with dots, such as '1.10.7.0'")
     return tuple(int(part) for part in parts)
 
 

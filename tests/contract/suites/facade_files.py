@@ -112,7 +112,7 @@ class FacadeFilesContract:
         ):
             with pytest.raises(InvalidFilename):
                 method(1, "../secret")
-            with pytest.raises(InvalidFilename):
+            with pytest.raises(UsageError, match="serial"):
                 method("x", "a.json")
 
     # --- user data ---

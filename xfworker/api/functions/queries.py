@@ -151,6 +151,7 @@ def get_xf_combined_query(
     return {part: [record_dict(record) for record in records] for part, records in found.items()}
 
 
+_LONGEST_SELECTOR = 20_000
 _NARROWED_BY = {
     "project_serial": ("projects", "workflows", "tasks", "jobs"),
     "job_serial": ("projects", "workflows", "tasks", "jobs", "task_types"),
@@ -166,6 +167,8 @@ def _selector(part: str, selector: Any) -> str:
         return ",".join(str(checked_serial(serial, f"get_xf_combined_query: {part}")) for serial in selector)
     if not isinstance(selector, str):
         raise UsageError(f"get_xf_combined_query: {part} takes 'all', 'narrowed' or serials, not {selector!r:.80}")
+    if len(selector) > _LONGEST_SELECTOR:
+        raise UsageError(f"get_xf_combined_query: {part} has {len(selector)} characters; ask for 'all' or 'narrowed'")
     return selector.strip()
 
 

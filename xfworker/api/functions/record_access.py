@@ -15,6 +15,7 @@ from xfworker.domain.records import Record
 from xfworker.services.worker.plain_json import plain_json
 
 _MAX_DIGITS = 18
+_MAX_SERIAL = 2**63 - 1
 
 
 def checked_serial(value: Any, what: str) -> int:
@@ -26,11 +27,23 @@ def checked_serial(value: Any, what: str) -> int:
     """
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
         value = int(value)
-    elif hasattr(value, "dtype") and hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    elif hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()  # a numpy number
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_SERIAL:
         raise UsageError(f"{what} must be a serial (a whole number above 0), not {value!r:.80}")
     return value
+
+
+def checked_truth(value: Any, what: str) -> bool:
+    """
+    Give a truth value.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if isinstance(value, bool | int):
+        return bool(value)
+    raise UsageError(f"{what} must be True or False, not {value!r:.80}")
 
 
 def get_record(conn: Any, kind: type[Record], serial: Any, what: str) -> RecordDict:

@@ -5,6 +5,7 @@ from typing import Any, Dict, List
 from xfworker.api.connection import Connection, server_of
 from xfworker.api.functions.record_access import (
     checked_serial,
+    checked_truth,
     create_record,
     find_records,
     get_record,
@@ -74,7 +75,8 @@ def update_xf_job(
         IllegalTransition: The job cannot go to the wanted state.
         UsageError: A name is no field of a job.
     """
-    return update_record(conn, Job, job, kwargs, "update_xf_job", bump=bool(bump_occ_lock_version))
+    bump = checked_truth(bump_occ_lock_version, "update_xf_job: bump_occ_lock_version")
+    return update_record(conn, Job, job, kwargs, "update_xf_job", bump=bump)
 
 
 def get_xf_task(conn: Connection, task_serial: int | str) -> Dict[str, Any]:

@@ -49,7 +49,7 @@ def _serials(part: str, selector: str) -> tuple[int, ...]:
     texts = [text.strip() for text in selector.split(",")]
     if not all(text.isascii() and text.isdigit() for text in texts):
         raise InvalidParameter(
-            f"{part}: {selector!r} is no selector; it is 'all', 'narrowed', or serials with commas between: '17,18'"
+            f"{part}: {selector!r:.80} is no selector; it is 'all', 'narrowed', or serials with commas between: '17,18'"
         )
     return tuple(int(text) for text in texts)
 

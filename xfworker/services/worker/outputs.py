@@ -1,5 +1,6 @@
 """Bringing the files of a job's outputs into the store, and the composite parameters that name them."""
 
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -102,7 +103,9 @@ def upload_userdata(session: Session, working_dir: WorkingDirectory, path: Path,
 
     source = existing_file(path)
     if not isinstance(virtualpath, str) or not virtualpath:
-        raise UsageError(f"upload_xf_userdata_file takes a virtual path such as 'reports/a.csv', not {virtualpath!r}")
+        raise UsageError(
+            f"upload_xf_userdata_file takes a virtual path such as 'reports/a.csv', not {virtualpath!r:.80}"
+        )
     resource = userdata_resource(virtualpath)
     if virtualpath.endswith(("/", "\\")) or len(resource.segments) == 1:
         resource = resource.child(source.name)
@@ -128,10 +131,15 @@ def existing_file(path: Any) -> Path:
     if not isinstance(path, str | PurePath):
         raise UsageError(f"expected the path of a local file, got {type(path).__name__} {repr(path)[:80]}")
     file = Path(path)
-    if file.is_dir():
+    try:
+        mode = file.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError(
+            f"cannot store {str(file)[:200]}: {reason.lower()}; save the file before it is uploaded"
+        ) from None
+    if stat.S_ISDIR(mode):
         raise FileError(f"cannot store {file}: it is a directory; store its files one by one")
-    if not file.exists():
-        raise FileError(f"cannot store {file}: there is no such file; save it before it is uploaded")
     return file
 
 
@@ -143,7 +151,7 @@ def units_of(units: Mapping[str, str]) -> dict[str, str]:
         UsageError: It is no mapping of texts to texts.
     """
     if not isinstance(units, Mapping) or not all(isinstance(text, str) for pair in units.items() for text in pair):
-        raise UsageError(f"units are texts by output key, such as {{'volume': 'mm3'}}, not {units!r}")
+        raise UsageError(f"units are texts by output key, such as {{'volume': 'mm3'}}, not {units!r:.200}")
     return dict(units)
 
 

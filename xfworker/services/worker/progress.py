@@ -52,7 +52,7 @@ def _number(value: Any, what: str) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if math.isnan(number):
-        raise UsageError(f"{what} must be a number, not {value!r}")
+        raise UsageError(f"{what} must be a number, not {value!r:.80}")
     return number
 
 

@@ -25,7 +25,7 @@ def task_types_of(server: XFServer, name: str) -> list[TaskType]:
 
 def no_task_type(name: str) -> RecordNotFound:
     """Give the error for a package that is not there."""
-    return RecordNotFound(f"no task type {name!r} is installed; check the package's name, or install it")
+    return RecordNotFound(f"no task type {name!r:.80} is installed; check the package's name, or install it")
 
 
 def ensure_task(

@@ -1,0 +1,130 @@
+"""Hundreds of bad calls: each is refused by an error of ours, and none of them changes anything."""
+
+import inspect
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xfworkerutil
+from xfworker.api import network, xfsortorder
+from xfworker.api.worker_job import XFWorkerJob
+from xfworker.domain.errors import XFWorkerError
+
+JUNK = (
+    None,
+    True,
+    -1,
+    0,
+    10**30,
+    1.5,
+    float("nan"),
+    "",
+    "x",
+    "../../etc/passwd",
+    "a\0b",
+    "\ud800",
+    "x" * 100_000,
+    b"x",
+    [],
+    [None],
+    [[1, 2, 3]],
+    {},
+    {"type": "Image"},
+    {"type": "Image", "source": "job_result", "job_serial": "1/../2", "filename": "a"},
+    {"type": "Image", "source": "job_result", "job_serial": 10**30, "filename": "a"},
+    {"source": "userdata", "virtualpath": "../x", "filename": "y"},
+    {"serial": -1, "occ_lock_version": None},
+    {"serial": 1, "occ_lock_version": 10**30},
+    {1: 2},
+    object(),
+    Path(".."),
+    np.zeros(3),
+    lambda: None,
+)
+ENDING = {"error", "switch_to_interactive_mode", "finish"}
+FUNCTIONS = [
+    name
+    for name in xfworkerutil.__all__
+    if inspect.isfunction(getattr(xfworkerutil, name)) and name != "create_parameter"
+]
+METHODS = [
+    name
+    for name, found in inspect.getmembers(XFWorkerJob, inspect.isfunction)
+    if not name.startswith("_") and name not in ENDING and len(inspect.signature(found).parameters) > 1
+]
+
+
+def calls(function, fixed):
+    """Give calls in which one argument after the other, and all of them, are junk."""
+    parameters = [
+        parameter
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is not parameter.VAR_KEYWORD and parameter.name not in (*fixed, "save")
+    ]
+    for junk in JUNK:
+        yield {**fixed, **{parameter.name: junk for parameter in parameters}}
+    for parameter, junk in itertools.product(parameters, JUNK):
+        others = {other.name: "x" for other in parameters if other is not parameter and other.default is other.empty}
+        yield {**fixed, **others, parameter.name: junk}
+
+
+def attempt(function, arguments):
+    """Call and give what came back, or fail if it was no error of ours."""
+    try:
+        return function(**arguments)
+    except XFWorkerError as refusal:
+        message = str(refusal)
+    except Exception as error:
+        shown = {name: repr(value)[:80] for name, value in arguments.items() if name not in {"conn", "connection"}}
+        raise AssertionError(f"{function.__name__}({shown}) raised {type(error).__name__}: {error!r:.200}") from error
+    assert 0 < len(message) < 5000, function.__name__
+    return None
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_refuses_junk(worker, name):
+    function = getattr(xfworkerutil, name)
+    with worker.server_connection() as connection:
+        fixed = {"conn": connection} if "conn" in inspect.signature(function).parameters else {}
+        for arguments in calls(function, fixed):
+            attempt(function, arguments)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_refuses_junk(worker, name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    method = getattr(worker, name)
+    before = dict(worker.job)
+    with worker.server_connection() as connection:
+        fixed = {"connection": connection} if "connection" in inspect.signature(method).parameters else {}
+        for arguments in calls(method, fixed):
+            attempt(method, arguments)
+    assert worker.job["serial"] == before["serial"]
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk)[:30])
+def test_the_endings_refuse_junk_or_end(lab, junk):
+    worker = XFWorkerJob(session=lab.start())
+    attempt(worker.finish, {"outputs": junk})
+    attempt(worker.finish, {"outputs": {"volume": junk, "label": junk}})
+    attempt(worker.finish, {"outputs": {"volume": 1, "label": None}, "units": junk})
+    worker = XFWorkerJob(session=lab.start())
+    with pytest.raises(SystemExit):
+        worker.error(junk)
+    assert "error_message" in lab.job(worker.job["serial"]).metadata
+
+
+@pytest.mark.parametrize(
+    "function",
+    [*(getattr(network, name) for name in network.__all__), *(getattr(xfsortorder, n) for n in xfsortorder.__all__)],
+)
+def test_the_modules_beside_refuse_junk(function, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for arguments in calls(function, {}):
+        try:
+            attempt(function, arguments)
+        except AssertionError as error:
+            if not isinstance(error.__cause__, TypeError):
+                raise
