@@ -1,5 +1,6 @@
 """NRRD (.nrrd in one file, .nhdr with the pixels beside it); headers are read by pynrrd."""
 
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,11 +78,15 @@ class NrrdCodec:
         name = header.get("data file") or header.get("datafile")
         pixels = path if name is None else sibling(path, str(name), "data file")
         offset = header_size if name is None else 0
-        skip = int(header.get("byte skip", header.get("byteskip", 0)) or 0)
-        if skip < 0 or int(header.get("line skip", header.get("lineskip", 0)) or 0):
-            raise UnsupportedImage(f"{path}: NRRD with skipped lines is not read.")
         packed = encoding != "raw"
-        spacing, origin = _place(header, len(size))
+        try:
+            spacing, origin = _place(header, len(size))
+            skip = int(header.get("byte skip", header.get("byteskip", 0)) or 0)
+            lines_to_skip = int(header.get("line skip", header.get("lineskip", 0)) or 0)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ImageFormatError(f"its place cannot be read: {error}.", path=path, field="header") from error
+        if skip < 0 or lines_to_skip:
+            raise UnsupportedImage(f"{path}: NRRD with skipped lines is not read.")
         info = ImageInfo(
             path=path,
             format=self.name,
@@ -133,17 +138,15 @@ def _place(header: dict[str, Any], count: int) -> tuple[Triple, Triple]:
     """Give spacing and origin; a space that points to the right and front is turned to the left and back."""
     import numpy as np
 
-    steps: list[float] = [1.0] * 3
-    directions = header.get("space directions")
+    directions, origin = header.get("space directions"), header.get("space origin")
+    steps: list[float] = []
     if directions is not None:
-        steps[:count] = [float(np.linalg.norm(row)) for row in np.asarray(directions, float)[:count]]
+        steps = [float(np.linalg.norm(row)) for row in np.asarray(directions, float)[:count]]
     elif header.get("spacings") is not None:
-        steps[:count] = [float(step) for step in header["spacings"]]
-    steps = [abs(step) if np.isfinite(step) and step else 1.0 for step in steps]
-    at: list[float] = [0.0] * 3
-    origin = header.get("space origin")
-    if origin is not None:
-        at[: len(origin)] = [float(value) if np.isfinite(value) else 0.0 for value in origin][:3]
+        steps = [float(step) for step in header["spacings"][:count]]
+    steps = [abs(step) if math.isfinite(step) and step else 1.0 for step in (*steps, 1.0, 1.0, 1.0)]
+    places = [] if origin is None else [float(value) for value in origin]
+    at = [place if math.isfinite(place) else 0.0 for place in (*places, 0.0, 0.0, 0.0)]
     space = str(header.get("space", "")).lower()
     if space.startswith(("right", "ra", "rp")):
         at[0] = -at[0] + 0.0

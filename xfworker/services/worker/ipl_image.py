@@ -5,11 +5,11 @@ from pathlib import Path
 
 from attrs import define
 
-from xfworker.domain.errors import ImageError, UnsupportedImage
+from xfworker.domain.errors import UnsupportedImage
 from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.image_codec import ImageFormats
-
-_SLAB_BYTES = 32 * 1024 * 1024
+from xfworker.services.images.conversion import convert
+from xfworker.services.images.ipl import pixel_type_for_ipl, pointed_file
 
 
 @define(frozen=True)
@@ -35,10 +35,7 @@ class IplImages:
         info = self.formats.describe(path)
         if info.is_ipl_compatible:
             return path
-        for part in info.files:
-            if part != path and (inner := self._described(part)) is not None and inner.is_ipl_compatible:
-                return part
-        return None
+        return pointed_file(self.formats, info)
 
     def convert(self, path: Path, target: Callable[[], Path]) -> Path:
         """
@@ -51,14 +48,8 @@ class IplImages:
         Raises:
             UnsupportedImage: AIM cannot hold such pixels.
         """
-        with self.formats.reader(path) as reader:
-            aim = target()
-            info = reader.info
-            step = max(1, _SLAB_BYTES // max(1, info.slab_byte_count))
-            with self.formats.writer(aim, info) as writer:
-                for start in range(0, info.size[-1], step):
-                    writer.write(reader.read(start, min(start + step, info.size[-1])))
-        return aim
+        pixel_type = pixel_type_for_ipl(self.formats, self.formats.describe(path))
+        return convert(self.formats, path, target(), pixel_type=pixel_type).target.path
 
     def not_readable(self, path: Path) -> UnsupportedImage:
         """Give the error for an image that IPL cannot read."""
@@ -67,9 +58,3 @@ class IplImages:
             f"{path.name} is {info.format} ({info.encoding}), which IPL cannot read; give an AIM or ISQ image, or "
             "allow the conversion from OMNI (auto_convert_from_omni)"
         )
-
-    def _described(self, path: Path) -> ImageInfo | None:
-        try:
-            return self.formats.probe(path)
-        except (ImageError, OSError):
-            return None
