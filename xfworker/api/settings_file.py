@@ -13,8 +13,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from xfworker.api.settings import LoggingSettings, Settings
-from xfworker.api.settings_rules import logging_faults
+from xfworker.api.settings import HttpSettings, LoggingSettings, Settings
+from xfworker.api.settings_rules import rule_faults
 from xfworker.domain.errors import ConfigurationError
 
 FILENAME = "xfworker.toml"
@@ -22,7 +22,8 @@ CONFIG_VARIABLE = "XFWORKER_CONFIG"
 PREFIX = "XFWORKER_"
 _OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "XFWORKER_SAMPLES"})
 """Variables with the prefix that are no settings."""
-_LOGGING_VARIABLES = frozenset({"XFWORKER_LOGGING_LEVEL", "XFWORKER_LOGGING_FORMAT"})
+_RUNNER_VARIABLES = frozenset({"XFWORKER_LOGGING_LEVEL", "XFWORKER_LOGGING_FORMAT", "XFWORKER_HTTP_ATTEMPTS"})
+"""Variables that runners give to scripts."""
 
 
 @define(frozen=True, kw_only=True)
@@ -59,25 +60,39 @@ def load_settings(environment: Mapping[str, str] | None = None, directory: Path 
     variables = os.environ if environment is None else environment
     file = find_file(variables, Path.cwd() if directory is None else directory)
     named = {name for name in variables if name.startswith(PREFIX)} - _OTHER_VARIABLES
-    if file is None and named <= _LOGGING_VARIABLES:
+    if file is None and named <= _RUNNER_VARIABLES:
         # What runners tell every script. The parser would cost more than all else that a script needs to begin.
-        return _logging_only({name: variables[name] for name in named})
+        return _from_runner({name: variables[name] for name in named})
     from xfworker.api.settings_parser import parse_settings
 
     return parse_settings(file, {name: variables[name] for name in sorted(named)})
 
 
-def _logging_only(variables: Mapping[str, str]) -> LoadedSettings:
+def _from_runner(variables: Mapping[str, str]) -> LoadedSettings:
     if not variables:
         return LoadedSettings(settings=Settings())
-    given = {name.rpartition("_")[2].lower(): value for name, value in variables.items()}
-    logging = LoggingSettings(**given)
-    faults = list(logging_faults(logging))
+    attempts = variables.get("XFWORKER_HTTP_ATTEMPTS")
+    if attempts is not None and not (attempts.isascii() and attempts.isdigit()):
+        raise ConfigurationError(
+            f"environment variable XFWORKER_HTTP_ATTEMPTS: expected a whole number, got {attempts!r}"
+        )
+    defaults = Settings()
+    logging = LoggingSettings(
+        level=variables.get("XFWORKER_LOGGING_LEVEL", defaults.logging.level),
+        format=variables.get("XFWORKER_LOGGING_FORMAT", defaults.logging.format),
+    )
+    http = defaults.http if attempts is None else HttpSettings(attempts=int(attempts))
+    settings = Settings(logging=logging, http=http)
+    sources = {_path(name): f"environment variable {name}" for name in variables}
+    faults = [f"{sources.get(path, path)}: {path} {fault}" for path, fault in rule_faults(settings)]
     if faults:
-        path, fault = faults[0]
-        raise ConfigurationError(f"environment variable {PREFIX}{path.upper().replace('.', '_')}: {path} {fault}")
-    sources = {f"logging.{key}": f"environment variable {PREFIX}LOGGING_{key.upper()}" for key in given}
-    return LoadedSettings(settings=Settings(logging=logging), sources=sources)
+        raise ConfigurationError(faults[0])
+    return LoadedSettings(settings=settings, sources=sources)
+
+
+def _path(variable: str) -> str:
+    table, _, name = variable.removeprefix(PREFIX).lower().partition("_")
+    return f"{table}.{name}"
 
 
 def find_file(environment: Mapping[str, str], directory: Path) -> Path | None:

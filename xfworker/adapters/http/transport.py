@@ -38,6 +38,7 @@ _FIRST_ERROR = 300
 _NOT_MODIFIED = 304
 _PROBLEM_BYTES = 256 * 1024
 _DIGITS_OF_SECONDS = 8
+_LONGEST_BACKOFF_SECONDS = 5.0
 
 _log = EventLog("xfworker.http")
 
@@ -52,7 +53,7 @@ class HttpLimits:
         read_seconds: For the next bytes of an answer.
         write_seconds: For the next bytes of a body to be taken.
         attempts: How often a request that may be repeated is sent when the network fails.
-        backoff_seconds: The wait before the second attempt; it doubles, with jitter.
+        backoff_seconds: The wait before the second attempt; it doubles up to 5 s, with jitter.
         patience_seconds: How long in all to follow a server's wish to slow down (429, 503).
         connections: How many connections to the server are kept alive.
     """
@@ -320,7 +321,8 @@ class HttpTransport:
         return HttpAnswer(status=response.status, headers=response.headers, body=response.data, doing=doing)
 
     def _back_off(self, failures: int, doing: str) -> None:
-        seconds = self._limits.backoff_seconds * 2 ** (failures - 1) * (0.5 + random.random())  # noqa: S311  jitter
+        doubled = self._limits.backoff_seconds * 2 ** min(failures - 1, 16)
+        seconds = min(doubled, _LONGEST_BACKOFF_SECONDS) * (0.5 + random.random())  # noqa: S311  jitter
         _log.info("xfworker.request_repeated", doing=doing, at=self.at, failures=failures, seconds=round(seconds, 2))
         self._clock.sleep(seconds)
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 app = App(name="worker", help="Run the jobs of a server on this computer.", help_format="plaintext")
 
 _DEPENDENCY = re.compile(r"(?P<name>[a-zA-Z0-9.]+)==(?P<version>\d+\.\d+\.\d+\.\d+)")
+_SCRIPT_ATTEMPTS = "16"
+"""With waits that double from a quarter of a second up to five, this is about a minute."""
 _DAY_SECONDS = 24 * 3600.0
 
 
@@ -200,7 +202,10 @@ def script_settings(environment: Mapping[str, str], file: Path | None) -> dict[s
 
     own = (f"{PREFIX}SERVER_TOKEN", f"{PREFIX}SERVER_TOKEN_FILE", f"{PREFIX}SERVER_URL")
     kept = {name: value for name, value in environment.items() if name.startswith(PREFIX) and name not in own}
-    return {**kept, CONFIG_VARIABLE: "" if file is None else str(file)}
+    # A script that has worked for hours must not fail because the server is restarted; where a file has its say on
+    # that, it is kept.
+    patience = {} if file is not None else {f"{PREFIX}HTTP_ATTEMPTS": _SCRIPT_ATTEMPTS}
+    return {**patience, **kept, CONFIG_VARIABLE: "" if file is None else str(file)}
 
 
 def _dependency(text: str) -> dict[str, str]:
