@@ -7,8 +7,12 @@ from cyclopts import App, Parameter
 
 from xfworker.api.cli.console import print_json, results
 from xfworker.api.cli.package_folder import package_folder
+from xfworker.api.cli.workflow_control import run, start, status, stop
 
 app = App(name="workflow", help="Import workflows, start them and look after them.", help_format="plaintext")
+
+for _command in (start, stop, run, status):
+    app.command(_command)
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document.")]
 

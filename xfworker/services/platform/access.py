@@ -61,10 +61,18 @@ _EDITORS: dict[type[Record], tuple[PrincipalKind, ...]] = {
 
 @define
 class Access:
-    """One caller's rights within one transaction."""
+    """
+    One caller's rights within one transaction.
+
+    Attributes:
+        principal: The caller.
+        transaction: The transaction.
+        outputs_must_fit: Whether outputs that do not fit the task type's interface are refused.
+    """
 
     principal: Principal
     transaction: RecordTransaction
+    outputs_must_fit: bool = True
     _projects: frozenset[int] | None = field(default=None, init=False)
 
     def require_live(self, *, to_write: bool = False) -> None:

@@ -164,11 +164,15 @@ def _job(access: Access, job: Job, now: datetime) -> Job:
     if job.state not in _FIRST_STATES:
         fault = f"state: a new job can be {', '.join(_FIRST_STATES)}, not {job.state}"
         raise InvalidRecord(f"job: {fault}", (fault,))
-    own = {} if access.principal.job_serial is None else {SPAWNED_BY: access.principal.job_serial}
+    own: dict[str, Any] = {}
+    if access.principal.job_serial is not None:
+        own[SPAWNED_BY] = access.principal.job_serial
     done = job.state is JobState.DONE
     faults = output_faults(task_type.interface, job.outputs) if done else []
-    if faults:
+    if faults and access.outputs_must_fit:
         raise InvalidRecord("job: " + "; ".join(faults), faults)
+    if faults:
+        own["output_faults"] = faults
     return attrs.evolve(
         job,
         workflow_serial=workflow.serial,

@@ -23,6 +23,7 @@ from xfworker.domain.records import (
     Workflow,
 )
 from xfworker.services.platform.access import Access
+from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.creation import check_interface, check_json, check_task_inputs, require_unlocked
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -48,6 +49,9 @@ _FIXED: Mapping[type[Record], frozenset[str]] = {
     Entity: frozenset({"uuid"}),
     Worker: frozenset({"name", "last_seen_at"}),
 }
+OUTPUT_FAULTS = "output_faults"
+"""The key in a job's metadata that lists what was let pass about its outputs."""
+
 _WHILE_SHUT = frozenset({"obsolete", "locked", "state", "metadata"})
 """What can be changed of a project, workflow or run that is obsolete or locked."""
 
@@ -134,21 +138,27 @@ def _moved(access: Access, before: Job, after: Job, now: datetime) -> Job:
     if before.state is JobState.RUNNING and after.state is JobState.READY:
         raise IllegalTransition(f"job {before.serial} is running; abort it before it can run again")
     if after.state is JobState.DONE:
-        check_outputs(access, after)
+        after = fitted(access, after, now)
     if after.state.is_final:
         return attrs.evolve(after, started_at=after.started_at or now, finished_at=now)
     return after
 
 
-def check_outputs(access: Access, job: Job) -> None:
+def fitted(access: Access, job: Job, now: datetime) -> Job:
     """
-    Refuse outputs that do not fit the interface of the job's task type.
+    Give a job that is to be done, its outputs held against the interface of its task type.
 
     Raises:
-        InvalidParameter: With every fault and its path.
+        InvalidParameter: They do not fit, with every fault and its path, and the platform does not let that pass.
     """
     task = access.transaction.get(Task, job.task_serial)
     task_type = access.transaction.get(TaskType, task.task_type_serial)
     faults = output_faults(task_type.interface, job.outputs)
-    if faults:
+    if faults and access.outputs_must_fit:
         raise InvalidParameter(f"job {job.serial} cannot be finished: " + "; ".join(faults), faults)
+    metadata = {key: value for key, value in job.metadata.items() if key != OUTPUT_FAULTS}
+    if faults:
+        title = f"job {job.serial} is done with outputs that do not fit"
+        log_event(access, title, job, {"faults": faults}, now, level="WARNING")
+        metadata[OUTPUT_FAULTS] = faults
+    return attrs.evolve(job, metadata=metadata)

@@ -17,6 +17,8 @@ class PlatformOptions:
         max_attempts: How often a job is handed out before lost workers make it fail.
         wish_seconds: How long an idempotency key is remembered.
         worker_silent_seconds: How long after its last sign a worker still counts as there.
+        outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else the job is done
+            all the same, with the faults under ``metadata.output_faults`` and a warning in the activity log.
         global_config: What scripts can read of the server's configuration, such as ``default_sns_server``.
     """
 
@@ -26,4 +28,5 @@ class PlatformOptions:
     max_attempts: int = 3
     wish_seconds: float = 24 * 3600.0
     worker_silent_seconds: float = 300.0
+    outputs_must_fit: bool = True
     global_config: dict[str, Any] = field(factory=dict)

@@ -88,7 +88,7 @@ class PlatformServer:
     def create(self, record: RecordT, *, idempotency_key: str | None = None) -> RecordT:
         """Store a new record and give it as the server made it."""
         with self._records.transaction() as transaction:
-            access = Access(self.principal, transaction)
+            access = Access(self.principal, transaction, outputs_must_fit=self._options.outputs_must_fit)
             wish = _wish(idempotency_key, ("create", record.collection, lambda: to_json(record)))
             granted = wish.granted(access, type(record)) if wish else None
             if granted is not None:
@@ -112,7 +112,7 @@ class PlatformServer:
             idempotency_key: A second call with the same key changes nothing and gives the record as it is.
         """
         with self._records.transaction() as transaction:
-            access = Access(self.principal, transaction)
+            access = Access(self.principal, transaction, outputs_must_fit=self._options.outputs_must_fit)
             wish = _wish(idempotency_key, ("update", f"{kind.collection}/{serial}", lambda: attrs.asdict(change)))
             granted = wish.granted(access, kind) if wish else None
             if granted is not None:

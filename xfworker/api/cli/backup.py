@@ -1,0 +1,31 @@
+"""``xfworker backup``: a copy of everything that a server keeps."""
+
+from pathlib import Path
+
+from cyclopts import App
+
+from xfworker.api.cli.console import messages
+
+app = App(name="backup", help="Back up a server's data while it runs.", help_format="plaintext")
+
+
+@app.default
+def backup(
+    target: Path, *, data: Path = Path("xfworker-data"), database: str | None = None, files: Path | None = None
+) -> int:
+    """
+    Copy everything that a server keeps into a new folder. The server may run meanwhile.
+
+    Args:
+        target: The new folder. It holds the server's secret, so keep it where only administrators can read.
+        data: The server's data folder.
+        database: Address of the database; SQLite in the data folder by default.
+        files: Folder of the files; data/files by default.
+    """
+    from xfworker.api.backups import make_backup
+    from xfworker.api.platform_bootstrap import PlatformPlace
+
+    place = PlatformPlace(data=data.absolute(), database=database, files=files)
+    done = make_backup(place, target.absolute())
+    messages().print(f"backed up {done.records} rows and {done.files} files ({done.file_bytes} bytes) to {target}")
+    return 0

@@ -1,0 +1,58 @@
+"""``xfworker doctor``: what is missing, orphaned or damaged in a server's data."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from xfworker.api.cli.console import messages, print_json
+
+app = App(name="doctor", help="Check a server's records against its files.", help_format="plaintext")
+
+_SHOWN = 200
+
+
+@app.default
+def doctor(
+    *,
+    data: Path = Path("xfworker-data"),
+    database: str | None = None,
+    files: Path | None = None,
+    deep: bool = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """
+    Check a server's records against each other and against its files; nothing is changed. The server may run.
+
+    Exit code 1 where something is missing, damaged or contradictory; files that belong to nothing are only told.
+
+    Args:
+        data: The server's data folder.
+        database: Address of the database; SQLite in the data folder by default.
+        files: Folder of the files; data/files by default.
+        deep: Read every file and compare its digest.
+        as_json: Print one JSON document.
+    """
+    import attrs
+
+    from xfworker.api.platform_bootstrap import PlatformPlace, file_store, opened_records
+    from xfworker.domain.errors import UsageError
+    from xfworker.services.platform.checkup import FindingKind, check_up
+
+    place = PlatformPlace(data=data.absolute(), database=database, files=files)
+    if database is None and not (place.data / "records.sqlite").exists():
+        raise UsageError(f"{data} holds no records of a server; name its data folder with --data")
+    records = opened_records(place)
+    try:
+        found = list(check_up(records, file_store(place), deep=deep))
+    finally:
+        records.close()
+    if as_json:
+        print_json({"findings": [{**attrs.asdict(item), "kind": item.kind.value} for item in found]})
+    else:
+        for item in found[:_SHOWN]:
+            messages().print(f"{item.kind.value}: {item.place}: {item.message}")
+        counts = {kind: sum(item.kind is kind for item in found) for kind in FindingKind}
+        summary = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
+        messages().print(summary or "everything is in order")
+    return int(any(item.kind is not FindingKind.ORPHANED for item in found))

@@ -1,0 +1,34 @@
+"""``xfworker restore``: brings back what a backup holds."""
+
+from pathlib import Path
+
+from cyclopts import App
+
+from xfworker.api.cli.console import messages
+
+app = App(name="restore", help="Bring back a server's data from a backup.", help_format="plaintext")
+
+
+@app.default
+def restore(
+    source: Path, *, data: Path = Path("xfworker-data"), database: str | None = None, files: Path | None = None
+) -> int:
+    """
+    Replace everything that a server keeps by what a backup holds. The server may run meanwhile.
+
+    The backup is checked before anything is changed. Files that are not in it are moved to the folder "replaced" in the
+    data folder.
+
+    Args:
+        source: The backup's folder.
+        data: The server's data folder; made where it is not there.
+        database: Address of the database; SQLite in the data folder by default.
+        files: Folder of the files; data/files by default.
+    """
+    from xfworker.api.backups import restore_backup
+    from xfworker.api.platform_bootstrap import PlatformPlace
+
+    place = PlatformPlace(data=data.absolute(), database=database, files=files)
+    done = restore_backup(place, source.absolute())
+    messages().print(f"restored {done.records} rows and {done.files} files ({done.file_bytes} bytes) from {source}")
+    return 0

@@ -1,0 +1,26 @@
+"""What commands that ask a server have in common: its address, and the connection to it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from xfworker.api.client import Client
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document.")]
+Server = Annotated[
+    str | None, Parameter(help="The server's address, or the data folder of one that runs on this computer.")
+]
+
+
+@contextmanager
+def linked(server: str | None) -> "Iterator[Client]":
+    """Give the client of the named server, or of the one that the settings name or that runs here."""
+    from xfworker.api.client import connected, find_server
+    from xfworker.api.settings_file import load_settings
+
+    settings = load_settings().settings
+    with connected(find_server(server, settings), settings) as client:
+        yield client

@@ -1,0 +1,214 @@
+"""``xfworker user``: accounts, their tokens, and who sees which project."""
+
+import getpass
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from xfworker.adapters.http.xf_server import BASE
+from xfworker.api.cli.console import messages, print_json, results
+from xfworker.api.cli.server_link import Json, Server, linked
+from xfworker.domain.errors import RecordNotFound, UsageError
+
+if TYPE_CHECKING:
+    from xfworker.api.client import Client
+
+app = App(name="user", help="Look after the accounts of a server.", help_format="plaintext")
+
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+@app.command
+def add(name: str, *, administrator: Flag = False, password_stdin: Flag = False, server: Server = None) -> int:
+    """
+    Make an account.
+
+    Args:
+        name: What the person logs in with.
+        administrator: Whether they see and may do everything.
+        password_stdin: Read the password from standard input instead of asking for it.
+        server: The server's address, or the data folder of one that runs on this computer.
+    """
+    body = {"name": name, "password": _password(stdin=password_stdin), "administrator": administrator}
+    with linked(server) as client:
+        made = _ask(client, "POST", "accounts", f"make the account {name}", body)
+    results().print(f"account {made['serial']}: {made['name']}")
+    return 0
+
+
+@app.command(name="list")
+def list_accounts(*, server: Server = None, as_json: Json = False) -> int:
+    """
+    List the accounts.
+
+    Args:
+        server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print one JSON document.
+    """
+    with linked(server) as client:
+        items = _ask(client, "GET", "accounts", "list the accounts")["items"]
+    if as_json:
+        print_json({"accounts": items})
+        return 0
+    for item in items:
+        marks = [word for word in ("administrator", "disabled") if item[word]]
+        results().print("  ".join([str(item["serial"]), item["name"], *marks]))
+    return 0
+
+
+@app.command
+def password(name: str, *, password_stdin: Flag = False, server: Server = None) -> int:
+    """
+    Give an account a new password. All its tokens end.
+
+    Args:
+        name: The account's name.
+        password_stdin: Read the password from standard input instead of asking for it.
+        server: The server's address, or the data folder of one that runs on this computer.
+    """
+    return _change(name, {"password": _password(stdin=password_stdin)}, server)
+
+
+@app.command
+def disable(name: str, *, server: Server = None) -> int:
+    """
+    Keep an account out, at once.
+
+    Args:
+        name: The account's name.
+        server: The server's address, or the data folder of one that runs on this computer.
+    """
+    return _change(name, {"disabled": True}, server)
+
+
+@app.command
+def enable(name: str, *, server: Server = None) -> int:
+    """
+    Let an account in again.
+
+    Args:
+        name: The account's name.
+        server: The server's address, or the data folder of one that runs on this computer.
+    """
+    return _change(name, {"disabled": False}, server)
+
+
+@app.command
+def token(
+    name: str, *, purpose: str = "", days: float | None = None, worker: Flag = False, server: Server = None
+) -> int:
+    """
+    Make a token and print it, this once.
+
+    Args:
+        name: The account's name; with --worker the computer's name.
+        purpose: What the token is for.
+        days: After how many days it ends; never by default.
+        worker: Make a token for a computer that runs jobs.
+        server: The server's address, or the data folder of one that runs on this computer.
+    """
+    with linked(server) as client:
+        if worker:
+            made = _ask(client, "POST", "worker-tokens", f"make a token for worker {name}", {"name": name})
+        else:
+            path = f"accounts/{_serial(client, name)}/tokens"
+            made = _ask(client, "POST", path, f"make a token for {name}", {"name": purpose, "days": days})
+    messages().print(f"token {made['serial']}; it is shown this once")
+    results().print(made["token"], soft_wrap=True)
+    return 0
+
+
+@app.command
+def tokens(*, server: Server = None, as_json: Json = False) -> int:
+    """
+    List tokens, without their texts.
+
+    Args:
+        server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print one JSON document.
+    """
+    with linked(server) as client:
+        items = _ask(client, "GET", "tokens", "list the tokens")["items"]
+    if as_json:
+        print_json({"tokens": items})
+        return 0
+    for item in items:
+        ends = item["expires_at"] or "never ends"
+        results().print(f"{item['serial']}  account {item['account_serial']}  {item['name']}  {ends}")
+    return 0
+
+
+@app.command
+def revoke(serial: int, *, server: Server = None) -> int:
+    """
+    Make a token useless from now on.
+
+    Args:
+        serial: The token's serial.
+        server: The server's address, or the data folder of one that runs on this computer.
+    """
+    with linked(server) as client:
+        _ask(client, "DELETE", f"tokens/{serial}", f"revoke token {serial}")
+    return 0
+
+
+@app.command
+def share(project: int, name: str, *, server: Server = None) -> int:
+    """
+    Let an account see a project.
+
+    Args:
+        project: The project's serial.
+        name: The account's name.
+        server: The server's address, or the data folder of one that runs on this computer.
+    """
+    with linked(server) as client:
+        path = f"projects/{project}/members/{_serial(client, name)}"
+        _ask(client, "PUT", path, f"share project {project} with {name}")
+    return 0
+
+
+@app.command
+def unshare(project: int, name: str, *, server: Server = None) -> int:
+    """
+    Let an account see a project no longer.
+
+    Args:
+        project: The project's serial.
+        name: The account's name.
+        server: The server's address, or the data folder of one that runs on this computer.
+    """
+    with linked(server) as client:
+        path = f"projects/{project}/members/{_serial(client, name)}"
+        _ask(client, "DELETE", path, f"unshare project {project} with {name}")
+    return 0
+
+
+def _change(name: str, body: dict[str, Any], server: str | None) -> int:
+    with linked(server) as client:
+        _ask(client, "PATCH", f"accounts/{_serial(client, name)}", f"change the account {name}", body)
+    return 0
+
+
+def _serial(client: "Client", name: str) -> int:
+    for item in _ask(client, "GET", "accounts", "list the accounts")["items"]:
+        if item["name"] == name:
+            return int(item["serial"])
+    raise RecordNotFound(f"there is no account {name}")
+
+
+def _ask(client: "Client", method: str, path: str, doing: str, body: Any = None) -> Any:
+    answer = client.transport.request(method, f"{BASE}/{path}", doing=doing, json_body=body)
+    return answer.json() if answer.body else None
+
+
+def _password(*, stdin: bool) -> str:
+    if stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask for the password; give it with --password-stdin")
+    first = getpass.getpass("password: ")
+    if first != getpass.getpass("again: "):
+        raise UsageError("the two passwords differ")
+    return first

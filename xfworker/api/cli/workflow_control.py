@@ -1,0 +1,150 @@
+"""``xfworker workflow start|stop|run|status``."""
+
+import uuid
+from typing import TYPE_CHECKING, Any, Literal
+
+from xfworker.api.cli.console import messages, print_json, results
+from xfworker.api.cli.server_link import Json, Server, linked
+from xfworker.domain.change import Change
+from xfworker.domain.conversion import to_json
+from xfworker.domain.files import USERDATA, Scope, userdata_resource
+from xfworker.domain.job_state import JobState
+from xfworker.domain.parameters import create_parameter
+from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, TaskTypeKind, Workflow, WorkflowState
+from xfworker.ports.xf_server import XFServer
+
+if TYPE_CHECKING:
+    from xfworker.api.client import Client
+    from xfworker.api.input_files import InputFile
+
+
+def start(workflow: int, *, server: Server = None) -> int:
+    """
+    Start a workflow: its ready jobs are handed out, and finished jobs are followed by others.
+
+    Args:
+        workflow: The workflow's serial.
+        server: The server's address, or the data folder of one that runs on this computer.
+    """
+    return _set_state(workflow, WorkflowState.ACTIVE, server)
+
+
+def stop(workflow: int, *, server: Server = None) -> int:
+    """
+    Stop a workflow: no more jobs are handed out; those that run go on to their end.
+
+    Args:
+        workflow: The workflow's serial.
+        server: The server's address, or the data folder of one that runs on this computer.
+    """
+    return _set_state(workflow, WorkflowState.STOPPED, server)
+
+
+def run(
+    workflow: int,
+    items: tuple[str, ...] = (),
+    *,
+    name: str = "",
+    source_task: int | None = None,
+    priority: Literal["Paused", "Normal", "High"] = "Normal",
+    server: Server = None,
+    as_json: Json = False,
+) -> int:
+    """
+    Start a run of a workflow.
+
+    Args:
+        workflow: The workflow's serial.
+        items: Inputs of the source task, as key=value, key:=json or key@file.
+        name: What the run is called.
+        source_task: The source task's serial, where the workflow has several.
+        priority: How soon the run's jobs are handed out.
+        server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print the run as one JSON document.
+    """
+    from xfworker.adapters.http.workflow_control import HttpWorkflowControl
+    from xfworker.adapters.images.registry import image_formats
+    from xfworker.api.cli.items import read_inputs
+
+    with linked(server) as client:
+        interface = _source_interface(client.server, workflow, source_task) if items else None
+        read = read_inputs(items, interface, image_formats())
+        inputs = {**read.values, **{key: _uploaded(client, file) for key, file in read.files.items()}}
+        started = HttpWorkflowControl(client.transport).start_run(
+            workflow, inputs=inputs or None, task_serial=source_task, name=name, priority=RunPriority(priority)
+        )
+    if as_json:
+        print_json(to_json(started))
+    else:
+        results().print(f"run {started.serial}: {started.name or 'no name'}")
+    return 0
+
+
+def status(workflow: int, *, server: Server = None, as_json: Json = False) -> int:
+    """
+    Show how far a workflow is: its tasks, and their jobs by state.
+
+    Args:
+        workflow: The workflow's serial.
+        server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print one JSON document.
+    """
+    with linked(server) as client:
+        record = client.server.get(Workflow, workflow)
+        tasks = client.server.find(Task, {"workflow_serial": workflow})
+        jobs = client.server.find(Job, {"workflow_serial": workflow})
+        runs = client.server.find(Run, {"workflow_serial": workflow})
+    counts = {task.serial: {state.value: 0 for state in JobState} for task in tasks}
+    for job in jobs:
+        counts[job.task_serial][job.state.value] += 1
+    if as_json:
+        document = {"workflow": to_json(record), "runs": len(runs)}
+        print_json({**document, "tasks": [{**to_json(task), "jobs": counts[task.serial]} for task in tasks]})
+        return 0
+    _show(record, tasks, counts, len(runs))
+    for note in sorted({str(job.metadata["worker_missing"]) for job in jobs if "worker_missing" in job.metadata}):
+        messages().print(note)
+    return 0
+
+
+def _show(record: Workflow, tasks: list[Task], counts: dict[int, dict[str, int]], runs: int) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"workflow {record.serial}: {record.name} ({record.state.value}, {runs} runs)")
+    for heading in ("task", "name", *(state.value for state in JobState)):
+        table.add_column(heading)
+    for task in tasks:
+        table.add_row(str(task.serial), task.name, *(str(count or "") for count in counts[task.serial].values()))
+    results().print(table)
+
+
+def _set_state(workflow: int, state: WorkflowState, server: str | None) -> int:
+    with linked(server) as client:
+        changed = client.server.update(Workflow, workflow, Change(values={"/state": state.value}))
+    results().print(f"workflow {changed.serial}: {changed.state.value}")
+    return 0
+
+
+def _uploaded(client: "Client", file: "InputFile") -> dict[str, Any]:
+    """Put a file, and those that belong to it, into user data, and give the parameter that names it."""
+    folder = f"runs/{uuid.uuid4()}"
+    for path in file.paths:
+        place = userdata_resource(f"{folder}/{path.name}")
+        messages().print(f"storing {path} as {place}")
+        client.files.upload(client.server.file_token([Scope("write", place)]), path, place)
+    return create_parameter(
+        file.type,
+        source=USERDATA,
+        virtualpath=f"{folder}/{file.path.name}",
+        filename=file.path.name,
+        size=None if file.size is None else list(file.size),
+        filenames=[path.name for path in file.beside] or None,
+    )
+
+
+def _source_interface(server: XFServer, workflow: int, source_task: int | None) -> dict[str, Any] | None:
+    for task in server.find(Task, {"workflow_serial": workflow}):
+        task_type = server.get(TaskType, task.task_type_serial)
+        if task_type.kind is TaskTypeKind.SOURCE and source_task in {None, task.serial}:
+            return task_type.interface
+    return None

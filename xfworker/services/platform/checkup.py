@@ -1,0 +1,190 @@
+"""Checks records against each other and against the files: what is missing, orphaned or damaged."""
+
+import hashlib
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TypeVar
+
+from attrs import define
+
+from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.errors import FileError, FileNotInStore
+from xfworker.domain.files import (
+    SERIAL_KEYS,
+    USERDATA,
+    AuthorizationToken,
+    FileStat,
+    Resource,
+    Scope,
+    reference_resource,
+)
+from xfworker.domain.job_state import JobState
+from xfworker.domain.parameters import file_references
+from xfworker.domain.records import (
+    DependencyPackage,
+    Job,
+    Project,
+    Record,
+    Run,
+    Task,
+    TaskType,
+    Workflow,
+)
+from xfworker.ports.file_store import FileStore
+from xfworker.ports.record_store import RecordStore
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+_PAGE = 500
+_OWNERS: dict[str, type[Record]] = {
+    "job_result": Job,
+    "job_log": Job,
+    "task_config": Task,
+    "task_type_config": TaskType,
+    "workflow_config": Workflow,
+    "dependency_package_config": DependencyPackage,
+}
+_REFERENCES: tuple[tuple[type[Record], str, type[Record]], ...] = (
+    (Workflow, "project_serial", Project),
+    (Task, "workflow_serial", Workflow),
+    (Task, "task_type_serial", TaskType),
+    (Run, "workflow_serial", Workflow),
+    (Job, "task_serial", Task),
+    (Job, "workflow_serial", Workflow),
+    (Job, "project_serial", Project),
+    (Job, "run_serial", Run),
+)
+
+
+class FindingKind(StrEnum):
+    """What can be wrong."""
+
+    MISSING = "missing"
+    """A record names a file that is not there."""
+    ORPHANED = "orphaned"
+    """A file belongs to no record."""
+    DAMAGED = "damaged"
+    """A file is not what was stored."""
+    BROKEN = "broken"
+    """A record contradicts another one."""
+
+
+@define(frozen=True, kw_only=True)
+class Finding:
+    """
+    Something that is not as it should be.
+
+    Attributes:
+        kind: What is wrong.
+        place: The record or file.
+        message: A sentence.
+    """
+
+    kind: FindingKind
+    place: str
+    message: str
+
+
+def check_up(records: RecordStore, files: FileStore, *, deep: bool = False) -> Iterator[Finding]:
+    """
+    Give everything that is wrong.
+
+    Args:
+        records: The records.
+        files: The files.
+        deep: Whether to read every file whose digest is known, and compare.
+    """
+    yield from _broken_references(records)
+    yield from _broken_leases(records)
+    token = _everywhere()
+    yield from _missing_files(records, files, token)
+    yield from _wrong_files(records, files, token, deep=deep)
+
+
+def _broken_references(records: RecordStore) -> Iterator[Finding]:
+    known: dict[type[Record], set[int]] = {}
+    for kind, name, owner in _REFERENCES:
+        if owner not in known:
+            known[owner] = {record.serial for record in _all(records, owner)}
+        for record in _all(records, kind):
+            serial = getattr(record, name)
+            if serial is not None and serial not in known[owner]:
+                message = f"{name} is {serial}, but there is no {owner.noun} {serial}"
+                yield Finding(kind=FindingKind.BROKEN, place=str(record), message=message)
+
+
+def _broken_leases(records: RecordStore) -> Iterator[Finding]:
+    with records.transaction(write=False) as transaction:
+        leased = {lease.job_serial for lease in transaction.find(JobLease)}
+        running = list(transaction.find(Job, {"state": JobState.RUNNING}))
+    for job in running:
+        if job.serial not in leased:
+            message = "is Running, but no worker has a lease on it; abort and restart it"
+            yield Finding(kind=FindingKind.BROKEN, place=str(job), message=message)
+
+
+def _missing_files(records: RecordStore, files: FileStore, token: AuthorizationToken) -> Iterator[Finding]:
+    for job in _all(records, Job):
+        for reference in file_references([job.inputs, job.outputs]):
+            try:
+                files.stat(token, reference_resource(reference))
+            except FileNotInStore:
+                message = f"names the file {reference_resource(reference)}, which is not in the file store"
+                yield Finding(kind=FindingKind.MISSING, place=str(job), message=message)
+            except FileError as error:
+                yield Finding(kind=FindingKind.BROKEN, place=str(job), message=str(error))
+
+
+def _wrong_files(records: RecordStore, files: FileStore, token: AuthorizationToken, *, deep: bool) -> Iterator[Finding]:
+    for source, kind in _OWNERS.items():
+        known = {record.serial for record in _all(records, kind)}
+        for name in files.list(token, Resource((source,))).folders:
+            owned = name.isascii() and name.isdigit() and int(name) in known
+            for stat in _files_below(files, token, Resource((source, name))):
+                if not owned:
+                    message = f"there is no {kind.noun} {name}"
+                    yield Finding(kind=FindingKind.ORPHANED, place=str(stat.resource), message=message)
+                elif deep:
+                    yield from _damage(files, token, stat)
+    if deep:
+        for stat in _files_below(files, token, Resource((USERDATA,))):
+            yield from _damage(files, token, stat)
+
+
+def _damage(files: FileStore, token: AuthorizationToken, listed: FileStat) -> Iterator[Finding]:
+    stat = files.stat(token, listed.resource)
+    if stat.sha256 is None:
+        return
+    digest = hashlib.sha256()
+    for block in files.open_read(token, stat.resource):
+        digest.update(block)
+    if digest.hexdigest() != stat.sha256:
+        message = f"its SHA-256 is {digest.hexdigest()[:12]}..., {stat.sha256[:12]}... was stored"
+        yield Finding(kind=FindingKind.DAMAGED, place=str(stat.resource), message=message)
+
+
+def _files_below(files: FileStore, token: AuthorizationToken, folder: Resource) -> Iterator[FileStat]:
+    content = files.list(token, folder)
+    yield from content.files
+    for name in content.folders:
+        yield from _files_below(files, token, folder.child(name))
+
+
+def _all(records: RecordStore, kind: type[RecordT]) -> Iterator[RecordT]:
+    place: tuple[str, int] | None = None
+    while True:
+        with records.transaction(write=False) as transaction:
+            page = transaction.find(kind, after=place, limit=_PAGE)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        place = (page[-1].sort_order if isinstance(page[-1], Job) else "", page[-1].serial)
+
+
+def _everywhere() -> AuthorizationToken:
+    places = [Resource((source,)) for source in (*SERIAL_KEYS, USERDATA)]
+    return AuthorizationToken(
+        url="",
+        token="",
+        scopes=tuple(Scope(verb, place) for verb in ("read", "list") for place in places),
+    )
