@@ -34,6 +34,7 @@ class EmbeddedServer:
         database: str | None = None,
         durable: bool = False,
         sns: Path | None = None,
+        outputs_must_fit: bool = True,
         start_seconds: float = 60.0,
         stop_seconds: float = 15.0,
     ) -> None:
@@ -45,6 +46,7 @@ class EmbeddedServer:
             database: Address of the database; SQLite in the data folder by default.
             durable: Whether what was answered outlives a power cut.
             sns: Folder of ISQ files to serve as a catalogue of measurements.
+            outputs_must_fit: Whether outputs that do not fit the task type's interface are refused.
             start_seconds: How long the server may take until it answers.
             stop_seconds: How long it may take to stop before it is killed.
         """
@@ -52,6 +54,7 @@ class EmbeddedServer:
         self._database = database
         self._durable = durable
         self._sns = sns
+        self._outputs_must_fit = outputs_must_fit
         self._start_seconds = start_seconds
         self._stop_seconds = stop_seconds
         self._process: subprocess.Popen[bytes] | None = None
@@ -122,6 +125,8 @@ class EmbeddedServer:
                 command += ["--database", self._database]
             if self._sns is not None:
                 command += ["--sns", str(self._sns)]
+            if not self._outputs_must_fit:
+                command += ["--no-outputs-must-fit"]
             with self._log_path().open("ab") as log:
                 # Ctrl-C in a terminal goes to the whole process group; the server must outlive it, so that the end of
                 # the job is kept.

@@ -223,6 +223,8 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
             fresh = lifecycle.finish_job(self._session, edits, plain, expected_version=self.job["occ_lock_version"])
             self.job.take(to_json(fresh))
             self._end()
+        for fault in fresh.metadata.get("output_faults") or ():
+            note(f"the outputs do not fit the task type's interface: {fault}")
         try:
             self.working_dir.remove()
         except FileError as error:

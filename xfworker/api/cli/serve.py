@@ -23,6 +23,7 @@ def serve(
     direct_access_root: str | None = None,
     durable: bool = True,
     sns: Path | None = None,
+    outputs_must_fit: bool = True,
     end_with_input: Annotated[bool, Parameter(show=False)] = False,
     announce: Annotated[Path | None, Parameter(show=False)] = None,
 ) -> int:
@@ -40,6 +41,7 @@ def serve(
         direct_access_root: What scripts can call the folder of the files, where they reach the same disk.
         durable: Whether what was answered outlives a power cut; without it the server is faster.
         sns: Folder of ISQ files to serve as a catalogue of measurements.
+        outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else it is a warning.
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
     """
@@ -48,6 +50,7 @@ def serve(
     from xfworker.api.platform_bootstrap import PlatformPlace, file_store, opened_platform, web_app
     from xfworker.api.server_log import write_server_log
     from xfworker.api.server_notice import ServerNotice, notice_path, remove_notice, write_notice
+    from xfworker.services.platform.options import PlatformOptions
 
     write_server_log()
     place = PlatformPlace(
@@ -61,7 +64,7 @@ def serve(
     options = ServeOptions(
         host=host, port=port, tls_certificate=tls_certificate, tls_key=tls_key, end_with_input=end_with_input
     )
-    with opened_platform(place) as platform:
+    with opened_platform(place, PlatformOptions(outputs_must_fit=outputs_must_fit)) as platform:
 
         def announced(bound: int) -> None:
             notice = ServerNotice(
