@@ -1,0 +1,130 @@
+"""The commands that people look after a server with, as they type them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.contract.suites.worlds import HttpWorld, Setting
+from xfworker.adapters.http.job_queue import HttpJobQueue
+from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.domain.change import Change
+from xfworker.domain.job_outcome import Ending, Outcome
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with EmbeddedServer(tmp_path_factory.mktemp("served")) as embedded:
+        transport = HttpTransport(embedded.url, token=embedded.admin_token)
+        yield embedded, HttpWorld(admin=HttpXFServer(transport), queue=HttpJobQueue(transport), url=embedded.url)
+        transport.close()
+
+
+@pytest.fixture
+def command(served):
+    def run(*words, code=0, stdin=None, cwd=None):
+        done = subprocess.run(  # noqa: PLW1510  the code is checked below
+            [sys.executable, "-m", "xfworker", *words],
+            capture_output=True,
+            text=True,
+            input=stdin,
+            timeout=120,
+            cwd=cwd or served[0].data,
+        )
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+def test_a_workflow_is_started_run_watched_and_stopped(served, command):
+    embedded, world = served
+    setting = Setting.make(world)
+    server = ["--server", str(embedded.data)]
+    workflow = str(setting.workflow.serial)
+    assert "Stopped" in command("workflow", "stop", workflow, *server).stdout
+    assert "Active" in command("workflow", "start", workflow, *server).stdout
+    run = json.loads(command("workflow", "run", workflow, "--name", "mouse", "--json", *server).stdout)
+    assert run["name"] == "mouse"
+    setting.job()
+    status = json.loads(command("workflow", "status", workflow, "--json", *server).stdout)
+    assert status["tasks"][0]["jobs"]["Ready"] == 1
+    assert "look" in command("workflow", "status", workflow, *server).stdout
+
+
+def test_jobs_are_listed_shown_aborted_and_restarted(served, command):
+    embedded, world = served
+    setting = Setting.make(world)
+    server = ["--server", str(embedded.data)]
+    job = setting.job(name="left femur")
+    serial = str(job.serial)
+    listed = json.loads(command("job", "list", "--task", str(setting.task.serial), "--json", *server).stdout)
+    assert [item["serial"] for item in listed["jobs"]] == [job.serial]
+    assert "left femur" in command("job", "list", "--state", "Ready", *server).stdout
+    assert "Aborted" in command("job", "abort", serial, *server).stdout
+    assert "Aborted already" in command("job", "abort", serial, *server, code=1).stderr
+    assert "Ready" in command("job", "restart", serial, *server).stdout
+    lease = setting.leased(job)
+    assert "asked to stop" in command("job", "abort", serial, *server).stdout
+    world.queue.end(lease, Outcome(ending=Ending.ABORTED, message="stopped"))
+    shown = json.loads(command("job", "show", serial, "--json", *server).stdout)
+    assert shown["state"] == "Aborted"
+    assert shown["events"][0]["title"] == f"created job {serial}"
+    assert "stopped" in command("job", "show", serial, *server).stdout
+    assert "no log yet" in command("job", "log", serial, *server).stderr
+
+
+def test_accounts_are_looked_after(served, command):
+    embedded, world = served
+    server = ["--server", str(embedded.data)]
+    command("user", "add", "anna", "--password-stdin", *server, stdin="correct horse\n")
+    listed = json.loads(command("user", "list", "--json", *server).stdout)["accounts"]
+    assert [item["name"] for item in listed] == ["anna"]
+    assert "8 to" in command("user", "add", "b", "--password-stdin", *server, stdin="short\n", code=1).stderr
+    token = command("user", "token", "anna", "--purpose", "laptop", *server).stdout.strip()
+    anna = world.as_bearer(token)
+    project = Setting.make(world).project
+    assert project not in anna.find(type(project))
+    command("user", "share", str(project.serial), "anna", *server)
+    assert anna.find(type(project)) == [project]
+    command("user", "unshare", str(project.serial), "anna", *server)
+    assert anna.find(type(project)) == []
+    command("user", "disable", "anna", *server)
+    worker = command("user", "token", "bench", "--worker", *server).stdout.strip()
+    assert world.as_bearer(worker).find(Job) == world.admin.find(Job)
+
+
+def test_data_are_backed_up_checked_and_restored(served, command, tmp_path):
+    embedded, world = served
+    setting = Setting.make(world)
+    data = ["--data", str(embedded.data)]
+    job = setting.job(name="kept")
+    command("backup", str(tmp_path / "backup"), *data)
+    assert "there already" in command("backup", str(tmp_path / "backup"), *data, code=2).stderr
+    world.admin.update(Job, job.serial, Change(values={"/name": "lost"}))
+    command("restore", str(tmp_path / "backup"), *data)
+    assert world.admin.get(Job, job.serial).name == "kept"
+    assert "in order" in command("doctor", "--deep", *data).stderr
+    assert json.loads(command("doctor", "--json", *data).stdout) == {"findings": []}
+    reference = {"type": "CSV", "source": "job_result", "job_serial": job.serial, "filename": "gone.csv"}
+    world.admin.create(Job(task_serial=setting.task.serial, state=JobState.DONE, outputs={"table": reference}))
+    found = json.loads(command("doctor", "--json", *data, code=1).stdout)["findings"]
+    assert [item["kind"] for item in found] == ["missing"]
+
+
+def test_a_server_that_is_not_there_is_one_sentence(command, tmp_path):
+    error = command("job", "list", code=2, cwd=tmp_path).stderr
+    assert error.startswith("xfworker: no server is named")
+    assert "holds no records" in command("doctor", "--data", str(tmp_path), code=2).stderr
+    assert command("job", "list", "--server", str(tmp_path), code=2).stderr.count("\n") == 1
+
+
+def test_a_taken_port_is_one_sentence(served, command, tmp_path):
+    words = ["serve", "--data", str(tmp_path), "--port", str(served[0].port), "--database", "memory:"]
+    assert "could not listen" in command(*words, code=2).stderr
