@@ -1,5 +1,7 @@
 """A file store on an SMB share, by fsspec: every file of the store is a plain file of the share."""
 
+import time
+
 import fsspec
 
 from xfworker.adapters.plain.file_store import Found, PlainFileStore
@@ -11,17 +13,10 @@ class FsspecFiles(PlainFileStore):
         self.fs, self.root = fs, root.rstrip("/")
 
     def look(self, path):
-        try:
-            return _found(self.fs.info(f"{self.root}/{path}"))
-        except FileNotFoundError:
-            return None
+        return _found(self.fs.info(f"{self.root}/{path}"))
 
     def entries(self, path):
-        try:
-            items = self.fs.ls(f"{self.root}/{path}", detail=True)
-        except FileNotFoundError:
-            return
-        for item in items:
+        for item in self.fs.ls(f"{self.root}/{path}", detail=True):
             yield item["name"].rstrip("/").rpartition("/")[2], _found(item)
 
     def read(self, path, offset):
@@ -41,7 +36,14 @@ class FsspecFiles(PlainFileStore):
         except BaseException:
             copy.discard()
             raise
-        copy.commit()
+        for attempt in range(50):  # SMB replaces no file that somebody is reading at this moment
+            try:
+                copy.commit()
+                break
+            except OSError:
+                if attempt == 49:
+                    raise
+                time.sleep(0.1)
 
     def remove(self, path):
         self.fs.rm_file(f"{self.root}/{path}")
@@ -53,4 +55,5 @@ def _found(info):
 
 def open_smb(host, share, folder="", **login):
     """Called with the table files.options of the settings."""
-    return FsspecFiles(fsspec.filesystem("smb", host=host, **login), f"/{share}/{folder}")
+    # Without share_access="rwd" a file that one script reads could not be read by another.
+    return FsspecFiles(fsspec.filesystem("smb", host=host, share_access="rwd", **login), f"/{share}/{folder}")

@@ -1,11 +1,12 @@
 """A file store over anything that can look at, list, read, write and remove files by path."""
 
+import errno
 import hashlib
 import os
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from attrs import define
@@ -23,8 +24,9 @@ from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
 from xfworker.ports.file_store import Progress
 
 _BLOCK = 1 << 20
-_NO_SPACE = {28, 122}
-"""ENOSPC and EDQUOT."""
+_NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
+"""A file below a file is as absent as one in an absent folder; some libraries tell it by the number alone."""
 _MOST_DIGESTS = 10_000
 
 
@@ -49,8 +51,9 @@ class PlainFileStore(ABC):
     Gives the whole :class:`~xfworker.ports.file_store.FileStore` for five operations on plain paths.
 
     It checks tokens, counts progress, makes digests and sees to it that downloads appear only when complete. What the
-    five raise becomes an error of ours: ``FileNotFoundError`` says that a file is not there, a lost connection that the
-    store cannot be asked, any other ``OSError`` that this file cannot be had.
+    five raise becomes an error of ours: ``FileNotFoundError`` (or an ``OSError`` with its number) says that there is no
+    such file or folder, a lost connection that the store cannot be asked, any other ``OSError`` that this file cannot
+    be had.
 
     Paths are relative, with slashes: ``job_result/17/scan.omni``. Their parts are safe file names on every system. The
     operations are called from several threads at once.
@@ -62,14 +65,14 @@ class PlainFileStore(ABC):
 
     @abstractmethod
     def look(self, path: str) -> Found | None:
-        """Tell what lies at a path, ``None`` where nothing does."""
+        """Tell what lies at a path; where nothing does, give ``None`` or raise ``FileNotFoundError``."""
 
     @abstractmethod
     def entries(self, path: str) -> Iterable[tuple[str, Found]]:
-        """Give the names in a folder and what each is; nothing for a folder that is not there."""
+        """Give the names in a folder and what each is; of one that is not there nothing, or ``FileNotFoundError``."""
 
     @abstractmethod
-    def read(self, path: str, offset: int) -> Iterator[bytes]:
+    def read(self, path: str, offset: int) -> Generator[bytes, None, None]:
         """Give a file's bytes from an offset on, from one and the same content however long it takes."""
 
     @abstractmethod
@@ -107,8 +110,9 @@ class PlainFileStore(ABC):
         before = self._file(resource)
         partial = target.with_name(f".{uuid.uuid4().hex}.part")
         try:
-            with partial.open("xb") as copy:
-                counted = _Counted(self._blocks(resource), before.size, progress)
+            # Closed at once where the transfer is stopped: on some stores an open file cannot be replaced.
+            with partial.open("xb") as copy, closing(self._blocks(resource)) as blocks:
+                counted = _Counted(blocks, before.size, progress)
                 for block in counted:
                     copy.write(block)
             after = self._file(resource)
@@ -128,14 +132,13 @@ class PlainFileStore(ABC):
     ) -> FileStat:
         """See :meth:`xfworker.ports.file_store.FileStore.upload`."""
         token.require("write", resource)
-        with _our_errors(resource):
-            found = self.look(str(resource))
+        found = self._look(resource)
         if len(resource.segments) == 1 or (found is not None and found.is_folder):
             raise InvalidFilename(f"{resource} is a folder of the file store; name a file in it")
         counted = _Counted(_read_unchanged(source), source.stat().st_size, progress)
         with _our_errors(resource):
             self.write(str(resource), counted)
-            written = self.look(str(resource))
+        written = self._look(resource)
         if written is not None and written.size == counted.done:
             self._remember((str(resource), written.size, written.mark), counted.sha256)
         return _stat(resource, counted.done, counted.sha256)
@@ -148,11 +151,12 @@ class PlainFileStore(ABC):
         left = max(self._file(resource).size - offset, 0) if length is None else length
         if not left:
             return
-        for block in self._blocks(resource, offset):
-            yield block[:left]
-            left -= len(block)
-            if left <= 0:
-                return
+        with closing(self._blocks(resource, offset)) as blocks:
+            for block in blocks:
+                yield block[:left]
+                left -= len(block)
+                if left <= 0:
+                    return
 
     def direct_access_path(
         self, token: AuthorizationToken, resource: Resource, *, for_writing: bool = False
@@ -172,8 +176,11 @@ class PlainFileStore(ABC):
     def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
         """See :meth:`xfworker.ports.file_store.FileStore.list`."""
         token.require("list", folder)
-        with _our_errors(folder):
-            found = sorted(self.entries(str(folder)), key=lambda item: item[0])
+        try:
+            with _our_errors(folder):
+                found = sorted(self.entries(str(folder)), key=lambda item: item[0])
+        except FileNotInStore:
+            return Folder()
         return Folder(
             files=tuple(
                 FileStat(resource=folder.child(name), size=item.size) for name, item in found if not item.is_folder
@@ -194,16 +201,22 @@ class PlainFileStore(ABC):
 
     # --- inside -------------------------------------------------------------------------------------------------
 
+    def _look(self, resource: Resource) -> Found | None:
+        try:
+            with _our_errors(resource):
+                return self.look(str(resource))
+        except FileNotInStore:
+            return None
+
     def _file(self, resource: Resource) -> Found:
-        with _our_errors(resource):
-            found = self.look(str(resource))
+        found = self._look(resource)
         if found is None or found.is_folder:
             raise FileNotInStore(f"{resource} is not in the file store")
         return found
 
-    def _blocks(self, resource: Resource, offset: int = 0) -> Iterator[bytes]:
-        with _our_errors(resource):
-            for block in self.read(str(resource), offset):
+    def _blocks(self, resource: Resource, offset: int = 0) -> Generator[bytes, None, None]:
+        with _our_errors(resource), closing(self.read(str(resource), offset)) as blocks:
+            for block in blocks:
                 for start in range(0, len(block), _BLOCK):
                     yield block[start : start + _BLOCK]
 
@@ -255,10 +268,10 @@ def _stat(resource: Resource, size: int, sha256: str) -> FileStat:
 def _our_errors(resource: Resource) -> Iterator[None]:
     try:
         yield
-    except FileNotFoundError as error:
-        raise FileNotInStore(f"{resource} is not in the file store") from error
     except (ConnectionError, TimeoutError) as error:
         raise ServerUnreachable(f"{resource}: the file store cannot be asked: {error}") from error
     except OSError as error:
+        if isinstance(error, FileNotFoundError) or error.errno in _ABSENT:
+            raise FileNotInStore(f"{resource} is not in the file store") from error
         kind = NotEnoughSpace if error.errno in _NO_SPACE else FileError
         raise kind(f"{resource}: the file store says: {error.strerror or error}") from error
