@@ -70,7 +70,8 @@ def main() -> int:
         except ImageError:
             return
 
-    words = [f"-max_total_time={options.seconds}", "-timeout=10", f"-rss_limit_mb={MOST_MIB}", "-max_len=8192", f"-artifact_prefix={folder}/"]
+    words = [f"-max_total_time={options.seconds}", "-timeout=10", f"-rss_limit_mb={MOST_MIB}", "-max_len=8192"]
+    words.append(f"-artifact_prefix={folder}/")
     atheris.Setup([sys.argv[0], *words, str(seeds)], one)
     atheris.Fuzz()
     return 0
