@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from xfworker.api.settings import HttpSettings, LoggingSettings, Settings
+from xfworker.api.settings import HttpSettings, LoggingSettings, Settings, TransferSettings
 from xfworker.api.settings_rules import rule_faults
 from xfworker.domain.errors import ConfigurationError
 
@@ -22,7 +22,8 @@ CONFIG_VARIABLE = "XFWORKER_CONFIG"
 PREFIX = "XFWORKER_"
 _OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "XFWORKER_SAMPLES"})
 """Variables with the prefix that are no settings."""
-_RUNNER_VARIABLES = frozenset({"XFWORKER_LOGGING_LEVEL", "XFWORKER_LOGGING_FORMAT", "XFWORKER_HTTP_ATTEMPTS"})
+_ATTEMPTS = ("XFWORKER_HTTP_ATTEMPTS", "XFWORKER_TRANSFERS_ATTEMPTS")
+_RUNNER_VARIABLES = frozenset({"XFWORKER_LOGGING_LEVEL", "XFWORKER_LOGGING_FORMAT", *_ATTEMPTS})
 """Variables that runners give to scripts."""
 
 
@@ -71,18 +72,22 @@ def load_settings(environment: Mapping[str, str] | None = None, directory: Path 
 def _from_runner(variables: Mapping[str, str]) -> LoadedSettings:
     if not variables:
         return LoadedSettings(settings=Settings())
-    attempts = variables.get("XFWORKER_HTTP_ATTEMPTS")
-    if attempts is not None and not (attempts.isascii() and attempts.isdigit()):
-        raise ConfigurationError(
-            f"environment variable XFWORKER_HTTP_ATTEMPTS: expected a whole number, got {attempts!r}"
-        )
+    for name in _ATTEMPTS:
+        text = variables.get(name, "0")
+        if not (text.isascii() and text.isdigit()):
+            raise ConfigurationError(f"environment variable {name}: expected a whole number, got {text!r}")
     defaults = Settings()
     logging = LoggingSettings(
         level=variables.get("XFWORKER_LOGGING_LEVEL", defaults.logging.level),
         format=variables.get("XFWORKER_LOGGING_FORMAT", defaults.logging.format),
     )
-    http = defaults.http if attempts is None else HttpSettings(attempts=int(attempts))
-    settings = Settings(logging=logging, http=http)
+    http, transfers = (
+        int(variables.get(name, table.attempts))
+        for name, table in zip(_ATTEMPTS, (defaults.http, defaults.transfers), strict=True)
+    )
+    settings = Settings(
+        logging=logging, http=HttpSettings(attempts=http), transfers=TransferSettings(attempts=transfers)
+    )
     sources = {_path(name): f"environment variable {name}" for name in variables}
     faults = [f"{sources.get(path, path)}: {path} {fault}" for path, fault in rule_faults(settings)]
     if faults:

@@ -16,6 +16,8 @@ from xfworker.services.event_log import EventLog
 _PASSING = (ServerUnreachable, ServerTimeout, ServerFault, ServerBusy)
 """What may be better the next time. A wrong certificate or a peer that talks nonsense will not."""
 
+_LONGEST_BACKOFF_SECONDS = 20.0
+
 _log = EventLog("xfworker.transfers")
 
 
@@ -80,5 +82,5 @@ class Patience:
         return self._jittered(self._failures)
 
     def _jittered(self, exponent: int) -> float:
-        seconds: float = self._backoff_seconds * 2 ** (exponent - 1) * (0.5 + random.random())  # noqa: S311  jitter
-        return seconds
+        doubled = self._backoff_seconds * 2 ** min(exponent - 1, 16)
+        return float(min(doubled, _LONGEST_BACKOFF_SECONDS) * (0.5 + random.random()))  # noqa: S311  jitter

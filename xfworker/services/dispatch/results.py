@@ -1,5 +1,6 @@
 """Brings the files of a finished job's outputs into a folder."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,19 @@ def collect_files(
             token = server.file_token([Scope("read", resource) for resource in missing])
             for resource, target in _targets(key, missing, filesystem, folder).items():
                 files.download(token, resource, target)
+                _open_to_others(target)
                 fetched[resource] = target
         if resources:
             collected[key] = [fetched[resource] for resource in resources]
     return collected
+
+
+def _open_to_others(path: Path) -> None:
+    # What is fetched can be read by its owner only, as is right for working directories. These files are for people,
+    # so they get the rights that a new file would have.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
 
 
 def _targets(key: str, resources: list[Resource], filesystem: Filesystem, folder: Path) -> dict[Resource, Path]:
