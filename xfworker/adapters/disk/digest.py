@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 _BLOCK = 1 << 20
-_WORTH_A_THREAD = 32 * 1024
-"""Blocks below this are hashed on the spot: handing them over costs more."""
+_WORTH_A_THREAD = 1 << 20
+"""Up to so many bytes are hashed on the spot: starting a thread for them costs more."""
 
 
 def file_sha256(path: Path, *, length: int | None = None) -> str:
@@ -57,6 +57,7 @@ class DigestThread:
         self._hash = hashlib.sha256() if start is None else start
         self._work: queue.Queue[Callable[[], object] | None] = queue.Queue(depth)
         self._thread: threading.Thread | None = None
+        self._on_the_spot = 0
 
     def update(self, block: bytes | memoryview, then: Callable[[], object] | None = None) -> None:
         """
@@ -66,7 +67,8 @@ class DigestThread:
             block: It must not change until it was hashed.
             then: Called when it was, in the other thread: to use the block's memory again.
         """
-        if self._thread is None and len(block) < _WORTH_A_THREAD:
+        if self._thread is None and self._on_the_spot + len(block) <= _WORTH_A_THREAD:
+            self._on_the_spot += len(block)
             self._hash_block(block, then)
         else:
             self.after_that(lambda: self._hash_block(block, then))
@@ -124,16 +126,22 @@ class DigestThread:
 
 
 class BlockPool:
-    """A few blocks of memory that go round between the threads of one transfer."""
+    """A few blocks of memory that go round between the threads of one transfer; made when they are first needed."""
 
     def __init__(self, count: int, size: int) -> None:
         self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
-        for _ in range(count):
-            self._free.put(memoryview(bytearray(size)))
+        self._unmade = count
+        self._size = size
 
     def take(self) -> memoryview:
-        """Give a free block; wait until there is one."""
-        return self._free.get()
+        """Give a free block; wait until there is one. Only one thread takes blocks."""
+        try:
+            return self._free.get_nowait()
+        except queue.Empty:
+            if self._unmade:
+                self._unmade -= 1
+                return memoryview(bytearray(self._size))
+            return self._free.get()
 
     def give_back(self, block: memoryview) -> None:
         """Make a block free again."""

@@ -82,6 +82,7 @@ class PartialDownload:
             self._digest.close()
         self.stat, self.spans, self._hashed = stat, Spans.of_size(stat.size), 0
         self._digest = DigestThread()
+        self.pool = BlockPool(self._limits.blocks, max(min(self._limits.block_bytes, stat.size), 1))
         self._noted = (0, time.monotonic())
 
     def _require_room(self, size: int) -> None:

@@ -39,7 +39,7 @@ class UploadSource:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         self.size = os.fstat(self._file.fileno()).st_size
         self.position = 0
-        self._pool = BlockPool(blocks, block_bytes)
+        self._pool = BlockPool(blocks, max(min(block_bytes, self.size), 1))
         self._digest = DigestThread()
         self._mark: tuple[int, _Hash] = (0, self._digest.settle().copy())
 
@@ -84,6 +84,18 @@ class UploadSource:
             # takes the next when this one was sent.
             self._digest.update(block[:found], lambda block=block: self._pool.give_back(block))  # type: ignore[misc]  # binds the block of this round
             yield block[:found]
+
+    def read(self, count: int) -> bytes:
+        """
+        Give the next ``count`` bytes at once.
+
+        Raises:
+            FileChanged: The file ends before.
+        """
+        found = bytearray()
+        for block in self.blocks(count):
+            found += block
+        return bytes(found)
 
     def sha256(self) -> str:
         """Give the digest of everything up to the position."""

@@ -105,7 +105,7 @@ class HttpFileStore:
         self, token: AuthorizationToken, file: UploadSource, resource: Resource, progress: Progress | None
     ) -> FileStat:
         transport, base = self._server(token)
-        content = b"".join(file.blocks(file.size))
+        content = file.read(file.size)
         file.require_unchanged()
         sha256 = file.sha256()
         headers = {

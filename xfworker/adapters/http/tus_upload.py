@@ -230,7 +230,7 @@ class TusUpload:
             count = min(missing - self._limits.block_bytes, self._limits.request_bytes)
             self._patch(headers, count, self._told(self._source.blocks(count)))
             return None
-        block = b"".join(self._source.blocks(missing))
+        block = self._source.read(missing)
         self._source.require_unchanged()
         headers["Repr-Digest"] = digest_field(self._source.sha256())
         return self._finished(self._patch(headers, missing, block))
@@ -243,7 +243,7 @@ class TusUpload:
             body = self._told(self._source.blocks(count))
         else:
             count = min(missing, _CHECKED_BYTES)
-            body = b"".join(self._source.blocks(count))
+            body = self._source.read(count)
             found = hashlib.new(self._checksum, body, usedforsecurity=False).digest()
             headers["Upload-Checksum"] = f"{self._checksum} {base64.b64encode(found).decode()}"
         self._source.require_unchanged()
