@@ -81,13 +81,9 @@ def _from_runner(variables: Mapping[str, str]) -> LoadedSettings:
         level=variables.get("XFWORKER_LOGGING_LEVEL", defaults.logging.level),
         format=variables.get("XFWORKER_LOGGING_FORMAT", defaults.logging.format),
     )
-    http, transfers = (
-        int(variables.get(name, table.attempts))
-        for name, table in zip(_ATTEMPTS, (defaults.http, defaults.transfers), strict=True)
-    )
-    settings = Settings(
-        logging=logging, http=HttpSettings(attempts=http), transfers=TransferSettings(attempts=transfers)
-    )
+    http = HttpSettings(attempts=int(variables.get(_ATTEMPTS[0], defaults.http.attempts)))
+    transfers = TransferSettings(attempts=int(variables.get(_ATTEMPTS[1], defaults.transfers.attempts)))
+    settings = Settings(logging=logging, http=http, transfers=transfers)
     sources = {_path(name): f"environment variable {name}" for name in variables}
     faults = [f"{sources.get(path, path)}: {path} {fault}" for path, fault in rule_faults(settings)]
     if faults:
