@@ -77,10 +77,7 @@ def opened_platform(place: PlatformPlace, options: PlatformOptions | None = None
     from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
     from xfworker.adapters.jwt.token_signer import JwtTokenSigner, secret_in
 
-    try:
-        place.data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"could not make the data folder {place.data}: {error.strerror or error}") from None
+    _make_folder(place.data)
     clock = SystemClock()
     signer = JwtTokenSigner(secret_in(place.secret_path), clock)
     if place.sns is not None:
@@ -106,6 +103,7 @@ def opened_records(place: PlatformPlace) -> RecordStore:
     Raises:
         ConfigurationError: The database cannot be opened.
     """
+    _make_folder(place.data)
     if place.database == MEMORY:
         from xfworker.adapters.memory.records import MemoryRecordStore
 
@@ -122,6 +120,13 @@ def opened_records(place: PlatformPlace) -> RecordStore:
     engine = open_engine(place.database or sqlite_url(place.data / "records.sqlite"), durable=place.durable)
     upgrade(engine, lambda revision: export_to_folder(engine, place.data / "backups", f"schema-{revision}"))
     return SqlRecordStore(engine)
+
+
+def _make_folder(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"could not make the data folder {data}: {error.strerror or error}") from None
 
 
 def file_store(place: PlatformPlace) -> "FolderFileStore":
