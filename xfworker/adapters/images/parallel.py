@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 Item = TypeVar("Item")
@@ -17,6 +16,8 @@ def in_parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> list[R
     """Give the results of a function for all items, in order; the first error is raised when all have ended."""
     if len(items) < 2:  # noqa: PLR2004 - nothing to share out
         return [work(item) for item in items]
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(min(len(items), threads()), "xfworker-image") as pool:
         return list(pool.map(work, items))
 

@@ -1,7 +1,6 @@
 """A file that appears under its final name only when it is complete."""
 
 import contextlib
-import ctypes
 import errno
 import os
 import secrets
@@ -56,6 +55,8 @@ class PartialFile:
         """
         if not sys.platform.startswith("linux"):
             return
+        import ctypes
+
         libc = ctypes.CDLL(None, use_errno=True)
         fallocate = getattr(libc, "fallocate64", None)
         if fallocate is None or count <= 0:
