@@ -2,14 +2,19 @@
 
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from xfworker.api.deferred_module import DeferredModule
 from xfworker.domain.errors import ConfigurationError, XFWorkerError
-from xfworker.services.worker.uncaught import describe_exception, script_frames
+
+if TYPE_CHECKING:
+    from xfworker.services.worker import uncaught
+else:
+    uncaught = DeferredModule("xfworker.services.worker.uncaught")
 
 
 @define(eq=False)
@@ -52,18 +57,18 @@ class ExceptionHook:
             show_error(error)
         else:
             previous(kind, error, trace)
-        self._tell(describe_exception(error))
+        self._tell(error)
 
     def uncaught_in_thread(self, args: threading.ExceptHookArgs) -> None:
         """Show an exception that ends a thread, and report it; the script itself goes on."""
         (self._previous_thread or threading.__excepthook__)(args)
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
             name = args.thread.name if args.thread else "a thread"
-            self._tell(f"in thread {name}: {describe_exception(args.exc_value)}")
+            self._tell(args.exc_value, f"in thread {name}: ")
 
-    def _tell(self, message: str) -> None:
+    def _tell(self, uncaught_error: BaseException, place: str = "") -> None:
         try:
-            self.report(message)
+            self.report(place + uncaught.describe_exception(uncaught_error))
         except Exception as error:  # noqa: BLE001  the script is ending already; its own error matters more
             sys.stderr.write(f"xfworker: the error message could not be saved on the job: {error}\n")
 
@@ -71,7 +76,9 @@ class ExceptionHook:
 def show_error(error: XFWorkerError) -> None:
     """Write an error of ours with the script's own frames; what lies below them would explain nothing."""
     if not isinstance(error, ConfigurationError):
-        frames = script_frames(error.__traceback__)
+        import traceback
+
+        frames = uncaught.script_frames(error.__traceback__)
         if frames:
             sys.stderr.write("Traceback (most recent call last):\n" + "".join(traceback.format_list(frames)))
     sys.stderr.write(f"{type(error).__name__}: {error}\n")

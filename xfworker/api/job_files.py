@@ -3,16 +3,20 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
+from xfworker.api.deferred_module import DeferredModule
 from xfworker.api.functions.record_access import checked_serial
 from xfworker.api.job_context import JobContext
 from xfworker.domain.errors import UsageError
 from xfworker.domain.filenames import check_filename
 from xfworker.domain.files import Resource, record_resource, reference_resource
-from xfworker.services.worker import inputs, outputs
 
 if TYPE_CHECKING:
     # A script that opens no image does not wait for what that needs.
     from xfworker.api.omni import Image
+    from xfworker.services.worker import inputs, outputs
+else:
+    inputs = DeferredModule("xfworker.services.worker.inputs")
+    outputs = DeferredModule("xfworker.services.worker.outputs")
 
 
 class JobFiles(JobContext):

@@ -1,9 +1,14 @@
 """The methods of a job that make output parameters."""
 
-from typing import Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
+from xfworker.api.deferred_module import DeferredModule
 from xfworker.api.job_context import JobContext
-from xfworker.services.worker.outputs import output_parameter, value_parameter
+
+if TYPE_CHECKING:
+    from xfworker.services.worker import outputs
+else:
+    outputs = DeferredModule("xfworker.services.worker.outputs")
 
 
 class JobOutputs(JobContext):
@@ -16,31 +21,31 @@ class JobOutputs(JobContext):
 
     def create_output_bitmap(self, filename: str) -> Dict[str, Any]:
         """Make a ``Bitmap``: a picture in a file such as PNG."""
-        return output_parameter(self._session, "Bitmap", filename)
+        return outputs.output_parameter(self._session, "Bitmap", filename)
 
     def create_output_contours(self, filename: str, image: Dict[str, Any]) -> Dict[str, Any]:
         """Make ``Contours``: outlines in a file, drawn on ``image`` (an ``Image`` parameter)."""
-        return output_parameter(self._session, "Contours", filename, image=image)
+        return outputs.output_parameter(self._session, "Contours", filename, image=image)
 
     def create_output_csv(self, filename: str) -> Dict[str, Any]:
         """Make a ``CSV``: a table in a file."""
-        return output_parameter(self._session, "CSV", filename)
+        return outputs.output_parameter(self._session, "CSV", filename)
 
     def create_output_entity(self, uuid: str, name: str) -> Dict[str, Any]:
         """Make an ``Entity``: a physical sample, animal or person."""
-        return value_parameter("Entity", uuid=uuid, name=name)
+        return outputs.value_parameter("Entity", uuid=uuid, name=name)
 
     def create_output_foreign_file(self, filename: str) -> Dict[str, Any]:
         """Make a ``ForeignFile``: a file of a kind that the platform does not look into."""
-        return output_parameter(self._session, "ForeignFile", filename)
+        return outputs.output_parameter(self._session, "ForeignFile", filename)
 
     def create_output_gi_result(self, snapshot: Dict[str, Any], gi_image: Dict[str, Any]) -> Dict[str, Any]:
         """Make a ``GIResult`` of a ``Snapshot`` parameter and an ``Image`` parameter."""
-        return value_parameter("GIResult", snapshot=snapshot, gi_image=gi_image)
+        return outputs.value_parameter("GIResult", snapshot=snapshot, gi_image=gi_image)
 
     def create_output_html_document(self, filename: str) -> Dict[str, Any]:
         """Make an ``HTMLDocument``: a page in a file."""
-        return output_parameter(self._session, "HTMLDocument", filename)
+        return outputs.output_parameter(self._session, "HTMLDocument", filename)
 
     def create_output_image(
         self,
@@ -58,7 +63,7 @@ class JobOutputs(JobContext):
             filenames: Further output files of this job that belong to the image, such as ``["seg.raw"]``.
             additional_files: References to files that belong to it and lie elsewhere.
         """
-        return output_parameter(
+        return outputs.output_parameter(
             self._session,
             "Image",
             filename,
@@ -69,7 +74,7 @@ class JobOutputs(JobContext):
 
     def create_output_image_pair_list(self, pairs: List[List[Dict[str, Any]]]) -> Dict[str, Any]:
         """Make an ``ImagePairList`` of pairs ``[image, image]`` of ``Image`` parameters."""
-        return value_parameter("ImagePairList", pairs=pairs)
+        return outputs.value_parameter("ImagePairList", pairs=pairs)
 
     def create_output_image_voi(
         self, pos: List[int], size: List[int], image: Dict[str, Any], name: str = None, category: str = None
@@ -84,7 +89,7 @@ class JobOutputs(JobContext):
             name: What people call it.
             category: What kind of volume it is.
         """
-        return value_parameter("ImageVOI", pos=pos, size=size, image=image, name=name, category=category)
+        return outputs.value_parameter("ImageVOI", pos=pos, size=size, image=image, name=name, category=category)
 
     def create_output_mesh(
         self,
@@ -100,7 +105,9 @@ class JobOutputs(JobContext):
             filenames: Further output files of this job that belong to the mesh.
             additional_files: References to files that belong to it and lie elsewhere.
         """
-        return output_parameter(self._session, "Mesh", filename, filenames=filenames, additional_files=additional_files)
+        return outputs.output_parameter(
+            self._session, "Mesh", filename, filenames=filenames, additional_files=additional_files
+        )
 
     def create_output_registration_result(
         self,
@@ -121,7 +128,7 @@ class JobOutputs(JobContext):
             mesh1: The ``Mesh`` that stands still.
             mesh2: The ``Mesh`` that is moved.
         """
-        return value_parameter(
+        return outputs.value_parameter(
             "RegistrationResult",
             transform=transform,
             image1=image1,
@@ -152,7 +159,7 @@ class JobOutputs(JobContext):
             name: What people call it.
             category: What kind of volume it is.
         """
-        return value_parameter(
+        return outputs.value_parameter(
             "RotatedImageVOI",
             pos_mm=pos_mm,
             size_mm=size_mm,
@@ -183,20 +190,20 @@ class JobOutputs(JobContext):
             metadata: A ``SnapshotMetadata`` parameter.
             video: A ``Video`` parameter.
         """
-        return value_parameter(
+        return outputs.value_parameter(
             "Snapshot", bitmap=bitmap, image=image, image2=image2, mesh=mesh, metadata=metadata, video=video
         )
 
     def create_output_snapshot_metadata(self, filename: str) -> Dict[str, Any]:
         """Make ``SnapshotMetadata``: how a snapshot was taken, in a file."""
-        return output_parameter(self._session, "SnapshotMetadata", filename)
+        return outputs.output_parameter(self._session, "SnapshotMetadata", filename)
 
     def create_output_spectra(
         self, amplitudes_image: Dict[str, Any], wavelength_image: Dict[str, Any]
     ) -> Dict[str, Any]:
         """Make ``Spectra`` of two ``Image`` parameters: amplitudes, and the wavelength of each."""
-        return value_parameter("Spectra", amplitudes_image=amplitudes_image, wavelength_image=wavelength_image)
+        return outputs.value_parameter("Spectra", amplitudes_image=amplitudes_image, wavelength_image=wavelength_image)
 
     def create_output_video(self, filename: str, bitmap: Dict[str, Any] = None) -> Dict[str, Any]:
         """Make a ``Video``: a film in a file, with a still picture of it (a ``Bitmap`` parameter)."""
-        return output_parameter(self._session, "Video", filename, bitmap=bitmap)
+        return outputs.output_parameter(self._session, "Video", filename, bitmap=bitmap)

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from attrs import evolve
 
 from xfworker.api.connection import Connection, server_of
+from xfworker.api.deferred_module import DeferredModule
 from xfworker.api.functions.activity_log import create_activity_log_event
 from xfworker.api.functions.record_access import checked_serial, checked_truth
 from xfworker.api.job_context import JobContext
@@ -15,9 +16,13 @@ from xfworker.domain.activity_log_level import ActivityLogLevel
 from xfworker.domain.conversion import from_json
 from xfworker.domain.errors import UsageError
 from xfworker.domain.records import Job, Run, Task, TaskType
-from xfworker.services.worker import spawning
 from xfworker.services.worker.plain_json import plain_json
 from xfworker.services.worker.session import Session
+
+if TYPE_CHECKING:
+    from xfworker.services.worker import spawning
+else:
+    spawning = DeferredModule("xfworker.services.worker.spawning")
 
 
 class JobSpawning(JobContext):

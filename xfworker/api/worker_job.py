@@ -2,9 +2,10 @@
 
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, ContextManager, Dict, Iterator, NoReturn
+from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, NoReturn
 
 from xfworker.api.connection import Connection
+from xfworker.api.deferred_module import DeferredModule
 from xfworker.api.exception_hook import ExceptionHook
 from xfworker.api.job_context import note
 from xfworker.api.job_files import JobFiles
@@ -16,11 +17,15 @@ from xfworker.domain.conversion import from_json, parse_time, to_json
 from xfworker.domain.errors import FileError, UsageError, XFWorkerError
 from xfworker.domain.records import Job
 from xfworker.domain.script_exit import ScriptExit
-from xfworker.services.worker import lifecycle, progress
-from xfworker.services.worker.outputs import units_of
+from xfworker.services.worker import progress
 from xfworker.services.worker.plain_json import plain_json
 from xfworker.services.worker.session import Session
-from xfworker.services.worker.uncaught import printable
+
+if TYPE_CHECKING:
+    from xfworker.services.worker import lifecycle, uncaught
+else:
+    lifecycle = DeferredModule("xfworker.services.worker.lifecycle")
+    uncaught = DeferredModule("xfworker.services.worker.uncaught")
 
 
 class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
@@ -178,7 +183,7 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
             UsageError: It is no dict of texts.
         """
         with self._lock:
-            self._metadata()[lifecycle.OUTPUT_UNITS] = units_of(units)
+            self._metadata()[lifecycle.OUTPUT_UNITS] = lifecycle.units_of(units)
             if save:
                 self._save()
 
@@ -216,7 +221,7 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
         with self._lock:
             metadata = dict(self._metadata())
             if units is not None:
-                metadata[lifecycle.OUTPUT_UNITS] = units_of(units)
+                metadata[lifecycle.OUTPUT_UNITS] = lifecycle.units_of(units)
             if progress.PERCENTAGE in metadata:
                 metadata[progress.PERCENTAGE] = 100.0
             edits = self.job.edits({"metadata": metadata})
@@ -299,7 +304,7 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
             self._save_error_message(self._clean(message))
 
     def _clean(self, message: Any) -> str:
-        return self._redacted(printable(str(message)))
+        return self._redacted(uncaught.printable(str(message)))
 
     def _redacted(self, text: str) -> str:
         secret = self._session.arguments.server_auth

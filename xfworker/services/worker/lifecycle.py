@@ -6,7 +6,7 @@ from typing import Any
 from attrs import evolve
 
 from xfworker.domain.change import Change, pointer
-from xfworker.domain.errors import ServerError
+from xfworker.domain.errors import ServerError, UsageError
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Task, Workflow
 from xfworker.services.worker.saving import save_intent
@@ -98,6 +98,18 @@ def hand_over(session: Session, job: Job, edits: Change, *, error_message: str |
         bump=True,
     )
     return _persistently(session, intent)
+
+
+def units_of(units: Mapping[str, str]) -> dict[str, str]:
+    """
+    Give the units of outputs, by output key.
+
+    Raises:
+        UsageError: It is no mapping of texts to texts.
+    """
+    if not isinstance(units, Mapping) or not all(isinstance(text, str) for pair in units.items() for text in pair):
+        raise UsageError(f"units are texts by output key, such as {{'volume': 'mm3'}}, not {units!r:.200}")
+    return dict(units)
 
 
 def _is_output(text: str) -> bool:

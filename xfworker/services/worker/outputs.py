@@ -1,7 +1,7 @@
 """Bringing the files of a job's outputs into the store, and the composite parameters that name them."""
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -141,18 +141,6 @@ def existing_file(path: Any) -> Path:
     if stat.S_ISDIR(mode):
         raise FileError(f"cannot store {file}: it is a directory; store its files one by one")
     return file
-
-
-def units_of(units: Mapping[str, str]) -> dict[str, str]:
-    """
-    Give the units of outputs, by output key.
-
-    Raises:
-        UsageError: It is no mapping of texts to texts.
-    """
-    if not isinstance(units, Mapping) or not all(isinstance(text, str) for pair in units.items() for text in pair):
-        raise UsageError(f"units are texts by output key, such as {{'volume': 'mm3'}}, not {units!r:.200}")
-    return dict(units)
 
 
 def _as_text(value: Any) -> Any:
