@@ -109,6 +109,8 @@ def run(command, exit_code, wanted_lines):
     environment["PYTHONPATH"] = str(ROOT)
     environment["XFTEMP"] = str(Path.cwd())
     environment["COLUMNS"] = "120"
+    # Only our own plugin: loading all that are installed here takes longer than the examples do.
+    environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xfworker.testing.pytest_plugin"}
     environment.pop("PYTEST_ADDOPTS", None)
     ended = subprocess.run(
         [bash, "-c", command],
