@@ -8,9 +8,12 @@ from contextlib import suppress
 class FaultyWire:
     """A forwarder on a loopback port; use it in a ``with`` block."""
 
-    def __init__(self, target_port, *, cut_after=None):
+    def __init__(self, target_port, *, cut_after=None, lose_answers_to=b"", lost=0):
         self._target = target_port
         self._cut_after = cut_after
+        self._lose = lose_answers_to
+        self._left_to_lose = lost
+        self._doomed = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets = [self._listener]
         self._threads = []
@@ -53,13 +56,16 @@ class FaultyWire:
         with suppress(OSError):
             while block := client.recv(65536):
                 self.sent += block
+                if self._left_to_lose and block.startswith(self._lose):
+                    self._left_to_lose -= 1
+                    self._doomed.add(server)
                 server.sendall(block)
         _hang_up(server)
 
     def _down(self, server, client):
         left = self._cut_after
         with suppress(OSError):
-            while block := server.recv(65536):
+            while (block := server.recv(65536)) and server not in self._doomed:
                 client.sendall(block if left is None else block[:left])
                 if left is not None:
                     left -= len(block)

@@ -207,6 +207,24 @@ def test_a_job_costs_at_most_six_requests_on_one_connection(lab, job, arguments,
     assert lab.job(job.serial).state is JobState.DONE
 
 
+@pytest.mark.parametrize("lost", [1, 3])
+def test_an_answer_to_finish_that_is_lost_on_the_wire_is_no_failure(lab, job, arguments, lost):
+    with FaultyWire(int(arguments.server_port), lose_answers_to=b"PATCH ", lost=lost) as wire:
+        code, _, err = run(lab, evolve(arguments, server_port=str(wire.port)), HELLO + "worker.finish({'volume': 2})\n")
+    assert code == 0, err
+    assert lab.job(job.serial).outputs == {"volume": 2}
+    assert list(lab.folder.glob("xf-job-*")) == []
+
+
+def test_a_server_that_answers_progress_no_more_is_no_fault_of_the_job(lab, job, arguments):
+    body = "for n in range(10):\n    worker.progress(n)\nworker.finish({'volume': 2})\n"
+    with FaultyWire(int(arguments.server_port), lose_answers_to=b"PATCH ", lost=2) as wire:
+        code, _, err = run(lab, evolve(arguments, server_port=str(wire.port)), HELLO + body, XFWORKER_HTTP_ATTEMPTS="2")
+    assert code == 0, err
+    assert "the job goes on" in err
+    assert lab.job(job.serial).state is JobState.DONE
+
+
 def test_a_long_sequence_is_one_request(lab, arguments, wire):
     task = lab.new_task()
     count = 300
