@@ -135,8 +135,8 @@ def _userdata_reference(reference: Mapping[str, Any]) -> Resource:
     if not isinstance(virtualpath, str):
         raise FileError("a file reference with source 'userdata' needs 'virtualpath'")
     place = userdata_resource(virtualpath)
-    # Both are attested in scripts: the path of the file itself, and the path of its folder (which ends with a slash).
-    if filename and (virtualpath.endswith("/") or place == Resource((USERDATA,))):
+    # Scripts name the file itself or its folder (with a slash behind it or not); its last name tells which it is.
+    if filename and (virtualpath.endswith("/") or place.segments[1:][-1:] != (filename,)):
         return place.child(filename)
     return place
 
@@ -253,6 +253,8 @@ class FileStat:
             a mount), or ``None``.
         sample_sha256: Digest over samples of the content (:mod:`xfworker.domain.sampling`), told together with a
             direct-access path, so that a file found there can be recognised without reading all of it.
+        stored_sha256: Digest of what was last stored through the store, where it keeps that. Where ``sha256`` differs,
+            the file was changed behind the store's back. It is for check-ups and does not travel.
     """
 
     resource: Resource
@@ -262,6 +264,7 @@ class FileStat:
     modified_at: datetime | None = None
     direct_access_path: str | None = None
     sample_sha256: str | None = None
+    stored_sha256: str | None = None
 
 
 @define(frozen=True, kw_only=True)

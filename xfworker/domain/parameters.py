@@ -103,7 +103,8 @@ def _own_reference(value: Mapping[str, Any]) -> dict[str, Any] | None:
 def _beside(own: Mapping[str, Any], name: Any) -> dict[str, Any]:
     if not is_safe_filename(name):
         raise InvalidParameter(f"filenames: {name!r} is not a plain file name")
-    if own["source"] == USERDATA and not str(own["virtualpath"]).endswith("/"):
-        folder = str(own["virtualpath"]).rpartition("/")[0]
-        return {**own, "virtualpath": f"{folder}/{name}" if folder else name, "filename": name}
+    if own["source"] == USERDATA:
+        folder, _, last = str(own["virtualpath"]).rpartition("/")
+        if last and last == own.get("filename", last):  # the path is that of the file itself
+            return {**own, "virtualpath": f"{folder}/{name}" if folder else name, "filename": name}
     return {**own, "filename": name}

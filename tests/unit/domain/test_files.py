@@ -93,6 +93,9 @@ def test_userdata_paths_are_taken_with_or_without_their_prefix(names):
     assert userdata_resource(path) == userdata_resource(f"@xfuserdata/{path}") == place
     assert reference_resource({"source": "userdata", "virtualpath": path, "filename": names[-1]}) == place
     assert reference_resource({"source": "userdata", "virtualpath": f"{path}/", "filename": "x"}) == place.child("x")
+    other = f"not-{len(path)}-{len(names[-1])}.isq"
+    assert reference_resource({"source": "userdata", "virtualpath": path, "filename": other}) == place.child(other)
+    assert reference_resource({"source": "userdata", "virtualpath": path}) == place
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xfworker.domain.errors import InvalidParameter
+from xfworker.domain.files import reference_resource
 from xfworker.domain.parameters import create_parameter, file_references
 from xfworker.domain.version import format_version, parse_version
 
@@ -44,6 +45,22 @@ def test_files_beside_a_file_in_userdata_lie_in_its_folder():
     }
 
     assert file_references(parameter)[1] == {"source": "userdata", "virtualpath": "scans/a.raw", "filename": "a.raw"}
+
+
+@pytest.mark.parametrize(
+    ("named", "beside"),
+    [
+        ({"virtualpath": "x/a.omni"}, "x/a.raw"),
+        ({"virtualpath": "x/a.omni", "filename": "a.omni"}, "x/a.raw"),
+        ({"virtualpath": "x/", "filename": "a.omni"}, "x/a.raw"),
+        ({"virtualpath": "x", "filename": "a.omni"}, "x/a.raw"),
+        ({"virtualpath": "a.omni", "filename": "a.omni"}, "a.raw"),
+    ],
+)
+def test_however_a_file_of_userdata_is_named_what_stands_beside_it_is_found(named, beside):
+    (reference,) = file_references({"source": "userdata", **named, "filenames": ["a.raw"]}, only_additional=True)
+
+    assert str(reference_resource(reference)) == f"userdata/{beside}"
 
 
 def test_a_name_beside_a_file_cannot_leave_its_folder():
