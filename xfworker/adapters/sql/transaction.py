@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+import attrs
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -44,6 +45,12 @@ _RUNS = TABLES[Run.collection]
 _WORKFLOWS = TABLES[Workflow.collection]
 _LEASES = TABLES[JobLease.collection]
 _FEW = 50
+_KEY = "wanted_serial"
+
+# Made once: putting a statement together costs more than running it.
+_SELECT_ONE = {name: select(table).where(table.c.serial == bindparam(_KEY)) for name, table in TABLES.items()}
+_INSERT = {name: insert(table) for name, table in TABLES.items()}
+_UPDATE = {name: update(table).where(table.c.serial == bindparam(_KEY)) for name, table in TABLES.items()}
 _MAX_SERIAL = 2**63
 
 
@@ -57,10 +64,9 @@ class SqlTransaction:
 
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
         """Give one record."""
-        table = table_of(kind)
         if -_MAX_SERIAL <= serial < _MAX_SERIAL:
-            for row in self._rows(select(table).where(table.c.serial == serial)):
-                return to_record(kind, row)
+            for row in self._connection.execute(_SELECT_ONE[kind.collection], {_KEY: serial}):
+                return to_record(kind, row._mapping)  # type: ignore[arg-type]  # noqa: SLF001  public by its documentation
         raise RecordNotFound(f"there is no {kind.noun} {serial}")
 
     def find(
@@ -99,19 +105,18 @@ class SqlTransaction:
         row.pop("serial", None)
         if isinstance(record, Job):
             row[CLAIM_RANK] = self._rank(record)
-        result = self._connection.execute(insert(table_of(type(record))).values(row))
+        result = self._connection.execute(_INSERT[record.collection], row)
         (serial,) = result.inserted_primary_key or (0,)
-        return to_record(type(record), {**to_row(record), "serial": serial})
+        return attrs.evolve(record, serial=serial)
 
     def replace(self, record: Record) -> None:
         """Store a changed record under its serial."""
-        table = table_of(type(record))
         row = to_row(record)
-        row.pop("serial", None)
+        row[_KEY] = row.pop("serial", 0)
         if isinstance(record, Job):
             row[CLAIM_RANK] = self._rank(record)
         touches_queue = isinstance(record, Run | Workflow) and self._touches_queue(record)
-        result = self._connection.execute(update(table).where(table.c.serial == record.serial).values(row))
+        result = self._connection.execute(_UPDATE[record.collection], row)
         if not result.rowcount:
             raise RecordNotFound(f"there is no {record}")
         if touches_queue:

@@ -153,13 +153,14 @@ def _wrong_files(records: RecordStore, files: FileStore, token: AuthorizationTok
 
 def _damage(files: FileStore, token: AuthorizationToken, listed: FileStat) -> Iterator[Finding]:
     stat = files.stat(token, listed.resource)
-    if stat.sha256 is None:
+    stored = stat.stored_sha256 or stat.sha256
+    if stored is None:
         return
     digest = hashlib.sha256()
     for block in files.open_read(token, stat.resource):
         digest.update(block)
-    if digest.hexdigest() != stat.sha256:
-        message = f"its SHA-256 is {digest.hexdigest()[:12]}..., {stat.sha256[:12]}... was stored"
+    if digest.hexdigest() != stored:
+        message = f"its SHA-256 is {digest.hexdigest()[:12]}..., {stored[:12]}... was stored"
         yield Finding(kind=FindingKind.DAMAGED, place=str(stat.resource), message=message)
 
 

@@ -21,6 +21,12 @@ _LOOKED_AT = 200
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.platform")
 
 
+def forget_wishes(records: RecordStore, clock: Clock, options: PlatformOptions) -> None:
+    """Forget idempotency keys that are too old to be repeated."""
+    with records.transaction() as transaction:
+        transaction.forget_before(clock.now() - timedelta(seconds=options.wish_seconds))
+
+
 def keep_house(records: RecordStore, clock: Clock, options: PlatformOptions) -> None:
     """Do what is due now; called every few seconds."""
     now = clock.now()
@@ -35,8 +41,6 @@ def keep_house(records: RecordStore, clock: Clock, options: PlatformOptions) -> 
         with records.transaction() as transaction:
             for serial, note in notes.items():
                 _note(Access(_SERVER, transaction), serial, note)
-    with records.transaction() as transaction:
-        transaction.forget_before(now - timedelta(seconds=options.wish_seconds))
 
 
 def _missing_notes(access: Access, clock: Clock, options: PlatformOptions) -> dict[int, str | None]:

@@ -13,11 +13,13 @@ from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.accounts import Accounts, token_principal
 from xfworker.services.platform.control import PlatformControl
 from xfworker.services.platform.file_rights import read_token
-from xfworker.services.platform.housekeeping import keep_house
+from xfworker.services.platform.housekeeping import forget_wishes, keep_house
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
 from xfworker.services.platform.queue import PlatformQueue
 from xfworker.services.platform.server import PlatformServer
+
+_FORGET_EVERY_SECONDS = 600.0
 
 
 class Platform:
@@ -47,6 +49,7 @@ class Platform:
         self.signer = signer
         self.options = options or PlatformOptions()
         self._hasher = hasher
+        self._forgot_at: float | None = None
 
     def admin_token(self) -> str:
         """Give a token that may do everything; it does not expire, and ends with the server's secret."""
@@ -134,6 +137,10 @@ class Platform:
     def keep_house(self) -> None:
         """Do what is due although nobody asks; called every few seconds while the platform is served."""
         keep_house(self.records, self.clock, self.options)
+        now = self.clock.monotonic()
+        if self._forgot_at is None or now - self._forgot_at >= _FORGET_EVERY_SECONDS:
+            forget_wishes(self.records, self.clock, self.options)
+            self._forgot_at = now
 
     def close(self) -> None:
         """Let go of the record store."""

@@ -26,6 +26,7 @@ from xfworker.services.platform.principal import Principal, PrincipalKind, job_c
 from xfworker.services.platform.restarts import clean_metadata
 
 _CLAIMABLE = (JobState.READY, JobState.READY_FOR_INTERACTIVE)
+_LOOKED_AT = 8
 _BY_HAND = (JobState.DONE, JobState.READY_FOR_INTERACTIVE)
 
 
@@ -156,7 +157,7 @@ class PlatformQueue:
     def _next(self, access: Access, worker: Worker) -> Job | None:
         unfit: set[int] = set()
         while True:
-            jobs = access.transaction.claimable_jobs(excluding_tasks=frozenset(unfit))
+            jobs = access.transaction.claimable_jobs(excluding_tasks=frozenset(unfit), limit=_LOOKED_AT)
             for job in jobs:
                 if job.task_serial in unfit:
                     continue
