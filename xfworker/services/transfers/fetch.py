@@ -8,6 +8,7 @@ from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore, Progress
 from xfworker.ports.filesystem import Filesystem
 from xfworker.services.event_log import EventLog
+from xfworker.services.transfers.watch import told
 
 _log = EventLog("xfworker.transfers")
 
@@ -60,8 +61,8 @@ def fetch(
     except FileError as error:
         _log.info("xfworker.direct_access_refused", file=str(resource), path=str(path), reason=str(error))
         return download(files, clock, token, resource, target, progress=progress)
-    if progress:
-        progress(stat.size, stat.size)
+    if tell := told("download", resource, progress):
+        tell(stat.size, stat.size)
     _log.info("xfworker.download_finished", file=str(resource), way="copy", **_pace(stat.size, clock, started))
     return target
 
@@ -109,6 +110,7 @@ def download(
         FileNotInStore: There is no such file.
         FileError: See :meth:`~xfworker.ports.file_store.FileStore.download`.
     """
+    progress = told("download", resource, progress)
     started = clock.monotonic()
     try:
         stat = files.download(token, resource, target, progress=progress)

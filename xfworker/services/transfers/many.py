@@ -1,5 +1,6 @@
 """Moving many files over several connections, with bounded memory and the results in order."""
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -173,7 +174,9 @@ class _Crew(Generic[ItemT, ResultT]):
 
     def start(self, count: int) -> None:
         for number in range(count):
-            threading.Thread(target=self._run, name=f"xfworker-transfer-{number}", daemon=True).start()
+            # Each thread gets what this one has bound: who watches transfers, and the job in every log line.
+            run = contextvars.copy_context().run
+            threading.Thread(target=run, args=(self._run,), name=f"xfworker-transfer-{number}", daemon=True).start()
 
     def stop(self) -> None:
         self._stopping.set()

@@ -8,6 +8,7 @@ from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore, Progress
 from xfworker.ports.filesystem import Filesystem
 from xfworker.services.event_log import EventLog
+from xfworker.services.transfers.watch import told
 
 _log = EventLog("xfworker.transfers")
 
@@ -52,7 +53,7 @@ def store(
             stat = files.register(token, resource, size=source.stat().st_size, sha256=filesystem.sha256(source))
             way = "direct"
         else:
-            stat = files.upload(token, source, resource, progress=progress)
+            stat = files.upload(token, source, resource, progress=told("upload", resource, progress))
             way = "upload"
     except FileError as error:
         _log.warning("xfworker.upload_failed", file=str(resource), error=str(error))

@@ -1,0 +1,66 @@
+"""Tells whoever wants to know how the transfers of this thread go on: a progress bar, a script, a test."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from attrs import define
+
+from xfworker.ports.file_store import Progress
+
+
+@define(frozen=True)
+class TransferProgress:
+    """
+    How far one transfer is.
+
+    Attributes:
+        direction: ``download`` or ``upload``.
+        file: The file's place in the store.
+        done: Bytes done; may step back when a part has to be sent again.
+        size: Bytes in all.
+    """
+
+    direction: str
+    file: str
+    done: int
+    size: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything is done."""
+        return self.done >= self.size
+
+
+Watcher = Callable[[TransferProgress], None]
+"""Called often, from the thread that moves the file; what it raises stops the transfer, which can be gone on with."""
+
+_watcher: ContextVar[Watcher | None] = ContextVar("xfworker_transfer_watcher", default=None)
+
+
+@contextmanager
+def watched_transfers(watcher: Watcher) -> Iterator[None]:
+    """
+    Tell a function of every transfer that begins in the block.
+
+    Several transfers at once are told in turns, by their ``file``.
+    """
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+def told(direction: str, file: object, progress: Progress | None) -> Progress | None:
+    """Give a progress callback that tells the watcher besides."""
+    watcher = _watcher.get()
+    if watcher is None:
+        return progress
+
+    def tell(done: int, size: int) -> None:
+        watcher(TransferProgress(direction, str(file), done, size))
+        if progress is not None:
+            progress(done, size)
+
+    return tell
