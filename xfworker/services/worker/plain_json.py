@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import InvalidParameter
@@ -82,7 +81,7 @@ def _number(value: float, path: str, faults: list[str]) -> float:
 def _unwrapped(value: Any, path: str, faults: list[str]) -> Any:
     if isinstance(value, datetime):
         return format_time(value)
-    if isinstance(value, UUID):
+    if type(value).__name__ == "UUID":
         return str(value)
     # numpy's scalars and arrays are known by what they can do, so that numpy need not be imported to save a text.
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
