@@ -125,6 +125,13 @@ def test_a_missing_target_is_usage(run):
     assert "there is no" in done.stderr
 
 
+def test_an_output_whose_file_was_never_uploaded_fails_the_run_and_shows_the_rest(run):
+    done = run(HEAD + "worker.finish({'n': 1, 'f': worker.create_output_foreign_file('never.txt')})")
+    assert done.returncode == 1
+    assert document(done)["outputs"]["n"] == 1
+    assert "output f: the file store holds no file" in done.stderr
+
+
 def test_a_package_folder_runs_with_its_interface(run, tmp_path):
     folder = tmp_path / "package"
     folder.mkdir()

@@ -120,10 +120,13 @@ def _run_steps(platform: "LocalPlatform", phantom: Path, out: Path, console: "Co
             if ended.job.state is not JobState.DONE:
                 show_failure(console, ended, target.name)
                 return None
-            files = collect_files(server, platform.files, platform.filesystem, ended.job.outputs, out)
+            collected = collect_files(server, platform.files, platform.filesystem, ended.job.outputs, out)
+            if collected.faults:
+                console.print("; ".join(collected.faults), style="red")
+                return None
             console.print(f"{target.name}: done")
             given |= ended.job.outputs
-            steps[name] = Step(ended.job, files)
+            steps[name] = Step(ended.job, collected.paths)
     return steps
 
 

@@ -92,9 +92,10 @@ class LiveJob(Observer):
     def output(self, lease: Lease, piece: bytes) -> None:
         del lease
         with self._lock:
-            *lines, self._line = (self._line + piece).split(b"\n")
-            for line in lines:
-                self._print(line)
+            whole, end, rest = (self._line + piece).rpartition(b"\n")
+            self._line = rest
+            if end:
+                self._print(whole)
 
     def waiting(self, lease: Lease) -> None:
         for check in self._alive:
@@ -120,8 +121,15 @@ class LiveJob(Observer):
             self.progress.remove_task(self._task)
             self._task = None
 
-    def _print(self, line: bytes) -> None:
-        self.progress.console.out(line.decode("utf-8", "replace").rstrip("\r"), highlight=False)
+    def _print(self, lines: bytes) -> None:
+        text = lines.decode("utf-8", "replace").replace("\r\n", "\n")
+        console = self.progress.console
+        if console.is_terminal:
+            console.out(text, highlight=False)
+        else:
+            # A script that writes much must not wait for a console that lays out what nobody looks at.
+            console.file.write(text + "\n")
+            console.file.flush()
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:
         self._signals += 1

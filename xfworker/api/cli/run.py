@@ -101,10 +101,13 @@ def _run(
                 keep_script(platform.server, platform.files, target, job.task_serial)
             ended = platform.run_job(job, TargetSource({target.task_type: target}), live)
             live.finished()
-            files = collect_files(platform.server, platform.files, platform.filesystem, ended.job.outputs, out)
+            collected = collect_files(platform.server, platform.files, platform.filesystem, ended.job.outputs, out)
         code = exit_code(ended.job)
         log_path = _keep_log(platform, ended, out) if code == 1 else None
-        _report(ended, files, as_json=as_json, target=target, console=console)
+        _report(ended, collected.paths, as_json=as_json, target=target, console=console)
+        for fault in collected.faults:
+            console.print(fault, style="red")
+            code = code or 1
         if log_path is not None:
             console.print(f"the whole log: {log_path}")
         if keep or data is not None:

@@ -92,17 +92,19 @@ def run_bundle(wanted: BundleRun) -> int:
                 job = restore_job(platform.server, platform.files, bundle, progress=_progress(live))
                 ended = platform.run_job(job, TargetSource({bundle.manifest.task_type.name: target}), live)
                 live.finished()
-                files = collect_files(
+                collected = collect_files(
                     platform.server, platform.files, platform.filesystem, ended.job.outputs, wanted.out
                 )
             report = None
             if wanted.compare is not None:
                 report = _compared(platform, bundle, ended.job, wanted.compare, Path(scratch))
-            _show(wanted, target, ended, files, report)
+            _show(wanted, target, ended, collected.paths, report)
+            for fault in collected.faults:
+                console.print(fault, style="red")
             if wanted.keep or wanted.data is not None:
                 console.print(f"kept: {wanted.data or platform.folder}")
     code = exit_code(ended.job)
-    return code or (1 if report is not None and report.differences else 0)
+    return code or (1 if collected.faults or (report is not None and report.differences) else 0)
 
 
 def _target(wanted: BundleRun, bundle: OpenBundle, scratch: Path) -> Target:

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from attrs import define
+
+from xfworker.domain.errors import AccessError, FileError
 from xfworker.domain.filenames import check_filename
 from xfworker.domain.files import Resource, Scope, reference_resource
 from xfworker.domain.parameters import file_references
@@ -13,9 +16,23 @@ from xfworker.ports.filesystem import Filesystem
 from xfworker.ports.xf_server import XFServer
 
 
+@define(frozen=True)
+class Collected:
+    """
+    The files of outputs.
+
+    Attributes:
+        paths: For each output with files, their paths in the order of the references.
+        faults: One sentence for each output whose files could not all be fetched.
+    """
+
+    paths: dict[str, list[Path]]
+    faults: tuple[str, ...]
+
+
 def collect_files(
     server: XFServer, files: FileStore, filesystem: Filesystem, outputs: Mapping[str, Any], folder: Path
-) -> dict[str, list[Path]]:
+) -> Collected:
     """
     Fetch the files of outputs.
 
@@ -29,25 +46,40 @@ def collect_files(
         filesystem: Knows which names are free.
         outputs: The outputs of a job.
         folder: Where the files go; it is made where needed.
-
-    Returns:
-        For each output with files, their paths in the order of the references.
     """
     fetched: dict[Resource, Path] = {}
     collected: dict[str, list[Path]] = {}
+    faults = []
     for key, value in outputs.items():
-        resources = list(dict.fromkeys(reference_resource(reference) for reference in file_references(value)))
-        missing = [resource for resource in resources if resource not in fetched]
-        if missing:
-            folder.mkdir(parents=True, exist_ok=True)
-            token = server.file_token([Scope("read", resource) for resource in missing])
-            for resource, target in _targets(key, missing, filesystem, folder).items():
-                files.download(token, resource, target)
-                _open_to_others(target)
-                fetched[resource] = target
-        if resources:
-            collected[key] = [fetched[resource] for resource in resources]
-    return collected
+        try:
+            paths = _collect(key, value, fetched, server, files, filesystem, folder)
+        except (FileError, AccessError) as error:
+            faults.append(f"output {key}: {error}")
+        else:
+            if paths:
+                collected[key] = paths
+    return Collected(collected, tuple(faults))
+
+
+def _collect(
+    key: str,
+    value: Any,
+    fetched: dict[Resource, Path],
+    server: XFServer,
+    files: FileStore,
+    filesystem: Filesystem,
+    folder: Path,
+) -> list[Path]:
+    resources = list(dict.fromkeys(reference_resource(reference) for reference in file_references(value)))
+    missing = [resource for resource in resources if resource not in fetched]
+    if missing:
+        folder.mkdir(parents=True, exist_ok=True)
+        token = server.file_token([Scope("read", resource) for resource in missing])
+        for resource, target in _targets(key, missing, filesystem, folder).items():
+            files.download(token, resource, target)
+            _open_to_others(target)
+            fetched[resource] = target
+    return [fetched[resource] for resource in resources]
 
 
 def _open_to_others(path: Path) -> None:
