@@ -205,6 +205,21 @@ def candidates(folder: Path, grey: Any, mask: Any, skipped: list[str]) -> list[M
     return found
 
 
+def measure(found: list[Measured], rounds: int) -> None:
+    for number in range(rounds):
+        # Every round begins elsewhere, so that none always follows the same one.
+        for one in found[number * 3 % len(found) :] + found[: number * 3 % len(found)]:
+            one.round()
+    # Raw reading apart from writing: what the kernel still has to put on disk would slow down some rounds only.
+    for group in ("int16 read", "int16 write"):
+        pair = [one for one in found if one.group == group and one.name in PLAIN]
+        for one in pair:
+            one.seconds.clear()
+        for number in range(4 * rounds):
+            for one in pair if number % 2 else pair[::-1]:
+                one.round()
+
+
 def slice_ms(folder: Path, rounds: int) -> float:
     best = float("inf")
     with image_formats().reader(folder / "grey.aim") as reader:
@@ -292,18 +307,7 @@ def main() -> int:
         grey = np.random.default_rng(1).integers(-1000, 8000, (depth, side, side), dtype=np.int16)
         mask = lattice(depth, side)
         found = candidates(folder, grey, mask, skipped)
-        for number in range(rounds):
-            # Every round begins elsewhere, so that none always follows the same one.
-            for one in found[number * 3 % len(found) :] + found[: number * 3 % len(found)]:
-                one.round()
-        # Reading apart from writing: what the kernel still has to put on disk would slow some rounds down and not others.
-        for group in ("int16 read", "int16 write"):
-            pair = [one for one in found if one.group == group and one.name in PLAIN]
-            for one in pair:
-                one.seconds.clear()
-            for number in range(4 * rounds):
-                for one in pair if number % 2 else pair[::-1]:
-                    one.round()
+        measure(found, rounds)
         milliseconds = slice_ms(folder, rounds)
         size_mib = 640 if options.quick else 4096
         memory = peaks(folder, size_mib)
