@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from xfworker.adapters.disk.partial_file import replacing
 from xfworker.domain.files import Resource
@@ -21,23 +23,42 @@ class DigestIndex:
         self._folder = folder
 
     def remember(self, resource: Resource, found: os.stat_result, sha256: str) -> None:
-        """Keep the digest of a file with this size and time."""
-        entry = {"resource": str(resource), "size": found.st_size, "modified": _ticks(found), "sha256": sha256}
+        """Keep the digest of a file that was stored with this size and time."""
+        self._write(resource, found, sha256, stored=sha256)
+
+    def learn(self, resource: Resource, found: os.stat_result, sha256: str) -> None:
+        """Keep the digest that a file was found to have; what was stored, if anything, stays known besides."""
+        self._write(resource, found, sha256, stored=self.stored(resource))
+
+    def recall(self, resource: Resource, found: os.stat_result) -> str | None:
+        """Give the digest of a file, or ``None`` where it is not known or the file is another by now."""
+        entry = self._read(resource)
+        same = (entry.get("size"), entry.get("modified")) == (found.st_size, _ticks(found))
+        return _digest(entry, "sha256") if same else None
+
+    def stored(self, resource: Resource) -> str | None:
+        """Give the digest of what was last stored under this name, whatever the file has become since."""
+        return _digest(self._read(resource), "stored")
+
+    def _write(self, resource: Resource, found: os.stat_result, sha256: str, *, stored: str | None) -> None:
+        entry = {
+            "resource": str(resource),
+            "size": found.st_size,
+            "modified": _ticks(found),
+            "sha256": sha256,
+            "stored": stored,
+        }
         path = self._path(resource)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
             partial.write_text(json.dumps(entry), encoding="utf-8")
 
-    def recall(self, resource: Resource, found: os.stat_result) -> str | None:
-        """Give the digest of a file, or ``None`` where it is not known or the file is another by now."""
+    def _read(self, resource: Resource) -> dict[str, Any]:
         try:
             entry = json.loads(self._path(resource).read_text(encoding="utf-8"))
-            known = (entry["resource"], entry["size"], entry["modified"])
-            sha256 = entry["sha256"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        same = known == (str(resource), found.st_size, _ticks(found)) and isinstance(sha256, str)
-        return sha256 if same else None
+        except (OSError, ValueError):
+            return {}
+        return entry if isinstance(entry, dict) and entry.get("resource") == str(resource) else {}
 
     def forget(self, resource: Resource) -> None:
         """Drop the entry of a file."""
@@ -47,6 +68,11 @@ class DigestIndex:
     def _path(self, resource: Resource) -> Path:
         name = hashlib.sha256(str(resource).encode()).hexdigest()
         return self._folder / name[:2] / f"{name[2:]}.json"
+
+
+def _digest(entry: Mapping[str, Any], key: str) -> str | None:
+    value = entry.get(key)
+    return value if isinstance(value, str) else None
 
 
 def _ticks(found: os.stat_result) -> int:

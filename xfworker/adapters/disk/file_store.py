@@ -94,6 +94,7 @@ class FolderFileStore:
             modified_at=datetime.fromtimestamp(found.st_mtime, UTC),
             direct_access_path=direct_access_path,
             sample_sha256=sample_sha256(path) if direct_access_path is not None else None,
+            stored_sha256=self._digests.stored(resource),
         )
 
     def _learn_digest(self, resource: Resource, path: Path, found: os.stat_result) -> str | None:
@@ -101,7 +102,7 @@ class FolderFileStore:
         if _etag(path.stat()) != _etag(found):
             return None  # it is being written to right now
         with suppress(OSError):  # an archive may be read-only: then it is computed anew each time
-            self._digests.remember(resource, found, sha256)
+            self._digests.learn(resource, found, sha256)
         return sha256
 
     def download(
