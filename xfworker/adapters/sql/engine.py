@@ -1,6 +1,7 @@
 """Connections to a database, set up so that transactions are what they say."""
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ def open_engine(address: str, *, durable: bool = True) -> Engine:
 def _sqlite(url: URL, *, durable: bool) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigurationError("name the file of the SQLite database: sqlite:///path; for a trial use memory:")
+    # Accounts and tokens are in it; SQLite gives its other files the rights of this one.
+    with suppress(OSError):
+        Path(url.database).touch(mode=0o600)
     engine = create_engine(
         url, pool_size=_POOL, max_overflow=_OVERFLOW, connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None}
     )
