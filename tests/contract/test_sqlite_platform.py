@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.contract.suites.job_queue import JobQueueContract
-from tests.contract.suites.record_store import RecordStoreContract
-from tests.contract.suites.worlds import DirectWorld, http_world
-from tests.contract.suites.xf_server import XFServerContract
 from xfworker.api.platform_bootstrap import PlatformPlace, opened_records
+from xfworker.testing.contracts.job_queue import JobQueueContract
+from xfworker.testing.contracts.record_store import RecordStoreContract
+from xfworker.testing.contracts.worlds import DirectWorld, http_world
+from xfworker.testing.contracts.xf_server import XFServerContract
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from tests.contract.suites.worlds import HttpWorld, Setting
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
@@ -15,6 +14,7 @@ from xfworker.domain.change import Change
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
+from xfworker.testing.contracts.worlds import HttpWorld, Setting
 
 
 @pytest.fixture(scope="module")

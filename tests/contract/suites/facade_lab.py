@@ -8,7 +8,6 @@ from typing import Any
 
 from attrs import define, field
 
-from tests.contract.suites.worlds import DirectWorld
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.job_queue import HttpJobQueue
@@ -29,6 +28,7 @@ from xfworker.ports.file_store import FileStore
 from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.worker.session import Session
+from xfworker.testing.contracts.worlds import DirectWorld
 
 INTERFACE = {
     "inputs": [

@@ -6,7 +6,6 @@ import threading
 
 import pytest
 
-from xfworker.testing.contracts.worlds import HttpWorld, Setting
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
@@ -21,6 +20,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.parameters import create_parameter
 from xfworker.domain.records import ActivityEvent, Entity, Job, Project
 from xfworker.services.platform.checkup import FindingKind, check_up
+from xfworker.testing.contracts.worlds import HttpWorld, Setting
 
 QUICK = HttpLimits(attempts=1, patience_seconds=0.0, connect_seconds=2.0)
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.contract.suites.worlds import Setting
 from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.records import MemoryRecordStore
@@ -18,6 +17,7 @@ from xfworker.domain.errors import (
 )
 from xfworker.domain.records import ActivityEvent, DependencyPackage, Project, Worker, Workflow
 from xfworker.services.platform.platform import Platform
+from xfworker.testing.contracts.worlds import Setting
 
 
 class House:

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from tests.contract.suites.worlds import DirectWorld
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.api.platform_bootstrap import PlatformPlace, opened_records
 from xfworker.domain.change import Change
@@ -24,6 +23,7 @@ from xfworker.domain.records import (
     Workflow,
     WorkflowState,
 )
+from xfworker.testing.contracts.worlds import DirectWorld
 
 ENDED = Outcome(ending=Ending.FINISHED, exit_code=0)
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import attrs
 import pytest
@@ -18,11 +19,18 @@ NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 class RecordStoreContract:
+    """
+    Inherit it, give the fixture, and pytest runs every test against your record store.
+
+    Fixtures to give:
+        ``store``: an empty :class:`~xfworker.ports.record_store.RecordStore`.
+    """
+
     @pytest.fixture
     def store(self) -> Iterator[RecordStore]:
         raise NotImplementedError
 
-    def test_what_is_inserted_is_there_afterwards(self, store):
+    def test_what_is_inserted_is_there_afterwards(self, store: RecordStore) -> None:
         project = Project(name="p", metadata={"a": {"b": [1, 2.5, None, "é"]}}, extra={"x": 1}, created_at=NOON)
         with store.transaction() as transaction:
             stored = transaction.insert(project)
@@ -36,7 +44,7 @@ class RecordStoreContract:
                 NOON,
             )
 
-    def test_an_exception_undoes_everything(self, store):
+    def test_an_exception_undoes_everything(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             before = transaction.insert(Project(name="before"))
             transaction.remember("kept", {"n": 1})
@@ -57,7 +65,7 @@ class RecordStoreContract:
             assert transaction.remembered("kept") == {"n": 1}
             assert transaction.remembered("new") is None
 
-    def test_what_a_caller_holds_is_not_what_is_kept(self, store):
+    def test_what_a_caller_holds_is_not_what_is_kept(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             stored = transaction.insert(Project(metadata={"list": [1]}))
         stored.metadata["list"].append(2)
@@ -66,13 +74,13 @@ class RecordStoreContract:
             seen.metadata["list"].append(3)
             assert transaction.get(Project, stored.serial).metadata == {"list": [1]}
 
-    def test_replacing_or_reading_nothing_is_an_error(self, store):
+    def test_replacing_or_reading_nothing_is_an_error(self, store: RecordStore) -> None:
         with store.transaction() as transaction, pytest.raises(RecordNotFound):
             transaction.replace(Project(serial=4711))
         with store.transaction() as transaction, pytest.raises(RecordNotFound):
             transaction.get(Project, 4711)
 
-    def test_a_page_goes_on_behind_the_last_record(self, store):
+    def test_a_page_goes_on_behind_the_last_record(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             jobs = [
                 transaction.insert(Job(task_serial=1, workflow_serial=1, sort_order=order))
@@ -86,7 +94,7 @@ class RecordStoreContract:
             assert list(transaction.find(Job, after=place)) == expected[2:]
             assert list(transaction.find(Job, {"sort_order": "a"}, after=place)) == [jobs[2]]
 
-    def test_counting_and_finding_agree(self, store):
+    def test_counting_and_finding_agree(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             for name in ("a", "b", "a"):
                 transaction.insert(Project(name=name, obsolete=name == "b"))
@@ -95,19 +103,19 @@ class RecordStoreContract:
             assert transaction.count(Project, {"name": ("a", "b"), "obsolete": True}) == 1
             assert transaction.count(Project, {"name": ()}) == 0
 
-    def test_many_allowed_values_are_no_problem(self, store):
+    def test_many_allowed_values_are_no_problem(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             made = [transaction.insert(Project()).serial for _ in range(3)]
             assert [project.serial for project in transaction.find(Project, {"serial": tuple(range(70_000))})] == made
 
-    def test_deleting_tells_how_many(self, store):
+    def test_deleting_tells_how_many(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             for job_serial in (1, 1, 2):
                 transaction.insert(JobLease(job_serial=job_serial, worker_serial=1, attempt=1, expires_at=NOON))
             assert transaction.delete(JobLease, {"job_serial": 1}) == 2
             assert [lease.job_serial for lease in transaction.find(JobLease)] == [2]
 
-    def test_leases_that_ran_out_are_found(self, store):
+    def test_leases_that_ran_out_are_found(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             for minutes in (0, 1, 2):
                 transaction.insert(
@@ -118,7 +126,7 @@ class RecordStoreContract:
             found = transaction.expired_leases(NOON + timedelta(seconds=61))
             assert sorted(lease.job_serial for lease in found) == [0, 1]
 
-    def test_notes_are_forgotten_by_age(self, store):
+    def test_notes_are_forgotten_by_age(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             transaction.remember("old", {"n": 1}, at=NOON)
             transaction.remember("new", {"n": 2}, at=NOON + timedelta(hours=1))
@@ -131,15 +139,20 @@ class RecordStoreContract:
             assert transaction.remembered("timeless") is None
             transaction.forget("never there")
 
-    def test_ready_jobs_come_by_priority_then_sort_order(self, store):
+    def test_ready_jobs_come_by_priority_then_sort_order(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             active = transaction.insert(Workflow(project_serial=1, state=WorkflowState.ACTIVE)).serial
             draft = transaction.insert(Workflow(project_serial=1)).serial
             high = transaction.insert(Run(workflow_serial=active, priority=RunPriority.HIGH)).serial
             paused = transaction.insert(Run(workflow_serial=active, priority=RunPriority.PAUSED))
 
-            def job(name: str, **fields: object) -> Job:
-                defaults = {"task_serial": 1, "workflow_serial": active, "state": JobState.READY, "sort_order": "a"}
+            def job(name: str, **fields: Any) -> Job:
+                defaults: dict[str, Any] = {
+                    "task_serial": 1,
+                    "workflow_serial": active,
+                    "state": JobState.READY,
+                    "sort_order": "a",
+                }
                 return transaction.insert(Job(name=name, **{**defaults, **fields}))
 
             job("third", sort_order="b")
@@ -150,7 +163,7 @@ class RecordStoreContract:
             job("draft", workflow_serial=draft)
             job("other task", task_serial=2, sort_order="c")
 
-            def names(**options: object) -> list[str]:
+            def names(**options: Any) -> list[str]:
                 return [found.name for found in transaction.claimable_jobs(**options)]
 
             assert names() == ["first", "second", "third", "other task"]
@@ -163,13 +176,18 @@ class RecordStoreContract:
             transaction.replace(attrs.evolve(transaction.get(Workflow, active), obsolete=True))
             assert names() == ["draft"]
 
-    def test_sequences_and_last_sort_orders_are_answered_by_the_store(self, store):
+    def test_sequences_and_last_sort_orders_are_answered_by_the_store(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             gone = transaction.insert(Run(workflow_serial=1, obsolete=True)).serial
             kept = transaction.insert(Run(workflow_serial=1)).serial
 
-            def job(order: str, **fields: object) -> int:
-                defaults = {"task_serial": 7, "workflow_serial": 1, "state": JobState.DONE, "run_serial": kept}
+            def job(order: str, **fields: Any) -> int:
+                defaults: dict[str, Any] = {
+                    "task_serial": 7,
+                    "workflow_serial": 1,
+                    "state": JobState.DONE,
+                    "run_serial": kept,
+                }
                 return transaction.insert(Job(sort_order=order, **{**defaults, **fields})).serial
 
             second = job("b", outputs={"k": {"type": "CSV"}})
@@ -183,7 +201,7 @@ class RecordStoreContract:
             assert transaction.last_sort_order(1) == "f"
             assert transaction.last_sort_order(2) is None
 
-    def test_writers_do_not_lose_each_others_changes(self, store):
+    def test_writers_do_not_lose_each_others_changes(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             serial = transaction.insert(Entity(uuid="u", metadata={"n": 0})).serial
         faults: list[BaseException] = []
