@@ -39,6 +39,12 @@ def test_the_example_takes_less_than_a_page():
     assert len((FOLDER / "lab_smb.py").read_text().splitlines()) < 60
 
 
+@pytest.mark.parametrize("name", ["lab_smb.py", "pyproject.toml", "test_lab_smb.py"])
+def test_the_page_shows_the_example_as_it_is(name):
+    page = (FOLDER.parents[2] / "docs" / "adapters.md").read_text("utf-8")
+    assert (FOLDER / name).read_text("utf-8") in page
+
+
 def test_the_example_is_registered_as_the_settings_name_it(lab_smb):
     project = tomllib.loads((FOLDER / "pyproject.toml").read_text())["project"]
     entries = project["entry-points"]["xfworker.adapters"]

@@ -165,8 +165,14 @@ def test_every_example_of_a_document_works(path, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     document = parse(path)
     document.namespace["__name__"] = "__example__"
-    for example in document.examples():
-        example.evaluate()
+    try:
+        for example in document.examples():
+            example.evaluate()
+    finally:
+        # Another document may have modules of the same names.
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+                del sys.modules[name]
 
 
 def example_document(tmp_path, text):
