@@ -19,6 +19,7 @@ from xfworker.domain.records import DependencyPackage, Worker
 from xfworker.ports.job_queue import Lease
 from xfworker.services.dispatch.dispatcher import EndedJob
 from xfworker.services.dispatch.working import DIRECTORY_PREFIX, WorkLog, WorkLoop
+from xfworker.services.event_log import EventLog
 
 if TYPE_CHECKING:
     from xfworker.api.client import Client
@@ -82,9 +83,13 @@ def worker(
                 metadata={"platform": platform.platform(), "python": platform.python_version()},
             )
 
-        loop = _loop(client, loaded, described, data or _cache_folder(os.environ), keep_failed_days, concurrency)
+        folder = (data or _cache_folder(os.environ)).absolute()
+        loop = _loop(client, loaded, described, folder, keep_failed_days, concurrency)
+        events = EventLog("xfworker.worker")
+        events.info("xfworker.worker_started", server=client.address.url, data=str(folder), concurrency=concurrency)
         with _Signals(loop):
             loop.run(until_idle=until_idle)
+        events.info("xfworker.worker_stopped")
     return 0
 
 
@@ -108,7 +113,6 @@ def _loop(
     named = os.environ.get(TEMPORARY_FOLDER, "").strip()
     jobs = (Path(named) if named else loaded.settings.disk.temp_directory or data / "jobs").absolute()
     jobs.mkdir(parents=True, exist_ok=True)
-    data = data.absolute()
     clock = SystemClock()
     environments = Environments(data / "environments", uv=find_uv())
     environments.sweep()
@@ -146,9 +150,7 @@ class _Events(WorkLog):
     """Writes what a worker does as events."""
 
     def __init__(self) -> None:
-        import structlog
-
-        self._log: Any = structlog.get_logger("xfworker.worker")
+        self._log = EventLog("xfworker.worker")
 
     def claimed(self, lease: Lease) -> None:
         self._log.info(
@@ -190,9 +192,12 @@ class _Signals:
     def _received(self, number: int, _: FrameType | None) -> None:
         del number
         self._count += 1
+        log = EventLog("xfworker.worker")
         if self._count == 1:
+            log.info("xfworker.worker_stopping", running=self._loop.running)
             self._loop.stop()
         else:
+            log.warning("xfworker.jobs_dropped", running=self._loop.running)
             self._loop.drop()
 
 

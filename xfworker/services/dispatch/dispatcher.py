@@ -28,6 +28,8 @@ Answer = TypeVar("Answer")
 _STEP_SECONDS = 0.25
 _ENDING_SECONDS = 30.0
 _LAST_WORDS_BYTES = 4096
+_LOG_STEP_BYTES = 4 * 1024 * 1024
+"""A log is sent whole, so the larger it is, the more rarely."""
 _LAST_WORDS_CHARACTERS = 300
 
 
@@ -276,11 +278,11 @@ class _Watch:
                     if status.abort_requested:
                         self.running.abort()
             if clock.monotonic() >= next_log:
-                next_log = clock.monotonic() + self.dispatcher.log_seconds
-                self._send_log()
+                next_log = clock.monotonic() + self.dispatcher.log_seconds * (1 + self._send_log() // _LOG_STEP_BYTES)
         return end
 
-    def _send_log(self) -> None:
+    def _send_log(self) -> int:
         size = self.log_path.stat().st_size if self.log_path.exists() else 0
         if size != self._sent_bytes and self.dispatcher.keep_log(self.lease, self.log_path):
             self._sent_bytes = size
+        return size

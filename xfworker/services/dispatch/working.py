@@ -70,7 +70,6 @@ class WorkLoop:
     _stopping: threading.Event = field(factory=threading.Event, init=False)
     _changed: threading.Event = field(factory=threading.Event, init=False)
     _running: dict[int, threading.Thread] = field(factory=dict, init=False)
-    _scripts: dict[int, RunningScript] = field(factory=dict, init=False)
     _directories: set[Path] = field(factory=set, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
     _dropped: bool = field(default=False, init=False)
@@ -123,12 +122,9 @@ class WorkLoop:
 
         Their leases lapse, and the jobs run again on another worker.
         """
+        # Each job's own thread sees this and ends its script; ended from here, it would be reported as aborted.
         self._dropped = True
         self.stop()
-        with self._lock:
-            scripts = list(self._scripts.values())
-        for script in scripts:
-            script.abort()
 
     @property
     def running(self) -> int:
@@ -161,7 +157,6 @@ class WorkLoop:
         finally:
             with self._lock:
                 self._running.pop(lease.job.serial, None)
-                self._scripts.pop(lease.job.serial, None)
                 if directory is not None:
                     self._directories.discard(directory)
             self._changed.set()
@@ -189,21 +184,19 @@ class _DroppedError(Exception):
 
 
 class _Watched(Observer):
-    """Keeps hold of the script, and stops following it when the worker drops its jobs."""
+    """Passes on what happens, and stops following the script when the worker drops its jobs."""
 
     def __init__(self, loop: WorkLoop, log: WorkLog) -> None:
         self._loop = loop
         self._log = log
 
     def started(self, lease: Lease, script: RunningScript) -> None:
-        with self._loop._lock:  # noqa: SLF001  the two are one thing in two classes
-            self._loop._scripts[lease.job.serial] = script  # noqa: SLF001  as above
         self._log.started(lease, script)
 
     def output(self, lease: Lease, piece: bytes) -> None:
         self._log.output(lease, piece)
 
     def waiting(self, lease: Lease) -> None:
-        if self._loop._dropped:  # noqa: SLF001  as above
+        if self._loop._dropped:  # noqa: SLF001  the two are one thing in two classes
             raise _DroppedError
         self._log.waiting(lease)
