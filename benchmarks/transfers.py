@@ -180,7 +180,11 @@ def bench(size: int) -> Iterator[Bench]:
         token = HttpXFServer(transport).file_token([Scope(verb, Resource(("userdata",))) for verb in VERBS])
         HttpFileStore().upload(token, source, parse_resource("userdata/source"))
         with girder_stub(source) as girder:
-            yield Bench(token, folder, source, girder)
+            try:
+                yield Bench(token, folder, source, girder)
+            finally:
+                if (end := embedded.ended()) is not None:
+                    print(f"the server ended: {end}", file=sys.stderr)
 
 
 def side_by_side(found: Bench, rounds: int) -> list[Row]:
