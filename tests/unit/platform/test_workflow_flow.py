@@ -231,8 +231,12 @@ def test_a_group_job_that_runs_while_values_come_runs_again(lab):
     lab.control.start_run(lab.workflow, outputs={"out": 2})
     script = lab.world.as_bearer(lease.server_auth)
     script.update(Job, lease.job.serial, Change(values={"/state": "Done"}))
-    lab.queue.end(lease, ENDED)
-    assert lab.states(chart) == [["Ready"]]
+    assert lab.states(chart) == [["Done"]]
+    lab.control.start_run(lab.workflow, outputs={"out": 3})
+    assert lab.states(chart) == [["Done"]]
+    job = lab.queue.end(lease, ENDED)
+    assert (job.state, job.outputs) == (JobState.READY, {})
+    assert "error_message" not in job.metadata
     lab.work()
     assert lab.states(chart) == [["Done"]]
 

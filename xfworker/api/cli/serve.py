@@ -45,6 +45,7 @@ def serve(
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
     """
+    from xfworker.adapters.http.transport import is_loopback
     from xfworker.adapters.web.serving import ServeOptions, reachable
     from xfworker.adapters.web.serving import serve as serve_app
     from xfworker.api.platform_bootstrap import PlatformPlace, file_store, opened_platform, web_app
@@ -74,13 +75,29 @@ def serve(
                 pid=os.getpid(),
                 admin_token=platform.admin_token(),
             )
-            write_notice(notice_path(place.data), notice)
+            if not _has_other_server(place.data):
+                write_notice(notice_path(place.data), notice)
             if announce is not None:
                 write_notice(announce, notice)
             print(f"xfworker serves {place.data} at {notice.url}", file=sys.stderr, flush=True)  # noqa: T201  a command line prints
 
+        if options.scheme == "http" and not is_loopback(host):
+            warning = (
+                f"warning: {host} is reached over plain HTTP, which shows tokens to the network; give --tls-certificate"
+            )
+            print(warning, file=sys.stderr)  # noqa: T201  a command line prints
         try:
             serve_app(web_app(platform, file_store(place), sns=place.sns), options, announce=announced)
         finally:
             remove_notice(notice_path(place.data), os.getpid())
     return 0
+
+
+def _has_other_server(data: Path) -> bool:
+    """Tell whether the notice in the data folder is that of another server which still runs."""
+    import psutil
+
+    from xfworker.api.server_notice import notice_path, read_notice
+
+    notice = read_notice(notice_path(data))
+    return notice is not None and notice.pid != os.getpid() and psutil.pid_exists(notice.pid)

@@ -5,14 +5,13 @@ from typing import TypeVar
 
 import attrs
 
-from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.change import Change, pointer
 from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import IllegalTransition
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Record, Run, Workflow, WorkflowState
 from xfworker.services.platform.access import ABORT_REQUESTED, Access
-from xfworker.services.platform.follow_ups import after_end, catch_up, reconsider
+from xfworker.services.platform.follow_ups import after_end, catch_up, is_leased, reconsider
 from xfworker.services.platform.restarts import restart
 from xfworker.services.platform.runs import join_run, keep_entity
 
@@ -66,7 +65,7 @@ def _after_job(access: Access, before: Job, after: Job, now: datetime) -> None:
     if after.state.is_final:
         after_end(access, after, now)
     elif before.state.is_final:
-        if access.transaction.find(JobLease, {"job_serial": after.serial}, limit=1):
+        if is_leased(access, after):
             raise IllegalTransition(
                 f"job {after.serial} cannot be restarted yet: its worker has not said that the script has ended; "
                 "try again in a moment"

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Run, Task, TaskState, TaskType, TaskTypeKind, Workflow, WorkflowState
 from xfworker.domain.scheduling import (
@@ -58,10 +59,15 @@ def after_end(access: Access, job: Job, now: datetime) -> None:
             start_roots(access, steps, run, now)
         for step in followers(steps, job.task_serial):
             make_or_promote(access, step, run, now)
-    if own is not None and is_group(own) and VALUES_CHANGED in job.metadata:
+    if own is not None and is_group(own) and VALUES_CHANGED in job.metadata and not is_leased(access, job):
         make_group(access, own, steps, now)
     for step in _groups_behind(steps, job.task_serial):
         make_group(access, step, steps, now)
+
+
+def is_leased(access: Access, job: Job) -> bool:
+    """Tell whether a worker may still be busy with a job."""
+    return bool(access.transaction.find(JobLease, {"job_serial": job.serial}, limit=1))
 
 
 def start_roots(access: Access, steps: Sequence[Step], run: Run, now: datetime) -> None:
@@ -117,7 +123,7 @@ def make_group(access: Access, step: Step, steps: Sequence[Step], now: datetime)
     found = access.transaction.find(Job, {"task_serial": step.serial}, limit=1)
     if not found:
         _make(access, step, None, decision, now)
-    elif found[0].state is JobState.RUNNING:
+    elif found[0].state is JobState.RUNNING or is_leased(access, found[0]):
         job = found[0]
         access.transaction.replace(attrs.evolve(job, metadata={**job.metadata, VALUES_CHANGED: True}, modified_at=now))
     else:

@@ -20,6 +20,7 @@ from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import ABORT_REQUESTED, Access
 from xfworker.services.platform.activity import log_change
 from xfworker.services.platform.flow import after_change
+from xfworker.services.platform.follow_ups import VALUES_CHANGED, after_end
 from xfworker.services.platform.leases import end_expired_leases, ended_job
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims
@@ -132,7 +133,10 @@ class PlatformQueue:
             after = _with_outcome(job, outcome, now)
             transaction.replace(after)
             log_change(access, job, after, Change(values={pointer("metadata", "outcome"): outcome.to_json()}), now)
-            after_change(access, job, after, now)
+            if after.state is job.state and VALUES_CHANGED in job.metadata:
+                after_end(access, after, now)  # what waited for the worker to be done with it
+            else:
+                after_change(access, job, after, now)
             return transaction.get(Job, job.serial)
 
     def _held(self, transaction: RecordTransaction, job_serial: int, attempt: int) -> tuple[Job, JobLease | None]:

