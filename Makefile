@@ -46,7 +46,7 @@ bench: $(VENV)/installed-bench+test
 	$(BIN)/python -m benchmarks.transfers --quick
 	$(BIN)/python -m benchmarks.server --quick
 
-constraints: $(VENV)/installed-test+check
+constraints: $(VENV)/installed-test+check+bench+fuzz
 	$(BIN)/python -m pip freeze --exclude-editable --quiet > constraints.txt
 
 clean:
