@@ -96,7 +96,9 @@ class _GirderStub(BaseHTTPRequestHandler):
         view = memoryview(bytearray(MIB))
         while left:
             left -= self.rfile.readinto(view[: min(left, MIB)])
-        body = b'{"_modelType": "file", "_id": "upload", "received": 0}'
+        self._answer(b'{"_modelType": "file", "_id": "upload", "received": 0}')
+
+    def _answer(self, body: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -104,6 +106,9 @@ class _GirderStub(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self) -> None:
+        if not self.path.endswith("/download"):
+            self._answer(b'{"_modelType": "file", "_id": "file", "name": "source"}')
+            return
         path = Path(os.environ["GIRDER_FILE"])
         self.send_response(200)
         self.send_header("Content-Length", str(path.stat().st_size))

@@ -1,7 +1,7 @@
 """Bodies on their way into the store: written and hashed in other threads while the next bytes come in."""
 
 import asyncio
-from typing import Any, Protocol
+from typing import Protocol
 
 from xfworker.adapters.web.fss.requests import Request
 from xfworker.domain.errors import UsageError
@@ -10,8 +10,8 @@ from xfworker.domain.errors import UsageError
 class Sink(Protocol):
     """What takes blocks."""
 
-    def write(self, block: bytes) -> None:
-        """Take a block."""
+    def write(self, *blocks: bytes) -> None:
+        """Take blocks."""
         ...
 
 
@@ -41,7 +41,7 @@ async def receive_body(request: Request, sink: Sink, *, limit: int | None = None
                 raise UsageError(f"more bytes came than the {limit} that are missing")
             if writing is not None:
                 await writing
-            writing = asyncio.ensure_future(asyncio.to_thread(_write, sink, blocks))
+            writing = asyncio.ensure_future(asyncio.to_thread(sink.write, *blocks))
         return received
     finally:
         if writing is not None:
@@ -56,8 +56,3 @@ async def _finish(writing: "asyncio.Future[None]") -> None:
         except asyncio.CancelledError:
             continue
     writing.result()
-
-
-def _write(sink: Sink, blocks: list[Any]) -> None:
-    for block in blocks:
-        sink.write(block)

@@ -277,10 +277,11 @@ class _Both:
     _incoming: IncomingFile
     _check: _RequestChecksum | None
 
-    def write(self, block: bytes) -> None:
-        self._incoming.write(block)
+    def write(self, *blocks: bytes) -> None:
+        self._incoming.write(*blocks)
         if self._check is not None:
-            self._check.update(block)
+            for block in blocks:
+                self._check.update(block)
 
 
 async def _undisturbed(work: Callable[[], Any]) -> Any:
