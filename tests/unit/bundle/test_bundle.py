@@ -156,6 +156,18 @@ def _task():
     return Task
 
 
+def test_pixels_that_an_image_names_only_inside_go_along(xf_platform, segment, array, bundle_of, elsewhere):
+    first = xf_platform.make_job(image=array, other=xf_platform.put_userdata("scans/other.raw", b"x")).record
+    image = {key: value for key, value in first.inputs["image"].items() if key != "filenames"}
+    ready = evolve(first, inputs={"image": image, "threshold": 500}, state=JobState.READY, spawn_key=None)
+    before = xf_platform.run_job(xf_platform.server.create(ready), segment)
+    with OpenBundle(bundle_of(before.job)) as bundle:
+        names = [file.resource.filename for file in bundle.manifest.files_of(INPUT)]
+        job = restore_job(elsewhere.server, elsewhere.files, bundle)
+    assert sorted(names) == ["image.omni", "image.raw"]
+    assert elsewhere.run_job(job, segment).outputs["bvtv"] == before.outputs["bvtv"]
+
+
 def test_an_input_that_is_gone_is_said_to_be_gone(run_task, segment, array, xf_platform, bundle_of):
     job = run_task(segment, image=array, threshold=1).job
     resource = parse_resource(f"job_result/{job.inputs['image']['job_serial']}/image.raw")

@@ -199,6 +199,18 @@ def test_modules_beside_scripts_may_have_the_same_names(run_task, tmp_path):
     assert run_task(tmp_path / "right" / "main.py").outputs["name"] == "right"
 
 
+def test_a_module_of_the_tests_is_neither_seen_by_the_script_nor_lost(run_task, script, tmp_path, monkeypatch):
+    (tmp_path / "counting.py").write_text("NAME = 'of the tests'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import counting
+
+    monkeypatch.setitem(sys.modules, "counting", counting)
+    script("NAME = 'of the script'\n", "counting.py", head="")
+    result = run_task(script("import counting; worker.finish({'name': counting.NAME})"))
+    assert result.outputs["name"] == "of the script"
+    assert sys.modules["counting"] is counting
+
+
 def test_the_scripts_own_threads_see_its_session_and_are_waited_for(run_task, script):
     path = script(
         """
