@@ -62,6 +62,20 @@ def test_inputs_files_and_outputs_go_the_whole_way(run, tmp_path):
     assert Path(path).read_text() == "x,y\n3,4\n"
 
 
+@pytest.mark.parametrize(("name", "voxels"), [("1X1X1CUBE_DILATE1.AIM", 27), ("1X1X1CUBE_DILATE2.AIM", 117)])
+def test_images_of_a_scanner_arrive_voxel_by_voxel(run, name, voxels):
+    samples = Path(os.environ.get("XFWORKER_SAMPLES", Path(__file__).parents[2] / "../shared/samples"))
+    if not (samples / name).is_file():
+        pytest.skip(f"there is no sample {samples / name}")
+    script = HEAD + (
+        "import numpy as np\nimage = worker.get_omni_image(worker.job['inputs']['image'])\n"
+        "worker.finish({'voxels': int(np.count_nonzero(image.pixels[:])), 'size': ' '.join(map(str, image.size))})\n"
+    )
+    done = run(script, f"image@{samples / name}")
+    assert done.returncode == 0, done.stderr
+    assert document(done)["outputs"]["voxels"] == voxels
+
+
 def test_a_second_run_leaves_the_files_of_the_first_alone(run, tmp_path):
     script = HEAD + (
         "path = worker.create_temp_path('n.txt'); path.write_text(str(worker.job['inputs']['n']))\n"

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -159,17 +160,27 @@ def test_limits_of_the_package_are_kept(lab, package, new_jobs, tmp_path):
     assert client.server.get(Job, job.serial).metadata["outcome"]["ending"] == "timed_out"
 
 
+def write_wheel(folder):
+    """Write a wheel with one module by hand, so that nothing has to be built or fetched."""
+    info = "lab_module-1.0.dist-info"
+    files = {
+        "lab_module.py": "answer = 42\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: lab-module\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD"))
+    wheel = folder / "lab_module-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in {**files, f"{info}/RECORD": record}.items():
+            archive.writestr(name, text)
+    return wheel.name
+
+
 def test_a_dependency_is_installed_into_an_environment_of_its_own(lab, package, new_jobs, tmp_path):
     embedded, client = lab
-    module = package(
-        "",
-        "XFP-DEP1.0",
-        install="%xfpip% install --no-index --no-build-isolation ./lab_module || %xfpython% install.py",
-    )
-    (module / "install.py").write_text(
-        "import sysconfig, pathlib\n"
-        "pathlib.Path(sysconfig.get_paths()['purelib'], 'lab_module.py').write_text('answer = 42')\n"
-    )
+    wheel = "lab_module-1.0-py3-none-any.whl"
+    module = package("", "XFP-DEP1.0", install=f"%xfpip% install --no-index ./{wheel}")
+    assert write_wheel(module) == wheel
     dependency = check_in(client.server, client.files, module).record
     needs = [{"name": dependency.name, "version": dependency.version}]
     script = HEAD + "import lab_module, sys\nprint(sys.prefix)\nworker.finish({'n': lab_module.answer})"
