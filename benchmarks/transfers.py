@@ -107,7 +107,7 @@ class _GirderStub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if not self.path.endswith("/download"):
-            self._answer(b'{"_modelType": "file", "_id": "file", "name": "source"}')
+            self._answer(b'{"_modelType": "file", "_id": "file", "name": "source", "created": "2024-01-01T00:00:00"}')
             return
         path = Path(os.environ["GIRDER_FILE"])
         self.send_response(200)

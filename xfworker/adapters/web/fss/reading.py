@@ -8,6 +8,8 @@ from http import HTTPStatus
 from io import FileIO
 from urllib.parse import quote
 
+from attrs import define
+
 from xfworker.adapters.disk.file_store import FolderFileStore, file_blocks
 from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
 from xfworker.adapters.web.fss.requests import Request, digest_field
@@ -16,9 +18,12 @@ from xfworker.domain.files import AuthorizationToken, FileStat, file_stat_to_jso
 _SENT_BY_PATH = 4 << 20
 """From this size on the server sends the file by itself; below, handing over costs more than reading."""
 _OPENED_AFTER_SECONDS = 5.0
+_KEPT_AT_MOST = 64
 
 
-async def send_file(request: Request, store: FolderFileStore, token: AuthorizationToken) -> None:
+async def send_file(
+    request: Request, store: FolderFileStore, token: AuthorizationToken, handles: "KeptHandles"
+) -> None:
     """Answer HEAD or GET of a file."""
     resource = request.resource()
     if request.method == "HEAD" and request.query.get("for") == "write":
@@ -27,16 +32,16 @@ async def send_file(request: Request, store: FolderFileStore, token: Authorizati
         return
     if request.method == "HEAD":
         stat = await asyncio.to_thread(store.stat, token, resource)
-        await _send(request, stat, None)
+        await _send(request, stat, None, handles)
         return
     stat, opened = await asyncio.to_thread(store.open_file, token, resource)
     try:
-        await _send(request, stat, opened)
+        await _send(request, stat, opened, handles)
     finally:
         opened.close()
 
 
-async def _send(request: Request, stat: FileStat, opened: FileIO | None) -> None:
+async def _send(request: Request, stat: FileStat, opened: FileIO | None, handles: "KeptHandles") -> None:
     headers = _headers(stat)
     if _not_modified(request, stat):
         await request.answer(HTTPStatus.NOT_MODIFIED, {"ETag": headers["ETag"]})
@@ -53,21 +58,38 @@ async def _send(request: Request, stat: FileStat, opened: FileIO | None) -> None
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{stat.size}"
     if opened is None:
         await request.answer(status, headers, length=end - start)
-    elif wanted is None and request.pathsend and stat.size >= _SENT_BY_PATH and sys.platform == "linux":
-        await request.answer_file(status, headers, _path_of_open_file(opened))
+    elif wanted is None and request.pathsend and stat.size >= _SENT_BY_PATH and handles.are_free:
+        await request.answer_file(status, headers, handles.keep(opened))
     else:
         await request.answer_blocks(status, headers, file_blocks(opened, offset=start, length=end - start))
 
 
-def _path_of_open_file(opened: FileIO) -> str:
+@define
+class KeptHandles:
     """
-    Give a path to exactly this open file, even when another takes its name meanwhile.
+    Files that the web server was told to send and opens by itself a moment later.
 
-    The server opens it a moment after it was told, so a second handle is kept open that long.
+    A path to the open file, rather than its name, sends exactly this file even when another takes its name meanwhile. A
+    second handle keeps it open until then; with many of them under way, files are sent block by block instead.
     """
-    handle = os.dup(opened.fileno())
-    asyncio.get_running_loop().call_later(_OPENED_AFTER_SECONDS, os.close, handle)
-    return f"/proc/self/fd/{handle}"
+
+    _open: int = 0
+
+    @property
+    def are_free(self) -> bool:
+        """Whether another may be kept."""
+        return sys.platform == "linux" and self._open < _KEPT_AT_MOST
+
+    def keep(self, opened: FileIO) -> str:
+        """Give a path to an open file that is good for a few seconds."""
+        handle = os.dup(opened.fileno())
+        self._open += 1
+        asyncio.get_running_loop().call_later(_OPENED_AFTER_SECONDS, self._close, handle)
+        return f"/proc/self/fd/{handle}"
+
+    def _close(self, handle: int) -> None:
+        self._open -= 1
+        os.close(handle)
 
 
 async def send_folder(request: Request, store: FolderFileStore, token: AuthorizationToken) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Protocol
 
@@ -10,7 +11,7 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.handlers import asgi as asgi_handler
 
 from xfworker.adapters.disk.file_store import FolderFileStore
-from xfworker.adapters.web.fss.reading import send_file, send_folder
+from xfworker.adapters.web.fss.reading import KeptHandles, send_file, send_folder
 from xfworker.adapters.web.fss.receiving import receive_body
 from xfworker.adapters.web.fss.requests import (
     ClientGone,
@@ -30,6 +31,7 @@ MOUNT = "/fss/v1"
 """The service's base path."""
 
 _SMALL_JSON = 64 * 1024
+_THREADS = 32
 _DRAINED = 80 << 20
 """How much of a refused body is still taken, so that the client gets to read why."""
 
@@ -96,12 +98,18 @@ class FileStorageService:
         self._store = store
         self._verifier = verifier
         self._mount = mount
+        self._handles = KeptHandles()
+        self._threads: ThreadPoolExecutor | None = None
         self._uploads = TusUploads.over(store, upload_lifetime_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
         if scope["type"] != "http":
             return
+        if self._threads is None:
+            # Reading a large file for its digest takes a thread for minutes; the few that Python has would soon be gone
+            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="xfworker-fss")
+            asyncio.get_running_loop().set_default_executor(self._threads)
         request = read_request(scope, receive, send, mount=self._mount)
         try:
             await self._answer(request)
@@ -130,7 +138,7 @@ class FileStorageService:
             return
         token = await asyncio.to_thread(self._verifier.verify_file_token, request.token)
         if area == "files" and request.method in {"GET", "HEAD"}:
-            await send_file(request, self._store, token)
+            await send_file(request, self._store, token, self._handles)
         elif area == "files" and request.method == "PUT":
             await self._put(request, token)
         elif area == "files" and request.method == "DELETE":
