@@ -17,6 +17,11 @@ def json_faults(value: Any, path: str = "") -> Iterator[str]:
     yield from _faults(value, path or "$", 0)
 
 
+def clean_text(text: str) -> str:
+    """Give a text as it can be kept: NUL characters and halves of surrogate pairs become question marks."""
+    return text.replace("\x00", "?").encode("utf-8", "replace").decode()
+
+
 def _faults(value: Any, path: str, depth: int) -> Iterator[str]:
     if depth > _MAX_DEPTH:
         yield f"{path}: more than {_MAX_DEPTH} levels deep"

@@ -7,6 +7,7 @@ from xfworker.adapters.http.xf_server import BASE
 from xfworker.domain.conversion import from_json, parse_time, to_json
 from xfworker.domain.errors import InvalidRecord, ProtocolViolation
 from xfworker.domain.job_outcome import Outcome
+from xfworker.domain.json_value import clean_text
 from xfworker.domain.records import Job, Task, TaskType, Worker
 from xfworker.ports.job_queue import Lease, LeaseStatus
 
@@ -56,7 +57,12 @@ class HttpJobQueue:
     def end(self, lease: Lease, outcome: Outcome) -> Job:
         """Report how the script ended, and give the job as it is then."""
         doing = f"report the end of job {lease.job.serial}"
-        body = {"job_serial": lease.job.serial, "attempt": lease.attempt, "outcome": outcome.to_json()}
+        # The message may quote what a script wrote, and that may be anything; the end must be reported all the same.
+        body = {
+            "job_serial": lease.job.serial,
+            "attempt": lease.attempt,
+            "outcome": {**outcome.to_json(), "message": clean_text(outcome.message)},
+        }
         value = self._ask("ends", body, doing)
         try:
             return from_json(Job, value)

@@ -134,7 +134,7 @@ class SqlTransaction:
             .where(_JOBS.c.task_serial == sequence.task_serial, _JOBS.c.state == JobState.DONE.value, ~obsolete)
             .order_by(_JOBS.c.sort_order, _JOBS.c.serial)
         )
-        for serial, run_serial, text in self._connection.execute(statement):
+        for serial, run_serial, text in self._connection.execute(statement).all():
             outputs = read_json(text)
             if sequence.key in outputs:
                 yield OutputValue(job_serial=serial, run_serial=run_serial, value=outputs[sequence.key])

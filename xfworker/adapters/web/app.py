@@ -5,7 +5,7 @@ from typing import Any
 
 from litestar import Litestar, Response, Router, get
 from litestar.exceptions import HTTPException
-from litestar.types import ASGIApp, ControllerRouterHandler
+from litestar.types import ControllerRouterHandler
 
 from xfworker import __version__
 from xfworker.adapters.web.exchange import answer, authentication, in_thread
@@ -60,9 +60,6 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
     async def openapi() -> Response[bytes]:
         return Response(content=document_text().encode(), media_type="application/json")
 
-    def logged(app: ASGIApp) -> ASGIApp:
-        return RequestLog(app, metrics)
-
     xf_routes = Router(
         path="/xf/v1",
         route_handlers=[
@@ -81,12 +78,14 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
         HTTPException: answer_http_error,
         Exception: answer_fault,
     }
-    return Litestar(
+    app = Litestar(
         route_handlers=[health, figures, openapi, login_route(platform), xf_routes, *routes],
         exception_handlers=handlers,
-        middleware=[logged],
         on_startup=[housekeeper.start],
         on_shutdown=[housekeeper.stop],
         openapi_config=None,
         debug=False,
     )
+    # Around everything, because the framework's own middleware never sees what no route takes.
+    app.asgi_handler = RequestLog(app.asgi_handler, metrics)
+    return app

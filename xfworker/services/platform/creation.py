@@ -37,6 +37,8 @@ RecordT = TypeVar("RecordT", bound=Record)
 SPAWNED_BY = "spawned_by_job"
 """The key in a job's metadata that names the job whose script made it."""
 
+_MAX_NUMBER = 2**63 - 1
+_BEYOND = "the number is larger than a database can hold"
 _FIRST_STATES = (JobState.WAITING, JobState.READY, JobState.READY_FOR_INTERACTIVE, JobState.DONE)
 
 
@@ -74,9 +76,15 @@ def check_json(record: Record) -> None:
     Raises:
         InvalidRecord: With every fault and its path.
     """
-    faults = tuple(json_faults(to_json(record)))
+    fields = to_json(record)
+    faults = [*json_faults(fields), *(f"{name}: {_BEYOND}" for name, value in fields.items() if _is_beyond(value))]
     if faults:
-        raise InvalidRecord(f"{record}: " + "; ".join(faults), faults)
+        name = str(record) if record.serial else record.noun
+        raise InvalidRecord(f"{name}: " + "; ".join(faults), faults)
+
+
+def _is_beyond(value: Any) -> bool:
+    return isinstance(value, int) and not -_MAX_NUMBER <= value <= _MAX_NUMBER
 
 
 def referred(access: Access, kind: type[RecordT], serial: int, of: Record, field: str) -> RecordT:

@@ -11,6 +11,7 @@ from xfworker.domain.change import Change, pointer
 from xfworker.domain.errors import IllegalTransition, LeaseLost
 from xfworker.domain.job_outcome import Ending, Outcome, reported_error
 from xfworker.domain.job_state import JobState
+from xfworker.domain.json_value import clean_text
 from xfworker.domain.packages_needed import missing_packages
 from xfworker.domain.records import Job, Task, TaskType, Worker
 from xfworker.ports.clock import Clock
@@ -19,6 +20,7 @@ from xfworker.ports.record_store import RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import ABORT_REQUESTED, Access
 from xfworker.services.platform.activity import log_change
+from xfworker.services.platform.creation import check_json
 from xfworker.services.platform.flow import after_change
 from xfworker.services.platform.follow_ups import VALUES_CHANGED, after_end
 from xfworker.services.platform.leases import end_expired_leases, ended_job
@@ -58,6 +60,7 @@ class PlatformQueue:
 
     def register(self, worker: Worker) -> Worker:
         """Make the worker known, or refresh what is known of the one with the same name."""
+        check_json(worker)
         with self._records.transaction() as transaction:
             now = self._clock.now()
             known = transaction.find(Worker, {"name": worker.name}, limit=1)
@@ -130,6 +133,7 @@ class PlatformQueue:
                     return job  # it was reported before
                 raise LeaseLost(_lost(job, attempt))
             transaction.delete(JobLease, {"job_serial": job.serial})
+            outcome = attrs.evolve(outcome, message=clean_text(outcome.message))
             after = _with_outcome(job, outcome, now)
             transaction.replace(after)
             log_change(access, job, after, Change(values={pointer("metadata", "outcome"): outcome.to_json()}), now)

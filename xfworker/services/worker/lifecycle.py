@@ -8,6 +8,7 @@ from attrs import evolve
 from xfworker.domain.change import Change, pointer
 from xfworker.domain.errors import ServerError, UsageError
 from xfworker.domain.job_state import JobState
+from xfworker.domain.json_value import clean_text
 from xfworker.domain.records import Job, Task, Workflow
 from xfworker.services.worker.saving import save_intent
 from xfworker.services.worker.session import Session
@@ -63,7 +64,7 @@ def save_error_message(session: Session, message: str, *, also: Mapping[str, Any
         also: Other metadata that waits to be saved.
     """
     values = {pointer("metadata", key): value for key, value in (also or {}).items()}
-    values[pointer("metadata", ERROR_MESSAGE)] = message
+    values[pointer("metadata", ERROR_MESSAGE)] = clean_text(message)
     return session.server.update(Job, session.arguments.job_serial, Change(values=values))
 
 
@@ -90,7 +91,7 @@ def hand_over(session: Session, job: Job, edits: Change, *, error_message: str |
         ),
         version_of=version_of,
     )
-    message = {} if error_message is None else {pointer("metadata", ERROR_MESSAGE): error_message}
+    message = {} if error_message is None else {pointer("metadata", ERROR_MESSAGE): clean_text(error_message)}
     intent = evolve(
         edits,
         values={**edits.values, **message, "/state": JobState.READY_FOR_INTERACTIVE.value},

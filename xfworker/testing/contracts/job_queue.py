@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from xfworker.domain.change import Change
-from xfworker.domain.errors import IllegalTransition, LeaseLost, RecordNotFound
+from xfworker.domain.errors import IllegalTransition, InvalidRecord, LeaseLost, RecordNotFound
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, Worker, Workflow, WorkflowState
@@ -191,3 +191,12 @@ class JobQueueContract:
         with pytest.raises(LeaseLost):
             setting.script(old).update(Job, old.job.serial, Change(values={"/outputs": {"stale": 1}}))
         assert setting.world.admin.get(Job, old.job.serial) == new.job
+
+    def test_an_end_is_reported_whatever_the_script_wrote(self, setting: Setting) -> None:
+        outcome = Outcome(ending=Ending.CRASHED, message="no file 'scan\udce4.aim'\x00")
+        job = setting.world.queue.end(setting.leased(), outcome)
+        assert job.metadata["error_message"] == "no file 'scan?.aim'?"
+
+    def test_a_worker_that_no_database_could_hold_is_refused(self, world: World) -> None:
+        with pytest.raises(InvalidRecord, match="max_concurrent_jobs"):
+            world.queue.register(Worker(name="vast", max_concurrent_jobs=2**70))
