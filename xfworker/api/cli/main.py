@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from xfworker import __version__
+from xfworker.api.command_log import write_command_log
 from xfworker.domain.errors import ConfigurationError, UsageError, XFWorkerError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from cyclopts import CycloptsError
     except ModuleNotFoundError:
         return _fail("the command line needs more packages; install them with: pip install 'xfworker[cli]'", 1)
+    write_command_log()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _root()(words, exit_on_error=False, print_error=True, result_action="return_value")
