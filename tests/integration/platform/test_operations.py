@@ -1,0 +1,100 @@
+"""What operators rely on: health, figures, marks on requests, logins, the log."""
+
+import json
+
+import pytest
+
+from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.domain.errors import AuthenticationFailed, PermissionDenied, ProtocolViolation, RecordNotFound
+from xfworker.domain.records import Project
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with EmbeddedServer(tmp_path_factory.mktemp("served")) as embedded:
+        yield embedded
+
+
+@pytest.fixture
+def admin(served):
+    transport = HttpTransport(served.url, token=served.admin_token)
+    yield transport
+    transport.close()
+
+
+@pytest.fixture
+def nobody(served):
+    transport = HttpTransport(served.url)
+    yield transport
+    transport.close()
+
+
+def test_health_and_figures_need_no_token(nobody, admin):
+    HttpXFServer(admin).find(Project)
+    assert nobody.request("GET", "/health", doing="ask").json()["status"] == "ok"
+    text = nobody.request("GET", "/metrics", doing="ask").body.decode()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert all(line.rpartition(" ")[2].replace(".", "").replace("e-", "").isdigit() for line in lines)
+    assert 'xfworker_requests_total{method="GET",area="xf/v1/projects",status="200"}' in text
+    assert 'xfworker_jobs{state="Ready"} 0' in text
+    assert '_bucket{area="xf/v1/projects",le="+Inf"}' in text
+
+
+def test_addresses_that_nobody_knows_make_no_series_of_their_own(nobody, admin):
+    for number in range(3):
+        with pytest.raises(ProtocolViolation):
+            admin.request("GET", f"/made/up/{number}", doing="ask")
+        with pytest.raises(RecordNotFound):
+            admin.request("GET", f"/xf/v1/jobs/{number + 900}", doing="ask")
+    text = nobody.request("GET", "/metrics", doing="ask").body.decode()
+    assert 'area="other",status="404"} 3' in text
+    assert 'area="xf/v1/jobs",status="404"} 3' in text
+    assert "made" not in text
+
+
+def test_the_mark_of_a_request_is_in_the_error_and_in_the_log(served, admin):
+    with pytest.raises(RecordNotFound) as caught:
+        admin.request("GET", "/xf/v1/jobs/4711", doing="get job 4711", headers={"X-Request-Id": "my-mark"})
+    assert "[request my-mark]" in str(caught.value)
+    lines = [json.loads(line) for line in (served.data / "server.log").read_text("utf-8").splitlines() if "{" in line]
+    [line] = [line for line in lines if line.get("request_id") == "my-mark"]
+    assert (line["status"], line["caller"], line["path"]) == (404, "admin", "/xf/v1/jobs/4711")
+    assert served.admin_token not in (served.data / "server.log").read_text("utf-8")
+
+
+def test_what_no_route_takes_is_marked_as_well(admin):
+    with pytest.raises(ProtocolViolation, match="request "):
+        admin.request("GET", "/nowhere", doing="ask")
+
+
+def test_a_person_logs_in_and_sees_their_own(served, admin, nobody):
+    body = {"name": "anna", "password": "correct horse"}
+    account = admin.request("POST", "/xf/v1/accounts", doing="add", json_body=body).json()
+    assert "password" not in json.dumps(account)
+    with pytest.raises(AuthenticationFailed):
+        nobody.request("POST", "/xf/v1/login", doing="log in", json_body={**body, "password": "wrong"})
+    answer = nobody.request("POST", "/xf/v1/login", doing="log in", json_body=body)
+    assert answer.headers["cache-control"] == "no-store"
+    hers = HttpTransport(served.url, token=answer.json()["token"])
+    HttpXFServer(admin).create(Project(name="not hers"))
+    own = HttpXFServer(hers).create(Project(name="hers"))
+    assert HttpXFServer(hers).find(Project) == [own]
+    with pytest.raises(PermissionDenied):
+        hers.request("POST", "/xf/v1/worker-tokens", doing="ask", json_body={"name": "w"})
+    listed = hers.request("GET", "/xf/v1/tokens", doing="ask").json()["items"]
+    assert [token["name"] for token in listed] == ["login"]
+    hers.request("DELETE", f"/xf/v1/tokens/{listed[0]['serial']}", doing="log out")
+    with pytest.raises(AuthenticationFailed):
+        HttpXFServer(hers).find(Project)
+    hers.close()
+
+
+def test_no_token_and_a_wrong_one_are_told_apart_from_faults(nobody, served):
+    with pytest.raises(AuthenticationFailed, match="needs a token"):
+        HttpXFServer(nobody).find(Project)
+    forged = HttpTransport(served.url, token=served.admin_token[:-4] + "AAAA")
+    with pytest.raises(AuthenticationFailed):
+        HttpXFServer(forged).find(Project)
+    forged.close()
