@@ -156,3 +156,44 @@ def test_an_address_that_is_none_is_refused():
     with pytest.raises(ConfigurationError, match="s3://bucket"):
         open_bucket("https://bucket")
     assert issubclass(ConfigurationError, XFWorkerError)
+
+
+def test_a_script_works_in_the_bucket_that_a_settings_file_names(endpoint, bucket, tmp_path, monkeypatch):
+    import xfworkerutil
+    from xfworker.adapters.process.clock import SystemClock
+    from xfworker.api.bootstrap import session
+    from xfworker.api.file_stores import open_file_store
+    from xfworker.api.platform_bootstrap import memory_platform
+    from xfworker.api.settings_file import load_settings
+    from xfworker.domain.job_arguments import JobArguments
+    from xfworker.domain.records import Worker
+    from xfworker.services.dispatch.staging import StagedFile, StagePlan, stage_job
+    from xfworker.services.platform.principal import ADMIN
+
+    (tmp_path / "xfworker.toml").write_text(
+        f'[files]\nkind = "s3"\nbucket = "s3://{bucket}/lab"\nendpoint = "{endpoint}"\nregion = "us-east-1"\n'
+        'access_key = "key"\nsecret_key = "secret"\n'
+    )
+    settings = load_settings({"XFWORKER_CONFIG": str(tmp_path / "xfworker.toml")}).settings
+    (tmp_path / "in.txt").write_text("hello")
+    platform = memory_platform()
+    server, queue = platform.server_for(ADMIN), platform.queue_for(ADMIN)
+    store = open_file_store(settings, SystemClock())
+    staged = StagedFile(type="ForeignFile", paths=(tmp_path / "in.txt",))
+    job = stage_job(server, store, StagePlan(name="t", task_type="T", files={"file": staged}))
+    lease = queue.claim(queue.register(Worker(name="w")).serial, job_serial=job.serial)
+    monkeypatch.setenv("XFTEMP", str(tmp_path))
+    arguments = JobArguments(
+        job_serial=job.serial, server_host="memory", server_port="1", server_auth=lease.server_auth
+    )
+    own = platform.server_for(platform.authenticate(lease.server_auth))
+    worker = xfworkerutil.XFWorkerJob(session=session(settings, arguments=arguments, server=own))
+    path = worker.create_temp_path("out.txt")
+    path.write_text(worker.download_input_file(worker.job["inputs"]["file"]).read_text().upper())
+    worker.upload_output_file(path)
+    worker.finish({"file": worker.create_output_foreign_file("out.txt")})
+
+    from xfworker.domain.files import Scope, record_resource
+
+    place = record_resource("job_result", job.serial, "out.txt")
+    assert b"".join(store.open_read(server.file_token([Scope("read", place)]), place)) == b"HELLO"
