@@ -44,11 +44,11 @@ def test_a_difference_is_told_and_shown(tmp_path):
     assert (x - 2 * (6 + 8), y) == (4, 3)
 
 
-def test_what_the_tolerance_allows_is_no_difference():
+def test_what_the_tolerance_allows_is_no_difference(tmp_path):
     assert_same_image(ARRAY + 1, ARRAY, absolute=1)
     assert_same_image(ARRAY * 1.001, ARRAY, relative=0.01)
     with pytest.raises(AssertionError, match="119 of 120 voxels"):
-        assert_same_image(ARRAY * 1.001, ARRAY)
+        assert_same_image(ARRAY * 1.001, ARRAY, pictures=tmp_path)
 
 
 def test_geometry_counts_between_files(tmp_path):
