@@ -107,7 +107,9 @@ class _GirderStub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if not self.path.endswith("/download"):
-            self._answer(b'{"_modelType": "file", "_id": "file", "name": "source", "created": "2024-01-01T00:00:00"}')
+            self._answer(
+                b'{"_modelType": "file", "_id": "file", "name": "source", "size": 0, "created": "2024-01-01T00:00:00"}'
+            )
             return
         path = Path(os.environ["GIRDER_FILE"])
         self.send_response(200)
@@ -184,6 +186,8 @@ def bench(size: int) -> Iterator[Bench]:
         transport = HttpTransport(embedded.url, token=embedded.admin_token)
         token = HttpXFServer(transport).file_token([Scope(verb, Resource(("userdata",))) for verb in VERBS])
         HttpFileStore().upload(token, source, parse_resource("userdata/source"))
+        (folder / "tiny").write_bytes(b"tiny")
+        HttpFileStore().upload(token, folder / "tiny", parse_resource("userdata/tiny"))
         with girder_stub(source) as girder:
             try:
                 yield Bench(token, folder, source, girder)
