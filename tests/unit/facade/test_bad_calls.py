@@ -104,7 +104,7 @@ def test_a_method_refuses_junk(worker, name, monkeypatch, tmp_path):
     assert worker.job["serial"] == before["serial"]
 
 
-@pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk)[:30])
+@pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk).partition(" at 0x")[0][:30])
 def test_the_endings_refuse_junk_or_end(lab, junk):
     worker = XFWorkerJob(session=lab.start())
     attempt(worker.finish, {"outputs": junk})
