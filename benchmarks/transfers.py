@@ -107,9 +107,9 @@ class _GirderStub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if not self.path.endswith("/download"):
-            self._answer(
-                b'{"_modelType": "file", "_id": "file", "name": "source", "size": 0, "created": "2024-01-01T00:00:00"}'
-            )
+            size = Path(os.environ["GIRDER_FILE"]).stat().st_size
+            found = {"_modelType": "file", "_id": "file", "name": "source", "size": size}
+            self._answer(json.dumps(found | {"created": "2024-01-01T00:00:00"}).encode())
             return
         path = Path(os.environ["GIRDER_FILE"])
         self.send_response(200)
