@@ -12,9 +12,9 @@ class TransferLimits:
 
     Memory of one transfer, whatever the size of the file:
 
-    - download: ``blocks x block_bytes`` for each connection that it uses, at most
-      ``blocks x block_bytes x connections_per_file`` (16 MiB by default);
-    - upload: ``blocks x block_bytes`` (4 MiB by default), for a small file its ``single_put_bytes`` (4 MiB).
+    - download: ``blocks x block_bytes``, and ``block_bytes`` for each further connection: 4 to 7 MiB by default;
+    - upload: ``blocks x block_bytes`` (4 MiB by default); of a small file twice its size, at most
+      ``2 x single_put_bytes`` (8 MiB), and a block.
 
     Several transfers at once take their sum.
 
