@@ -34,7 +34,7 @@ _TIMED = "import time as _t; _s = _t.perf_counter(); {code}; print((_t.perf_coun
 IMPORT = _TIMED.format(code="import xfworkerutil")
 READY = _TIMED.format(code="import xfworkerutil; xfworkerutil.XFWorkerJob()")
 NUMPY = _TIMED.format(code="import numpy")
-URLLIB3 = _TIMED.format(code="import urllib3")
+PARTS = _TIMED.format(code="import urllib3, attrs, cattrs")
 WHOLE_JOB = """
 import xfworkerutil
 from xfworker.adapters.http import transport
@@ -123,12 +123,12 @@ def running_jobs() -> Iterator[Any]:
 def measure(rounds: int) -> tuple[list[Figure], list[Goal]]:
     """Take all figures."""
     values: dict[str, list[float]] = {"import xfworkerutil": [], "XFWorkerJob() ready": []}
-    values |= {"import urllib3 (for comparison)": [], "import numpy (for comparison)": []}
+    values |= {"of that urllib3, attrs, cattrs": [], "import numpy (for comparison)": []}
     with running_jobs() as environment:
         for _ in range(rounds):
             values["import xfworkerutil"] += run(IMPORT)
             values["XFWorkerJob() ready"] += run(READY, environment())
-            values["import urllib3 (for comparison)"] += run(URLLIB3)
+            values["of that urllib3, attrs, cattrs"] += run(PARTS)
             values["import numpy (for comparison)"] += run(NUMPY)
         requests, connections = run(WHOLE_JOB, environment())
     figures = [Figure(name, found) for name, found in values.items()]
