@@ -63,6 +63,8 @@ class TestPostgresqlJobQueue(JobQueueContract):
 
 
 class TestHttpXFServerOverPostgresql(XFServerContract):
+    listed = 50
+
     @pytest.fixture
     def world(self, served):
         return served
