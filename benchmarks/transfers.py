@@ -290,7 +290,9 @@ def against_nginx(found: Bench, rounds: int) -> dict[str, float]:
         f"server {{ listen 127.0.0.1:{port}; root {root}; }} }}"
     )
     user = ["-g", "user root;"] if os.geteuid() == 0 else []
-    process = subprocess.Popen([nginx, "-p", str(root), "-c", str(config), *user], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [nginx, "-p", str(root), "-c", str(config), *user], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     figures: dict[str, float] = {"built-in server": 0.0, "nginx": 0.0}
     try:
         for _ in range(200):
@@ -312,7 +314,7 @@ def against_nginx(found: Bench, rounds: int) -> dict[str, float]:
                 )
                 figures[name] = max(figures[name], float(done.stdout) / MIB)
     finally:
-        process.kill()
+        process.terminate()  # killed, it would leave its workers behind
         process.wait()
     return figures
 
