@@ -75,7 +75,7 @@ def _folder(files: FilesSettings, setting: str) -> FileStore:
             f"the file store's folder {files.folder} is not there; is the shared disk mounted? (files.folder)"
         )
     root = files.direct_access_root or str(files.folder.absolute())
-    return FolderFileStore(files.folder, direct_access_root=root)
+    return FolderFileStore(files.folder, direct_access_root=root, direct_writes=files.direct_writes)
 
 
 def _s3(settings: Settings, files: FilesSettings, clock: Clock) -> FileStore:

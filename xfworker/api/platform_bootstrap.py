@@ -35,6 +35,7 @@ class PlatformPlace:
         database: Address of the database, ``postgresql://...`` or ``sqlite:///...``; by default SQLite in ``data``.
         files: The folder of the files; by default ``data/files``.
         direct_access_root: What scripts can call the folder of the files, where they reach the same disk.
+        direct_writes: Whether scripts may also write there directly.
         durable: Whether what was answered outlives a power cut; it always outlives the end of the server's process.
         sns: A folder of ISQ files to serve as a catalogue of measurements.
     """
@@ -43,6 +44,7 @@ class PlatformPlace:
     database: str | None = None
     files: Path | None = None
     direct_access_root: str | None = None
+    direct_writes: bool = False
     durable: bool = True
     sns: Path | None = None
 
@@ -133,7 +135,12 @@ def file_store(place: PlatformPlace) -> "FolderFileStore":
     """Compose the file store of a place."""
     from xfworker.adapters.disk.file_store import FolderFileStore
 
-    return FolderFileStore(place.files_path, direct_access_root=place.direct_access_root, fsync=place.durable)
+    return FolderFileStore(
+        place.files_path,
+        direct_access_root=place.direct_access_root,
+        direct_writes=place.direct_writes,
+        fsync=place.durable,
+    )
 
 
 def web_app(platform: Platform, files: "FolderFileStore", *, sns: Path | None = None) -> "Litestar":

@@ -51,6 +51,7 @@ class FilesSettings:
             ``xfworker.adapters``, ``files.NAME``).
         folder: The folder on a shared disk, for ``folder``.
         direct_access_root: What the server calls that folder in direct-access paths; its own path where not set.
+        direct_writes: Whether outputs may be written into that folder directly, to be registered only.
         bucket: ``s3://bucket/prefix``, for ``s3``.
         endpoint: The S3 server, where it is not Amazon's.
         region: The bucket's region.
@@ -64,6 +65,7 @@ class FilesSettings:
     kind: str = "fss"
     folder: Path | None = None
     direct_access_root: str | None = None
+    direct_writes: bool = False
     bucket: str = ""
     endpoint: str | None = None
     region: str | None = None

@@ -21,6 +21,7 @@ def serve(
     tls_certificate: Path | None = None,
     tls_key: Path | None = None,
     direct_access_root: str | None = None,
+    direct_writes: bool = False,
     durable: bool = True,
     sns: Path | None = None,
     outputs_must_fit: bool = True,
@@ -39,6 +40,7 @@ def serve(
         tls_certificate: PEM file of the certificate; with it the server speaks https.
         tls_key: PEM file of the certificate's key.
         direct_access_root: What scripts can call the folder of the files, where they reach the same disk.
+        direct_writes: Whether scripts may also write their outputs there directly, to be registered only.
         durable: Whether what was answered outlives a power cut; without it the server is faster.
         sns: Folder of ISQ files to serve as a catalogue of measurements.
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else it is a warning.
@@ -51,14 +53,18 @@ def serve(
     from xfworker.api.platform_bootstrap import PlatformPlace, file_store, opened_platform, web_app
     from xfworker.api.server_log import write_server_log
     from xfworker.api.server_notice import ServerNotice, notice_path, remove_notice, write_notice
+    from xfworker.domain.errors import UsageError
     from xfworker.services.platform.options import PlatformOptions
 
+    if direct_writes and direct_access_root is None:
+        raise UsageError("--direct-writes needs --direct-access-root, which tells scripts where the files are")
     write_server_log()
     place = PlatformPlace(
         data=data.absolute(),
         database=database,
         files=files,
         direct_access_root=direct_access_root,
+        direct_writes=direct_writes,
         durable=durable,
         sns=sns,
     )
