@@ -31,6 +31,7 @@ def fetch_many(
     directory: Path,
     *,
     copy_even_on_direct_access: bool = False,
+    look_in_place: bool = True,
     parallel: int = DEFAULT_PARALLEL,
     progress: Progress | None = None,
 ) -> list[Path]:
@@ -48,6 +49,7 @@ def fetch_many(
         resources: The files.
         directory: Where copies go.
         copy_even_on_direct_access: Give copies of the script's own.
+        look_in_place: Whether to ask for a shared disk at all; a caller that has asked already need not again.
         parallel: How many are fetched at once.
         progress: Called with files done and files in all.
 
@@ -56,7 +58,7 @@ def fetch_many(
     """
     if not resources:
         return []
-    direct = locate(files, filesystem, token, resources[0]) is not None
+    direct = look_in_place and locate(files, filesystem, token, resources[0]) is not None
     # Names are given out in order, so that two files of one name get the same numbers every time.
     targets = [] if direct else [filesystem.unique_path(directory / resource.filename) for resource in resources]
 

@@ -169,8 +169,8 @@ class _Group:
         from xfworker.services.transfers.many import fetch_many
 
         session = self._session
+        places: list[Path] = []
         if not self._copy:
-            places = []
             for resource in resources:
                 found = locate(session.files, session.filesystem, self._token, resource)
                 if found is None:
@@ -192,6 +192,7 @@ class _Group:
             resources,
             directory,
             copy_even_on_direct_access=True,
+            look_in_place=self._copy or bool(places),
         )
 
     def bring_beside(self, path: Path, resources: Sequence[Resource]) -> None:
