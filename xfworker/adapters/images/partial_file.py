@@ -3,11 +3,11 @@
 import contextlib
 import errno
 import os
-import secrets
 import sys
 from pathlib import Path
 from typing import IO, Any
 
+from xfworker.adapters.disk.partial_file import partial_path, publish
 from xfworker.domain.errors import ImageError, NotEnoughSpace
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
@@ -31,7 +31,7 @@ class PartialFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.partial")
+        self.partial = partial_path(path.parent)
         try:
             self._file: IO[bytes] | None = self.partial.open("xb+", buffering=0)
         except OSError as error:
@@ -90,7 +90,7 @@ class PartialFile:
         """Give the file its final name."""
         self.file.close()
         try:
-            self.partial.replace(self.path)
+            publish(self.partial, self.path)
         except OSError as error:
             self.discard()
             raise _mapped(error, self.path) from error
