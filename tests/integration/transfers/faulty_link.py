@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from attrs import define, field
 
 _CHUNK = 64 * 1024
+_SEND_BUFFER = 128 * 1024
+"""A reset throws away what waits in the system's send buffer; left alone that grows to mebibytes, as it pleases."""
 
 
 @define
@@ -84,6 +86,7 @@ class FaultyLink:
             threading.Thread(target=self._connect, args=(client,), daemon=True).start()
 
     def _connect(self, client: socket.socket) -> None:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         with self._lock:
             self.connections += 1
             self._sockets.append(client)
@@ -105,6 +108,7 @@ class FaultyLink:
         except OSError:
             _reset(client)
             return
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         with self._lock:
             self._sockets.append(server)
         up = threading.Thread(target=self._pump, args=(client, server, fault, True, first), daemon=True)
