@@ -28,7 +28,7 @@ $(VENV)/installed-%: $(VENV)/created pyproject.toml constraints.txt
 	@touch $@
 comma := ,
 
-demo: $(VENV)/installed-cli+server+sql
+demo: $(VENV)/installed-cli+server
 	$(BIN)/xfworker demo
 
 test: $(VENV)/installed-test
