@@ -33,7 +33,14 @@ def test_importing_the_module_leaves_heavy_modules_alone(name):
     assert name not in modules_after("import xfworkerutil")
 
 
-@pytest.mark.parametrize("name", ["numpy", "rich", "litestar", "PIL", "typed_settings", "asyncio"])
+# Making classes takes time, so that the records, queries and files that a script may never ask for come with the question.
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("numpy", "rich", "litestar", "PIL", "typed_settings", "asyncio", "structlog"),
+        *("xfworker.domain.records", "xfworker.domain.queries", "xfworker.domain.files"),
+    ],
+)
 def test_making_a_job_class_leaves_what_it_does_not_need_alone(name):
     assert name not in modules_after("import xfworkerutil; xfworkerutil.XFWorkerJob")
 

@@ -11,7 +11,8 @@ from xfworker.api.working_directory import TemporaryWorkingDirectory
 from xfworker.domain.change import SERVER_FIELDS, Change
 from xfworker.domain.conversion import field_names, to_json
 from xfworker.domain.errors import UsageError
-from xfworker.domain.records import Job, Record
+from xfworker.domain.job import Job
+from xfworker.domain.record import Record
 from xfworker.services.worker.saving import save_intent
 from xfworker.services.worker.session import Session
 

@@ -8,13 +8,14 @@ from xfworker.api.functions.record_access import checked_serial
 from xfworker.api.job_context import JobContext
 from xfworker.domain.errors import UsageError
 from xfworker.domain.filenames import check_filename
-from xfworker.domain.files import Resource, record_resource, reference_resource
 
 if TYPE_CHECKING:
     # A script that opens no image does not wait for what that needs.
     from xfworker.api.omni import Image
+    from xfworker.domain import files
     from xfworker.services.worker import inputs, outputs
 else:
+    files = DeferredModule("xfworker.domain.files")
     inputs = DeferredModule("xfworker.services.worker.inputs")
     outputs = DeferredModule("xfworker.services.worker.outputs")
 
@@ -73,7 +74,7 @@ class JobFiles(JobContext):
             PermissionDenied: The job may not read it.
             FileError: The parameter names no file, or the transfer failed.
         """
-        resource = reference_resource(_parameter(input_parameter, "download_input_file"))
+        resource = files.reference_resource(_parameter(input_parameter, "download_input_file"))
         return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
 
     def download_additional_input_files(
@@ -295,9 +296,9 @@ class JobFiles(JobContext):
         return parameter
 
 
-def _config(owner: str, serial: Any, filename: Any) -> Resource:
+def _config(owner: str, serial: Any, filename: Any) -> "files.Resource":
     checked = checked_serial(serial, f"download_xf_{owner}_config_file: {owner}_serial")
-    return record_resource(f"{owner}_config", checked, check_filename(filename))
+    return files.record_resource(f"{owner}_config", checked, check_filename(filename))
 
 
 def _parameter(value: Any, what: str) -> Dict[str, Any]:

@@ -15,13 +15,15 @@ from xfworker.api.record_dict import record_dict
 from xfworker.domain.activity_log_level import ActivityLogLevel
 from xfworker.domain.conversion import from_json
 from xfworker.domain.errors import UsageError
-from xfworker.domain.records import Job, Run, Task, TaskType
+from xfworker.domain.job import Job
 from xfworker.services.worker.plain_json import plain_json
 from xfworker.services.worker.session import Session
 
 if TYPE_CHECKING:
+    from xfworker.domain import records
     from xfworker.services.worker import spawning
 else:
+    records = DeferredModule("xfworker.domain.records")
     spawning = DeferredModule("xfworker.services.worker.spawning")
 
 
@@ -34,14 +36,14 @@ class JobSpawning(JobContext):
 
     def get_current_task(self) -> Dict[str, Any]:
         """Give the record of the job's task."""
-        return record_dict(self._session.server.get(Task, self.job["task_serial"]))
+        return record_dict(self._session.server.get(records.Task, self.job["task_serial"]))
 
     def get_run_entity(self) -> Dict[str, Any] | None:
         """Give the entity of the job's run as ``{uuid, name}``, or ``None`` where the run or its entity is not set."""
         run_serial = self.job.get("run_serial")
         if run_serial is None:
             return None
-        entity = self._session.server.get(Run, run_serial).entity
+        entity = self._session.server.get(records.Run, run_serial).entity
         return None if entity is None else dict(entity)
 
     def activity_log_message(self, title: str, *, level: ActivityLogLevel = ActivityLogLevel.INFO) -> None:
@@ -193,9 +195,9 @@ class JobSpawning(JobContext):
             "spawn_key": spawn_key or (f"{type_name}/{task_name}" if task_name else type_name),
             "metadata": _object(task_metadata, f"{what}: task_metadata"),
         }
-        wanted: Task = from_json(Task, plain_json(fields, what))
+        wanted: records.Task = from_json(records.Task, plain_json(fields, what))
         upgradable = [_serial_of(item, f"{what}: upgrade_task_types") for item in upgrade_task_types or ()]
-        target: TaskType = from_json(TaskType, task_type)
+        target: records.TaskType = from_json(records.TaskType, task_type)
         return record_dict(spawning.ensure_task(server, self._session.clock, wanted, target, upgradable=upgradable))
 
     def spawn_xf_task_type_basic(

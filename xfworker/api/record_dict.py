@@ -5,7 +5,7 @@ from typing import Any
 
 from xfworker.domain.change import Change, apply_to_json, difference
 from xfworker.domain.conversion import to_json
-from xfworker.domain.records import Record
+from xfworker.domain.record import Record
 from xfworker.services.worker.plain_json import plain_json
 
 

@@ -15,7 +15,7 @@ from xfworker.api.provided_session import current_session
 from xfworker.domain.change import Change, pointer
 from xfworker.domain.conversion import from_json, parse_time, to_json
 from xfworker.domain.errors import FileError, UsageError, XFWorkerError
-from xfworker.domain.records import Job
+from xfworker.domain.job import Job
 from xfworker.domain.script_exit import ScriptExit
 from xfworker.services.worker import progress
 from xfworker.services.worker.plain_json import plain_json

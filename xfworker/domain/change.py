@@ -13,7 +13,7 @@ from attrs import define, field
 
 from xfworker.domain.conversion import from_json, to_json
 from xfworker.domain.errors import InvalidRecord
-from xfworker.domain.records import Record
+from xfworker.domain.record import Record
 
 RecordT = TypeVar("RecordT", bound=Record)
 

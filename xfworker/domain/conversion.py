@@ -16,8 +16,7 @@ from cattrs import ClassValidationError, Converter, transform_error
 from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
 
 from xfworker.domain.errors import InvalidRecord
-from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Record, RunPriority, TaskState, TaskTypeKind, WorkflowState
+from xfworker.domain.record import Record
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -80,10 +79,8 @@ def _converter() -> Converter:
     converter.register_structure_hook(float, _strict_float)
     converter.register_structure_hook_func(_is(dict[str, Any]), _object)
     converter.register_structure_hook_func(_is(list[dict[str, Any]]), _objects)
-    for choice in (JobState, RunPriority, TaskState, TaskTypeKind, WorkflowState):
-        # Each by its class: else the hook for texts would be taken for them, because they are texts as well.
-        converter.register_structure_hook(choice, _choice)
-        converter.register_unstructure_hook(choice, lambda value: value.value)
+    converter.register_structure_hook(StrEnum, _choice)
+    converter.register_unstructure_hook(StrEnum, lambda value: value.value)
     converter.register_structure_hook(datetime, _time)
     converter.register_unstructure_hook(datetime, format_time)
     converter.register_unstructure_hook_func(_is(dict[str, Any]), _copied)

@@ -3,46 +3,38 @@ The records that a server keeps, as frozen classes.
 
 Records are JSON objects on the wire and ``dict`` at the facade; inside they are these classes. A key that a class does
 not know is kept in ``extra`` and survives a round trip, because a server may be newer than the script that reads it.
-:mod:`xfworker.domain.conversion` turns one form into the other.
+:mod:`xfworker.domain.conversion` turns one form into the other. What all share and the job have modules of their own,
+because a script begins with its job alone, and making classes takes time.
 """
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 from attrs import define, field
 
+from xfworker.domain.job import Job
 from xfworker.domain.job_state import JobState
+from xfworker.domain.record import Record
 
-
-@define(frozen=True, kw_only=True)
-class Record:
-    """
-    What every record has.
-
-    Attributes:
-        serial: The server's number for the record; 0 before the server has seen it.
-        occ_lock_version: Counts the changes that exclude each other (optimistic concurrency control).
-        metadata: Free JSON object.
-        created_at: When the server created the record (UTC).
-        modified_at: When the record last changed (UTC).
-        extra: Keys that this version does not know, kept as they came.
-    """
-
-    collection: ClassVar[str] = ""
-    """The record's plural name on the wire: the last part of its URL."""
-    noun: ClassVar[str] = "record"
-    """What messages call it."""
-
-    serial: int = 0
-    occ_lock_version: int = 1
-    metadata: dict[str, Any] = field(factory=dict)
-    created_at: datetime | None = None
-    modified_at: datetime | None = None
-    extra: dict[str, Any] = field(factory=dict)
-
-    def __str__(self) -> str:
-        return f"{self.noun} {self.serial}"
+__all__ = [
+    "RECORD_KINDS",
+    "ActivityEvent",
+    "DependencyPackage",
+    "Entity",
+    "Job",
+    "Project",
+    "Record",
+    "Run",
+    "RunPriority",
+    "Task",
+    "TaskState",
+    "TaskType",
+    "TaskTypeKind",
+    "Worker",
+    "Workflow",
+    "WorkflowState",
+]
 
 
 @define(frozen=True, kw_only=True, str=False)
@@ -108,40 +100,6 @@ class Task(Record):
     spawn_key: str | None = None
     state: TaskState = TaskState.ACTIVE
     initial_state: JobState | None = None
-
-
-@define(frozen=True, kw_only=True, str=False)
-class Job(Record):
-    """
-    A job: one task's work in one run.
-
-    Attributes:
-        workflow_serial: The task's workflow; 0 before the server has set it.
-        project_serial: The workflow's project; 0 before the server has set it.
-        inputs: The value of every input by key; an optional input that is not set is present as ``None``.
-        outputs: The values that the script finished with.
-        sort_order: A string that sorts bytewise among the jobs of a workflow.
-        attempt: Counts the times the job was handed to a worker; results of an older attempt are refused.
-    """
-
-    collection = "jobs"
-    noun = "job"
-
-    task_serial: int
-    workflow_serial: int = 0
-    project_serial: int = 0
-    run_serial: int | None = None
-    source_job_serial: int | None = None
-    state: JobState = JobState.WAITING
-    inputs: dict[str, Any] = field(factory=dict)
-    outputs: dict[str, Any] = field(factory=dict)
-    sort_order: str = ""
-    name: str = ""
-    spawn_key: str | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    worker_serial: int | None = None
-    attempt: int = 0
 
 
 class RunPriority(StrEnum):

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
+if TYPE_CHECKING:
+    from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all. Done may step back when a part has to be sent again."""
@@ -18,7 +19,7 @@ class FileStore(Protocol):
     :class:`~xfworker.domain.errors.ServerError` where the store cannot be asked.
     """
 
-    def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
+    def stat(self, token: "AuthorizationToken", resource: "Resource") -> "FileStat":
         """
         Tell size, digest and direct-access path of a file (needs ``read`` or ``write``).
 
@@ -28,8 +29,8 @@ class FileStore(Protocol):
         ...
 
     def download(
-        self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
-    ) -> FileStat:
+        self, token: "AuthorizationToken", resource: "Resource", target: Path, *, progress: Progress | None = None
+    ) -> "FileStat":
         """
         Fetch a file (needs ``read``). ``target`` appears, or is replaced, only when complete and verified.
 
@@ -43,8 +44,8 @@ class FileStore(Protocol):
         ...
 
     def upload(
-        self, token: AuthorizationToken, source: Path, resource: Resource, *, progress: Progress | None = None
-    ) -> FileStat:
+        self, token: "AuthorizationToken", source: Path, resource: "Resource", *, progress: Progress | None = None
+    ) -> "FileStat":
         """
         Store a file (needs ``write``). Readers see the old content or the whole new one, never a part.
 
@@ -57,7 +58,7 @@ class FileStore(Protocol):
         ...
 
     def open_read(
-        self, token: AuthorizationToken, resource: Resource, *, offset: int = 0, length: int | None = None
+        self, token: "AuthorizationToken", resource: "Resource", *, offset: int = 0, length: int | None = None
     ) -> Iterator[bytes]:
         """
         Give the bytes of a file or of a range of it, in pieces of at most 1 MiB (needs ``read``).
@@ -68,7 +69,7 @@ class FileStore(Protocol):
         ...
 
     def direct_access_path(
-        self, token: AuthorizationToken, resource: Resource, *, for_writing: bool = False
+        self, token: "AuthorizationToken", resource: "Resource", *, for_writing: bool = False
     ) -> str | None:
         """
         Tell where a file lies, or would lie, on a shared disk, in the words of the server; ``None`` where nowhere.
@@ -80,7 +81,7 @@ class FileStore(Protocol):
         """
         ...
 
-    def register(self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str) -> FileStat:
+    def register(self, token: "AuthorizationToken", resource: "Resource", *, size: int, sha256: str) -> "FileStat":
         """
         Make known a file that was written through its direct-access path (needs ``write``).
 
@@ -92,11 +93,11 @@ class FileStore(Protocol):
         """
         ...
 
-    def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
+    def list(self, token: "AuthorizationToken", folder: "Resource") -> "Folder":
         """Tell what a folder holds (needs ``list``); a folder that is not there is empty."""
         ...
 
-    def delete(self, token: AuthorizationToken, resource: Resource) -> None:
+    def delete(self, token: "AuthorizationToken", resource: "Resource") -> None:
         """
         Remove a file (needs ``delete``).
 

@@ -1,9 +1,10 @@
 """The local disks as a script's job uses them."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from xfworker.domain.files import FileStat
+if TYPE_CHECKING:
+    from xfworker.domain.files import FileStat
 
 
 class Filesystem(Protocol):
@@ -42,7 +43,7 @@ class Filesystem(Protocol):
         """Tell whether the file can really be opened for reading here and has the given size. Never opens to write."""
         ...
 
-    def reading_fault(self, path: Path, wanted: FileStat) -> str | None:
+    def reading_fault(self, path: Path, wanted: "FileStat") -> str | None:
         """
         Tell why the file at ``path`` cannot be used in place of the one in the store, or ``None`` where it can.
 

@@ -1,13 +1,16 @@
 """What a script needs of the XF Server: records, queries, file tokens, the activity log."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from xfworker.domain.change import Change
-from xfworker.domain.files import AuthorizationToken, Scope
-from xfworker.domain.queries import CombinedQuery, OutputValue
-from xfworker.domain.queries import Sequence as ParameterSequence
-from xfworker.domain.records import Entity, Record
+from xfworker.domain.record import Record
+
+if TYPE_CHECKING:
+    from xfworker.domain.files import AuthorizationToken, Scope
+    from xfworker.domain.queries import CombinedQuery, OutputValue
+    from xfworker.domain.queries import Sequence as ParameterSequence
+    from xfworker.domain.records import Entity
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -69,15 +72,15 @@ class XFServer(Protocol):
         """
         ...
 
-    def output_values(self, sequence: ParameterSequence) -> list[OutputValue]:
+    def output_values(self, sequence: "ParameterSequence") -> "list[OutputValue]":
         """Give the values of a sequence in sort order: done jobs of runs that are not obsolete and have the key."""
         ...
 
-    def combined_query(self, query: CombinedQuery) -> dict[str, list[Record]]:
+    def combined_query(self, query: "CombinedQuery") -> dict[str, list[Record]]:
         """Answer several questions at once: a list of records for each asked part."""
         ...
 
-    def entity_by_uuid(self, uuid: str) -> Entity:
+    def entity_by_uuid(self, uuid: str) -> "Entity":
         """
         Give the entity's record.
 
@@ -86,7 +89,7 @@ class XFServer(Protocol):
         """
         ...
 
-    def file_token(self, scopes: Sequence[Scope]) -> AuthorizationToken:
+    def file_token(self, scopes: "Sequence[Scope]") -> "AuthorizationToken":
         """
         Ask for the right to touch files.
 

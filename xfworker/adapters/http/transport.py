@@ -7,7 +7,6 @@ The token travels in the ``Authorization`` header only; no message, log event or
 import ipaddress
 import json
 import random
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -346,6 +345,8 @@ class HttpTransport:
 
 def new_idempotency_key() -> str:
     """Give a key that names one wish, however often it is sent."""
+    import uuid
+
     return str(uuid.uuid4())
 
 

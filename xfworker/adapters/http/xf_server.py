@@ -3,18 +3,22 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urljoin
 
 from xfworker.adapters.http.transport import HttpTransport, new_idempotency_key
 from xfworker.domain.change import Change
 from xfworker.domain.conversion import format_time, from_json, parse_time, to_json
 from xfworker.domain.errors import FileError, InvalidRecord, ProtocolViolation, RecordNotFound
-from xfworker.domain.files import AuthorizationToken, Scope, scopes_from_json, scopes_to_json
 from xfworker.domain.json_value import json_faults
-from xfworker.domain.queries import QUERY_PARTS, CombinedQuery, OutputValue
-from xfworker.domain.queries import Sequence as ParameterSequence
-from xfworker.domain.records import Entity, Record
+from xfworker.domain.record import Record
+
+if TYPE_CHECKING:
+    # What a script does not ask for is imported by the method that answers it: making classes takes time.
+    from xfworker.domain.files import AuthorizationToken, Scope
+    from xfworker.domain.queries import CombinedQuery, OutputValue
+    from xfworker.domain.queries import Sequence as ParameterSequence
+    from xfworker.domain.records import Entity
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -75,8 +79,10 @@ class HttpXFServer:
         )
         return self._record(kind, answer.json(), doing)
 
-    def output_values(self, sequence: ParameterSequence) -> list[OutputValue]:
+    def output_values(self, sequence: "ParameterSequence") -> "list[OutputValue]":
         """Give the values of a sequence in sort order, by one request."""
+        from xfworker.domain.queries import OutputValue
+
         doing = f"get the values of output {sequence.key!r} of task {sequence.task_serial}"
         query = urlencode({"task_serial": sequence.task_serial, "key": sequence.key})
         items = _items(self._transport.request("GET", f"{BASE}/output-values?{query}", doing=doing).json(), doing)
@@ -88,8 +94,10 @@ class HttpXFServer:
         except (KeyError, TypeError):
             raise _unexpected(doing) from None
 
-    def combined_query(self, query: CombinedQuery) -> dict[str, list[Record]]:
+    def combined_query(self, query: "CombinedQuery") -> dict[str, list[Record]]:
         """Answer several questions at once."""
+        from xfworker.domain.queries import QUERY_PARTS
+
         doing = "ask a combined query"
         body = {
             "parts": dict(query.parts),
@@ -107,15 +115,19 @@ class HttpXFServer:
             for part, items in found.items()
         }
 
-    def entity_by_uuid(self, uuid: str) -> Entity:
+    def entity_by_uuid(self, uuid: str) -> "Entity":
         """Give the entity's record."""
+        from xfworker.domain.records import Entity
+
         found = self.find(Entity, {"uuid": uuid})
         if not found:
             raise RecordNotFound(f"there is no entity with UUID {uuid[:80]!a}")
         return found[0]
 
-    def file_token(self, scopes: Sequence[Scope]) -> AuthorizationToken:
+    def file_token(self, scopes: "Sequence[Scope]") -> "AuthorizationToken":
         """Ask for the right to touch files."""
+        from xfworker.domain.files import AuthorizationToken, scopes_from_json, scopes_to_json
+
         doing = "ask for a file token"
         answer = self._transport.request(
             "POST", f"{BASE}/fss-tokens", doing=doing, json_body={"scopes": scopes_to_json(scopes)}, repeat=True

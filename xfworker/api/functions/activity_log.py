@@ -1,13 +1,18 @@
 """Events in the activity log."""
 
-from typing import Any, Dict
+from typing import TYPE_CHECKING, Any, Dict
 
 from xfworker.api.connection import Connection, server_of
+from xfworker.api.deferred_module import DeferredModule
 from xfworker.api.record_dict import record_dict
 from xfworker.domain.activity_log_level import ActivityLogLevel
 from xfworker.domain.errors import UsageError
-from xfworker.domain.records import ActivityEvent
 from xfworker.services.worker.plain_json import plain_json
+
+if TYPE_CHECKING:
+    from xfworker.domain import records
+else:
+    records = DeferredModule("xfworker.domain.records")
 
 
 def create_activity_log_event(
@@ -44,7 +49,7 @@ def create_activity_log_event(
         raise UsageError(f"create_activity_log_event: type and source are texts, not {type!r:.80} and {source!r:.80}")
     if not isinstance(payload, dict):
         raise UsageError(f"create_activity_log_event: the payload is a dict, not {payload!r:.80}")
-    event = ActivityEvent(
+    event = records.ActivityEvent(
         title=plain_json(title, "title"),
         level=_level(level),
         type=type,

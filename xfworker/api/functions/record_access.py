@@ -11,7 +11,7 @@ from xfworker.api.record_dict import RecordDict, record_dict
 from xfworker.domain.change import SERVER_FIELDS, Change, difference
 from xfworker.domain.conversion import from_json
 from xfworker.domain.errors import RecordConflict, UsageError
-from xfworker.domain.records import Record
+from xfworker.domain.record import Record
 from xfworker.services.worker.plain_json import plain_json
 
 _MAX_DIGITS = 18

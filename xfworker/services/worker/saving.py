@@ -8,7 +8,7 @@ from attrs import evolve
 from xfworker.domain.change import Change, apply
 from xfworker.domain.conversion import from_json
 from xfworker.domain.errors import RecordConflict
-from xfworker.domain.records import Record
+from xfworker.domain.record import Record
 from xfworker.ports.clock import Clock
 from xfworker.ports.xf_server import XFServer
 

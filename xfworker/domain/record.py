@@ -1,0 +1,36 @@
+"""What every record has."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from attrs import define, field
+
+
+@define(frozen=True, kw_only=True)
+class Record:
+    """
+    What every record has.
+
+    Attributes:
+        serial: The server's number for the record; 0 before the server has seen it.
+        occ_lock_version: Counts the changes that exclude each other (optimistic concurrency control).
+        metadata: Free JSON object.
+        created_at: When the server created the record (UTC).
+        modified_at: When the record last changed (UTC).
+        extra: Keys that this version does not know, kept as they came.
+    """
+
+    collection: ClassVar[str] = ""
+    """The record's plural name on the wire: the last part of its URL."""
+    noun: ClassVar[str] = "record"
+    """What messages call it."""
+
+    serial: int = 0
+    occ_lock_version: int = 1
+    metadata: dict[str, Any] = field(factory=dict)
+    created_at: datetime | None = None
+    modified_at: datetime | None = None
+    extra: dict[str, Any] = field(factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.noun} {self.serial}"
