@@ -33,7 +33,7 @@ def test_importing_the_module_leaves_heavy_modules_alone(name):
     assert name not in modules_after("import xfworkerutil")
 
 
-# Making classes takes time, so that the records, queries and files that a script may never ask for come with the question.
+# Making classes takes time: the records, queries and files that a script may never ask for come with the question.
 @pytest.mark.parametrize(
     "name",
     [
