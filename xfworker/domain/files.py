@@ -253,6 +253,8 @@ class FileStat:
             a mount), or ``None``.
         sample_sha256: Digest over samples of the content (:mod:`xfworker.domain.sampling`), told together with a
             direct-access path, so that a file found there can be recognised without reading all of it.
+        xxh3: XXH3-128 of the content, 32 hexadecimal digits, where the store knows it: quick to compute, so that a
+            transfer is checked by it. It finds damage, not forgery; ``sha256`` says what the file is.
         stored_sha256: Digest of what was last stored through the store, where it keeps that. Where ``sha256`` differs,
             the file was changed behind the store's back. It is for check-ups and does not travel.
     """
@@ -264,6 +266,7 @@ class FileStat:
     modified_at: datetime | None = None
     direct_access_path: str | None = None
     sample_sha256: str | None = None
+    xxh3: str | None = None
     stored_sha256: str | None = None
 
 
@@ -281,10 +284,13 @@ class Folder:
     folders: tuple[str, ...] = ()
 
 
+_TEXTS = ("sha256", "etag", "direct_access_path", "sample_sha256", "xxh3")
+
+
 def file_stat_to_json(stat: FileStat) -> dict[str, Any]:
     """Give what is said of a file as it travels; unknown things are left out."""
     fields: dict[str, Any] = {"resource": str(stat.resource), "size": stat.size}
-    for key in ("sha256", "etag", "direct_access_path", "sample_sha256"):
+    for key in _TEXTS:
         if getattr(stat, key) is not None:
             fields[key] = getattr(stat, key)
     if stat.modified_at is not None:
@@ -307,5 +313,5 @@ def file_stat_from_json(value: Mapping[str, Any]) -> FileStat:
         moment = None if modified_at is None else datetime.fromisoformat(modified_at)
     except (TypeError, ValueError):
         raise FileError(f"{resource}: modified_at is no time: {modified_at!r:.60}") from None
-    texts = {key: value[key] for key in ("sha256", "etag", "direct_access_path", "sample_sha256") if value.get(key)}
+    texts = {key: value[key] for key in _TEXTS if value.get(key)}
     return FileStat(resource=parse_resource(resource), size=size, modified_at=moment, **texts)

@@ -1,63 +1,40 @@
-"""SHA-256 of files and of streams, the latter in a second thread so that hashing does not slow the transfer."""
+"""Digests of streams, computed in a second thread so that hashing does not slow the transfer."""
 
-import hashlib
 import queue
+import sys
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Generic, Self
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
+from xfworker.adapters.disk.hashing import HasherT
 
-_BLOCK = 1 << 20
 _WORTH_A_THREAD = 1 << 20
 """Up to so many bytes are hashed on the spot: starting a thread for them costs more."""
 
 
-def file_sha256(path: Path, *, length: int | None = None) -> str:
-    """Give the SHA-256 of a file, or of its first ``length`` bytes, as 64 hexadecimal digits."""
-    return hash_of_file(path, length).hexdigest()
-
-
-def hash_of_file(path: Path, length: int | None = None, *, offset: int = 0, start: "_Hash | None" = None) -> "_Hash":
+class DigestThread(Generic[HasherT]):
     """
-    Give a hash object that has seen a file or a part of it.
+    A running digest that is computed in a thread of its own.
 
-    Args:
-        path: The file.
-        length: How many bytes; to the end where ``None``. Fewer are taken where the file ends before.
-        offset: Where to begin.
-        start: A hash object that has seen what comes before; it is gone on with.
-    """
-    found = hashlib.sha256() if start is None else start
-    view = memoryview(bytearray(_BLOCK))
-    remaining = length
-    with path.open("rb", buffering=0) as file:
-        file.seek(offset)
-        while remaining is None or remaining > 0:
-            count = file.readinto(view if remaining is None else view[: min(_BLOCK, remaining)])
-            if not count:
-                break
-            found.update(view[:count])
-            remaining = None if remaining is None else remaining - count
-    return found
-
-
-class DigestThread:
-    """
-    A running SHA-256 that is computed in a thread of its own.
-
-    ``hashlib`` lets go of the interpreter lock for large blocks, so the caller goes on moving bytes meanwhile. At most
+    Hash objects let go of the interpreter lock for large blocks, so the caller goes on moving bytes meanwhile. At most
     ``depth`` blocks wait, which bounds the memory to ``depth`` times the size of a block.
     """
 
-    def __init__(self, start: "_Hash | None" = None, *, depth: int = 4) -> None:
-        self._hash = hashlib.sha256() if start is None else start
+    def __init__(self, start: HasherT, *, depth: int = 4, on_the_spot: bool = False) -> None:
+        """
+        Begin, or go on.
+
+        Args:
+            start: The hash object.
+            depth: How many blocks may wait.
+            on_the_spot: Do without the thread: for a digest that is computed sooner than a block is handed over.
+        """
+        self._hash = start
         self._work: queue.Queue[Callable[[], object] | None] = queue.Queue(depth)
         self._thread: threading.Thread | None = None
         self._on_the_spot = 0
+        self._worth_a_thread = sys.maxsize if on_the_spot else _WORTH_A_THREAD
 
     def update(self, block: bytes | memoryview, then: Callable[[], object] | None = None) -> None:
         """
@@ -67,7 +44,7 @@ class DigestThread:
             block: It must not change until it was hashed.
             then: Called when it was, in the other thread: to use the block's memory again.
         """
-        if self._thread is None and self._on_the_spot + len(block) <= _WORTH_A_THREAD:
+        if self._thread is None and self._on_the_spot + len(block) <= self._worth_a_thread:
             self._on_the_spot += len(block)
             self._hash_block(block, then)
         else:
@@ -75,7 +52,7 @@ class DigestThread:
 
     def update_all(self, blocks: Sequence[bytes]) -> None:
         """Add several blocks at once, which costs one handing over instead of many."""
-        if self._thread is None and self._on_the_spot + sum(map(len, blocks)) <= _WORTH_A_THREAD:
+        if self._thread is None and self._on_the_spot + sum(map(len, blocks)) <= self._worth_a_thread:
             for block in blocks:
                 self.update(block)
         else:
@@ -91,7 +68,10 @@ class DigestThread:
             then()
 
     def after_that(self, work: Callable[[], object]) -> None:
-        """Do something in the other thread when everything added so far has been hashed."""
+        """Do something, in the other thread if there is one, when everything added so far has been hashed."""
+        if self._thread is None and self._worth_a_thread == sys.maxsize:
+            work()
+            return
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="xfworker-digest", daemon=True)
             self._thread.start()
@@ -107,11 +87,11 @@ class DigestThread:
             finally:
                 self._work.task_done()
 
-    def current(self) -> "_Hash":
+    def current(self) -> HasherT:
         """Give the hash object as it is; for work that :meth:`after_that` does in the other thread."""
         return self._hash
 
-    def settle(self) -> "_Hash":
+    def settle(self) -> HasherT:
         """Wait until everything added has been hashed, and give the hash object (to copy, not to change)."""
         if self._thread is not None:
             self._work.join()

@@ -1,4 +1,4 @@
-"""Remembers the SHA-256 of files, so that telling it does not mean reading them again."""
+"""Remembers the digests of files, so that telling it does not mean reading them again."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from xfworker.adapters.disk.hashing import Digests
 from xfworker.adapters.disk.partial_file import replacing
 from xfworker.domain.files import Resource
 
@@ -22,30 +23,31 @@ class DigestIndex:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def remember(self, resource: Resource, found: os.stat_result, sha256: str) -> None:
-        """Keep the digest of a file that was stored with this size and time."""
-        self._write(resource, found, sha256, stored=sha256)
+    def remember(self, resource: Resource, found: os.stat_result, digests: Digests) -> None:
+        """Keep the digests of a file that was stored with this size and time."""
+        self._write(resource, found, digests, stored=digests.sha256)
 
-    def learn(self, resource: Resource, found: os.stat_result, sha256: str) -> None:
-        """Keep the digest that a file was found to have; what was stored, if anything, stays known besides."""
-        self._write(resource, found, sha256, stored=self.stored(resource))
+    def learn(self, resource: Resource, found: os.stat_result, digests: Digests) -> None:
+        """Keep the digests that a file was found to have; what was stored, if anything, stays known besides."""
+        self._write(resource, found, digests, stored=self.stored(resource))
 
-    def recall(self, resource: Resource, found: os.stat_result) -> str | None:
-        """Give the digest of a file, or ``None`` where it is not known or the file is another by now."""
+    def recall(self, resource: Resource, found: os.stat_result) -> Digests:
+        """Give the digests of a file; unknown ones where it is not known or the file is another by now."""
         entry = self._read(resource)
         same = (entry.get("size"), entry.get("modified")) == (found.st_size, _ticks(found))
-        return _digest(entry, "sha256") if same else None
+        return Digests(_digest(entry, "sha256"), _digest(entry, "xxh3")) if same else Digests()
 
     def stored(self, resource: Resource) -> str | None:
         """Give the digest of what was last stored under this name, whatever the file has become since."""
         return _digest(self._read(resource), "stored")
 
-    def _write(self, resource: Resource, found: os.stat_result, sha256: str, *, stored: str | None) -> None:
+    def _write(self, resource: Resource, found: os.stat_result, digests: Digests, *, stored: str | None) -> None:
         entry = {
             "resource": str(resource),
             "size": found.st_size,
             "modified": _ticks(found),
-            "sha256": sha256,
+            "sha256": digests.sha256,
+            "xxh3": digests.xxh3,
             "stored": stored,
         }
         path = self._path(resource)

@@ -11,21 +11,23 @@ from pathlib import Path
 
 from attrs import evolve
 
-from xfworker.adapters.disk.digest import file_sha256
 from xfworker.adapters.disk.digest_index import DigestIndex
 from xfworker.adapters.disk.file_copy import copy_content
 from xfworker.adapters.disk.filesystem import sample_sha256
+from xfworker.adapters.disk.hashing import Digests, file_digests, file_sha256, hash_file, new_hasher
 from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.disk.os_errors import disk_errors
 from xfworker.adapters.disk.partial_file import PARTIAL_PREFIX, flush_file, partial_path, publish
 from xfworker.adapters.disk.path_map import is_windows_path
 from xfworker.adapters.disk.store_layout import StoreLayout, require_file
+from xfworker.domain.digest_field import XXH3
 from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore, NotEnoughSpace
 from xfworker.domain.filenames import is_safe_filename
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
 from xfworker.ports.file_store import Progress
 
 BLOCK = 1 << 20
+_UNKNOWN = Digests()
 _HASHED_ON_THE_SPOT = 64 << 20
 """Up to this size the digest of a file that someone put into the folder by hand is computed when it is asked for."""
 
@@ -83,13 +85,14 @@ class FolderFileStore:
         found: os.stat_result | None = None,
     ) -> FileStat:
         found = found or path.stat()
-        sha256 = self._digests.recall(resource, found)
-        if sha256 is None and found.st_size <= _HASHED_ON_THE_SPOT:
-            sha256 = self._learn_digest(resource, path, found)
+        digests = self._digests.recall(resource, found)
+        if digests.sha256 is None and found.st_size <= _HASHED_ON_THE_SPOT:
+            digests = self._learn_digests(resource, path, found)
         return FileStat(
             resource=resource,
             size=found.st_size,
-            sha256=sha256,
+            sha256=digests.sha256,
+            xxh3=digests.xxh3,
             etag=_etag(found),
             modified_at=datetime.fromtimestamp(found.st_mtime, UTC),
             direct_access_path=direct_access_path,
@@ -97,13 +100,13 @@ class FolderFileStore:
             stored_sha256=self._digests.stored(resource),
         )
 
-    def _learn_digest(self, resource: Resource, path: Path, found: os.stat_result) -> str | None:
-        sha256 = file_sha256(path)
+    def _learn_digests(self, resource: Resource, path: Path, found: os.stat_result) -> Digests:
+        digests = file_digests(path)
         if _etag(path.stat()) != _etag(found):
-            return None  # it is being written to right now
+            return Digests()  # it is being written to right now
         with suppress(OSError):  # an archive may be read-only: then it is computed anew each time
-            self._digests.learn(resource, found, sha256)
-        return sha256
+            self._digests.learn(resource, found, digests)
+        return digests
 
     def download(
         self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
@@ -114,11 +117,7 @@ class FolderFileStore:
             partial = partial_path(target.parent)
             try:
                 self._copy(opened, partial, known.size, progress)
-                sha256 = file_sha256(partial)
-                if known.sha256 not in {None, sha256}:
-                    raise ChecksumMismatch(
-                        f"fetching {resource}: the copy has SHA-256 {sha256}, the store has {known.sha256}"
-                    )
+                sha256 = _checked(partial, known)
                 publish(partial, target)
             finally:
                 with suppress(OSError):
@@ -159,7 +158,7 @@ class FolderFileStore:
                 with source.open("rb", buffering=0) as opened:
                     self._copy(opened, partial, before.st_size, progress)
                 require_unchanged(source, before)
-                return self.publish(partial, resource, file_sha256(partial))
+                return self.publish(partial, resource, file_digests(partial))
             finally:
                 with suppress(OSError):
                     partial.unlink()
@@ -204,15 +203,15 @@ class FolderFileStore:
         path = self.layout.file_path(resource)
         with disk_errors(f"register {resource}"), _absent(resource):
             found = path.stat()
-            digest = file_sha256(path) if found.st_size == size else "not computed"
-            if digest != sha256 or _etag(path.stat()) != _etag(found):
+            digests = file_digests(path) if found.st_size == size else Digests("not computed")
+            if digests.sha256 != sha256 or _etag(path.stat()) != _etag(found):
                 raise ChecksumMismatch(
-                    f"{resource} is not what was written there: {found.st_size} bytes, SHA-256 {digest} here, "
+                    f"{resource} is not what was written there: {found.st_size} bytes, SHA-256 {digests.sha256} here, "
                     f"{size} bytes, SHA-256 {sha256} was told; close the file before it is registered"
                 )
             if self._fsync:
                 flush_file(path)
-            self._digests.remember(resource, found, sha256)
+            self._digests.remember(resource, found, digests)
             return self._stat(resource, path)
 
     def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
@@ -270,10 +269,10 @@ class FolderFileStore:
         """
         self.layout.path(require_file(resource))
         return IncomingFile(
-            str(resource), self.new_partial(), lambda partial, sha256: self.publish(partial, resource, sha256)
+            str(resource), self.new_partial(), lambda partial, digests: self.publish(partial, resource, digests)
         )
 
-    def publish(self, partial: Path, resource: Resource, sha256: str) -> FileStat:
+    def publish(self, partial: Path, resource: Resource, digests: Digests) -> FileStat:
         """
         Give a complete file from :meth:`new_partial` its place; the caller has checked the token.
 
@@ -286,7 +285,7 @@ class FolderFileStore:
                 flush_file(partial)
             found = partial.stat()
             # Before the rename: an entry for a file that is not there yet is no harm, one for another's file would be.
-            self._digests.remember(resource, found, sha256)
+            self._digests.remember(resource, found, digests)
             while True:
                 _make_parent(target, resource)
                 try:
@@ -300,17 +299,17 @@ class FolderFileStore:
                         raise FileError(f"cannot store {resource}: there is a folder of this name") from None
                     if error.errno != errno.EXDEV:
                         raise
-                    found = self._publish_across(partial, target, resource, sha256)
+                    found = self._publish_across(partial, target, resource, digests)
                 break
-        return _listed(resource, found, sha256)
+        return _listed(resource, found, digests)
 
-    def _publish_across(self, partial: Path, target: Path, resource: Resource, sha256: str) -> os.stat_result:
+    def _publish_across(self, partial: Path, target: Path, resource: Resource, digests: Digests) -> os.stat_result:
         """Publish into a folder of the store that is a mount of its own: bring the file there first."""
         near = partial_path(target.parent)
         try:
             shutil.copy2(partial, near)
             found = near.stat()
-            self._digests.remember(resource, found, sha256)
+            self._digests.remember(resource, found, digests)
             publish(near, target, fsync=self._fsync)
         finally:
             with suppress(OSError):
@@ -359,9 +358,26 @@ def _etag(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
 
 
-def _listed(resource: Resource, found: os.stat_result, sha256: str | None = None) -> FileStat:
-    modified_at = datetime.fromtimestamp(found.st_mtime, UTC)
-    return FileStat(resource=resource, size=found.st_size, sha256=sha256, etag=_etag(found), modified_at=modified_at)
+def _listed(resource: Resource, found: os.stat_result, digests: Digests = _UNKNOWN) -> FileStat:
+    return FileStat(
+        resource=resource,
+        size=found.st_size,
+        sha256=digests.sha256,
+        xxh3=digests.xxh3,
+        etag=_etag(found),
+        modified_at=datetime.fromtimestamp(found.st_mtime, UTC),
+    )
+
+
+def _checked(copy: Path, known: FileStat) -> str:
+    """Compare a copy with what is known of the file, by the quick digest where there is one; give its SHA-256."""
+    told, name, digest = known.sha256, "SHA-256", None
+    if known.xxh3 is not None and known.sha256 is not None:
+        told, name, digest = known.xxh3, "XXH3-128", hash_file(copy, new_hasher(XXH3)).hexdigest()
+    digest = digest or file_sha256(copy)
+    if told not in {None, digest}:
+        raise ChecksumMismatch(f"fetching {known.resource}: the copy has {name} {digest}, the store has {told}")
+    return known.sha256 or digest
 
 
 def _make_parent(target: Path, resource: Resource) -> None:

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from xfworker.adapters.disk.digest import file_sha256
 from xfworker.adapters.disk.file_copy import copy_file
+from xfworker.adapters.disk.hashing import file_sha256
 from xfworker.adapters.disk.os_errors import disk_errors
 from xfworker.adapters.disk.partial_file import partial_path
 from xfworker.adapters.disk.path_map import PathMap, is_unc_path

@@ -5,21 +5,18 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from xfworker.adapters.disk.digest import DigestThread
+from xfworker.adapters.disk.hashing import Digests, TwoHashes
 from xfworker.adapters.disk.os_errors import disk_errors
 from xfworker.domain.errors import ChecksumMismatch
 from xfworker.domain.files import FileStat
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
 _MOST_AT_ONCE = 512
 """Systems take 1024 pieces in one call."""
 
-Publish = Callable[[Path, str], FileStat]
-"""Gives a complete file with its digest its final name."""
+Publish = Callable[[Path, Digests], FileStat]
+"""Gives a complete file with its digests its final name."""
 
 
 class IncomingFile:
@@ -39,7 +36,7 @@ class IncomingFile:
         publish: Publish,
         *,
         size: int = 0,
-        start: "_Hash | None" = None,
+        start: TwoHashes | None = None,
         resume: bool = False,
     ) -> None:
         """
@@ -64,7 +61,7 @@ class IncomingFile:
             )
             os.ftruncate(self._file, size)
             os.lseek(self._file, size, os.SEEK_SET)
-        self.digest = DigestThread(start)
+        self.digest = DigestThread(start or TwoHashes())
 
     def write(self, *blocks: bytes) -> None:
         """
@@ -102,14 +99,16 @@ class IncomingFile:
         Raises:
             ChecksumMismatch: It is not the file with this size and digest; it was deleted.
         """
-        digest = self.digest.hexdigest()
-        if (size is not None and size != self.size) or (sha256 is not None and sha256 != digest):
-            arrived, wanted = f"{self.size} bytes, SHA-256 {digest}", f"{size or self.size} bytes, SHA-256 {sha256}"
+        found = self.digest.settle().digests()
+        if (size is not None and size != self.size) or (sha256 is not None and sha256 != found.sha256):
             self.discard()
-            raise ChecksumMismatch(f"{self.what} did not arrive as it was sent: {arrived} arrived, {wanted} was told")
+            raise ChecksumMismatch(
+                f"{self.what} did not arrive as it was sent: {self.size} bytes, SHA-256 {found.sha256} arrived, "
+                f"{size or self.size} bytes, SHA-256 {sha256} was told"
+            )
         self.close()
         try:
-            return self._publish(self._partial, digest)
+            return self._publish(self._partial, found)
         except BaseException:
             with suppress(OSError):
                 self._partial.unlink()

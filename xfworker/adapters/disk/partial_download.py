@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from xfworker.adapters.disk import journal
-from xfworker.adapters.disk.digest import BlockPool, DigestThread, hash_of_file
+from xfworker.adapters.disk.digest import BlockPool, DigestThread
+from xfworker.adapters.disk.hashing import Hasher, hash_file, new_hasher
 from xfworker.adapters.disk.os_errors import disk_errors
 from xfworker.adapters.disk.partial_file import publish
 from xfworker.adapters.disk.positioned_file import PositionedFile
 from xfworker.adapters.disk.spans import Span, Spans
 from xfworker.adapters.disk.transfer_limits import TransferLimits
+from xfworker.domain.digest_field import SHA256, XXH3
 from xfworker.domain.errors import ChecksumMismatch, NotEnoughSpace
 from xfworker.domain.files import FileStat
 
@@ -38,7 +40,7 @@ class PartialDownload:
         self._limits = limits
         self._journal = journal.begin(target.parent, key)
         self._file: PositionedFile | None = None
-        self._digest: DigestThread | None = None
+        self._digest: DigestThread[Hasher] | None = None
         self._hashed = 0
         self._noted = (0, 0.0)
         self.pool = BlockPool(limits.blocks, limits.block_bytes)
@@ -51,19 +53,19 @@ class PartialDownload:
         fields = self._journal.fields
         try:
             stat = read_stat(fields["stat"])
-            verified, sha256 = fields["verified"]
+            verified, digest = fields["verified"]
             spans = Spans.from_json(fields["spans"], stat.size)
             if spans is None or stat.etag is None or self._journal.data.stat().st_size > stat.size:
                 return
-            found = hash_of_file(self._journal.data, verified)
-            if found.hexdigest() != sha256 or spans.contiguous < verified:
+            found = hash_file(self._journal.data, _hasher(stat), length=verified)
+            if found.hexdigest() != digest or spans.contiguous < verified:
                 return
         except (OSError, ValueError, KeyError, TypeError):
             return
         with disk_errors(f"fetch {self._what}"):
             self._file = PositionedFile(self._journal.data)
         self.stat, self.spans, self._hashed = stat, spans, verified
-        self._digest = DigestThread(found)
+        self._digest = DigestThread(found, on_the_spot=_is_quick(stat))
         self.resumed_at = spans.arrived
 
     def restart(self, stat: FileStat) -> None:
@@ -81,7 +83,7 @@ class PartialDownload:
         if self._digest is not None:
             self._digest.close()
         self.stat, self.spans, self._hashed = stat, Spans.of_size(stat.size), 0
-        self._digest = DigestThread()
+        self._digest = DigestThread(_hasher(stat), on_the_spot=_is_quick(stat))
         self.pool = BlockPool(self._limits.blocks, max(min(self._limits.block_bytes, stat.size), 1))
         self._noted = (0, time.monotonic())
 
@@ -161,30 +163,31 @@ class PartialDownload:
 
         digest.after_that(note)
 
-    def _save(self, hashed: int, sha256: str, spans: list[list[int]]) -> None:
+    def _save(self, hashed: int, digest: str, spans: list[list[int]]) -> None:
         stat = self.stat
         if stat is not None and stat.etag is not None:
-            fields = {"resource": str(stat.resource), "size": stat.size, "etag": stat.etag, "sha256": stat.sha256}
-            self._journal.save(stat=fields, verified=[hashed, sha256], spans=spans)
+            fields = {key: getattr(stat, key) for key in ("size", "etag", "sha256", "xxh3")}
+            self._journal.save(stat=fields, verified=[hashed, digest], spans=spans)
 
     def publish(self, wanted: FileStat) -> str:
         """
-        Check the whole and give it its final name; gives its digest.
+        Check the whole and give it its final name; gives its SHA-256.
 
         Raises:
             ChecksumMismatch: It is not what the server holds; it keeps its partial name.
         """
         assert self._digest is not None
-        sha256 = self._digest.hexdigest()
-        if wanted.sha256 not in {None, sha256}:
+        arrived = self._digest.hexdigest()
+        told, name = (wanted.xxh3, "XXH3-128") if _is_quick(wanted) else (wanted.sha256, "SHA-256")
+        if told not in {None, arrived}:
             raise ChecksumMismatch(
-                f"{self._what} did not arrive as the store holds it: SHA-256 {sha256} arrived, {wanted.sha256} was told"
+                f"{self._what} did not arrive as the store holds it: {name} {arrived} arrived, {told} was told"
             )
         self._close_file()
         with disk_errors(f"fetch {self._what} to {self._target}"):
             publish(self._journal.data, self._target, fsync=self._limits.fsync)
         self._journal.remove()
-        return sha256
+        return wanted.sha256 or arrived
 
     def leave(self) -> None:
         """Stop here, with notes from which a later attempt goes on; without anything to go on from, nothing is left."""
@@ -217,3 +220,12 @@ class PartialDownload:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _is_quick(stat: FileStat) -> bool:
+    """Tell whether both digests are known, so that checking the quick one is enough to know the other."""
+    return stat.xxh3 is not None and stat.sha256 is not None
+
+
+def _hasher(stat: FileStat) -> Hasher:
+    return new_hasher(XXH3 if _is_quick(stat) else SHA256)

@@ -9,21 +9,18 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import define, field
 
-from xfworker.adapters.disk.digest import hash_of_file
 from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.disk.hashing import Digests, TwoHashes, hash_file
 from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.disk.os_errors import disk_errors
 from xfworker.adapters.disk.partial_file import replacing
 from xfworker.adapters.disk.store_layout import require_file
 from xfworker.domain.errors import FileNotInStore
 from xfworker.domain.files import FileStat, Resource, file_stat_from_json, file_stat_to_json, parse_resource
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{32}")
 _INFO = "info.json"
@@ -89,9 +86,9 @@ class _Running:
     """Hash objects, kept in memory between two requests: of all that arrived, and of the verified part."""
 
     offset: int
-    hash: "_Hash"
+    hash: TwoHashes
     verified: int = 0
-    verified_hash: "_Hash | None" = None
+    verified_hash: TwoHashes | None = None
 
 
 @define
@@ -170,7 +167,7 @@ class PartialUploads:
             return IncomingFile(
                 str(upload.resource),
                 upload.data,
-                lambda partial, sha256: self._store.publish(partial, upload.resource, sha256),
+                lambda partial, digests: self._store.publish(partial, upload.resource, digests),
                 size=offset,
                 start=running.hash,
                 resume=True,
@@ -179,8 +176,8 @@ class PartialUploads:
     @staticmethod
     def _read_again(upload: PartialUpload, offset: int) -> _Running:
         verified = min(upload.verified, offset)
-        verified_hash = hash_of_file(upload.data, verified)
-        found = hash_of_file(upload.data, offset - verified, offset=verified, start=verified_hash.copy())
+        verified_hash = hash_file(upload.data, TwoHashes(), length=verified)
+        found = hash_file(upload.data, verified_hash.copy(), offset=verified, length=offset - verified)
         return _Running(offset, found, verified, verified_hash)
 
     def keep(self, upload: PartialUpload, incoming: IncomingFile) -> int:
@@ -211,10 +208,10 @@ class PartialUploads:
             snapshot = running.verified_hash
             self._running[upload.identifier] = _Running(offset, snapshot.copy(), offset, snapshot)
 
-    def complete(self, upload: PartialUpload, incoming: IncomingFile, sha256: str) -> FileStat:
+    def complete(self, upload: PartialUpload, incoming: IncomingFile, digests: Digests) -> FileStat:
         """Publish the file; the upload stays known for a while, for a client that missed the answer."""
         incoming.close()
-        stat = self._store.publish(upload.data, upload.resource, sha256)
+        stat = self._store.publish(upload.data, upload.resource, digests)
         upload.completed = stat
         upload.save()
         self._running.pop(upload.identifier, None)

@@ -4,14 +4,12 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from xfworker.adapters.disk.digest import BlockPool, DigestThread, hash_of_file
+from xfworker.adapters.disk.digest import BlockPool, DigestThread
+from xfworker.adapters.disk.hashing import Hasher, hash_file, new_hasher
 from xfworker.adapters.disk.os_errors import disk_errors
+from xfworker.domain.digest_field import SHA256, XXH3
 from xfworker.domain.errors import FileChanged
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 
 class UploadSource:
@@ -22,6 +20,7 @@ class UploadSource:
         path: The file.
         size: Its size when it was opened.
         position: Up to here it was read and goes into the digest.
+        algorithm: Of the digest.
     """
 
     def __init__(self, path: Path, *, block_bytes: int, blocks: int) -> None:
@@ -40,8 +39,20 @@ class UploadSource:
         self.size = os.fstat(self._file.fileno()).st_size
         self.position = 0
         self._pool = BlockPool(blocks, max(min(block_bytes, self.size), 1))
-        self._digest = DigestThread()
-        self._mark: tuple[int, _Hash] = (0, self._digest.settle().copy())
+        self.algorithm = SHA256
+        self._digest = self._digest_from(new_hasher(SHA256))
+        self._mark: tuple[int, Hasher] = (0, new_hasher(SHA256))
+
+    def _digest_from(self, start: Hasher) -> DigestThread[Hasher]:
+        return DigestThread(start, on_the_spot=self.algorithm == XXH3)
+
+    def check_by(self, algorithm: str) -> None:
+        """Take another digest from now on; reading begins at the start again."""
+        if algorithm != self.algorithm:
+            self.algorithm = algorithm
+            self._mark = (0, new_hasher(algorithm))
+            self.position = -1
+            self.go_to(0)
 
     @property
     def identity(self) -> list[int]:
@@ -97,7 +108,7 @@ class UploadSource:
             found += block
         return bytes(found)
 
-    def sha256(self) -> str:
+    def digest(self) -> str:
         """Give the digest of everything up to the position."""
         return self._digest.hexdigest()
 
@@ -116,9 +127,9 @@ class UploadSource:
             marked, found = self._mark
             self._digest.close()
             with disk_errors(f"read {self.path}"):
-                start = found.copy() if marked <= offset else None
+                start = found.copy() if marked <= offset else new_hasher(self.algorithm)
                 begin = marked if marked <= offset else 0
-                self._digest = DigestThread(hash_of_file(self.path, offset - begin, offset=begin, start=start))
+                self._digest = self._digest_from(hash_file(self.path, start, offset=begin, length=offset - begin))
         with disk_errors(f"read {self.path}"):
             self._file.seek(offset)
         self.position = offset

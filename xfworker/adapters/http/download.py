@@ -100,6 +100,7 @@ class Download:
                     resource=self._resource,
                     size=stat.size,
                     sha256=sha256,
+                    xxh3=stat.xxh3,
                     etag=stat.etag,
                     modified_at=stat.modified_at,
                 )
@@ -113,7 +114,8 @@ class Download:
             raise
 
     def _read_noted(self, value: Any) -> FileStat:
-        return FileStat(resource=self._resource, size=value["size"], etag=value["etag"], sha256=value["sha256"])
+        known = {key: value[key] for key in ("size", "etag", "sha256", "xxh3")}
+        return FileStat(resource=self._resource, **known)
 
     def _from_the_start(self, reason: Exception) -> None:
         self._whole_attempts += 1

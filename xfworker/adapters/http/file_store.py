@@ -10,11 +10,12 @@ from xfworker.adapters.disk.patience import Patience
 from xfworker.adapters.disk.transfer_limits import TransferLimits
 from xfworker.adapters.disk.upload_source import UploadSource
 from xfworker.adapters.http.download import Download
-from xfworker.adapters.http.file_headers import digest_field, file_path, quoted, stat_from_headers
+from xfworker.adapters.http.file_headers import file_path, quoted, stat_from_headers
 from xfworker.adapters.http.pool import NetworkOptions
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.tus_upload import TusUpload
 from xfworker.adapters.process.clock import SystemClock
+from xfworker.domain.digest_field import write_digest
 from xfworker.domain.errors import ChecksumMismatch, FileError, InvalidFilename, ProtocolViolation, ServerError
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource, file_stat_from_json
 from xfworker.ports.clock import Clock
@@ -107,12 +108,12 @@ class HttpFileStore:
         transport, base = self._server(token)
         content = file.read(file.size)
         file.require_unchanged()
-        sha256 = file.sha256()
+        sha256 = file.digest()
         headers = {
             **_authorization(token),
             "Content-Type": "application/octet-stream",
             "Content-Length": str(file.size),
-            "Repr-Digest": digest_field(sha256),
+            "Repr-Digest": write_digest(sha256),
         }
         # The limit for sending counts per piece.
         pieces = [memoryview(content)[at : at + _PIECE] for at in range(0, file.size, _PIECE)]
@@ -150,7 +151,7 @@ class HttpFileStore:
             patience=self._patience(f"storing {resource}"),
             progress=progress,
         ).run()
-        return FileStat(resource=resource, size=file.size, sha256=result.sha256, etag=result.etag)
+        return FileStat(resource=resource, size=file.size, sha256=result.sha256, xxh3=result.xxh3, etag=result.etag)
 
     def open_read(
         self, token: AuthorizationToken, resource: Resource, *, offset: int = 0, length: int | None = None
@@ -292,4 +293,11 @@ def _authorization(token: AuthorizationToken) -> dict[str, str]:
 def _confirmed(stat: FileStat, sha256: str) -> FileStat:
     if stat.sha256 not in {None, sha256}:
         raise ChecksumMismatch(f"storing {stat.resource}: the server has SHA-256 {stat.sha256}, {sha256} was sent")
-    return FileStat(resource=stat.resource, size=stat.size, sha256=sha256, etag=stat.etag, modified_at=stat.modified_at)
+    return FileStat(
+        resource=stat.resource,
+        size=stat.size,
+        sha256=sha256,
+        xxh3=stat.xxh3,
+        etag=stat.etag,
+        modified_at=stat.modified_at,
+    )

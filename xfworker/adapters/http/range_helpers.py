@@ -59,11 +59,10 @@ class RangeHelpers:
         """Start one more connection when the trial time of the last is over and it has gained something."""
         if self._at_its_best or self._limits.connections_per_file < 2:  # noqa: PLR2004  one is the main connection
             return
-        now = _Reading(time.monotonic(), time.process_time(), self._part.spans.arrived)
-        before = self._watched
-        if before is not None and now.moment - before.moment < _TRIAL_SECONDS:
+        before, moment = self._watched, time.monotonic()
+        if before is not None and moment - before.moment < _TRIAL_SECONDS:
             return
-        self._watched = now
+        self._watched = now = _Reading(moment, time.process_time(), self._part.spans.arrived)
         if before is None:
             return
         seconds = now.moment - before.moment

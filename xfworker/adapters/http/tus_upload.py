@@ -2,8 +2,8 @@
 Stores a file by the tus 1.0 protocol (tus.io), resumed where it broke off.
 
 On a server of this project each request carries the digest of everything before it and the last one that of the whole,
-so both sides hash every byte once. On another tus server each request carries its own checksum, where the server offers
-that.
+so both sides read every byte once; by XXH3 where the server knows that, else by SHA-256. On another tus server each
+request carries its own checksum, where the server offers that.
 """
 
 import base64
@@ -15,12 +15,14 @@ from urllib.parse import urljoin, urlsplit
 from attrs import define
 
 from xfworker.adapters.disk import journal
+from xfworker.adapters.disk.hashing import file_sha256
 from xfworker.adapters.disk.patience import Patience
 from xfworker.adapters.disk.transfer_limits import TransferLimits
 from xfworker.adapters.disk.upload_source import UploadSource
 from xfworker.adapters.http.answer_stream import AnswerStream
-from xfworker.adapters.http.file_headers import digest_field, read_digest, strong_etag
+from xfworker.adapters.http.file_headers import strong_etag
 from xfworker.adapters.http.transport import HttpTransport
+from xfworker.domain.digest_field import SHA256, XXH3, read_digest, write_digest
 from xfworker.domain.errors import ChecksumMismatch, ProtocolViolation, ServerError, ServerFault
 from xfworker.ports.file_store import Progress
 from xfworker.services.event_log import EventLog
@@ -29,6 +31,9 @@ _VERSION = {"Tus-Resumable": "1.0.0"}
 _OFFSET_MOVED, _MISMATCH = 409, 460
 _GONE = frozenset({403, 404, 410})
 _CHECKSUMS = ("sha256", "sha1", "md5")
+_WHOLE_FIELDS = {XXH3: "XF-Quick-Digest", SHA256: "Repr-Digest"}
+_PREFIX_DIGESTS = tuple(_WHOLE_FIELDS)
+"""Kinds of digest of everything before a request that a server may offer; the first is preferred."""
 _CHECKED_BYTES = 8 << 20
 """How much one request carries where its checksum has to be known before it is sent: it is held in memory."""
 _DAMAGED_ATTEMPTS = 3
@@ -41,6 +46,7 @@ class TusResult:
     """What the server said when it had everything."""
 
     sha256: str
+    xxh3: str | None
     etag: str | None
 
 
@@ -91,8 +97,9 @@ class TusUpload:
         folder = source.path.absolute().parent
         self._journal = journal.begin(folder, key)
         self._upload: str | None = None
-        self._prefix_digests = False
+        self._prefix_digest: str | None = None
         self._checksum: str | None = None
+        self._completed: Mapping[str, str] = {}
         self._damaged = 0
         self._confirmed = 0
 
@@ -139,7 +146,7 @@ class TusUpload:
             offset = self._ask_offset()
         self._source.go_to(offset)
         if offset == self._source.size:
-            return self._finished(None)
+            return self._finished(self._completed)
         self._source.require_unchanged()
         return self._send(offset)
 
@@ -149,7 +156,7 @@ class TusUpload:
         fields = self._journal.fields
         if fields.get("identity") == self._source.identity and isinstance(fields.get("upload"), str):
             self._upload = fields["upload"]
-            self._prefix_digests = bool(fields.get("prefix_digests"))
+            self._check_prefixes_by(fields.get("prefix_digest"))
             self._checksum = fields.get("checksum")
 
     def _create(self) -> int:
@@ -160,16 +167,21 @@ class TusUpload:
             if location is None:
                 raise ProtocolViolation(f"storing {self._what}: the server created an upload without an address")
             self._upload = self._below(location)
-            self._prefix_digests = "sha-256" in answer.headers.get("xf-prefix-digest", "")
-        if not self._prefix_digests:
+            offered = {part.strip() for part in answer.headers.get("xf-prefix-digest", "").split(",")}
+        self._check_prefixes_by(next((name for name in _PREFIX_DIGESTS if name in offered), None))
+        if self._prefix_digest is None:
             self._checksum = self._offered_checksum()
         self._journal.save(
             upload=self._upload,
             identity=self._source.identity,
-            prefix_digests=self._prefix_digests,
+            prefix_digest=self._prefix_digest,
             checksum=self._checksum,
         )
         return 0
+
+    def _check_prefixes_by(self, algorithm: str | None) -> None:
+        self._prefix_digest = algorithm if algorithm in _PREFIX_DIGESTS else None
+        self._source.check_by(self._prefix_digest or SHA256)
 
     def _below(self, location: str) -> str:
         found = urlsplit(urljoin(self._transport.url + self._endpoint, location))
@@ -198,10 +210,11 @@ class TusUpload:
             offset = _offset(answer, self._what)
             if offset > self._source.size:
                 raise self._begin_again("the server has more than there is")
-            told = read_digest(answer.headers.get("repr-digest"))
+            found = _lowered(answer)
         if offset == self._source.size:
             self._source.go_to(offset)
-            if told not in {None, self._source.sha256()}:
+            self._completed = found
+            if self._told(found) not in {None, self._source.digest()}:
                 raise self._begin_again("it was completed with what the file held before")
         if offset > self._confirmed:
             self._confirmed = offset
@@ -220,19 +233,19 @@ class TusUpload:
     def _send(self, offset: int) -> TusResult | None:
         """Send the next request; gives the result where it was the last."""
         missing = self._source.size - offset
-        if not self._prefix_digests:
+        if self._prefix_digest is None:
             return self._send_checked(offset, missing)
         headers = self._request_headers(offset)
-        headers["XF-Prefix-Digest"] = digest_field(self._source.sha256())
+        headers["XF-Prefix-Digest"] = write_digest(self._source.digest(), self._prefix_digest)
         # The last block goes alone: by then the digest of the whole is known, and the file is still the same.
         last = missing <= self._limits.block_bytes
         if not last:
             count = min(missing - self._limits.block_bytes, self._limits.request_bytes)
-            self._patch(headers, count, self._told(self._source.blocks(count)))
+            self._patch(headers, count, self._telling(self._source.blocks(count)))
             return None
         block = self._source.read(missing)
         self._source.require_unchanged()
-        headers["Repr-Digest"] = digest_field(self._source.sha256())
+        headers[_WHOLE_FIELDS[self._prefix_digest]] = write_digest(self._source.digest(), self._prefix_digest)
         return self._finished(self._patch(headers, missing, block))
 
     def _send_checked(self, offset: int, missing: int) -> TusResult | None:
@@ -240,7 +253,7 @@ class TusUpload:
         body: Any
         if self._checksum is None:
             count = min(missing, self._limits.request_bytes)
-            body = self._told(self._source.blocks(count))
+            body = self._telling(self._source.blocks(count))
         else:
             count = min(missing, _CHECKED_BYTES)
             body = self._source.read(count)
@@ -262,23 +275,33 @@ class TusUpload:
         ) as answer:
             if answer.status in {_OFFSET_MOVED, *_GONE} or _offset(answer, self._what) != expected:
                 raise _Moved(f"the upload of {self._what} stands somewhere else than at {expected}")
-            found = dict(answer.headers.items())
+            found = _lowered(answer)
         self._confirmed = expected
         self._patience.progressed()
         self._source.mark()
         self._tell()
-        return {name.lower(): value for name, value in found.items()}
+        return found
 
-    def _finished(self, headers: Mapping[str, str] | None) -> TusResult:
-        sha256 = self._source.sha256()
-        told = read_digest((headers or {}).get("repr-digest"))
-        if told not in {None, sha256}:
-            raise ChecksumMismatch(f"storing {self._what}: the server has SHA-256 {told}, {sha256} was sent")
+    def _finished(self, headers: Mapping[str, str]) -> TusResult:
+        sent, told = self._source.digest(), self._told(headers)
+        if told not in {None, sent}:
+            raise ChecksumMismatch(
+                f"storing {self._what}: the server has {told} ({self._source.algorithm}), {sent} was sent"
+            )
         self._journal.remove()
         self._tell()
-        return TusResult(sha256=sha256, etag=strong_etag(headers or {}))
+        if self._source.algorithm == SHA256:
+            return TusResult(sha256=sent, xxh3=None, etag=strong_etag(headers))
+        # What the server says of SHA-256 is about these very bytes, since it has the same quick digest.
+        sha256 = read_digest(headers.get("repr-digest")) if told else None
+        return TusResult(sha256=sha256 or file_sha256(self._source.path), xxh3=sent, etag=strong_etag(headers))
 
-    def _told(self, blocks: Any) -> Any:
+    def _told(self, headers: Mapping[str, str]) -> str | None:
+        """Give what an answer says of the whole, in the kind of digest that is computed here."""
+        algorithm = self._source.algorithm
+        return read_digest(headers.get(_WHOLE_FIELDS[algorithm].lower()), algorithm)
+
+    def _telling(self, blocks: Any) -> Any:
         for block in blocks:
             yield block
             self._tell()
@@ -307,6 +330,10 @@ def _offset(answer: AnswerStream, what: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ProtocolViolation(f"storing {what}: the answer does not tell the offset; is this a tus server?")
     return int(text)
+
+
+def _lowered(answer: AnswerStream) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}
 
 
 def _port(scheme: str) -> int:

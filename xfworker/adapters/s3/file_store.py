@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
 
-from xfworker.adapters.disk.digest import file_sha256
+from xfworker.adapters.disk.hashing import file_sha256
 from xfworker.adapters.disk.partial_download import PartialDownload
 from xfworker.adapters.disk.patience import Patience
 from xfworker.adapters.disk.store_layout import require_file
@@ -196,7 +196,7 @@ class S3FileStore:
             if file.position == file.size:
                 # Before the last block: what is refused now never becomes an object.
                 file.require_unchanged()
-                if file.sha256() != sha256:
+                if file.digest() != sha256:
                     raise FileChanged(f"{file.path} changed while it was read, so it was not stored")
             yield bytes(block)
             if progress is not None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import attrs
 
-from xfworker.domain.errors import ImageError
+from xfworker.domain.errors import ImageError, ImageFormatError
 from xfworker.domain.image.calibration import Calibration, resolve
 from xfworker.domain.image.pixel_type import ByteOrder, PixelType
 
@@ -16,6 +16,19 @@ Kind = Literal["image", "segments"]
 
 SPACE_AXES = "XYZ"
 AXES_LETTERS = "XYZCWFT"
+
+
+_LEAST_MM, _MOST_MM, _FARTHEST_MM = 1e-12, 1e12, 1e18
+
+
+def _checked_spacing(image: "ImageInfo", _field: object, spacing: Triple) -> None:
+    if not all(_LEAST_MM <= step <= _MOST_MM for step in spacing):
+        raise ImageFormatError(f"{spacing} mm between voxels cannot be right.", path=image.path, field="spacing_mm")
+
+
+def _checked_origin(image: "ImageInfo", _field: object, origin: Triple) -> None:
+    if not all(abs(at) <= _FARTHEST_MM for at in origin):
+        raise ImageFormatError(f"an origin at {origin} mm cannot be right.", path=image.path, field="origin_mm")
 
 
 @attrs.frozen(kw_only=True)
@@ -38,8 +51,8 @@ class ImageInfo:
         byte_order: The order of bytes in the file.
         pixels_path: The file that holds the pixels.
         pixels_offset: The byte at which uninterrupted raw pixels begin in it, or None when they are encoded.
-        spacing_mm: Distance between voxel centres along x, y and z, in mm.
-        origin_mm: Position of voxel (0, 0, 0) in mm.
+        spacing_mm: Distance between voxel centres along x, y and z, in mm: from 1e-12 to 1e12.
+        origin_mm: Position of voxel (0, 0, 0) in mm: at most 1e18 away.
         calibrations: Straight lines from raw values to physical ones.
         default_unit_type: The unit type to show values in, or None for raw values.
         labels: What the values of segments mean: ``{"value": 1, "name": "bone"}``.
@@ -61,8 +74,8 @@ class ImageInfo:
     byte_order: ByteOrder = "little"
     pixels_path: Path
     pixels_offset: int | None = None
-    spacing_mm: Triple = (1.0, 1.0, 1.0)
-    origin_mm: Triple = (0.0, 0.0, 0.0)
+    spacing_mm: Triple = attrs.field(default=(1.0, 1.0, 1.0), validator=_checked_spacing)
+    origin_mm: Triple = attrs.field(default=(0.0, 0.0, 0.0), validator=_checked_origin)
     calibrations: tuple[Calibration, ...] = attrs.field(default=(), converter=resolve)
     default_unit_type: str | None = None
     labels: tuple[Mapping[str, Any], ...] = ()

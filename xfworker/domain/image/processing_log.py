@@ -42,7 +42,7 @@ def statements(log: str) -> list[tuple[str, str]]:
     """Give key and value of every line that is no comment, in order; a key may come several times."""
     return [
         (text[:KEY_WIDTH].strip(), text[KEY_WIDTH:].strip())
-        for text in text_of(log).splitlines()
+        for text in text_of(log).split("\n")
         if not text.startswith("!") and text.strip()
     ]
 

@@ -12,7 +12,9 @@ from attrs import define
 
 from xfworker.adapters.disk.file_store import FolderFileStore, file_blocks
 from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
-from xfworker.adapters.web.fss.requests import Request, digest_field
+from xfworker.adapters.web.fss.content_headers import content_headers
+from xfworker.adapters.web.fss.requests import Request
+from xfworker.domain.digest_field import write_digest
 from xfworker.domain.files import AuthorizationToken, FileStat, file_stat_to_json
 
 _SENT_BY_PATH = 4 << 20
@@ -103,18 +105,16 @@ def _headers(stat: FileStat) -> dict[str, str]:
     headers = {
         "Accept-Ranges": "bytes",
         "Content-Type": "application/octet-stream",
-        "ETag": f'"{stat.etag}"',
         # What lies in the store is data; a browser must not run it as a page of this site.
         "X-Content-Type-Options": "nosniff",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(stat.resource.filename, safe='')}",
+        **content_headers(stat),
         **_direct_access(stat.direct_access_path),
     }
     if stat.modified_at is not None:
         headers["Last-Modified"] = format_datetime(stat.modified_at.replace(microsecond=0), usegmt=True)
-    if stat.sha256 is not None:
-        headers["Repr-Digest"] = digest_field(stat.sha256)
     if stat.sample_sha256 is not None:
-        headers["XF-Sample-Digest"] = digest_field(stat.sample_sha256)
+        headers["XF-Sample-Digest"] = write_digest(stat.sample_sha256)
     return headers
 
 

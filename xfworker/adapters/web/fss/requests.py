@@ -1,8 +1,6 @@
 """One request to the file storage service: its parts checked, its answers sent, straight on ASGI."""
 
 import asyncio
-import base64
-import binascii
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
@@ -225,29 +223,3 @@ def read_request(scope: Scope, receive: Receive, send: Send, *, mount: str) -> R
         receive=receive,
         send=send,
     )
-
-
-def digest_field(sha256: str) -> str:
-    """Write a SHA-256 as the digest fields of RFC 9530 want it: ``sha-256=:base64:``."""
-    return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
-
-
-def read_digest_field(text: str | None) -> str | None:
-    """
-    Read the SHA-256 out of a digest field; ``None`` where it holds none.
-
-    Raises:
-        UsageError: It holds one that is malformed.
-    """
-    for part in (text or "").split(","):
-        name, _, value = part.strip().partition("=")
-        if name.lower() != "sha-256":
-            continue
-        try:
-            raw = base64.b64decode(value.strip().strip(":"), validate=True)
-        except (binascii.Error, ValueError):
-            raw = b""
-        if len(raw) != 32:  # noqa: PLR2004  the length of a SHA-256
-            raise UsageError(f"a digest looks like sha-256=:<base64 of 32 bytes>:, not {value[:80]!a}")
-        return raw.hex()
-    return None

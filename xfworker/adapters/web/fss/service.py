@@ -11,6 +11,7 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.handlers import asgi as asgi_handler
 
 from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.web.fss.content_headers import content_headers
 from xfworker.adapters.web.fss.reading import KeptHandles, send_file, send_folder
 from xfworker.adapters.web.fss.receiving import receive_body
 from xfworker.adapters.web.fss.requests import (
@@ -19,13 +20,12 @@ from xfworker.adapters.web.fss.requests import (
     Request,
     Scope,
     Send,
-    digest_field,
-    read_digest_field,
     read_request,
 )
 from xfworker.adapters.web.fss.tus import TUS_HEADERS, TusUploads
+from xfworker.domain.digest_field import require_digest
 from xfworker.domain.errors import AuthenticationFailed, FileError, UsageError, XFWorkerError
-from xfworker.domain.files import AuthorizationToken, FileStat, Resource, file_stat_to_json, parse_resource
+from xfworker.domain.files import AuthorizationToken, Resource, file_stat_to_json, parse_resource
 
 MOUNT = "/fss/v1"
 """The service's base path."""
@@ -157,7 +157,7 @@ class FileStorageService:
         resource = request.resource()
         token.require("write", resource)
         length = request.whole_number("content-length")
-        sha256 = read_digest_field(request.headers.get("repr-digest") or request.headers.get("content-digest"))
+        sha256 = require_digest(request.headers.get("repr-digest") or request.headers.get("content-digest"))
         if length is not None:
             await asyncio.to_thread(self._store.require_room, resource, length)
         incoming = await asyncio.to_thread(self._store.receive, resource)
@@ -167,12 +167,12 @@ class FileStorageService:
         except BaseException:
             incoming.discard()
             raise
-        await request.answer_json(HTTPStatus.CREATED, file_stat_to_json(stat), _digest_headers(stat))
+        await request.answer_json(HTTPStatus.CREATED, file_stat_to_json(stat), content_headers(stat))
 
     async def _register(self, request: Request, token: AuthorizationToken) -> None:
         place, size, sha256 = _read_registration(await request.body(_SMALL_JSON))
         stat = await asyncio.to_thread(self._store.register, token, place, size=size, sha256=sha256)
-        await request.answer_json(HTTPStatus.OK, file_stat_to_json(stat), _digest_headers(stat))
+        await request.answer_json(HTTPStatus.OK, file_stat_to_json(stat), content_headers(stat))
 
 
 def _read_registration(body: bytes) -> tuple[Resource, int, str]:
@@ -186,10 +186,3 @@ def _read_registration(body: bytes) -> tuple[Resource, int, str]:
     if not (isinstance(resource, str) and isinstance(size, int) and isinstance(sha256, str)):
         raise UsageError("a registration is a JSON object {resource, size, sha256}")
     return parse_resource(resource), size, sha256
-
-
-def _digest_headers(stat: FileStat) -> dict[str, str]:
-    headers = {"ETag": f'"{stat.etag}"'}
-    if stat.sha256 is not None:
-        headers["Repr-Digest"] = digest_field(stat.sha256)
-    return headers

@@ -2,8 +2,8 @@
 The tus 1.0 protocol (tus.io): uploads in several requests, resumed where they broke off.
 
 Extensions: creation, expiration, checksum, termination. On top of it a client may say with each request what the digest
-of everything before it is (``XF-Prefix-Digest``), and with the last one the digest of the whole (``Repr-Digest``), so
-that both sides hash every byte once.
+of everything before it is (``XF-Prefix-Digest``), and with the last one the digest of the whole (``Repr-Digest``, or
+``XF-Quick-Digest``), so that both sides hash every byte once.
 """
 
 import asyncio
@@ -21,14 +21,17 @@ from attrs import define, field
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.disk.partial_uploads import PartialUpload, PartialUploads
+from xfworker.adapters.web.fss.content_headers import content_headers
 from xfworker.adapters.web.fss.receiving import receive_body
-from xfworker.adapters.web.fss.requests import ClientGone, Request, digest_field, read_digest_field
+from xfworker.adapters.web.fss.requests import ClientGone, Request
+from xfworker.domain.digest_field import SHA256, XXH3, require_digest
 from xfworker.domain.errors import ChecksumMismatch, UsageError
 from xfworker.domain.files import AuthorizationToken, FileStat, Resource, parse_resource
 
 TUS_HEADERS = {"Tus-Resumable": "1.0.0"}
 """What every answer to a tus request carries."""
 
+_PREFIX_DIGESTS = f"{SHA256}, {XXH3}"
 _ALGORITHMS = ("sha1", "sha256", "md5")
 _BODY_TYPE = "application/offset+octet-stream"
 _log = structlog.stdlib.get_logger("xfworker.fss")
@@ -56,7 +59,7 @@ class TusUploads:
                 "Tus-Version": "1.0.0",
                 "Tus-Extension": "creation,expiration,checksum,termination",
                 "Tus-Checksum-Algorithm": ",".join(_ALGORITHMS),
-                "XF-Prefix-Digest": "sha-256",
+                "XF-Prefix-Digest": _PREFIX_DIGESTS,
             },
         )
 
@@ -111,7 +114,7 @@ class TusUploads:
         metadata = read_metadata(text)
         resource = _wanted_place(metadata, token)
         token.require("write", resource)
-        sha256 = metadata.get("sha256") or read_digest_field(request.headers.get("repr-digest"))
+        sha256 = metadata.get("sha256") or require_digest(request.headers.get("repr-digest"))
         upload = await asyncio.to_thread(
             self._uploads.create, resource, size, metadata=text, sha256=sha256.lower() if sha256 else None
         )
@@ -119,7 +122,7 @@ class TusUploads:
             # Relative to the request, so that it holds behind a reverse proxy that adds a prefix as well.
             "Location": upload.identifier if request.segments[-1] == "" else f"uploads/{upload.identifier}",
             "Upload-Offset": "0",
-            "XF-Prefix-Digest": "sha-256",
+            "XF-Prefix-Digest": _PREFIX_DIGESTS,
             **self._expiry(upload),
         }
         if size == 0:
@@ -177,16 +180,18 @@ class TusUploads:
         stat = None
         if arrived == upload.size:
             incoming = await asyncio.to_thread(self._uploads.open, upload)
-            sha256 = read_digest_field(request.headers.get("repr-digest")) or upload.sha256
-            stat = await asyncio.to_thread(self._finish, upload, incoming, sha256)
+            sha256 = require_digest(request.headers.get("repr-digest")) or upload.sha256
+            quick = require_digest(request.headers.get("xf-quick-digest"), XXH3)
+            stat = await asyncio.to_thread(self._finish, upload, incoming, sha256, quick)
         await request.answer(HTTPStatus.NO_CONTENT, self._progress(upload, arrived, stat))
 
     def _open(self, request: Request, upload: PartialUpload) -> IncomingFile:
-        told = read_digest_field(request.headers.get("xf-prefix-digest"))
+        field = request.headers.get("xf-prefix-digest")
+        sha256, quick = require_digest(field), require_digest(field, XXH3)
         incoming = self._uploads.open(upload)
-        if told is None:
+        if sha256 is None and quick is None:
             return incoming
-        if told == incoming.digest.hexdigest():
+        if _are_of(incoming, sha256, quick):
             self._uploads.mark_verified(upload, incoming)
             return incoming
         self._uploads.keep(upload, incoming)
@@ -195,17 +200,20 @@ class TusUploads:
             f"the first bytes of {upload.resource} did not arrive as they were sent; go on from {upload.verified}"
         )
 
-    def _finish(self, upload: PartialUpload, incoming: IncomingFile, sha256: str | None) -> FileStat:
-        digest = incoming.digest.hexdigest()
-        if sha256 is not None and sha256 != digest:
+    def _finish(
+        self, upload: PartialUpload, incoming: IncomingFile, sha256: str | None, quick: str | None = None
+    ) -> FileStat:
+        found = incoming.digest.settle().digests()
+        if not _are_of(incoming, sha256, quick):
             self._uploads.keep(upload, incoming)
             self._uploads.roll_back(upload, upload.verified)
             raise ChecksumMismatch(
-                f"{upload.resource} did not arrive as it was sent: SHA-256 {digest} arrived, {sha256} was told; "
+                f"{upload.resource} did not arrive as it was sent: SHA-256 {found.sha256}, XXH3-128 {found.xxh3} "
+                f"arrived, {sha256 or quick} was told; "
                 f"go on from {upload.verified}"
             )
-        stat = self._uploads.complete(upload, incoming, digest)
-        _log.info("xfworker.upload_received", file=str(upload.resource), bytes=upload.size, sha256=digest)
+        stat = self._uploads.complete(upload, incoming, found)
+        _log.info("xfworker.upload_received", file=str(upload.resource), bytes=upload.size, sha256=found.sha256)
         return stat
 
     def _progress(self, upload: PartialUpload, offset: int, stat: FileStat | None) -> dict[str, str]:
@@ -284,6 +292,12 @@ class _Both:
                 self._check.update(block)
 
 
+def _are_of(incoming: IncomingFile, sha256: str | None, quick: str | None) -> bool:
+    """Compare what arrived with the digests that were told, as far as any were."""
+    found = incoming.digest.settle().digests()
+    return sha256 in {None, found.sha256} and quick in {None, found.xxh3}
+
+
 async def _undisturbed(work: Callable[[], Any]) -> Any:
     """Finish a piece of work in another thread even where this request is ended meanwhile."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
@@ -296,10 +310,7 @@ async def _undisturbed(work: Callable[[], Any]) -> Any:
 
 
 def _published(stat: FileStat) -> dict[str, str]:
-    headers = {"XF-Upload-Complete": "?1", "ETag": f'"{stat.etag}"'}
-    if stat.sha256 is not None:
-        headers["Repr-Digest"] = digest_field(stat.sha256)
-    return headers
+    return {"XF-Upload-Complete": "?1", **content_headers(stat)}
 
 
 def _wanted_place(metadata: Mapping[str, str], token: AuthorizationToken) -> Resource:
