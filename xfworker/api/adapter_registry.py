@@ -7,7 +7,7 @@ A package registers an adapter in the group ``xfworker.adapters`` as ``PORT.NAME
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -40,12 +40,7 @@ def make_adapter(port: str, name: str, options: Mapping[str, Any], *, own: tuple
     """
     found = registered(port)
     if name not in found:
-        known = [*own, *sorted(found)]
-        close = difflib.get_close_matches(name, known, n=1)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        raise ConfigurationError(
-            f"{setting} is {name!r}, and no adapter of that name is installed; there are: {', '.join(known)}{meant}"
-        )
+        raise unknown_adapter(setting, name, [*own, *sorted(found)])
     try:
         return found[name].load()(**options)
     except XFWorkerError:
@@ -54,3 +49,11 @@ def make_adapter(port: str, name: str, options: Mapping[str, Any], *, own: tuple
         raise ConfigurationError(
             f"{setting} is {name!r}; making that adapter ({found[name].value}) failed: {type(error).__name__}: {error}"
         ) from error
+
+
+def unknown_adapter(setting: str, name: str, known: Sequence[str]) -> ConfigurationError:
+    """Give the error that says that no adapter of a name is installed, and which are."""
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    there = f"there are: {', '.join(known)}" if known else "there is none"
+    return ConfigurationError(f"{setting} is {name!r}, and no adapter of that name is installed; {there}{meant}")

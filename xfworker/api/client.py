@@ -86,7 +86,7 @@ def find_server(named: str | None, settings: Settings) -> ServerAddress:
     """
     text = named or settings.server.url
     if "://" in text:
-        return ServerAddress(text, _token(settings))
+        return ServerAddress(text, server_token(settings))
     folder = Path(text) if text else DEFAULT_DATA
     notice = read_notice(notice_path(folder))
     if notice is not None:
@@ -112,7 +112,13 @@ def connected(address: ServerAddress, settings: Settings) -> Iterator[Client]:
         link.close()
 
 
-def _token(settings: Settings) -> str:
+def server_token(settings: Settings) -> str:
+    """
+    Give the token that the settings hold or name a file of.
+
+    Raises:
+        ConfigurationError: There is none, or its file cannot be read.
+    """
     if settings.server.token:
         return settings.server.token
     path = settings.server.token_file

@@ -72,7 +72,8 @@ def _folder(files: FilesSettings, setting: str) -> FileStore:
         raise ConfigurationError(f"{setting} is 'folder', which needs a folder")
     if not files.folder.is_dir():
         raise ConfigurationError(
-            f"the file store's folder {files.folder} is not there; is the shared disk mounted? (files.folder)"
+            f"the file store's folder {files.folder} is not there; is the shared disk mounted? "
+            f"({setting.removesuffix('.kind')}.folder)"
         )
     root = files.direct_access_root or str(files.folder.absolute())
     return FolderFileStore(files.folder, direct_access_root=root, direct_writes=files.direct_writes)

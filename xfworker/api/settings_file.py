@@ -36,13 +36,15 @@ class LoadedSettings:
         settings: The settings.
         file: The file that was read, or ``None``.
         sources: For each setting (``http.read_seconds``) that is not a default: the file and line, or the variable.
-        ignored: Environment variables that look like settings but are none.
+        overruled: For each setting of the file that a variable comes before: where in the file it stands.
+        ignored: Environment variables that look like settings but are none, and for each what may have been meant.
     """
 
     settings: Settings
     file: Path | None = None
     sources: Mapping[str, str] = field(factory=dict)
-    ignored: tuple[str, ...] = ()
+    overruled: Mapping[str, str] = field(factory=dict)
+    ignored: Mapping[str, str] = field(factory=dict)
 
 
 def load_settings(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> LoadedSettings:
@@ -107,14 +109,24 @@ def find_file(environment: Mapping[str, str], directory: Path) -> Path | None:
     if named is not None:
         if not named.strip():
             return None
-        path = Path(named).expanduser()
-        if not path.is_file():
+        path = Path(os.path.expanduser(named))  # noqa: PTH111  Path.expanduser raises for a user that is not known
+        if not _is_file(path):
             raise ConfigurationError(f"The environment variable {CONFIG_VARIABLE} names {path}, which is no file.")
         return path.absolute()
     for folder in (directory, config_folder(environment)):
-        if folder is not None and (folder / FILENAME).is_file():
+        if folder is not None and _is_file(folder / FILENAME):
             return (folder / FILENAME).absolute()
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot tell whether there is a settings file {path}: {error.strerror or error}; name another by "
+            f"{CONFIG_VARIABLE}, or set that to nothing to use none"
+        ) from None
 
 
 def config_folder(environment: Mapping[str, str]) -> Path | None:

@@ -1,42 +1,95 @@
 """Reads settings with typed-settings, and says of each fault on which line or in which variable it is."""
 
 import difflib
-import json
-import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from attrs import define, field
 from typed_settings import cls_utils, load_settings, loaders
 from typed_settings.types import OptionInfo
 
-from xfworker.api.settings import SECRETS, Settings
+from xfworker.api.settings import Settings
 from xfworker.api.settings_file import PREFIX, LoadedSettings
 from xfworker.api.settings_rules import rule_faults
+from xfworker.api.settings_values import ElementError, from_text, typed
+from xfworker.api.toml_lines import KeyPath, key_lines
 from xfworker.domain.errors import ConfigurationError
 
-_TABLE = re.compile(r"^\s*\[{1,2}\s*([^\]]+?)\s*\]{1,2}\s*(#.*)?$")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_\-\"'. ]+?)\s*=")
-_TRUTH = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
-_EXPECTED = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    Path: "a path",
-    dict: "a table",
-    list: "a list",
-}
+_ARCHIVES = "files.archives"
 
 
 @define
 class _Source:
-    """Values from one place, and where each stands in it."""
+    """
+    Values from one place.
 
+    Attributes:
+        name: The file or the variables.
+        folder: What relative paths are relative to.
+        options: The settings that there are, by their paths.
+        lines: On which line of the file each key is.
+        values: Values by the paths of their settings.
+        places: Where each stands, for people.
+        faults: What is wrong, each with its place.
+    """
+
+    name: str
+    folder: Path
+    options: Mapping[str, OptionInfo]
+    lines: Mapping[KeyPath, int] = field(factory=dict)
     values: dict[str, Any] = field(factory=dict)
     places: dict[str, str] = field(factory=dict)
+    faults: list[str] = field(factory=list)
+
+    def place(self, at: KeyPath) -> str:
+        while at and at not in self.lines:
+            at = at[:-1]
+        return f"{self.name}, line {self.lines[at]}" if at else self.name
+
+    def take(self, option: OptionInfo, value: Any, at: KeyPath = (), place: str = "") -> None:
+        self.places[option.path] = place or self.place(at)
+        try:
+            taken = typed(option, value, self.folder)
+        except ElementError as error:
+            self.faults.append(f"{place or self.place((*at, error.key))}: {option.path}: {error}")
+            return
+        except ValueError as error:
+            self.faults.append(f"{self.places[option.path]}: {option.path}: {error}")
+            return
+        if option.path == _ARCHIVES:
+            taken = [self._archive(index, table, (*at, index), place) for index, table in enumerate(value)]
+        self.values[option.path] = taken
+
+    def _archive(self, index: int, table: Any, at: KeyPath, place: str) -> dict[str, Any]:
+        path = f"{_ARCHIVES}[{index}]"
+        self.places[path] = place or self.place(at)
+        if not isinstance(table, Mapping):
+            self.faults.append(f"{self.places[path]}: {path} is no table with a kind")
+            return {}
+        known = archive_options(self.options)
+        taken = {}
+        for key, value in table.items():
+            here = self.places[f"{path}.{key}"] = place or self.place((*at, key))
+            if key not in known:
+                meant = _close(key, known)
+                self.faults.append(f"{here}: {path}.{key} is no setting{f'; did you mean {meant}?' if meant else ''}")
+                continue
+            try:
+                taken[key] = typed(known[key], value, self.folder)
+            except ValueError as error:
+                self.faults.append(f"{here}: {path}.{key}: {error}")
+        return taken
+
+
+def archive_options(options: Mapping[str, OptionInfo]) -> dict[str, OptionInfo]:
+    """Give the settings that the table of an archive has, by name: those of ``[files]`` but for further archives."""
+    return {
+        path.removeprefix("files."): option
+        for path, option in options.items()
+        if path.startswith("files.") and path != _ARCHIVES
+    }
 
 
 def settings_options() -> dict[str, OptionInfo]:
@@ -57,21 +110,33 @@ def parse_settings(file: Path | None, variables: Mapping[str, str]) -> LoadedSet
         ConfigurationError: With every fault, each naming the file's line or the variable.
     """
     options = settings_options()
-    faults: list[str] = []
-    from_file = _Source() if file is None else _read_file(file, options, faults)
-    from_variables, ignored = _read_variables(variables, options, faults)
-    places = {**from_file.places, **from_variables.places}
+    from_file = _Source("", Path.cwd(), options) if file is None else _read_file(file, options)
+    from_variables, ignored = _read_variables(variables, options)
+    faults = from_file.faults + from_variables.faults
     if faults:
         raise ConfigurationError(_message(faults))
+    overruled = {path: place for path, place in from_file.places.items() if path in from_variables.values}
+    kept = {path: at for path, at in from_file.places.items() if path.partition("[")[0] not in from_variables.values}
+    places = {**kept, **from_variables.places}
     settings = load_settings(
         Settings,
         [_dict_loader(from_file.values), _dict_loader(from_variables.values)],
         base_dir=Path.cwd() if file is None else file.parent,
     )
-    faults = [f"{places.get(path, path)}: {path} {fault}" for path, fault in rule_faults(settings)]
+    faults = [f"{place_of(path, places)}: {path} {fault}" for path, fault in rule_faults(settings)]
     if faults:
         raise ConfigurationError(_message(faults))
-    return LoadedSettings(settings=settings, file=file, sources=places, ignored=tuple(ignored))
+    return LoadedSettings(
+        settings=settings, file=file, sources=places, overruled=overruled, ignored=_meant_variables(ignored, options)
+    )
+
+
+def place_of(path: str, places: Mapping[str, str]) -> str:
+    """Give where a setting is from; of an element, where its table or list is from; else the path itself."""
+    found = path
+    while found and found not in places:
+        found = found[: max(found.rfind("."), found.rfind("["), 0)]
+    return places[found] if found else path
 
 
 def _message(faults: list[str]) -> str:
@@ -89,126 +154,91 @@ def _dict_loader(values: Mapping[str, Any]) -> loaders.DictLoader:
     return loaders.DictLoader(nested)
 
 
-def _read_file(file: Path, options: Mapping[str, OptionInfo], faults: list[str]) -> _Source:
+def _read_file(file: Path, options: Mapping[str, OptionInfo]) -> _Source:
+    source = _Source(str(file), file.parent, options)
     try:
-        text = file.read_text("utf-8-sig")
+        text = _utf8(file.read_bytes())
         content = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        faults.append(f"{file}: cannot be read ({error})")
-        return _Source()
-    except tomllib.TOMLDecodeError as error:
-        faults.append(f"{file}: {error}")
-        return _Source()
-    lines = _lines(text)
-    source = _Source()
+        source.lines = key_lines(text)
+    except (OSError, ValueError, RecursionError) as error:
+        source.faults.append(f"{file}: {_unreadable(error)}")
+        return source
     for path, value in _leaves(content, options):
-        place = f"{file}, line {lines[path]}" if path in lines else str(file)
-        option = options.get(path)
+        option = options.get(".".join(path))
         if option is None:
-            faults.append(f"{place}: {path} is no setting{_meant(path, options)}")
-            continue
-        try:
-            source.values[path] = _typed(option, value, file.parent)
-        except ValueError as error:
-            faults.append(f"{place}: {path}: {error}")
-        source.places[path] = place
+            source.faults.append(f"{source.place(path)}: {_no_setting(path, value, options)}")
+        else:
+            source.take(option, value, path)
     return source
 
 
-def _read_variables(
-    variables: Mapping[str, str], options: Mapping[str, OptionInfo], faults: list[str]
-) -> tuple[_Source, list[str]]:
+def _utf8(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = f"byte 0x{content[error.start]:02x} in line {line}"
+        raise ValueError(f"is no UTF-8 text ({byte}); save it as UTF-8") from None
+
+
+def _unreadable(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be read ({error.strerror or error})"
+    if isinstance(error, RecursionError):
+        return "is nested too deeply"
+    if "set_int_max_str_digits" in str(error):
+        return "holds a number that is too long"
+    hint = "; write Windows paths in single quotes, such as 'C:\\data'" if "'\\'" in str(error) else ""
+    return f"{error}{hint}"
+
+
+def _read_variables(variables: Mapping[str, str], options: Mapping[str, OptionInfo]) -> tuple[_Source, list[str]]:
     names = {variable_name(path): option for path, option in options.items()}
-    source, ignored = _Source(), []
+    source, ignored = _Source("", Path.cwd(), options), []
     for name, text in variables.items():
         option = names.get(name)
         if option is None:
             ignored.append(name)
             continue
+        place = f"environment variable {name}"
         try:
-            source.values[option.path] = _typed(option, _from_text(option, text), Path.cwd())
+            value = from_text(option, text)
         except ValueError as error:
-            faults.append(f"environment variable {name}: {error}")
-        source.places[option.path] = f"environment variable {name}"
+            source.faults.append(f"{place}: {error}")
+        else:
+            source.take(option, value, place=place)
     return source, ignored
 
 
 def _leaves(
-    content: Mapping[str, Any], options: Mapping[str, OptionInfo], above: str = ""
-) -> Iterator[tuple[str, Any]]:
+    content: Mapping[str, Any], options: Mapping[str, OptionInfo], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in content.items():
-        path = f"{above}{key}"
-        if isinstance(value, Mapping) and path not in options:
-            inside = any(known.startswith(f"{path}.") for known in options)
-            if not inside:
-                yield path, value
-            else:
-                yield from _leaves(value, options, f"{path}.")
+        path = (*above, key)
+        dotted = ".".join(path)
+        if isinstance(value, Mapping) and dotted not in options and _is_table(dotted, options):
+            yield from _leaves(value, options, path)
         else:
             yield path, value
 
 
-def _kind(option: OptionInfo) -> tuple[type, bool]:
-    """Give a setting's type without ``None``, and whether ``None`` is allowed."""
-    choices = [kind for kind in get_args(option.cls) if kind is not type(None)]
-    nullable = type(None) in get_args(option.cls)
-    kind = choices[0] if nullable else option.cls
-    return getattr(kind, "__origin__", kind), nullable
+def _is_table(dotted: str, options: Iterable[str]) -> bool:
+    return any(known.startswith(f"{dotted}.") for known in options)
 
 
-def _typed(option: OptionInfo, value: Any, folder: Path) -> Any:
-    kind, _ = _kind(option)
-    fits = {
-        bool: isinstance(value, bool),
-        int: isinstance(value, int) and not isinstance(value, bool),
-        float: isinstance(value, int | float) and not isinstance(value, bool),
-        str: isinstance(value, str),
-        Path: isinstance(value, str) and bool(value),
-        dict: isinstance(value, Mapping),
-        list: isinstance(value, list),
-    }[kind]
-    if not fits:
-        shown = "a secret" if option.path in SECRETS else repr(value)
-        raise ValueError(f"expected {_EXPECTED[kind]}, got {shown}")
-    if kind is Path:
-        return str(folder / Path(value).expanduser())
-    return value
+def _no_setting(path: tuple[str, ...], value: Any, options: Mapping[str, OptionInfo]) -> str:
+    dotted = ".".join(path)
+    if _is_table(dotted, options):
+        return f"{dotted} is a table; its settings stand below [{dotted}]"
+    tables = {f"[{known.partition('.')[0]}]" for known in options}
+    meant = _close(f"[{dotted}]", tables) if isinstance(value, Mapping) else _close(dotted, options)
+    return f"{dotted} is no setting{f'; did you mean {meant}?' if meant else ''}"
 
 
-def _from_text(option: OptionInfo, text: str) -> Any:
-    kind, _ = _kind(option)
-    if kind in {str, Path}:
-        return text
-    if kind is bool:
-        return _TRUTH.get(text.strip().lower(), text)
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def _close(name: str, known: Iterable[str]) -> str:
+    return next(iter(difflib.get_close_matches(name.lower(), list(known), n=1)), "")
 
 
-def _meant(path: str, options: Mapping[str, OptionInfo]) -> str:
-    close = difflib.get_close_matches(path, options, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _lines(text: str) -> dict[str, int]:
-    """Find the line of each key of a TOML text that is well-formed; keys of inline tables stand on their table's."""
-    found: dict[str, int] = {}
-    table = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = _TABLE.match(line)
-        if header:
-            table = ".".join(_words(header[1])) + "."
-            found.setdefault(table[:-1], number)
-            continue
-        key = _KEY.match(line)
-        if key:
-            words = _words(key[1])
-            for count in range(1, len(words) + 1):
-                found.setdefault(table + ".".join(words[:count]), number)
-    return found
-
-
-def _words(dotted: str) -> list[str]:
-    return [word.strip().strip("\"'") for word in dotted.split(".")]
+def _meant_variables(names: Iterable[str], options: Iterable[str]) -> dict[str, str]:
+    known = [variable_name(path) for path in options]
+    return {name: next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.8)), "") for name in names}

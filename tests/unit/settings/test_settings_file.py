@@ -76,7 +76,7 @@ def test_every_wrong_key_and_value_is_named_with_its_line(faults, tmp_path):
     assert f"{place}, line 2: http.reed_seconds is no setting; did you mean http.read_seconds?" in text
     assert f"{place}, line 3: http.attempts: expected a whole number, got 'many'" in text
     assert f"{place}, line 5: nonsense is no setting" in text
-    assert f"{place}, line 9: server.url: expected a text, got 5" in text
+    assert f"{place}, line 9: server.url: expected a text in quotes, got 5" in text
 
 
 def test_a_value_out_of_range_is_named_with_its_line(faults, tmp_path):
@@ -90,7 +90,7 @@ def test_a_wrong_variable_is_named(faults):
 
 
 def test_a_variable_that_is_no_setting_is_told_but_no_fault(load):
-    assert load(XFWORKER_HTTP_ATEMPTS="5").ignored == ("XFWORKER_HTTP_ATEMPTS",)
+    assert load(XFWORKER_HTTP_ATEMPTS="5").ignored == {"XFWORKER_HTTP_ATEMPTS": "XFWORKER_HTTP_ATTEMPTS"}
 
 
 def test_broken_toml_names_the_line(faults):

@@ -1,23 +1,30 @@
 """``xfworker config``: shows and checks the settings in force."""
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from attrs import evolve
 from cyclopts import App, Parameter
 
 from xfworker.adapters.process.clock import SystemClock
-from xfworker.api.adapter_registry import registered
+from xfworker.api.adapter_registry import registered, unknown_adapter
 from xfworker.api.bootstrap import OWN_SERVERS, add_codecs, file_store, local_filesystem, network_options
 from xfworker.api.cli.console import messages, print_json, results
 from xfworker.domain.errors import ConfigurationError, UsageError
+
+if TYPE_CHECKING:
+    from xfworker.api.settings_file import LoadedSettings
 
 app = App(name="config", help="Show and check the settings in force.", help_format="plaintext")
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document.")]
 
 _HIDDEN = "(hidden)"
+_SECRET_NAMES = re.compile("secret|pass|pwd|token|key|credential|auth|pin$", re.IGNORECASE)
+_USER_IN_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*://)[^/?#\s]*@", re.IGNORECASE)
 _DEFAULT = "default"
 
 
@@ -35,7 +42,7 @@ def show(*, as_json: Json = False) -> int:
     from xfworker.api.settings_file import load_settings
 
     loaded = load_settings()
-    rows = _rows(loaded.settings, loaded.sources)
+    rows = _rows(loaded)
     if as_json:
         file = None if loaded.file is None else str(loaded.file)
         print_json({"file": file, "settings": rows, "ignored_variables": list(loaded.ignored)})
@@ -47,7 +54,8 @@ def show(*, as_json: Json = False) -> int:
         table.add_column(heading, overflow="fold")
     for path, row in rows.items():
         value = "" if row["value"] is None else str(row["value"])
-        table.add_row(Text(path), Text(value), Text(row["from"]), style=None if row["from"] != _DEFAULT else "dim")
+        place = row["from"] + (f"; comes before {row['instead_of']}" if "instead_of" in row else "")
+        table.add_row(Text(path), Text(value), Text(place), style=None if place != _DEFAULT else "dim")
     console.print(table)
     _tell_ignored(loaded.ignored)
     return 0
@@ -68,7 +76,7 @@ def check(file: Path | None = None, *, as_json: Json = False) -> int:
         raise UsageError(f"there is no settings file {file}")
     environment = dict(os.environ) if file is None else {**os.environ, CONFIG_VARIABLE: str(file)}
     faults: list[str] = []
-    ignored: tuple[str, ...] = ()
+    ignored: Mapping[str, str] = {}
     used = file
     try:
         loaded = load_settings(environment)
@@ -86,36 +94,42 @@ def check(file: Path | None = None, *, as_json: Json = False) -> int:
     return 1 if faults else 0
 
 
-def _rows(settings: Any, sources: Any) -> dict[str, dict[str, Any]]:
+def _rows(loaded: "LoadedSettings") -> dict[str, dict[str, Any]]:
     from xfworker.api.settings import SECRETS
     from xfworker.api.settings_parser import settings_options
 
     rows = {}
     for path in settings_options():
-        value = settings
+        value: Any = loaded.settings
         for name in path.split("."):
             value = getattr(value, name)
         shown = _HIDDEN if path in SECRETS and value else _plain(value)
-        rows[path] = {"value": shown, "from": sources.get(path, _DEFAULT)}
+        rows[path] = {"value": shown, "from": loaded.sources.get(path, _DEFAULT)}
+        if path in loaded.overruled:
+            rows[path]["instead_of"] = loaded.overruled[path]
     return rows
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _HIDDEN if _sounds_secret(key) else _plain(item) for key, item in value.items()}
+        return {key: _HIDDEN if item and _sounds_secret(key) else _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, str):
+        return _USER_IN_ADDRESS.sub(rf"\1{_HIDDEN}@", value)
+    # Tables can hold dates.
+    return value if isinstance(value, int | float | None) else str(value)
 
 
 def _sounds_secret(key: Any) -> bool:
     # Tables for adapters of others can hold anything.
-    return any(word in str(key).lower() for word in ("secret", "password", "token", "key", "credential"))
+    return _SECRET_NAMES.search(str(key)) is not None
 
 
-def _tell_ignored(ignored: tuple[str, ...]) -> None:
+def _tell_ignored(ignored: Mapping[str, str]) -> None:
     if ignored:
-        messages().print(f"these environment variables are no settings: {', '.join(ignored)}")
+        names = [f"{name} (did you mean {meant}?)" if meant else name for name, meant in ignored.items()]
+        messages().print(f"these environment variables are no settings: {', '.join(names)}")
 
 
 def _adapter_faults(settings: Any, sources: Any) -> list[str]:
@@ -124,26 +138,37 @@ def _adapter_faults(settings: Any, sources: Any) -> list[str]:
         ("server.kind", lambda: _known_server(settings)),
         ("images.codecs", lambda: add_codecs(settings)),
         ("disk.path_map", lambda: local_filesystem(settings, {})),
-        ("tls.client_certificate", lambda: _tls(settings)),
+        ("tls.ca_file", lambda: _tls(evolve(network_options(settings), client_certificate=None, client_key=None))),
+        ("tls.client_certificate", lambda: _tls(network_options(settings))),
+        ("server.token_file", lambda: _token_file(settings)),
         ("files.kind", lambda: file_store(settings, SystemClock()).close()),
     ]
-    faults = []
+    faults: dict[str, str] = {}
     for path, attempt in attempts:
         try:
             attempt()
         except ConfigurationError as error:
-            place = sources.get(path)
-            faults.append(f"{place}: {error}" if place else str(error))
-    return faults
+            # An error may name the very setting, such as files.archives[1].folder; the longest name says most.
+            named = [known for known in sources if known in str(error)]
+            place = sources.get(max(named, key=len, default=path))
+            faults.setdefault(str(error), f"{place}: {error}" if place else str(error))
+    return list(faults.values())
 
 
 def _known_server(settings: Any) -> None:
     kinds = [*OWN_SERVERS, *sorted(registered("server"))]
     if settings.server.kind not in kinds:
-        raise ConfigurationError(f"server.kind is {settings.server.kind!r}; there are: {', '.join(kinds)}")
+        raise unknown_adapter("server.kind", settings.server.kind, kinds)
 
 
-def _tls(settings: Any) -> None:
+def _tls(options: Any) -> None:
     from xfworker.adapters.http.pool import tls_context
 
-    tls_context(network_options(settings))
+    tls_context(options)
+
+
+def _token_file(settings: Any) -> None:
+    from xfworker.api.client import server_token
+
+    if settings.server.token_file is not None:
+        server_token(settings)
