@@ -57,8 +57,7 @@ def test_no_secret_is_shown_however_it_is_given(folder, monkeypatch, capsys):
     [
         ("[files]\nkind = 'folder'\nfolder = 'nowhere'\n", "line 3: the file store's folder"),
         (
-            "[files]\nkind = 'memory'\n"
-            + "[[files.archives]]\nkind = 'memory'\n[[files.archives]]\nkind = 'folder'\nfolder = 'nowhere'\n",
+            "[files]\nkind='memory'\n[[files.archives]]\nkind='memory'\n[[files.archives]]\nkind='folder'\nfolder='no'\n",
             "line 7: the file store's folder",
         ),
         ("[server]\nkind = 'memry'\n", "line 2: server.kind is 'memry', and no adapter of that name is installed"),
