@@ -159,6 +159,94 @@ def test_a_server_that_is_gone_when_the_script_ends_is_said(lab, tmp_path):
     assert not ended.log_kept
 
 
+class SlowScripts(Scripts):
+    """Takes long to make a script ready, as an installation does: until something has happened."""
+
+    def __init__(self, code, until):
+        super().__init__(code)
+        self._until = until
+
+    def prepare(self, lease):
+        self._until(lease)
+        return super().prepare(lease)
+
+
+class CountingQueue:
+    """Passes on to a queue, and tells when a lease was renewed so often."""
+
+    def __init__(self, queue, times):
+        self._queue, self.times, self.renewed = queue, times, threading.Event()
+
+    def heartbeat(self, lease):
+        status = self._queue.heartbeat(lease)
+        self.times -= 1
+        if self.times == 0:
+            self.renewed.set()
+        return status
+
+    def end(self, lease, outcome):
+        return self._queue.end(lease, outcome)
+
+
+def test_the_lease_is_kept_while_the_script_is_made_ready(lab, tmp_path):
+    queue = CountingQueue(lab.queue, 2)
+    dispatcher = lab.dispatcher(None, queue=queue)
+    dispatcher.source = SlowScripts("print('x')", lambda _: queue.renewed.wait(60))
+    assert dispatcher.run(lab.lease(), tmp_path).outcome.ending is Ending.NO_FINISH
+    assert queue.renewed.is_set()
+
+
+def test_a_job_that_is_aborted_or_lost_while_it_is_made_ready_is_not_started(lab, tmp_path):
+    aborted, lost = tmp_path / "aborted", tmp_path / "lost"
+    control = lab.platform.control_for(ADMIN)
+    queue = CountingQueue(lab.queue, -1)
+
+    def abort(lease):
+        control.abort_job(lease.job.serial)
+        queue.times = 3  # one may be on its way; when the third comes back, the second has been looked at
+        assert queue.renewed.wait(60)
+
+    dispatcher = lab.dispatcher(None, queue=queue)
+    dispatcher.source = SlowScripts("open('started', 'w')", abort)
+    aborted.mkdir()
+    ended = dispatcher.run(lab.lease(), aborted)
+    assert (ended.outcome.ending, ended.job.state) == (Ending.ABORTED, JobState.ABORTED)
+    assert not (aborted / "started").exists()
+
+    def lose(lease):
+        lab.clock.advance(timedelta(hours=1).total_seconds())
+        lab.queue.claim(lab.queue.register(Worker(name="other")).serial)
+        next(thread for thread in threading.enumerate() if thread.name == f"lease-{lease.job.serial}").join(60)
+
+    dispatcher = lab.dispatcher(None)
+    dispatcher.source = SlowScripts("open('started', 'w')", lose)
+    lost.mkdir()
+    with pytest.raises(LeaseLost):
+        dispatcher.run(lab.lease(), lost)
+    assert not (lost / "started").exists()
+
+
+def test_a_worker_whose_clock_is_wrong_keeps_its_script_while_the_server_is_away(lab, tmp_path):
+    # The platform's clock stands in another year than this computer's, so the lease seems to have ended long ago.
+    class AwayQueue(CountingQueue):
+        def heartbeat(self, lease):
+            super().heartbeat(lease)
+            raise ServerUnreachable("connection refused")
+
+    queue = AwayQueue(lab.queue, 3)
+    path = tmp_path / "go"
+
+    class Watch(Observer):
+        def waiting(self, lease):
+            if queue.renewed.is_set():
+                path.touch()
+
+    code = f"import os, time\nwhile not os.path.exists({str(path)!r}):\n    time.sleep(0.02)\nprint('whole')"
+    ended = lab.dispatcher(code, queue=queue).run(lab.lease(), tmp_path, Watch())
+    assert ended.outcome.ending is Ending.NO_FINISH
+    assert lab.log(ended.job) == b"whole\n"
+
+
 def test_an_observer_that_fails_takes_the_script_with_it(lab, tmp_path):
     class Failing(Observer):
         def started(self, lease, script):
@@ -232,3 +320,23 @@ def test_a_worker_that_drops_its_jobs_reports_none(lab, tmp_path):
     assert seen.ends == []
     assert "runs again elsewhere" in seen.losses[0]
     assert lab.server.get(Job, job.serial).state is JobState.RUNNING
+
+
+def test_a_worker_that_the_server_forgot_makes_itself_known_again(lab, tmp_path):
+    class Forgetting(CountingQueue):
+        def register(self, worker):
+            return self._queue.register(worker)
+
+        def claim(self, serial):
+            if self.times < 0:
+                self.times = 0
+                with lab.platform.records.transaction() as transaction:
+                    transaction.delete(Worker, {"serial": serial})
+            return self._queue.claim(serial)
+
+    seen = Seen()
+    loop = work_loop(lab, tmp_path, "print('x')", seen)
+    loop.queue = Forgetting(lab.queue, -1)
+    job = lab.job()
+    loop.run(until_idle=True)
+    assert seen.ends == [(job.serial, Ending.NO_FINISH)]

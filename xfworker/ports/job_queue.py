@@ -33,6 +33,16 @@ class Lease:
         """Which attempt at the job this is, from 1."""
         return self.job.attempt
 
+    @property
+    def seconds(self) -> float | None:
+        """
+        How long the lease holds without a heartbeat, by the server's clock alone; ``None`` where that is not known.
+
+        The clocks of two computers may differ by minutes, so ``expires_at`` is no moment of the worker's.
+        """
+        started_at = self.job.started_at
+        return None if started_at is None else max((self.expires_at - started_at).total_seconds(), 0.0)
+
 
 @define(frozen=True, kw_only=True)
 class LeaseStatus:

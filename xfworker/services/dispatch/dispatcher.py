@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from attrs import define, field
 
-from xfworker.domain.errors import AccessError, FileError, JobError, LeaseLost, PackageError, ServerError
+from xfworker.domain.errors import AccessError, FileError, JobError, PackageError, ServerError
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_arguments import JobArguments
 from xfworker.domain.job_outcome import Outcome, ProcessExit
@@ -17,7 +17,8 @@ from xfworker.ports.file_store import FileStore
 from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.job_runner import JobRunner, RunningScript, ScriptCall
 from xfworker.ports.xf_server import XFServer
-from xfworker.services.dispatch.outcome import decide_outcome, not_started, server_lost
+from xfworker.services.dispatch.kept_lease import KeptLease
+from xfworker.services.dispatch.outcome import aborted_before_start, decide_outcome, not_started, server_lost
 from xfworker.services.dispatch.script_environment import script_environment
 
 LOG_FILENAME = "log.txt"
@@ -145,29 +146,34 @@ class Dispatcher:
             LeaseLost: The job was given to another worker; its script was ended here and nothing was reported.
         """
         log_path = directory / LOG_FILENAME
+        with KeptLease(self.queue, lease, self.clock, heartbeat_seconds=self.heartbeat_seconds) as kept:
+            return self._run(lease, kept, directory, log_path, observer or Observer())
+
+    def _run(self, lease: Lease, kept: KeptLease, directory: Path, log_path: Path, observer: Observer) -> EndedJob:
         try:
-            running = self._start(lease, directory, log_path, observer or Observer())
+            prepared = self.source.prepare(lease)
+            kept.check()
+            if kept.abort_requested:
+                return self._report(lease, aborted_before_start(), log_path)
+            running = self._start(lease, prepared, directory, log_path, observer)
         except (JobError, PackageError, FileError) as error:
             log_path.write_text(f"{error}\n", "utf-8")
             return self._report(lease, not_started(str(error)), log_path)
-        watch = _Watch(self, lease, running, log_path, observer or Observer())
         try:
-            end = watch.until_end()
+            end = _Watch(self, lease, kept, running, log_path, observer).until_end()
         except BaseException:
             # Whatever goes wrong here, a script without a lease must not go on.
             running.abort()
             running.wait(_ENDING_SECONDS)
             raise
-        if watch.lease_lost:
-            raise LeaseLost(
-                f"job {lease.job.serial}: attempt {lease.attempt} lost its lease, so its script was ended here"
-            )
-        if watch.server_lost is not None:
-            return EndedJob(job=lease.job, outcome=server_lost(end, watch.server_lost), log_path=log_path)
+        kept.check()
+        if kept.server_lost is not None:
+            return EndedJob(job=lease.job, outcome=server_lost(end, kept.server_lost), log_path=log_path)
         return self._judge(lease, end, log_path)
 
-    def _start(self, lease: Lease, directory: Path, log_path: Path, observer: Observer) -> RunningScript:
-        prepared = self.source.prepare(lease)
+    def _start(
+        self, lease: Lease, prepared: PreparedScript, directory: Path, log_path: Path, observer: Observer
+    ) -> RunningScript:
         temporary_folder = directory / "temp"
         temporary_folder.mkdir(exist_ok=True)
         arguments = JobArguments(
@@ -243,40 +249,27 @@ def _last_words(log_path: Path) -> str:
 
 @define
 class _Watch:
-    """Follows one running script and its lease."""
+    """Follows one running script, and ends it when it must not go on."""
 
     dispatcher: Dispatcher
     lease: Lease
+    kept: KeptLease
     running: RunningScript
     log_path: Path
     observer: Observer
-    lease_lost: bool = False
-    server_lost: str | None = None
     _sent_bytes: int = 0
 
     def until_end(self) -> ProcessExit:
-        """Wait for the script's end; renew the lease and send the log meanwhile."""
+        """Wait for the script's end; send the log meanwhile, and abort the script where it is no longer wanted."""
         clock = self.dispatcher.clock
-        expires_at = self.lease.expires_at
-        next_heartbeat = clock.monotonic() + self.dispatcher.heartbeat_seconds
         next_log = clock.monotonic() + self.dispatcher.log_seconds
+        aborted = False
         while (end := self.running.wait(_STEP_SECONDS)) is None:
             self.observer.waiting(self.lease)
-            if clock.monotonic() >= next_heartbeat:
-                next_heartbeat = clock.monotonic() + self.dispatcher.heartbeat_seconds
-                try:
-                    status = self.dispatcher.queue.heartbeat(self.lease)
-                except LeaseLost:
-                    self.lease_lost = True
-                    self.running.abort()
-                except ServerError as error:
-                    if clock.now() >= expires_at:
-                        self.server_lost = str(error)
-                        self.running.abort()
-                else:
-                    expires_at = status.expires_at
-                    if status.abort_requested:
-                        self.running.abort()
+            if not aborted and (self.kept.lost or self.kept.server_lost is not None or self.kept.abort_requested):
+                aborted = True
+                self.running.abort()
+            self.kept.raise_fault()
             if clock.monotonic() >= next_log:
                 next_log = clock.monotonic() + self.dispatcher.log_seconds * (1 + self._send_log() // _LOG_STEP_BYTES)
         return end

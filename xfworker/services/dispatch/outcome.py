@@ -57,6 +57,11 @@ def not_started(reason: str) -> Outcome:
     return Outcome(ending=Ending.NOT_STARTED, message=reason)
 
 
+def aborted_before_start() -> Outcome:
+    """Tell of a job that was aborted while its script was being made ready."""
+    return Outcome(ending=Ending.ABORTED, message="the job was aborted before its script was started")
+
+
 def _stored(job: Job) -> tuple[Ending, str] | None:
     if job.state == JobState.DONE:
         return Ending.FINISHED, ""

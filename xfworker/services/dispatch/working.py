@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from xfworker.domain.errors import LeaseLost, ServerError, XFWorkerError
+from xfworker.domain.errors import LeaseLost, RecordNotFound, ServerError, XFWorkerError
 from xfworker.domain.job_outcome import Ending
 from xfworker.domain.records import Worker
 from xfworker.ports.clock import Clock
@@ -98,6 +98,12 @@ class WorkLoop:
                         serial = self.queue.register(self.worker()).serial
                         register_at = now + self.register_seconds
                     lease = self.queue.claim(serial) if len(self._running) < self.concurrency else None
+                except RecordNotFound as error:
+                    # The server's records are those of a backup by now, which knows nothing of this worker.
+                    self.log.server_away(str(error))
+                    register_at = now
+                    self._changed.wait(self.idle_seconds)
+                    continue
                 except ServerError as error:
                     self.log.server_away(str(error))
                     self._changed.wait(self.idle_seconds)
