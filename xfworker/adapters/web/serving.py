@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import structlog
 from attrs import define
@@ -102,7 +101,8 @@ async def _serve(app: Litestar, options: ServeOptions, port: int, announce: Call
     )
     loop = asyncio.get_running_loop()
 
-    def stop(*_: Any) -> None:
+    def stop(reason: str) -> None:
+        _log.info("xfworker.server_stopping", reason=reason)
         loop.call_soon_threadsafe(server.stop)
 
     _on_signals(loop, stop)
@@ -127,20 +127,28 @@ async def _announce_when_listening(host: str, port: int, announce: Callable[[int
         return
 
 
-def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[..., None]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) -> None:
+    for number in _stop_signals():
         if sys.platform == "win32":
-            signal.signal(number, stop)
+            signal.signal(number, lambda received, _: stop(signal.Signals(received).name))
         else:
-            loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(number, stop, number.name)
 
 
-def _wait_for_end_of_input(stop: Callable[[], None]) -> None:
+def _stop_signals() -> list[signal.Signals]:
+    # A terminal that is closed is a wish to stop like any other, unless the server was started with nohup.
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
+
+
+def _wait_for_end_of_input(stop: Callable[[str], None]) -> None:
     # The other end of this pipe is held by the process that started the server; its death closes it.
     with contextlib.suppress(OSError, ValueError):
         while os.read(0, 4096):
             pass
-    stop()
+    stop("the process that started it ended")
 
 
 def _free_port(host: str, port: int) -> int:

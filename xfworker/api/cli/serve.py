@@ -9,6 +9,9 @@ from cyclopts import App, Parameter
 
 app = App(name="serve", help="Serve projects, workflows, jobs and files over HTTP.", help_format="plaintext")
 
+_SHORTEST_LEASE_SECONDS = 1.0
+_LONGEST_LEASE_SECONDS = 7 * 24 * 3600.0
+
 
 @app.default
 def serve(
@@ -25,6 +28,8 @@ def serve(
     durable: bool = True,
     sns: Path | None = None,
     outputs_must_fit: bool = True,
+    max_attempts: int = 3,
+    lease_seconds: float = 60.0,
     end_with_input: Annotated[bool, Parameter(show=False)] = False,
     announce: Annotated[Path | None, Parameter(show=False)] = None,
 ) -> int:
@@ -44,6 +49,8 @@ def serve(
         durable: Whether what was answered outlives a power cut; without it the server is faster.
         sns: Folder of ISQ files to serve as a catalogue of measurements.
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else it is a warning.
+        max_attempts: How often a job is handed out before it fails because its workers were lost.
+        lease_seconds: How long a worker may be silent before its jobs are given to others.
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
     """
@@ -58,6 +65,10 @@ def serve(
 
     if direct_writes and direct_access_root is None:
         raise UsageError("--direct-writes needs --direct-access-root, which tells scripts where the files are")
+    if max_attempts < 1:
+        raise UsageError("--max-attempts is at least 1")
+    if not _SHORTEST_LEASE_SECONDS <= lease_seconds <= _LONGEST_LEASE_SECONDS:
+        raise UsageError(f"--lease-seconds is between {_SHORTEST_LEASE_SECONDS:g} and {_LONGEST_LEASE_SECONDS:g}")
     write_server_log()
     place = PlatformPlace(
         data=data.absolute(),
@@ -71,7 +82,8 @@ def serve(
     options = ServeOptions(
         host=host, port=port, tls_certificate=tls_certificate, tls_key=tls_key, end_with_input=end_with_input
     )
-    with opened_platform(place, PlatformOptions(outputs_must_fit=outputs_must_fit)) as platform:
+    rules = PlatformOptions(outputs_must_fit=outputs_must_fit, max_attempts=max_attempts, lease_seconds=lease_seconds)
+    with opened_platform(place, rules) as platform:
 
         def announced(bound: int) -> None:
             notice = ServerNotice(

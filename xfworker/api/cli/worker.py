@@ -182,7 +182,7 @@ class _Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _stop_signals():
             self._before[number] = signal.signal(number, self._received)
 
     def __exit__(self, *_: object) -> None:
@@ -190,15 +190,23 @@ class _Signals:
             signal.signal(number, handler)
 
     def _received(self, number: int, _: FrameType | None) -> None:
-        del number
+        name = signal.Signals(number).name
         self._count += 1
         log = EventLog("xfworker.worker")
         if self._count == 1:
-            log.info("xfworker.worker_stopping", running=self._loop.running)
+            log.info("xfworker.worker_stopping", reason=name, running=self._loop.running)
             self._loop.stop()
         else:
-            log.warning("xfworker.jobs_dropped", running=self._loop.running)
+            log.warning("xfworker.jobs_dropped", reason=name, running=self._loop.running)
             self._loop.drop()
+
+
+def _stop_signals() -> list[signal.Signals]:
+    # A terminal that is closed is a wish to stop like any other, unless the worker was started with nohup.
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
 
 
 def script_settings(environment: Mapping[str, str], file: Path | None) -> dict[str, str]:
