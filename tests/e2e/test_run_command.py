@@ -264,3 +264,16 @@ def test_nothing_is_left_behind_unless_it_is_kept(tmp_path, monkeypatch):
         _, errors = process.communicate(timeout=60)
     assert f"kept: {tmp_path / 'data'}" in errors
     assert (tmp_path / "data").is_dir()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
+def test_the_next_run_mends_what_a_killed_one_left(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with start(tmp_path, HEAD + "import time; print('ready', flush=True); time.sleep(60)") as process:
+        wait_for(process.stderr, "ready")
+        process.kill()
+    assert list(tmp_path.glob("xfworker-run-*/data/records.sqlite"))
+    with start(tmp_path, HEAD + "worker.finish({})") as process:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["task.py"]

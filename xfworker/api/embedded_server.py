@@ -3,13 +3,14 @@
 import contextlib
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from xfworker.adapters.disk.filesystem import LocalFilesystem
+from xfworker.adapters.process.owned_folder import owned_folder
 from xfworker.api.server_notice import ServerNotice, read_notice
 from xfworker.domain.errors import ServerUnreachable
 
@@ -112,8 +113,8 @@ class EmbeddedServer:
             ServerUnreachable: It ended at once, or took too long.
         """
         self.data.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="xfworker-serve-") as folder:
-            announce = Path(folder) / "server.json"
+        with owned_folder("serve", LocalFilesystem()) as folder:
+            announce = folder / "server.json"
             command = [sys.executable, "-m", "xfworker", "serve", "--data", str(self.data), "--port", "0"]
             command += [
                 "--durable" if self._durable else "--no-durable",

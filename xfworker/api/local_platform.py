@@ -15,6 +15,7 @@ from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.process.clock import SystemClock
+from xfworker.adapters.process.owned_folder import owned_folder, sweep_abandoned
 from xfworker.adapters.process.runner import ProcessRunner
 from xfworker.api.embedded_server import EmbeddedServer
 from xfworker.domain.errors import JobError, ServerUnreachable
@@ -97,15 +98,16 @@ def local_platform(data: Path | None, *, keep: bool = False) -> Iterator[LocalPl
     """
     Start a server and give all that is needed to run jobs on it; stop it at the end.
 
+    What earlier ones left because they were killed is removed first.
+
     Args:
         data: Where the server keeps its data; a temporary folder by default, which is removed at the end.
         keep: Leave a temporary folder where it is.
     """
     with ExitStack() as stack:
-        scratch = Path(tempfile.mkdtemp(prefix="xfworker-"))
+        sweep_abandoned(LocalFilesystem())
+        scratch = stack.enter_context(owned_folder("run", LocalFilesystem(), keep=keep))
         filesystem = LocalFilesystem(scratch)
-        if not keep:
-            stack.callback(filesystem.remove_tree, scratch)
         embedded = stack.enter_context(EmbeddedServer(data or scratch / "data"))
         transport = HttpTransport(embedded.url, token=embedded.admin_token, limits=_LIMITS)
         files = HttpFileStore(limits=_LIMITS)

@@ -9,7 +9,6 @@ import atexit
 import json
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -124,13 +123,16 @@ def _memory(settings: Settings, clock: Clock, stack: ExitStack, files: FileStore
 
 
 def _embedded(settings: Settings, clock: Clock, stack: ExitStack, files: FileStore | None) -> _Lab:
+    from xfworker.adapters.disk.filesystem import LocalFilesystem
     from xfworker.adapters.http.job_queue import HttpJobQueue
     from xfworker.adapters.http.xf_server import HttpXFServer
+    from xfworker.adapters.process.owned_folder import owned_folder, sweep_abandoned
     from xfworker.api.embedded_server import EmbeddedServer
 
     folder = settings.server.data
     if folder is None:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="xfworker-")))
+        sweep_abandoned(LocalFilesystem())
+        folder = stack.enter_context(owned_folder("script", LocalFilesystem()))
     embedded = stack.enter_context(EmbeddedServer(folder))
     link = transport(settings, embedded.url, embedded.admin_token, clock)
     stack.callback(link.close)

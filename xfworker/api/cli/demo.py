@@ -1,7 +1,6 @@
 """``xfworker demo``: the whole way on a phantom, checked against the known answer."""
 
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,13 +75,15 @@ def demo(*, out: Path = Path("xf-results"), json: Annotated[bool, Parameter(nega
         out: Folder for output files.
         json: Print one JSON document with the jobs, their files and the comparison.
     """
+    from xfworker.adapters.disk.filesystem import LocalFilesystem
+    from xfworker.adapters.process.owned_folder import owned_folder
     from xfworker.api.local_platform import local_platform
 
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a folder")
     console = messages()
-    with tempfile.TemporaryDirectory(prefix="xfworker-demo-") as folder:
-        phantom = Path(folder) / PHANTOM_FILENAME
+    with owned_folder("demo", LocalFilesystem()) as folder:
+        phantom = folder / PHANTOM_FILENAME
         known = write_phantom(phantom)
         with console.status("starting the server") as status, local_platform(None) as platform:
             status.stop()

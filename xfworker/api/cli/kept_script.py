@@ -3,10 +3,11 @@
 import ast
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from xfworker.adapters.disk.filesystem import LocalFilesystem
+from xfworker.adapters.process.owned_folder import owned_folder
 from xfworker.api.cli.target import Target
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.package import ARCHIVE_SUFFIX, INTERFACE_FILENAME, MAIN_SCRIPT, METADATA_FILENAME, PackageFormat
@@ -27,11 +28,11 @@ def keep_script(server: XFServer, files: FileStore, target: Target, task_serial:
         PackageError: It cannot be packed.
         FileError: It cannot be stored.
     """
-    with tempfile.TemporaryDirectory(prefix="xfworker-script-") as scratch:
+    with owned_folder("package", LocalFilesystem()) as scratch:
         folder = target.script.parent
         if not (folder / METADATA_FILENAME).is_file() or target.interface is None:
-            folder = _as_package(target, Path(scratch) / "package")
-        archive = Path(scratch) / f"{target.task_type}-{target.version}{ARCHIVE_SUFFIX}"
+            folder = _as_package(target, scratch / "package")
+        archive = scratch / f"{target.task_type}-{target.version}{ARCHIVE_SUFFIX}"
         pack(folder, archive)
         resource = record_resource("task_config", task_serial, archive.name)
         files.upload(server.file_token([Scope("write", resource)]), archive, resource)

@@ -1,6 +1,5 @@
 """A package that a command names: a folder, or an archive that is unpacked for the while."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,10 +20,12 @@ def package_folder(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield path
     elif path.is_file():
+        from xfworker.adapters.disk.filesystem import LocalFilesystem
+        from xfworker.adapters.process.owned_folder import owned_folder
         from xfworker.services.packages.archive import unpack
 
-        with tempfile.TemporaryDirectory(prefix="xfworker-package-") as scratch:
-            unpack(path, Path(scratch))
-            yield Path(scratch)
+        with owned_folder("package", LocalFilesystem()) as scratch:
+            unpack(path, scratch)
+            yield scratch
     else:
         raise UsageError(f"there is no package {path}; name a folder or an {ARCHIVE_SUFFIX} file")

@@ -1,8 +1,6 @@
 """``xfworker run``: runs a script or a task type package on a server of its own."""
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +61,9 @@ def run(
         absolute: By how much numbers and voxels (in raw values) may differ when compared.
         relative: By how much more, as a part of the expected value.
     """
+    from xfworker.adapters.disk.filesystem import LocalFilesystem
     from xfworker.adapters.images.registry import image_formats
+    from xfworker.adapters.process.owned_folder import owned_folder
 
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a folder")
@@ -81,7 +81,7 @@ def run(
     if target is None:
         raise UsageError("name a TARGET to run: a script, a task type package folder or an .xfp file; or a --bundle")
     console = messages()
-    with _scratch() as scratch:
+    with owned_folder("target", LocalFilesystem()) as scratch:
         loaded = load_target(target, scratch)
         inputs = read_inputs(items, loaded.interface, image_formats())
         return _run(loaded, inputs, out=out, as_json=json, keep=keep, data=data, console=console)
@@ -166,9 +166,3 @@ def _keep_log(platform: "LocalPlatform", ended: EndedJob, out: Path) -> Path | N
     path = platform.filesystem.unique_path(out / LOG_FILENAME)
     platform.filesystem.copy(ended.log_path, path)
     return path
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="xfworker-target-") as folder:
-        yield Path(folder)

@@ -1,6 +1,5 @@
 """``xfworker run --bundle``: runs a bundled job again, and compares its outputs with those in the bundle."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,11 +77,13 @@ def run_bundle(wanted: BundleRun) -> int:
     Raises:
         UsageError: The bundle cannot be read, holds no script, or holds no outputs to compare with.
     """
+    from xfworker.adapters.disk.filesystem import LocalFilesystem
+    from xfworker.adapters.process.owned_folder import owned_folder
     from xfworker.api.local_platform import local_platform
 
     console = messages()
-    with OpenBundle(wanted.bundle) as bundle, tempfile.TemporaryDirectory(prefix="xfworker-bundle-") as scratch:
-        target = _target(wanted, bundle, Path(scratch))
+    with OpenBundle(wanted.bundle) as bundle, owned_folder("bundle", LocalFilesystem()) as scratch:
+        target = _target(wanted, bundle, scratch)
         if wanted.compare is not None:
             _require_outputs(bundle)
         with console.status("starting the server") as status, local_platform(wanted.data, keep=wanted.keep) as platform:
@@ -97,7 +98,7 @@ def run_bundle(wanted: BundleRun) -> int:
                 )
             report = None
             if wanted.compare is not None:
-                report = _compared(platform, bundle, ended.job, wanted.compare, Path(scratch))
+                report = _compared(platform, bundle, ended.job, wanted.compare, scratch)
             _show(wanted, target, ended, collected.paths, report)
             for fault in collected.faults:
                 console.print(fault, style="red")

@@ -1,0 +1,153 @@
+"""Temporary folders that are told from abandoned ones: their owner holds a lock that the system frees when it dies."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from xfworker.domain.errors import FileError
+from xfworker.ports.filesystem import Filesystem
+
+if TYPE_CHECKING:
+    import psutil
+
+PREFIX = "xfworker-"
+"""How the names of all temporary folders of commands begin."""
+
+_OWNER = ".owner"
+_HELD = b"held\n"
+_GRACE_SECONDS = 5.0
+
+
+@contextmanager
+def owned_folder(purpose: str, filesystem: Filesystem, *, keep: bool = False) -> Iterator[Path]:
+    """
+    Make a temporary folder that is removed at the end, or by :func:`sweep_abandoned` after its owner was killed.
+
+    Args:
+        purpose: What it is for, as a part of its name.
+        filesystem: Removes it.
+        keep: Leave it where it is, whatever becomes of its owner.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-"))
+    if keep:
+        yield folder
+        return
+    owner = folder / _OWNER
+    with owner.open("xb", buffering=0) as mark:
+        _lock(mark)
+        # Only a mark with content counts: between being made and being locked it looks like that of a dead owner.
+        mark.write(_HELD)
+        try:
+            yield folder
+        finally:
+            _remove_content(folder, filesystem)
+    _remove_mark(owner)
+
+
+def sweep_abandoned(filesystem: Filesystem) -> list[Path]:
+    """
+    Remove the temporary folders of owners that were killed, and end processes that still work in them.
+
+    What cannot be removed now is left for the next time.
+
+    Args:
+        filesystem: Removes them.
+
+    Returns:
+        The folders that were abandoned.
+    """
+    found = []
+    try:
+        entries = list(os.scandir(tempfile.gettempdir()))
+    except OSError:
+        return []
+    for entry in entries:
+        # A folder of somebody else, or a link, is not ours to remove.
+        if entry.name.startswith(PREFIX) and _is_own_folder(entry):
+            folder = Path(entry.path)
+            with contextlib.suppress(OSError):
+                if _take_over(folder, filesystem):
+                    found.append(folder)
+    return found
+
+
+def _is_own_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False) and (
+            sys.platform == "win32" or entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+        )
+    except OSError:
+        return False
+
+
+def _take_over(folder: Path, filesystem: Filesystem) -> bool:
+    owner = folder / _OWNER
+    with owner.open("r+b", buffering=0) as mark:
+        if not _lock(mark) or not os.fstat(mark.fileno()).st_size:
+            return False
+        _end_processes(folder)
+        _remove_content(folder, filesystem)
+    _remove_mark(owner)
+    return True
+
+
+def _remove_content(folder: Path, filesystem: Filesystem) -> None:
+    # The mark goes last: a folder without one is never swept.
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.name != _OWNER:
+                with contextlib.suppress(FileError):
+                    filesystem.remove_tree(path)
+
+
+def _remove_mark(owner: Path) -> None:
+    with contextlib.suppress(OSError):
+        if [path.name for path in owner.parent.iterdir()] == [_OWNER]:
+            owner.unlink()
+            owner.parent.rmdir()
+
+
+def _end_processes(folder: Path) -> None:
+    """End servers whose data are in the folder, and scripts whose temporary files are."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and _works_in(process, folder):
+                process.terminate()
+                found.append(process)
+    _, alive = psutil.wait_procs(found, timeout=_GRACE_SECONDS)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
+
+
+def _works_in(process: "psutil.Process", folder: Path) -> bool:
+    beginning = str(folder) + os.sep
+    if process.environ().get("XFTEMP", "").startswith(beginning):
+        return True
+    # Not whatever names the folder: a person may look at a log in it.
+    words = process.cmdline()
+    return "serve" in words and any(word.startswith(beginning) for word in words)
+
+
+def _lock(mark: BinaryIO) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(mark.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(mark.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
