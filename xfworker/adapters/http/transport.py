@@ -6,6 +6,7 @@ The token travels in the ``Authorization`` header only; no message, log event or
 
 import ipaddress
 import json
+import os
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -99,7 +100,11 @@ class HttpAnswer:
 
 
 class HttpTransport:
-    """One server and one token over kept-alive connections. Safe to share between threads."""
+    """
+    One server and one token over kept-alive connections.
+
+    Safe to share between threads, and with processes that are forked: each makes connections of its own.
+    """
 
     def __init__(
         self,
@@ -143,20 +148,34 @@ class HttpTransport:
         self._clock: Clock = clock or SystemClock()
         self._token = token
         self._prefix = parts.path.rstrip("/")
-        self._pool = open_pool(
-            parts.scheme,
-            host,
-            port,
-            network or NetworkOptions(ca_file=tls_ca_file),
-            connections=self._limits.connections,
-            block_bytes=BLOCK_BYTES,
-            write_seconds=self._limits.write_seconds,
-        )
-        self.at = f"{f'[{host}]' if ':' in host else host}:{self._pool.port}"
+        self._scheme, self._host, self._port = parts.scheme, host, port
+        self._network = network or NetworkOptions(ca_file=tls_ca_file)
+        self._own_pool = self._opened()
+        self._process = os.getpid()
+        self.at = f"{f'[{host}]' if ':' in host else host}:{self._own_pool.port}"
         self.url = f"{parts.scheme}://{self.at}{self._prefix}"
 
     def __repr__(self) -> str:
         return f"HttpTransport({self.url!r})"
+
+    def _opened(self) -> urllib3.HTTPConnectionPool:
+        return open_pool(
+            self._scheme,
+            self._host,
+            self._port,
+            self._network,
+            connections=self._limits.connections,
+            block_bytes=BLOCK_BYTES,
+            write_seconds=self._limits.write_seconds,
+        )
+
+    @property
+    def _pool(self) -> urllib3.HTTPConnectionPool:
+        # A forked process inherits the sockets; two that wrote to one would read each other's answers.
+        if self._process != os.getpid():
+            self._own_pool = self._opened()
+            self._process = os.getpid()
+        return self._own_pool
 
     def request(
         self,

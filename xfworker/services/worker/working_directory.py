@@ -18,6 +18,9 @@ class WorkingDirectory:
     """
     A directory for the files of one job; what it names is unique and lies under it.
 
+    In processes that the script forks, names carry the number of the process, so that no two get the same; what they
+    download goes to a subdirectory of their own.
+
     Attributes:
         path: The directory itself.
     """
@@ -32,14 +35,19 @@ class WorkingDirectory:
         self._filesystem = filesystem
         self.path = filesystem.make_working_directory(prefix)
         self._current = self.path
+        self._process = os.getpid()
 
     def __repr__(self) -> str:
         return f"<working directory {self.path}>"
 
     @property
     def directory(self) -> Path:
-        """Where new files go: the directory itself, or its subdirectory in use."""
-        return self._current
+        """Where files are brought to: the directory itself, or its subdirectory in use; of a forked process its own."""
+        if not self._forked:
+            return self._current
+        own = self._current / f"process-{os.getpid()}"
+        own.mkdir(exist_ok=True)
+        return own
 
     def create_related_path(self, path: Path, postfix: str) -> Path:
         """
@@ -119,7 +127,17 @@ class WorkingDirectory:
             self._current = before
 
     def _unique(self, filename: str) -> Path:
-        return self._filesystem.unique_path(self._current / check_filename(filename))
+        name = check_filename(filename)
+        if self._forked:
+            # A subdirectory would not do: outputs are stored under their names.
+            stem, dot, rest = name.partition(".")
+            name = check_filename(f"{stem}_{os.getpid()}{dot}{rest}")
+        return self._filesystem.unique_path(self._current / name)
+
+    @property
+    def _forked(self) -> bool:
+        # A forked process is not told which names the others give out.
+        return self._process != os.getpid()
 
 
 def _shortened(stem: str, postfix: str) -> str:

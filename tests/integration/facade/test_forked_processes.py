@@ -1,0 +1,90 @@
+"""Scripts that fork, as image analysis likes to: the job is made once and used in every process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract.suites.facade_lab import Lab, http_place
+from tests.integration.facade.faulty_wire import FaultyWire
+from xfworker.api.shims import FOLDER as SHIMS
+
+ROOT = Path(__file__).parents[3]
+PROCESSES = 4
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
+
+SCRIPT = """
+import multiprocessing, sys
+import xfworkerutil
+
+worker = xfworkerutil.XFWorkerJob()
+FILE = {"type": "ForeignFile", "source": "userdata", "virtualpath": "shared/scan.nii.gz", "filename": "scan.nii.gz"}
+worker.download_input_file(FILE)
+serials = [int(text) for text in sys.argv[1:]]
+fork = multiprocessing.get_context("fork")
+together = fork.Barrier(len(serials))
+
+
+def work(serial):
+    with worker.server_connection() as connection:
+        answers = {xfworkerutil.get_xf_job(connection, serial)["serial"] for _ in range(25)}
+    assert answers == {serial}, answers
+    path = worker.download_input_file(FILE)
+    assert path.read_bytes() == b"voxels" and path.name.startswith("scan") and path.name.endswith(".nii.gz"), path
+    related = worker.create_related_path(path, "_seg.omni")
+    assert related.name.endswith("_seg.omni") and worker.working_dir.is_under(related), related
+    return [str(path), str(related), str(worker.create_temp_path("minmax.json"))]
+
+
+def work_together(serial):
+    together.wait()
+    return work(serial)
+
+
+with fork.Pool(len(serials)) as pool:
+    given = pool.map(work_together, serials, chunksize=1)
+given.append(work(serials[0]))
+paths = [path for found in given for path in found]
+assert len(set(paths)) == len(paths) == 3 * (len(serials) + 1), paths
+worker.finish({"volume": 1})
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    with http_place(tmp_path_factory.mktemp("forked"), database="memory:") as made:
+        yield made
+
+
+@pytest.fixture
+def lab(place, tmp_path):
+    return Lab.make(place, tmp_path)
+
+
+def test_forked_processes_share_the_job_but_neither_connections_nor_names(lab):
+    lab.put("userdata/shared/scan.nii.gz", b"voxels")
+    others = [lab.new_job().serial for _ in range(PROCESSES)]
+    job = lab.new_job()
+    worker = lab.worker(job)
+    worker.working_dir.remove()
+    worker._hook.remove()
+    arguments = worker.session.arguments
+    with FaultyWire(int(arguments.server_port)) as wire:
+        environment = {**os.environ, **arguments.to_environment(), "XF_SERVER_PORT": str(wire.port)}
+        environment |= {"XFTEMP": str(lab.folder), "PYTHONPATH": os.pathsep.join([str(SHIMS), str(ROOT)])}
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, *map(str, others)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=lab.folder,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    assert lab.job(job.serial).outputs == {"volume": 1}
+    # One to the records and one to the files for the script itself and for each process that it forked.
+    assert wire.connections == 2 * (1 + PROCESSES)
