@@ -243,7 +243,7 @@ class Image:
             ``override_metadata`` is left out.
 
         Raises:
-            UsageError: The two files are not in one folder.
+            UsageError: The two files are not in one folder, or would replace this image's pixels.
         """
         return self._derived(derived_omni_path, derived_raw_path, {}, override_metadata)
 
@@ -268,7 +268,7 @@ class Image:
             The new segments, on disk only after ``save``.
 
         Raises:
-            UsageError: The two files are not in one folder.
+            UsageError: The two files are not in one folder, or would replace this image's pixels.
         """
         own = {
             "kind": "segments",
@@ -288,22 +288,33 @@ class Image:
             ImageFormatError: The metadata are wrong, or the pixels file is too short for them.
             NotEnoughSpace: The disk is full.
         """
-        from xfworker.adapters.images.omni import write_document
+        from xfworker.adapters.images.omni import begun_document
 
         info = self.info
-        if self._assigned is not None:
-            self._write_assigned(info)
-        self._flush()
-        if info.encoding == RAW:
-            from xfworker.adapters.images.raw_pixels import check_raw_size
+        document = begun_document(self.metadata_path, self.metadata)
+        try:
+            if self._assigned is not None:
+                self._write_assigned(info)
+            self._flush()
+            if info.encoding == RAW:
+                from xfworker.adapters.images.raw_pixels import check_raw_size
 
-            check_raw_size(info)
-        write_document(self.metadata_path, self.metadata)
+                check_raw_size(info)
+        except BaseException:
+            document.discard()
+            raise
+        document.finish()
 
     def _derived(self, omni_path: Path, raw_path: Path, own: Mapping[str, Any], override: Mapping[str, Any]) -> "Image":
         omni_path, raw_path = Path(omni_path), Path(raw_path)
         if omni_path.absolute().parent != raw_path.absolute().parent:
             raise UsageError(f"Metadata and pixels must be in one folder; got {omni_path} and {raw_path}.")
+        pixels_paths = {path.resolve() for path in self.pixels_paths()}
+        if raw_path.resolve() in pixels_paths or omni_path.resolve() in pixels_paths:
+            raise UsageError(
+                f"{omni_path} with {raw_path} would destroy the pixels of {self.metadata_path}, which it is derived"
+                " from; give the derived image names of its own."
+            )
         metadata = copy.deepcopy(self.metadata)
         metadata.pop("additional_pixels_filenames", None)
         metadata["byte_order"] = "little"
@@ -332,6 +343,9 @@ class Image:
         dtype = np.dtype(info.pixel_type.numpy_code(info.byte_order))
         exists = info.pixels_path.exists() and info.pixels_path.stat().st_size == info.byte_count
         try:
+            if not exists:
+                # Cutting a file short would crash whoever has mapped it: leave it to them, and begin another.
+                info.pixels_path.unlink(missing_ok=True)
             return np.memmap(info.pixels_path, dtype, "r+" if exists else "w+", 0, info.shape)
         except OSError as error:
             raise ImageError(f"{info.pixels_path} cannot be written: {error.strerror or error}.") from error
@@ -465,7 +479,8 @@ def create_segments(
 
 
 def _new_image(metadata_path: Path, metadata: dict[str, Any]) -> Image:
-    info_of(metadata, metadata_path)
+    if info_of(metadata, metadata_path).pixels_path == metadata_path:
+        raise UsageError(f"{metadata_path} cannot hold both metadata and pixels; give the pixels a name of their own.")
     image = Image(metadata_path, metadata)
     image._is_new = True  # noqa: SLF001 - only this module makes images whose pixels are yet to be written
     return image

@@ -109,6 +109,24 @@ def test_we_read_what_aimio_writes_and_it_comes_back_byte_for_byte(tmp_path, vox
     assert not ours[len(theirs) :].strip(b"\0")
 
 
+@pytest.mark.parametrize(("struct_bytes", "version"), [(92, b""), (96, b"\x09\0\0\0")])
+@pytest.mark.parametrize("pre_header", [16, 20])
+def test_aimio_reads_the_same_in_files_of_old_versions(tmp_path, voxels, struct_bytes, version, pre_header):
+    py_aimio = pytest.importorskip("py_aimio")
+    array = voxels["int16"]
+    sizes = np.array([pre_header, struct_bytes, 3, array.nbytes, 0], "<i4")[: pre_header // 4]
+    image = np.array([0, 0, 0, 0, 0x00020002, *array.shape[::-1], 0, 0, 0, 1, 1, 1, 10, -2, 30], "<i4")
+    path = tmp_path / "old.aim"
+    path.write_bytes(sizes.tobytes() + image.tobytes() + b"\x0b\x3e\x96\x43" + bytes(20) + version + b"!\n\0")
+    with path.open("ab") as file:
+        file.write(array.tobytes() + bytes(512))
+    theirs, meta = py_aimio.read_aim(str(path))
+    np.testing.assert_array_equal(read(path), theirs)
+    info = image_formats().describe(path)
+    assert info.spacing_mm == pytest.approx(meta["element_size"])
+    assert info.origin_mm == pytest.approx([at * 0.034 for at in meta["position"]])
+
+
 @pytest.mark.parametrize(
     "array",
     [np.arange(24, dtype=code).reshape(2, 3, 4) for code in ("u1", "i2", "u2", "i4", "f4")],

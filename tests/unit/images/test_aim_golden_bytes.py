@@ -132,14 +132,6 @@ def test_the_log_is_latin_1_and_calibrates(tmp_path, formats):
     assert info.calibrations[0].unit_type == DENSITY
 
 
-@pytest.mark.parametrize(("size", "version"), [(92, "v010"), (96, "v011"), (104, "v011")])
-def test_older_versions_are_refused_by_name(tmp_path, formats, size, version):
-    path = tmp_path / "old.AIM"
-    path.write_bytes(struct.pack("<5i", 16, size, 1, 2, 0) + bytes(400))
-    with pytest.raises(UnsupportedImage, match=version):
-        formats.describe(path)
-
-
 @pytest.mark.parametrize("code", [0x00080003, 0x00120003, 0x00140008, 0x000D0001])
 def test_rare_types_are_refused_by_name(tmp_path, formats, code):
     path = tmp_path / "rare.AIM"

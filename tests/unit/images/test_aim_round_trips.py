@@ -151,6 +151,21 @@ def test_aim_to_omni_to_aim_is_byte_exact(tmp_path, formats, bone, encoding):
     assert (tmp_path / "back.AIM").read_bytes() == original.read_bytes()
 
 
+def test_garbage_element_sizes_and_long_logs_come_back_byte_for_byte(tmp_path, formats, write_array, bone):
+    plain = write_array(tmp_path / "plain.AIM", bone).read_bytes()
+    log_bytes = int.from_bytes(plain[8:12], "little")
+    log = b"\x01\xe4\n" * 6_000_000 + b"\0"
+    head = plain[:8] + len(log).to_bytes(4, "little") + plain[12:128] + b"\x00\x80\x01\x02" * 3 + plain[140:160]
+    whole = head + log + plain[160 + log_bytes : 160 + log_bytes + bone.nbytes]
+    (tmp_path / "a.AIM").write_bytes(whole)
+    convert(formats, tmp_path / "a.AIM", tmp_path / "a.omni")
+    convert(formats, tmp_path / "a.omni", tmp_path / "b.AIM")
+    assert formats.describe(tmp_path / "b.AIM").spacing_mm == (1, 1, 1)
+    back = (tmp_path / "b.AIM").read_bytes()
+    assert back[: len(whole)] == whole
+    assert not back[len(whole) :].strip(b"\0")
+
+
 def test_a_changed_image_keeps_the_log_and_gets_an_entry(tmp_path, formats, bone, read_array):
     original = golden(formats, tmp_path, bone, "int16")
     convert(formats, original, tmp_path / "o.omni")

@@ -43,6 +43,15 @@ def test_values_that_are_no_numbers_are_left_out_and_counted(tmp_path, write_arr
         statistics(reader)
 
 
+def test_the_largest_numbers_have_statistics_too(tmp_path, write_array, formats):
+    array = np.array([[[1.7e308, -1.7e308, 0]]])
+    with formats.reader(write_array(tmp_path / "a.omni", array)) as reader:
+        found = statistics(reader)
+    assert (found.minimum, found.maximum, found.mean) == (-1.7e308, 1.7e308, 0)
+    assert abs(found.percentile(50)) < 1.7e308 / 30000
+    assert found.percentile(100) == 1.7e308
+
+
 def test_a_threshold_in_density_makes_segments(tmp_path, write_array, read_array, formats, bone):
     scan = write_array(tmp_path / "scan.AIM", bone, calibrations=(DENSITY,))
     density = formats.describe(scan).calibration("Density")
@@ -94,6 +103,28 @@ def test_a_file_is_never_converted_to_itself(tmp_path, write_array, formats, bon
     header = write_array(tmp_path / "b.mhd", bone)
     with pytest.raises(UsageError, match=r"b\.raw"):
         convert(formats, header, tmp_path / "b.omni")
+
+
+@pytest.mark.parametrize(("first", "second"), [("s.omni", "s.mhd"), ("s.mhd", "s.omni"), ("s.vgi", "s.VGI")])
+def test_no_file_of_the_source_is_replaced(tmp_path, write_array, read_array, formats, bone, first, second):
+    source = write_array(tmp_path / first, bone)
+    if second.lower() == first:
+        (tmp_path / "s.VGI").write_text("{volume1}")
+    with pytest.raises(UsageError, match="which holds"):
+        convert(formats, source, tmp_path / second, pixel_type=PixelType.FLOAT32)
+    np.testing.assert_array_equal(read_array(source), bone)
+    if second.endswith("omni"):
+        with pytest.raises(UsageError, match="which holds"):
+            threshold(formats, source, tmp_path / second, lower=0)
+        np.testing.assert_array_equal(read_array(source), bone)
+
+
+def test_a_document_never_makes_its_own_scan_vanish(tmp_path, write_array, read_array, formats, bone):
+    omni.open_image(write_array(tmp_path / "scan.aim", bone)).save()
+    with pytest.raises(UsageError, match=r"scan\.aim, which holds"):
+        convert(formats, tmp_path / "scan.omni", tmp_path / "scan.aim", pixel_type=PixelType.FLOAT32)
+    np.testing.assert_array_equal(read_array(tmp_path / "scan.omni"), bone)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scan.aim", "scan.omni"]
 
 
 def test_the_person_leaves_the_log_and_nothing_else_moves(tmp_path, formats, write_array, bone):
@@ -173,6 +204,11 @@ def test_ipl_gets_an_aim_of_anything_else(tmp_path, write_array, give_ipl, forma
     (tmp_path / "t.txt").write_text("no image")
     with pytest.raises(UnsupportedImage, match="no image of a known format"):
         give_ipl(tmp_path / "t.txt")
+
+
+def test_what_ipl_gets_has_a_name_where_the_image_has_no_suffix(tmp_path, write_array, give_ipl, bone):
+    path = write_array(tmp_path / "scan.mha", bone).rename(tmp_path / "scan")
+    assert give_ipl(path).name == "scan.AIM"
 
 
 def test_ipl_never_gets_a_network_path(tmp_path, write_array, give_ipl, bone):

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +78,53 @@ def test_a_script_may_write_the_pixels_file_itself(scan, tmp_path, bone):
     (bone + 1).tofile(tmp_path / "d.raw")
     derived.save()
     np.testing.assert_array_equal(omni.open_image(tmp_path / "d.omni").pixels, bone + 1)
+
+
+def test_a_derived_image_never_takes_the_pixels_of_its_source(scan, bone):
+    path = scan.pixels_paths()[0]
+    for names in (("seg.omni", path.name), (path.name, "seg.raw")):
+        with pytest.raises(UsageError, match="would destroy the pixels"):
+            scan.derive_segments(*(path.with_name(name) for name in names))
+    with pytest.raises(UsageError, match="both metadata and pixels"):
+        omni.create_image(path.with_name("one.raw"), size=(1, 1, 1), pixel_type="uint8")
+    np.testing.assert_array_equal(scan.pixels, bone)
+
+
+def test_a_pixels_file_of_another_size_is_replaced_and_not_cut_short(scan, tmp_path, bone):
+    (tmp_path / "d.raw").write_bytes(bytes(8))
+    mapped = np.memmap(tmp_path / "d.raw", np.uint8, "r")
+    derived = scan.derive_image(tmp_path / "d.omni", tmp_path / "d.raw")
+    derived.pixels[:] = bone
+    derived.save()
+    assert not mapped.any()
+    np.testing.assert_array_equal(omni.open_image(tmp_path / "d.omni").pixels, bone)
+
+
+def test_pixels_stay_when_the_metadata_cannot_be_written(scan, bone):
+    scan.pixels = bone + 1
+    scan.metadata["operator"] = object()
+    with pytest.raises(ImageError, match="cannot be written as JSON"):
+        scan.save()
+    np.testing.assert_array_equal(omni.open_image(scan.metadata_path).pixels, bone)
+    assert len(list(scan.metadata_path.parent.iterdir())) == 2
+
+
+def test_an_old_document_is_never_found_with_new_pixels(scan, tmp_path, formats, write_array, bone, monkeypatch):
+    old = scan.metadata_path.read_text("utf-8")
+    replace = Path.replace
+
+    def gone(self, target):
+        if Path(target).suffix == ".raw":
+            assert not scan.metadata_path.exists()
+            raise OSError(5, "Input/output error")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", gone)
+    with pytest.raises(ImageError, match="Input/output error"):
+        write_array(scan.metadata_path, bone.astype(np.float32))
+    assert scan.metadata_path.read_text("utf-8") == old
+    np.testing.assert_array_equal(omni.open_image(scan.metadata_path).pixels, bone)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_metadata_are_not_saved_before_the_pixels_are_there(scan, tmp_path):
@@ -174,6 +222,9 @@ def test_indirect_calibrations_go_all_the_way_from_raw(scan):
         ({"pixels": {"filename": "a/b"}}, "pixels.filename"),
         ({"pixels": {"filename": "scan.raw", "offset": -1}}, "pixels.offset"),
         ({"pixels": {"filename": "scan.raw", "encoding": "zip"}}, None),
+        ({"pixels": {"filename": "scan.omni", "encoding": "OMNI"}}, None),
+        ({"spacing_mm": [1e-300, 1, 1]}, "spacing_mm"),
+        ({"origin_mm": [1e300, 1, 1]}, "origin_mm"),
         ({"pixels": None}, "pixels"),
         ({"pixel_calibrations": [{"unit_type": "Density", "slope": 0, "intercept": 1}]}, "pixel_calibrations[0]"),
         ({"additional_pixels_filenames": ["\0"]}, "additional_pixels_filenames[0]"),

@@ -180,3 +180,47 @@ def test_formats_convert_into_each_other(tmp_path, formats, write_array, read_ar
         line = formats.describe(after).calibration("Density")
         assert (line.slope, line.intercept) == pytest.approx((0.2, -390.5))
         before = after
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ("NDims = inf", "NDims"),
+        ("DimSize = -inf 2 3", "DimSize"),
+        ("DimSize = 2.5 2 3", "DimSize"),
+        ("DimSize = 0 2 3", "DimSize"),
+        ("HeaderSize = inf", "HeaderSize"),
+        ("HeaderSize = -2", "HeaderSize"),
+        ("ElementSpacing = inf 1 1", "ElementSpacing"),
+        ("ElementSpacing = 1e300 1 1", "spacing_mm"),
+        ("Offset = nan 1 1", "Offset"),
+    ],
+)
+def test_numbers_of_a_metaimage_that_cannot_be_right_are_named(tmp_path, formats, line, field):
+    lines = {"NDims": "3", "DimSize": "2 2 3", "ElementType": "MET_UCHAR"}
+    key, _, value = line.partition(" = ")
+    text = "".join(f"{name} = {given}\n" for name, given in {**lines, key: value, "ElementDataFile": "LOCAL"}.items())
+    (tmp_path / "a.mha").write_bytes(text.encode() + bytes(12))
+    with pytest.raises(ImageFormatError) as caught:
+        formats.describe(tmp_path / "a.mha")
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ("skipheader = inf", "skipheader"),
+        ("skipheader = -5", "skipheader"),
+        ("bitsperelement = 1e999", "bitsperelement"),
+        ("position = inf 0 0", "position"),
+        ("resolution = 0 1 1", "spacing_mm"),
+    ],
+)
+def test_numbers_of_a_vgi_that_cannot_be_right_are_named(tmp_path, formats, line, field):
+    (tmp_path / "a.vgi").write_text(f"{{volume1}}\n[representation]\nsize = 2 2 2\nbitsperelement = 8\n{line}\n")
+    text = (tmp_path / "a.vgi").read_text().replace("bitsperelement = 8\nbits", "bits")
+    (tmp_path / "a.vgi").write_text(text)
+    (tmp_path / "a.vol").write_bytes(bytes(8))
+    with pytest.raises(ImageFormatError) as caught:
+        formats.describe(tmp_path / "a.vgi")
+    assert caught.value.field == field

@@ -1,4 +1,4 @@
-"""AIM: the images that SCANCO's IPL reads and writes, versions 020 and 030."""
+"""AIM: the images that SCANCO's IPL reads and writes, versions 020 and 030; the older 010 and 011 are read."""
 
 import math
 import os
@@ -16,11 +16,9 @@ from xfworker.adapters.images.opening import open_to_read
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
 from xfworker.domain.image import processing_log
-from xfworker.domain.image.description import ImageInfo, Triple
+from xfworker.domain.image.description import ImageInfo
 
 NAME: Final = "AIM"
-
-_KILOMETRE_MM: Final = 1e6
 
 
 class AimCodec:
@@ -88,7 +86,7 @@ def _described(path: Path, file: IO[bytes]) -> tuple[ImageInfo, Placed]:
         raise ImageFormatError(
             f"0x{header.type_code & 0xFFFFFFFF:08X} is no known data type (read are {known}).",
             path=path,
-            offset=40 if header.version == "v020" else 68,
+            offset={"v020": 40, "v030": 68}.get(header.version, aim_header.OLD_TYPE_OFFSET),
             field="data type",
         )
     framed = kind.storage not in ("charCmp", "binCmp")
@@ -102,11 +100,11 @@ def _described(path: Path, file: IO[bytes]) -> tuple[ImageInfo, Placed]:
             f"{size[0]} x {size[1]} x {size[2]} voxels as {kind.name} take at least {needed} bytes, but the voxel block"
             f" has {header.voxel_bytes}.",
             path=path,
-            offset=12 if header.version == "v020" else 40,
+            offset=40 if header.version == "v030" else 12,
             field="voxel block size",
         )
     log = header.log.decode(processing_log.ENCODING)
-    spacing = _spacing(header, log)
+    spacing = aim_header.spacing_of(header)
     info = ImageInfo(
         path=path,
         format=NAME,
@@ -132,29 +130,12 @@ def _least_block_bytes(kind: AimType, size: tuple[int, ...], voxels: int, header
     """Give the fewest bytes that can hold the voxels, so that no header makes us reserve more than a file can fill."""
     if kind.storage == "bit8":
         return math.prod((length + 1) // 2 for length in size) + 1
-    size_bytes = 4 if header.version == "v020" else 8
+    size_bytes = 8 if header.version == "v030" else 4
     if kind.storage == "binCmp":
         return size_bytes + 2 + -(-voxels // 254)
     if kind.storage == "charCmp":
         return size_bytes + 2 * -(-voxels // 255)
     return voxels * kind.pixel_type.size
-
-
-def _spacing(header: AimHeader, log: str) -> Triple:
-    """
-    Give the element size.
-
-    Images made from contours can hold garbage there; then it is what the log says of the scan, or else 1 mm.
-    """
-    if all(math.isfinite(size) and 0 < size < _KILOMETRE_MM for size in header.element_size_mm):
-        return header.element_size_mm
-    try:
-        points = [int(word) for word in (processing_log.last(log, "Orig-ISQ-Dim-p") or "").split()]
-        micrometres = [int(word) for word in (processing_log.last(log, "Orig-ISQ-Dim-um") or "").split()]
-        x, y, z = (um / point / 1000 for um, point in zip(micrometres, points, strict=True))
-    except (ValueError, ZeroDivisionError):
-        return 1.0, 1.0, 1.0
-    return (x, y, z) if min(x, y, z) > 0 else (1.0, 1.0, 1.0)
 
 
 def _shown(header: AimHeader, kind: AimType) -> dict[str, Any]:

@@ -6,6 +6,7 @@ endian, without gaps. The pre-header holds its own size and those of the four bl
 specification; docs/images.md tells what is known from where.
 """
 
+import math
 import os
 import struct
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import IO, Any, Final, Literal
 import attrs
 
 from xfworker.adapters.images.vax_floats import f_from_float, f_to_float
-from xfworker.domain.errors import ImageFormatError, UnsupportedImage
+from xfworker.domain.errors import ImageFormatError
+from xfworker.domain.image import processing_log
 from xfworker.domain.image.description import Triple
 
 MAGIC: Final = b"AIMDATA_V030   \0"
@@ -29,14 +31,28 @@ MOST_LOG_BYTES: Final = 64 * 2**20
 
 NM_PER_MM: Final = 1_000_000
 
-Version = Literal["v020", "v030"]
+_KILOMETRE_MM: Final = 1e6
+
+Version = Literal["v010", "v011", "v020", "v030"]
 IntTriple = tuple[int, int, int]
 
-_OLD_IMAGE_STRUCTS: Final = {92: "v010", 96: "v011", 104: "v011"}
+_OLD_IMAGE_STRUCTS: Final[dict[int, tuple[Version, int]]] = {92: ("v010", 1), 96: ("v011", 1), 104: ("v011", 3)}
+"""Versions older than v020 by the size of their image struct, with how many element sizes it holds."""
+
+OLD_TYPE_OFFSET: Final = 36
+"""Where the older versions state the data type, behind a pre-header of 20 bytes."""
+
+_OLD_PRE_HEADERS: Final = (16, 20)
+"""The oldest files do without the block of associated data."""
+
 _V020_HEADER: Final = 20 + 140
 _V030_HEADER: Final = 16 + 40 + 224
 _V020: Final = struct.Struct("<5i B3x 2i 2i i 3i 3i 3i 3i 3i 3i 3i 12s 20s")
 _V030: Final = struct.Struct("<16s 5q B3x 2i i 3q 3q 3q 3q 3q 3q 3q 3q 16s")
+
+
+_OLD: Final = struct.Struct("<2i 2i i 3i 3i 3i 3i")
+"""What v010 and v011 begin with: pointers, id and ref, type, dim, off, subdim, pos; then element sizes, associated."""
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +61,7 @@ class AimHeader:
     The header of one AIM file.
 
     Attributes:
-        version: ``v020`` or ``v030``.
+        version: ``v020`` or ``v030``, or one of the older ``v010`` and ``v011``, which are only read.
         type_code: ``kind << 16 | element size``.
         pos: Global index of voxel (0, 0, 0), per axis x, y, z.
         dim: Voxels per axis, including the frame.
@@ -80,7 +96,7 @@ class AimHeader:
     @property
     def log_offset(self) -> int:
         """The byte at which the processing log begins."""
-        return _V020_HEADER if self.version == "v020" else _V030_HEADER
+        return len(self.verbatim) or (_V020_HEADER if self.version == "v020" else _V030_HEADER)
 
     @property
     def voxel_offset(self) -> int:
@@ -151,7 +167,7 @@ def recognises(head: bytes) -> bool:
         return False
     pre_header, image_struct = struct.unpack_from("<2i", head)
     return (pre_header == 20 and image_struct == 140) or (  # noqa: PLR2004 - the sizes in the format's table
-        pre_header in (16, 20) and image_struct in _OLD_IMAGE_STRUCTS
+        pre_header in _OLD_PRE_HEADERS and image_struct in _OLD_IMAGE_STRUCTS
     )
 
 
@@ -169,19 +185,14 @@ def parse(data: bytes, path: Path, file_size: int) -> AimHeader:
 
     Raises:
         ImageFormatError: A field cannot be right.
-        UnsupportedImage: The version is older than v020.
     """
     if data.startswith(MAGIC[:15]):
         version: Version = "v030"
         layout, at_sizes, names = _V030, 16, _V030_OFFSETS
     else:
+        if len(data) >= 8 and struct.unpack_from("<2i", data)[1] in _OLD_IMAGE_STRUCTS:  # noqa: PLR2004 - two numbers
+            return _parsed_old(data, path, file_size)
         version, layout, at_sizes, names = "v020", _V020, 0, _V020_OFFSETS
-        old = _OLD_IMAGE_STRUCTS.get(struct.unpack_from("<2i", data)[1]) if len(data) >= 8 else None  # noqa: PLR2004
-        if old:
-            raise UnsupportedImage(
-                f"{path} is an AIM of the old version {old}, whose layout is not known well enough to read it"
-                " faithfully. IPL reads it: write it again from there, as version 020."
-            )
     if len(data) < layout.size:
         raise ImageFormatError(
             f"the file ends after {file_size} bytes, inside the header of {layout.size} bytes; it was cut short.",
@@ -229,6 +240,64 @@ def parse(data: bytes, path: Path, file_size: int) -> AimHeader:
         associated=associated,
         verbatim=bytes(data[: layout.size]),
     )
+
+
+def _parsed_old(data: bytes, path: Path, file_size: int) -> AimHeader:
+    """Read the fields of a v010 or v011; as Aimpack and AimIO have them, dim and pos are what they are in v020."""
+    pre_header, image_struct = struct.unpack_from("<2i", data)
+    version, element_sizes = _OLD_IMAGE_STRUCTS[image_struct]
+    header_size = pre_header + image_struct
+    if pre_header not in _OLD_PRE_HEADERS:
+        raise ImageFormatError(f"expected 16 or 20, got {pre_header}.", path=path, offset=0, field="pre-header size")
+    if len(data) < header_size:
+        raise ImageFormatError(
+            f"the file ends after {file_size} bytes, inside the header of {header_size} bytes; it was cut short.",
+            path=path,
+            offset=file_size,
+            field="header",
+        )
+    log, voxels, associated = (*struct.unpack_from(f"<{pre_header // 4 - 2}i", data, 8), 0)[:3]
+    values = _OLD.unpack_from(data, pre_header)
+    dim, off, subdim, pos = (values[at : at + 3] for at in (5, 8, 11, 14))
+    at = pre_header + _OLD.size
+    sizes = [_shortest(f_to_float(data[at + 4 * index : at + 4 * index + 4])) for index in range(element_sizes)]
+    at += 4 * element_sizes
+    check = _Checks(path, {**_V020_OFFSETS, "dim": pre_header + 20, "off": pre_header + 32})
+    check.sizes((log, voxels, associated), file_size, header_size)
+    check.dimensions(dim, off)
+    return AimHeader(
+        version=version,
+        type_code=values[4],
+        pos=(pos[0], pos[1], pos[2]),
+        dim=(dim[0], dim[1], dim[2]),
+        off=(off[0], off[1], off[2]),
+        subdim=(subdim[0], subdim[1], subdim[2]),
+        element_size_mm=(sizes[0], sizes[len(sizes) // 2], sizes[-1]),
+        log=bytes(log),
+        voxel_bytes=voxels,
+        associated_bytes=associated,
+        ids=(values[2], values[3]),
+        associated=data[at : at + 20],
+        verbatim=data[:header_size],
+    )
+
+
+def spacing_of(header: AimHeader) -> Triple:
+    """
+    Give the distance between voxels.
+
+    Images made from contours can hold garbage there; then it is what the log says of the scan, or else 1 mm.
+    """
+    if all(math.isfinite(size) and 0 < size < _KILOMETRE_MM for size in header.element_size_mm):
+        return header.element_size_mm
+    log = header.log.decode(processing_log.ENCODING)
+    try:
+        points = [int(word) for word in (processing_log.last(log, "Orig-ISQ-Dim-p") or "").split()]
+        micrometres = [int(word) for word in (processing_log.last(log, "Orig-ISQ-Dim-um") or "").split()]
+        x, y, z = (um / point / 1000 for um, point in zip(micrometres, points, strict=True))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return 1.0, 1.0, 1.0
+    return (x, y, z) if 0 < min(x, y, z) <= max(x, y, z) < _KILOMETRE_MM else (1.0, 1.0, 1.0)
 
 
 def read(file: IO[bytes], path: Path) -> AimHeader:

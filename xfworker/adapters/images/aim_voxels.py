@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _PROGRAM: Final = "xfworker"
 _BLOCK: Final = 1 << 22
+_HALF_NANOMETRE_MM: Final = 0.5e-6
 
 
 @attrs.frozen(kw_only=True)
@@ -60,7 +61,7 @@ class RunLengthReader(SlabReader):
             "binCmp" if placed.kind.storage == "binCmp" else "charCmp",
             offset=placed.header.voxel_offset,
             length=placed.header.voxel_bytes,
-            size_bytes=4 if placed.header.version == "v020" else 8,
+            size_bytes=8 if placed.header.version == "v030" else 4,
             voxel_count=info.pixel_count,
         )
 
@@ -229,7 +230,8 @@ class AimWriter(SlabWriter):
     def _complete(self, *, unchanged: bool) -> None:
         associated = self._source.associated if unchanged else b""
         header = attrs.evolve(self._header, voxel_bytes=self._voxel_bytes, associated_bytes=len(associated))
-        same_bytes = unchanged and self._voxel_bytes == self._source.voxel_bytes
+        kept = self._header.voxel_bytes, self._header.associated_bytes
+        same_bytes = unchanged and kept == (self._voxel_bytes, len(associated))
         before = header.verbatim if same_bytes else header.encoded()
         self._partial.write(associated)
         self._partial.write(bytes(-self._partial.tell() % aim_header.RECORD))
@@ -318,7 +320,6 @@ class _AimSource:
         text: The log's text; empty when there was none.
         associated: The block behind the voxels.
         voxels_sha256: Digest of the pixels when they were taken from there; empty when it is not known.
-        voxel_bytes: The size of the AIM's voxel block.
         scan: Statements about the scan, for a log that is to be begun.
     """
 
@@ -346,10 +347,6 @@ class _AimSource:
         if isinstance(voxels, Mapping) and isinstance(voxels.get("sha256"), str) and len(header.log) == len(self.log):
             self.voxels_sha256 = voxels["sha256"]
 
-    @property
-    def voxel_bytes(self) -> int:
-        return 0 if self.header is None else self.header.voxel_bytes
-
     def header_of(self, image: ImageInfo, kind: AimType, version: Version) -> AimHeader | None:
         """Give the kept header if it still says what the image is."""
         header = self.header
@@ -361,7 +358,7 @@ class _AimSource:
         same = (
             header.type_code == kind.code
             and size == image.size_3d
-            and header.element_size_mm == image.spacing_mm
+            and aim_header.spacing_of(header) == image.spacing_mm
             and corner == _position(image.origin_mm, image.spacing_mm)
         )
         return header if same else None
@@ -380,6 +377,7 @@ def _scan_statements(stated: Any) -> list[tuple[str, processing_log.Value]]:
 
 
 def _position(origin: Triple, spacing: Triple) -> IntTriple:
+    """Give the index of the voxel at the origin; one between voxels becomes that of the nearest."""
     x, y, z = (round(at / step) for at, step in zip(origin, spacing, strict=True))
     return x, y, z
 
@@ -423,3 +421,7 @@ def _check_fits(path: Path, version: Version, image: ImageInfo, kind: AimType) -
     numbers = (*image.size_3d, *_position(image.origin_mm, image.spacing_mm))
     if any(abs(number) > limit for number in numbers):
         raise UnsupportedImage(f"{path}: position or size {numbers} is too large for an AIM of version {version[1:]}.")
+    if version == "v030" and min(image.spacing_mm) < _HALF_NANOMETRE_MM:
+        raise UnsupportedImage(
+            f"{path}: an AIM of version 030 states element sizes in whole nanometres; {image.spacing_mm} mm has less."
+        )

@@ -1,5 +1,6 @@
 """Headers that are lines of text before the pixels: MetaImage and NRRD share how they are found and read."""
 
+import math
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,8 @@ from xfworker.domain.errors import ImageFormatError
 
 MOST_HEADER_BYTES: Final = 1 << 22
 """A text header beyond this is none."""
+
+_MOST: Final = 2**53
 
 
 def read_lines(path: Path) -> tuple[bytes, bytes]:
@@ -22,15 +25,28 @@ def numbers(text: str, count: int, path: Path, field: str) -> list[float]:
     Read numbers from a line.
 
     Raises:
-        ImageFormatError: They are too few, too many, or no numbers.
+        ImageFormatError: They are too few, too many, or no finite numbers.
     """
     try:
         values = [float(word) for word in text.replace(",", " ").split()]
     except ValueError:
         values = []
-    if len(values) != count or any(value != value for value in values):  # noqa: PLR0124 - not a number
+    if len(values) != count or not all(map(math.isfinite, values)):
         raise ImageFormatError(f"expected {count} numbers, got {text[:80]!r}.", path=path, field=field)
     return values
+
+
+def whole_numbers(text: str, count: int, path: Path, field: str, *, least: int = 0) -> list[int]:
+    """
+    Read whole numbers from a line: sizes and counts of bytes.
+
+    Raises:
+        ImageFormatError: They are too few, too many, no whole numbers, below ``least``, or more than a file can have.
+    """
+    values = numbers(text, count, path, field)
+    if not all(value.is_integer() and least <= value < _MOST for value in values):
+        raise ImageFormatError(f"{text[:80]!r} cannot be right.", path=path, field=field)
+    return [int(value) for value in values]
 
 
 def sibling(path: Path, name: str, field: str) -> Path:

@@ -8,7 +8,7 @@ import attrs
 
 from xfworker.adapters.images.carried_metadata import carried, with_carried
 from xfworker.adapters.images.deflated_pixels import DeflatedReader
-from xfworker.adapters.images.header_lines import numbers, read_lines, sibling
+from xfworker.adapters.images.header_lines import numbers, read_lines, sibling, whole_numbers
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
@@ -56,14 +56,10 @@ class MetaImageCodec:
 
     def _described(self, path: Path) -> tuple[ImageInfo, int]:
         fields, header_size = _fields(path)
-        count = int(numbers(fields.get("NDims", ""), 1, path, "NDims")[0])
+        (count,) = whole_numbers(fields.get("NDims", ""), 1, path, "NDims")
         if not 1 <= count <= _MOST_AXES:
             raise UnsupportedImage(f"{path} has {count} axes; MetaImages of up to 3 are read.")
-        size = tuple(
-            int(number) for number in numbers(fields.get("DimSize", ""), count, path, "DimSize") if number < 2**31
-        )
-        if len(size) < count or min(size) < 1:
-            raise ImageFormatError(f"{fields.get('DimSize', '')[:80]} cannot be right.", path=path, field="DimSize")
+        size = tuple(whole_numbers(fields.get("DimSize", ""), count, path, "DimSize", least=1))
         pixel_type = _TYPES.get(fields.get("ElementType", ""))
         if pixel_type is None or fields.get("ElementNumberOfChannels", "1") != "1":
             raise UnsupportedImage(f"{path}: elements of type {fields.get('ElementType')} are not read.")
@@ -78,7 +74,8 @@ class MetaImageCodec:
         local = name.upper() == "LOCAL"
         pixels = path if local else sibling(path, name, "ElementDataFile")
         bytes_of_pixels = math.prod(size) * pixel_type.size
-        offset = header_size if local else int(numbers(fields.get("HeaderSize", "0"), 1, path, "HeaderSize")[0])
+        (skip,) = whole_numbers(fields.get("HeaderSize", "0"), 1, path, "HeaderSize", least=-1)
+        offset = header_size if local else skip
         if offset < 0:
             offset = max(0, pixels.stat().st_size - bytes_of_pixels) if pixels.exists() else 0
         info = ImageInfo(

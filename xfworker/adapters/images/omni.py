@@ -11,7 +11,7 @@ import attrs
 from xfworker.adapters.images import ctdata_header
 from xfworker.adapters.images.kept_header import kept, restored
 from xfworker.adapters.images.opening import read_whole
-from xfworker.adapters.images.partial_file import PartialFile
+from xfworker.adapters.images.partial_file import PartialFile, set_aside
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, SlabWriter, file_bytes
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.deidentify import is_deidentified
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[Any]
 
-MOST_DOCUMENT_BYTES: Final = 64 * 2**20
-"""A document beyond this size is no metadata."""
+MOST_DOCUMENT_BYTES: Final = 512 * 2**20
+"""A document beyond this size is no metadata; JSON writes a control character of the longest log in six bytes."""
 
 RAW_SUFFIX: Final = ".raw"
 
@@ -50,8 +50,13 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def write_document(path: Path, document: dict[str, Any]) -> None:
+    """Write the JSON of an ``.omni`` file; it appears when it is complete. Raises as ``begun_document``."""
+    begun_document(path, document).finish()
+
+
+def begun_document(path: Path, document: dict[str, Any]) -> PartialFile:
     """
-    Write the JSON of an ``.omni`` file; it appears when it is complete.
+    Write the JSON of an ``.omni`` file under a partial name.
 
     Raises:
         ImageError: A value is no JSON, or the file cannot be written.
@@ -67,7 +72,7 @@ def write_document(path: Path, document: dict[str, Any]) -> None:
     except BaseException:
         partial.discard()
         raise
-    partial.finish()
+    return partial
 
 
 class OmniCodec:
@@ -124,6 +129,8 @@ class OmniCodec:
     def _target(self, info: ImageInfo) -> tuple[ImageCodec, ImageInfo]:
         """Give codec and description of the file that a document points into."""
         codec = self._codec_named(info.encoding)
+        if codec is self:
+            raise UnsupportedImage(f"{info.path} points into another OMNI; it has to point to the pixels themselves.")
         if codec is None:
             raise UnsupportedImage(
                 f"{info.path} points into a file of format {info.encoding!r}, which is not known here."
@@ -211,9 +218,16 @@ class OmniWriter(SlabWriter):
         source = self.info.source
         if source is not None and self._digest is not None:
             source = {**source, "voxels": {"sha256": self._digest.hexdigest()}}
-        image = attrs.evolve(self.info, source=_without_person(source))
-        self._pixels.finish()
-        write_document(self.info.path, document_of(image, pixels_filename=self.info.pixels_path.name))
+        path, image = self.info.path, attrs.evolve(self.info, source=_without_person(source))
+        document = begun_document(path, document_of(image, pixels_filename=self.info.pixels_path.name))
+        try:
+            # Two files cannot be replaced at once: an older document must not be found with the new pixels.
+            with set_aside(path):
+                self._pixels.finish()
+        except BaseException:
+            document.discard()
+            raise
+        document.finish()
         self.info = image
 
     def _discard(self) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -103,6 +104,31 @@ class PartialFile:
             self._file = None
             with contextlib.suppress(OSError):
                 self.partial.unlink()
+
+
+@contextlib.contextmanager
+def set_aside(path: Path) -> Iterator[None]:
+    """
+    Take a file away from its name while the block runs: it is removed when the block ends well, else put back.
+
+    Raises:
+        ImageError: It cannot be moved.
+    """
+    aside = partial_path(path.parent)
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        yield
+        return
+    except OSError as error:
+        raise _mapped(error, path) from error
+    try:
+        yield
+    except BaseException:
+        aside.replace(path)
+        raise
+    with contextlib.suppress(OSError):
+        aside.unlink()
 
 
 def _mapped(error: OSError, path: Path) -> ImageError | NotEnoughSpace:

@@ -1,15 +1,14 @@
 """VGI and VOL: the text header and raw voxels of Volume Graphics and of many industrial scanners."""
 
-import math
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from xfworker.adapters.images.header_lines import numbers, read_lines, sibling
+from xfworker.adapters.images.header_lines import numbers, read_lines, sibling, whole_numbers
 from xfworker.adapters.images.raw_pixels import RawReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
-from xfworker.domain.errors import ImageFormatError, UnsupportedImage
+from xfworker.domain.errors import UnsupportedImage
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 
@@ -46,20 +45,17 @@ class VolumeGraphicsCodec:
     def describe(self, path: Path) -> ImageInfo:
         """Read the header; see the port."""
         fields = _fields(path)
-        size = tuple(int(number) for number in numbers(fields.get("size", ""), 3, path, "size") if 1 <= number < 2**31)
-        if len(size) < 3:  # noqa: PLR2004 - x, y, z
-            raise ImageFormatError(f"{fields.get('size', '')[:80]} cannot be right.", path=path, field="size")
-        bits = int(
-            numbers(fields.get("bitsperelement", fields.get("bitspersample", "16")), 1, path, "bitsperelement")[0]
+        size = tuple(whole_numbers(fields.get("size", ""), 3, path, "size", least=1))
+        (bits,) = whole_numbers(
+            fields.get("bitsperelement", fields.get("bitspersample", "16")), 1, path, "bitsperelement"
         )
+        (offset,) = whole_numbers(fields.get("skipheader", "0"), 1, path, "skipheader")
         word = fields.get("datatype", "unsigned integer").lower()
         pixel_type = _TYPES.get((word, bits))
         if pixel_type is None:
             raise UnsupportedImage(f"{path}: voxels of type {word} with {bits} bits are not read.")
         unit = _MM.get(fields.get("unit", "mm").lower(), 1.0)
         spacing = [step * unit for step in numbers(fields.get("resolution", "1 1 1"), 3, path, "resolution")]
-        if not all(0 < step < math.inf for step in spacing):
-            raise ImageFormatError(f"{fields['resolution'][:80]} cannot be right.", path=path, field="resolution")
         place = [step * unit for step in numbers(fields.get("position", "0 0 0"), 3, path, "position")]
         pixels = sibling(path, fields.get("name", path.with_suffix(".vol").name), "Name")
         info = ImageInfo(
@@ -69,7 +65,7 @@ class VolumeGraphicsCodec:
             pixel_type=pixel_type,
             byte_order="big" if "big" in fields.get("byteorder", "little").lower() else "little",
             pixels_path=pixels,
-            pixels_offset=int(numbers(fields.get("skipheader", "0"), 1, path, "skipheader")[0]),
+            pixels_offset=offset,
             spacing_mm=(spacing[0], spacing[1], spacing[2]),
             origin_mm=(place[0], place[1], place[2]),
             header=dict(fields),

@@ -1,13 +1,13 @@
 """zarr arrays (versions 2 and 3) in a folder, by zarr."""
 
 import json
-import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from xfworker.adapters.disk.partial_file import partial_path
 from xfworker.adapters.images.carried_metadata import KEY, carried, with_carried
 from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
@@ -122,7 +122,7 @@ class ZarrWriter(SlabWriter):
                 byte_order="little",
             )
         )
-        self._partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.partial")
+        self._partial = partial_path(path.parent)
         notes = {**json.loads(carried(image)), _SPACING: list(image.spacing_mm), _ORIGIN: list(image.origin_mm)}
         self._array = zarr.create_array(
             str(self._partial),

@@ -67,13 +67,12 @@ def convert(
     Raises:
         UnsupportedImage: The target cannot hold the image.
         ImageFormatError: The source is broken.
-        UsageError: Source and target are the same file.
+        UsageError: The target would replace a file of the source.
     """
     if target.exists() and source.exists() and target.samefile(source):
         raise UsageError(f"{source} cannot be converted to itself; write to another name.")
     with formats.reader(source) as reader:
         found = reader.info
-        _check_apart(found, target)
         wanted = _with_digest(found, reader, target, encoding)
         removed: tuple[str, ...] = ()
         if without_person:
@@ -84,6 +83,7 @@ def convert(
         # Formats other than OMNI are written in their own byte order; arrays are in the machine's.
         wanted = attrs.evolve(wanted, byte_order="little")
         with formats.writer(target, wanted, encoding=encoding) as writer:
+            check_apart(found, writer.info)
             copy_pixels(reader, writer, progress)
         return Conversion(found, writer.info, removed)
 
@@ -163,10 +163,20 @@ def _with_digest(info: ImageInfo, reader: PixelReader, target: Path, encoding: s
     return attrs.evolve(info, source={**source, "voxels": {"sha256": pixels_digest(reader)}})
 
 
-def _check_apart(info: ImageInfo, target: Path) -> None:
-    """Writing OMNI replaces the raw file too: it must not be the one that is being read."""
-    if target.suffix.lower() == ".omni" and info.pixels_path.resolve() == target.with_suffix(".raw").resolve():
-        raise UsageError(f"{target} would replace {info.pixels_path}, which is being read; write to another name.")
+def check_apart(source: ImageInfo, target: ImageInfo) -> None:
+    """
+    Check that writing one image replaces no file of another: formats of two files share names such as ``scan.raw``.
+
+    Raises:
+        UsageError: A file of the target is one of the source.
+    """
+    sources = {source.path, source.pixels_path, *source.files}
+    for path in (target.path, target.pixels_path, *target.files):
+        if path.exists() and any(other.exists() and path.samefile(other) for other in sources):
+            raise UsageError(
+                f"Writing {target.path} would replace {path}, which holds {source.path} that is being read; write to"
+                " another name."
+            )
 
 
 def _empty(info: ImageInfo, slices: int) -> "Pixels":

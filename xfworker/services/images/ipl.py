@@ -47,7 +47,8 @@ def ipl_image_path(
             f"IPL cannot read {path} ({info.format}, {info.encoding}), and converting it to AIM was not allowed"
             " (auto_convert_from_omni=False)."
         )
-    target = filesystem.unique_path(working_directory / (path.name.split(";", 1)[0].rpartition(".")[0] + ".AIM"))
+    name = path.name.split(";", 1)[0]
+    target = filesystem.unique_path(working_directory / f"{name.rpartition('.')[0] or name}.AIM")
     pixel_type = pixel_type_for_ipl(formats, info)
     return convert(formats, path, target, pixel_type=pixel_type, progress=progress).target.path
 

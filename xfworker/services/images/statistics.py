@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Histogram = npt.NDArray[np.int64]
 
 _BINS: Final = 65536
+_SQUARES_FIT: Final = 1e150
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +64,13 @@ class Statistics:
         wanted = max(1, math.ceil(self.count * percent / 100))
         index = int(np.searchsorted(np.cumsum(self.histogram), wanted))
         bins = len(self.histogram)
-        return self.minimum if bins == 1 else self.minimum + (self.maximum - self.minimum) * index / (bins - 1)
+        if bins == 1:
+            return self.minimum
+        spread = self.maximum - self.minimum
+        if math.isfinite(spread):
+            return self.minimum + spread * index / (bins - 1)
+        share = index / (bins - 1)
+        return self.minimum * (1 - share) + self.maximum * share
 
 
 def statistics(reader: PixelReader, progress: Progress | None = None) -> Statistics:
@@ -123,7 +130,8 @@ def _of_others(reader: PixelReader, progress: Progress | None) -> Statistics:
     import numpy as np
 
     count = nonzero = skipped = 0
-    mean = deviation = 0.0
+    mean: Any = 0.0
+    deviation: Any = 0.0
     least, largest = math.inf, -math.inf
     for block in blocks(reader):
         values: Any = block.pixels.reshape(-1)
@@ -134,8 +142,10 @@ def _of_others(reader: PixelReader, progress: Progress | None) -> Statistics:
         if values.size:
             least, largest = min(least, float(values.min())), max(largest, float(values.max()))
             nonzero += int(np.count_nonzero(values))
-            block_mean = float(values.mean(dtype=np.float64))
-            block_deviation = float(np.square(values - block_mean, dtype=np.float64).sum())
+            # Squares of huge values are beyond float64: take them in the widest type that the machine has.
+            wide = np.longdouble if max(abs(least), abs(largest)) > _SQUARES_FIT else np.float64
+            block_mean = values.mean(dtype=wide)
+            block_deviation = np.square(values - block_mean, dtype=wide).sum()
             together = count + values.size
             shift = block_mean - mean
             mean += shift * values.size / together
@@ -150,8 +160,8 @@ def _of_others(reader: PixelReader, progress: Progress | None) -> Statistics:
         not_numbers=skipped,
         minimum=least,
         maximum=largest,
-        mean=mean,
-        standard_deviation=math.sqrt(deviation / count),
+        mean=float(mean),
+        standard_deviation=float(np.sqrt(deviation / count)),
         nonzero=nonzero,
         histogram=_binned(reader, least, largest, progress),
     )
@@ -163,13 +173,14 @@ def _binned(reader: PixelReader, least: float, largest: float, progress: Progres
     if least == largest:
         return np.array([reader.info.pixel_count], np.int64)
     counts = np.zeros(_BINS, np.int64)
-    scale = (_BINS - 1) / (largest - least)
+    # Halves, as the range of huge values is beyond float64.
+    scale = (_BINS - 1) / (largest / 2 - least / 2)
     for block in blocks(reader):
         values: Any = block.pixels.reshape(-1)
         for begin in range(0, values.size, 1 << 20):
             piece = values[begin : begin + (1 << 20)].astype(np.float64)
             piece = piece[np.isfinite(piece)]
-            counts += np.bincount(np.rint((piece - least) * scale).astype(np.int64), minlength=_BINS)
+            counts += np.bincount(np.rint((piece / 2 - least / 2) * scale).astype(np.int64), minlength=_BINS)
         if progress is not None:
             progress(block.stop, reader.info.size[-1])
     return counts

@@ -11,7 +11,7 @@ from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.ports.image_codec import ImageFormats
 from xfworker.services.images.blocks import blocks
-from xfworker.services.images.conversion import Progress
+from xfworker.services.images.conversion import Progress, check_apart
 
 
 def threshold(
@@ -43,7 +43,7 @@ def threshold(
         progress: Told how far it is.
 
     Raises:
-        UsageError: Neither limit is given.
+        UsageError: Neither limit is given, or the target would replace a file of the source.
         ImageError: The image has no calibration to the unit.
     """
     if lower is None and upper is None:
@@ -62,6 +62,7 @@ def threshold(
             labels=({"value": value, "name": label},),
         )
         with formats.writer(target, image, encoding=encoding or ("binCmp" if is_aim else None)) as writer:
+            check_apart(reader.info, writer.info)
             for block in blocks(reader):
                 writer.write(_within(block.pixels, limits).view(image.pixel_type.code) * image_value(value, image))
                 if progress is not None:
