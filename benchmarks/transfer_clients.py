@@ -197,7 +197,7 @@ def dxpy_down(case: Case) -> None:
 
 
 def girder_up(case: Case) -> None:
-    """Send it to a stub of Girder's upload interface (``--girder``), which takes the bytes and forgets them."""
+    """Send it to a stub of Girder's upload interface that stores as Girder does."""
     import girder_client
 
     client = girder_client.GirderClient(apiUrl=case.base)

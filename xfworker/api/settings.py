@@ -150,7 +150,7 @@ class TransferSettings:
     block_bytes: int = 1 << 20
     blocks: int = 4
     single_put_bytes: int = 4 << 20
-    request_bytes: int = 64 << 20
+    request_bytes: int = 256 << 20
     ranges_above_bytes: int = 64 << 20
     connections_per_file: int = 4
     attempts: int = 5

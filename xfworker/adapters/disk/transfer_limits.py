@@ -33,7 +33,7 @@ class TransferLimits:
     block_bytes: int = MIB
     blocks: int = 4
     single_put_bytes: int = 4 * MIB
-    request_bytes: int = 64 * MIB
+    request_bytes: int = 256 * MIB
     ranges_above_bytes: int = 64 * MIB
     connections_per_file: int = 4
     journal_bytes: int = 8 * MIB

@@ -55,6 +55,7 @@ def serve(
         announce: File to write the server's address and token to.
     """
     from xfworker.adapters.http.transport import is_loopback
+    from xfworker.adapters.process.allocator import keep_freed_memory
     from xfworker.adapters.web.serving import ServeOptions, reachable
     from xfworker.adapters.web.serving import serve as serve_app
     from xfworker.api.platform_bootstrap import PlatformPlace, file_store, opened_platform, web_app
@@ -70,6 +71,7 @@ def serve(
     if not _SHORTEST_LEASE_SECONDS <= lease_seconds <= _LONGEST_LEASE_SECONDS:
         raise UsageError(f"--lease-seconds is between {_SHORTEST_LEASE_SECONDS:g} and {_LONGEST_LEASE_SECONDS:g}")
     write_server_log()
+    keep_freed_memory()
     place = PlatformPlace(
         data=data.absolute(),
         database=database,
