@@ -1,5 +1,7 @@
 """Requests made up from the OpenAPI document: whatever comes, the server answers as documented and never fails."""
 
+from typing import NamedTuple
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -13,10 +15,14 @@ from schemathesis.specs.openapi.checks import (
     use_after_free,
 )
 
+from tests.contract.suites.facade_lab import isq
+from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.web.openapi import document
+from xfworker.adapters.web.openapi_files import FSS
 from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.domain.files import VERBS, Scope, parse_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, Worker, Workflow, WorkflowState
 
@@ -29,12 +35,26 @@ CHECKS = [
     unsupported_method,
     use_after_free,
 ]
+
+
+class Served(NamedTuple):
+    url: str
+    admin_token: str
+    file_token: str
+
+    def token_for(self, case):
+        return self.file_token if case.path.startswith(FSS) else self.admin_token
+
+
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 schema = schemathesis.openapi.from_dict(document())
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    with EmbeddedServer(tmp_path_factory.mktemp("served")) as embedded:
+    scans = tmp_path_factory.mktemp("scans")
+    (scans / "a.isq").write_bytes(isq(patient=1, measurement=10))
+    with EmbeddedServer(tmp_path_factory.mktemp("served"), sns=scans) as embedded:
         transport = HttpTransport(embedded.url, token=embedded.admin_token)
         server = HttpXFServer(transport)
         # Serials from 1 on lead somewhere, so that not every made-up request ends at "not found".
@@ -46,7 +66,14 @@ def served(tmp_path_factory):
             run = server.create(Run(workflow_serial=workflow.serial))
             server.create(Job(task_serial=task.serial, run_serial=run.serial, state=JobState.READY))
             server.create(Worker(name=f"w{task.serial}"))
-        yield embedded
+        # The places that the document gives as examples.
+        scopes = [Scope(verb, parse_resource(place)) for verb in VERBS for place in ("job_result/1", "userdata")]
+        token = server.file_token(scopes)
+        files = HttpFileStore()
+        for place in ("job_result/1/scan.omni", "userdata/scan.isq"):
+            files.upload(token, scans / "a.isq", parse_resource(place))
+        yield Served(embedded.url, embedded.admin_token, token.token)
+        files.close()
         transport.close()
 
 
@@ -58,7 +85,11 @@ def served(tmp_path_factory):
     suppress_health_check=list(HealthCheck),
 )
 def test_every_answer_is_as_documented(case, served):
-    response = case.call(base_url=served.url, headers={"Authorization": f"Bearer {served.admin_token}"}, timeout=30)
+    headers = {"Authorization": f"Bearer {served.token_for(case)}"}
+    response = case.call(base_url=served.url, headers=headers, timeout=30)
     assert response.status_code < 500, response.text
+    # The file store answers requests that it does not have with 400, and those of another version of tus with 412.
+    of_files = case.path.startswith(FSS)
+    excluded = [unsupported_method, missing_required_header] if of_files else []
     # Which values belong together (references, states, locks) is no part of a schema, so good data may be refused.
-    case.validate_response(response, checks=CHECKS)
+    case.validate_response(response, checks=CHECKS, excluded_checks=excluded)

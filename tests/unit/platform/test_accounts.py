@@ -10,6 +10,7 @@ from xfworker.domain.bookkeeping import Account
 from xfworker.domain.change import Change
 from xfworker.domain.errors import (
     AuthenticationFailed,
+    InvalidContent,
     InvalidRecord,
     PermissionDenied,
     RecordConflict,
@@ -189,3 +190,10 @@ def test_tokens_of_one_kind_are_none_of_another(house):
         house.platform.authenticate(file_token)
     with pytest.raises(AuthenticationFailed):
         house.platform.verify_file_token(house.platform.admin_token())
+
+
+@pytest.mark.parametrize("days", [-1, -739943.0, 1e300, float("nan"), float("inf")])
+def test_a_token_ends_neither_before_it_begins_nor_never(house, days):
+    anna = house.person("anna")
+    with pytest.raises(InvalidContent, match="days"):
+        house.platform.accounts_for(anna).add_token(anna.account_serial, "laptop", days=days)

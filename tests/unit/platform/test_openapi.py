@@ -3,10 +3,20 @@
 import json
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
+import pytest
+from litestar.testing import TestClient
+
+from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.disk.sns_catalogue import FolderSnsCatalogue
 from xfworker.adapters.web.app import create_app
+from xfworker.adapters.web.fss.service import MOUNT, fss_handler
 from xfworker.adapters.web.openapi import document, document_text
+from xfworker.adapters.web.sns_routes import sns_router
 from xfworker.api.platform_bootstrap import memory_platform
+from xfworker.domain.files import VERBS, Scope, parse_resource
+from xfworker.services.platform.principal import ADMIN
 
 CHECKED_IN = Path(__file__).parents[3] / "docs" / "openapi.json"
 
@@ -17,16 +27,51 @@ def test_the_checked_in_document_is_current():
     )
 
 
-def test_the_document_names_every_route_and_no_other():
-    app = create_app(memory_platform())
+def test_the_document_names_every_route_and_no_other(tmp_path):
+    (tmp_path / "scans").mkdir()
+    platform = memory_platform()
+    app = create_app(platform, routes=[sns_router(FolderSnsCatalogue(tmp_path / "scans"), platform)])
     served = {
         (re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path), method)
         for route in app.routes
         for method in getattr(route, "methods", ())
         if method not in {"OPTIONS", "HEAD"}
     }
-    described = {(path, method.upper()) for path, methods in document()["paths"].items() for method in methods}
+    described = {
+        (path, method.upper())
+        for path, methods in document()["paths"].items()
+        for method in methods
+        if not path.startswith(MOUNT)
+    }
     assert described == served
+
+
+def store_paths():
+    filled = {"source": "job_result", "serial": "1", "filename": "a.bin", "virtualpath": "a.bin", "upload": "0" * 32}
+    return [(path.format(**filled), set(methods)) for path, methods in document()["paths"].items() if MOUNT in path]
+
+
+@pytest.fixture
+def store_client(tmp_path):
+    platform = memory_platform()
+    service = fss_handler(FolderFileStore(tmp_path), platform)
+    scopes = [Scope(verb, parse_resource(place)) for verb in VERBS for place in ("job_result/1", "userdata")]
+    token = platform.server_for(ADMIN).file_token(scopes).token
+    with TestClient(create_app(platform, routes=[service])) as client:
+        client.headers.update({"Authorization": f"Bearer {token}", "Tus-Resumable": "1.0.0"})
+        yield client
+
+
+@pytest.mark.parametrize(("path", "methods"), store_paths())
+def test_the_file_store_has_the_described_requests_and_no_others(store_client, path, methods):
+    def is_there(method):
+        answer = store_client.request(method, path)
+        told = answer.headers.get("XF-Error-Detail") or answer.text
+        return not any(words in unquote(told) for words in ("the file store has no", "an upload takes", "Allowed"))
+
+    assert {method for method in ("get", "head", "put", "post", "patch", "delete", "options") if is_there(method)} == (
+        methods
+    )
 
 
 def test_every_reference_of_the_document_leads_somewhere():

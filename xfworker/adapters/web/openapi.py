@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin
 import attrs
 
 from xfworker.adapters.web.openapi_accounts import account_paths
+from xfworker.adapters.web.openapi_files import FILE_TOKEN, file_paths, measurement_paths
 from xfworker.adapters.web.xf_routes.search import PAGE, searchable_fields
 from xfworker.domain.job_outcome import Ending
 from xfworker.domain.queries import QUERY_PARTS
@@ -51,6 +52,7 @@ def document() -> dict[str, Any]:
     for kind in RECORD_KINDS.values():
         paths |= _record_paths(kind)
     paths |= _question_paths() | _queue_paths() | _control_paths() | account_paths() | _open_paths()
+    paths |= file_paths() | measurement_paths()
     schemas = {kind.__name__: _record_schema(kind) for kind in RECORD_KINDS.values()}
     schemas |= {f"New{kind.__name__}": _new_record_schema(kind) for kind in RECORD_KINDS.values()}
     schemas |= {"Change": _CHANGE, "Problem": _PROBLEM, "Lease": _LEASE, "Outcome": _OUTCOME}
@@ -66,7 +68,14 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                FILE_TOKEN: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The `token` that `POST /xf/v1/fss-tokens` gives, for the scopes it was asked for.",
+                },
+            },
         },
     }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from litestar import Response, Router, get
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from xfworker.adapters.disk.sns_catalogue import FolderSnsCatalogue
@@ -45,7 +46,7 @@ def sns_router(catalogue: FolderSnsCatalogue, platform: Platform) -> Router:
         return answer({"items": await in_thread(read)})
 
     @get("/measurements/{index:str}/file")
-    async def file(request: AnyRequest, index: str) -> Response[Any]:
+    async def file(request: AnyRequest, index: FromPath[str]) -> Response[Any]:
         def find() -> tuple[Path, str, int]:
             require_caller(request)
             path, measurement = catalogue.file(_index(index, "measurement_index") or 0)

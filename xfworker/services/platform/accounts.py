@@ -10,7 +10,14 @@ import attrs
 from attrs import define, field
 
 from xfworker.domain.bookkeeping import Account, MemberRole, PersonalToken, ProjectMember
-from xfworker.domain.errors import AuthenticationFailed, InvalidRecord, PermissionDenied, RecordConflict, RecordNotFound
+from xfworker.domain.errors import (
+    AuthenticationFailed,
+    InvalidContent,
+    InvalidRecord,
+    PermissionDenied,
+    RecordConflict,
+    RecordNotFound,
+)
 from xfworker.domain.records import Project
 from xfworker.ports.clock import Clock
 from xfworker.ports.password_hasher import PasswordHasher
@@ -27,6 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TAKEN = frozenset({"admin", "server", "job", "worker"})
 _SHORTEST = 8
 _LONGEST = 1024
+_MOST_DAYS = 36500
 
 
 @define(frozen=True)
@@ -147,7 +155,10 @@ class Accounts:
 
         Raises:
             PermissionDenied: It is somebody else's account.
+            InvalidContent: It would end in the past, or after more than a hundred years.
         """
+        if days is not None and not 0 <= days <= _MOST_DAYS:  # so written, it refuses what is no number (nan) as well
+            raise InvalidContent(f"a token cannot be good for {days} days; give a number up to {_MOST_DAYS}")
         if self.principal.account_serial != account_serial:
             self._require_admin("make tokens for others")
         if self.principal.is_job:

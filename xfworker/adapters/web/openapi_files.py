@@ -1,0 +1,301 @@
+"""The part of the OpenAPI document that is about files: the file storage service, and the catalogue of measurements."""
+
+from typing import Any
+
+from xfworker.domain.files import SERIAL_KEYS
+
+Schema = dict[str, Any]
+
+FSS = "/fss/v1"
+SNS = "/sns/v1"
+FILE_TOKEN = "file_token"  # noqa: S105  the name of a security scheme
+"""The security scheme of the file storage service."""
+
+_TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_BYTES: Schema = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_PROBLEM: Schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_STAT: Schema = {
+    "type": "object",
+    "properties": {
+        "resource": _TEXT,
+        "size": _COUNT,
+        "etag": _TEXT,
+        "modified_at": {"type": "string", "format": "date-time"},
+        "sha256": _TEXT,
+    },
+    "required": ["resource", "size"],
+}
+_FOLDER: Schema = {
+    "type": "object",
+    "properties": {"files": {"type": "array", "items": _STAT}, "folders": {"type": "array", "items": _TEXT}},
+    "required": ["files", "folders"],
+}
+_REGISTRATION: Schema = {
+    "type": "object",
+    "properties": {"resource": _TEXT, "size": _COUNT, "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+    "required": ["resource", "sha256", "size"],
+}
+_PROBLEMS = {
+    "400": "The request cannot be understood, or the store has no such request.",
+    "401": "The token is missing, forged or expired, or it is no file token.",
+    "403": "The token is not for this, or for another place.",
+    "404": "There is no such file, folder or upload.",
+    "405": "An upload takes HEAD, PATCH and DELETE.",
+    "409": "The upload stands at another offset, or the file changed meanwhile.",
+    "412": "Another version of tus was asked for.",
+    "415": "The body of an upload is `application/offset+octet-stream`.",
+    "422": "A name in the path is not safe on every system, or the source is unknown.",
+    "460": "What arrived has another digest than was told.",
+    "507": "The disk has no room for it.",
+}
+_ETAG = {"ETag": "Another for every change of the file."}
+_CONTENT = {**_ETAG, "Repr-Digest": "RFC 9530, sha-256 of the whole file, where the server knows it."}
+_FILE = {
+    **_CONTENT,
+    "Accept-Ranges": "`bytes`.",
+    "Last-Modified": "When the file changed last.",
+    "XF-Direct-Access-Path": "Where the file lies on the shared disk, percent-encoded UTF-8; if the store is on one.",
+    "XF-Sample-Digest": "SHA-256 over parts of the content; see docs/protocol.md.",
+}
+_RANGE = {"Content-Range": "Which bytes these are, and how many there are in all."}
+_UPLOAD = {"Tus-Resumable": "`1.0.0`.", "Upload-Offset": "How many bytes are there.", "Upload-Expires": "How long."}
+
+
+def file_paths() -> Schema:
+    """Give the paths of the file storage service. Each template stands for deeper places as well."""
+    record = [_parameter("source", "path", {"type": "string", "enum": sorted(SERIAL_KEYS)}), _serial()]
+    name = _parameter("filename", "path", {**_TEXT, "minLength": 1, "examples": ["scan.omni"]}, _SEGMENT)
+    virtual = _parameter(
+        "virtualpath",
+        "path",
+        {**_TEXT, "minLength": 1, "examples": ["scan.isq"]},
+        f"{_SEGMENT} Slashes between segments stand as they are.",
+    )
+    return {
+        f"{FSS}/files/{{source}}/{{serial}}/{{filename}}": _file_operations("file", [*record, name]),
+        f"{FSS}/files/userdata/{{virtualpath}}": _file_operations("userdata_file", [virtual]),
+        f"{FSS}/folders/{{source}}/{{serial}}": {"get": _listing("list_files", record)},
+        f"{FSS}/folders/userdata": {"get": _listing("list_userdata", [])},
+        f"{FSS}/registrations": {
+            "post": _operation(
+                "register_file",
+                "Make a file known that was written into the store's folder directly.",
+                {"200": _answer("What is known of the file.", _json(_STAT), _CONTENT)},
+                ("404", "409", "422", "460"),
+                body={"application/json": {"schema": _REGISTRATION}},
+            )
+        },
+        **_upload_paths(),
+    }
+
+
+_SEGMENT = "Percent-encoded; one segment, without separators, and a name that every system can have."
+
+
+def _file_operations(noun: str, place: list[Schema]) -> Schema:
+    ranges = [_header("Range", "One range of bytes."), _header("If-Range", "The `ETag` that the range is of.")]
+    known = _header("If-None-Match", "The `ETag` of what the caller has.")
+    digests = [_header(name, "`sha-256=:<base64>:`; checked.") for name in ("Repr-Digest", "Content-Digest")]
+    for_writing = _parameter(
+        "for", "query", {"type": "string", "enum": ["write"]}, "Where the file may be written directly; asks for 204."
+    )
+    unchanged = {"304": _answer("The caller has it.", None, _ETAG)}
+    beyond = {"416": _answer("There are no such bytes.", None, _RANGE)}
+    whole = {"200": _answer("The file.", _BYTES, _FILE), "206": _answer("Its bytes.", _BYTES, {**_FILE, **_RANGE})}
+    head = {
+        status: {key: part for key, part in answer.items() if key != "content"} for status, answer in whole.items()
+    } | {"204": _answer("Its folder exists.", None, {"XF-Direct-Access-Path": _FILE["XF-Direct-Access-Path"]})}
+    return {
+        "head": _operation(
+            f"stat_{noun}",
+            "What is known of a file. Problems travel as `XF-Error` and `XF-Error-Detail`.",
+            head | unchanged | beyond,
+            ("404", "422"),
+            parameters=[*place, for_writing, *ranges, known],
+            has_body=False,
+        ),
+        "get": _operation(
+            f"get_{noun}", "Download.", whole | unchanged | beyond, ("404", "422"), parameters=[*place, *ranges, known]
+        ),
+        "put": _operation(
+            f"put_{noun}",
+            "Store a file by one request. It appears under its name when it is complete.",
+            {"201": _answer("What is known of it.", _json(_STAT), _CONTENT)},
+            ("409", "422", "460", "507"),
+            parameters=[*place, *digests],
+            body=_BYTES,
+        ),
+        "delete": _operation(
+            f"delete_{noun}", "Delete a file.", {"204": _answer("It is gone.")}, ("404", "422"), parameters=place
+        ),
+    }
+
+
+def _listing(name: str, place: list[Schema]) -> Schema:
+    answer = _answer("Files and folders, sorted. A folder that is not there is empty.", _json(_FOLDER))
+    return _operation(name, "List a folder.", {"200": answer}, ("404", "422"), parameters=place)
+
+
+def _upload_paths() -> Schema:
+    version = _parameter("Tus-Resumable", "header", {"type": "string", "enum": ["1.0.0"]}, required=True)
+    offset = _parameter("Upload-Offset", "header", _COUNT, "Where the body begins.", required=True)
+    length = _parameter("Upload-Length", "header", _COUNT, "The size of the file.", required=True)
+    metadata = _header("Upload-Metadata", "`resource <base64>`: the place in the store; `sha256 <base64>`: its digest.")
+    checksum = _header("Upload-Checksum", "`sha256 <base64>`, `sha1` or `md5`: of the body.")
+    prefix = _header("XF-Prefix-Digest", "Of everything before this body.")
+    whole = _header("Repr-Digest", "With the last body: of the whole.")
+    upload = _parameter("upload", "path", {**_TEXT, "minLength": 1}, "What `Location` named.")
+    about = [upload, version]
+    return {
+        f"{FSS}/uploads": {
+            "options": _abilities("get_upload_abilities"),
+            "post": _operation(
+                "begin_upload",
+                "Begin an upload in several requests (tus 1.0).",
+                {"201": _answer("It can begin.", None, {"Location": "The upload, relative to this.", **_UPLOAD})},
+                ("405", "412", "422", "460", "507"),
+                parameters=[version, length, metadata],
+            ),
+        },
+        f"{FSS}/uploads/{{upload}}": {
+            "options": _abilities("get_abilities_of_upload", parameters=[upload]),
+            "head": _operation(
+                "get_upload",
+                "How far an upload is.",
+                {"200": _answer("This far.", None, {**_UPLOAD, "Upload-Length": "The size of the file."})},
+                ("404", "412"),
+                parameters=about,
+                has_body=False,
+            ),
+            "patch": _operation(
+                "continue_upload",
+                "Send the next bytes.",
+                {"204": _answer("They are kept.", None, _UPLOAD)},
+                ("404", "409", "412", "415", "460", "507"),
+                parameters=[*about, offset, checksum, prefix, whole],
+                body={"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            ),
+            "delete": _operation(
+                "end_upload",
+                "Give an upload up.",
+                {"204": _answer("It is gone.")},
+                ("404", "412"),
+                parameters=about,
+            ),
+        },
+    }
+
+
+def _abilities(name: str, *, parameters: list[Schema] | None = None) -> Schema:
+    abilities = {
+        "Tus-Version": "`1.0.0`.",
+        "Tus-Extension": "`creation,expiration,checksum,termination`.",
+        "Tus-Checksum-Algorithm": "For `Upload-Checksum`.",
+        "XF-Prefix-Digest": "Digests that `XF-Prefix-Digest` may be of.",
+    }
+    responses = {"204": _answer("This.", None, abilities)}
+    found: Schema = {"operationId": name, "summary": "What uploads can do.", "security": [], "responses": responses}
+    return found | ({"parameters": parameters} if parameters else {})
+
+
+def measurement_paths() -> Schema:
+    """Give the paths of the catalogue of measurements, which is served where the server was given a folder of them."""
+    numbers = {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3}
+    measurement = {
+        "type": "object",
+        "properties": {
+            "patient_index": {"type": "integer"},
+            "measurement_index": {"type": "integer"},
+            "site": {"type": "integer"},
+            "scanner_id": {"type": "integer"},
+            "created_at": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
+            "size": numbers,
+            "spacing_mm": numbers,
+            "filename": _TEXT,
+            "size_bytes": _COUNT,
+            "name": _TEXT,
+        },
+        "required": ["filename", "measurement_index", "patient_index", "size", "size_bytes", "spacing_mm"],
+    }
+    items = {"type": "object", "properties": {"items": {"type": "array", "items": measurement}}, "required": ["items"]}
+    index: Schema = {"type": "integer", "minimum": 0, "maximum": 10**10 - 1}
+    etag = {"ETag": "Another for every change of the file.", "Accept-Ranges": "`bytes`."}
+    listing = _operation(
+        "list_measurements",
+        "Measurements by patient index, then measurement index.",
+        {"200": _answer("All that fit.", _json(items))},
+        ("404",),
+        parameters=[_parameter(name, "query", index) for name in ("patient_index", "measurement_index")],
+    )
+    download = _operation(
+        "get_measurement",
+        "The ISQ file of a measurement; of several, the one that changed last.",
+        {
+            "200": _answer("The file.", _BYTES, etag),
+            "206": _answer("Its bytes.", _BYTES, {**etag, **_RANGE}),
+            "416": _answer("There are no such bytes.", None, _RANGE),
+        },
+        ("404",),
+        parameters=[
+            _parameter("index", "path", index),
+            _header("Range", "One range of bytes."),
+            _header("If-Range", "The `ETag` that the range is of."),
+        ],
+    )
+    for operation in (listing, download):
+        del operation["security"]
+    return {
+        f"{SNS}/measurements": {"get": listing},
+        f"{SNS}/measurements/{{index}}/file": {"get": download},
+    }
+
+
+def _operation(
+    name: str,
+    summary: str,
+    answers: Schema,
+    problems: tuple[str, ...],
+    *,
+    parameters: list[Schema] | None = None,
+    body: Schema | None = None,
+    has_body: bool = True,
+) -> Schema:
+    responses = dict(answers)
+    for status in sorted({"400", "401", "403", *problems}):
+        responses[status] = _answer(_PROBLEMS[status], _PROBLEM if has_body else None)
+    found: Schema = {
+        "operationId": name,
+        "summary": summary,
+        "security": [{FILE_TOKEN: []}],
+        "responses": responses,
+    }
+    if parameters:
+        found["parameters"] = parameters
+    return found if body is None else found | {"requestBody": {"required": True, "content": body}}
+
+
+def _answer(what: str, content: Schema | None = None, headers: dict[str, str] | None = None) -> Schema:
+    found: Schema = {"description": what}
+    if headers:
+        found["headers"] = {name: {"description": text, "schema": _TEXT} for name, text in headers.items()}
+    return found if content is None else found | {"content": content}
+
+
+def _json(schema: Schema) -> Schema:
+    return {"application/json": {"schema": schema}}
+
+
+def _parameter(name: str, place: str, schema: Schema, what: str = "", *, required: bool = False) -> Schema:
+    found: Schema = {"name": name, "in": place, "schema": schema}
+    if what:
+        found["description"] = what
+    return found | ({"required": True} if required or place == "path" else {})
+
+
+def _header(name: str, what: str) -> Schema:
+    return _parameter(name, "header", _TEXT, what)
+
+
+def _serial() -> Schema:
+    return _parameter("serial", "path", {"type": "integer", "minimum": 1, "maximum": 2**63 - 1, "examples": [1]})
