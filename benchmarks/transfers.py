@@ -29,6 +29,7 @@ from typing import Any
 import structlog
 from attrs import define, evolve, field
 
+from benchmarks.peer_environment import python_with
 from benchmarks.transfer_clients import CLIENTS, transfer
 from tests.integration.transfers.faulty_link import Fault, faulty_link
 from xfworker.adapters.disk.filesystem import LocalFilesystem
@@ -45,7 +46,8 @@ RATIO_GOAL = 0.9
 MEMORY_GOAL_MIB = 64.0
 RESENT_GOAL_MIB = 16.0
 SERVER_GOAL = 0.5
-_MODULES = {"girder": "girder_client", "curl": None}
+APART = ("dxpy",)
+"""Clients that pin an older urllib3 than ours, so they live in environments of their own."""
 
 
 @define
@@ -83,6 +85,12 @@ def missing(client: str) -> str:
     """Say why a client cannot be measured here, or nothing."""
     if client == "curl":
         return "" if shutil.which("curl") else "curl is not installed"
+    if client in APART:
+        try:
+            python_with(client)
+        except RuntimeError as error:
+            return str(error)
+        return ""
     module = {"ours": "xfworker", "girder": "girder_client"}.get(client, client)
     return "" if find_spec(module) else f"{module} is not installed (pip install {module.replace('_', '-')})"
 
@@ -166,7 +174,8 @@ class Bench:
         path = self.source if row.direction == "up" else self.folder / f"target-{row.client}"
         place = f"userdata/{row.client}" if row.direction == "up" else "userdata/source"
         url = self.girder if row.client == "girder" else self.token.url
-        command = [sys.executable, "-m", "benchmarks.transfer_clients", row.client, row.direction, url]
+        python = python_with(row.client) if row.client in APART else sys.executable
+        command = [python, "-m", "benchmarks.transfer_clients", row.client, row.direction, url]
         done = subprocess.run(
             [*command, self.token.token, place, str(path)], capture_output=True, text=True, check=False
         )
