@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -176,27 +175,37 @@ class TestNginx:
             assert link.down < len(content) + 8 * MIB
 
 
-TUS_SERVER = os.environ.get("XFWORKER_TUS_SERVER", "")
+@pytest.fixture(scope="module")
+def tus_server(tmp_path_factory):
+    """A folder where the tus project's own server is installed."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("node and npm, for the tus project's own server, are not installed")
+    folder = tmp_path_factory.mktemp("tus-server")
+    command = [npm, "install", "--silent", "--prefix", str(folder), "@tus/server", "@tus/file-store"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip("npm did not install @tus/server within a minute")
+    if done.returncode:
+        pytest.skip(f"npm cannot install @tus/server: {done.stderr.strip()[-200:]}")
+    return folder
 
 
-@pytest.mark.skipif(
-    not TUS_SERVER or shutil.which("node") is None,
-    reason="XFWORKER_TUS_SERVER names no folder where `npm install @tus/server @tus/file-store` was run",
-)
 class TestTusServer:
     @pytest.fixture
-    def server(self, tmp_path):
+    def server(self, tmp_path, tus_server):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         data = tmp_path / "tus"
         data.mkdir()
-        script = Path(TUS_SERVER) / f"server-{port}.mjs"
+        script = tus_server / f"server-{port}.mjs"
         script.write_text(
             'import {Server} from "@tus/server"; import {FileStore} from "@tus/file-store";\n'
             f'new Server({{path: "/files", datastore: new FileStore({{directory: "{data}"}})}})'
             f'.listen({{host: "127.0.0.1", port: {port}}});\n'
         )
-        process = subprocess.Popen(["node", str(script)], cwd=TUS_SERVER)
+        process = subprocess.Popen(["node", str(script)], cwd=tus_server)
         try:
             _wait_for(port, process)
             yield f"http://127.0.0.1:{port}", data
