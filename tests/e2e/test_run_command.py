@@ -232,14 +232,16 @@ def test_signals_reach_the_script(tmp_path, number):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 def test_a_killed_server_is_one_sentence(tmp_path):
-    with start(tmp_path, HEAD + "import time; print('ready', flush=True); time.sleep(60)") as process:
+    with start(tmp_path, HEAD + "import time; print('ready', flush=True); time.sleep(60)", "--json") as process:
         wait_for(process.stderr, "ready")
         (server,) = [pid for pid, command in children(process.pid) if "\0serve\0" in command]
         os.kill(server, signal.SIGKILL)
         text = process.stderr.read()
+        job = json.loads(process.stdout.read())
         assert process.wait(60) == 1
     assert "the built-in server is gone: it was killed by signal 9" in text
     assert "Traceback" not in text
+    assert (job["state"], job["metadata"]["outcome"]["ending"]) == ("Failed", "server_lost")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
@@ -277,3 +279,51 @@ def test_the_next_run_mends_what_a_killed_one_left(tmp_path, monkeypatch):
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
     assert sorted(path.name for path in tmp_path.iterdir()) == ["task.py"]
+
+
+def test_a_place_for_outputs_that_cannot_be_is_said_before_the_job_starts(run, tmp_path):
+    (tmp_path / "taken").touch()
+    done = run(HEAD + "worker.finish({})", options=("--json", "--out", "taken/deep"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{tmp_path / 'taken'} is a file" in done.stderr
+
+
+def test_outputs_that_cannot_be_brought_home_are_kept(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    script = HEAD + (
+        f"from pathlib import Path\nPath({str(tmp_path / 'out')!r}).touch()\n"  # after the place was looked at
+        "path = worker.create_temp_path('n.txt'); path.write_text('kept')\n"
+        "worker.upload_output_file(path); worker.finish({'f': worker.create_output_foreign_file(path.name)})\n"
+    )
+    done = run(script, options=("--json", "--out", "out"))
+    assert done.returncode == 1
+    assert document(done)["outputs"]["f"]["filename"] == "n.txt"
+    assert "output f: its files cannot be brought to out" in done.stderr
+    (folder,) = tmp_path.glob("xfworker-run-*")
+    assert f"kept: {folder}" in done.stderr
+    assert [path.read_text() for path in folder.rglob("n.txt")] == ["kept"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be removed on Windows")
+def test_a_script_that_removes_its_log_fails_for_its_own_reason(run, tmp_path):
+    done = run(HEAD + "import os; os.remove('log.txt'); os.mkdir('log.txt')\nraise ValueError('own reason')")
+    assert done.returncode == 1
+    assert "own reason" in document(done)["metadata"]["error_message"]
+    assert "the whole log could not be kept" in done.stderr
+
+
+def test_output_without_line_ends_is_shown_while_it_comes():
+    import io
+
+    from rich.console import Console
+
+    from xfworker.api.cli.job_display import LiveJob
+
+    shown = io.StringIO()
+    live = LiveJob(Console(file=shown), server=None)
+    for _ in range(100):
+        live.output(None, b"x" * 65536)
+    assert len(shown.getvalue()) > 6_000_000
+    live.output(None, b"end\nnext")
+    live.finished()
+    assert shown.getvalue().replace("\n", "") == "x" * 6_553_600 + "endnext"

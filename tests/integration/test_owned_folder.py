@@ -8,7 +8,7 @@ import pytest
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.process import owned_folder as module
-from xfworker.adapters.process.owned_folder import owned_folder, sweep_abandoned
+from xfworker.adapters.process.owned_folder import keep_folder, owned_folder, sweep_abandoned
 
 OWNER = """
 import sys
@@ -60,6 +60,17 @@ def test_a_folder_goes_with_its_owner(place):
     assert names(place) == []
 
 
+def test_a_folder_goes_when_its_owner_fails(place):
+    def fail():
+        with owned_folder("test", LocalFilesystem()) as folder:
+            (folder / "data").mkdir()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert names(place) == []
+
+
 def test_what_a_killed_owner_left_is_removed_and_what_lives_is_not(place, owner):
     living, living_folder = owner()
     killed, killed_folder = owner()
@@ -77,10 +88,14 @@ def test_what_is_to_be_kept_or_is_of_others_stays(place):
     (place / "xfworker-own").mkdir()
     (place / "xfworker-own" / "notes.txt").touch()
     (place / "xfworker-file").touch()
+    with owned_folder("test", LocalFilesystem()) as later:
+        (later / "data").mkdir()
+        keep_folder(later)
     before = names(place)
     assert sweep_abandoned(LocalFilesystem()) == []
     assert names(place) == before
-    assert list(folder.iterdir()) == [folder / "data"]
+    assert (folder / "data").is_dir()
+    assert (later / "data").is_dir()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")

@@ -7,12 +7,12 @@ import time
 from collections import deque
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.process.owned_folder import owned_folder
 from xfworker.api.server_notice import ServerNotice, read_notice
-from xfworker.domain.errors import ServerUnreachable
+from xfworker.domain.errors import ConfigurationError, ServerUnreachable
 
 _STEP_SECONDS = 0.02
 _SHOWN_LINES = 5
@@ -111,8 +111,19 @@ class EmbeddedServer:
 
         Raises:
             ServerUnreachable: It ended at once, or took too long.
+            ConfigurationError: The data folder cannot be made or written to.
         """
-        self.data.mkdir(parents=True, exist_ok=True)
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            log = self._log_path().open("ab")
+        except OSError as error:
+            raise ConfigurationError(
+                f"the data folder {self.data} cannot be made or written to: {error.strerror or error}; choose another"
+            ) from None
+        with log:
+            self._start(log)
+
+    def _start(self, log: BinaryIO) -> None:
         with owned_folder("serve", LocalFilesystem()) as folder:
             announce = folder / "server.json"
             command = [sys.executable, "-m", "xfworker", "serve", "--data", str(self.data), "--port", "0"]
@@ -128,17 +139,16 @@ class EmbeddedServer:
                 command += ["--sns", str(self._sns)]
             if not self._outputs_must_fit:
                 command += ["--no-outputs-must-fit"]
-            with self._log_path().open("ab") as log:
-                # Ctrl-C in a terminal goes to the whole process group; the server must outlive it, so that the end of
-                # the job is kept.
-                self._process = subprocess.Popen(  # noqa: S603  our own command line
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=sys.platform != "win32",
-                    creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-                )
+            # Ctrl-C in a terminal goes to the whole process group; the server must outlive it, so that the end of
+            # the job is kept.
+            self._process = subprocess.Popen(  # noqa: S603  our own command line
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=sys.platform != "win32",
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
             try:
                 self._notice = self._announced(announce)
             except BaseException:

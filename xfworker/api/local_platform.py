@@ -15,7 +15,7 @@ from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.process.clock import SystemClock
-from xfworker.adapters.process.owned_folder import owned_folder, sweep_abandoned
+from xfworker.adapters.process.owned_folder import keep_folder, owned_folder, sweep_abandoned
 from xfworker.adapters.process.runner import ProcessRunner
 from xfworker.api.embedded_server import EmbeddedServer
 from xfworker.domain.errors import JobError, ServerUnreachable
@@ -49,6 +49,10 @@ class LocalPlatform:
     embedded: EmbeddedServer
     folder: Path
     _worker_serial: int | None = None
+
+    def keep(self) -> None:
+        """Leave the server's data where they are when it ends."""
+        keep_folder(self.folder)
 
     def check_alive(self) -> None:
         """

@@ -19,6 +19,7 @@ PREFIX = "xfworker-"
 """How the names of all temporary folders of commands begin."""
 
 _OWNER = ".owner"
+_KEPT = ".kept"
 _HELD = b"held\n"
 _GRACE_SECONDS = 5.0
 
@@ -38,15 +39,22 @@ def owned_folder(purpose: str, filesystem: Filesystem, *, keep: bool = False) ->
         yield folder
         return
     owner = folder / _OWNER
-    with owner.open("xb", buffering=0) as mark:
-        _lock(mark)
-        # Only a mark with content counts: between being made and being locked it looks like that of a dead owner.
-        mark.write(_HELD)
-        try:
-            yield folder
-        finally:
-            _remove_content(folder, filesystem)
-    _remove_mark(owner)
+    try:
+        with owner.open("xb", buffering=0) as mark:
+            _lock(mark)
+            # Only a mark with content counts: between being made and being locked it looks like that of a dead owner.
+            mark.write(_HELD)
+            try:
+                yield folder
+            finally:
+                _remove_content(folder, filesystem)
+    finally:
+        _remove_mark(owner)
+
+
+def keep_folder(folder: Path) -> None:
+    """Leave an owned folder where it is, after all."""
+    (folder / _KEPT).touch()
 
 
 def sweep_abandoned(filesystem: Filesystem) -> list[Path]:
@@ -88,7 +96,7 @@ def _is_own_folder(entry: os.DirEntry[str]) -> bool:
 def _take_over(folder: Path, filesystem: Filesystem) -> bool:
     owner = folder / _OWNER
     with owner.open("r+b", buffering=0) as mark:
-        if not _lock(mark) or not os.fstat(mark.fileno()).st_size:
+        if not _lock(mark) or not os.fstat(mark.fileno()).st_size or (folder / _KEPT).exists():
             return False
         _end_processes(folder)
         _remove_content(folder, filesystem)
@@ -97,6 +105,8 @@ def _take_over(folder: Path, filesystem: Filesystem) -> bool:
 
 
 def _remove_content(folder: Path, filesystem: Filesystem) -> None:
+    if (folder / _KEPT).exists():
+        return
     # The mark goes last: a folder without one is never swept.
     with contextlib.suppress(OSError):
         for path in folder.iterdir():

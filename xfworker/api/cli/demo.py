@@ -10,11 +10,10 @@ from cyclopts import App, Parameter
 
 from xfworker.api.cli.console import messages, print_json, results
 from xfworker.api.cli.job_display import LiveJob, outputs_table, show_failure
-from xfworker.api.cli.run import job_document
+from xfworker.api.cli.run import check_out, job_document
 from xfworker.api.cli.target import Target, load_target
 from xfworker.api.cli.target_source import TargetSource
 from xfworker.api.demo.phantom import THRESHOLD, KnownAnswer, write_phantom
-from xfworker.domain.errors import UsageError
 from xfworker.domain.job_inputs import complete_inputs
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
@@ -79,8 +78,7 @@ def demo(*, out: Path = Path("xf-results"), json: Annotated[bool, Parameter(nega
     from xfworker.adapters.process.owned_folder import owned_folder
     from xfworker.api.local_platform import local_platform
 
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file; name a folder")
+    check_out(out)
     console = messages()
     with owned_folder("demo", LocalFilesystem()) as folder:
         phantom = folder / PHANTOM_FILENAME

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _ASK_SECONDS = 1.0
 _SHOWN_CHARACTERS = 100
+_LONGEST_LINE_BYTES = 256 * 1024
+"""What is longer is shown in parts, so that output without line ends is shown at all, and fills no memory."""
 
 HEADLINES: dict[Ending, str] = {
     Ending.ERROR_REPORTED: "the script reported an error",
@@ -59,7 +61,7 @@ class LiveJob(Observer):
         self._alive = tuple(alive)
         self._script: RunningScript | None = None
         self._signals = 0
-        self._line = b""
+        self._line = bytearray()
         self._lock = threading.Lock()
         self._asked_at = 0.0
         self._task: TaskID | None = None
@@ -92,10 +94,13 @@ class LiveJob(Observer):
     def output(self, lease: Lease, piece: bytes) -> None:
         del lease
         with self._lock:
-            whole, end, rest = (self._line + piece).rpartition(b"\n")
-            self._line = rest
+            whole, end, rest = piece.rpartition(b"\n")
             if end:
-                self._print(whole)
+                self._print(bytes(self._line) + whole)
+                self._line.clear()
+            self._line += rest
+            if len(self._line) > _LONGEST_LINE_BYTES:
+                self._print_rest()
 
     def waiting(self, lease: Lease) -> None:
         for check in self._alive:
@@ -114,12 +119,15 @@ class LiveJob(Observer):
         """Forget the script and show what was written without a line end."""
         self._script = None
         with self._lock:
-            line, self._line = self._line, b""
-            if line:
-                self._print(line)
+            self._print_rest()
         if self._task is not None:
             self.progress.remove_task(self._task)
             self._task = None
+
+    def _print_rest(self) -> None:
+        if self._line:
+            self._print(bytes(self._line))
+            self._line.clear()
 
     def _print(self, lines: bytes) -> None:
         text = lines.decode("utf-8", "replace").replace("\r\n", "\n")

@@ -1,9 +1,11 @@
 """``xfworker run``: runs a script or a task type package on a server of its own."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from attrs import evolve
 from cyclopts import App, Parameter
 
 from xfworker.api.cli.console import messages, print_json, results
@@ -13,11 +15,13 @@ from xfworker.api.cli.kept_script import keep_script
 from xfworker.api.cli.target import Target, load_target
 from xfworker.api.cli.target_source import TargetSource
 from xfworker.domain.conversion import to_json
-from xfworker.domain.errors import UsageError
+from xfworker.domain.errors import FileError, ServerError, UsageError
 from xfworker.domain.job_inputs import complete_inputs
+from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
 from xfworker.services.comparison.difference import Tolerance
 from xfworker.services.dispatch.dispatcher import LOG_FILENAME, EndedJob
+from xfworker.services.dispatch.outcome import server_lost
 from xfworker.services.dispatch.results import collect_files
 from xfworker.services.dispatch.staging import StagedFile, StagePlan, stage_job
 
@@ -65,8 +69,7 @@ def run(
     from xfworker.adapters.images.registry import image_formats
     from xfworker.adapters.process.owned_folder import owned_folder
 
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file; name a folder")
+    check_out(out)
     if bundle is not None:
         from xfworker.api.cli.run_bundle import BundleRun, run_bundle
 
@@ -99,20 +102,43 @@ def _run(
             job = stage_job(platform.server, platform.files, _plan(target, inputs), progress=_uploads(live))
             if keep or data is not None:
                 keep_script(platform.server, platform.files, target, job.task_serial)
-            ended = platform.run_job(job, TargetSource({target.task_type: target}), live)
+            try:
+                ended = platform.run_job(job, TargetSource({target.task_type: target}), live)
+            except ServerError as error:
+                if as_json:
+                    print_json(job_document(_lost(job, str(error)), {}))
+                raise
             live.finished()
             collected = collect_files(platform.server, platform.files, platform.filesystem, ended.job.outputs, out)
         code = exit_code(ended.job)
-        log_path = _keep_log(platform, ended, out) if code == 1 else None
         _report(ended, collected.paths, as_json=as_json, target=target, console=console)
         for fault in collected.faults:
             console.print(fault, style="red")
             code = code or 1
-        if log_path is not None:
-            console.print(f"the whole log: {log_path}")
-        if keep or data is not None:
+        if code == 1:
+            _keep_log(platform, ended, out, console)
+        if collected.left and data is None:
+            platform.keep()
+        if keep or data is not None or collected.left:
             console.print(f"kept: {data or platform.folder}")
     return code
+
+
+def check_out(out: Path) -> None:
+    """
+    Make sure, before a job works for hours, that its files can be brought there.
+
+    Raises:
+        UsageError: It is no folder, or cannot be made or written to.
+    """
+    place = out.absolute()
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        what = "a file" if place.is_file() else "no folder"
+        raise UsageError(f"--out {out}: {place} is {what}; name a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {out}: {place} cannot be written to; name another folder")
 
 
 def _plan(target: Target, inputs: Inputs) -> StagePlan:
@@ -154,15 +180,27 @@ def _report(
         results().print(outputs_table(ended.job, files, title=f"{target.name}: done"))
 
 
+def _lost(job: Job, reason: str) -> Job:
+    """Give a job as it must be taken where its server is gone: it is not known what was stored."""
+    outcome = server_lost(None, reason)
+    metadata = {**job.metadata, "outcome": outcome.to_json(), "error_message": outcome.message}
+    return evolve(job, state=JobState.FAILED, metadata=metadata)
+
+
 def job_document(job: Job, files: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
     """Give a job's record as JSON, with ``files``: for each output with files their absolute paths."""
     return {**to_json(job), "files": {key: [str(path.resolve()) for path in paths] for key, paths in files.items()}}
 
 
-def _keep_log(platform: "LocalPlatform", ended: EndedJob, out: Path) -> Path | None:
-    if not ended.log_path.exists() or not ended.log_path.stat().st_size:
-        return None
-    out.mkdir(parents=True, exist_ok=True)
+def _keep_log(platform: "LocalPlatform", ended: EndedJob, out: Path, console: "Console") -> None:
     path = platform.filesystem.unique_path(out / LOG_FILENAME)
-    platform.filesystem.copy(ended.log_path, path)
-    return path
+    try:
+        if not ended.log_path.stat().st_size:
+            return
+        out.mkdir(parents=True, exist_ok=True)
+        platform.filesystem.copy(ended.log_path, path)
+    except (FileError, OSError) as error:
+        # What became of the job is known and shown; a script may have removed its log, and a disk may be full.
+        console.print(f"the whole log could not be kept: {error}")
+    else:
+        console.print(f"the whole log: {path}")

@@ -102,7 +102,9 @@ def run_bundle(wanted: BundleRun) -> int:
             _show(wanted, target, ended, collected.paths, report)
             for fault in collected.faults:
                 console.print(fault, style="red")
-            if wanted.keep or wanted.data is not None:
+            if collected.left and wanted.data is None:
+                platform.keep()
+            if wanted.keep or wanted.data is not None or collected.left:
                 console.print(f"kept: {wanted.data or platform.folder}")
     code = exit_code(ended.job)
     return code or (1 if collected.faults or (report is not None and report.differences) else 0)

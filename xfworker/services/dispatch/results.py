@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define
 
-from xfworker.domain.errors import AccessError, FileError
+from xfworker.domain.errors import AccessError, FileError, FileNotInStore
 from xfworker.domain.filenames import check_filename
 from xfworker.domain.files import Resource, Scope, reference_resource
 from xfworker.domain.parameters import file_references
@@ -24,10 +24,12 @@ class Collected:
     Attributes:
         paths: For each output with files, their paths in the order of the references.
         faults: One sentence for each output whose files could not all be fetched.
+        left: Whether files that could not be fetched are there all the same: they did not fit on the disk, say.
     """
 
     paths: dict[str, list[Path]]
     faults: tuple[str, ...]
+    left: bool = False
 
 
 def collect_files(
@@ -50,15 +52,22 @@ def collect_files(
     fetched: dict[Resource, Path] = {}
     collected: dict[str, list[Path]] = {}
     faults = []
+    left = False
     for key, value in outputs.items():
         try:
             paths = _collect(key, value, fetched, server, files, filesystem, folder)
-        except (FileError, AccessError) as error:
+        except (FileNotInStore, AccessError) as error:
             faults.append(f"output {key}: {error}")
+        except FileError as error:
+            faults.append(f"output {key}: {error}")
+            left = True
+        except OSError as error:
+            faults.append(f"output {key}: its files cannot be brought to {folder}: {error.strerror or error}")
+            left = True
         else:
             if paths:
                 collected[key] = paths
-    return Collected(collected, tuple(faults))
+    return Collected(collected, tuple(faults), left)
 
 
 def _collect(
