@@ -23,6 +23,7 @@ _STAT: Schema = {
         "etag": _TEXT,
         "modified_at": {"type": "string", "format": "date-time"},
         "sha256": _TEXT,
+        "xxh3": _TEXT,
     },
     "required": ["resource", "size"],
 }
@@ -50,7 +51,11 @@ _PROBLEMS = {
     "507": "The disk has no room for it.",
 }
 _ETAG = {"ETag": "Another for every change of the file."}
-_CONTENT = {**_ETAG, "Repr-Digest": "RFC 9530, sha-256 of the whole file, where the server knows it."}
+_CONTENT = {
+    **_ETAG,
+    "Repr-Digest": "RFC 9530, sha-256 of the whole file, where the server knows it.",
+    "XF-Quick-Digest": "`xxh3-128=:<base64>:` of the whole file, where the server knows it.",
+}
 _FILE = {
     **_CONTENT,
     "Accept-Ranges": "`bytes`.",
@@ -144,7 +149,7 @@ def _upload_paths() -> Schema:
     metadata = _header("Upload-Metadata", "`resource <base64>`: the place in the store; `sha256 <base64>`: its digest.")
     checksum = _header("Upload-Checksum", "`sha256 <base64>`, `sha1` or `md5`: of the body.")
     prefix = _header("XF-Prefix-Digest", "Of everything before this body.")
-    whole = _header("Repr-Digest", "With the last body: of the whole.")
+    whole = [_header(name, "With the last body: of the whole.") for name in ("Repr-Digest", "XF-Quick-Digest")]
     upload = _parameter("upload", "path", {**_TEXT, "minLength": 1}, "What `Location` named.")
     about = [upload, version]
     return {
@@ -173,7 +178,7 @@ def _upload_paths() -> Schema:
                 "Send the next bytes.",
                 {"204": _answer("They are kept.", None, _UPLOAD)},
                 ("404", "409", "412", "415", "460", "507"),
-                parameters=[*about, offset, checksum, prefix, whole],
+                parameters=[*about, offset, checksum, prefix, *whole],
                 body={"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}},
             ),
             "delete": _operation(
