@@ -13,6 +13,7 @@ SOURCE_MODES = ("none", "output", "fixed", "define_on_first", "ui")
 """Where a task's input can come from."""
 
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
+_DIGITS = re.compile(r"-?\d+", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", re.ASCII)
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _EXPECTED = {"Int": "a whole number", "Float": "a finite number", "String": "a text", "Bool": "true or false"}
@@ -79,12 +80,15 @@ def read_untyped(text: str) -> int | float | bool | str:
     """
     Read a value that no interface types: ``true`` and ``false``, else a whole number, else a number, else a text.
 
-    What only nearly looks like a number stays a text: ``007``, ``1_000``, ``nan``.
+    What only nearly looks like a number stays a text: ``007``, ``1_000``, ``nan``, and digits that are too many for a
+    number that every reader takes, such as those of a long identifier.
     """
     if text in {"true", "false"}:
         return text == "true"
     if _WHOLE.fullmatch(text):
         return int(text)
+    if _DIGITS.fullmatch(text):
+        return text
     if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
     return text

@@ -43,6 +43,9 @@ def refused(*words, interface=None):
         ("1_000", "1_000"),
         ("nan", "nan"),
         ("1e999", "1e999"),
+        ("9223372036854775807", 9223372036854775807),
+        ("12345678901234567890", "12345678901234567890"),
+        ("0123456789012345678901", "0123456789012345678901"),
         ("", ""),
         ("a=b:=c@d", "a=b:=c@d"),
         ("two\nlines", "two\nlines"),
@@ -123,6 +126,19 @@ def test_an_omni_brings_its_pixels(tmp_path):
     assert [path.name for path in found.paths] == ["seg.omni", "seg.raw"]
     (tmp_path / "seg.raw").unlink()
     assert "seg.raw" in refused(f"x@{tmp_path / 'seg.omni'}")
+
+
+@pytest.mark.parametrize(
+    ("word", "part"),
+    [
+        ("x:=1e999", "x: an infinite number is no JSON number"),
+        ("x:=" + "[" * 100 + "]" * 100, "levels deep"),
+        ("x=\udcff", "half of a surrogate pair"),
+        ('x:={"a": NaN}', "x: is no JSON (NaN"),
+    ],
+)
+def test_what_no_server_would_keep_is_refused_at_once(word, part):
+    assert part in refused(word)
 
 
 def test_a_folder_is_no_file(tmp_path):

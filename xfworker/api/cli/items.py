@@ -15,6 +15,7 @@ from attrs import define, field
 from xfworker.api.input_files import InputFile, describe_input_file
 from xfworker.domain.errors import ImageError, InvalidFilename, InvalidParameter, UsageError
 from xfworker.domain.job_inputs import is_primitive, new_job_faults, read_text, read_untyped
+from xfworker.domain.json_value import json_faults
 from xfworker.ports.image_codec import ImageFormats
 
 _ITEM = re.compile(r"(?P<key>[^=@:\s][^=@:]*?)(?P<mark>:=|=|@)(?P<text>.*)", re.DOTALL)
@@ -97,12 +98,19 @@ def _take(item: Item, declared: Mapping[str, Any] | None, images: ImageFormats, 
             raise InvalidParameter(f"is of type {declared['type']}, so it takes a value (=), not a file (@)")
         wanted = None if declared is None else declared["type"]
         inputs.files[item.key] = describe_input_file(Path(item.text), wanted, images)
-    elif item.mark == ":=":
-        inputs.values[item.key] = _json(item.text)
-    elif declared is None:
-        inputs.values[item.key] = read_untyped(item.text)
     else:
-        inputs.values[item.key] = read_text(declared, item.text)
+        inputs.values[item.key] = _value(item, declared)
+
+
+def _value(item: Item, declared: Mapping[str, Any] | None) -> Any:
+    if item.mark == ":=":
+        value = _json(item.text)
+    else:
+        value = read_untyped(item.text) if declared is None else read_text(declared, item.text)
+    fault = next(json_faults(value), None)
+    if fault is not None:
+        raise InvalidParameter(fault.removeprefix("$: "))
+    return value
 
 
 def _json(text: str) -> Any:
