@@ -135,6 +135,82 @@ def test_a_dicom_series_is_sorted_by_place(tmp_path, formats, read_array, bone):
         formats.describe(tmp_path)
 
 
+TURNED = np.array([[0, -0.6, 0.8], [1, 0, 0], [0, 0.8, 0.6]])
+"""Columns: the axes x, y and z of a volume that lies oblique, and mirrored, in space (left, back, up)."""
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha", ".tif", ".zarr", ".omni"])
+def test_where_axes_point_to_comes_back(tmp_path, formats, write_array, bone, suffix):
+    path = write_array(tmp_path / f"a{suffix}", bone, direction=tuple(TURNED.ravel()), **PLACE)
+    info = formats.describe(path)
+    assert info.direction == pytest.approx(TURNED.ravel(), abs=1e-7)
+    assert info.spacing_mm == pytest.approx(PLACE["spacing_mm"], rel=1e-6)
+
+
+def test_a_nifti_whose_axes_point_right_and_front_is_not_mirrored(tmp_path, formats, bone):
+    affine = np.array([[0.5, 0, 0, 10], [0, 0.6, 0, 20], [0, 0, 0.7, 30], [0, 0, 0, 1]])
+    nibabel.Nifti1Image(bone.T, affine).to_filename(tmp_path / "a.nii")
+    assert formats.describe(tmp_path / "a.nii").spacing_mm == (0.5, 0.6, 0.7)
+    for source, target in (("a.nii", "b.omni"), ("b.omni", "c.nrrd"), ("c.nrrd", "d.mha"), ("d.mha", "e.nii")):
+        convert(formats, tmp_path / source, tmp_path / target)
+        assert formats.describe(tmp_path / target).direction == (-1, 0, 0, 0, -1, 0, 0, 0, 1)
+    again = nibabel.load(tmp_path / "e.nii")
+    np.testing.assert_allclose(again.affine, affine, rtol=1e-6)
+    np.testing.assert_array_equal(np.asarray(again.dataobj), bone.T)
+    header = nrrd.read_header(str(tmp_path / "c.nrrd"))
+    np.testing.assert_allclose(header["space directions"], np.diag([-0.5, -0.6, 0.7]))
+    np.testing.assert_allclose(header["space origin"], (-10, -20, 30))
+
+
+def test_a_nifti_without_place_has_none(tmp_path, formats, bone):
+    image = nibabel.Nifti1Image(bone.T, None)
+    image.header.set_zooms((0.5, 0.6, 0.7))
+    image.header.set_xyzt_units("mm")
+    image.to_filename(tmp_path / "a.nii")
+    info = formats.describe(tmp_path / "a.nii")
+    assert (info.spacing_mm, info.origin_mm) == ((0.5, 0.6, 0.7), (0, 0, 0))
+    assert info.direction == (1, 0, 0, 0, 1, 0, 0, 0, 1)
+
+
+def test_lengths_are_taken_in_the_units_that_a_file_states(tmp_path, formats, bone):
+    image = nibabel.Nifti1Image(bone.T, np.diag([-60.7, -60.7, 82, 1]))
+    image.header.set_xyzt_units("micron")
+    image.to_filename(tmp_path / "a.nii")
+    units = {"space dimension": 3, "space units": ["um"] * 3, "space directions": np.diag([60.7, 60.7, 82])}
+    nrrd.write(str(tmp_path / "a.nrrd"), bone.T, units)
+    sizes = {f"PhysicalSize{axis}": 60.7 if axis != "Z" else 82.0 for axis in "XYZ"}
+    tifffile.imwrite(tmp_path / "a.ome.tif", bone.view(np.uint16), metadata={"axes": "ZYX", **sizes}, ome=True)
+    for name in ("a.nii", "a.nrrd", "a.ome.tif"):
+        assert formats.describe(tmp_path / name).spacing_mm == pytest.approx((0.0607, 0.0607, 0.082)), name
+
+
+def test_an_oblique_series_keeps_its_planes(tmp_path, formats, bone):
+    series = generate_uid()
+    for index in range(2):
+        path = tmp_path / f"{index}.dcm"
+        dicom_slice(path, bone[index], 0, series)
+        data = pydicom.dcmread(path)
+        data.ImageOrientationPatient = [0, 1, 0, -0.6, 0, 0.8]
+        data.ImagePositionPatient = [0.8 * index, 0, 0.6 * index]
+        data.save_as(path)
+    info = formats.describe(tmp_path)
+    assert info.direction == pytest.approx(TURNED.ravel())
+    assert info.spacing_mm[2] == pytest.approx(1)
+
+
+def test_a_damaged_page_of_a_tiff_is_an_image_error(tmp_path, formats, write_array, bone):
+    whole = write_array(tmp_path / "a.tif", bone[:3, :6, :7]).read_bytes()
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        second = file.pages[1].offset
+    for offset in range(second, second + 120, 2):
+        (tmp_path / "b.tif").write_bytes(whole[:offset] + b"\xff\xff" + whole[offset + 2 :])
+        try:
+            with formats.reader(tmp_path / "b.tif") as reader:
+                reader.read(0, reader.info.size[2])
+        except ImageError as error:
+            assert "b.tif" in str(error)  # noqa: PT017 - many damages are harmless
+
+
 def test_big_endian_pixels_are_read(tmp_path, read_array, bone):
     header = "ObjectType = Image\nNDims = 3\nDimSize = 30 21 13\nElementType = MET_SHORT\n"
     header += "BinaryDataByteOrderMSB = True\nElementDataFile = LOCAL\n"

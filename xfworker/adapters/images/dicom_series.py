@@ -12,7 +12,7 @@ from xfworker.adapters.images.opening import open_to_read
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.calibration import HOUNSFIELD, HOUNSFIELD_UNIT
-from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def _info(path: Path, slices: Sequence[_Slice], first: Any) -> ImageInfo:
         pixels_path=slices[0].path,
         spacing_mm=(column_step, row_step, between),
         origin_mm=(origin[0], origin[1], origin[2]),
+        direction=_direction(first),
         calibrations=calibrations,
         default_unit_type=calibrations[0].unit_type if calibrations else None,
         header={"modality": str(first.get("Modality", "")), "slices": len(slices)},
@@ -140,14 +141,27 @@ def _info(path: Path, slices: Sequence[_Slice], first: Any) -> ImageInfo:
     )
 
 
+def _direction(header: Any) -> tuple[float, ...]:
+    """Give where the rows, the columns and the sorted slices run in space."""
+    turn = header.get("ImageOrientationPatient")
+    if turn is None:
+        return ALONG_THE_AXES
+    a, b, normal = _axes(turn)
+    return tuple(axis[row] for row in range(3) for axis in (a, b, normal))
+
+
+def _axes(turn: Sequence[Any]) -> tuple[list[float], list[float], list[float]]:
+    """Give the directions of a plane's rows and columns, and its normal."""
+    a, b = [float(v) for v in turn[:3]], [float(v) for v in turn[3:]]
+    return a, b, [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+
+
 def _position(header: Any) -> float:
     """Give where a slice is along the normal of its plane; its number where it does not say."""
     place, turn = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
     if place is None or turn is None:
         return float(header.get("InstanceNumber", 0) or 0)
-    a, b = [float(v) for v in turn[:3]], [float(v) for v in turn[3:]]
-    normal = (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
-    return sum(float(value) * along for value, along in zip(place, normal, strict=True))
+    return sum(float(value) * along for value, along in zip(place, _axes(turn)[2], strict=True))
 
 
 class DicomReader(SlabReader):

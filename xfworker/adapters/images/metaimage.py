@@ -12,7 +12,7 @@ from xfworker.adapters.images.header_lines import numbers, read_lines, sibling, 
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
-from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 
 _TYPES: Final = {
@@ -68,6 +68,12 @@ class MetaImageCodec:
         spacing = [abs(value) or 1.0 for value in numbers(step, count, path, "ElementSpacing")] + [1.0, 1.0]
         place = fields.get("Offset") or fields.get("Position") or fields.get("Origin") or zeros
         origin = [*numbers(place, count, path, "Offset"), 0.0, 0.0]
+        turned = fields.get("TransformMatrix") or fields.get("Rotation") or fields.get("Orientation")
+        direction: tuple[float, ...] = ALONG_THE_AXES
+        if turned and count == _MOST_AXES:
+            # A row of it says where an axis points, which is a column here.
+            rows = numbers(turned, 9, path, "TransformMatrix")
+            direction = tuple(rows[3 * axis + row] for row in range(3) for axis in range(3))
         packed = fields.get("CompressedData", "False").lower() == "true"
         big = (fields.get("BinaryDataByteOrderMSB") or fields.get("ElementByteOrderMSB") or "False").lower() == "true"
         name = fields.get("ElementDataFile", "")
@@ -90,6 +96,7 @@ class MetaImageCodec:
             pixels_offset=None if packed else offset,
             spacing_mm=(spacing[0], spacing[1], spacing[2]),
             origin_mm=(origin[0], origin[1], origin[2]),
+            direction=direction,
             header={key: value for key, value in fields.items() if key != _NOTE},
             files=(path,) if local else (path, pixels),
         )
@@ -103,6 +110,7 @@ class MetaImageCodec:
             raise UnsupportedImage(f"{path}: MetaImage is written raw with axes XYZ, not {encoding} {image.axes}.")
         pixels = path.with_suffix(".raw") if path.suffix.lower() == ".mhd" else path
         count = len(image.size)
+        turned = [image.direction[3 * row + axis] for axis in range(3) for row in range(3)]
         word = next(name for name, kind in _TYPES.items() if kind is image.pixel_type)
         lines = [
             "ObjectType = Image",
@@ -111,6 +119,7 @@ class MetaImageCodec:
             "BinaryDataByteOrderMSB = False",
             "CompressedData = False",
             f"{_NOTE} = {carried(image)}",
+            *([f"TransformMatrix = {' '.join(map(repr, turned))}"] if count == _MOST_AXES else []),
             f"Offset = {' '.join(map(repr, image.origin_mm[:count]))}",
             f"ElementSpacing = {' '.join(map(repr, image.spacing_mm[:count]))}",
             f"DimSize = {' '.join(map(str, image.size))}",

@@ -1,5 +1,6 @@
-"""NIfTI (.nii, .nii.gz), by nibabel. Its axes point right, front and up; positions here point left, back and up."""
+"""NIfTI (.nii, .nii.gz), by nibabel. Its space points right, front and up; the one here left, back and up."""
 
+import math
 import zlib
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +14,19 @@ from xfworker.adapters.images.opening import open_to_read
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
-from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo, Triple
 from xfworker.domain.image.pixel_type import PixelType
 
 _GZIP: Final = b"\x1f\x8b"
 _MOST_HEADER: Final = 1 << 20
 _MOST_AXIS_NIFTI1: Final = 32767
 _COMMENT: Final = 6
+_PER_MM: Final = {"micron": 1000.0, "mm": 1.0, "meter": 0.001}
+_SIDES: Final = (-1.0, -1.0, 1.0)
+"""How left, back and up are counted where axes point right, front and up."""
+
+_SAME_DIRECTION: Final = 1e-6
+_HEADER_1: Final = 348
 
 
 def _unpacked(head: bytes, most: int) -> bytes:
@@ -58,14 +65,13 @@ class NiftiCodec:
             head = file.read(_MOST_HEADER)
         data = _unpacked(head, _MOST_HEADER)
         kind = nibabel.Nifti2Header if data[4:8] == b"n+2\0" else nibabel.Nifti1Header
-        size = 540 if data[4:8] == b"n+2\0" else 348
+        size = 540 if data[4:8] == b"n+2\0" else _HEADER_1
         try:
             header = kind(data[:size], check=True)
             shape = tuple(int(count) for count in header.get_data_shape())
             pixel_type = PixelType.of_numpy_code(header.get_data_dtype().str)
             slope, intercept = header.get_slope_inter()
-            origin = header.get_best_affine()[:3, 3]
-            zooms = [float(step) for step in header.get_zooms()]
+            spacing, origin, direction = _place(header)
             skip = int(header.get_data_offset())
         except Exception as error:  # nibabel raises several classes of its own
             raise ImageFormatError(f"nibabel cannot read its header: {error}.", path=path, field="header") from error
@@ -73,12 +79,11 @@ class NiftiCodec:
             shape = shape[:-1]
         if pixel_type is None or len(shape) > 4 or not shape or min(shape) < 1:  # noqa: PLR2004 - time is the last we know
             raise UnsupportedImage(f"{path}: pixels of type {header.get_data_dtype()} and shape {shape} are not read.")
-        steps = [step if step > 0 else 1.0 for step in (*zooms, 1.0, 1.0, 1.0)[:3]]
         packed = head.startswith(_GZIP)
         info = ImageInfo(
             path=path,
             format=self.name,
-            format_version="2" if size > 348 else "1",  # noqa: PLR2004 - the header of NIfTI-1
+            format_version="2" if size > _HEADER_1 else "1",
             encoding="gzip" if packed else "raw",
             axes="XYZT"[: len(shape)],
             size=shape,
@@ -86,8 +91,9 @@ class NiftiCodec:
             byte_order="little" if header.endianness == "<" else "big",
             pixels_path=path,
             pixels_offset=None if packed else skip,
-            spacing_mm=(steps[0], steps[1], steps[2]),
-            origin_mm=(-float(origin[0]) + 0.0, -float(origin[1]) + 0.0, float(origin[2])),
+            spacing_mm=spacing,
+            origin_mm=origin,
+            direction=direction,
             calibrations=rescaled(float(slope or 1), float(intercept or 0), "Scaled"),
             header={"description": bytes(header["descrip"]).split(b"\0")[0].decode("latin-1"), "offset": skip},
             files=(path,),
@@ -103,19 +109,25 @@ class NiftiCodec:
             raise UnsupportedImage(f"{path}: NIfTI is written from axes XYZT, not {image.axes}.")
         wide = max(image.size) > _MOST_AXIS_NIFTI1
         header = (nibabel.Nifti2Header if wide else nibabel.Nifti1Header)(endianness="<")
-        x, y, z = image.spacing_mm
-        left, back, top = image.origin_mm
         header.set_data_dtype(image.pixel_type.code)
         header.set_data_shape(image.size)
-        affine = [[-x, 0, 0, -left], [0, -y, 0, -back], [0, 0, z, top], [0, 0, 0, 1]]
-        header.set_sform(affine, code="scanner")
-        header.set_qform(affine, code="scanner")
+        affine = [
+            [
+                side * part * step + 0.0
+                for part, step in zip(image.direction[3 * row :][:3], image.spacing_mm, strict=True)
+            ]
+            + [side * image.origin_mm[row]]
+            for row, side in enumerate(_SIDES)
+        ]
+        header.set_sform([*affine, [0, 0, 0, 1]], code="scanner")
+        # A qform holds rotations only: where the axes are skewed it is the nearest one.
+        header.set_qform([*affine, [0, 0, 0, 1]], code="scanner")
         header.set_xyzt_units("mm")
         header["magic"] = b"n+2" if wide else b"n+1"
         note = carried(image).encode("ascii") + b"\0"
         note += bytes(-(len(note) + 8) % 16)
         extension = bytes([1, 0, 0, 0]) + (len(note) + 8).to_bytes(4, "little") + _COMMENT.to_bytes(4, "little") + note
-        size = 540 if wide else 348
+        size = 540 if wide else _HEADER_1
         header.set_data_offset(size + len(extension) + -(size + len(extension)) % 16)
         data = bytes(header.binaryblock) + extension
         data += bytes(int(header.get_data_offset()) - len(data))
@@ -132,6 +144,38 @@ class NiftiCodec:
             byte_order="little",
         )
         return HeaderThenPixelsWriter(info, data, is_packed=packed)
+
+
+def _place(header: Any) -> tuple[Triple, Triple, tuple[float, ...]]:
+    """
+    Give spacing, origin and direction of voxels in a space that points to the left, the back and up.
+
+    The lengths of the affine's columns are the spacing; the header's own sizes of voxels, where they are the same, have
+    more digits of it. A header without an affine says nothing of place and direction.
+    """
+    import numpy as np
+
+    def decimal(number: float) -> float:
+        """Give the shortest decimal of a number of 24 bits, in mm: 0.0607, not 0.06069999933242798."""
+        return (float(str(np.float32(number))) if header.sizeof_hdr == _HEADER_1 else float(number)) / per_mm
+
+    per_mm = _PER_MM.get(header.get_xyzt_units()[0], 1.0)
+    sizes = [decimal(step) for step in (*header.get_zooms(), 1, 1, 1)[:3]]
+    sizes = [size if 0 < size < math.inf else 1.0 for size in sizes]
+    affine = np.asarray(header.get_best_affine(), np.float64)
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    stated = bool(int(header["sform_code"]) or int(header["qform_code"]))
+    if not stated or not bool(np.all(np.isfinite(affine))) or not bool(np.all(lengths > 0)):
+        return (sizes[0], sizes[1], sizes[2]), (0.0, 0.0, 0.0), ALONG_THE_AXES
+    x, y, z = (
+        size if math.isclose(size, length / per_mm, rel_tol=1e-6) else float(length) / per_mm
+        for size, length in zip(sizes, lengths, strict=True)
+    )
+    left, back, up = (side * decimal(at) + 0.0 for side, at in zip(_SIDES, affine[:3, 3], strict=True))
+    turned = np.diag(_SIDES) @ (affine[:3, :3] / lengths)
+    nearest = np.rint(turned)
+    turned = np.where(np.abs(turned - nearest) < _SAME_DIRECTION, nearest, turned) + 0.0
+    return (x, y, z), (left, back, up), tuple(turned.ravel().tolist())
 
 
 def _comment(extensions: bytes) -> str:

@@ -29,6 +29,7 @@ _TYPE_WORDS: Final = {
     PixelType.FLOAT64: "double",
 }
 _MOST_AXES: Final = 3
+_PER_MM: Final = {"um": 1000.0, "µm": 1000.0, "micron": 1000.0, "microns": 1000.0, "nm": 1e6, "cm": 0.1, "m": 0.001}
 
 
 class NrrdCodec:
@@ -80,7 +81,7 @@ class NrrdCodec:
         offset = header_size if name is None else 0
         packed = encoding != "raw"
         try:
-            spacing, origin = _place(header, len(size))
+            spacing, origin, direction = _place(header, len(size))
             skip = int(header.get("byte skip", header.get("byteskip", 0)) or 0)
             lines_to_skip = int(header.get("line skip", header.get("lineskip", 0)) or 0)
         except (TypeError, ValueError, AttributeError) as error:
@@ -100,6 +101,7 @@ class NrrdCodec:
             pixels_offset=None if packed else offset + skip,
             spacing_mm=spacing,
             origin_mm=origin,
+            direction=direction,
             header={key: str(value) for key, value in header.items() if key != KEY},
             files=tuple(dict.fromkeys((path, pixels))),
         )
@@ -113,7 +115,7 @@ class NrrdCodec:
             raise UnsupportedImage(f"{path}: NRRD is written raw with axes XYZ, not {encoding} {image.axes}.")
         count = len(image.size)
         directions = [
-            "(" + ",".join(repr(step if axis == other else 0.0) for other in range(count)) + ")"
+            "(" + ",".join(repr(step * image.direction[3 * row + axis]) for row in range(count)) + ")"
             for axis, step in enumerate(image.spacing_mm[:count])
         ]
         lines = [
@@ -134,22 +136,33 @@ class NrrdCodec:
         return HeaderThenPixelsWriter(info, ("\n".join(lines) + "\n\n").encode("ascii"))
 
 
-def _place(header: dict[str, Any], count: int) -> tuple[Triple, Triple]:
-    """Give spacing and origin; a space that points to the right and front is turned to the left and back."""
+def _place(header: dict[str, Any], count: int) -> tuple[Triple, Triple, tuple[float, ...]]:
+    """Give spacing, origin and direction; a space that points to the right and front is turned to the left and back."""
     import numpy as np
 
-    directions, origin = header.get("space directions"), header.get("space origin")
-    steps: list[float] = []
-    if directions is not None:
-        steps = [float(np.linalg.norm(row)) for row in np.asarray(directions, float)[:count]]
-    elif header.get("spacings") is not None:
-        steps = [float(step) for step in header["spacings"][:count]]
-    steps = [abs(step) if math.isfinite(step) and step else 1.0 for step in (*steps, 1.0, 1.0, 1.0)]
-    places = [] if origin is None else [float(value) for value in origin]
+    units = [
+        _PER_MM.get(str(unit).strip().lower(), 1.0) for unit in header.get("space units") or header.get("units") or ()
+    ]
+    per_mm = [*units, *[1.0] * 3][:3]
+    sides = _sides(str(header.get("space", "")).lower())
+    places = [] if header.get("space origin") is None else [float(value) for value in header["space origin"]]
     at = [place if math.isfinite(place) else 0.0 for place in (*places, 0.0, 0.0, 0.0)]
-    space = str(header.get("space", "")).lower()
-    if space.startswith(("right", "ra", "rp")):
-        at[0] = -at[0] + 0.0
-    if "anterior" in space or space in ("ras", "las"):
-        at[1] = -at[1] + 0.0
-    return (steps[0], steps[1], steps[2]), (at[0], at[1], at[2])
+    origin = (sides[0] * at[0] / per_mm[0] + 0.0, sides[1] * at[1] / per_mm[1] + 0.0, at[2] / per_mm[2])
+    turned = np.eye(3)
+    spacings: Any = header.get("spacings", ())
+    steps = [float(step) for step in spacings][:count]
+    if header.get("space directions") is not None:
+        rows = np.asarray(header["space directions"], np.float64)[:count]
+        steps = [float(step) for step in np.linalg.norm(rows, axis=1)]
+        if rows.shape == (3, 3) and all(0 < step < math.inf for step in steps):
+            turned = (np.asarray(sides)[:, None] * (rows / np.asarray(steps)[:, None]).T) + 0.0
+    lengths = [abs(step) if math.isfinite(step) and step else 1.0 for step in (*steps, 1.0, 1.0, 1.0)]
+    spacing = (lengths[0] / per_mm[0], lengths[1] / per_mm[1], lengths[2] / per_mm[2])
+    return spacing, origin, tuple(turned.ravel().tolist())
+
+
+def _sides(space: str) -> tuple[float, float, float]:
+    """Give the signs that turn a named space to one that points to the left, the back and up."""
+    right = space.startswith(("right", "ra", "rp"))
+    front = "anterior" in space or space in ("ras", "las")
+    return (-1.0 if right else 1.0, -1.0 if front else 1.0, 1.0)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.partial_file import PartialFile
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
-from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 
 if TYPE_CHECKING:
@@ -28,9 +29,12 @@ _UNITS_MM: Final = {
     "um": 0.001,
     "micron": 0.001,
     "µm": 0.001,
+    "μm": 0.001,
+    "nm": 1e-6,
     "\\u00b5m": 0.001,
     "cm": 10.0,
 }
+_OME_SIZE: Final = re.compile(r'PhysicalSize([XYZ](?:Unit)?)="([^"]*)"')
 _BIG_TIFF_FROM: Final = 2**32 - 2**25
 _INCH_MM: Final = 25.4
 _MOST_PER_BYTE: Final = 4096
@@ -94,7 +98,7 @@ def _described(path: Path, file: Any) -> ImageInfo:
             f"{columns} x {rows} pixels cannot be in so small a file.", path=path, field="ImageWidth"
         )
     description = first.description or ""
-    x, y, z = _spacing(file, first, description)
+    x, y, z = _spacing(file, first)
     info = ImageInfo(
         path=path,
         format=TiffCodec.name,
@@ -111,9 +115,13 @@ def _described(path: Path, file: Any) -> ImageInfo:
         place = json.loads(description)[KEY + "_place"]
         origin = [float(value) for value in place["origin_mm"]]
         spacing = [float(value) for value in place["spacing_mm"]]
+        direction = tuple(float(value) for value in place.get("direction", ALONG_THE_AXES))
         if len(origin) == len(spacing) == 3 and all(0 < step < math.inf for step in spacing):  # noqa: PLR2004 - x, y, z
             info = attrs.evolve(
-                info, origin_mm=(origin[0], origin[1], origin[2]), spacing_mm=(spacing[0], spacing[1], spacing[2])
+                info,
+                origin_mm=(origin[0], origin[1], origin[2]),
+                spacing_mm=(spacing[0], spacing[1], spacing[2]),
+                direction=direction,
             )
     return with_carried(info, description)
 
@@ -128,7 +136,9 @@ def _depth(file: Any, first: Any, page_bytes: int) -> int:
     return count
 
 
-def _spacing(file: Any, first: Any, _description: str) -> tuple[float, float, float]:
+def _spacing(file: Any, first: Any) -> tuple[float, float, float]:
+    if file.is_ome:
+        return _ome_spacing(file.ome_metadata or "")
     metadata = file.imagej_metadata or {}
     unit = _UNITS_MM.get(str(metadata.get("unit", "")).lower())
     steps = [1.0, 1.0, 1.0]
@@ -150,6 +160,20 @@ def _spacing(file: Any, first: Any, _description: str) -> tuple[float, float, fl
     return steps[0], steps[1], steps[2]
 
 
+def _ome_spacing(xml: str) -> tuple[float, float, float]:
+    """Give the physical sizes of the first image's pixels, which are in micrometres unless they say otherwise."""
+    stated = dict(_OME_SIZE.findall(xml.partition("</Image>")[0]))
+    steps = []
+    for axis in "XYZ":
+        unit = _UNITS_MM.get(stated.get(f"{axis}Unit", "um").lower())
+        try:
+            step = float(stated[axis]) * (unit or math.nan)
+        except (KeyError, ValueError):
+            step = math.nan
+        steps.append(step if 0 < step < math.inf else 1.0)
+    return steps[0], steps[1], steps[2]
+
+
 class TiffReader(SlabReader):
     """Reads one page per slice."""
 
@@ -162,13 +186,9 @@ class TiffReader(SlabReader):
         import numpy as np
 
         last = start if self._behind_one_page else start + len(out)
-        for number in range(start, last):
-            page = self._tiff.pages[number]
-            if page.shape != out.shape[1:] or page.dtype != out.dtype:
-                raise UnsupportedImage(
-                    f"{self.info.path}: page {number} is {page.shape} of {page.dtype}, unlike the first."
-                )
         try:
+            for number in range(start, last):
+                self._check_page(number, out)
             if self._behind_one_page:
                 at = self._tiff.pages[0].dataoffsets[0] + start * self.info.slab_byte_count
                 data = np.fromfile(
@@ -178,8 +198,19 @@ class TiffReader(SlabReader):
                 return
             for index, plane in enumerate(out):
                 plane[...] = self._tiff.pages[start + index].asarray(maxworkers=1)
+        except UnsupportedImage:
+            raise
         except Exception as error:  # tifffile raises several classes of its own
-            raise ImageFormatError(f"tifffile cannot read its pixels: {error!r:.200}.", path=self.info.path) from error
+            raise ImageFormatError(
+                f"tifffile cannot read its pixels: {error!r:.200}.", path=self.info.path, field="pages"
+            ) from error
+
+    def _check_page(self, number: int, out: "Pixels") -> None:
+        page = self._tiff.pages[number]
+        if page.shape != out.shape[1:] or page.dtype != out.dtype:
+            raise UnsupportedImage(
+                f"{self.info.path}: page {number} is {page.shape} of {page.dtype}, unlike the first."
+            )
 
     def close(self) -> None:
         self._tiff.close()
@@ -205,7 +236,7 @@ class TiffWriter(SlabWriter):
         )
         self._partial = PartialFile(path)
         self._tiff = library.TiffWriter(self._partial.file, bigtiff=image.byte_count > _BIG_TIFF_FROM, byteorder="<")
-        place = {"spacing_mm": list(image.spacing_mm), "origin_mm": list(image.origin_mm)}
+        place = {name: list(getattr(image, name)) for name in ("spacing_mm", "origin_mm", "direction")}
         self._description: str | None = json.dumps({**json.loads(carried(image)), KEY + "_place": place})
 
     def _write(self, slab: "Pixels") -> None:

@@ -12,7 +12,7 @@ from xfworker.adapters.images.carried_metadata import KEY, carried, with_carried
 from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
-from xfworker.domain.image.description import ImageInfo, Triple
+from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo, Triple
 from xfworker.domain.image.pixel_type import PixelType
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[Any]
 
 _CHUNK: Final = 64
-_SPACING, _ORIGIN, _AXES = "spacing_mm", "origin_mm", "axes"
+_SPACING, _ORIGIN, _DIRECTION = "spacing_mm", "origin_mm", "direction"
 
 
 class ZarrCodec:
@@ -74,6 +74,7 @@ def _described(path: Path) -> tuple[ImageInfo, Any]:
         pixels_path=path,
         spacing_mm=_triple(notes.get(_SPACING), 1.0, positive=True),
         origin_mm=_triple(notes.get(_ORIGIN), 0.0, positive=False),
+        direction=_direction(notes.get(_DIRECTION)),
         header={"chunks": list(array.chunks)},
         files=(path,),
     )
@@ -86,6 +87,14 @@ def _triple(stated: Any, default: float, *, positive: bool) -> Triple:
     except (TypeError, ValueError):
         return default, default, default
     return (x, y, z) if not positive or min(x, y, z) > 0 else (default, default, default)
+
+
+def _direction(stated: Any) -> tuple[float, ...]:
+    try:
+        values = tuple(float(value) for value in stated)
+    except (TypeError, ValueError):
+        return ALONG_THE_AXES
+    return values if len(values) == len(ALONG_THE_AXES) else ALONG_THE_AXES
 
 
 class ZarrReader(SlabReader):
@@ -123,7 +132,8 @@ class ZarrWriter(SlabWriter):
             )
         )
         self._partial = partial_path(path.parent)
-        notes = {**json.loads(carried(image)), _SPACING: list(image.spacing_mm), _ORIGIN: list(image.origin_mm)}
+        place = {name: list(getattr(image, name)) for name in (_SPACING, _ORIGIN, _DIRECTION)}
+        notes = {**json.loads(carried(image)), **place}
         self._array = zarr.create_array(
             str(self._partial),
             shape=image.shape,

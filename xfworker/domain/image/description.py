@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -14,11 +14,19 @@ from xfworker.domain.image.pixel_type import ByteOrder, PixelType
 Triple = tuple[float, float, float]
 Kind = Literal["image", "segments"]
 
+ALONG_THE_AXES: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+"""The direction of an image whose axes are those of space."""
+
 SPACE_AXES = "XYZ"
 AXES_LETTERS = "XYZCWFT"
 
 
 _LEAST_MM, _MOST_MM, _FARTHEST_MM = 1e-12, 1e12, 1e18
+
+
+def _plain(numbers: tuple[float, ...]) -> Any:
+    """Give numbers of any library as Python's own, which are written as decimals."""
+    return tuple(float(number) for number in numbers)
 
 
 def _checked_spacing(image: "ImageInfo", _field: object, spacing: Triple) -> None:
@@ -29,6 +37,13 @@ def _checked_spacing(image: "ImageInfo", _field: object, spacing: Triple) -> Non
 def _checked_origin(image: "ImageInfo", _field: object, origin: Triple) -> None:
     if not all(abs(at) <= _FARTHEST_MM for at in origin):
         raise ImageFormatError(f"an origin at {origin} mm cannot be right.", path=image.path, field="origin_mm")
+
+
+def _checked_direction(image: "ImageInfo", _field: object, direction: tuple[float, ...]) -> None:
+    columns = [direction[axis::3] for axis in range(3)]
+    lengths = [math.hypot(*column) for column in columns]
+    if len(direction) != len(ALONG_THE_AXES) or not all(math.isclose(length, 1, abs_tol=1e-2) for length in lengths):
+        raise ImageFormatError(f"axes along {direction} cannot be right.", path=image.path, field="direction")
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +68,8 @@ class ImageInfo:
         pixels_offset: The byte at which uninterrupted raw pixels begin in it, or None when they are encoded.
         spacing_mm: Distance between voxel centres along x, y and z, in mm: from 1e-12 to 1e12.
         origin_mm: Position of voxel (0, 0, 0) in mm: at most 1e18 away.
+        direction: A matrix of three rows whose columns say where the axes x, y and z point in space (left, back, up);
+            only formats that know of directions keep it.
         calibrations: Straight lines from raw values to physical ones.
         default_unit_type: The unit type to show values in, or None for raw values.
         labels: What the values of segments mean: ``{"value": 1, "name": "bone"}``.
@@ -74,8 +91,9 @@ class ImageInfo:
     byte_order: ByteOrder = "little"
     pixels_path: Path
     pixels_offset: int | None = None
-    spacing_mm: Triple = attrs.field(default=(1.0, 1.0, 1.0), validator=_checked_spacing)
-    origin_mm: Triple = attrs.field(default=(0.0, 0.0, 0.0), validator=_checked_origin)
+    spacing_mm: Triple = attrs.field(default=(1.0, 1.0, 1.0), converter=_plain, validator=_checked_spacing)
+    origin_mm: Triple = attrs.field(default=(0.0, 0.0, 0.0), converter=_plain, validator=_checked_origin)
+    direction: tuple[float, ...] = attrs.field(default=ALONG_THE_AXES, converter=_plain, validator=_checked_direction)
     calibrations: tuple[Calibration, ...] = attrs.field(default=(), converter=resolve)
     default_unit_type: str | None = None
     labels: tuple[Mapping[str, Any], ...] = ()

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from xfworker.domain.errors import ImageFormatError, XFWorkerError
 from xfworker.domain.image.calibration import Calibration
-from xfworker.domain.image.description import AXES_LETTERS, SPACE_AXES, ImageInfo, Kind, Triple
+from xfworker.domain.image.description import ALONG_THE_AXES, AXES_LETTERS, SPACE_AXES, ImageInfo, Kind, Triple
 from xfworker.domain.image.pixel_type import ByteOrder, PixelType
 
 OMNI: Final = "OMNI"
@@ -32,6 +32,7 @@ KNOWN_KEYS: Final = frozenset(
         "additional_pixels_filenames",
         "spacing_mm",
         "origin_mm",
+        "direction",
         "pixel_calibrations",
         "default_pixel_calibration_unit_type",
         "labels",
@@ -67,6 +68,8 @@ def document_of(
         "pixel_calibrations": [line.metadata for line in image.calibrations],
         "default_pixel_calibration_unit_type": image.default_unit_type,
     }
+    if image.direction != ALONG_THE_AXES:
+        document["direction"] = list(image.direction)
     if image.kind == "segments" or image.labels:
         document["labels"] = [dict(label) for label in image.labels]
     if image.source is not None:
@@ -104,6 +107,7 @@ def info_of(document: Any, path: Path) -> ImageInfo:
         pixels_offset=offset if encoding == RAW else None,
         spacing_mm=reader.triple("spacing_mm", (1.0, 1.0, 1.0), positive=True),
         origin_mm=reader.triple("origin_mm", (0.0, 0.0, 0.0), positive=False),
+        direction=reader.direction(),
         calibrations=reader.calibrations(),
         default_unit_type=default_unit,
         labels=reader.labels(),
@@ -203,6 +207,17 @@ class _Document:
                 wanted = "positive numbers" if positive else "finite numbers"
                 raise self.fault(field, f"expected {wanted} in mm, got {value!r:.60}")
         return float(values[0]), float(values[1]), float(values[2])
+
+    def direction(self) -> tuple[float, ...]:
+        values = self.document.get("direction")
+        if values is None:
+            return ALONG_THE_AXES
+        if not isinstance(values, list) or len(values) != len(ALONG_THE_AXES):
+            raise self.fault("direction", f"expected the nine numbers of a matrix, got {values!r:.60}")
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise self.fault("direction", f"expected finite numbers, got {value!r:.60}")
+        return tuple(float(value) for value in values)
 
     def optional_text(self, field: str) -> str | None:
         value = self.document.get(field)

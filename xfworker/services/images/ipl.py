@@ -70,6 +70,7 @@ def pointed_file(formats: ImageFormats, info: ImageInfo) -> Path | None:
         and (info.byte_order == target.byte_order or target.pixel_type.size == 1)
         and info.spacing_mm == target.spacing_mm
         and info.origin_mm == target.origin_mm
+        and info.direction == target.direction
         and [line.metadata for line in info.calibrations] == [line.metadata for line in target.calibrations]
     )
     return info.pixels_path if same else None
