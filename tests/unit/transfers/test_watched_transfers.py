@@ -78,3 +78,11 @@ def test_bars_are_drawn_on_a_terminal_only(files, tmp_path):
         with transfer_bars(console):
             fetch(files, LocalFilesystem(), ManualClock(), TOKEN, FOLDER.child("0.raw"), tmp_path)
         assert ("download job_result/17/0.raw" in drawn.getvalue()) == is_terminal
+
+
+def test_a_bar_shows_any_name_as_it_is(files, tmp_path):
+    files.put(FOLDER.child("[b] [red]x[-b].raw"), bytes(8 * MIB))
+    drawn = io.StringIO()
+    with transfer_bars(Console(file=drawn, force_terminal=True, width=100)):
+        fetch(files, LocalFilesystem(), ManualClock(), TOKEN, FOLDER.child("[b] [red]x[-b].raw"), tmp_path)
+    assert "[b] [red]x[-b].raw" in drawn.getvalue()

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from attrs import define, field
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,40 +22,76 @@ _WORTH_A_BAR = 4 << 20
 """Smaller files come and go too quickly to be looked at."""
 
 
+@define
+class Bars:
+    """The bars of one block; nothing is drawn before the first one."""
+
+    _progress: Progress
+    _is_drawn: bool = False
+    _bars: dict[str, TaskID] = field(factory=dict)
+    _lock: threading.Lock = field(factory=threading.Lock)
+
+    def show(self, name: str, done: int, size: int) -> None:
+        """
+        Draw how far something is; its bar goes when it is done.
+
+        Args:
+            name: What it is called; also tells it from others.
+            done: Bytes done.
+            size: Bytes in all.
+        """
+        with self._lock:
+            bar = self._bars.get(name)
+            if done >= size:
+                if bar is not None:
+                    self._progress.remove_task(self._bars.pop(name))
+                return
+            if not self._is_drawn:
+                self._is_drawn = True
+                self._progress.start()
+            if bar is None:
+                bar = self._bars[name] = self._progress.add_task(name, total=size)
+        self._progress.update(bar, completed=done, total=size)
+
+    def watch(self, moved: TransferProgress) -> None:
+        """Draw how far a transfer is, if its file is worth a bar."""
+        if moved.size >= _WORTH_A_BAR:
+            self.show(f"{moved.direction} {moved.file}", moved.done, moved.size)
+
+    def end(self) -> None:
+        """Take all bars away."""
+        if self._is_drawn:
+            self._progress.stop()
+
+
 @contextmanager
-def transfer_bars(console: Console | None = None) -> Iterator[None]:
+def transfer_bars(console: Console | None = None, *, shown: bool = True) -> Iterator[Bars]:
     """
     Show a bar for each larger transfer that begins in the block; it goes when the transfer is done.
 
     Args:
         console: Where to draw; standard error by default, so that standard output stays for results. Nothing is drawn
             where it is no terminal.
+        shown: Whether anything is drawn at all.
+
+    Yields:
+        The bars, for what is to be shown besides.
     """
     columns = (
-        TextColumn("{task.description}"),
+        # Names of files are shown as they are: "[/b].raw" is no markup.
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     found = console or Console(stderr=True)
-    bars: dict[str, TaskID] = {}
-    lock = threading.Lock()
-    with Progress(*columns, console=found, transient=True, disable=not found.is_terminal) as progress:
-
-        def watch(moved: TransferProgress) -> None:
-            if moved.size < _WORTH_A_BAR:
-                return
-            name = f"{moved.direction} {moved.file}"
-            with lock:
-                if moved.is_complete:
-                    if (bar := bars.pop(name, None)) is not None:
-                        progress.remove_task(bar)
-                    return
-                bar = bars.get(name)
-                if bar is None:
-                    bar = bars[name] = progress.add_task(name, total=moved.size)
-            progress.update(bar, completed=moved.done)
-
-        with watched_transfers(watch):
-            yield
+    if not shown or not found.is_interactive:
+        yield Bars(Progress(disable=True))
+        return
+    bars = Bars(Progress(*columns, console=found, transient=True))
+    try:
+        with watched_transfers(bars.watch):
+            yield bars
+    finally:
+        bars.end()

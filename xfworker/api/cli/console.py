@@ -12,7 +12,9 @@ def messages() -> "Console":
     """Give the console for progress, messages and logs: stderr."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    # FORCE_COLOR makes rich take a file for a terminal, and it would draw there what moves.
+    terminal = None if sys.stderr.isatty() else False
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True, force_terminal=terminal)
 
 
 def results() -> "Console":

@@ -48,7 +48,7 @@ def bundle(
     if not target.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {target.absolute().parent} for the bundle")
     with _opened(server, data) as (records, files):
-        manifest = _write(records, files, serial, target, with_outputs=outputs)
+        manifest = _write(records, files, serial, target, with_outputs=outputs, shown=not as_json)
     if as_json:
         print_json(_described(manifest, target))
     else:
@@ -62,19 +62,19 @@ def bundle(
     return 0
 
 
-def _write(server: XFServer, files: FileStore, serial: int, target: Path, *, with_outputs: bool) -> Manifest:
-    from rich.progress import Progress
-
+def _write(
+    server: XFServer, files: FileStore, serial: int, target: Path, *, with_outputs: bool, shown: bool
+) -> Manifest:
     from xfworker.adapters.process.clock import SystemClock
+    from xfworker.adapters.terminal.transfer_bars import transfer_bars
 
     manifest = plan_bundle(
         server, files, serial, clock=SystemClock(), bundled_on=python_environment(), with_outputs=with_outputs
     )
-    with Progress(console=messages(), transient=True) as shown, replacing(target) as partial:
-        bar = shown.add_task(f"writing {target.name}", total=manifest.size)
+    with transfer_bars(messages(), shown=shown) as bars, replacing(target) as partial:
 
         def report(_: Resource, done: int, total: int) -> None:
-            shown.update(bar, completed=done, total=total)
+            bars.show(f"writing {target.name}", done, total)
 
         return write_bundle(server, files, manifest, partial, progress=report)
 

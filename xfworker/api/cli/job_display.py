@@ -67,28 +67,29 @@ class LiveJob(Observer):
         self._task: TaskID | None = None
         self.progress: Progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not console.is_interactive,
         )
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show what happens, and take SIGINT and SIGTERM for the script."""
+        """Take SIGINT and SIGTERM for the script; its progress is shown from its start until it is finished."""
         before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            with self.progress:
-                yield
+            yield
         finally:
+            self._hide()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def started(self, lease: Lease, script: RunningScript) -> None:
         self._script = script
+        self.progress.start()
         self._task = self.progress.add_task(lease.job.name or lease.task.name, total=100)
 
     def output(self, lease: Lease, piece: bytes) -> None:
@@ -123,6 +124,12 @@ class LiveJob(Observer):
         if self._task is not None:
             self.progress.remove_task(self._task)
             self._task = None
+        self._hide()
+
+    def _hide(self) -> None:
+        # Where nothing was shown, stopping would print an empty line.
+        if self.progress.live.is_started:
+            self.progress.stop()
 
     def _print_rest(self) -> None:
         if self._line:

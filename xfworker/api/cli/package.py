@@ -106,6 +106,7 @@ def install(*paths: Path, server: str | None = None, as_json: Json = False) -> i
         server: The server's address, or the data folder of one that runs on this computer.
         as_json: Print one JSON document with the records.
     """
+    from xfworker.adapters.terminal.transfer_bars import transfer_bars
     from xfworker.api.client import connected, find_server
     from xfworker.api.settings_file import load_settings
     from xfworker.domain.conversion import to_json
@@ -122,7 +123,7 @@ def install(*paths: Path, server: str | None = None, as_json: Json = False) -> i
             with package_folder(path) as folder:
                 check_package(folder)
         for path in paths:
-            with package_folder(path) as folder:
+            with package_folder(path) as folder, transfer_bars(messages(), shown=not as_json):
                 done = check_in(client.server, client.files, folder)
             record = done.record
             records.append(to_json(record))

@@ -93,15 +93,17 @@ def run(
 def _run(
     target: Target, inputs: Inputs, *, out: Path, as_json: bool, keep: bool, data: Path | None, console: "Console"
 ) -> int:
+    from xfworker.adapters.terminal.transfer_bars import transfer_bars
     from xfworker.api.local_platform import local_platform
 
     with console.status("starting the server") as status, local_platform(data, keep=keep) as platform:
         status.stop()
         live = LiveJob(console, platform.server, alive=[platform.check_alive])
         with live.shown():
-            job = stage_job(platform.server, platform.files, _plan(target, inputs), progress=_uploads(live))
-            if keep or data is not None:
-                keep_script(platform.server, platform.files, target, job.task_serial)
+            with transfer_bars(console, shown=not as_json):
+                job = stage_job(platform.server, platform.files, _plan(target, inputs))
+                if keep or data is not None:
+                    keep_script(platform.server, platform.files, target, job.task_serial)
             try:
                 ended = platform.run_job(job, TargetSource({target.task_type: target}), live)
             except ServerError as error:
@@ -109,7 +111,8 @@ def _run(
                     print_json(job_document(_lost(job, str(error)), {}))
                 raise
             live.finished()
-            collected = collect_files(platform.server, platform.files, platform.filesystem, ended.job.outputs, out)
+            with transfer_bars(console, shown=not as_json):
+                collected = collect_files(platform.server, platform.files, platform.filesystem, ended.job.outputs, out)
         code = exit_code(ended.job)
         _report(ended, collected.paths, as_json=as_json, target=target, console=console)
         for fault in collected.faults:
@@ -153,17 +156,6 @@ def _plan(target: Target, inputs: Inputs) -> StagePlan:
         },
         files={key: StagedFile(type=file.type, paths=file.paths, size=file.size) for key, file in inputs.files.items()},
     )
-
-
-def _uploads(live: LiveJob) -> Any:
-    bars: dict[Path, Any] = {}
-
-    def report(path: Path, done: int, size: int) -> None:
-        if path not in bars:
-            bars[path] = live.progress.add_task(f"uploading {path.name}", total=size)
-        live.progress.update(bars[path], completed=done, visible=done < size)
-
-    return report
 
 
 def _report(

@@ -18,12 +18,14 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
 from xfworker.services.bundle.manifest import OUTPUT
 from xfworker.services.bundle.reading import OpenBundle
-from xfworker.services.bundle.restoring import restore_job
+from xfworker.services.bundle.restoring import Progress, restore_job
 from xfworker.services.comparison.difference import Difference, Tolerance
 from xfworker.services.comparison.outputs import RecordedOutputs, compare_outputs, neutral_outputs
 from xfworker.services.dispatch.results import collect_files
+from xfworker.services.transfers.watch import told
 
 if TYPE_CHECKING:
+    from xfworker.adapters.terminal.transfer_bars import Bars
     from xfworker.api.local_platform import LocalPlatform
     from xfworker.services.dispatch.dispatcher import EndedJob
 
@@ -79,6 +81,7 @@ def run_bundle(wanted: BundleRun) -> int:
     """
     from xfworker.adapters.disk.filesystem import LocalFilesystem
     from xfworker.adapters.process.owned_folder import owned_folder
+    from xfworker.adapters.terminal.transfer_bars import transfer_bars
     from xfworker.api.local_platform import local_platform
 
     console = messages()
@@ -89,16 +92,20 @@ def run_bundle(wanted: BundleRun) -> int:
         with console.status("starting the server") as status, local_platform(wanted.data, keep=wanted.keep) as platform:
             status.stop()
             live = LiveJob(console, platform.server, alive=[platform.check_alive])
+            shown = not wanted.as_json
             with live.shown():
-                job = restore_job(platform.server, platform.files, bundle, progress=_progress(live))
+                with transfer_bars(console, shown=shown) as bars:
+                    job = restore_job(platform.server, platform.files, bundle, progress=_progress(bars))
                 ended = platform.run_job(job, TargetSource({bundle.manifest.task_type.name: target}), live)
                 live.finished()
-                collected = collect_files(
-                    platform.server, platform.files, platform.filesystem, ended.job.outputs, wanted.out
-                )
+                with transfer_bars(console, shown=shown):
+                    collected = collect_files(
+                        platform.server, platform.files, platform.filesystem, ended.job.outputs, wanted.out
+                    )
             report = None
             if wanted.compare is not None:
-                report = _compared(platform, bundle, ended.job, wanted.compare, scratch)
+                with transfer_bars(console, shown=shown):
+                    report = _compared(platform, bundle, ended.job, wanted.compare, scratch)
             _show(wanted, target, ended, collected.paths, report)
             for fault in collected.faults:
                 console.print(fault, style="red")
@@ -187,18 +194,15 @@ def _stored(platform: "LocalPlatform", job: Job, folder: Path) -> dict[str, Path
     found = {}
     for stat in platform.files.list(token, place).files:
         found[stat.resource.filename] = folder / stat.resource.filename
-        platform.files.download(token, stat.resource, found[stat.resource.filename])
+        target = found[stat.resource.filename]
+        platform.files.download(token, stat.resource, target, progress=told("download", stat.resource, None))
     return found
 
 
-def _progress(live: LiveJob) -> Any:
-    bars: list[Any] = []
-
+def _progress(bars: "Bars") -> Progress:
     def report(resource: Resource, done: int, total: int) -> None:
         del resource
-        if not bars:
-            bars.append(live.progress.add_task("unpacking the bundle", total=total))
-        live.progress.update(bars[0], completed=done, visible=done < total)
+        bars.show("unpacking the bundle", done, total)
 
     return report
 

@@ -12,6 +12,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.parameters import create_parameter
 from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, TaskTypeKind, Workflow, WorkflowState
 from xfworker.ports.xf_server import XFServer
+from xfworker.services.transfers.watch import told
 
 if TYPE_CHECKING:
     from xfworker.api.client import Client
@@ -64,12 +65,14 @@ def run(
     """
     from xfworker.adapters.http.workflow_control import HttpWorkflowControl
     from xfworker.adapters.images.registry import image_formats
+    from xfworker.adapters.terminal.transfer_bars import transfer_bars
     from xfworker.api.cli.items import read_inputs
 
     with linked(server) as client:
         interface = _source_interface(client.server, workflow, source_task) if items else None
         read = read_inputs(items, interface, image_formats())
-        inputs = {**read.values, **{key: _uploaded(client, file) for key, file in read.files.items()}}
+        with transfer_bars(messages(), shown=not as_json):
+            inputs = {**read.values, **{key: _uploaded(client, file) for key, file in read.files.items()}}
         started = HttpWorkflowControl(client.transport).start_run(
             workflow, inputs=inputs or None, task_serial=source_task, name=name, priority=RunPriority(priority)
         )
@@ -131,7 +134,8 @@ def _uploaded(client: "Client", file: "InputFile") -> dict[str, Any]:
     for path in file.paths:
         place = userdata_resource(f"{folder}/{path.name}")
         messages().print(f"storing {path} as {place}")
-        client.files.upload(client.server.file_token([Scope("write", place)]), path, place)
+        token = client.server.file_token([Scope("write", place)])
+        client.files.upload(token, path, place, progress=told("upload", place, None))
     return create_parameter(
         file.type,
         source=USERDATA,

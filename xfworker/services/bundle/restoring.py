@@ -19,6 +19,7 @@ from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.bundle.manifest import CONFIG, INPUT, BundledSequence, Manifest
 from xfworker.services.bundle.reading import OpenBundle
+from xfworker.services.transfers.watch import told
 
 Progress = Callable[[Resource, int, int], None]
 """Called with the file, bytes done and bytes in all, over all files."""
@@ -104,7 +105,8 @@ class _Restoring:
                 resource = self.new_place(file.resource)
                 local = Path(folder) / "content"
                 bundle.extract(file, local)
-                self.files.upload(self.server.file_token([Scope("write", resource)]), local, resource)
+                token = self.server.file_token([Scope("write", resource)])
+                self.files.upload(token, local, resource, progress=told("upload", resource, None))
                 local.unlink()
                 done += file.size
                 if progress is not None:

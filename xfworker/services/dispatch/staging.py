@@ -5,7 +5,7 @@ Input files become outputs of jobs of a source task, as they would in a workflow
 and the job that is staged takes it from there.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,11 @@ from xfworker.domain.parameters import create_parameter
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, TaskTypeKind, Workflow
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
+from xfworker.services.transfers.watch import told
 
 SOURCE_TASK_TYPE = "xfworker.Files"
 """The task type whose jobs hold files that came from outside."""
 SOURCE_VERSION = "1.0.0.0"
-
-Progress = Callable[[Path, int, int], None]
-"""Called with the file, bytes sent and bytes in all."""
 
 
 @define(frozen=True, kw_only=True)
@@ -94,8 +92,6 @@ def stage_files(
     files: FileStore,
     workflow: Workflow,
     staged: Mapping[str, StagedFile],
-    *,
-    progress: Progress | None = None,
 ) -> tuple[dict[str, Any], Job | None]:
     """
     Store files as results of source jobs.
@@ -124,8 +120,8 @@ def stage_files(
         outputs = {}
         for key in group:
             for path in staged[key].paths:
-                report = None if progress is None else _for_file(progress, path)
-                files.upload(token, path, record_resource("job_result", job.serial, path.name), progress=report)
+                place = record_resource("job_result", job.serial, path.name)
+                files.upload(token, path, place, progress=told("upload", place, None))
             outputs[key] = _parameter(staged[key], job.serial)
         done = Change(
             values={"/outputs": outputs, "/state": JobState.DONE.value}, expected_version=job.occ_lock_version
@@ -136,7 +132,7 @@ def stage_files(
     return parameters, first
 
 
-def stage_job(server: XFServer, files: FileStore, plan: StagePlan, *, progress: Progress | None = None) -> Job:
+def stage_job(server: XFServer, files: FileStore, plan: StagePlan) -> Job:
     """
     Make everything that a job needs, and the job.
 
@@ -144,7 +140,6 @@ def stage_job(server: XFServer, files: FileStore, plan: StagePlan, *, progress: 
         server: The server, with rights to make projects.
         files: Where input files go.
         plan: What to make.
-        progress: Is told how far the upload of each file is.
 
     Returns:
         The job, ready to be claimed.
@@ -153,7 +148,7 @@ def stage_job(server: XFServer, files: FileStore, plan: StagePlan, *, progress: 
     parameters: dict[str, Any] = {}
     source: Job | None = None
     if plan.files:
-        parameters, source = stage_files(server, files, workflow, plan.files, progress=progress)
+        parameters, source = stage_files(server, files, workflow, plan.files)
     task_type = ensure_task_type(server, plan.task_type, plan.version, plan.interface)
     run = new_run(server, workflow, plan.name, source)
     return new_job(server, workflow, run, task_type, name=plan.name, inputs={**plan.values, **parameters})
@@ -217,7 +212,3 @@ def _without_clashes(staged: Mapping[str, StagedFile]) -> list[list[str]]:
         else:
             groups.append((names, [key]))
     return [keys for _, keys in groups]
-
-
-def _for_file(progress: Progress, path: Path) -> Callable[[int, int], None]:
-    return lambda done, size: progress(path, done, size)

@@ -22,6 +22,7 @@ from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.packages.archive import pack
 from xfworker.services.packages.check import check_package
+from xfworker.services.transfers.watch import told
 
 PACKAGE = "package"
 """The key in a record's metadata under which its package is described: ``{archive, sha256, complete, metadata}``."""
@@ -179,7 +180,8 @@ def _store(
     source = _source(record)
     token = server.file_token([Scope("write", record_resource(source, record.serial))])
     for path in (archive, *(folder / name for name in package.files if "/" not in name)):
-        files.upload(token, path, record_resource(source, record.serial, path.name))
+        place = record_resource(source, record.serial, path.name)
+        files.upload(token, path, place, progress=told("upload", place, None))
 
 
 def _complete(server: XFServer, record: PackageRecord) -> PackageRecord:
