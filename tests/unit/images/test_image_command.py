@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from xfworker.api.cli.main import main
+from xfworker.domain.image.calibration import Calibration
 
 
 @pytest.fixture
@@ -29,9 +30,32 @@ def test_info_as_text_names_the_header(scan, capsys):
 def test_convert_prints_the_files_and_what_it_removed(scan, tmp_path, capsys, read_array, bone):
     assert main(["image", "convert", str(scan), str(tmp_path / "a.omni"), "--type", "float32", "--deidentify"]) == 0
     streams = capsys.readouterr()
-    assert streams.out.replace("\n", "").endswith("a.raw")
+    assert streams.out.splitlines() == [str(tmp_path / "a.omni"), str(tmp_path / "a.raw")]
     assert "removed" in streams.err
     np.testing.assert_array_equal(read_array(tmp_path / "a.omni"), bone)
+
+
+def test_a_long_path_stays_on_one_line(scan, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ("d" * 100)
+    folder.mkdir()
+    assert main(["image", "convert", str(scan), str(folder / "[red]a.omni")]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(folder / f"[red]a.{suffix}") for suffix in ("omni", "raw")]
+
+
+def test_what_is_beyond_numbers_is_null_in_json(tmp_path, write_array, capsys):
+    line = Calibration(unit_type="Huge", slope=1e300, intercept=0)
+    path = write_array(tmp_path / "a.omni", np.array([[[1e300, 0]]]), calibrations=(line,))
+    assert main(["image", "info", "--json", str(path)]) == 0
+    document = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert document["statistics"]["calibrated"]["Huge"]["maximum"] is None
+
+
+def test_a_picture_never_replaces_the_pixels(tmp_path, write_array, read_array, bone, capsys):
+    path = write_array(tmp_path / "a.omni", bone)
+    assert main(["image", "slice", str(path), str(tmp_path / "a.raw")]) == 2
+    assert "would be replaced" in capsys.readouterr().err
+    np.testing.assert_array_equal(read_array(path), bone)
 
 
 def test_a_slice_is_the_picture_of_the_values(scan, tmp_path, bone):

@@ -110,18 +110,18 @@ def test_no_file_of_the_source_is_replaced(tmp_path, write_array, read_array, fo
     source = write_array(tmp_path / first, bone)
     if second.lower() == first:
         (tmp_path / "s.VGI").write_text("{volume1}")
-    with pytest.raises(UsageError, match="which holds"):
+    with pytest.raises(UsageError, match="would be replaced"):
         convert(formats, source, tmp_path / second, pixel_type=PixelType.FLOAT32)
     np.testing.assert_array_equal(read_array(source), bone)
     if second.endswith("omni"):
-        with pytest.raises(UsageError, match="which holds"):
+        with pytest.raises(UsageError, match="would be replaced"):
             threshold(formats, source, tmp_path / second, lower=0)
         np.testing.assert_array_equal(read_array(source), bone)
 
 
 def test_a_document_never_makes_its_own_scan_vanish(tmp_path, write_array, read_array, formats, bone):
     omni.open_image(write_array(tmp_path / "scan.aim", bone)).save()
-    with pytest.raises(UsageError, match=r"scan\.aim, which holds"):
+    with pytest.raises(UsageError, match=r"scan\.aim would be replaced"):
         convert(formats, tmp_path / "scan.omni", tmp_path / "scan.aim", pixel_type=PixelType.FLOAT32)
     np.testing.assert_array_equal(read_array(tmp_path / "scan.omni"), bone)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scan.aim", "scan.omni"]

@@ -1,6 +1,7 @@
 """``xfworker image``: look at image files, convert them, cut slices."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -56,7 +57,7 @@ def info(
         return 0
     _print_table(document)
     if log and image.processing_log:
-        results().print(image.processing_log, markup=False)
+        results().print(image.processing_log, markup=False, soft_wrap=True)
     return 0
 
 
@@ -103,7 +104,7 @@ def convert(
         return 0
     console = results()
     for path in files:
-        console.print(path, markup=False)
+        console.print(path, markup=False, soft_wrap=True)
     if deidentify:
         for item in done.removed or ("nothing: no name or index was found",):
             messages().print(f"removed {item}", markup=False)
@@ -136,11 +137,13 @@ def cut(
     from xfworker.adapters.images.png import write_png
     from xfworker.adapters.images.registry import image_formats
     from xfworker.services.images import slices
+    from xfworker.services.images.conversion import check_apart
 
     if axis == "all" and index is not None:
         raise UsageError("--index goes with one axis; --axis all shows the middle of each.")
     with image_formats().reader(path) as reader:
         image = reader.info
+        check_apart(image, [picture])
         values = slices.montage(reader) if axis == "all" else slices.plane(reader, axis, index)
     shown = _window(image, window, unit, values)
     write_png(picture, slices.picture(values, shown), pixel_mm=_pixel_mm(image, axis))
@@ -148,7 +151,7 @@ def cut(
         rows, columns = values.shape
         print_json({"file": str(picture), "size": [columns, rows], "window": [shown.low, shown.high]})
     else:
-        results().print(str(picture), markup=False)
+        results().print(str(picture), markup=False, soft_wrap=True)
     return 0
 
 
@@ -233,10 +236,15 @@ def _statistics(image: ImageInfo, found: "Statistics") -> dict[str, Any]:
     for line in image.calibrations:
         result.setdefault("calibrated", {})[line.unit_type] = {
             "unit_name": line.unit_name,
-            **{name: line.raw_to_calibrated(value) for name, value in values.items()},
-            "standard_deviation": line.raw_stddev_to_calibrated_stddev(found.standard_deviation),
+            **{name: _finite(line.raw_to_calibrated(value)) for name, value in values.items()},
+            "standard_deviation": _finite(line.raw_stddev_to_calibrated_stddev(found.standard_deviation)),
         }
     return result
+
+
+def _finite(value: float) -> float | None:
+    """Give a number, or None where a calibration led beyond what numbers can be: JSON has no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _print_table(document: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Turning an image file into one of another format, encoding or pixel type, block after block."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,7 @@ def convert(
         # Formats other than OMNI are written in their own byte order; arrays are in the machine's.
         wanted = attrs.evolve(wanted, byte_order="little")
         with formats.writer(target, wanted, encoding=encoding) as writer:
-            check_apart(found, writer.info)
+            check_apart(found, (writer.info.path, *writer.info.files))
             copy_pixels(reader, writer, progress)
         return Conversion(found, writer.info, removed)
 
@@ -163,19 +163,22 @@ def _with_digest(info: ImageInfo, reader: PixelReader, target: Path, encoding: s
     return attrs.evolve(info, source={**source, "voxels": {"sha256": pixels_digest(reader)}})
 
 
-def check_apart(source: ImageInfo, target: ImageInfo) -> None:
+def check_apart(source: ImageInfo, paths: Iterable[Path]) -> None:
     """
-    Check that writing one image replaces no file of another: formats of two files share names such as ``scan.raw``.
+    Check that writing files replaces none of an image: formats of two files share names such as ``scan.raw``.
+
+    Args:
+        source: The image that is read.
+        paths: The files that are to be written.
 
     Raises:
-        UsageError: A file of the target is one of the source.
+        UsageError: One of them is a file of the image.
     """
     sources = {source.path, source.pixels_path, *source.files}
-    for path in (target.path, target.pixels_path, *target.files):
+    for path in paths:
         if path.exists() and any(other.exists() and path.samefile(other) for other in sources):
             raise UsageError(
-                f"Writing {target.path} would replace {path}, which holds {source.path} that is being read; write to"
-                " another name."
+                f"{path} would be replaced, but it holds {source.path}, which is being read; write to another name."
             )
 
 

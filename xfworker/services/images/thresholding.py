@@ -62,7 +62,7 @@ def threshold(
             labels=({"value": value, "name": label},),
         )
         with formats.writer(target, image, encoding=encoding or ("binCmp" if is_aim else None)) as writer:
-            check_apart(reader.info, writer.info)
+            check_apart(reader.info, (writer.info.path, *writer.info.files))
             for block in blocks(reader):
                 writer.write(_within(block.pixels, limits).view(image.pixel_type.code) * image_value(value, image))
                 if progress is not None:
