@@ -45,3 +45,20 @@ def test_the_demo_fails_when_an_answer_is_off():
     assert Comparison("x", 1.0000001, 1.0).agrees
     assert not Comparison("x", 1.001, 1.0).agrees
     assert not Comparison("x", None, 1.0).agrees
+
+
+def test_a_demo_that_fails_is_one_json_document_all_the_same(tmp_path, monkeypatch, capsys):
+    import shutil
+
+    from xfworker.api.cli import demo
+
+    shutil.copytree(demo.PACKAGES, tmp_path / "packages")
+    (tmp_path / "packages" / "statistics" / "main.py").write_text("raise ValueError('no figures')")
+    monkeypatch.setattr(demo, "PACKAGES", tmp_path / "packages")
+    assert demo.demo(out=tmp_path / "out", json=True) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert not document["agrees"]
+    assert {name: job["state"] for name, job in document["jobs"].items()} == {
+        "threshold": "Done",
+        "statistics": "Failed",
+    }

@@ -187,7 +187,7 @@ def test_ctrl_c_ends_the_script_at_once_with_a_message(lab, job, arguments):
     process = start(lab, arguments, HELLO + "print('ready', flush=True)\nimport time\ntime.sleep(600)\n")
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode != 0
     assert "interrupted" in lab.job(job.serial).metadata["error_message"]
 

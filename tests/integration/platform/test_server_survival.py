@@ -221,5 +221,5 @@ def test_the_server_ends_with_the_process_that_started_it(tmp_path):
     assert embedded._process is not None
     assert embedded._process.stdin is not None
     embedded._process.stdin.close()
-    assert embedded._process.wait(20) == 0
+    assert embedded._process.wait(120) == 0
     embedded.stop()

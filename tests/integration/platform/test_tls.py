@@ -40,7 +40,7 @@ def served(authority, tmp_path_factory):
     assert notice is not None
     yield notice, folder
     process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
     process.stderr.close()
 
 

@@ -86,7 +86,7 @@ def served(tmp_path_factory):
 )
 def test_every_answer_is_as_documented(case, served):
     headers = {"Authorization": f"Bearer {served.token_for(case)}"}
-    response = case.call(base_url=served.url, headers=headers, timeout=30)
+    response = case.call(base_url=served.url, headers=headers, timeout=120)
     assert response.status_code < 500, response.text
     # The file store answers requests that it does not have with 400, and those of another version of tus with 412.
     of_files = case.path.startswith(FSS)

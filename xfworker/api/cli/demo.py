@@ -80,26 +80,28 @@ def demo(*, out: Path = Path("xf-results"), json: Annotated[bool, Parameter(nega
 
     check_out(out)
     console = messages()
+    steps: dict[str, Step] = {}
     with owned_folder("demo", LocalFilesystem()) as folder:
         phantom = folder / PHANTOM_FILENAME
         known = write_phantom(phantom)
         with console.status("starting the server") as status, local_platform(None) as platform:
             status.stop()
-            steps = _run_steps(platform, phantom, out, console)
-    if steps is None:
-        return 1
-    comparisons = _compare(steps["statistics"].job, known)
+            done = _run_steps(platform, phantom, out, console, steps)
+    comparisons = _compare(steps["statistics"].job, known) if done else []
     if json:
         print_json(_document(steps, comparisons))
-    else:
+    elif done:
         _print(steps, comparisons)
+    if not done:
+        return 1
     wrong = [comparison.key for comparison in comparisons if not comparison.agrees]
     if wrong:
         console.print(f"demo failed: not the known answer: {', '.join(wrong)}", style="red")
     return 1 if wrong else 0
 
 
-def _run_steps(platform: "LocalPlatform", phantom: Path, out: Path, console: "Console") -> dict[str, Step] | None:
+def _run_steps(platform: "LocalPlatform", phantom: Path, out: Path, console: "Console", steps: dict[str, Step]) -> bool:
+    """Run the tasks one after the other and note what came of each; tell whether all were done."""
     targets = {name: load_target(PACKAGES / name, phantom.parent) for name in ("threshold", "statistics", "snapshot")}
     source = TargetSource({target.task_type: target for target in targets.values()})
     server = platform.server
@@ -109,7 +111,6 @@ def _run_steps(platform: "LocalPlatform", phantom: Path, out: Path, console: "Co
         scan = StagedFile(type="Image", paths=(phantom,), size=_size(phantom))
         given, first = stage_files(server, platform.files, workflow, {"image": scan})
         run = new_run(server, workflow, "Phantom", first)
-        steps: dict[str, Step] = {}
         for name, target in targets.items():
             wanted = {**given, "threshold": THRESHOLD}
             task_type = ensure_task_type(server, target.task_type, target.version, target.interface or {})
@@ -118,15 +119,16 @@ def _run_steps(platform: "LocalPlatform", phantom: Path, out: Path, console: "Co
             live.finished()
             if ended.job.state is not JobState.DONE:
                 show_failure(console, ended, target.name)
-                return None
+                steps[name] = Step(ended.job, {})
+                return False
             collected = collect_files(server, platform.files, platform.filesystem, ended.job.outputs, out)
+            steps[name] = Step(ended.job, collected.paths)
             if collected.faults:
                 console.print("; ".join(collected.faults), style="red")
-                return None
+                return False
             console.print(f"{target.name}: done")
             given |= ended.job.outputs
-            steps[name] = Step(ended.job, collected.paths)
-    return steps
+    return True
 
 
 def _inputs(target: Target, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +159,7 @@ def _document(steps: Mapping[str, Step], comparisons: Sequence[Comparison]) -> d
             {"key": item.key, "found": item.found, "expected": item.expected, "agrees": item.agrees}
             for item in comparisons
         ],
-        "agrees": all(item.agrees for item in comparisons),
+        "agrees": bool(comparisons) and all(item.agrees for item in comparisons),
     }
 
 
