@@ -110,13 +110,13 @@ def _save_picture(expected: Volume, actual: Volume, index: int, tolerance: Toler
     grey = _grey(left, right)
     difference = np.stack([grey[0] // 2] * 3, axis=-1)
     difference[wrong] = (255, 32, 32)
-    panels = [np.stack([panel] * 3, axis=-1) for panel in grey] + [difference]
-    gap = np.full((left.shape[0], _GAP, 3), 255, np.uint8)
-    row = np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1)
-    picture = Picture.fromarray(row)
-    if left.shape[1] < _LEAST_WIDTH:
-        scale = -(-_LEAST_WIDTH // left.shape[1])
-        picture = picture.resize((picture.width * scale, picture.height * scale), Picture.Resampling.NEAREST)
+    scale = -(-_LEAST_WIDTH // left.shape[1])
+    panels = [
+        panel.repeat(scale, axis=0).repeat(scale, axis=1)
+        for panel in (*(np.stack([panel] * 3, axis=-1) for panel in grey), difference)
+    ]
+    gap = np.full((panels[0].shape[0], _GAP, 3), 255, np.uint8)
+    picture = Picture.fromarray(np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1))
     folder.mkdir(parents=True, exist_ok=True)
     path = Path(tempfile.mkdtemp(prefix="difference-", dir=folder)) / f"slice-{index}.png"
     picture.save(path)

@@ -40,8 +40,10 @@ def test_a_difference_is_told_and_shown(tmp_path):
     red = (pixels == (255, 32, 32)).all(axis=-1)
     scale = pixels.shape[0] // 5
     assert red.sum() == scale**2
-    y, x = (int(places.min()) // scale for places in np.nonzero(red))
-    assert (x - 2 * (6 + 8), y) == (4, 3)
+    top, left = (int(places.min()) for places in np.nonzero(red))
+    gaps = 2 * 8  # which do not grow with the voxels
+    assert ((left - gaps) // scale - 2 * 6, top // scale) == (4, 3)
+    assert pixels.shape[1] == 3 * 6 * scale + gaps
 
 
 def test_what_the_tolerance_allows_is_no_difference(tmp_path):
