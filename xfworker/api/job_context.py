@@ -74,10 +74,12 @@ def check_fields(kind: type[Record], record: Mapping[str, Any], values: Mapping[
     """
     for name in values:
         if name in SERVER_FIELDS:
-            raise UsageError(f"{what}: {name} of a {kind.noun} is set by the server only")
+            raise UsageError(f"{what}: {name} of {kind.a_noun()} is set by the server only")
         known = field_names(kind) - SERVER_FIELDS
         if name not in known and name not in record:
-            raise UsageError(f"{what}: a {kind.noun} has no field {name!r}; its fields are {', '.join(sorted(known))}")
+            raise UsageError(
+                f"{what}: {kind.a_noun()} has no field {name!r}; its fields are {', '.join(sorted(known))}"
+            )
 
 
 def note(text: str) -> None:

@@ -133,11 +133,11 @@ class JobSpawning(JobContext):
         """
         server = server_of(connection)
         what = "spawn_xf_job_basic"
-        _serial_of(task_type, f"{what}: task_type")
+        _task_type_serial(task_type, f"{what}: task_type")
         if source_job_serial is not None:
             source_job_serial = checked_serial(source_job_serial, f"{what}: source_job_serial")
         fields = {
-            "task_serial": _serial_of(task, f"{what}: task"),
+            "task_serial": _task_serial(task, f"{what}: task"),
             "source_job_serial": source_job_serial,
             "state": state,
             "inputs": _object(inputs, f"{what}: inputs"),
@@ -180,7 +180,7 @@ class JobSpawning(JobContext):
         """
         server = server_of(connection)
         what = "spawn_xf_task_basic"
-        serial = _serial_of(task_type, f"{what}: task_type")
+        serial = _task_type_serial(task_type, f"{what}: task_type")
         for name, value in (("task_name", task_name), ("spawn_key", spawn_key)):
             if value is not None:
                 _text(value, f"{what}: {name}")
@@ -196,7 +196,9 @@ class JobSpawning(JobContext):
             "metadata": _object(task_metadata, f"{what}: task_metadata"),
         }
         wanted: records.Task = from_json(records.Task, plain_json(fields, what))
-        upgradable = [_serial_of(item, f"{what}: upgrade_task_types") for item in upgrade_task_types or ()]
+        if not isinstance(upgrade_task_types, list | tuple | None):
+            raise UsageError(f"{what}: upgrade_task_types is a list of task types, not {upgrade_task_types!r:.80}")
+        upgradable = [_task_type_serial(item, f"{what}: upgrade_task_types") for item in upgrade_task_types or ()]
         target: records.TaskType = from_json(records.TaskType, task_type)
         return record_dict(spawning.ensure_task(server, self._session.clock, wanted, target, upgradable=upgradable))
 
@@ -242,6 +244,20 @@ def _object(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise UsageError(f"{what} must be a dict, not {value!r:.80}")
     return dict(value)
+
+
+def _task_type_serial(record: Any, what: str) -> int:
+    serial = _serial_of(record, what)
+    if "task_type_serial" in record:
+        raise UsageError(f"{what} must be the record of a task type; this is that of task {serial}")
+    return serial
+
+
+def _task_serial(record: Any, what: str) -> int:
+    serial = _serial_of(record, what)
+    if "version" in record:
+        raise UsageError(f"{what} must be the record of a task; this is that of task type {serial}")
+    return serial
 
 
 def _serial_of(record: Any, what: str) -> int:

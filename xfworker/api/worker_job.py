@@ -153,7 +153,12 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
         Args:
             message: The message.
             save: Whether to save it now, rather than with the next save.
+
+        Raises:
+            UsageError: There is no message.
         """
+        if message is None:
+            raise UsageError("set_error_message needs a message; clear_error_message removes the one that is there")
         with self._lock:
             self._metadata()[lifecycle.ERROR_MESSAGE] = self._clean(message)
             if save:

@@ -11,10 +11,19 @@ def json_faults(value: Any, path: str = "") -> Iterator[str]:
     """
     List what makes a value unfit to be kept as JSON, each with its path: ``outputs.mean: NaN is no JSON number``.
 
-    NaN and infinities are no JSON (RFC 8259); a NUL or half of a surrogate pair in a text is refused by some databases
-    and cannot be written as UTF-8; more than 64 levels are refused because readers refuse them.
+    NaN and infinities are no JSON (RFC 8259), and a number that a float cannot hold is none to most readers; a NUL or
+    half of a surrogate pair in a text is refused by some databases and cannot be written as UTF-8; more than 64 levels
+    are refused because readers refuse them.
     """
     yield from _faults(value, path or "$", 0)
+
+
+def is_finite(number: float) -> bool:
+    """Tell whether a number is one that a float can hold: readers of JSON take larger whole numbers for infinite."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 def clean_text(text: str) -> str:
@@ -27,16 +36,23 @@ def _faults(value: Any, path: str, depth: int) -> Iterator[str]:
         yield f"{path}: more than {_MAX_DEPTH} levels deep"
     elif isinstance(value, str):
         yield from _text_faults(value, path)
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            yield f"{path}: {'NaN' if math.isnan(value) else 'an infinite number'} is no JSON number"
+    elif isinstance(value, int | float):
+        yield from _number_faults(value, path)
     elif isinstance(value, Mapping):
         yield from _object_faults(value, path, depth)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _faults(item, f"{path}[{index}]", depth + 1)
-    elif not (value is None or isinstance(value, bool | int)):
+    elif value is not None:
         yield f"{path}: a {type(value).__name__} is no JSON value"
+
+
+def _number_faults(value: float, path: str) -> Iterator[str]:
+    if isinstance(value, int):
+        if not is_finite(value):
+            yield f"{path}: a number of more than 308 digits is too large"
+    elif not is_finite(value):
+        yield f"{path}: {'NaN' if math.isnan(value) else 'an infinite number'} is no JSON number"
 
 
 def _object_faults(value: Mapping[Any, Any], path: str, depth: int) -> Iterator[str]:

@@ -5,7 +5,6 @@ The names of the types are attested, and what the documented ``create_output_*``
 a rotation has and which names the file keys carry is this project's. A type that is not in the table passes unharmed.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from attrs import define
 from xfworker.domain.errors import FileError, InvalidFilename, InvalidParameter
 from xfworker.domain.filenames import check_filename
 from xfworker.domain.files import reference_resource
+from xfworker.domain.json_value import is_finite
 
 Check = Callable[[Any, str], Iterator[str]]
 """Gives the faults of a value, each starting with its path."""
@@ -94,8 +94,8 @@ def is_int(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a JSON value is a finite number; a truth value is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Tell whether a JSON value is a finite number, as a float can hold it; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
 
 
 def _a(type_name: str) -> str:

@@ -36,16 +36,22 @@ COMPOSITE_TYPES = (
 )
 """The composite types that public documentation names."""
 
+_DEEPEST = 64
+
 
 def create_parameter(type_name: str, **kwargs: Any) -> dict[str, Any]:
     """
     Make a composite parameter: ``type`` and the given fields, without those that are ``None``.
 
     Raises:
-        InvalidParameter: The type has no name.
+        InvalidParameter: The type has no name, or is given twice.
     """
     if not isinstance(type_name, str) or not type_name:
-        raise InvalidParameter(f"a composite parameter needs the name of its type, not {type_name!r}")
+        raise InvalidParameter(f"a composite parameter needs the name of its type, not {type_name!r:.80}")
+    if "type" in kwargs:
+        raise InvalidParameter(
+            f"the type of a composite parameter is {type_name!r:.80} already; it has no field 'type'"
+        )
     return {"type": type_name} | {key: value for key, value in kwargs.items() if value is not None}
 
 
@@ -63,6 +69,9 @@ def file_references(parameter: Any, *, only_additional: bool = False) -> list[di
 
     Returns:
         File references ``{source, <serial key> or virtualpath, filename}``.
+
+    Raises:
+        InvalidParameter: A name in ``filenames`` is none, or the value is nested too deep.
     """
     found: list[dict[str, Any]] = []
     main = _own_reference(parameter) if isinstance(parameter, Mapping) else None
@@ -72,19 +81,23 @@ def file_references(parameter: Any, *, only_additional: bool = False) -> list[di
     return found
 
 
-def _walk(value: Any) -> Iterator[dict[str, Any]]:
+def _walk(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
+    if depth > _DEEPEST:
+        raise InvalidParameter(f"a parameter is nested more than {_DEEPEST} deep (does it contain itself?)")
     if isinstance(value, Mapping):
         own = _own_reference(value)
         if own is not None:
             yield own
-            for name in value.get("filenames") or ():
+            beside = value.get("filenames")
+            # In a type that nobody here knows it may be something else.
+            for name in beside if isinstance(beside, list | tuple) else ():
                 yield _beside(own, name)
         for key, item in value.items():
             if key != "filenames" or own is None:
-                yield from _walk(item)
+                yield from _walk(item, depth + 1)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _walk(item)
+            yield from _walk(item, depth + 1)
 
 
 def _own_reference(value: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -6,7 +6,11 @@ from typing import Any
 from attrs import define
 
 from xfworker.domain.errors import InvalidParameter
+from xfworker.domain.json_value import json_faults
 from xfworker.domain.records import DependencyPackage, Job, Project, Record, Task, TaskType, Worker, Workflow
+
+_MAX_SERIAL = 2**63 - 1
+_LONGEST_KEY = 1000
 
 
 @define(frozen=True, kw_only=True)
@@ -45,10 +49,14 @@ def parse_sequence(parameter: Mapping[str, Any]) -> Sequence:
         parameter.get("type", "Sequence") != "Sequence"
         or isinstance(task_serial, bool)
         or not isinstance(task_serial, int)
+        or not 1 <= task_serial <= _MAX_SERIAL
         or not isinstance(key, str)
+        or not 1 <= len(key) <= _LONGEST_KEY
+        or any(json_faults(key))
     ):
         raise InvalidParameter(
-            f"a sequence is {{type: 'Sequence', task_serial: <int>, key: <text>}}, not {dict(parameter)!r}"
+            "a sequence is {type: 'Sequence', task_serial: <serial of a task>, key: <key of an output>}, not "
+            f"{dict(parameter)!r:.200}"
         )
     return Sequence(task_serial=task_serial, key=key)
 

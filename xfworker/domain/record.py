@@ -33,4 +33,14 @@ class Record:
     extra: dict[str, Any] = field(factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.noun} {self.serial}"
+        return f"{self.noun} {self.serial}" if self.serial else f"new {self.noun}"
+
+    @classmethod
+    def a_noun(cls) -> str:
+        """Give what messages call one of them: ``an entity``."""
+        return f"{'an' if cls.noun[0] in 'aeiou' else 'a'} {cls.noun}"
+
+    @classmethod
+    def nouns(cls) -> str:
+        """Give what messages call several of them: ``entities``."""
+        return cls.collection.replace("-", " ")

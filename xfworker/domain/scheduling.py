@@ -232,12 +232,26 @@ def first_of_each_task(jobs: Iterable[Job]) -> dict[int, Job]:
 
 
 def task_input_faults(step: Step, steps: Sequence[Step]) -> list[str]:
-    """List what is wrong with a task's inputs: unknown modes, missing keys, tasks that are not there, circles."""
+    """
+    List what is wrong with a task's inputs: unknown modes, missing keys, tasks that are not there, circles.
+
+    Of a new task also keys that its task type does not declare: what is said of them would be said to nobody. A task
+    that is there may keep them when it is upgraded.
+    """
     known = {other.serial for other in steps}
+    declared = [field.get("key") for field in step.task_type.interface.get("inputs") or ()]
+    undeclared = (
+        [] if step.serial or not declared else [item for item in step.task.inputs if item.get("key") not in declared]
+    )
     faults: list[str] = []
     for index, item in enumerate(step.task.inputs):
         mode = item.get("mode")
-        if mode not in MODES:
+        if item in undeclared:
+            faults.append(
+                f"inputs[{index}].key: {item.get('key')!r:.80} is no input of {step.task_type.name}; its inputs are "
+                f"{', '.join(map(str, declared))}"
+            )
+        elif mode not in MODES:
             faults.append(f"inputs[{index}].mode: expected one of {', '.join(MODES)}")
         elif mode == "output":
             serial = item.get("task_serial")

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 from xfworker.domain.errors import InvalidParameter
 
+_MOST_DIGITS = 1000
+"""Python reads and writes numbers of some thousand digits at most."""
+
 
 def parse_version(version: str) -> tuple[int, ...]:
     """
@@ -13,7 +16,7 @@ def parse_version(version: str) -> tuple[int, ...]:
         InvalidParameter: The text is not whole numbers with dots between.
     """
     parts = version.split(".") if isinstance(version, str) else []
-    if not parts or not all(part.isascii() and part.isdigit() for part in parts):
+    if not parts or not all(part.isascii() and part.isdigit() and len(part) <= _MOST_DIGITS for part in parts):
         raise InvalidParameter(f"{version!r:.80} is no version: it must be whole numbers with dots, such as '1.10.7.0'")
     return tuple(int(part) for part in parts)
 
@@ -27,5 +30,7 @@ def format_version(version: Iterable[int]) -> str:
     """
     parts = tuple(version)
     if not parts or not all(isinstance(part, int) and not isinstance(part, bool) and part >= 0 for part in parts):
-        raise InvalidParameter(f"{parts!r} is no version: it must be whole numbers of at least 0")
+        raise InvalidParameter(f"{parts!r:.80} is no version: it must be whole numbers of at least 0")
+    if any(part >= 10**_MOST_DIGITS for part in parts):
+        raise InvalidParameter(f"this is no version: its numbers have at most {_MOST_DIGITS} digits")
     return ".".join(str(part) for part in parts)

@@ -303,6 +303,17 @@ class FacadeJobContract:
         with pytest.raises(UsageError, match="spawn_xf_job_basic"):
             worker.spawn_xf_job_basic(conn, **{"task_type": task_type, "task": task, **wrong})
 
+    def test_a_task_and_a_task_type_that_are_mixed_up_are_told(self, worker, conn, spawning):
+        task_type, task = spawning
+        with pytest.raises(UsageError, match="task_type must be the record of a task type; this is that of task"):
+            worker.spawn_xf_job_basic(conn, task, task_type)
+        with pytest.raises(UsageError, match="task must be the record of a task; this is that of task type"):
+            worker.spawn_xf_job_basic(conn, task_type, task_type)
+        with pytest.raises(UsageError, match="task_type must be"):
+            worker.spawn_xf_task_basic(conn, task)
+        with pytest.raises(UsageError, match="upgrade_task_types is a list"):
+            worker.spawn_xf_task_basic(conn, task_type, upgrade_task_types=task_type)
+
     def test_a_state_that_no_new_job_has_is_refused(self, worker, conn, spawning):
         task_type, task = spawning
         for state in ("Running", "Finished", 3):

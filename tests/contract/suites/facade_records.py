@@ -80,8 +80,9 @@ class FacadeRecordsContract:
         assert xfworkerutil.get_xf_db_entity_by_uuid(conn, entity.uuid)["name"] == "mouse"
         with pytest.raises(RecordNotFound):
             xfworkerutil.get_xf_db_entity_by_uuid(conn, "nobody")
-        with pytest.raises(UsageError):
-            xfworkerutil.get_xf_db_entity_by_uuid(conn, "")
+        for wrong in ("", "\ud800", "a\0b", "u" * 100_000, None):
+            with pytest.raises(UsageError, match="UUID as a text"):
+                xfworkerutil.get_xf_db_entity_by_uuid(conn, wrong)
 
     @pytest.mark.parametrize("serial", [None, "abc", "", "-1", 0, -1, 1.5, True, [1], {}, "1 ", "\u0661", "9" * 50])
     def test_what_is_no_serial_is_refused_before_anything_is_asked(self, conn, serial):
@@ -116,6 +117,14 @@ class FacadeRecordsContract:
     def test_create_xf_task(self, lab, conn):
         wanted = {"workflow_serial": lab.workflow.serial, "task_type_serial": lab.task_type.serial, "name": "second"}
         assert lab.admin.get(Task, xfworkerutil.create_xf_task(conn, wanted)["serial"]).name == "second"
+
+    def test_create_xf_task_refuses_what_it_would_say_to_nobody(self, lab, conn):
+        wanted = {"workflow_serial": lab.workflow.serial, "task_type_serial": lab.task_type.serial}
+        inputs = [{"key": "thershold", "mode": "fixed", "fixed_value": 5}]
+        with pytest.raises(
+            InvalidRecord, match=r"'thershold' is no input of Lab\.Measure; its inputs are image, threshold"
+        ):
+            xfworkerutil.create_xf_task(conn, wanted | {"inputs": inputs})
 
     def test_update_xf_job_sends_what_differs_and_bumps(self, lab, worker, conn):
         job = xfworkerutil.get_xf_job(conn, worker.job["serial"])
@@ -233,6 +242,14 @@ class FacadeRecordsContract:
         found = xfworkerutil.get_xf_parameter_paired_float_sequences(conn, self.sequence(one), self.sequence(two))
         assert found == ([1.0], [2.0])
 
+    def test_two_outputs_of_one_task_are_paired_by_job(self, lab, conn):
+        task, run = lab.new_task(), lab.new_run()
+        lab.done(task, {"volume": 1}, sort_order="a", run_serial=run.serial)
+        lab.done(task, {"volume": 2, "mass": 20}, sort_order="b", run_serial=run.serial)
+        lab.done(task, {"volume": 3, "mass": 30}, sort_order="c")
+        both = self.sequence(task), self.sequence(task, "mass")
+        assert xfworkerutil.get_xf_parameter_paired_float_sequences(conn, *both) == ([2.0, 3.0], [20.0, 30.0])
+
     def test_an_empty_sequence_is_empty(self, lab, conn):
         task = lab.new_task()
         assert xfworkerutil.get_xf_parameter_float_sequence(conn, self.sequence(task)) == []
@@ -240,7 +257,12 @@ class FacadeRecordsContract:
         assert both == ([], [])
 
     @pytest.mark.parametrize(
-        "wrong", [None, {}, 3, {"type": "Image", "task_serial": 1, "key": "a"}, {"task_serial": 1}]
+        "wrong",
+        [
+            *(None, {}, 3, {"type": "Image", "task_serial": 1, "key": "a"}, {"task_serial": 1}),
+            *({"task_serial": 1, "key": key} for key in ("", "\ud800", "a\0", "k" * 100_000)),
+            *({"task_serial": serial, "key": "a"} for serial in (0, -1, 10**30, "1", True)),
+        ],
     )
     def test_what_is_no_sequence_is_refused(self, conn, wrong):
         with pytest.raises((InvalidParameter, UsageError), match="sequence"):
@@ -281,12 +303,21 @@ class FacadeRecordsContract:
     def test_a_combined_query_for_nothing_or_by_nonsense_is_refused(self, conn):
         with pytest.raises(UsageError, match="nothing was asked"):
             xfworkerutil.get_xf_combined_query(conn)
-        with pytest.raises(InvalidParameter, match="selector"):
-            xfworkerutil.get_xf_combined_query(conn, jobs="some")
+        for selector in ("some", "", "1,", "9" * 30, "-1"):
+            with pytest.raises(InvalidParameter, match="selector"):
+                xfworkerutil.get_xf_combined_query(conn, jobs=selector)
         with pytest.raises(UsageError):
             xfworkerutil.get_xf_combined_query(conn, jobs=object())
         with pytest.raises(RecordNotFound):
             xfworkerutil.get_xf_combined_query(conn, job_serial=10**9)
+
+    def test_a_part_that_nothing_narrows_is_not_answered_with_all_there_is(self, lab, worker, conn):
+        task_type = lab.task_type.serial
+        for given in ({}, {"task_type_serial": task_type}):
+            with pytest.raises(InvalidParameter, match="jobs: no serial is given that narrows"):
+                xfworkerutil.get_xf_combined_query(conn, **given, jobs="narrowed")
+        with pytest.raises(InvalidParameter, match="workers"):
+            xfworkerutil.get_xf_combined_query(conn, job_serial=worker.job["serial"], workers="narrowed")
 
     # --- file tokens ---
 

@@ -11,13 +11,17 @@ import xfworkerutil
 from xfworker.api import network, xfsortorder
 from xfworker.api.worker_job import XFWorkerJob
 from xfworker.domain.errors import XFWorkerError
+from xfworker.domain.json_value import json_faults
 
+ITSELF = {"type": "Image"}
+ITSELF["image"] = ITSELF
 JUNK = (
     None,
     True,
     -1,
     0,
     10**30,
+    10**400,
     1.5,
     float("nan"),
     "",
@@ -26,6 +30,7 @@ JUNK = (
     "a\0b",
     "\ud800",
     "x" * 100_000,
+    "9" * 5000,
     b"x",
     [],
     [None],
@@ -37,6 +42,8 @@ JUNK = (
     {"source": "userdata", "virtualpath": "../x", "filename": "y"},
     {"serial": -1, "occ_lock_version": None},
     {"serial": 1, "occ_lock_version": 10**30},
+    {"type": "Image", "source": "job_result", "job_serial": 1, "filename": "a", "filenames": 5},
+    ITSELF,
     {1: 2},
     object(),
     Path(".."),
@@ -128,3 +135,33 @@ def test_the_modules_beside_refuse_junk(function, tmp_path, monkeypatch):
         except AssertionError as error:
             if not isinstance(error.__cause__, TypeError):
                 raise
+
+
+def test_what_no_reader_of_json_could_hold_is_refused_with_its_path(worker):
+    with pytest.raises(XFWorkerError, match=r"outputs\.volume: a number of more than 308 digits is too large"):
+        worker.finish({"volume": 10**400})
+    assert list(json_faults({"outputs": {"volume": -(10**400)}})) == [
+        "outputs.volume: a number of more than 308 digits is too large"
+    ]
+
+
+def test_a_parameter_has_one_type():
+    with pytest.raises(XFWorkerError, match="the type of a composite parameter is 'Image' already"):
+        xfworkerutil.create_parameter("Image", type="Mesh")
+
+
+def test_no_message_is_no_error_message(worker):
+    with pytest.raises(XFWorkerError, match="clear_error_message"):
+        worker.set_error_message(None)
+    assert "error_message" not in worker.job["metadata"]
+
+
+def test_file_names_may_be_given_as_paths(worker):
+    made = worker.create_output_image(Path("seg.omni"), (1, 2, 3), [Path("seg.raw")])
+    assert (made["filename"], made["filenames"]) == ("seg.omni", ["seg.raw"])
+
+
+def test_what_only_looks_like_file_names_names_no_file():
+    main = {"source": "job_result", "job_serial": 1, "filename": "a"}
+    for other in ("abc", 5, {"x": 1}):
+        assert xfworkerutil.get_parameter_file_references({"type": "New", **main, "filenames": other}) == [main]

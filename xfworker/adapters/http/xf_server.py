@@ -52,7 +52,7 @@ class HttpXFServer:
 
     def create(self, record: RecordT, *, idempotency_key: str | None = None) -> RecordT:
         """Store a new record and give it as the server made it."""
-        doing = f"create a {record.noun}"
+        doing = f"create {record.a_noun()}"
         answer = self._transport.request(
             "POST",
             f"{BASE}/{record.collection}",
@@ -159,7 +159,7 @@ class HttpXFServer:
         self._transport.close()
 
     def _find(self, kind: type[RecordT], where: Mapping[str, Any]) -> list[RecordT]:
-        doing = f"list {kind.noun}s"
+        doing = f"list {kind.nouns()}"
         parameters = [
             ("null", name) if value is None else (name, _text(value))
             for name, values in where.items()

@@ -44,7 +44,8 @@ def get_xf_parameter_paired_sequences(
     """
     Give the output values of two ``Sequence`` parameters, paired by run.
 
-    Runs that lack one of both are left out. The order is that of the first sequence.
+    Runs that lack one of both are left out. The order is that of the first sequence. Two outputs of one task are paired
+    by job.
 
     Returns:
         Two lists of one length.
@@ -53,7 +54,7 @@ def get_xf_parameter_paired_sequences(
         InvalidParameter: One is no sequence.
         RecordNotFound: There is no such task.
     """
-    pairs = paired(_values(conn, sequence1), _values(conn, sequence2))
+    pairs = _pairs(conn, sequence1, sequence2)
     return [first.value for first, _ in pairs], [second.value for _, second in pairs]
 
 
@@ -63,7 +64,8 @@ def get_xf_parameter_paired_float_sequences(
     """
     Give the output values of two ``Sequence`` parameters as floats, paired by run.
 
-    Runs that lack one of both are left out. The order is that of the first sequence.
+    Runs that lack one of both are left out. The order is that of the first sequence. Two outputs of one task are paired
+    by job.
 
     Returns:
         Two lists of one length.
@@ -71,7 +73,7 @@ def get_xf_parameter_paired_float_sequences(
     Raises:
         InvalidParameter: One is no sequence, or a value of a pair is no number; the message names the job.
     """
-    pairs = paired(_values(conn, sequence1), _values(conn, sequence2))
+    pairs = _pairs(conn, sequence1, sequence2)
     first_key, second_key = _sequence(sequence1).key, _sequence(sequence2).key
     return floats_of([first for first, _ in pairs], first_key), floats_of([second for _, second in pairs], second_key)
 
@@ -116,7 +118,7 @@ def get_xf_combined_query(
 
     Raises:
         UsageError: Nothing was asked for, or a serial is malformed.
-        InvalidParameter: A selector is malformed.
+        InvalidParameter: A selector is malformed, or no serial is given that narrows a part.
         RecordNotFound: There is no record of a serial that narrows.
     """
     serials = {
@@ -176,6 +178,12 @@ def _sequence(parameter: Any) -> Sequence:
     if not isinstance(parameter, dict):
         raise UsageError(f"a sequence is a dict {{type: 'Sequence', task_serial, key}}, not {parameter!r:.80}")
     return parse_sequence(parameter)
+
+
+def _pairs(conn: Any, sequence1: Any, sequence2: Any) -> "list[tuple[OutputValue, OutputValue]]":
+    # Both are looked at before anything is asked.
+    same_task = _sequence(sequence1).task_serial == _sequence(sequence2).task_serial
+    return paired(_values(conn, sequence1), _values(conn, sequence2), same_task=same_task)
 
 
 def _values(conn: Any, parameter: Any) -> "list[OutputValue]":

@@ -13,7 +13,10 @@ from xfworker.api.functions.record_access import (
 )
 from xfworker.api.record_dict import record_dict
 from xfworker.domain.errors import UsageError
+from xfworker.domain.json_value import json_faults
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, Workflow
+
+_LONGEST_UUID = 1000
 
 
 def get_xf_job(conn: Connection, job_serial: int | str) -> Dict[str, Any]:
@@ -223,8 +226,9 @@ def get_xf_db_entity_by_uuid(conn: Connection, uuid: str) -> Dict[str, Any]:
 
     Raises:
         RecordNotFound: No entity has this UUID.
+        UsageError: It is no text.
     """
     server = server_of(conn)
-    if not isinstance(uuid, str) or not uuid:
+    if not isinstance(uuid, str) or not 1 <= len(uuid) <= _LONGEST_UUID or any(json_faults(uuid)):
         raise UsageError(f"get_xf_db_entity_by_uuid takes the UUID as a text, not {uuid!r:.80}")
     return record_dict(server.entity_by_uuid(uuid))

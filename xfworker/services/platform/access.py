@@ -156,9 +156,9 @@ class Access:
         Raises:
             PermissionDenied: The kind is not for this kind of caller, or belongs to another workflow.
         """
-        self.principal.require(*_CREATORS[type(record)], to=f"create a {record.noun}")
+        self.principal.require(*_CREATORS[type(record)], to=f"create {record.a_noun()}")
         if self.principal.is_job and isinstance(record, Task | Job | Run):
-            self._require_own_workflow(record, f"create a {record.noun}")
+            self._require_own_workflow(record, f"create {record.a_noun()}")
 
     def require_change(self, record: Record) -> None:
         """

@@ -17,6 +17,7 @@ from xfworker.services.platform.access import Access
 
 ALL = "all"
 NARROWED = "narrowed"
+_MOST_DIGITS = 18
 
 _Conditions = dict[type[Record], dict[str, Any]]
 
@@ -26,7 +27,7 @@ def answer(access: Access, query: CombinedQuery) -> dict[str, list[Record]]:
     Answer a combined query.
 
     Raises:
-        InvalidParameter: A part or a selector is not known.
+        InvalidParameter: A part or a selector is not known, or nothing narrows a part that is to be narrowed.
         RecordNotFound: A serial that narrows the query leads nowhere.
     """
     conditions = _narrowing(access, query)
@@ -39,7 +40,11 @@ def _part(access: Access, part: str, selector: str, conditions: _Conditions) -> 
         raise InvalidParameter(f"{part!r} is no part of a combined query; parts are {', '.join(QUERY_PARTS)}")
     where: dict[str, Any] = {}
     if selector == NARROWED:
-        where = conditions.get(kind, {})
+        if kind not in conditions:
+            raise InvalidParameter(
+                f"{part}: no serial is given that narrows them; give one that does, or ask for 'all' or for serials"
+            )
+        where = conditions[kind]
     elif selector != ALL:
         where = {"serial": _serials(part, selector)}
     return list(access.transaction.find(kind, access.narrowed(kind, where)))
@@ -47,7 +52,7 @@ def _part(access: Access, part: str, selector: str, conditions: _Conditions) -> 
 
 def _serials(part: str, selector: str) -> tuple[int, ...]:
     texts = [text.strip() for text in selector.split(",")]
-    if not all(text.isascii() and text.isdigit() for text in texts):
+    if not all(text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS for text in texts):
         raise InvalidParameter(
             f"{part}: {selector!r:.80} is no selector; it is 'all', 'narrowed', or serials with commas between: '17,18'"
         )

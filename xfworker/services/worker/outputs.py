@@ -145,6 +145,8 @@ def existing_file(path: Any) -> Path:
 
 def _as_text(value: Any) -> Any:
     # Scripts hand over ``path.name`` as documented; a bare relative path means the same.
+    if isinstance(value, list | tuple):
+        return [_as_text(item) for item in value]
     return str(value) if isinstance(value, PurePath) else value
 
 

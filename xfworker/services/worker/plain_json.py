@@ -1,12 +1,12 @@
 """Values that scripts compute, as the plain JSON that records are made of."""
 
-import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import InvalidParameter
+from xfworker.domain.json_value import is_finite
 
 _LONGEST_ARRAY = 100_000
 _DEEPEST = 60
@@ -51,7 +51,7 @@ def _primitive(value: bool | float | str | None, path: str, faults: list[str]) -
     if isinstance(value, str):
         return _text(str.__str__(value), path, faults)
     # Subclasses (numpy.float64, IntEnum) become the plain number that they are.
-    return int(value) if isinstance(value, int) else _number(float(value), path, faults)
+    return _number(int(value) if isinstance(value, int) else float(value), path, faults)
 
 
 def _members(value: Mapping[Any, Any], path: str, faults: list[str], depth: int) -> Iterator[tuple[str, Any]]:
@@ -73,7 +73,10 @@ def _text(value: str, path: str, faults: list[str]) -> str:
 
 
 def _number(value: float, path: str, faults: list[str]) -> float:
-    if not math.isfinite(value):
+    if isinstance(value, int):
+        if not is_finite(value):
+            faults.append(f"{path}: a number of more than 308 digits is too large")
+    elif not is_finite(value):
         faults.append(f"{path}: {value} is no JSON number; leave the output out or give None")
     return value
 

@@ -30,20 +30,31 @@ def floats_of(values: Iterable[OutputValue], key: str) -> list[float]:
     return found
 
 
-def paired(first: Sequence[OutputValue], second: Sequence[OutputValue]) -> list[tuple[OutputValue, OutputValue]]:
+def paired(
+    first: Sequence[OutputValue], second: Sequence[OutputValue], *, same_task: bool = False
+) -> list[tuple[OutputValue, OutputValue]]:
     """
     Pair the values of the same run, in the order of the first sequence.
 
     Where a run has several jobs of a task, their values are paired in their order; what is left over, and what belongs
     to no run, is left out.
+
+    Args:
+        first: The values of the first sequence.
+        second: The values of the second sequence.
+        same_task: Whether both are outputs of one task. Then the values of the same job belong together.
     """
-    waiting: dict[int, list[OutputValue]] = {}
+
+    def group(item: OutputValue) -> int | None:
+        return item.job_serial if same_task else item.run_serial
+
+    waiting: dict[int | None, list[OutputValue]] = {}
     for item in reversed(second):
-        if item.run_serial is not None:
-            waiting.setdefault(item.run_serial, []).append(item)
+        waiting.setdefault(group(item), []).append(item)
+    waiting.pop(None, None)
     pairs = []
     for item in first:
-        partners = waiting.get(item.run_serial) if item.run_serial is not None else None
+        partners = waiting.get(group(item))
         if partners:
             pairs.append((item, partners.pop()))
     return pairs

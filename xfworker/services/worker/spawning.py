@@ -143,7 +143,7 @@ def _named(metadata: Mapping[str, Any]) -> tuple[str, str, TaskTypeKind]:
             faults.append(f"version: expected four numbers such as '1.0.0.0', got {version!r:.80}")
     except InvalidParameter as error:
         faults.append(f"version: {error}")
-    if kind not in set(TaskTypeKind):
+    if not isinstance(kind, str) or kind not in set(TaskTypeKind):
         faults.append(f"kind: expected one of {', '.join(TaskTypeKind)}, got {kind!r:.80}")
     if faults:
         raise InvalidParameter(f"spawn_xf_task_type_basic: the metadata are wrong: {'; '.join(faults)}", faults)

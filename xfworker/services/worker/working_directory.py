@@ -94,7 +94,14 @@ class WorkingDirectory:
         return directory
 
     def is_under(self, p: Path) -> bool:
-        """Tell whether the path lies in the working directory, links and ``..`` resolved."""
+        """
+        Tell whether the path lies in the working directory, links and ``..`` resolved.
+
+        Raises:
+            UsageError: It is no path.
+        """
+        if not isinstance(p, PurePath | str) or "\0" in str(p):
+            raise UsageError(f"is_under takes a path, not {p!r:.80}")
         resolved = Path(os.path.realpath(p))
         root = Path(os.path.realpath(self.path))
         return resolved == root or root in resolved.parents

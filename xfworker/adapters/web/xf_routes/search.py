@@ -91,7 +91,7 @@ def read_cursor(text: str | None) -> tuple[str, int] | None:
 
 def _known(kind: type[Record], fields: dict[str, Any], name: str) -> str:
     if name not in fields:
-        raise UsageError(f"{kind.noun}s cannot be searched by {name[:60]!a}; fields are {', '.join(sorted(fields))}")
+        raise UsageError(f"{kind.nouns()} cannot be searched by {name[:60]!a}; fields are {', '.join(sorted(fields))}")
     return name
 
 
