@@ -77,22 +77,59 @@ def signature_line(name, function, *, method):
     return f"{name}({', '.join(parts)}) -> {shown(signature.return_annotation)}"
 
 
+def drift(found, line):
+    """Say in one line what differs between a signature and the documented one; an empty text where nothing does."""
+    if found == line:
+        return ""
+    have, documented = (re.split(r"(?<=\()|, (?=\w+:|\*)|(?=\) -> )", text) for text in (found, line))
+    lost, new = [part for part in documented if part not in have], [part for part in have if part not in documented]
+    if not lost and not new:
+        lost, new = documented, have
+    return (
+        f"{line.split('(')[0]} drifted: documented is {', '.join(lost) or 'nothing'}; it is {', '.join(new) or 'gone'}"
+    )
+
+
+def require_documented(owner, line, *, method):
+    name = line.split("(", 1)[0]
+    function = getattr(owner, name, None)
+    said = drift(signature_line(name, function, method=method), line) if function else f"{name} is gone"
+    if said:
+        pytest.fail(said, pytrace=False)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ("f(a: int, *, b: Dict[str, Any] = {}) -> None", ""),
+        ("f(a: int, *, b: Dict[str, Any] = {}) -> str", "f drifted: documented is ) -> None; it is ) -> str"),
+        ("f(a: str, *, b: Dict[str, Any] = {}) -> None", "f drifted: documented is a: int; it is a: str"),
+        ("f(x: int, *, b: Dict[str, Any] = {}) -> None", "f drifted: documented is a: int; it is x: int"),
+        ("f(a: int, b: Dict[str, Any] = {}) -> None", "f drifted: documented is *; it is gone"),
+        (
+            "f(a: int, *, b: Dict[str, Any] = None) -> None",
+            "f drifted: documented is b: Dict[str, Any] = {}; it is b: Dict[str, Any] = None",
+        ),
+        ("f(a: int, *, b: Dict[str, Any] = {}, c: int) -> None", "f drifted: documented is nothing; it is c: int"),
+    ],
+)
+def test_a_drift_of_any_kind_is_told_in_one_line(found, said):
+    assert drift(found, "f(a: int, *, b: Dict[str, Any] = {}) -> None") == said
+
+
 @pytest.mark.parametrize("line", FUNCTIONS, ids=lambda line: line.split("(")[0])
 def test_a_function_has_the_documented_signature(line):
-    name = line.split("(", 1)[0]
-    assert signature_line(name, getattr(xfworkerutil, name), method=False) == line
+    require_documented(xfworkerutil, line, method=False)
 
 
 @pytest.mark.parametrize("line", JOB, ids=lambda line: line.split("(")[0])
 def test_a_method_of_the_job_has_the_documented_signature(line):
-    name = line.split("(", 1)[0]
-    assert signature_line(name, getattr(xfworkerutil.XFWorkerJob, name), method=True) == line
+    require_documented(xfworkerutil.XFWorkerJob, line, method=True)
 
 
 @pytest.mark.parametrize("line", WORKING_DIRECTORY, ids=lambda line: line.split("(")[0])
 def test_a_method_of_the_working_directory_has_the_documented_signature(line):
-    name = line.split("(", 1)[0]
-    assert signature_line(name, getattr(xfworkerutil.TemporaryWorkingDirectory, name), method=True) == line
+    require_documented(xfworkerutil.TemporaryWorkingDirectory, line, method=True)
 
 
 @pytest.mark.parametrize(("name", "kind"), ARGUMENTS.items())
