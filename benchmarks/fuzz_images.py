@@ -6,6 +6,8 @@ an ``ImageError``; any other error, a hang or a memory peak ends it with the fil
 """
 
 import argparse
+import logging
+import struct
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +29,7 @@ def corpus(folder: Path) -> None:
     kinds = [("aim", encoding, "i1") for encoding in ("int8", "binCmp", "charCmp", "bit8")]
     kinds += [("aim", "int16", "i2"), ("aim", "float32", "f4"), ("aim", "vaxF", "f4"), ("isq", None, "i2")]
     kinds += [("gobj", None, "i1"), ("mha", None, "i2"), ("nrrd", None, "i2"), ("nii", None, "i2")]
+    kinds += [("nii.gz", None, "i2"), ("tif", None, "i2"), ("vgi", None, "i2"), ("omni", None, "i2")]
     for number, (suffix, encoding, code) in enumerate(kinds):
         path = folder / f"{number}.{suffix}"
         pixel_type = PixelType.of_numpy_code(code)
@@ -34,6 +37,12 @@ def corpus(folder: Path) -> None:
         info = ImageInfo(path=path, format="-", size=(7, 6, 3), pixel_type=pixel_type, pixels_path=path)
         with image_formats().writer(path, info, encoding=encoding) as writer:
             writer.write(mask.astype(code))
+    old = struct.pack("<5i", 20, 96, 2, mask.nbytes, 0)
+    old += struct.pack("<17i", 0, 0, 0, 0, 0x00010001, 7, 6, 3, 0, 0, 0, 1, 1, 1, 0, 0, 0)
+    (folder / "old.aim").write_bytes(old + bytes(28) + b"!\0" + mask.tobytes())
+    for pixels in (*folder.glob("*.raw"), *folder.glob("*.vol")):
+        # Beside the mutated file, where its header finds them.
+        pixels.rename(folder.parent / pixels.name)
 
 
 def main() -> int:
@@ -50,6 +59,9 @@ def main() -> int:
         from xfworker.domain.errors import ImageError
     import nibabel  # noqa: F401 - imported before fuzzing, so that its import is not timed
     import nrrd  # noqa: F401 - likewise
+    import tifffile  # noqa: F401 - likewise
+
+    logging.disable()
 
     formats: ImageRegistry = image_formats()
     folder = Path(tempfile.mkdtemp(prefix="xfworker-fuzz-"))

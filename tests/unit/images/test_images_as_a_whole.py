@@ -96,6 +96,13 @@ def test_types_are_converted_only_when_every_value_fits(tmp_path, write_array, r
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".omni", ".omni", ".omni", ".raw", ".raw", ".raw"]
 
 
+def test_a_conversion_tells_what_the_file_came_to_say(tmp_path, write_array, formats, bone):
+    source = write_array(tmp_path / "a.omni", bone, spacing_mm=(0.5, 0.5, 0.5), origin_mm=(0.6, 0, 0))
+    done = convert(formats, source, tmp_path / "a.AIM")
+    assert (done.target.origin_mm, done.target.header["pos"]) == ((0.5, 0, 0), [1, 0, 0])
+    assert done.target == formats.describe(tmp_path / "a.AIM")
+
+
 def test_a_file_is_never_converted_to_itself(tmp_path, write_array, formats, bone):
     path = write_array(tmp_path / "a.AIM", bone)
     with pytest.raises(UsageError, match="itself"):

@@ -80,6 +80,12 @@ def test_nrrd_is_what_pynrrd_reads_and_writes(tmp_path, formats, write_array, re
         assert formats.describe(path).spacing_mm == pytest.approx((0.1, 0.2, 0.3))
 
 
+def test_nrrd_skips_bytes_of_what_was_packed(tmp_path, read_array, bone):
+    header = "NRRD0004\ntype: short\ndimension: 3\nsizes: 30 21 13\nendian: little\nencoding: gzip\nbyte skip: 7\n\n"
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + gzip.compress(b"\xaa" * 7 + bone.tobytes()))
+    np.testing.assert_array_equal(read_array(tmp_path / "a.nrrd"), bone)
+
+
 def test_tiff_is_what_tifffile_reads_and_imagej_stacks_are_read(tmp_path, formats, write_array, read_array, bone):
     np.testing.assert_array_equal(tifffile.imread(write_array(tmp_path / "a.tif", bone, encoding="zlib")), bone)
     levels = bone.astype(np.uint16)

@@ -49,12 +49,13 @@ class NrrdCodec:
 
     def reader(self, path: Path) -> SlabReader:
         """Open the pixels; see the port."""
-        info, offset = self._described(path)
-        return (
-            RawReader(info) if info.pixels_offset is not None else DeflatedReader(info, info.pixels_path, offset=offset)
-        )
+        info, offset, skip = self._described(path)
+        if info.pixels_offset is not None:
+            return RawReader(info)
+        return DeflatedReader(info, info.pixels_path, offset=offset, skip=skip)
 
-    def _described(self, path: Path) -> tuple[ImageInfo, int]:
+    def _described(self, path: Path) -> tuple[ImageInfo, int, int]:
+        """Describe the image; also where its pixels' stream begins, and how much of it to skip once it is unpacked."""
         nrrd = reader_library("nrrd", path, "a NRRD")
         data, _ = read_lines(path)
         end = data.find(b"\n\n")
@@ -107,7 +108,7 @@ class NrrdCodec:
         )
         if not packed:
             check_raw_size(info)
-        return with_carried(info, str(header.get(KEY, ""))), offset
+        return with_carried(info, str(header.get(KEY, ""))), offset, skip
 
     def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> HeaderThenPixelsWriter:
         """Begin a NRRD; see the port."""

@@ -85,7 +85,8 @@ def convert(
         with formats.writer(target, wanted, encoding=encoding) as writer:
             check_apart(found, (writer.info.path, *writer.info.files))
             copy_pixels(reader, writer, progress)
-        return Conversion(found, writer.info, removed)
+        # What the file says: a format may round the place, or know nothing of a calibration.
+        return Conversion(found, formats.describe(writer.info.path), removed)
 
 
 def copy_pixels(reader: PixelReader, writer: PixelWriter, progress: Progress | None = None) -> None:
