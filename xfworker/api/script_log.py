@@ -31,11 +31,17 @@ def _configure(settings: LoggingSettings, job_serial: int) -> None:
     last: structlog.typing.Processor
     last = structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer()
 
+    def let_pass(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if settings.level == "off":  # structlog has no level above all others
+            raise structlog.DropEvent
+        return event
+
     def name_job(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         return {"job_serial": job_serial, **event}
 
     structlog.configure(
         processors=[
+            let_pass,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -53,7 +59,7 @@ _LEVELS = {
     "info": logging.INFO,
     "warning": logging.WARNING,
     "error": logging.ERROR,
-    "off": logging.CRITICAL + 1,
+    "off": logging.CRITICAL,
 }
 LEVELS = tuple(_LEVELS)
 """The levels that settings can name."""

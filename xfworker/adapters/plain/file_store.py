@@ -80,7 +80,8 @@ class PlainFileStore(ABC):
         """
         Store all the blocks as the file's content, in place of what it held; folders are made where needed.
 
-        Readers see the old content or the new one, never a part. When ``blocks`` raises, nothing is stored.
+        Readers see the old content or the new one, never a part. When ``blocks`` raises, nothing is stored. Where a
+        part of the path above the name is a file, it raises an ``OSError``, as file systems do by themselves.
         """
 
     @abstractmethod
