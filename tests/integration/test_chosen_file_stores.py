@@ -89,4 +89,4 @@ def test_a_share_that_is_not_mounted_is_one_sentence(embedded, tmp_path):
     command = [sys.executable, "-m", "xfworker", "config", "check", str(toml)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert f"{toml}, line 2: the file store's folder {tmp_path / 'nowhere'} is not there" in done.stderr
+    assert f"{toml}, line 3: the file store's folder {tmp_path / 'nowhere'} is not there" in done.stderr
