@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import textwrap
-import tomllib
 import typing
 from pathlib import Path
 
@@ -176,18 +175,11 @@ def test_the_table_of_homes_names_every_symbol_where_it_lives():
 
 
 def test_what_type_checkers_see_is_the_same_table():
-    source = (ROOT / "xfworkerutil" / "__init__.py").read_text()
+    source = (ROOT / "xfworkerutil.py").read_text()
     block = source.split("if TYPE_CHECKING:\n", 1)[1].split("\n_HOMES", 1)[0]
     imports = [node for node in ast.walk(ast.parse(textwrap.dedent(block))) if isinstance(node, ast.ImportFrom)]
     imported = {node.module: [alias.name for alias in node.names] for node in imports}
     assert {home: tuple(names) for home, names in imported.items()} == xfworkerutil._HOMES
-
-
-def test_type_checkers_of_those_who_install_it_look_at_it():
-    # Without the mark (PEP 561), which only a folder can carry, mypy takes every name for Any.
-    assert Path(xfworkerutil.__file__).with_name("py.typed").is_file()
-    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert build["only-include"] == ["xfworker", "xfworkerutil"]
 
 
 def test_a_name_that_is_not_there_is_told_as_python_does():
