@@ -10,17 +10,18 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xfworker.adapters.disk.file_copy import copy_file
-from xfworker.adapters.disk.hashing import file_sha256
 from xfworker.adapters.disk.os_errors import disk_errors
 from xfworker.adapters.disk.partial_file import partial_path
 from xfworker.adapters.disk.path_map import PathMap, is_unc_path
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.filenames import MAX_BYTES
-from xfworker.domain.files import FileStat
 from xfworker.domain.sampling import SAMPLE_BYTES, sample_offsets
+
+if TYPE_CHECKING:
+    from xfworker.domain.files import FileStat
 
 _DOUBLE_SUFFIXES = frozenset({".nii", ".tar", ".ome"})
 """What belongs to the suffix behind it: ``scan.nii.gz``."""
@@ -120,7 +121,7 @@ class LocalFilesystem:
         except (OSError, ValueError):
             return False
 
-    def reading_fault(self, path: Path, wanted: FileStat) -> str | None:
+    def reading_fault(self, path: Path, wanted: "FileStat") -> str | None:
         """Tell why the file cannot be used in place of the one in the store, or ``None`` where it can."""
         if not path.is_absolute():
             return "it is no path of this computer; name its share in the path map"
@@ -175,6 +176,8 @@ class LocalFilesystem:
             FileError: It cannot be read.
         """
         with disk_errors(f"read {path}"):
+            from xfworker.adapters.disk.hashing import file_sha256
+
             return file_sha256(path)
 
     def is_network_path(self, path: Path) -> bool:
