@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,8 @@ class Download:
             block = part.pool.take()
             count = 0
             try:
-                count = pace.measure(answer.read_into, block[: min(room, pace.bytes)])
+                read = partial(answer.read_into, in_bulk=pace.is_fast)
+                count = pace.measure(read, block[: min(room, pace.bytes)])
             finally:
                 if not count:
                     part.pool.give_back(block)

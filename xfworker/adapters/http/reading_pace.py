@@ -17,17 +17,20 @@ class ReadingPace:
 
     Attributes:
         bytes: How much to read next.
+        is_fast: Whether the last read was of the largest size and came at once.
     """
 
     def __init__(self, largest: int) -> None:
         self._largest = largest
         self.bytes = min(8 * _SMALLEST, largest)
+        self.is_fast = False
 
     def measure(self, read: Callable[[memoryview], int], view: memoryview) -> int:
         """Read, and take note of how long that took."""
         started = time.monotonic()
         count = read(view)
         seconds = time.monotonic() - started
+        self.is_fast = seconds < _FAST_SECONDS and self.bytes == self._largest
         if seconds > _SLOW_SECONDS:
             self.bytes = max(self.bytes // 2, min(_SMALLEST, self._largest))
         elif seconds < _FAST_SECONDS:
