@@ -3,6 +3,7 @@ import os
 import socket
 
 from xfworker.adapters.disk import journal
+from xfworker.adapters.disk.partial_file import partial_path
 
 
 def test_notes_of_a_transfer_that_was_given_up_are_taken_over_once(tmp_path):
@@ -69,7 +70,10 @@ def test_old_orphans_are_swept_and_nothing_else(tmp_path):
     for mine in (old, new):
         mine.data.write_bytes(b"x")
         mine.save()
-    for path in (old.data, old.path):
+    folder = partial_path(tmp_path)  # as of an image format that is a folder of files
+    folder.mkdir()
+    (folder / "0").write_bytes(b"x")
+    for path in (old.data, old.path, folder):
         os.utime(path, (1, 1))
     (tmp_path / "scan.raw").write_bytes(b"x")
     os.utime(tmp_path / "scan.raw", (1, 1))

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import socket
 import sys
 import time
@@ -102,11 +103,15 @@ def begin(folder: Path, key: str) -> Journal:
 
 
 def sweep(folder: Path) -> None:
-    """Delete incomplete files in a folder that nobody went on with for a week."""
+    """Delete incomplete files, and folders of such, in a folder that nobody went on with for a week."""
     limit = time.time() - _SWEPT_AFTER_SECONDS
     for path in folder.glob(f"{PARTIAL_PREFIX}*"):
         with contextlib.suppress(OSError):
-            if path.stat().st_mtime < limit:
+            if path.lstat().st_mtime >= limit:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 path.unlink()
 
 
