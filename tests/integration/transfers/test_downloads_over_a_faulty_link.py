@@ -10,6 +10,7 @@ from attrs import evolve
 from tests.integration.transfers.conftest import LIMITS, MIB, TRANSFERS
 from tests.integration.transfers.faulty_link import Fault, refusal
 from xfworker.adapters.http.file_store import HttpFileStore
+from xfworker.adapters.http.low_water_mark import LowWaterMark
 from xfworker.domain.errors import (
     ChecksumMismatch,
     FileChanged,
@@ -80,11 +81,12 @@ def test_damaged_bytes_never_get_the_name(store, link, token, place, content, tm
     assert leftovers(tmp_path) == []
 
 
-def test_a_silent_server_is_noticed_and_the_download_goes_on(link, token, place, content, tmp_path):
+def test_a_silent_server_is_noticed_and_the_download_goes_on(link, token, place, content, tmp_path, capsys):
     store = HttpFileStore(limits=evolve(LIMITS, read_seconds=0.3), transfers=TRANSFERS)
     link.faults.append(Fault(stall_down_after=7 * MIB))
     store.download(token, place, tmp_path / "target")
     assert (tmp_path / "target").read_bytes() == content
+    assert "the server fell silent after" in "".join(capsys.readouterr())
     assert link.down < len(content) + 8 * MIB
 
 
@@ -160,6 +162,7 @@ import sys
 from pathlib import Path
 from tests.integration.transfers.conftest import LIMITS, TRANSFERS
 from xfworker.adapters.http.file_store import HttpFileStore
+from xfworker.adapters.http.low_water_mark import LowWaterMark
 from xfworker.domain.files import AuthorizationToken, parse_resource
 url, secret, place, target = sys.argv[1:]
 def tell(done, total):
@@ -259,3 +262,21 @@ def test_ranges_that_break_are_fetched_again(served, link, token, folder, tmp_pa
     store.download(token, place, tmp_path / "target")
     assert (tmp_path / "target").read_bytes() == big.read_bytes()
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the mark is used on Linux only")
+def test_a_connection_that_was_read_in_bulk_serves_small_answers_again(
+    link, token, place, content, tmp_path, monkeypatch
+):
+    raised = []
+    raise_to = LowWaterMark.raise_to
+    monkeypatch.setattr(LowWaterMark, "raise_to", lambda mark, count: (raised.append(count), raise_to(mark, count)))
+    store = HttpFileStore(limits=LIMITS, transfers=TRANSFERS)
+    store.download(token, place, tmp_path / "target")
+    assert max(raised) > 1
+    assert store.stat(token, place).size == len(content)
+    answer = store.open_read(token, place, offset=5, length=10)
+    assert b"".join(answer) == content[5:15]
+    # Were the mark still up, neither the end of the file nor a small answer would have woken anybody.
+    assert link.connections == 1
+    store.close()

@@ -8,7 +8,7 @@ from urllib3 import BaseHTTPResponse
 
 from xfworker.adapters.http.connection import NETWORK_FAULTS, network_error
 from xfworker.adapters.http.low_water_mark import LowWaterMark
-from xfworker.domain.errors import ProtocolViolation, ServerUnreachable
+from xfworker.domain.errors import ProtocolViolation, ServerTimeout, ServerUnreachable
 
 _WITHOUT_BODY = frozenset({204, 304})
 _WORTH_WAKING = 512 * 1024
@@ -73,6 +73,10 @@ class AnswerStream:
             self._mark.lower()
         try:
             count: int = self._read_into(view)
+        except TimeoutError as error:
+            raise ServerTimeout(
+                f"could not {self._doing} at {self._at}: the server fell silent after {self.received} bytes"
+            ) from error
         except NETWORK_FAULTS as error:
             raise network_error(error, doing=self._doing, at=self._at) from error
         except ValueError as error:  # closed by another thread that wants this one to stop
