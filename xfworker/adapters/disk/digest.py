@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Generic, Self
 
-from xfworker.adapters.disk.hashing import HasherT
+from xfworker.adapters.disk.hashing import Hasher, HasherT, new_hasher
+from xfworker.domain.digest_field import XXH3
 
 _WORTH_A_THREAD = 1 << 20
 """Up to so many bytes are hashed on the spot: starting a thread for them costs more."""
@@ -115,6 +116,11 @@ class DigestThread(Generic[HasherT]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def running_digest(algorithm: str, start: Hasher | None = None) -> DigestThread[Hasher]:
+    """Begin a running digest of a kind, or go on with one; the quick kind is computed on the spot."""
+    return DigestThread(new_hasher(algorithm) if start is None else start, on_the_spot=algorithm == XXH3)
 
 
 class BlockPool:

@@ -29,17 +29,17 @@ class DigestIndex:
 
     def learn(self, resource: Resource, found: os.stat_result, digests: Digests) -> None:
         """Keep the digests that a file was found to have; what was stored, if anything, stays known besides."""
-        self._write(resource, found, digests, stored=self.stored(resource))
+        self._write(resource, found, digests, stored=_digest(self._read(resource), "stored"))
 
-    def recall(self, resource: Resource, found: os.stat_result) -> Digests:
-        """Give the digests of a file; unknown ones where it is not known or the file is another by now."""
+    def recall(self, resource: Resource, found: os.stat_result) -> tuple[Digests, str | None]:
+        """
+        Give the digests of a file, unknown ones where it is another by now or nothing is noted, and the SHA-256 of what
+        was last stored under this name, whatever the file has become since.
+        """
         entry = self._read(resource)
         same = (entry.get("size"), entry.get("modified")) == (found.st_size, _ticks(found))
-        return Digests(_digest(entry, "sha256"), _digest(entry, "xxh3")) if same else Digests()
-
-    def stored(self, resource: Resource) -> str | None:
-        """Give the digest of what was last stored under this name, whatever the file has become since."""
-        return _digest(self._read(resource), "stored")
+        digests = Digests(_digest(entry, "sha256"), _digest(entry, "xxh3")) if same else Digests()
+        return digests, _digest(entry, "stored")
 
     def _write(self, resource: Resource, found: os.stat_result, digests: Digests, *, stored: str | None) -> None:
         entry = {

@@ -14,13 +14,12 @@ from attrs import evolve
 from xfworker.adapters.disk.digest_index import DigestIndex
 from xfworker.adapters.disk.file_copy import copy_content
 from xfworker.adapters.disk.filesystem import sample_sha256
-from xfworker.adapters.disk.hashing import Digests, file_digests, file_sha256, hash_file, new_hasher
+from xfworker.adapters.disk.hashing import Digests, checking_digest, file_digests, file_sha256, hash_file, new_hasher
 from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.disk.os_errors import disk_errors
 from xfworker.adapters.disk.partial_file import PARTIAL_PREFIX, flush_file, partial_path, publish
 from xfworker.adapters.disk.path_map import is_windows_path
 from xfworker.adapters.disk.store_layout import StoreLayout, require_file
-from xfworker.domain.digest_field import XXH3
 from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore, NotEnoughSpace
 from xfworker.domain.filenames import is_safe_filename
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
@@ -85,19 +84,14 @@ class FolderFileStore:
         found: os.stat_result | None = None,
     ) -> FileStat:
         found = found or path.stat()
-        digests = self._digests.recall(resource, found)
+        digests, stored_sha256 = self._digests.recall(resource, found)
         if digests.sha256 is None and found.st_size <= _HASHED_ON_THE_SPOT:
             digests = self._learn_digests(resource, path, found)
-        return FileStat(
-            resource=resource,
-            size=found.st_size,
-            sha256=digests.sha256,
-            xxh3=digests.xxh3,
-            etag=_etag(found),
-            modified_at=datetime.fromtimestamp(found.st_mtime, UTC),
+        return evolve(
+            _listed(resource, found, digests),
             direct_access_path=direct_access_path,
             sample_sha256=sample_sha256(path) if direct_access_path is not None else None,
-            stored_sha256=self._digests.stored(resource),
+            stored_sha256=stored_sha256,
         )
 
     def _learn_digests(self, resource: Resource, path: Path, found: os.stat_result) -> Digests:
@@ -371,12 +365,12 @@ def _listed(resource: Resource, found: os.stat_result, digests: Digests = _UNKNO
 
 def _checked(copy: Path, known: FileStat) -> str:
     """Compare a copy with what is known of the file, by the quick digest where there is one; give its SHA-256."""
-    told, name, digest = known.sha256, "SHA-256", None
-    if known.xxh3 is not None and known.sha256 is not None:
-        told, name, digest = known.xxh3, "XXH3-128", hash_file(copy, new_hasher(XXH3)).hexdigest()
-    digest = digest or file_sha256(copy)
+    algorithm, told = checking_digest(known)
+    digest = hash_file(copy, new_hasher(algorithm)).hexdigest()
     if told not in {None, digest}:
-        raise ChecksumMismatch(f"fetching {known.resource}: the copy has {name} {digest}, the store has {told}")
+        raise ChecksumMismatch(
+            f"fetching {known.resource}: the copy has {algorithm.upper()} {digest}, the store has {told}"
+        )
     return known.sha256 or digest
 
 

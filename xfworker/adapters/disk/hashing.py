@@ -15,6 +15,7 @@ import xxhash
 from attrs import define, field
 
 from xfworker.domain.digest_field import SHA256, XXH3
+from xfworker.domain.files import FileStat
 
 _BLOCK = 1 << 20
 _HASHERS: Mapping[str, Callable[[], "Hasher"]] = {SHA256: hashlib.sha256, XXH3: xxhash.xxh3_128}
@@ -52,6 +53,10 @@ class Digests:
     sha256: str | None = None
     xxh3: str | None = None
 
+    def fit(self, told: "Digests") -> bool:
+        """Tell whether a content with these digests can be the one that was told of, as far as that is known."""
+        return told.sha256 in {None, self.sha256} and told.xxh3 in {None, self.xxh3}
+
 
 @define
 class TwoHashes:
@@ -81,6 +86,15 @@ class TwoHashes:
 def new_hasher(algorithm: str) -> Hasher:
     """Begin a digest of the kind that header fields call so."""
     return _HASHERS[algorithm]()
+
+
+def checking_digest(stat: FileStat) -> tuple[str, str | None]:
+    """
+    Give the kind of digest by which a copy of a file is checked, and what it must be, where that is known.
+
+    With both kinds known the quick one is enough: whoever told it knew the SHA-256 of the same bytes.
+    """
+    return (XXH3, stat.xxh3) if stat.xxh3 is not None and stat.sha256 is not None else (SHA256, stat.sha256)
 
 
 def file_sha256(path: Path) -> str:

@@ -100,7 +100,7 @@ class IncomingFile:
             ChecksumMismatch: It is not the file with this size and digest; it was deleted.
         """
         found = self.digest.settle().digests()
-        if (size is not None and size != self.size) or (sha256 is not None and sha256 != found.sha256):
+        if size not in {None, self.size} or not found.fit(Digests(sha256)):
             self.discard()
             raise ChecksumMismatch(
                 f"{self.what} did not arrive as it was sent: {self.size} bytes, SHA-256 {found.sha256} arrived, "

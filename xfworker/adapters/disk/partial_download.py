@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from xfworker.adapters.disk import journal
-from xfworker.adapters.disk.digest import BlockPool, DigestThread
-from xfworker.adapters.disk.hashing import Hasher, hash_file, new_hasher
+from xfworker.adapters.disk.digest import BlockPool, DigestThread, running_digest
+from xfworker.adapters.disk.hashing import Hasher, checking_digest, hash_file, new_hasher
 from xfworker.adapters.disk.os_errors import disk_errors
 from xfworker.adapters.disk.partial_file import publish
 from xfworker.adapters.disk.positioned_file import PositionedFile
 from xfworker.adapters.disk.spans import Span, Spans
 from xfworker.adapters.disk.transfer_limits import TransferLimits
-from xfworker.domain.digest_field import SHA256, XXH3
 from xfworker.domain.errors import ChecksumMismatch, NotEnoughSpace
 from xfworker.domain.files import FileStat
 
@@ -57,7 +56,8 @@ class PartialDownload:
             spans = Spans.from_json(fields["spans"], stat.size)
             if spans is None or stat.etag is None or self._journal.data.stat().st_size > stat.size:
                 return
-            found = hash_file(self._journal.data, _hasher(stat), length=verified)
+            algorithm, _ = checking_digest(stat)
+            found = hash_file(self._journal.data, new_hasher(algorithm), length=verified)
             if found.hexdigest() != digest or spans.contiguous < verified:
                 return
         except (OSError, ValueError, KeyError, TypeError):
@@ -65,7 +65,7 @@ class PartialDownload:
         with disk_errors(f"fetch {self._what}"):
             self._file = PositionedFile(self._journal.data)
         self.stat, self.spans, self._hashed = stat, spans, verified
-        self._digest = DigestThread(found, on_the_spot=_is_quick(stat))
+        self._digest = running_digest(algorithm, found)
         self.resumed_at = spans.arrived
 
     def restart(self, stat: FileStat) -> None:
@@ -83,7 +83,7 @@ class PartialDownload:
         if self._digest is not None:
             self._digest.close()
         self.stat, self.spans, self._hashed = stat, Spans.of_size(stat.size), 0
-        self._digest = DigestThread(_hasher(stat), on_the_spot=_is_quick(stat))
+        self._digest = running_digest(checking_digest(stat)[0])
         self.pool = BlockPool(self._limits.blocks, max(min(self._limits.block_bytes, stat.size), 1))
         self._noted = (0, time.monotonic())
 
@@ -178,10 +178,11 @@ class PartialDownload:
         """
         assert self._digest is not None
         arrived = self._digest.hexdigest()
-        told, name = (wanted.xxh3, "XXH3-128") if _is_quick(wanted) else (wanted.sha256, "SHA-256")
+        algorithm, told = checking_digest(wanted)
         if told not in {None, arrived}:
             raise ChecksumMismatch(
-                f"{self._what} did not arrive as the store holds it: {name} {arrived} arrived, {told} was told"
+                f"{self._what} did not arrive as the store holds it: {algorithm.upper()} {arrived} arrived, "
+                f"{told} was told"
             )
         self._close_file()
         with disk_errors(f"fetch {self._what} to {self._target}"):
@@ -220,12 +221,3 @@ class PartialDownload:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-
-def _is_quick(stat: FileStat) -> bool:
-    """Tell whether both digests are known, so that checking the quick one is enough to know the other."""
-    return stat.xxh3 is not None and stat.sha256 is not None
-
-
-def _hasher(stat: FileStat) -> Hasher:
-    return new_hasher(XXH3 if _is_quick(stat) else SHA256)

@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from xfworker.adapters.disk.digest import BlockPool, DigestThread
+from xfworker.adapters.disk.digest import BlockPool, running_digest
 from xfworker.adapters.disk.hashing import Hasher, hash_file, new_hasher
 from xfworker.adapters.disk.os_errors import disk_errors
-from xfworker.domain.digest_field import SHA256, XXH3
+from xfworker.domain.digest_field import SHA256
 from xfworker.domain.errors import FileChanged
 
 
@@ -40,11 +40,8 @@ class UploadSource:
         self.position = 0
         self._pool = BlockPool(blocks, max(min(block_bytes, self.size), 1))
         self.algorithm = SHA256
-        self._digest = self._digest_from(new_hasher(SHA256))
+        self._digest = running_digest(SHA256)
         self._mark: tuple[int, Hasher] = (0, new_hasher(SHA256))
-
-    def _digest_from(self, start: Hasher) -> DigestThread[Hasher]:
-        return DigestThread(start, on_the_spot=self.algorithm == XXH3)
 
     def check_by(self, algorithm: str) -> None:
         """Take another digest from now on; reading begins at the start again."""
@@ -129,7 +126,8 @@ class UploadSource:
             with disk_errors(f"read {self.path}"):
                 start = found.copy() if marked <= offset else new_hasher(self.algorithm)
                 begin = marked if marked <= offset else 0
-                self._digest = self._digest_from(hash_file(self.path, start, offset=begin, length=offset - begin))
+                hash_file(self.path, start, offset=begin, length=offset - begin)
+                self._digest = running_digest(self.algorithm, start)
         with disk_errors(f"read {self.path}"):
             self._file.seek(offset)
         self.position = offset

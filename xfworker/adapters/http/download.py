@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from xfworker.adapters.disk.partial_download import PartialDownload
 from xfworker.adapters.disk.patience import Patience
 from xfworker.adapters.disk.spans import Span
@@ -97,14 +99,7 @@ class Download:
                 except ChecksumMismatch as error:
                     self._from_the_start(error)
                     continue
-                return FileStat(
-                    resource=self._resource,
-                    size=stat.size,
-                    sha256=sha256,
-                    xxh3=stat.xxh3,
-                    etag=stat.etag,
-                    modified_at=stat.modified_at,
-                )
+                return evolve(stat, sha256=sha256, direct_access_path=None, sample_sha256=None)
         except NotEnoughSpace:
             self._helpers.stop()
             self._part.discard()  # what arrived would keep the disk full

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from attrs import evolve
+
 from xfworker.adapters.disk import journal
 from xfworker.adapters.disk.patience import Patience
 from xfworker.adapters.disk.transfer_limits import TransferLimits
@@ -293,11 +295,4 @@ def _authorization(token: AuthorizationToken) -> dict[str, str]:
 def _confirmed(stat: FileStat, sha256: str) -> FileStat:
     if stat.sha256 not in {None, sha256}:
         raise ChecksumMismatch(f"storing {stat.resource}: the server has SHA-256 {stat.sha256}, {sha256} was sent")
-    return FileStat(
-        resource=stat.resource,
-        size=stat.size,
-        sha256=sha256,
-        xxh3=stat.xxh3,
-        etag=stat.etag,
-        modified_at=stat.modified_at,
-    )
+    return evolve(stat, sha256=sha256, direct_access_path=None, sample_sha256=None)

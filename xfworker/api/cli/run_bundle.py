@@ -195,7 +195,7 @@ def _stored(platform: "LocalPlatform", job: Job, folder: Path) -> dict[str, Path
     for stat in platform.files.list(token, place).files:
         found[stat.resource.filename] = folder / stat.resource.filename
         target = found[stat.resource.filename]
-        platform.files.download(token, stat.resource, target, progress=told("download", stat.resource, None))
+        platform.files.download(token, stat.resource, target, progress=told("download", stat.resource))
     return found
 
 

@@ -135,7 +135,7 @@ def _uploaded(client: "Client", file: "InputFile") -> dict[str, Any]:
         place = userdata_resource(f"{folder}/{path.name}")
         messages().print(f"storing {path} as {place}")
         token = client.server.file_token([Scope("write", place)])
-        client.files.upload(token, path, place, progress=told("upload", place, None))
+        client.files.upload(token, path, place, progress=told("upload", place))
     return create_parameter(
         file.type,
         source=USERDATA,

@@ -106,7 +106,7 @@ class _Restoring:
                 local = Path(folder) / "content"
                 bundle.extract(file, local)
                 token = self.server.file_token([Scope("write", resource)])
-                self.files.upload(token, local, resource, progress=told("upload", resource, None))
+                self.files.upload(token, local, resource, progress=told("upload", resource))
                 local.unlink()
                 done += file.size
                 if progress is not None:

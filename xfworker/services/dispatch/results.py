@@ -86,7 +86,7 @@ def _collect(
         folder.mkdir(parents=True, exist_ok=True)
         token = server.file_token([Scope("read", resource) for resource in missing])
         for resource, target in _targets(key, missing, filesystem, folder).items():
-            files.download(token, resource, target, progress=told("download", resource, None))
+            files.download(token, resource, target, progress=told("download", resource))
             _open_to_others(target)
             fetched[resource] = target
     return [fetched[resource] for resource in resources]

@@ -121,7 +121,7 @@ def stage_files(
         for key in group:
             for path in staged[key].paths:
                 place = record_resource("job_result", job.serial, path.name)
-                files.upload(token, path, place, progress=told("upload", place, None))
+                files.upload(token, path, place, progress=told("upload", place))
             outputs[key] = _parameter(staged[key], job.serial)
         done = Change(
             values={"/outputs": outputs, "/state": JobState.DONE.value}, expected_version=job.occ_lock_version

@@ -181,7 +181,7 @@ def _store(
     token = server.file_token([Scope("write", record_resource(source, record.serial))])
     for path in (archive, *(folder / name for name in package.files if "/" not in name)):
         place = record_resource(source, record.serial, path.name)
-        files.upload(token, path, place, progress=told("upload", place, None))
+        files.upload(token, path, place, progress=told("upload", place))
 
 
 def _complete(server: XFServer, record: PackageRecord) -> PackageRecord:

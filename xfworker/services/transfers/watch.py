@@ -52,7 +52,7 @@ def watched_transfers(watcher: Watcher) -> Iterator[None]:
         _watcher.reset(token)
 
 
-def told(direction: str, file: object, progress: Progress | None) -> Progress | None:
+def told(direction: str, file: object, progress: Progress | None = None) -> Progress | None:
     """Give a progress callback that tells the watcher besides."""
     watcher = _watcher.get()
     if watcher is None:

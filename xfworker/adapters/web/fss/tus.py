@@ -19,6 +19,7 @@ import structlog
 from attrs import define, field
 
 from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.disk.hashing import Digests
 from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.disk.partial_uploads import PartialUpload, PartialUploads
 from xfworker.adapters.web.fss.content_headers import content_headers
@@ -127,7 +128,7 @@ class TusUploads:
         }
         if size == 0:
             incoming = await asyncio.to_thread(self._uploads.open, upload)
-            headers |= _published(await asyncio.to_thread(self._finish, upload, incoming, upload.sha256))
+            headers |= _published(await asyncio.to_thread(self._finish, upload, incoming, Digests(upload.sha256)))
         await request.answer(HTTPStatus.CREATED, {**TUS_HEADERS, **headers})
 
     # --- one upload -----------------------------------------------------------------------------------------------
@@ -180,18 +181,20 @@ class TusUploads:
         stat = None
         if arrived == upload.size:
             incoming = await asyncio.to_thread(self._uploads.open, upload)
-            sha256 = require_digest(request.headers.get("repr-digest")) or upload.sha256
-            quick = require_digest(request.headers.get("xf-quick-digest"), XXH3)
-            stat = await asyncio.to_thread(self._finish, upload, incoming, sha256, quick)
+            wanted = Digests(
+                require_digest(request.headers.get("repr-digest")) or upload.sha256,
+                require_digest(request.headers.get("xf-quick-digest"), XXH3),
+            )
+            stat = await asyncio.to_thread(self._finish, upload, incoming, wanted)
         await request.answer(HTTPStatus.NO_CONTENT, self._progress(upload, arrived, stat))
 
     def _open(self, request: Request, upload: PartialUpload) -> IncomingFile:
         field = request.headers.get("xf-prefix-digest")
-        sha256, quick = require_digest(field), require_digest(field, XXH3)
+        told = Digests(require_digest(field), require_digest(field, XXH3))
         incoming = self._uploads.open(upload)
-        if sha256 is None and quick is None:
+        if told == Digests():
             return incoming
-        if _are_of(incoming, sha256, quick):
+        if incoming.digest.settle().digests().fit(told):
             self._uploads.mark_verified(upload, incoming)
             return incoming
         self._uploads.keep(upload, incoming)
@@ -200,17 +203,14 @@ class TusUploads:
             f"the first bytes of {upload.resource} did not arrive as they were sent; go on from {upload.verified}"
         )
 
-    def _finish(
-        self, upload: PartialUpload, incoming: IncomingFile, sha256: str | None, quick: str | None = None
-    ) -> FileStat:
+    def _finish(self, upload: PartialUpload, incoming: IncomingFile, told: Digests) -> FileStat:
         found = incoming.digest.settle().digests()
-        if not _are_of(incoming, sha256, quick):
+        if not found.fit(told):
             self._uploads.keep(upload, incoming)
             self._uploads.roll_back(upload, upload.verified)
             raise ChecksumMismatch(
                 f"{upload.resource} did not arrive as it was sent: SHA-256 {found.sha256}, XXH3-128 {found.xxh3} "
-                f"arrived, {sha256 or quick} was told; "
-                f"go on from {upload.verified}"
+                f"arrived, {told.sha256 or told.xxh3} was told; go on from {upload.verified}"
             )
         stat = self._uploads.complete(upload, incoming, found)
         _log.info("xfworker.upload_received", file=str(upload.resource), bytes=upload.size, sha256=found.sha256)
@@ -290,12 +290,6 @@ class _Both:
         if self._check is not None:
             for block in blocks:
                 self._check.update(block)
-
-
-def _are_of(incoming: IncomingFile, sha256: str | None, quick: str | None) -> bool:
-    """Compare what arrived with the digests that were told, as far as any were."""
-    found = incoming.digest.settle().digests()
-    return sha256 in {None, found.sha256} and quick in {None, found.xxh3}
 
 
 async def _undisturbed(work: Callable[[], Any]) -> Any:
