@@ -10,7 +10,6 @@ and all.
 
 import argparse
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -23,7 +22,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from typing import Any
 import structlog
 from attrs import define, evolve, field
 
+from benchmarks.girder_stub import girder_stub
 from benchmarks.peer_environment import python_with
 from benchmarks.transfer_clients import CLIENTS, transfer
 from tests.integration.transfers.faulty_link import Fault, faulty_link
@@ -102,71 +101,6 @@ def missing(client: str) -> str:
         return ""
     module = {"ours": "xfworker", "girder": "girder_client"}.get(client, client)
     return "" if find_spec(module) else f"{module} is not installed (pip install {module.replace('_', '-')})"
-
-
-class _GirderStub(BaseHTTPRequestHandler):
-    """
-    As much of Girder as its client needs.
-
-    Chunks are written to a file and hashed as Girder's own file system store does it: SHA-512, 64 KiB at a time.
-    """
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        left = int(self.headers["Content-Length"])
-        digest = hashlib.sha512()
-        with Path(f"{os.environ['GIRDER_FILE']}.girder").open("ab") as file:
-            while left:
-                block = self.rfile.read(min(left, 64 * 1024))
-                left -= len(block)
-                file.write(block)
-                digest.update(block)
-        self._answer(b'{"_modelType": "file", "_id": "upload", "received": 0}')
-
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        if not self.path.endswith("/download"):
-            size = Path(os.environ["GIRDER_FILE"]).stat().st_size
-            found = {"_modelType": "file", "_id": "file", "name": "source", "size": size}
-            self._answer(json.dumps(found | {"created": "2024-01-01T00:00:00"}).encode())
-            return
-        path = Path(os.environ["GIRDER_FILE"])
-        self.send_response(200)
-        self.send_header("Content-Length", str(path.stat().st_size))
-        self.end_headers()
-        with path.open("rb") as file:
-            self.connection.sendfile(file)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def girder_stub(source: Path) -> Iterator[str]:
-    code = "from benchmarks.transfers import serve_girder; serve_girder()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "GIRDER_FILE": str(source)}
-    )
-    assert process.stdout is not None
-    port = int(process.stdout.readline())
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def serve_girder() -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _GirderStub)
-    print(server.server_address[1], flush=True)
-    server.serve_forever()
 
 
 @define
