@@ -14,9 +14,9 @@ described in ``docs/api.md``.
 TYPE_CHECKING = False  # type checkers take it for true; importing ``typing`` would cost more than all of this module
 
 if TYPE_CHECKING:
-    from xfworker.api.arguments import XFWorkerArguments
-    from xfworker.api.functions.activity_log import create_activity_log_event
-    from xfworker.api.functions.file_tokens import (
+    from xfworker.api.facade.arguments import XFWorkerArguments
+    from xfworker.api.facade.functions.activity_log import create_activity_log_event
+    from xfworker.api.facade.functions.file_tokens import (
         get_parameter_file_token,
         get_xf_dependency_package_config_token,
         get_xf_job_log_token,
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
         get_xf_userdata_token,
         get_xf_workflow_config_token,
     )
-    from xfworker.api.functions.parameters import (
+    from xfworker.api.facade.functions.parameters import (
         create_parameter,
         format_version,
         get_parameter_file_references,
         parse_version,
     )
-    from xfworker.api.functions.queries import (
+    from xfworker.api.facade.functions.queries import (
         get_xf_combined_query,
         get_xf_parameter_float_sequence,
         get_xf_parameter_paired_float_sequences,
         get_xf_parameter_paired_sequences,
         get_xf_parameter_sequence,
     )
-    from xfworker.api.functions.records import (
+    from xfworker.api.facade.functions.records import (
         create_xf_job,
         create_xf_task,
         get_xf_db_entity_by_uuid,
@@ -60,18 +60,18 @@ if TYPE_CHECKING:
         update_xf_task,
         update_xf_workflow,
     )
-    from xfworker.api.functions.sns import (
+    from xfworker.api.facade.functions.sns import (
         get_sns_server_connection,
         get_xf_default_sns_server_connection_params,
     )
-    from xfworker.api.worker_job import XFWorkerJob
-    from xfworker.api.working_directory import TemporaryWorkingDirectory
+    from xfworker.api.facade.worker_job import XFWorkerJob
+    from xfworker.api.facade.working_directory import TemporaryWorkingDirectory
     from xfworker.domain.activity_log_level import ActivityLogLevel
 
 _HOMES = {
-    "xfworker.api.arguments": ("XFWorkerArguments",),
-    "xfworker.api.functions.activity_log": ("create_activity_log_event",),
-    "xfworker.api.functions.file_tokens": (
+    "xfworker.api.facade.arguments": ("XFWorkerArguments",),
+    "xfworker.api.facade.functions.activity_log": ("create_activity_log_event",),
+    "xfworker.api.facade.functions.file_tokens": (
         "get_parameter_file_token",
         "get_xf_dependency_package_config_token",
         "get_xf_job_log_token",
@@ -81,20 +81,20 @@ _HOMES = {
         "get_xf_userdata_token",
         "get_xf_workflow_config_token",
     ),
-    "xfworker.api.functions.parameters": (
+    "xfworker.api.facade.functions.parameters": (
         "create_parameter",
         "format_version",
         "get_parameter_file_references",
         "parse_version",
     ),
-    "xfworker.api.functions.queries": (
+    "xfworker.api.facade.functions.queries": (
         "get_xf_combined_query",
         "get_xf_parameter_float_sequence",
         "get_xf_parameter_paired_float_sequences",
         "get_xf_parameter_paired_sequences",
         "get_xf_parameter_sequence",
     ),
-    "xfworker.api.functions.records": (
+    "xfworker.api.facade.functions.records": (
         "create_xf_job",
         "create_xf_task",
         "get_xf_db_entity_by_uuid",
@@ -115,12 +115,12 @@ _HOMES = {
         "update_xf_task",
         "update_xf_workflow",
     ),
-    "xfworker.api.functions.sns": (
+    "xfworker.api.facade.functions.sns": (
         "get_sns_server_connection",
         "get_xf_default_sns_server_connection_params",
     ),
-    "xfworker.api.worker_job": ("XFWorkerJob",),
-    "xfworker.api.working_directory": ("TemporaryWorkingDirectory",),
+    "xfworker.api.facade.worker_job": ("XFWorkerJob",),
+    "xfworker.api.facade.working_directory": ("TemporaryWorkingDirectory",),
     "xfworker.domain.activity_log_level": ("ActivityLogLevel",),
 }
 

@@ -30,8 +30,8 @@ from xfworker.adapters.http.workflow_control import HttpWorkflowControl
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.sql.rows import to_row
 from xfworker.adapters.sql.tables import TABLES
-from xfworker.api.embedded_server import EmbeddedServer
-from xfworker.api.platform_bootstrap import PlatformPlace, opened_records
+from xfworker.api.composition.embedded_server import EmbeddedServer
+from xfworker.api.composition.platform import PlatformPlace, opened_records
 from xfworker.domain.change import Change
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState

@@ -24,7 +24,7 @@ from attrs import define
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
 

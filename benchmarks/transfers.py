@@ -33,12 +33,12 @@ from benchmarks.girder_stub import girder_stub
 from benchmarks.peer_environment import python_with
 from benchmarks.transfer_clients import CLIENTS, transfer
 from tests.integration.transfers.faulty_link import Fault, faulty_link
+from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.adapters.process.clock import SystemClock
-from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.files import VERBS, AuthorizationToken, Resource, Scope, parse_resource
 from xfworker.services.transfers.many import fetch_many, store_many
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import xfworkerutil
-from xfworker.api.omni import Image
+from xfworker.api.facade.omni import Image
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ("ActivityLogLevel", "TemporaryWorkingDirectory", "XFWorkerArguments", "XFWorkerJob")

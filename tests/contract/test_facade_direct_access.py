@@ -9,7 +9,7 @@ import pytest
 from tests.contract.suites.facade_files import FacadeFilesContract
 from tests.contract.suites.facade_lab import Lab, memory_place
 from xfworker.adapters.disk.file_store import FolderFileStore
-from xfworker.api import omni
+from xfworker.api.facade import omni
 
 
 @pytest.fixture

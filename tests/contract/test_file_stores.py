@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from xfworker.adapters.disk.file_store import FolderFileStore
-from xfworker.adapters.disk.transfer_limits import TransferLimits
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.layered.file_store import LayeredFileStore
 from xfworker.adapters.memory.files import MemoryFileStore
-from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.errors import FileError, FileNotInStore
 from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
 from xfworker.testing.contracts.file_store import FileStoreContract

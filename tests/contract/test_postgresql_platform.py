@@ -5,7 +5,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from xfworker.adapters.sql.tables import METADATA
-from xfworker.api.platform_bootstrap import PlatformPlace, opened_records
+from xfworker.api.composition.platform import PlatformPlace, opened_records
 from xfworker.testing.contracts.job_queue import JobQueueContract
 from xfworker.testing.contracts.record_store import RecordStoreContract
 from xfworker.testing.contracts.worlds import DirectWorld, http_world

@@ -160,14 +160,14 @@ def test_an_address_that_is_none_is_refused():
 
 def test_a_script_works_in_the_bucket_that_a_settings_file_names(endpoint, bucket, tmp_path, monkeypatch):
     import xfworkerutil
-    from xfworker.adapters.process.clock import SystemClock
-    from xfworker.api.bootstrap import session
-    from xfworker.api.file_stores import open_file_store
-    from xfworker.api.platform_bootstrap import memory_platform
-    from xfworker.api.settings_file import load_settings
+    from xfworker.adapters.clock import SystemClock
+    from xfworker.api.composition.file_stores import open_file_store
+    from xfworker.api.composition.platform import memory_platform
+    from xfworker.api.composition.session import session
+    from xfworker.api.settings.file import load_settings
     from xfworker.domain.job_arguments import JobArguments
     from xfworker.domain.records import Worker
-    from xfworker.services.dispatch.staging import StagedFile, StagePlan, stage_job
+    from xfworker.services.jobs.staging import StagedFile, StagePlan, stage_job
     from xfworker.services.platform.principal import ADMIN
 
     (tmp_path / "xfworker.toml").write_text(

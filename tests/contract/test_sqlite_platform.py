@@ -2,7 +2,7 @@
 
 import pytest
 
-from xfworker.api.platform_bootstrap import PlatformPlace, opened_records
+from xfworker.api.composition.platform import PlatformPlace, opened_records
 from xfworker.testing.contracts.job_queue import JobQueueContract
 from xfworker.testing.contracts.record_store import RecordStoreContract
 from xfworker.testing.contracts.worlds import DirectWorld, http_world

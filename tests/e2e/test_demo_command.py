@@ -26,7 +26,7 @@ def test_the_demo_finds_the_known_answer(tmp_path, as_json):
 def test_the_phantom_holds_what_is_known_of_it(tmp_path):
     import numpy as np
 
-    from xfworker.api.omni import open_image
+    from xfworker.api.facade.omni import open_image
 
     known = write_phantom(tmp_path / "p.aim")
     image = open_image(tmp_path / "p.aim")

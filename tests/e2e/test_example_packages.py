@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from xfworker.adapters.http.workflow_control import HttpWorkflowControl
-from xfworker.api.client import ServerAddress, connected
+from xfworker.api.composition.client import ServerAddress, connected
+from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.api.demo.phantom import write_phantom
-from xfworker.api.embedded_server import EmbeddedServer
-from xfworker.api.settings import Settings
+from xfworker.api.settings.model import Settings
 from xfworker.domain.change import Change
 from xfworker.domain.files import Scope, userdata_resource
 from xfworker.domain.job_state import JobState

@@ -14,9 +14,9 @@ from collections import Counter
 import pytest
 
 from xfworker.adapters.http.workflow_control import HttpWorkflowControl
-from xfworker.api.client import ServerAddress, connected
-from xfworker.api.server_notice import read_notice
-from xfworker.api.settings import HttpSettings, Settings
+from xfworker.api.composition.client import ServerAddress, connected
+from xfworker.api.composition.endpoint_file import read_notice
+from xfworker.api.settings.model import HttpSettings, Settings
 from xfworker.domain.change import Change
 from xfworker.domain.errors import ServerError
 from xfworker.domain.files import Scope, record_resource

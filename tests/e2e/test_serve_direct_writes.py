@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
+from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.adapters.process.clock import SystemClock
 from xfworker.domain.files import Scope, record_resource
 from xfworker.services.transfers.store import store, writable_path
 from xfworker.testing.contracts.worlds import HttpWorld, Setting

@@ -9,7 +9,7 @@ import pytest
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.change import Change
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState

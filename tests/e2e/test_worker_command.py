@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from xfworker.api.client import ServerAddress, connected
-from xfworker.api.embedded_server import EmbeddedServer
-from xfworker.api.settings import Settings
+from xfworker.api.composition.client import ServerAddress, connected
+from xfworker.api.composition.embedded_server import EmbeddedServer
+from xfworker.api.settings.model import Settings
 from xfworker.domain.change import Change
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_state import JobState

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from xfworker.api.client import ServerAddress, connected
-from xfworker.api.embedded_server import EmbeddedServer
-from xfworker.api.settings import FilesSettings, Settings
+from xfworker.api.composition.client import ServerAddress, connected
+from xfworker.api.composition.embedded_server import EmbeddedServer
+from xfworker.api.settings.model import FilesSettings, Settings
 from xfworker.domain.records import Job, Worker
-from xfworker.services.dispatch.staging import StagedFile, StagePlan, stage_job
+from xfworker.services.jobs.staging import StagedFile, StagePlan, stage_job
 
 SCRIPT = (
     "import xfworkerutil\nworker = xfworkerutil.XFWorkerJob()\n"

@@ -7,22 +7,22 @@ from datetime import timedelta
 
 import pytest
 
+from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.files import MemoryFileStore
-from xfworker.adapters.process.clock import SystemClock
 from xfworker.adapters.process.runner import ProcessRunner
-from xfworker.api.platform_bootstrap import memory_platform
+from xfworker.api.composition.platform import memory_platform
 from xfworker.domain.change import Change
 from xfworker.domain.errors import JobError, LeaseLost, ServerUnreachable
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_outcome import Ending
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Worker, Workflow
-from xfworker.services.dispatch.dispatcher import Dispatcher, Observer, PreparedScript
-from xfworker.services.dispatch.staging import StagePlan, stage_job
-from xfworker.services.dispatch.working import WorkLog, WorkLoop
+from xfworker.services.jobs.staging import StagePlan, stage_job
 from xfworker.services.platform.principal import ADMIN
+from xfworker.services.worker.job_executor import Dispatcher, Observer, PreparedScript
+from xfworker.services.worker.loop import WorkLog, WorkLoop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 WAIT = "import time; print('ready', flush=True); time.sleep(60)"

@@ -15,14 +15,14 @@ import trustme
 
 from xfworker.adapters.http.pool import NetworkOptions
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
-from xfworker.api.bootstrap import session
-from xfworker.api.client import ServerAddress, connected
-from xfworker.api.embedded_server import EmbeddedServer
-from xfworker.api.settings import Settings
+from xfworker.api.composition.client import ServerAddress, connected
+from xfworker.api.composition.embedded_server import EmbeddedServer
+from xfworker.api.composition.session import session
+from xfworker.api.settings.model import Settings
 from xfworker.domain.errors import ConfigurationError, ServerCertificateError, ServerUnreachable
 from xfworker.domain.job_arguments import JobArguments
 from xfworker.domain.records import Job, Worker
-from xfworker.services.dispatch.staging import StagedFile, StagePlan, stage_job
+from xfworker.services.jobs.staging import StagedFile, StagePlan, stage_job
 
 ONCE = HttpLimits(connect_seconds=5, read_seconds=5, attempts=1)
 

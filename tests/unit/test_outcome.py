@@ -3,7 +3,7 @@ import pytest
 from xfworker.domain.job_outcome import Ending, ProcessExit
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
-from xfworker.services.dispatch.outcome import decide_outcome
+from xfworker.services.worker.outcome import decide_outcome
 
 
 def job(state=JobState.RUNNING, **metadata):

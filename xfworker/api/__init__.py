@@ -1,1 +1,1 @@
-"""What people touch: the facade, its sibling modules, settings, bootstrap, the command line."""
+"""What people touch: the facade, the settings, the composition of adapters, the command line."""

@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from xfworker.api.settings import LoggingSettings
+from xfworker.api.settings.model import LoggingSettings
 from xfworker.services.event_log import before_first_event
 
 

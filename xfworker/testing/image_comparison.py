@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Union
 
-from xfworker.api.omni import Image
+from xfworker.api.facade.omni import Image
 from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo
 from xfworker.services.comparison.difference import Tolerance

@@ -21,15 +21,15 @@ from typing import TextIO
 from attrs import define, field
 
 from xfworker.api import shims
-from xfworker.api.provided_session import provided_session
+from xfworker.api.composition.provided_session import provided_session
 from xfworker.api.script_log import LEVELS, write_script_log
-from xfworker.api.settings import LoggingSettings
+from xfworker.api.settings.model import LoggingSettings
 from xfworker.domain.errors import JobError
 from xfworker.domain.job_arguments import JobArguments, read_job_arguments, read_job_serial
 from xfworker.domain.job_outcome import ProcessExit
 from xfworker.ports.job_runner import ScriptCall
-from xfworker.services.dispatch.script_environment import TEMPORARY_FOLDER
-from xfworker.services.worker.session import Session
+from xfworker.services.script.session import Session
+from xfworker.services.worker.script_environment import TEMPORARY_FOLDER
 from xfworker.testing.script_modules import script_modules
 from xfworker.testing.script_output import ScriptOutput
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from xfworker.api.input_files import describe_input_file
-from xfworker.api.omni import Calibration, Image, create_image, create_segments
+from xfworker.api.composition.input_files import describe_input_file
+from xfworker.api.facade.omni import Calibration, Image, create_image, create_segments
 from xfworker.domain.errors import UsageError
 from xfworker.domain.filenames import check_filename
 from xfworker.domain.job_inputs import complete_inputs, new_job_faults
-from xfworker.services.dispatch.staging import StagedFile
+from xfworker.services.jobs.staging import StagedFile
 
 if TYPE_CHECKING:
     import numpy.typing as npt

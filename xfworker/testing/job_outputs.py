@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define
 
-from xfworker.api.omni import Image, open_image
+from xfworker.api.facade.omni import Image, open_image
 from xfworker.domain.errors import UsageError
 from xfworker.domain.files import Resource, reference_resource
 from xfworker.domain.parameters import file_references

@@ -11,10 +11,10 @@ from xfworker.adapters.memory.token_signer import MemoryTokenSigner
 from xfworker.domain.errors import UsageError
 from xfworker.domain.job_arguments import JobArguments
 from xfworker.ports.job_queue import Lease
-from xfworker.services.dispatch.dispatcher import Dispatcher, EndedJob, ScriptSource
 from xfworker.services.platform.platform import Platform
 from xfworker.services.platform.principal import ADMIN
-from xfworker.services.worker.session import Session
+from xfworker.services.script.session import Session
+from xfworker.services.worker.job_executor import Dispatcher, EndedJob, ScriptSource
 from xfworker.testing.in_process_runner import InProcessRunner
 from xfworker.testing.platform import PlatformUnderTest
 from xfworker.testing.watched_files import WatchedFiles

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
-from xfworker.api.cli.target import Target, load_target
 from xfworker.api.cli.target_source import TargetSource
+from xfworker.api.composition.target import Target, load_target
 from xfworker.domain.errors import JobError, XFWorkerError
 from xfworker.domain.files import Resource, Scope, record_resource, userdata_resource
 from xfworker.domain.job_state import JobState
@@ -19,9 +19,9 @@ from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.xf_server import XFServer
-from xfworker.services.dispatch.dispatcher import LOG_FILENAME, EndedJob, ScriptSource
-from xfworker.services.dispatch.staging import StagePlan, ensure_task_type, new_workflow, stage_job
-from xfworker.services.worker.session import Session
+from xfworker.services.jobs.staging import StagePlan, ensure_task_type, new_workflow, stage_job
+from xfworker.services.script.session import Session
+from xfworker.services.worker.job_executor import LOG_FILENAME, EndedJob, ScriptSource
 from xfworker.testing.conflicts import get_ahead
 from xfworker.testing.faults import Faults
 from xfworker.testing.job_inputs import stage_inputs

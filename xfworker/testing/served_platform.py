@@ -3,14 +3,14 @@
 import contextlib
 from pathlib import Path
 
+from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.disk.filesystem import LocalFilesystem
-from xfworker.adapters.process.clock import SystemClock
-from xfworker.api import bootstrap
-from xfworker.api.local_platform import LocalPlatform, local_platform
+from xfworker.api.composition.local_platform import LocalPlatform, local_platform
+from xfworker.api.composition.session import session
 from xfworker.domain.job_arguments import JobArguments
 from xfworker.ports.job_queue import Lease
-from xfworker.services.dispatch.dispatcher import Dispatcher, EndedJob, ScriptSource
-from xfworker.services.worker.session import Session
+from xfworker.services.script.session import Session
+from xfworker.services.worker.job_executor import Dispatcher, EndedJob, ScriptSource
 from xfworker.testing.fault_proxy import FaultProxy, Upstream
 from xfworker.testing.in_process_runner import InProcessRunner
 from xfworker.testing.platform import PlatformUnderTest
@@ -73,7 +73,7 @@ class ServedPlatform(PlatformUnderTest):
         return self._session_for(arguments, directory)
 
     def _session_for(self, arguments: JobArguments, temporary_folder: Path) -> Session:
-        return bootstrap.session(arguments=arguments, filesystem=LocalFilesystem(temporary_folder))
+        return session(arguments=arguments, filesystem=LocalFilesystem(temporary_folder))
 
     def close(self) -> None:
         """Stop the server."""

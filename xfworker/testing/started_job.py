@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from xfworker.domain.job_outcome import ProcessExit
 from xfworker.domain.records import Job
 from xfworker.ports.job_queue import Lease
-from xfworker.services.dispatch.outcome import decide_outcome
-from xfworker.services.worker.session import Session
+from xfworker.services.script.session import Session
+from xfworker.services.worker.outcome import decide_outcome
 
 if TYPE_CHECKING:
-    from xfworker.api.worker_job import XFWorkerJob
+    from xfworker.api.facade.worker_job import XFWorkerJob
     from xfworker.testing.platform import PlatformUnderTest
 
 
@@ -46,7 +46,7 @@ class StartedJob:
     @cached_property
     def worker(self) -> "XFWorkerJob":
         """What a script makes by ``xfworkerutil.XFWorkerJob()``."""
-        from xfworker.api.worker_job import XFWorkerJob
+        from xfworker.api.facade.worker_job import XFWorkerJob
 
         return XFWorkerJob(session=self.session)
 

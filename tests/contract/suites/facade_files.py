@@ -7,7 +7,7 @@ import pytest
 
 import xfworkerutil
 from tests.contract.suites.facade_lab import isq
-from xfworker.api import network, omni
+from xfworker.api.facade import network, omni
 from xfworker.domain.errors import (
     FileError,
     FileNotInStore,

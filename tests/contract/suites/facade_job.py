@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import xfworkerutil
-from xfworker.api import xfsortorder
+from xfworker.api.facade import xfsortorder
 from xfworker.domain.errors import InvalidParameter, InvalidRecord, RecordConflict, RecordNotFound, UsageError
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Run, Task, TaskType, Workflow

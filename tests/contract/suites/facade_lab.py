@@ -15,9 +15,9 @@ from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.memory.records import MemoryRecordStore
-from xfworker.api.bootstrap import session
-from xfworker.api.embedded_server import EmbeddedServer
-from xfworker.api.worker_job import XFWorkerJob
+from xfworker.api.composition.embedded_server import EmbeddedServer
+from xfworker.api.composition.session import session
+from xfworker.api.facade.worker_job import XFWorkerJob
 from xfworker.domain.change import Change
 from xfworker.domain.files import Scope, parse_resource
 from xfworker.domain.job_arguments import JobArguments
@@ -27,7 +27,7 @@ from xfworker.domain.records import Job, Project, Run, Task, TaskType, Worker, W
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.xf_server import XFServer
-from xfworker.services.worker.session import Session
+from xfworker.services.script.session import Session
 from xfworker.testing.contracts.worlds import DirectWorld
 
 INTERFACE = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.contract.suites.facade_lab import Lab, http_place, isq
-from xfworker.api import omni
+from xfworker.api.facade import omni
 from xfworker.api.shims import FOLDER as SHIMS
 from xfworker.domain.files import Scope, reference_resource
 from xfworker.domain.job_state import JobState

@@ -11,7 +11,7 @@ from attrs import evolve
 import xfworkerutil
 from tests.contract.suites.facade_lab import Lab, http_place, isq, memory_place
 from tests.integration.facade.faulty_wire import FaultyWire
-from xfworker.adapters.disk.sns_catalogue import FolderSnsCatalogue
+from xfworker.adapters.sns.folder_catalogue import FolderSnsCatalogue
 from xfworker.domain.errors import (
     AuthenticationFailed,
     ConfigurationError,

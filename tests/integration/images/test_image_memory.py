@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from xfworker.adapters.images.registry import image_formats
-from xfworker.api import omni
+from xfworker.api.facade import omni
 from xfworker.services.images.blocks import BLOCK_BYTES
 
 VOLUME_MIB = 320

@@ -6,7 +6,7 @@ import pytest
 
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.errors import AuthenticationFailed, PermissionDenied, ProtocolViolation, RecordNotFound
 from xfworker.domain.records import Project
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 
 from xfworker.adapters.sql.export import read_rows, write_rows
 from xfworker.adapters.sql.tables import METADATA
-from xfworker.api.platform_bootstrap import PlatformPlace, opened_records
+from xfworker.api.composition.platform import PlatformPlace, opened_records
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project

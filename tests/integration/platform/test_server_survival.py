@@ -10,9 +10,9 @@ from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.api.backups import make_backup, restore_backup
-from xfworker.api.embedded_server import EmbeddedServer
-from xfworker.api.platform_bootstrap import PlatformPlace, file_store, opened_records
+from xfworker.api.composition.backups import make_backup, restore_backup
+from xfworker.api.composition.embedded_server import EmbeddedServer
+from xfworker.api.composition.platform import PlatformPlace, file_store, opened_records
 from xfworker.domain.change import Change
 from xfworker.domain.errors import ChecksumMismatch, RecordConflict, ServerError, UsageError
 from xfworker.domain.files import AuthorizationToken, Scope, record_resource

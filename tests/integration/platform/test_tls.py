@@ -9,7 +9,7 @@ import trustme
 
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.api.server_notice import read_notice
+from xfworker.api.composition.endpoint_file import read_notice
 from xfworker.domain.errors import ConfigurationError, ServerCertificateError, ServerError
 from xfworker.domain.records import Project
 

@@ -21,7 +21,7 @@ from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.web.openapi import document
 from xfworker.adapters.web.openapi_files import FSS
-from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.files import VERBS, Scope, parse_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, Worker, Workflow, WorkflowState

@@ -9,11 +9,11 @@ import pytest
 from attrs import define, evolve
 
 from tests.integration.transfers.faulty_link import FaultyLink, faulty_link
-from xfworker.adapters.disk.transfer_limits import TransferLimits
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.files import VERBS, AuthorizationToken, Resource, Scope, userdata_resource
 
 MIB = 1 << 20

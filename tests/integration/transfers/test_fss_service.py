@@ -261,7 +261,7 @@ def test_a_disk_that_fills_up_meanwhile_is_said_to_be_full(small_disk, served, f
 def test_a_servers_full_disk_reaches_the_client_as_such(small_disk, source, folder):
     from xfworker.adapters.http.transport import HttpTransport
     from xfworker.adapters.http.xf_server import HttpXFServer
-    from xfworker.api.embedded_server import EmbeddedServer
+    from xfworker.api.composition.embedded_server import EmbeddedServer
 
     with EmbeddedServer(small_disk / "data") as embedded:
         server = HttpXFServer(HttpTransport(embedded.url, token=embedded.admin_token))

@@ -13,7 +13,7 @@ from tests.integration.transfers.faulty_link import Fault, faulty_link, refusal
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.errors import (
     ChecksumMismatch,
     FileChanged,

@@ -2,8 +2,8 @@ import pytest
 
 from xfworker.adapters.images.registry import image_formats
 from xfworker.api.cli.items import read_inputs
+from xfworker.api.composition.input_files import is_table
 from xfworker.api.demo.phantom import SIZE, write_phantom
-from xfworker.api.input_files import is_table
 from xfworker.domain.errors import UsageError
 
 INTERFACE = {
@@ -115,7 +115,7 @@ def test_what_is_no_image_is_refused_where_one_is_wanted(tmp_path):
 
 
 def test_an_omni_brings_its_pixels(tmp_path):
-    from xfworker.api.omni import open_image
+    from xfworker.api.facade.omni import open_image
 
     write_phantom(tmp_path / "p.aim")
     image = open_image(tmp_path / "p.aim")

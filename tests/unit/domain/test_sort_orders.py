@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from xfworker.api import xfsortorder
+from xfworker.api.facade import xfsortorder
 from xfworker.domain.errors import InvalidParameter
 from xfworker.domain.sort_order import sort_order_after, sort_order_between, sort_orders_between
 

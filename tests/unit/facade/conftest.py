@@ -12,14 +12,14 @@ from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
-from xfworker.api.worker_job import XFWorkerJob
+from xfworker.api.facade.worker_job import XFWorkerJob
 from xfworker.domain.change import Change
 from xfworker.domain.job_arguments import JobArguments
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, Worker, Workflow, WorkflowState
 from xfworker.services.platform.platform import Platform
 from xfworker.services.platform.principal import ADMIN
-from xfworker.services.worker.session import Session
+from xfworker.services.script.session import Session
 
 INTERFACE = {
     "inputs": [

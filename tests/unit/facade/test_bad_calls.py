@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import xfworkerutil
-from xfworker.api import network, xfsortorder
-from xfworker.api.worker_job import XFWorkerJob
+from xfworker.api.facade import network, xfsortorder
+from xfworker.api.facade.worker_job import XFWorkerJob
 from xfworker.domain.errors import XFWorkerError
 from xfworker.domain.json_value import json_faults
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from xfworker.api.worker_job import XFWorkerJob
+from xfworker.api.facade.worker_job import XFWorkerJob
 from xfworker.domain.change import Change
 from xfworker.domain.errors import (
     FileError,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xfworker.api.worker_job import XFWorkerJob
+from xfworker.api.facade.worker_job import XFWorkerJob
 from xfworker.domain.errors import LeaseLost, ServerTimeout, ServerUnreachable, UsageError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from xfworker.api.worker_job import XFWorkerJob
+from xfworker.api.facade.worker_job import XFWorkerJob
 from xfworker.domain.errors import InvalidParameter, UsageError
 
 

@@ -7,7 +7,7 @@ import pickle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xfworker.api.record_dict import RecordDict
+from xfworker.api.facade.record_dict import RecordDict
 from xfworker.domain.change import Change, apply_to_json
 
 VALUES = st.recursive(

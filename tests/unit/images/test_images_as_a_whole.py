@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
-from xfworker.api import omni
+from xfworker.api.facade import omni
 from xfworker.domain.errors import ImageError, UnsupportedImage, UsageError
 from xfworker.domain.image.calibration import Calibration
 from xfworker.domain.image.deidentify import deidentified_log

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from xfworker.adapters.images.registry import image_formats
-from xfworker.api import omni
+from xfworker.api.facade import omni
 from xfworker.services.images.conversion import convert
 
 

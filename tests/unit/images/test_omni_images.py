@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xfworker.api import omni
+from xfworker.api.facade import omni
 from xfworker.domain.errors import ImageError, ImageFormatError, UsageError
 from xfworker.services.images.conversion import convert
 
@@ -250,7 +250,7 @@ def test_what_is_no_document_is_refused(tmp_path, text):
 
 def test_metadata_are_read_without_numpy(scan):
     code = (
-        "import sys, pathlib; from xfworker.api import omni;"
+        "import sys, pathlib; from xfworker.api.facade import omni;"
         f"image = omni.open_image(pathlib.Path({str(scan.metadata_path)!r})); image.size, image.pixel_calibrations;"
         "image.derive_segments(image.metadata_path.with_name('s.omni'), image.metadata_path.with_name('s.raw'));"
         "sys.exit('numpy' in sys.modules)"

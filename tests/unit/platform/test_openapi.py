@@ -9,12 +9,12 @@ import pytest
 from litestar.testing import TestClient
 
 from xfworker.adapters.disk.file_store import FolderFileStore
-from xfworker.adapters.disk.sns_catalogue import FolderSnsCatalogue
+from xfworker.adapters.sns.folder_catalogue import FolderSnsCatalogue
 from xfworker.adapters.web.app import create_app
 from xfworker.adapters.web.fss.service import MOUNT, fss_handler
 from xfworker.adapters.web.openapi import document, document_text
 from xfworker.adapters.web.sns_routes import sns_router
-from xfworker.api.platform_bootstrap import memory_platform
+from xfworker.api.composition.platform import memory_platform
 from xfworker.domain.files import VERBS, Scope, parse_resource
 from xfworker.services.platform.principal import ADMIN
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from xfworker.adapters.memory.records import MemoryRecordStore
-from xfworker.api.platform_bootstrap import PlatformPlace, opened_records
+from xfworker.api.composition.platform import PlatformPlace, opened_records
 from xfworker.domain.change import Change
 from xfworker.domain.errors import IllegalTransition, InvalidParameter, InvalidRecord, JobAborted, LeaseLost
 from xfworker.domain.job_outcome import Ending, Outcome

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xfworker.api.settings_file import load_settings
-from xfworker.api.toml_lines import key_lines
+from xfworker.api.settings.file import load_settings
+from xfworker.api.settings.toml_lines import key_lines
 from xfworker.domain.errors import ConfigurationError
 
 

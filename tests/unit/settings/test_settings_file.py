@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from xfworker.api.settings import Settings
-from xfworker.api.settings_file import load_settings
+from xfworker.api.settings.file import load_settings
+from xfworker.api.settings.model import Settings
 from xfworker.domain.errors import ConfigurationError
 
 

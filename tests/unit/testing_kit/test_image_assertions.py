@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from xfworker.api.omni import create_image
+from xfworker.api.facade.omni import create_image
 from xfworker.domain.errors import UsageError
 from xfworker.testing import assert_same_image
 

@@ -36,7 +36,7 @@ def test_an_array_of_truth_values_becomes_segments(xf_job):
 
 
 def test_an_image_has_the_geometry_and_calibration_that_it_was_given(xf_job):
-    from xfworker.api.omni import Calibration
+    from xfworker.api.facade.omni import Calibration
 
     density = Calibration(unit_type="Density", unit_name="mg HA/ccm", slope=0.5, intercept=-100)
     given = image_input(

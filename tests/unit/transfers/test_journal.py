@@ -2,8 +2,8 @@ import json
 import os
 import socket
 
-from xfworker.adapters.disk import journal
-from xfworker.adapters.disk.partial_file import partial_path
+from xfworker.adapters.transfer import journal
+from xfworker.adapters.transfer.partial_file import partial_path
 
 
 def test_notes_of_a_transfer_that_was_given_up_are_taken_over_once(tmp_path):

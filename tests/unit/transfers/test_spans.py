@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xfworker.adapters.disk.spans import Spans
+from xfworker.adapters.transfer.spans import Spans
 
 
 @given(st.data(), st.integers(1, 500))

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from xfworker.adapters.disk.hashing import Digests
-from xfworker.adapters.disk.partial_file import replacing
+from xfworker.adapters.transfer.hashing import Digests
+from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.domain.files import Resource
 
 

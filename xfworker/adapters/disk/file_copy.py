@@ -7,7 +7,7 @@ from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
-from xfworker.adapters.disk.partial_file import replacing
+from xfworker.adapters.transfer.partial_file import replacing
 
 _FICLONE = 0x40049409
 """The ioctl request that makes a copy-on-write clone on Btrfs, XFS and others (linux/fs.h)."""

@@ -14,12 +14,19 @@ from attrs import evolve
 from xfworker.adapters.disk.digest_index import DigestIndex
 from xfworker.adapters.disk.file_copy import copy_content
 from xfworker.adapters.disk.filesystem import sample_sha256
-from xfworker.adapters.disk.hashing import Digests, checking_digest, file_digests, file_sha256, hash_file, new_hasher
 from xfworker.adapters.disk.incoming_file import IncomingFile
-from xfworker.adapters.disk.os_errors import disk_errors
-from xfworker.adapters.disk.partial_file import PARTIAL_PREFIX, flush_file, partial_path, publish
 from xfworker.adapters.disk.path_map import is_windows_path
 from xfworker.adapters.disk.store_layout import StoreLayout, require_file
+from xfworker.adapters.transfer.hashing import (
+    Digests,
+    checking_digest,
+    file_digests,
+    file_sha256,
+    hash_file,
+    new_hasher,
+)
+from xfworker.adapters.transfer.os_errors import disk_errors
+from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX, flush_file, partial_path, publish
 from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore, NotEnoughSpace
 from xfworker.domain.filenames import is_safe_filename
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xfworker.adapters.disk.file_copy import copy_file
-from xfworker.adapters.disk.os_errors import disk_errors
-from xfworker.adapters.disk.partial_file import partial_path
 from xfworker.adapters.disk.path_map import PathMap, is_unc_path
+from xfworker.adapters.transfer.os_errors import disk_errors
+from xfworker.adapters.transfer.partial_file import partial_path
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.filenames import MAX_BYTES
 from xfworker.domain.sampling import SAMPLE_BYTES, sample_offsets
@@ -176,7 +176,7 @@ class LocalFilesystem:
             FileError: It cannot be read.
         """
         with disk_errors(f"read {path}"):
-            from xfworker.adapters.disk.hashing import file_sha256
+            from xfworker.adapters.transfer.hashing import file_sha256
 
             return file_sha256(path)
 

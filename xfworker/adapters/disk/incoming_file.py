@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from xfworker.adapters.disk.digest import DigestThread
-from xfworker.adapters.disk.hashing import Digests, TwoHashes
-from xfworker.adapters.disk.os_errors import disk_errors
+from xfworker.adapters.transfer.digest_thread import DigestThread
+from xfworker.adapters.transfer.hashing import Digests, TwoHashes
+from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.domain.errors import ChecksumMismatch
 from xfworker.domain.files import FileStat
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from xfworker.adapters.disk.partial_file import PARTIAL_PREFIX
+from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX
 from xfworker.domain.errors import FileError, FileNotInStore, InvalidFilename
 from xfworker.domain.files import Resource
 

@@ -8,15 +8,15 @@ from typing import Any
 
 from attrs import evolve
 
-from xfworker.adapters.disk.partial_download import PartialDownload
-from xfworker.adapters.disk.patience import Patience
-from xfworker.adapters.disk.spans import Span
-from xfworker.adapters.disk.transfer_limits import TransferLimits
 from xfworker.adapters.http.answer_stream import AnswerStream
 from xfworker.adapters.http.file_headers import stat_from_headers, strong_etag
 from xfworker.adapters.http.range_helpers import RangeHelpers
 from xfworker.adapters.http.reading_pace import ReadingPace
 from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.adapters.transfer.partial_download import PartialDownload
+from xfworker.adapters.transfer.retry_policy import Patience
+from xfworker.adapters.transfer.spans import Span
 from xfworker.domain.errors import ChecksumMismatch, FileChanged, NotEnoughSpace, ProtocolViolation, ServerError
 from xfworker.domain.files import FileStat, Resource
 from xfworker.ports.file_store import Progress

@@ -7,16 +7,16 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from xfworker.adapters.disk import journal
-from xfworker.adapters.disk.patience import Patience
-from xfworker.adapters.disk.transfer_limits import TransferLimits
-from xfworker.adapters.disk.upload_source import UploadSource
+from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.download import Download
 from xfworker.adapters.http.file_headers import file_path, quoted, stat_from_headers
 from xfworker.adapters.http.pool import NetworkOptions
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.tus_upload import TusUpload
-from xfworker.adapters.process.clock import SystemClock
+from xfworker.adapters.transfer import journal
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.adapters.transfer.retry_policy import Patience
+from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.domain.digest_field import write_digest
 from xfworker.domain.errors import ChecksumMismatch, FileError, InvalidFilename, ProtocolViolation, ServerError
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource, file_stat_from_json

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager, suppress
 
 from attrs import define, field
 
-from xfworker.adapters.disk.partial_download import PartialDownload
-from xfworker.adapters.disk.spans import Span
-from xfworker.adapters.disk.transfer_limits import TransferLimits
 from xfworker.adapters.http.answer_stream import AnswerStream
 from xfworker.adapters.http.reading_pace import ReadingPace
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.adapters.transfer.partial_download import PartialDownload
+from xfworker.adapters.transfer.spans import Span
 from xfworker.domain.errors import XFWorkerError
 from xfworker.services.event_log import EventLog
 

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 import urllib3
 from attrs import define, field
 
+from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.answer_stream import AnswerStream
 from xfworker.adapters.http.connection import NETWORK_FAULTS, network_error, was_sent
 from xfworker.adapters.http.pool import NetworkOptions, open_pool
 from xfworker.adapters.http.problem import error_from_answer, problem_in_headers
-from xfworker.adapters.process.clock import SystemClock
 from xfworker.domain.errors import ConfigurationError, InvalidParameter, ProtocolViolation, ServerBusy, XFWorkerError
 from xfworker.ports.clock import Clock
 from xfworker.services.event_log import EventLog

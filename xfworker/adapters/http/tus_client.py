@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from xfworker.adapters.disk.patience import Patience
-from xfworker.adapters.disk.transfer_limits import TransferLimits
-from xfworker.adapters.disk.upload_source import UploadSource
+from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.tus_upload import TusResult, TusUpload
-from xfworker.adapters.process.clock import SystemClock
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.adapters.transfer.retry_policy import Patience
+from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.ports.file_store import Progress
 
 

@@ -14,14 +14,14 @@ from urllib.parse import urljoin, urlsplit
 
 from attrs import define
 
-from xfworker.adapters.disk import journal
-from xfworker.adapters.disk.hashing import file_sha256
-from xfworker.adapters.disk.patience import Patience
-from xfworker.adapters.disk.transfer_limits import TransferLimits
-from xfworker.adapters.disk.upload_source import UploadSource
 from xfworker.adapters.http.answer_stream import AnswerStream
 from xfworker.adapters.http.file_headers import strong_etag
 from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.transfer import journal
+from xfworker.adapters.transfer.hashing import file_sha256
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.adapters.transfer.retry_policy import Patience
+from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.domain.digest_field import SHA256, XXH3, read_digest, write_digest
 from xfworker.domain.errors import ChecksumMismatch, ProtocolViolation, ServerError, ServerFault
 from xfworker.ports.file_store import Progress

@@ -13,9 +13,9 @@ from xfworker.adapters.images import aim_header
 from xfworker.adapters.images.aim_header import V020_LIMIT, AimHeader, IntTriple, Version
 from xfworker.adapters.images.aim_types import BY_NAME, DEFAULT_ENCODINGS, AimType
 from xfworker.adapters.images.bit_blocks import BitBlocksEncoder, block_rows, expand_blocks
+from xfworker.adapters.images.incomplete_image import PartialFile
 from xfworker.adapters.images.kept_header import restored
 from xfworker.adapters.images.opening import positioned_reader
-from xfworker.adapters.images.partial_file import PartialFile
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter, file_bytes
 from xfworker.adapters.images.run_length import RunLengthEncoder, RunLengthStream
 from xfworker.adapters.images.vax_floats import f_array_from_float32, f_array_to_float32

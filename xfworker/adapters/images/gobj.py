@@ -15,8 +15,8 @@ import attrs
 
 from xfworker.adapters.images import ctdata_header
 from xfworker.adapters.images.ctdata_header import BLOCK, GOBJ_TYPE
+from xfworker.adapters.images.incomplete_image import PartialFile
 from xfworker.adapters.images.opening import read_whole
-from xfworker.adapters.images.partial_file import PartialFile
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
 from xfworker.domain.image.contour import Contour, Point, fill, trace

@@ -11,9 +11,9 @@ import attrs
 
 from xfworker.adapters.images import ctdata_header
 from xfworker.adapters.images.ctdata_header import BLOCK, ISQ_TYPE, CtdataHeader
+from xfworker.adapters.images.incomplete_image import PartialFile
 from xfworker.adapters.images.kept_header import kept, restored
 from xfworker.adapters.images.opening import open_to_read
-from xfworker.adapters.images.partial_file import PartialFile
 from xfworker.adapters.images.raw_pixels import RawReader, SlabWriter, file_bytes
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
 from xfworker.domain.image import processing_log

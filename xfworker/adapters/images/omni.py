@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import attrs
 
 from xfworker.adapters.images import ctdata_header
+from xfworker.adapters.images.incomplete_image import PartialFile, set_aside
 from xfworker.adapters.images.kept_header import kept, restored
 from xfworker.adapters.images.opening import read_whole
-from xfworker.adapters.images.partial_file import PartialFile, set_aside
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, SlabWriter, file_bytes
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.deidentify import is_deidentified

@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from xfworker.adapters.images.partial_file import PartialFile
+from xfworker.adapters.images.incomplete_image import PartialFile
 
 if TYPE_CHECKING:
     import numpy as np

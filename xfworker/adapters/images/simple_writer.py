@@ -4,7 +4,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xfworker.adapters.images.partial_file import PartialFile
+from xfworker.adapters.images.incomplete_image import PartialFile
 from xfworker.adapters.images.raw_pixels import SlabWriter, file_bytes
 from xfworker.domain.image.description import ImageInfo
 

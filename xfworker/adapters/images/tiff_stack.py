@@ -11,7 +11,7 @@ import attrs
 
 from xfworker.adapters.images.carried_metadata import KEY, carried, with_carried
 from xfworker.adapters.images.extras import reader_library
-from xfworker.adapters.images.partial_file import PartialFile
+from xfworker.adapters.images.incomplete_image import PartialFile
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
 from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from xfworker.adapters.disk.partial_file import partial_path
 from xfworker.adapters.images.carried_metadata import KEY, carried, with_carried
 from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
+from xfworker.adapters.transfer.partial_file import partial_path
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo, Triple
 from xfworker.domain.image.pixel_type import PixelType

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from attrs import define
 
-from xfworker.adapters.disk.os_errors import disk_errors
-from xfworker.adapters.disk.partial_file import replacing
+from xfworker.adapters.transfer.os_errors import disk_errors
+from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore, InvalidFilename
 from xfworker.domain.files import USERDATA, AuthorizationToken, FileStat, Folder, Resource
 from xfworker.ports.file_store import Progress

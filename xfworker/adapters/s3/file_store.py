@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
 
-from xfworker.adapters.disk.hashing import file_sha256
-from xfworker.adapters.disk.partial_download import PartialDownload
-from xfworker.adapters.disk.patience import Patience
+from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.disk.store_layout import require_file
-from xfworker.adapters.disk.transfer_limits import TransferLimits
-from xfworker.adapters.disk.upload_source import UploadSource
-from xfworker.adapters.process.clock import SystemClock
+from xfworker.adapters.transfer.hashing import file_sha256
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.adapters.transfer.partial_download import PartialDownload
+from xfworker.adapters.transfer.retry_policy import Patience
+from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.domain.errors import (
     AuthenticationFailed,
     ChecksumMismatch,

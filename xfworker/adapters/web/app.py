@@ -9,14 +9,14 @@ from litestar.types import ControllerRouterHandler
 
 from xfworker import __version__
 from xfworker.adapters.web.exchange import answer, authentication, in_thread
-from xfworker.adapters.web.housekeeper import Housekeeper
 from xfworker.adapters.web.metrics import MEDIA_TYPE, RequestMetrics
 from xfworker.adapters.web.openapi import document_text
+from xfworker.adapters.web.periodic_tasks import Housekeeper
 from xfworker.adapters.web.problems import answer_error, answer_fault, answer_http_error
 from xfworker.adapters.web.request_log import RequestLog
 from xfworker.adapters.web.xf_routes.accounts import account_router, login_route
 from xfworker.adapters.web.xf_routes.control import control_router
-from xfworker.adapters.web.xf_routes.questions import question_router
+from xfworker.adapters.web.xf_routes.queries import question_router
 from xfworker.adapters.web.xf_routes.queue import queue_router
 from xfworker.adapters.web.xf_routes.records import record_routers
 from xfworker.domain.errors import XFWorkerError

@@ -8,7 +8,7 @@ from litestar import Response, Router, get
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from xfworker.adapters.disk.sns_catalogue import FolderSnsCatalogue
+from xfworker.adapters.sns.folder_catalogue import FolderSnsCatalogue
 from xfworker.adapters.web.exchange import AnyRequest, answer, authentication, caller, in_thread
 from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
 from xfworker.domain.errors import UsageError

@@ -22,8 +22,8 @@ def backup(
         database: Address of the database; SQLite in the data folder by default.
         files: Folder of the files; data/files by default.
     """
-    from xfworker.api.backups import make_backup
-    from xfworker.api.platform_bootstrap import PlatformPlace
+    from xfworker.api.composition.backups import make_backup
+    from xfworker.api.composition.platform import PlatformPlace
 
     place = PlatformPlace(data=data.absolute(), database=database, files=files)
     done = make_backup(place, target.absolute())

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from attrs import evolve
 from cyclopts import App, Parameter
 
-from xfworker.adapters.process.clock import SystemClock
-from xfworker.api.adapter_registry import registered, unknown_adapter
-from xfworker.api.bootstrap import OWN_SERVERS, add_codecs, file_store, local_filesystem, network_options
+from xfworker.adapters.clock import SystemClock
 from xfworker.api.cli.console import messages, print_json, results
+from xfworker.api.composition.adapter_registry import registered, unknown_adapter
+from xfworker.api.composition.session import OWN_SERVERS, add_codecs, file_store, local_filesystem, network_options
 from xfworker.domain.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
-    from xfworker.api.settings_file import LoadedSettings
+    from xfworker.api.settings.file import LoadedSettings
 
 app = App(name="config", help="Show and check the settings in force.", help_format="plaintext")
 
@@ -39,7 +39,7 @@ def show(*, as_json: Json = False) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from xfworker.api.settings_file import load_settings
+    from xfworker.api.settings.file import load_settings
 
     loaded = load_settings()
     rows = _rows(loaded)
@@ -70,7 +70,7 @@ def check(file: Path | None = None, *, as_json: Json = False) -> int:
         file: The settings file to check, in place of the one in force.
         as_json: Print one JSON document.
     """
-    from xfworker.api.settings_file import CONFIG_VARIABLE, load_settings
+    from xfworker.api.settings.file import CONFIG_VARIABLE, load_settings
 
     if file is not None and not file.is_file():
         raise UsageError(f"there is no settings file {file}")
@@ -95,8 +95,8 @@ def check(file: Path | None = None, *, as_json: Json = False) -> int:
 
 
 def _rows(loaded: "LoadedSettings") -> dict[str, dict[str, Any]]:
-    from xfworker.api.settings import SECRETS
-    from xfworker.api.settings_parser import settings_options
+    from xfworker.api.settings.model import SECRETS
+    from xfworker.api.settings.parser import settings_options
 
     rows = {}
     for path in settings_options():
@@ -168,7 +168,7 @@ def _tls(options: Any) -> None:
 
 
 def _token_file(settings: Any) -> None:
-    from xfworker.api.client import server_token
+    from xfworker.api.composition.client import server_token
 
     if settings.server.token_file is not None:
         server_token(settings)

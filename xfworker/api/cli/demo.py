@@ -11,14 +11,14 @@ from cyclopts import App, Parameter
 from xfworker.api.cli.console import messages, print_json, results
 from xfworker.api.cli.job_display import LiveJob, outputs_table, show_failure
 from xfworker.api.cli.run import check_out, job_document
-from xfworker.api.cli.target import Target, load_target
 from xfworker.api.cli.target_source import TargetSource
+from xfworker.api.composition.target import Target, load_target
 from xfworker.api.demo.phantom import THRESHOLD, KnownAnswer, write_phantom
 from xfworker.domain.job_inputs import complete_inputs
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
-from xfworker.services.dispatch.results import collect_files
-from xfworker.services.dispatch.staging import (
+from xfworker.services.jobs.results import collect_files
+from xfworker.services.jobs.staging import (
     StagedFile,
     ensure_task_type,
     new_job,
@@ -30,7 +30,7 @@ from xfworker.services.dispatch.staging import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from xfworker.api.local_platform import LocalPlatform
+    from xfworker.api.composition.local_platform import LocalPlatform
 
 app = App(name="demo", help="Run a workflow on a phantom and compare with the known answer.", help_format="plaintext")
 
@@ -76,7 +76,7 @@ def demo(*, out: Path = Path("xf-results"), json: Annotated[bool, Parameter(nega
     """
     from xfworker.adapters.disk.filesystem import LocalFilesystem
     from xfworker.adapters.process.owned_folder import owned_folder
-    from xfworker.api.local_platform import local_platform
+    from xfworker.api.composition.local_platform import local_platform
 
     check_out(out)
     console = messages()

@@ -35,7 +35,7 @@ def doctor(
     """
     import attrs
 
-    from xfworker.api.platform_bootstrap import PlatformPlace, file_store, opened_records
+    from xfworker.api.composition.platform import PlatformPlace, file_store, opened_records
     from xfworker.domain.errors import UsageError
     from xfworker.services.platform.checkup import FindingKind, check_up
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import define, field
 
-from xfworker.api.input_files import InputFile, describe_input_file
+from xfworker.api.composition.input_files import InputFile, describe_input_file
 from xfworker.domain.errors import ImageError, InvalidFilename, InvalidParameter, UsageError
 from xfworker.domain.job_inputs import is_primitive, new_job_faults, read_text, read_untyped
 from xfworker.domain.json_value import json_faults

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from xfworker.adapters.disk.partial_file import replacing
+from xfworker.adapters.process.python_environment import python_environment
+from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.api.cli.console import messages, print_json, results
-from xfworker.api.python_environment import python_environment
 from xfworker.domain.errors import UsageError
 from xfworker.domain.files import Resource
 from xfworker.ports.file_store import FileStore
@@ -65,7 +65,7 @@ def bundle(
 def _write(
     server: XFServer, files: FileStore, serial: int, target: Path, *, with_outputs: bool, shown: bool
 ) -> Manifest:
-    from xfworker.adapters.process.clock import SystemClock
+    from xfworker.adapters.clock import SystemClock
     from xfworker.adapters.terminal.transfer_bars import transfer_bars
 
     manifest = plan_bundle(
@@ -82,15 +82,15 @@ def _write(
 @contextmanager
 def _opened(server: str | None, data: Path | None) -> Iterator[tuple[XFServer, FileStore]]:
     if data is not None:
-        from xfworker.api.local_platform import local_platform
+        from xfworker.api.composition.local_platform import local_platform
 
         if not data.is_dir():
             raise UsageError(f"there is no folder {data}")
         with local_platform(data) as platform:
             yield platform.server, platform.files
         return
-    from xfworker.api.client import connected, find_server
-    from xfworker.api.settings_file import load_settings
+    from xfworker.api.composition.client import connected, find_server
+    from xfworker.api.settings.file import load_settings
 
     settings = load_settings().settings
     with connected(find_server(server, settings), settings) as client:

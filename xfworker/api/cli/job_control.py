@@ -15,7 +15,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Job, Task, TaskType
 
 if TYPE_CHECKING:
-    from xfworker.api.client import Client
+    from xfworker.api.composition.client import Client
 
 _LOG = "log.txt"
 _POLL_SECONDS = 1.0

@@ -17,8 +17,8 @@ from xfworker.domain.records import Job
 from xfworker.ports.job_queue import Lease
 from xfworker.ports.job_runner import RunningScript
 from xfworker.ports.xf_server import XFServer
-from xfworker.services.dispatch.dispatcher import EndedJob, Observer
-from xfworker.services.worker.progress import PERCENTAGE
+from xfworker.services.script.progress import PERCENTAGE
+from xfworker.services.worker.job_executor import EndedJob, Observer
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.process.owned_folder import owned_folder
-from xfworker.api.cli.target import Target
+from xfworker.api.composition.target import Target
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.package import ARCHIVE_SUFFIX, INTERFACE_FILENAME, MAIN_SCRIPT, METADATA_FILENAME, PackageFormat
 from xfworker.ports.file_store import FileStore

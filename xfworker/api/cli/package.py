@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from xfworker.adapters.disk.partial_file import replacing
+from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.api.cli.console import messages, print_json, results
 from xfworker.api.cli.package_folder import package_folder
 from xfworker.domain.errors import PackageError, UsageError
@@ -107,8 +107,8 @@ def install(*paths: Path, server: str | None = None, as_json: Json = False) -> i
         as_json: Print one JSON document with the records.
     """
     from xfworker.adapters.terminal.transfer_bars import transfer_bars
-    from xfworker.api.client import connected, find_server
-    from xfworker.api.settings_file import load_settings
+    from xfworker.api.composition.client import connected, find_server
+    from xfworker.api.settings.file import load_settings
     from xfworker.domain.conversion import to_json
     from xfworker.services.packages.check import check_package
     from xfworker.services.packages.checkin import check_in

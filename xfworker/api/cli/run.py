@@ -12,23 +12,23 @@ from xfworker.api.cli.console import messages, print_json, results
 from xfworker.api.cli.items import Inputs, read_inputs
 from xfworker.api.cli.job_display import LiveJob, exit_code, outputs_table, show_failure
 from xfworker.api.cli.kept_script import keep_script
-from xfworker.api.cli.target import Target, load_target
 from xfworker.api.cli.target_source import TargetSource
+from xfworker.api.composition.target import Target, load_target
 from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import FileError, ServerError, UsageError
 from xfworker.domain.job_inputs import complete_inputs
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
 from xfworker.services.comparison.difference import Tolerance
-from xfworker.services.dispatch.dispatcher import LOG_FILENAME, EndedJob
-from xfworker.services.dispatch.outcome import server_lost
-from xfworker.services.dispatch.results import collect_files
-from xfworker.services.dispatch.staging import StagedFile, StagePlan, stage_job
+from xfworker.services.jobs.results import collect_files
+from xfworker.services.jobs.staging import StagedFile, StagePlan, stage_job
+from xfworker.services.worker.job_executor import LOG_FILENAME, EndedJob
+from xfworker.services.worker.outcome import server_lost
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from xfworker.api.local_platform import LocalPlatform
+    from xfworker.api.composition.local_platform import LocalPlatform
 
 app = App(name="run", help="Run a task script or a task type package on a server of its own.", help_format="plaintext")
 
@@ -94,7 +94,7 @@ def _run(
     target: Target, inputs: Inputs, *, out: Path, as_json: bool, keep: bool, data: Path | None, console: "Console"
 ) -> int:
     from xfworker.adapters.terminal.transfer_bars import transfer_bars
-    from xfworker.api.local_platform import local_platform
+    from xfworker.api.composition.local_platform import local_platform
 
     with console.status("starting the server") as status, local_platform(data, keep=keep) as platform:
         status.stop()

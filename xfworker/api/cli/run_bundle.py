@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from xfworker.adapters.process.python_environment import environment_differences, python_environment
 from xfworker.api.cli.console import messages, print_json, results
 from xfworker.api.cli.job_display import LiveJob, exit_code, outputs_table, show_failure
 from xfworker.api.cli.run import job_document
-from xfworker.api.cli.target import Target, load_target
 from xfworker.api.cli.target_source import TargetSource
-from xfworker.api.python_environment import environment_differences, python_environment
+from xfworker.api.composition.target import Target, load_target
 from xfworker.domain.errors import UsageError
 from xfworker.domain.files import Resource, Scope, record_resource
 from xfworker.domain.job_state import JobState
@@ -21,13 +21,13 @@ from xfworker.services.bundle.reading import OpenBundle
 from xfworker.services.bundle.restoring import Progress, restore_job
 from xfworker.services.comparison.difference import Difference, Tolerance
 from xfworker.services.comparison.outputs import RecordedOutputs, compare_outputs, neutral_outputs
-from xfworker.services.dispatch.results import collect_files
+from xfworker.services.jobs.results import collect_files
 from xfworker.services.transfers.watch import told
 
 if TYPE_CHECKING:
     from xfworker.adapters.terminal.transfer_bars import Bars
-    from xfworker.api.local_platform import LocalPlatform
-    from xfworker.services.dispatch.dispatcher import EndedJob
+    from xfworker.api.composition.local_platform import LocalPlatform
+    from xfworker.services.worker.job_executor import EndedJob
 
 _SHOWN_ENVIRONMENT = 12
 
@@ -82,7 +82,7 @@ def run_bundle(wanted: BundleRun) -> int:
     from xfworker.adapters.disk.filesystem import LocalFilesystem
     from xfworker.adapters.process.owned_folder import owned_folder
     from xfworker.adapters.terminal.transfer_bars import transfer_bars
-    from xfworker.api.local_platform import local_platform
+    from xfworker.api.composition.local_platform import local_platform
 
     console = messages()
     with OpenBundle(wanted.bundle) as bundle, owned_folder("bundle", LocalFilesystem()) as scratch:

@@ -58,9 +58,9 @@ def serve(
     from xfworker.adapters.process.allocator import keep_freed_memory
     from xfworker.adapters.web.serving import ServeOptions, reachable
     from xfworker.adapters.web.serving import serve as serve_app
-    from xfworker.api.platform_bootstrap import PlatformPlace, file_store, opened_platform, web_app
+    from xfworker.api.composition.endpoint_file import ServerNotice, notice_path, remove_notice, write_notice
+    from xfworker.api.composition.platform import PlatformPlace, file_store, opened_platform, web_app
     from xfworker.api.server_log import write_server_log
-    from xfworker.api.server_notice import ServerNotice, notice_path, remove_notice, write_notice
     from xfworker.domain.errors import UsageError
     from xfworker.services.platform.options import PlatformOptions
 
@@ -117,7 +117,7 @@ def _has_other_server(data: Path) -> bool:
     """Tell whether the notice in the data folder is that of another server which still runs."""
     import psutil
 
-    from xfworker.api.server_notice import notice_path, read_notice
+    from xfworker.api.composition.endpoint_file import notice_path, read_notice
 
     notice = read_notice(notice_path(data))
     return notice is not None and notice.pid != os.getpid() and psutil.pid_exists(notice.pid)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from xfworker.api.client import Client
+    from xfworker.api.composition.client import Client
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document.")]
 Server = Annotated[
@@ -18,8 +18,8 @@ Server = Annotated[
 @contextmanager
 def linked(server: str | None) -> "Iterator[Client]":
     """Give the client of the named server, or of the one that the settings name or that runs here."""
-    from xfworker.api.client import connected, find_server
-    from xfworker.api.settings_file import load_settings
+    from xfworker.api.composition.client import connected, find_server
+    from xfworker.api.settings.file import load_settings
 
     settings = load_settings().settings
     with connected(find_server(server, settings), settings) as client:

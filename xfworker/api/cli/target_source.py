@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from attrs import define
 
 from xfworker.api import shims
-from xfworker.api.cli.target import Target
-from xfworker.api.settings_file import CONFIG_VARIABLE
+from xfworker.api.composition.target import Target
+from xfworker.api.settings.file import CONFIG_VARIABLE
 from xfworker.domain.errors import JobError
 from xfworker.ports.job_queue import Lease
-from xfworker.services.dispatch.dispatcher import PreparedScript
+from xfworker.services.worker.job_executor import PreparedScript
 
 
 @define(frozen=True)

@@ -12,7 +12,7 @@ from xfworker.api.cli.server_link import Json, Server, linked
 from xfworker.domain.errors import RecordNotFound, UsageError
 
 if TYPE_CHECKING:
-    from xfworker.api.client import Client
+    from xfworker.api.composition.client import Client
 
 app = App(name="user", help="Look after the accounts of a server.", help_format="plaintext")
 

@@ -17,13 +17,13 @@ from cyclopts import App, Parameter
 from xfworker.domain.errors import UsageError
 from xfworker.domain.records import DependencyPackage, Worker
 from xfworker.ports.job_queue import Lease
-from xfworker.services.dispatch.dispatcher import EndedJob
-from xfworker.services.dispatch.working import DIRECTORY_PREFIX, WorkLog, WorkLoop
 from xfworker.services.event_log import EventLog
+from xfworker.services.worker.job_executor import EndedJob
+from xfworker.services.worker.loop import DIRECTORY_PREFIX, WorkLog, WorkLoop
 
 if TYPE_CHECKING:
-    from xfworker.api.client import Client
-    from xfworker.api.settings_file import LoadedSettings
+    from xfworker.api.composition.client import Client
+    from xfworker.api.settings.file import LoadedSettings
 
 app = App(name="worker", help="Run the jobs of a server on this computer.", help_format="plaintext")
 
@@ -63,9 +63,9 @@ def worker(
         keep_failed_days: How long the directories of failed jobs stay.
         until_idle: End when there is nothing to do.
     """
-    from xfworker.api.client import connected, find_server
+    from xfworker.api.composition.client import connected, find_server
     from xfworker.api.server_log import write_server_log
-    from xfworker.api.settings_file import load_settings
+    from xfworker.api.settings.file import load_settings
 
     if concurrency < 1:
         raise UsageError("--concurrency is at least 1")
@@ -101,14 +101,14 @@ def _loop(
     keep_failed_days: float,
     concurrency: int,
 ) -> WorkLoop:
+    from xfworker.adapters.clock import SystemClock
     from xfworker.adapters.disk.filesystem import LocalFilesystem
-    from xfworker.adapters.process.clock import SystemClock
     from xfworker.adapters.process.environments import Environments, find_uv
     from xfworker.adapters.process.runner import ProcessRunner
-    from xfworker.api.bootstrap import TEMPORARY_FOLDER
-    from xfworker.api.package_source import PackageSource
-    from xfworker.services.dispatch.dispatcher import Dispatcher
+    from xfworker.api.composition.package_source import PackageSource
+    from xfworker.api.composition.session import TEMPORARY_FOLDER
     from xfworker.services.packages.cache import PackageCache
+    from xfworker.services.worker.job_executor import Dispatcher
 
     named = os.environ.get(TEMPORARY_FOLDER, "").strip()
     jobs = (Path(named) if named else loaded.settings.disk.temp_directory or data / "jobs").absolute()
@@ -211,7 +211,7 @@ def _stop_signals() -> list[signal.Signals]:
 
 def script_settings(environment: Mapping[str, str], file: Path | None) -> dict[str, str]:
     """Give scripts the worker's own settings, without what is about the worker's own way to the server."""
-    from xfworker.api.settings_file import CONFIG_VARIABLE, PREFIX
+    from xfworker.api.settings.file import CONFIG_VARIABLE, PREFIX
 
     own = (f"{PREFIX}SERVER_TOKEN", f"{PREFIX}SERVER_TOKEN_FILE", f"{PREFIX}SERVER_URL")
     kept = {name: value for name, value in environment.items() if name.startswith(PREFIX) and name not in own}
@@ -229,7 +229,7 @@ def _dependency(text: str) -> dict[str, str]:
 
 
 def _packages(by_hand: list[dict[str, str]], found: list[DependencyPackage]) -> list[dict[str, Any]]:
-    from xfworker.api.package_source import installs_by_itself
+    from xfworker.api.composition.package_source import installs_by_itself
 
     by_itself = [{"name": item.name, "version": item.version} for item in found if installs_by_itself(item)]
     return [*by_hand, *(item for item in by_itself if item not in by_hand)]

@@ -31,8 +31,8 @@ def import_package(
         server: The server's address, or the data folder of one that runs on this computer.
         as_json: Print one JSON document with the workflow and its tasks.
     """
-    from xfworker.api.client import connected, find_server
-    from xfworker.api.settings_file import load_settings
+    from xfworker.api.composition.client import connected, find_server
+    from xfworker.api.settings.file import load_settings
     from xfworker.domain.conversion import to_json
     from xfworker.services.packages.workflow_import import import_workflow
 

@@ -15,8 +15,8 @@ from xfworker.ports.xf_server import XFServer
 from xfworker.services.transfers.watch import told
 
 if TYPE_CHECKING:
-    from xfworker.api.client import Client
-    from xfworker.api.input_files import InputFile
+    from xfworker.api.composition.client import Client
+    from xfworker.api.composition.input_files import InputFile
 
 
 def start(workflow: int, *, server: Server = None) -> int:

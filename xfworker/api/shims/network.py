@@ -2,6 +2,6 @@
 
 import sys
 
-from xfworker.api import network
+from xfworker.api.facade import network
 
 sys.modules[__name__] = network

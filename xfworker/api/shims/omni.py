@@ -2,6 +2,6 @@
 
 import sys
 
-from xfworker.api import omni
+from xfworker.api.facade import omni
 
 sys.modules[__name__] = omni

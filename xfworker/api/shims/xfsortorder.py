@@ -2,6 +2,6 @@
 
 import sys
 
-from xfworker.api import xfsortorder
+from xfworker.api.facade import xfsortorder
 
 sys.modules[__name__] = xfsortorder

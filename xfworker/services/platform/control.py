@@ -15,11 +15,11 @@ from xfworker.domain.scheduling import OPEN_STATES, Step, upstreams
 from xfworker.ports.clock import Clock
 from xfworker.ports.record_store import RecordStore
 from xfworker.services.platform.access import Access
-from xfworker.services.platform.follow_ups import start_roots, steps_of
+from xfworker.services.platform.downstream import start_roots, steps_of
+from xfworker.services.platform.idempotency import Wish
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import Principal, PrincipalKind
 from xfworker.services.platform.server import PlatformServer
-from xfworker.services.platform.wishes import Wish
 
 
 class PlatformControl:

@@ -30,7 +30,7 @@ from xfworker.domain.scheduling import Step, task_input_faults
 from xfworker.domain.sort_order import sort_order_after
 from xfworker.domain.version import parse_version
 from xfworker.services.platform.access import Access
-from xfworker.services.platform.follow_ups import steps_of
+from xfworker.services.platform.downstream import steps_of
 
 RecordT = TypeVar("RecordT", bound=Record)
 

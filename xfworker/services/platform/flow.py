@@ -11,7 +11,7 @@ from xfworker.domain.errors import IllegalTransition
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Record, Run, Workflow, WorkflowState
 from xfworker.services.platform.access import ABORT_REQUESTED, Access
-from xfworker.services.platform.follow_ups import after_end, catch_up, is_leased, reconsider
+from xfworker.services.platform.downstream import after_end, catch_up, is_leased, reconsider
 from xfworker.services.platform.restarts import restart
 from xfworker.services.platform.runs import join_run, keep_entity
 

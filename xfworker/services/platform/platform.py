@@ -13,7 +13,7 @@ from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.accounts import Accounts, token_principal
 from xfworker.services.platform.control import PlatformControl
 from xfworker.services.platform.file_rights import read_token
-from xfworker.services.platform.housekeeping import forget_wishes, keep_house
+from xfworker.services.platform.maintenance import forget_wishes, keep_house
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
 from xfworker.services.platform.queue import PlatformQueue

@@ -21,8 +21,8 @@ from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import ABORT_REQUESTED, Access
 from xfworker.services.platform.activity import log_change
 from xfworker.services.platform.creation import check_json
+from xfworker.services.platform.downstream import VALUES_CHANGED, after_end
 from xfworker.services.platform.flow import after_change
-from xfworker.services.platform.follow_ups import VALUES_CHANGED, after_end
 from xfworker.services.platform.leases import end_expired_leases, ended_job
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims

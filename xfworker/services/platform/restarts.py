@@ -12,7 +12,7 @@ from xfworker.domain.records import Job, Run
 from xfworker.domain.scheduling import Step, decide, first_of_each_task, following, is_group, upstreams
 from xfworker.services.platform.access import ABORT_REQUESTED, Access
 from xfworker.services.platform.activity import log_event
-from xfworker.services.platform.follow_ups import VALUES_CHANGED, steps_of
+from xfworker.services.platform.downstream import VALUES_CHANGED, steps_of
 
 WORKER_MISSING = "worker_missing"
 """The key in a waiting job's metadata that says which dependency packages no worker has."""

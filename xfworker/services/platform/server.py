@@ -24,9 +24,9 @@ from xfworker.services.platform.creation import existing, prepared
 from xfworker.services.platform.editing import changed, require_version
 from xfworker.services.platform.file_rights import make_token, require_scopes
 from xfworker.services.platform.flow import after_change, after_creation, intercepted
+from xfworker.services.platform.idempotency import Wish
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import Principal
-from xfworker.services.platform.wishes import Wish
 
 RecordT = TypeVar("RecordT", bound=Record)
 Answer = TypeVar("Answer")

@@ -12,7 +12,7 @@ from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
-from xfworker.api.embedded_server import EmbeddedServer
+from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, Worker, Workflow, WorkflowState
 from xfworker.ports.job_queue import JobQueue, Lease

@@ -19,9 +19,9 @@ import structlog
 from attrs import define, field
 
 from xfworker.adapters.disk.file_store import FolderFileStore
-from xfworker.adapters.disk.hashing import Digests
 from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.disk.partial_uploads import PartialUpload, PartialUploads
+from xfworker.adapters.transfer.hashing import Digests
 from xfworker.adapters.web.fss.content_headers import content_headers
 from xfworker.adapters.web.fss.receiving import receive_body
 from xfworker.adapters.web.fss.requests import ClientGone, Request

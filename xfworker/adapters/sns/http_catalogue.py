@@ -1,0 +1,112 @@
+"""The catalogue of measurements over HTTP."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlencode
+
+from xfworker.adapters.http.transport import BLOCK_BYTES, HttpTransport
+from xfworker.adapters.transfer.os_errors import disk_errors
+from xfworker.adapters.transfer.partial_file import replacing
+from xfworker.domain.conversion import parse_time
+from xfworker.domain.errors import FileChanged, ProtocolViolation, ServerTimeout, ServerUnreachable, TransferInterrupted
+from xfworker.ports.clock import Clock
+from xfworker.ports.sns_server import Measurement
+
+BASE = "/sns/v1"
+"""The base path of the protocol's first version."""
+
+_ATTEMPTS = 5
+_PARTIAL = 206
+_FIRST_WAIT_SECONDS = 0.25
+
+
+class HttpSnsServer:
+    """The catalogue over HTTP, as the caller whose token the transport carries."""
+
+    def __init__(self, transport: HttpTransport, clock: Clock, *, base: str = BASE) -> None:
+        """Take the transport, which is closed with this object."""
+        self._transport = transport
+        self._clock = clock
+        self._base = base
+
+    def __repr__(self) -> str:
+        return f"HttpSnsServer({self._transport.url + self._base!r})"
+
+    def measurements(
+        self, *, patient_index: int | None = None, measurement_index: int | None = None
+    ) -> Sequence[Measurement]:
+        """List measurements, by patient index, then measurement index."""
+        wanted = {"patient_index": patient_index, "measurement_index": measurement_index}
+        query = urlencode({name: index for name, index in wanted.items() if index is not None})
+        doing = "list measurements"
+        path = f"{self._base}/measurements" + (f"?{query}" if query else "")
+        value = self._transport.request("GET", path, doing=doing).json()
+        items = value.get("items") if isinstance(value, Mapping) else None
+        if not isinstance(items, list):
+            raise _unexpected(doing)
+        return [_measurement(item, doing) for item in items]
+
+    def download(self, measurement_index: int, target: Path) -> Path:
+        """
+        Fetch a measurement's ISQ file; ``target`` appears only when complete. A cut link is taken up where it broke.
+
+        Raises:
+            RecordNotFound: There is no such measurement.
+            TransferInterrupted: The link broke again and again.
+            FileChanged: The file changed meanwhile.
+        """
+        doing = f"fetch measurement {measurement_index}"
+        with disk_errors(f"{doing} to {target}"), replacing(target) as partial, partial.open("wb") as file:
+            self._fetch(f"{self._base}/measurements/{measurement_index}/file", file, doing)
+        return target
+
+    def _fetch(self, path: str, file: BinaryIO, doing: str) -> None:
+        etag: str | None = None
+        size: int | None = None
+        failures = 0
+        while size is None or file.tell() < size:
+            offset = file.tell()
+            headers = {"Range": f"bytes={offset}-", "If-Range": etag} if offset and etag else {}
+            try:
+                with self._transport.stream("GET", path, doing=doing, headers=headers) as answer:
+                    if offset and (answer.status != _PARTIAL or answer.headers.get("etag") != etag):
+                        raise FileChanged(f"could not {doing}: the file changed meanwhile; fetch it again")
+                    if answer.length is None:
+                        raise ProtocolViolation(f"could not {doing}: the answer does not tell its length")
+                    etag, size = answer.headers.get("etag"), offset + answer.length
+                    view = memoryview(bytearray(BLOCK_BYTES))
+                    while count := answer.read_into(view):
+                        file.write(view[:count])
+            except (ServerUnreachable, ServerTimeout) as error:
+                failures = 1 if file.tell() > offset else failures + 1
+                if failures >= _ATTEMPTS or (file.tell() and etag is None):
+                    raise TransferInterrupted(f"could not {doing}: the link broke too often ({error})") from error
+                self._clock.sleep(_FIRST_WAIT_SECONDS * 2**failures)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+
+def _measurement(item: Any, doing: str) -> Measurement:
+    try:
+        created, size, spacing = item["created_at"], item["size"], item["spacing_mm"]
+        return Measurement(
+            patient_index=int(item["patient_index"]),
+            measurement_index=int(item["measurement_index"]),
+            site=int(item["site"]),
+            scanner_id=int(item["scanner_id"]),
+            created_at=None if created is None else parse_time(created),
+            size=(int(size[0]), int(size[1]), int(size[2])),
+            spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
+            filename=str(item["filename"]),
+            size_bytes=int(item["size_bytes"]),
+            name=str(item["name"]),
+        )
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise _unexpected(doing) from None
+
+
+def _unexpected(doing: str) -> ProtocolViolation:
+    return ProtocolViolation(f"could not {doing}: the answer is not what the protocol says; is it an SNS server?")

@@ -1,0 +1,170 @@
+"""
+Notes beside an incomplete transfer, from which another attempt, in this process or a later one, goes on.
+
+No locks: on network file systems they are a silent no-op. An orphan is taken over by renaming its notes, which only one
+can do; a transfer whose process still lives is left alone.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+
+from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX, partial_path, replacing
+from xfworker.domain.filenames import is_safe_filename
+
+_SUFFIX = ".json"
+_FOREIGN_ORPHAN_SECONDS = 600.0
+"""After so long without a note, a transfer begun on another machine counts as given up."""
+_SWEPT_AFTER_SECONDS = 7 * 24 * 3600.0
+
+
+@define
+class Journal:
+    """
+    The notes of one transfer.
+
+    Attributes:
+        data: The incomplete file that the notes are about; the name is nobody else's.
+        path: The file of the notes.
+        fields: What was noted last; empty for a transfer that begins.
+        noted: Whether notes are taken. They are not while another living process works on the same transfer.
+    """
+
+    data: Path
+    path: Path
+    fields: dict[str, Any]
+    noted: bool = True
+
+    def save(self, **fields: Any) -> None:
+        """Note how far the transfer is. A folder that takes no notes only costs the chance to go on later."""
+        self.fields |= fields
+        self._write({**self.fields, "owner": _myself()})
+
+    def release(self) -> None:
+        """Note that nobody works on the transfer at the moment."""
+        if self.fields:
+            self._write({**self.fields, "owner": None})
+
+    def _write(self, fields: dict[str, Any]) -> None:
+        if self.noted:
+            with contextlib.suppress(OSError), replacing(self.path) as partial:
+                partial.write_text(json.dumps({**fields, "data": self.data.name}), encoding="utf-8")
+
+    def remove(self) -> None:
+        """Drop the notes, if they are this transfer's, and what is left of the incomplete file."""
+        mine = self.noted and (_read(self.path) or {}).get("data") == self.data.name
+        for path in (self.path, self.data) if mine else (self.data,):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def begin(folder: Path, key: str) -> Journal:
+    """
+    Begin a transfer, or take over one that was given up.
+
+    Args:
+        folder: Where the incomplete file lies.
+        key: What the transfer is about; the same for every attempt at it.
+
+    Returns:
+        Notes with what the earlier attempt noted, or without anything.
+    """
+    mark = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    path = folder / f"{PARTIAL_PREFIX}{mark}{_SUFFIX}"
+    mine = Journal(partial_path(folder, f"{mark}-"), path, {})
+    fields = _read(path)
+    if fields is None:
+        return mine
+    if _is_alive(fields.get("owner"), path):
+        mine.noted = False
+        return mine
+    claimed = partial_path(folder, f"{mark}-")
+    try:
+        path.rename(claimed)  # only one of several can
+    except OSError:
+        return mine
+    name = fields.pop("data", None)
+    if isinstance(name, str) and name.startswith(f"{PARTIAL_PREFIX}{mark}-") and is_safe_filename(name):
+        with contextlib.suppress(OSError):
+            folder.joinpath(name).rename(mine.data)
+    mine.save(**fields)
+    with contextlib.suppress(OSError):
+        claimed.unlink()
+    return mine
+
+
+def sweep(folder: Path) -> None:
+    """Delete incomplete files, and folders of such, in a folder that nobody went on with for a week."""
+    limit = time.time() - _SWEPT_AFTER_SECONDS
+    for path in folder.glob(f"{PARTIAL_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if path.lstat().st_mtime >= limit:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _myself() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _start_of(os.getpid())}
+
+
+def _is_alive(owner: Any, path: Path) -> bool:
+    if not isinstance(owner, dict):
+        return False
+    if owner.get("host") != socket.gethostname():
+        try:
+            return time.time() - path.stat().st_mtime < _FOREIGN_ORPHAN_SECONDS
+        except OSError:
+            return False
+    pid = owner.get("pid")
+    return isinstance(pid, int) and _process_lives(pid) and _start_of(pid) == owner.get("started")
+
+
+def _process_lives(pid: int) -> bool:
+    if sys.platform == "win32":
+        import ctypes
+
+        query_limited_information, still_active = 0x1000, 259
+        handle = ctypes.windll.kernel32.OpenProcess(query_limited_information, 0, pid)
+        if not handle:
+            return False
+        code = ctypes.c_ulong()
+        found = ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
+        ctypes.windll.kernel32.CloseHandle(handle)
+        return bool(found) and code.value == still_active
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _start_of(pid: int) -> str | None:
+    """Tell when a process started, where the system says so: process numbers are used again."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    state, started = fields[0], fields[19]
+    return None if state == "Z" else started

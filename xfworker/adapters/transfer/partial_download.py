@@ -1,0 +1,223 @@
+"""A file that is being fetched: where its parts are written, how far it is verified, and the notes to go on from."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from xfworker.adapters.transfer import journal
+from xfworker.adapters.transfer.digest_thread import BlockPool, DigestThread, running_digest
+from xfworker.adapters.transfer.hashing import Hasher, checking_digest, hash_file, new_hasher
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.adapters.transfer.os_errors import disk_errors
+from xfworker.adapters.transfer.partial_file import publish
+from xfworker.adapters.transfer.positioned_file import PositionedFile
+from xfworker.adapters.transfer.spans import Span, Spans
+from xfworker.domain.errors import ChecksumMismatch, NotEnoughSpace
+from xfworker.domain.files import FileStat
+
+_SECONDS_BETWEEN_NOTES = 1.0
+
+
+class PartialDownload:
+    """
+    The state of one download.
+
+    One thread, the fetching one, calls everything but :meth:`write_elsewhere`.
+
+    Attributes:
+        stat: What the server said of the file, or ``None`` before it said anything.
+        spans: Which parts have arrived.
+        resumed_at: Bytes that an earlier attempt had fetched.
+    """
+
+    def __init__(self, what: str, key: str, target: Path, limits: TransferLimits) -> None:
+        self._what = what
+        self._key = key
+        self._target = target
+        self._limits = limits
+        self._journal = journal.begin(target.parent, key)
+        self._file: PositionedFile | None = None
+        self._digest: DigestThread[Hasher] | None = None
+        self._hashed = 0
+        self._noted = (0, 0.0)
+        self.pool = BlockPool(limits.blocks, limits.block_bytes)
+        self.stat: FileStat | None = None
+        self.spans = Spans.of_size(0)
+        self.resumed_at = 0
+
+    def resume(self, read_stat: Callable[[Any], FileStat]) -> None:
+        """Go on from the notes of an earlier attempt, as far as what it left is what it noted."""
+        fields = self._journal.fields
+        try:
+            stat = read_stat(fields["stat"])
+            verified, digest = fields["verified"]
+            spans = Spans.from_json(fields["spans"], stat.size)
+            if spans is None or stat.etag is None or self._journal.data.stat().st_size > stat.size:
+                return
+            algorithm, _ = checking_digest(stat)
+            found = hash_file(self._journal.data, new_hasher(algorithm), length=verified)
+            if found.hexdigest() != digest or spans.contiguous < verified:
+                return
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        with disk_errors(f"fetch {self._what}"):
+            self._file = PositionedFile(self._journal.data)
+        self.stat, self.spans, self._hashed = stat, spans, verified
+        self._digest = running_digest(algorithm, found)
+        self.resumed_at = spans.arrived
+
+    def restart(self, stat: FileStat) -> None:
+        """
+        Begin at the first byte with a file of this description.
+
+        Raises:
+            NotEnoughSpace: The disk has no room for it.
+        """
+        self._require_room(stat.size)
+        with disk_errors(f"fetch {self._what}"):
+            if self._file is None:
+                self._file = PositionedFile(self._journal.data)
+            self._file.truncate(0)
+        if self._digest is not None:
+            self._digest.close()
+        self.stat, self.spans, self._hashed = stat, Spans.of_size(stat.size), 0
+        self._digest = running_digest(checking_digest(stat)[0])
+        self.pool = BlockPool(self._limits.blocks, max(min(self._limits.block_bytes, stat.size), 1))
+        self._noted = (0, time.monotonic())
+
+    def _require_room(self, size: int) -> None:
+        with disk_errors(f"fetch {self._what}"):
+            free = shutil.disk_usage(self._target.parent).free + (self._file.size if self._file else 0)
+        if free < size:
+            raise NotEnoughSpace(
+                f"cannot fetch {self._what}: it has {size} bytes, and the disk of {self._target.parent} has "
+                f"room for {free}"
+            )
+
+    def write(self, span: Span, block: memoryview, count: int) -> None:
+        """
+        Write bytes that arrived at the span's position; the block goes back to the pool when it is hashed.
+
+        Raises:
+            NotEnoughSpace: The disk is full.
+        """
+        assert self._digest is not None
+        position = span.position
+        if position == self._hashed:
+            self._hashed += count
+            self._digest.update(block[:count], lambda: self.pool.give_back(block))
+            self._write_at(position, block[:count])
+        else:
+            self._write_at(position, block[:count])
+            self.pool.give_back(block)
+        self.spans.advance(span, count)
+        self._note_now_and_then()
+
+    def write_elsewhere(self, span: Span, block: memoryview) -> None:
+        """Write bytes that another connection received; they are hashed when their turn comes."""
+        self._write_at(span.position, block)
+        self.spans.advance(span, len(block))
+
+    def _write_at(self, position: int, block: memoryview) -> None:
+        with disk_errors(f"fetch {self._what}"):
+            assert self._file is not None
+            self._file.write_at(position, block)
+
+    def catch_up(self, seconds: float) -> None:
+        """Hash what other connections brought, or wait so long for it."""
+        assert self._digest is not None
+        reached = self.spans.wait_beyond(self._hashed, seconds)
+        if reached > self._hashed:
+            block = self.pool.take()
+            count = self._read_at(self._hashed, block[: min(len(block), reached - self._hashed)])
+            self._hashed += count
+            self._digest.update(block[:count], lambda: self.pool.give_back(block))
+            self._note_now_and_then()
+
+    def _read_at(self, position: int, view: memoryview) -> int:
+        with disk_errors(f"read back {self._what}"):
+            assert self._file is not None
+            return self._file.read_at(position, view)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything has arrived and was hashed."""
+        return self.stat is not None and not self.spans.missing and self._hashed == self.stat.size
+
+    def _note_now_and_then(self) -> None:
+        hashed, moment = self._noted
+        now = time.monotonic()
+        if self._hashed - hashed < self._limits.journal_bytes and now - moment < _SECONDS_BETWEEN_NOTES:
+            return
+        self._noted = (self._hashed, now)
+        self._note_behind_the_digest()
+
+    def _note_behind_the_digest(self) -> None:
+        digest, hashed, spans = self._digest, self._hashed, self.spans.to_json()
+        assert digest is not None
+
+        def note() -> None:
+            self._save(hashed, digest.current().hexdigest(), spans)
+
+        digest.after_that(note)
+
+    def _save(self, hashed: int, digest: str, spans: list[list[int]]) -> None:
+        stat = self.stat
+        if stat is not None and stat.etag is not None:
+            fields = {key: getattr(stat, key) for key in ("size", "etag", "sha256", "xxh3")}
+            self._journal.save(stat=fields, verified=[hashed, digest], spans=spans)
+
+    def publish(self, wanted: FileStat) -> str:
+        """
+        Check the whole and give it its final name; gives its SHA-256.
+
+        Raises:
+            ChecksumMismatch: It is not what the server holds; it keeps its partial name.
+        """
+        assert self._digest is not None
+        arrived = self._digest.hexdigest()
+        algorithm, told = checking_digest(wanted)
+        if told not in {None, arrived}:
+            raise ChecksumMismatch(
+                f"{self._what} did not arrive as the store holds it: {algorithm.upper()} {arrived} arrived, "
+                f"{told} was told"
+            )
+        self._close_file()
+        with disk_errors(f"fetch {self._what} to {self._target}"):
+            publish(self._journal.data, self._target, fsync=self._limits.fsync)
+        self._journal.remove()
+        return wanted.sha256 or arrived
+
+    def leave(self) -> None:
+        """Stop here, with notes from which a later attempt goes on; without anything to go on from, nothing is left."""
+        if self.stat is None or self.stat.etag is None or not self.spans.arrived:
+            self.discard()
+            return
+        assert self._digest is not None
+        self._save(self._hashed, self._digest.hexdigest(), self.spans.to_json())
+        self._close_file()
+        self._journal.release()
+
+    def forget(self) -> None:
+        """Forget what arrived, to begin again."""
+        if self._digest is not None:
+            self._digest.close()
+            self._digest = None
+        if self._file is not None:
+            with disk_errors(f"fetch {self._what}"):
+                self._file.truncate(0)
+        self.stat, self.spans, self._hashed = None, Spans.of_size(0), 0
+
+    def discard(self) -> None:
+        """Delete everything."""
+        self._close_file()
+        self._journal.remove()
+
+    def _close_file(self) -> None:
+        if self._digest is not None:
+            self._digest.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None

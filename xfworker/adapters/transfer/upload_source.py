@@ -1,0 +1,142 @@
+"""A local file being sent: read once, hashed in a second thread, and watched for changes."""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from xfworker.adapters.transfer.digest_thread import BlockPool, running_digest
+from xfworker.adapters.transfer.hashing import Hasher, hash_file, new_hasher
+from xfworker.adapters.transfer.os_errors import disk_errors
+from xfworker.domain.digest_field import SHA256
+from xfworker.domain.errors import FileChanged
+
+
+class UploadSource:
+    """
+    A file with the digest of what was read so far.
+
+    Attributes:
+        path: The file.
+        size: Its size when it was opened.
+        position: Up to here it was read and goes into the digest.
+        algorithm: Of the digest.
+    """
+
+    def __init__(self, path: Path, *, block_bytes: int, blocks: int) -> None:
+        """
+        Open the file.
+
+        Raises:
+            FileError: It cannot be read, or is no file.
+        """
+        self.path = path
+        with disk_errors(f"read {path}"):
+            self._file = path.open("rb", buffering=0)
+            self._identity = _identity(os.fstat(self._file.fileno()))
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        self.size = os.fstat(self._file.fileno()).st_size
+        self.position = 0
+        self._pool = BlockPool(blocks, max(min(block_bytes, self.size), 1))
+        self.algorithm = SHA256
+        self._digest = running_digest(SHA256)
+        self._mark: tuple[int, Hasher] = (0, new_hasher(SHA256))
+
+    def check_by(self, algorithm: str) -> None:
+        """Take another digest from now on; reading begins at the start again."""
+        if algorithm != self.algorithm:
+            self.algorithm = algorithm
+            self._mark = (0, new_hasher(algorithm))
+            self.position = -1
+            self.go_to(0)
+
+    @property
+    def identity(self) -> list[int]:
+        """What tells this content from a later one: time, size and number of the file."""
+        return list(self._identity)
+
+    def require_unchanged(self) -> None:
+        """
+        Refuse to go on when the file changed since it was opened.
+
+        Raises:
+            FileChanged: Its size, time or identity is another, or it is gone.
+        """
+        try:
+            found = _identity(self.path.stat())
+        except OSError:
+            found = ()
+        if found != self._identity:
+            raise FileChanged(
+                f"{self.path} changed while it was read, so it was not stored; store it when it is complete"
+            )
+
+    def blocks(self, count: int) -> Iterator[memoryview]:
+        """
+        Give the next ``count`` bytes block by block. A block may be used until the next is asked for.
+
+        Raises:
+            FileChanged: The file ends before.
+        """
+        while count:
+            block = self._pool.take()
+            with disk_errors(f"read {self.path}"):
+                found = self._file.readinto(block[: min(count, len(block))])
+            if not found:
+                self._pool.give_back(block)
+                raise FileChanged(f"{self.path} became shorter while it was read, so it was not stored")
+            self.position += found
+            count -= found
+            # The digest may give the block back before it was sent; but only this generator takes blocks, and it
+            # takes the next when this one was sent.
+            self._digest.update(block[:found], lambda block=block: self._pool.give_back(block))  # type: ignore[misc]  # binds the block of this round
+            yield block[:found]
+
+    def read(self, count: int) -> bytes:
+        """
+        Give the next ``count`` bytes at once.
+
+        Raises:
+            FileChanged: The file ends before.
+        """
+        found = bytearray()
+        for block in self.blocks(count):
+            found += block
+        return bytes(found)
+
+    def digest(self) -> str:
+        """Give the digest of everything up to the position."""
+        return self._digest.hexdigest()
+
+    def mark(self) -> None:
+        """Remember the digest here: the server has confirmed everything up to the position."""
+        self._mark = (self.position, self._digest.settle().copy())
+
+    def go_to(self, offset: int) -> None:
+        """
+        Go on reading from another place, with the digest of everything before it.
+
+        Raises:
+            FileError: The file cannot be read again.
+        """
+        if offset != self.position:
+            marked, found = self._mark
+            self._digest.close()
+            with disk_errors(f"read {self.path}"):
+                start = found.copy() if marked <= offset else new_hasher(self.algorithm)
+                begin = marked if marked <= offset else 0
+                hash_file(self.path, start, offset=begin, length=offset - begin)
+                self._digest = running_digest(self.algorithm, start)
+        with disk_errors(f"read {self.path}"):
+            self._file.seek(offset)
+        self.position = offset
+
+    def close(self) -> None:
+        """Close the file."""
+        self._digest.close()
+        self._file.close()
+
+
+def _identity(found: os.stat_result) -> tuple[int, ...]:
+    return (found.st_mtime_ns, found.st_size, found.st_ino)

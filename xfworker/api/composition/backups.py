@@ -1,0 +1,187 @@
+"""Backups of a server's data, made and brought back while the server runs."""
+
+import gzip
+import hashlib
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+from sqlalchemy import Engine
+
+from xfworker import __version__
+from xfworker.adapters.disk.store_layout import PRIVATE_FOLDER
+from xfworker.adapters.sql.export import read_rows, write_rows
+from xfworker.adapters.sql.records import SqlRecordStore
+from xfworker.adapters.sql.schema import current_revision
+from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX
+from xfworker.api.composition.platform import PlatformPlace, opened_records
+from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, UsageError
+
+_MANIFEST = "manifest.json"
+_RECORDS = "records.jsonl.gz"
+_FILES = "files"
+_SECRET = "secret"  # noqa: S105  the name of a file
+_FORMAT = 1
+_BLOCK = 1 << 20
+
+
+@define(frozen=True, kw_only=True)
+class BackupSummary:
+    """What a backup holds."""
+
+    records: int
+    files: int
+    file_bytes: int
+
+
+def make_backup(place: PlatformPlace, target: Path) -> BackupSummary:
+    """
+    Write a backup into a new folder, which appears only when complete.
+
+    The records are one snapshot. Files come after it, so every file that a record of the snapshot names is among them.
+
+    Raises:
+        UsageError: The target is there already, or the place holds no records.
+        ConfigurationError: The database cannot be opened.
+    """
+    if target.exists():
+        raise UsageError(f"{target} is there already; name a new folder")
+    engine = _engine(place)
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        partial.mkdir(parents=True, mode=0o700)
+        with gzip.open(partial / _RECORDS, "wb") as file:
+            count = write_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is written like any other
+        digests = {name: _copy(place.files_path / name, partial / _FILES / name) for name in _names(place.files_path)}
+        if place.secret_path.exists():
+            shutil.copy2(place.secret_path, partial / _SECRET)
+        kept = {name: found for name, found in digests.items() if found is not None}
+        manifest = {
+            "format": _FORMAT,
+            "version": __version__,
+            "schema": current_revision(engine),
+            "made_at": datetime.now(UTC).isoformat(),
+            "records": {"count": count, "sha256": _sha256(partial / _RECORDS)},
+            "files": kept,
+        }
+        (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
+        partial.rename(target)
+    finally:
+        engine.dispose()
+        shutil.rmtree(partial, ignore_errors=True)
+    return BackupSummary(records=count, files=len(kept), file_bytes=sum(size for _, size in kept.values()))
+
+
+def restore_backup(place: PlatformPlace, source: Path) -> BackupSummary:
+    """
+    Bring back what a backup holds; everything is checked before anything is changed.
+
+    Files that are not in the backup are moved to ``replaced`` in the data folder, because new records may get the
+    serials of those that they belong to.
+
+    Raises:
+        UsageError: The source is no backup.
+        ChecksumMismatch: The backup is damaged.
+        ConfigurationError: It was made by a newer version.
+    """
+    manifest = _checked(source)
+    place.data.mkdir(parents=True, exist_ok=True)
+    if not place.secret_path.exists() and (source / _SECRET).exists():
+        shutil.copy2(source / _SECRET, place.secret_path)
+    engine = _engine(place, must_exist=False)
+    try:
+        if manifest.get("schema") != current_revision(engine):
+            raise ConfigurationError(
+                f"the backup has schema {manifest.get('schema')}, this version {current_revision(engine)}; restore it "
+                f"with xfworker {manifest.get('version')}, then upgrade"
+            )
+        files: dict[str, Any] = manifest["files"]
+        for name in files:
+            _put_back(source / _FILES / name, place.files_path / name)
+        _move_away(place, set(files))
+        with gzip.open(source / _RECORDS, "rb") as file:
+            count = read_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is read like any other
+    finally:
+        engine.dispose()
+    return BackupSummary(records=count, files=len(files), file_bytes=sum(size for _, size in files.values()))
+
+
+def _engine(place: PlatformPlace, *, must_exist: bool = True) -> Engine:
+    if must_exist and place.database is None and not (place.data / "records.sqlite").exists():
+        raise UsageError(f"{place.data} holds no records of a server; name its data folder with --data")
+    records = opened_records(place)
+    if not isinstance(records, SqlRecordStore):
+        raise UsageError("records that are only in memory cannot be backed up")
+    return records.engine
+
+
+def _names(root: Path) -> Iterator[str]:
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        hidden = relative.parts[0] == PRIVATE_FOLDER or relative.name.startswith(PARTIAL_PREFIX)
+        if not hidden and path.is_file() and not path.is_symlink():
+            yield relative.as_posix()
+
+
+def _copy(source: Path, target: Path) -> tuple[str, int] | None:
+    """Copy a file and give its digest and size, or ``None`` where it was removed meanwhile."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with source.open("rb") as reading:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as writing:
+                while block := reading.read(_BLOCK):
+                    digest.update(block)
+                    size += len(block)
+                    writing.write(block)
+    except FileNotFoundError:
+        return None
+    shutil.copystat(source, target) if source.exists() else None
+    return digest.hexdigest(), size
+
+
+def _put_back(source: Path, target: Path) -> None:
+    if target.exists() and target.stat().st_size == source.stat().st_size and _sha256(target) == _sha256(source):
+        return
+    partial = target.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _move_away(place: PlatformPlace, kept: set[str]) -> None:
+    aside = place.data / "replaced" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    for name in list(_names(place.files_path)) if place.files_path.exists() else []:
+        if name not in kept:
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(place.files_path / name, aside / name)
+
+
+def _checked(source: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((source / _MANIFEST).read_text("utf-8"))
+        wanted = {_RECORDS: manifest["records"]["sha256"]}
+        wanted |= {f"{_FILES}/{name}": found[0] for name, found in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        raise UsageError(f"{source} is no backup: its {_MANIFEST} is missing or damaged") from None
+    if manifest.get("format") != _FORMAT:
+        raise ConfigurationError(f"{source} is a backup of format {manifest.get('format')!r}, which is not known here")
+    for name, digest in wanted.items():
+        path = source / name
+        inside = path.resolve().is_relative_to(source.resolve())
+        if not inside or not path.is_file() or _sha256(path) != digest:
+            raise ChecksumMismatch(f"the backup {source} is damaged: {name} is missing or not what was backed up")
+    return manifest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,136 @@
+"""The way of commands and workers to a server: which one, with which token, over which connections."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from attrs import define, field
+
+from xfworker.adapters.clock import SystemClock
+from xfworker.adapters.http.job_queue import HttpJobQueue
+from xfworker.adapters.http.transport import HttpTransport, is_loopback
+from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.api.composition.endpoint_file import notice_path, read_notice
+from xfworker.api.composition.session import file_store, transport
+from xfworker.api.settings.model import Settings
+from xfworker.domain.errors import ConfigurationError, UsageError
+from xfworker.ports.file_store import FileStore
+
+DEFAULT_DATA = Path("xfworker-data")
+"""Where ``xfworker serve`` keeps its data unless told otherwise; a server there is found by itself."""
+
+
+@define(frozen=True)
+class ServerAddress:
+    """
+    A server and the token for it.
+
+    Attributes:
+        url: ``https://host:port`` with a path where needed.
+        token: The token; never shown.
+    """
+
+    url: str
+    token: str = field(repr=False)
+
+    @property
+    def script_host(self) -> str:
+        """The host as scripts are told: with scheme and path only where those are not what scripts assume."""
+        parts = urlsplit(self.url)
+        host = parts.hostname or ""
+        assumed = "http" if is_loopback(host) else "https"
+        if parts.scheme == assumed and not parts.path.strip("/"):
+            return host
+        return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{parts.path.rstrip('/')}"
+
+    @property
+    def script_port(self) -> str:
+        """The port as scripts are told."""
+        parts = urlsplit(self.url)
+        return str(parts.port or (443 if parts.scheme == "https" else 80))
+
+
+@define(frozen=True)
+class Client:
+    """
+    A server as a command or a worker sees it.
+
+    Attributes:
+        address: Which server it is.
+        server: Its records.
+        queue: Its job queue.
+        files: Its files.
+        transport: The connections to it.
+    """
+
+    address: ServerAddress
+    server: HttpXFServer
+    queue: HttpJobQueue
+    files: FileStore
+    transport: HttpTransport
+
+
+def find_server(named: str | None, settings: Settings) -> ServerAddress:
+    """
+    Find the server that a command is for.
+
+    Args:
+        named: Its address, or the data folder of one that runs on this computer; by default what the settings say,
+            else the server whose data are in ``xfworker-data`` here.
+        settings: The settings in force; the token is theirs unless the data folder has it.
+
+    Raises:
+        UsageError: No server is named and none runs here, or the folder's server does not run.
+        ConfigurationError: There is no token for it.
+    """
+    text = named or settings.server.url
+    if "://" in text:
+        return ServerAddress(text, server_token(settings))
+    folder = Path(text) if text else DEFAULT_DATA
+    notice = read_notice(notice_path(folder))
+    if notice is not None:
+        return ServerAddress(notice.url, notice.admin_token)
+    if text:
+        raise UsageError(f"{folder} is no address of a server (https://host:port), and no server runs on that folder")
+    raise UsageError(
+        "no server is named: give --server with its address or with its data folder, or set server.url in "
+        f"xfworker.toml, or start one here with: xfworker serve --data {DEFAULT_DATA}"
+    )
+
+
+@contextmanager
+def connected(address: ServerAddress, settings: Settings) -> Iterator[Client]:
+    """Give the client of a server; its connections are made when they are first needed and closed at the end."""
+    clock = SystemClock()
+    link = transport(settings, address.url, address.token, clock)
+    files = file_store(settings, clock)
+    try:
+        yield Client(address, HttpXFServer(link), HttpJobQueue(link), files, link)
+    finally:
+        files.close()
+        link.close()
+
+
+def server_token(settings: Settings) -> str:
+    """
+    Give the token that the settings hold or name a file of.
+
+    Raises:
+        ConfigurationError: There is none, or its file cannot be read.
+    """
+    if settings.server.token:
+        return settings.server.token
+    path = settings.server.token_file
+    if path is None:
+        raise ConfigurationError(
+            "there is no token for the server: set the environment variable XFWORKER_SERVER_TOKEN, or "
+            "server.token_file in xfworker.toml"
+        )
+    try:
+        token = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the token file {path} cannot be read: {error}") from None
+    if not token:
+        raise ConfigurationError(f"the token file {path} is empty")
+    return token

@@ -1,0 +1,165 @@
+"""
+A job and a server for a script that was started by hand: the kinds ``embedded`` and ``memory`` of ``server.kind``.
+
+The job's inputs are ``server.inputs``; an input ``{file = "scan.aim"}`` is a file, typed by its content. What became of
+the job is written to stderr when the script's process ends.
+"""
+
+import atexit
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+
+from xfworker.api.composition.input_files import describe_input_file
+from xfworker.api.composition.session import file_store, local_filesystem, transport
+from xfworker.api.script_log import write_script_log
+from xfworker.api.settings.model import Settings
+from xfworker.domain.errors import JobError, XFWorkerError
+from xfworker.domain.job_arguments import JobArguments
+from xfworker.domain.records import Job, Worker
+from xfworker.ports.clock import Clock
+from xfworker.ports.file_store import FileStore
+from xfworker.ports.filesystem import Filesystem
+from xfworker.ports.job_queue import JobQueue, Lease
+from xfworker.ports.xf_server import XFServer
+from xfworker.services.jobs.staging import StagedFile, StagePlan, stage_job
+from xfworker.services.script.session import Session
+
+_HEARTBEAT_SECONDS = 15.0
+
+
+@define(frozen=True, kw_only=True)
+class _Lab:
+    """A server with all rights, and how a script comes in."""
+
+    server: XFServer
+    queue: JobQueue
+    files: FileStore
+    script_server: Callable[[Lease], XFServer]
+    host: str
+    port: str
+
+
+def session_by_hand(
+    settings: Settings, *, files: FileStore | None, filesystem: Filesystem | None, clock: Clock | None
+) -> Session:
+    """
+    Make a server and a job, and give the session of its script.
+
+    Args:
+        settings: ``server.kind`` is ``embedded`` or ``memory``.
+        files: The file store instead of the chosen one.
+        filesystem: The local disks instead of this machine's.
+        clock: The time instead of this machine's.
+
+    Raises:
+        InvalidParameter: An input file cannot be used.
+        ConfigurationError: A setting is missing or malformed.
+    """
+    from xfworker.adapters.clock import SystemClock
+
+    time = clock or SystemClock()
+    stack = ExitStack()
+    atexit.register(stack.close)
+    open_lab = _memory if settings.server.kind == "memory" else _embedded
+    lab = open_lab(settings, time, stack, files)
+    name = Path(sys.argv[0]).stem or "script"
+    job = stage_job(lab.server, lab.files, _plan(name, settings.server.inputs))
+    worker = lab.queue.register(Worker(name=f"by hand {os.getpid()}"))
+    lease = lab.queue.claim(worker.serial, job_serial=job.serial)
+    if lease is None:
+        raise JobError(f"job {job.serial} could not be taken from the server that was made for it")
+    write_script_log(settings.logging, job_serial=job.serial)
+    _keep(lab.queue, lease, stack)
+    stack.callback(_tell, lab.server, job.serial)
+    return Session(
+        server=lab.script_server(lease),
+        files=lab.files,
+        filesystem=filesystem or local_filesystem(settings, os.environ),
+        clock=time,
+        arguments=JobArguments(
+            job_serial=job.serial, server_host=lab.host, server_port=lab.port, server_auth=lease.server_auth
+        ),
+    )
+
+
+def _plan(name: str, inputs: Mapping[str, Any]) -> StagePlan:
+    from xfworker.adapters.images.registry import image_formats
+
+    files: dict[str, StagedFile] = {}
+    values: dict[str, Any] = {}
+    for key, value in inputs.items():
+        if isinstance(value, Mapping) and set(value) == {"file"} and isinstance(value["file"], str):
+            found = describe_input_file(Path(value["file"]).expanduser(), None, image_formats())
+            files[key] = StagedFile(type=found.type, paths=found.paths, size=found.size)
+        else:
+            values[key] = value
+    return StagePlan(name=name, task_type="xfworker.ByHand", values=values, files=files)
+
+
+def _memory(settings: Settings, clock: Clock, stack: ExitStack, files: FileStore | None) -> _Lab:
+    from xfworker.adapters.memory.files import MemoryFileStore
+    from xfworker.api.composition.platform import memory_platform
+    from xfworker.services.platform.principal import ADMIN
+
+    platform = memory_platform(clock)
+    stack.callback(platform.close)
+    chosen = MemoryFileStore() if settings.files.kind in {"fss", "memory"} else file_store(settings, clock)
+    return _Lab(
+        server=platform.server_for(ADMIN),
+        queue=platform.queue_for(ADMIN),
+        files=files or chosen,
+        script_server=lambda lease: platform.server_for(platform.authenticate(lease.server_auth)),
+        host="memory",
+        port="1",
+    )
+
+
+def _embedded(settings: Settings, clock: Clock, stack: ExitStack, files: FileStore | None) -> _Lab:
+    from xfworker.adapters.disk.filesystem import LocalFilesystem
+    from xfworker.adapters.http.job_queue import HttpJobQueue
+    from xfworker.adapters.http.xf_server import HttpXFServer
+    from xfworker.adapters.process.owned_folder import owned_folder, sweep_abandoned
+    from xfworker.api.composition.embedded_server import EmbeddedServer
+
+    folder = settings.server.data
+    if folder is None:
+        sweep_abandoned(LocalFilesystem())
+        folder = stack.enter_context(owned_folder("script", LocalFilesystem()))
+    embedded = stack.enter_context(EmbeddedServer(folder))
+    link = transport(settings, embedded.url, embedded.admin_token, clock)
+    stack.callback(link.close)
+    return _Lab(
+        server=HttpXFServer(link),
+        queue=HttpJobQueue(link),
+        files=files or file_store(settings, clock),
+        script_server=lambda lease: HttpXFServer(transport(settings, embedded.url, lease.server_auth, clock)),
+        host=embedded.host,
+        port=str(embedded.port),
+    )
+
+
+def _keep(queue: JobQueue, lease: Lease, stack: ExitStack) -> None:
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(_HEARTBEAT_SECONDS):
+            with suppress(XFWorkerError):
+                queue.heartbeat(lease)
+
+    threading.Thread(target=beat, name="lease", daemon=True).start()
+    stack.callback(ended.set)
+
+
+def _tell(server: XFServer, job_serial: int) -> None:
+    with suppress(XFWorkerError):
+        job = server.get(Job, job_serial)
+        outputs = json.dumps(job.outputs, ensure_ascii=False)
+        sys.stderr.write(f"xfworker: job {job_serial} is {job.state.value}; outputs: {outputs}\n")

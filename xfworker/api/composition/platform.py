@@ -1,0 +1,162 @@
+"""The composition root of the platform: which store, which clock, which secret, which web application."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import define, evolve
+
+from xfworker.adapters.clock import SystemClock
+from xfworker.domain.errors import ConfigurationError
+from xfworker.ports.clock import Clock
+from xfworker.ports.record_store import RecordStore
+from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.platform import Platform
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+    from litestar.types import ControllerRouterHandler
+
+    from xfworker.adapters.disk.file_store import FolderFileStore
+
+
+MEMORY = "memory:"
+"""The address of a database that ends with the process, for trials."""
+
+
+@define(frozen=True, kw_only=True)
+class PlatformPlace:
+    """
+    Where a platform keeps what it keeps.
+
+    Attributes:
+        data: The folder of its secret, and by default of its records and files.
+        database: Address of the database, ``postgresql://...`` or ``sqlite:///...``; by default SQLite in ``data``.
+        files: The folder of the files; by default ``data/files``.
+        direct_access_root: What scripts can call the folder of the files, where they reach the same disk.
+        direct_writes: Whether scripts may also write there directly.
+        durable: Whether what was answered outlives a power cut; it always outlives the end of the server's process.
+        sns: A folder of ISQ files to serve as a catalogue of measurements.
+    """
+
+    data: Path
+    database: str | None = None
+    files: Path | None = None
+    direct_access_root: str | None = None
+    direct_writes: bool = False
+    durable: bool = True
+    sns: Path | None = None
+
+    @property
+    def secret_path(self) -> Path:
+        """The file of the secret that signs tokens."""
+        return self.data / "secret"
+
+    @property
+    def files_path(self) -> Path:
+        """The folder of the files."""
+        return self.files or self.data / "files"
+
+
+def memory_platform(clock: Clock | None = None, options: PlatformOptions | None = None) -> Platform:
+    """Compose a platform that keeps everything in memory, for tests."""
+    from xfworker.adapters.memory.records import MemoryRecordStore
+    from xfworker.adapters.memory.token_signer import MemoryTokenSigner
+
+    clock = clock or SystemClock()
+    return Platform(MemoryRecordStore(), clock, MemoryTokenSigner(clock), options)
+
+
+@contextmanager
+def opened_platform(place: PlatformPlace, options: PlatformOptions | None = None) -> Iterator[Platform]:
+    """
+    Compose a platform over what a place holds, and close it at the end.
+
+    Raises:
+        ConfigurationError: The folder cannot be made or read, or the database cannot be opened.
+    """
+    from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
+    from xfworker.adapters.jwt.token_signer import JwtTokenSigner, secret_in
+
+    _make_folder(place.data)
+    clock = SystemClock()
+    signer = JwtTokenSigner(secret_in(place.secret_path), clock)
+    if place.sns is not None:
+        options = _with_catalogue(options or PlatformOptions())
+    platform = Platform(opened_records(place), clock, signer, options, hasher=Argon2PasswordHasher())
+    try:
+        yield platform
+    finally:
+        platform.close()
+
+
+def _with_catalogue(options: PlatformOptions) -> PlatformOptions:
+    from xfworker.adapters.web.sns_routes import MOUNT
+
+    # An address without a host is below the server's own.
+    return evolve(options, global_config={"default_sns_server": {"url": MOUNT}, **options.global_config})
+
+
+def opened_records(place: PlatformPlace) -> RecordStore:
+    """
+    Open the records of a place, with the schema of this version.
+
+    Raises:
+        ConfigurationError: The database cannot be opened.
+    """
+    _make_folder(place.data)
+    if place.database == MEMORY:
+        from xfworker.adapters.memory.records import MemoryRecordStore
+
+        return MemoryRecordStore()
+    try:
+        from xfworker.adapters.sql.engine import open_engine, sqlite_url
+        from xfworker.adapters.sql.export import export_to_folder
+        from xfworker.adapters.sql.records import SqlRecordStore
+        from xfworker.adapters.sql.schema import upgrade
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"keeping records needs the package {error.name!r}; install it with: pip install 'xfworker[sql]'"
+        ) from None
+    engine = open_engine(place.database or sqlite_url(place.data / "records.sqlite"), durable=place.durable)
+    upgrade(engine, lambda revision: export_to_folder(engine, place.data / "backups", f"schema-{revision}"))
+    return SqlRecordStore(engine)
+
+
+def _make_folder(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"could not make the data folder {data}: {error.strerror or error}") from None
+
+
+def file_store(place: PlatformPlace) -> "FolderFileStore":
+    """Compose the file store of a place."""
+    from xfworker.adapters.disk.file_store import FolderFileStore
+
+    return FolderFileStore(
+        place.files_path,
+        direct_access_root=place.direct_access_root,
+        direct_writes=place.direct_writes,
+        fsync=place.durable,
+    )
+
+
+def web_app(platform: Platform, files: "FolderFileStore", *, sns: Path | None = None) -> "Litestar":
+    """
+    Compose the web application: records, files, and the catalogue of a folder of measurements where one is named.
+
+    Raises:
+        ConfigurationError: The folder of measurements is not there.
+    """
+    from xfworker.adapters.web.app import create_app
+    from xfworker.adapters.web.fss.service import fss_handler
+
+    routes: list[ControllerRouterHandler] = [fss_handler(files, platform)]
+    if sns is not None:
+        from xfworker.adapters.sns.folder_catalogue import FolderSnsCatalogue
+        from xfworker.adapters.web.sns_routes import sns_router
+
+        routes.append(sns_router(FolderSnsCatalogue(sns), platform))
+    return create_app(platform, routes=routes)

@@ -1,0 +1,1 @@
+"""What task scripts see: the documented job, functions and modules."""

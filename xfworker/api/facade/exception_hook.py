@@ -1,0 +1,91 @@
+"""Python's hook for uncaught exceptions, so that a script's failure is read on the job and not only in its log."""
+
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from xfworker.api.deferred_module import DeferredModule
+from xfworker.domain.errors import ConfigurationError, XFWorkerError
+
+if TYPE_CHECKING:
+    from xfworker.services.script import uncaught
+else:
+    uncaught = DeferredModule("xfworker.services.script.uncaught")
+
+
+@define(eq=False)
+class ExceptionHook:
+    """
+    Takes over ``sys.excepthook`` and ``threading.excepthook`` until it is removed.
+
+    Attributes:
+        report: Told what people should read; what it raises is noted on stderr and goes no further.
+    """
+
+    report: Callable[[str], object]
+    _previous: Callable[[type[BaseException], BaseException, TracebackType | None], object] | None = field(
+        default=None, init=False
+    )
+    _previous_thread: Callable[[threading.ExceptHookArgs], object] | None = field(default=None, init=False)
+
+    def install(self) -> None:
+        """Take the hooks over; a second call does nothing."""
+        if self._previous is not None:
+            return
+        _forget(sys.excepthook)
+        self._previous = sys.excepthook
+        self._previous_thread = threading.excepthook
+        sys.excepthook = self.uncaught
+        threading.excepthook = self.uncaught_in_thread
+
+    def remove(self) -> None:
+        """Give the hooks back, unless somebody else has taken them over since."""
+        if self._previous is not None and sys.excepthook == self.uncaught:
+            sys.excepthook = self._previous
+        if self._previous_thread is not None and threading.excepthook == self.uncaught_in_thread:
+            threading.excepthook = self._previous_thread
+        self._previous = self._previous_thread = None
+
+    def uncaught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Show an exception that ends the script, and report it."""
+        previous = self._previous or sys.__excepthook__
+        if isinstance(error, XFWorkerError) and previous is sys.__excepthook__:
+            show_error(error)
+        else:
+            previous(kind, error, trace)
+        self._tell(error)
+
+    def uncaught_in_thread(self, args: threading.ExceptHookArgs) -> None:
+        """Show an exception that ends a thread, and report it; the script itself goes on."""
+        (self._previous_thread or threading.__excepthook__)(args)
+        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+            name = args.thread.name if args.thread else "a thread"
+            self._tell(args.exc_value, f"in thread {name}: ")
+
+    def _tell(self, uncaught_error: BaseException, place: str = "") -> None:
+        try:
+            self.report(place + uncaught.describe_exception(uncaught_error))
+        except Exception as error:  # noqa: BLE001  the script is ending already; its own error matters more
+            sys.stderr.write(f"xfworker: the error message could not be saved on the job: {error}\n")
+
+
+def show_error(error: XFWorkerError) -> None:
+    """Write an error of ours with the script's own frames; what lies below them would explain nothing."""
+    if not isinstance(error, ConfigurationError):
+        import traceback
+
+        frames = uncaught.script_frames(error.__traceback__)
+        if frames:
+            sys.stderr.write("Traceback (most recent call last):\n" + "".join(traceback.format_list(frames)))
+    sys.stderr.write(f"{type(error).__name__}: {error}\n")
+
+
+def _forget(hook: object) -> None:
+    # A second XFWorkerJob in one process replaces the first; they do not report to each other's jobs.
+    owner = getattr(hook, "__self__", None)
+    if isinstance(owner, ExceptionHook):
+        owner.remove()

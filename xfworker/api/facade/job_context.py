@@ -1,0 +1,87 @@
+"""What the methods of a job share: its session, its record and the way it is saved."""
+
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from xfworker.api.facade.connection import Connection
+from xfworker.api.facade.record_dict import RecordDict, record_dict
+from xfworker.api.facade.working_directory import TemporaryWorkingDirectory
+from xfworker.domain.change import SERVER_FIELDS, Change
+from xfworker.domain.conversion import field_names, to_json
+from xfworker.domain.errors import UsageError
+from xfworker.domain.job import Job
+from xfworker.domain.record import Record
+from xfworker.services.script.saving import save_intent
+from xfworker.services.script.session import Session
+
+
+class JobContext:
+    """
+    One job and what it works with.
+
+    Attributes:
+        job: The job's record. Edits of it are saved by the next save.
+        working_dir: The job's temporary directory.
+    """
+
+    job: RecordDict
+    working_dir: TemporaryWorkingDirectory
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lock = threading.RLock()
+        self._ended = False
+        self.job = record_dict(session.server.get(Job, session.arguments.job_serial))
+        self.working_dir = TemporaryWorkingDirectory.on(session.filesystem, f"xf-job-{session.arguments.job_serial}-")
+
+    @property
+    def session(self) -> Session:
+        """The ports that the job works with."""
+        return self._session
+
+    def _connection(self) -> Connection:
+        return Connection(self._session)
+
+    def _metadata(self) -> dict[str, Any]:
+        found = self.job.get("metadata")
+        if not isinstance(found, dict):
+            found = self.job["metadata"] = {}
+        return found
+
+    def _save(self, values: Mapping[str, Any] | None = None) -> RecordDict:
+        with self._lock:
+            check_fields(Job, self.job, values or {}, "save_job")
+            edits = self.job.edits(values)
+            if edits:
+                intent = Change(
+                    values=edits.values, removals=edits.removals, expected_version=self.job["occ_lock_version"]
+                )
+                fresh = save_intent(self._session.server, self._session.clock, Job, self.job["serial"], intent)
+                self.job.take(to_json(fresh), saved=intent)
+            return self.job
+
+
+def check_fields(kind: type[Record], record: Mapping[str, Any], values: Mapping[str, Any], what: str) -> None:
+    """
+    Refuse names that are no fields of the record, before a typing error is saved beside the field that was meant.
+
+    A name that the record came with is allowed, since a server may be newer than this package.
+
+    Raises:
+        UsageError: Naming the fields there are.
+    """
+    for name in values:
+        if name in SERVER_FIELDS:
+            raise UsageError(f"{what}: {name} of {kind.a_noun()} is set by the server only")
+        known = field_names(kind) - SERVER_FIELDS
+        if name not in known and name not in record:
+            raise UsageError(
+                f"{what}: {kind.a_noun()} has no field {name!r}; its fields are {', '.join(sorted(known))}"
+            )
+
+
+def note(text: str) -> None:
+    """Write a line to the script's log."""
+    sys.stderr.write(f"xfworker: {text}\n")

@@ -1,0 +1,317 @@
+"""The methods of a job that bring files in and out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List
+
+from xfworker.api.deferred_module import DeferredModule
+from xfworker.api.facade.functions.record_access import checked_serial
+from xfworker.api.facade.job_context import JobContext
+from xfworker.domain.errors import UsageError
+from xfworker.domain.filenames import check_filename
+
+if TYPE_CHECKING:
+    # A script that opens no image does not wait for what that needs.
+    from xfworker.api.facade.omni import Image
+    from xfworker.domain import files
+    from xfworker.services.script import inputs, outputs
+else:
+    files = DeferredModule("xfworker.domain.files")
+    inputs = DeferredModule("xfworker.services.script.inputs")
+    outputs = DeferredModule("xfworker.services.script.outputs")
+
+
+class JobFiles(JobContext):
+    """Downloads and uploads of a job."""
+
+    def create_related_path(self, path: Path, postfix: str) -> Path:
+        """
+        Give a unique path in the working directory, named like ``path`` with its suffix replaced by ``postfix``.
+
+        ``create_related_path(Path("scan.AIM"), "_SEG.AIM")`` is ``.../scan_SEG.AIM``, or ``.../scan_SEG_2.AIM``
+        where that is taken. No file is made.
+
+        Raises:
+            InvalidFilename: The result is not one safe file name.
+        """
+        return self.working_dir.create_related_path(path, postfix)
+
+    def create_temp_path(self, filename: str) -> Path:
+        """
+        Give a unique path in the working directory, named ``filename``. No file is made.
+
+        Raises:
+            InvalidFilename: It is not one safe file name.
+        """
+        return self.working_dir.create_temp_path(filename)
+
+    def create_output_path(self, path: Path, postfix: str) -> Path:
+        """
+        Give the path at which to write an output file named like ``path`` with its suffix replaced by ``postfix``.
+
+        Where the file store lies on a shared disk that may be written to from here, it is a path inside the store, and
+        :meth:`upload_output_file` only makes the file known. Otherwise it is a unique path in the working directory.
+
+        Raises:
+            InvalidFilename: The result is not one safe file name.
+            PermissionDenied: The job may not write results.
+        """
+        return outputs.output_path(self._session, self.working_dir, path, postfix)
+
+    def download_input_file(self, input_parameter: Dict[str, Any], *, copy_even_on_direct_access: bool = False) -> Path:
+        """
+        Give a local path to the main file of an input parameter.
+
+        Where the file can be opened on a shared disk, that is its path: read it, do not write to it. Otherwise it is
+        downloaded to the working directory, where it appears when it is complete and verified.
+
+        Args:
+            input_parameter: A composite parameter, or a file reference such as
+                ``{"type": "ForeignFile", "source": "userdata", "virtualpath": ..., "filename": ...}``.
+            copy_even_on_direct_access: Give a copy in the working directory in any case.
+
+        Raises:
+            FileNotInStore: There is no such file.
+            PermissionDenied: The job may not read it.
+            FileError: The parameter names no file, or the transfer failed.
+        """
+        resource = files.reference_resource(_parameter(input_parameter, "download_input_file"))
+        return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
+
+    def download_additional_input_files(
+        self, input_parameter: Dict[str, Any], *, copy_even_on_direct_access: bool = False
+    ) -> List[Path]:
+        """
+        Give local paths to the files of an input parameter beside its main one, in the parameter's order.
+
+        Args:
+            input_parameter: A composite parameter of any type, known or not.
+            copy_even_on_direct_access: Give copies in the working directory in any case.
+
+        Raises:
+            FileError: One of them failed; the message names it, and those that were finished stay.
+        """
+        parameter = _parameter(input_parameter, "download_additional_input_files")
+        return inputs.fetch_additional(self._session, self.working_dir, parameter, copy=copy_even_on_direct_access)
+
+    def download_related_file(
+        self, input_parameter: Dict[str, Any], filename: str, *, copy_even_on_direct_access: bool = False
+    ) -> Path:
+        """
+        Give a local path to another file that lies beside the main file of an input parameter.
+
+        Args:
+            input_parameter: The parameter whose source is looked in.
+            filename: The other file's name.
+            copy_even_on_direct_access: Give a copy in the working directory in any case.
+
+        Raises:
+            FileNotInStore: There is no such file.
+            InvalidFilename: The name is not one safe file name.
+        """
+        resource = inputs.related_resource(_parameter(input_parameter, "download_related_file"), filename)
+        return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
+
+    def download_xf_dependency_package_config_file(
+        self, dependency_package_serial: int, filename: str, *, copy_even_on_direct_access: bool = False
+    ) -> Path:
+        """
+        Give a local path to a configuration file of a dependency package.
+
+        Raises:
+            FileNotInStore: There is no such file.
+        """
+        resource = _config("dependency_package", dependency_package_serial, filename)
+        return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
+
+    def download_xf_task_type_config_file(
+        self, task_type_serial: int, filename: str, *, copy_even_on_direct_access: bool = False
+    ) -> Path:
+        """
+        Give a local path to a configuration file of a task type.
+
+        Raises:
+            FileNotInStore: There is no such file.
+        """
+        resource = _config("task_type", task_type_serial, filename)
+        return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
+
+    def download_xf_workflow_config_file(
+        self, workflow_serial: int, filename: str, *, copy_even_on_direct_access: bool = False
+    ) -> Path:
+        """
+        Give a local path to a configuration file of a workflow.
+
+        Raises:
+            FileNotInStore: There is no such file.
+        """
+        resource = _config("workflow", workflow_serial, filename)
+        return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
+
+    def download_xf_userdata_file(self, virtualpath: str, *, copy_even_on_direct_access: bool = False) -> Path:
+        """
+        Give a local path to a file of user data.
+
+        Args:
+            virtualpath: The file's path, ``scans/2024/a.isq``, with or without ``@xfuserdata/`` before it.
+            copy_even_on_direct_access: Give a copy in the working directory in any case.
+
+        Raises:
+            FileNotInStore: There is no such file.
+            InvalidParameter: The path names no file.
+        """
+        resource = inputs.userdata_file_resource(virtualpath)
+        return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
+
+    def upload_output_file(self, local_path: Path) -> None:
+        """
+        Store a local file as an output file of the job, under its own name.
+
+        Readers see the whole file or none. A file that was written to the path from :meth:`create_output_path` inside
+        the store is compared and made known, not sent.
+
+        Raises:
+            FileError: The file is not there, changed while it was sent, or the transfer failed.
+        """
+        outputs.upload_outputs(self._session, self.working_dir, [local_path])
+
+    def upload_xf_userdata_file(self, local_path: Path, virtualpath: str) -> None:
+        """
+        Store a local file in user data.
+
+        Args:
+            local_path: The complete file.
+            virtualpath: Its path there; one that ends with a slash is a folder, in which the file keeps its name.
+
+        Raises:
+            FileError: The file is not there, or the transfer failed.
+            PermissionDenied: The job may not write there.
+        """
+        outputs.upload_userdata(self._session, self.working_dir, local_path, virtualpath)
+
+    def get_omni_image(
+        self,
+        input_parameter: Dict[str, Any],
+        *,
+        copy_even_on_direct_access: bool = False,
+        download_only_metadata: bool = False,
+    ) -> "Image":
+        """
+        Open the image of an input parameter, downloading its files where that is needed.
+
+        Args:
+            input_parameter: An ``Image`` parameter: an OMNI image, or a format that can be opened as one.
+            copy_even_on_direct_access: Give copies in the working directory in any case.
+            download_only_metadata: Leave the pixels where they are; the image tells its size and calibrations only.
+
+        Raises:
+            ImageError: It is no image that can be opened as OMNI.
+            FileError: A transfer failed.
+        """
+        from xfworker.api.facade.omni import open_image
+
+        path = inputs.fetch_image(
+            self._session,
+            self.working_dir,
+            _parameter(input_parameter, "get_omni_image"),
+            copy=copy_even_on_direct_access,
+            only_metadata=download_only_metadata,
+        )
+        return open_image(path)
+
+    def get_ipl_image_path(self, input_parameter: Dict[str, Any], *, auto_convert_from_omni: bool = True) -> Path:
+        """
+        Give a local path to an image that SCANCO's IPL can read, downloading its files where that is needed.
+
+        The path is never a network share's: such a file is copied to the working directory. Of an OMNI image whose
+        pixels are in a file that IPL reads (AIM, ISQ), that file is given.
+
+        Args:
+            input_parameter: An ``Image`` parameter.
+            auto_convert_from_omni: Write other OMNI images as AIM into the working directory.
+
+        Raises:
+            ImageError: It is no image, or one that IPL cannot read and AIM cannot hold.
+            FileError: A transfer failed.
+        """
+        from xfworker.adapters.images.registry import image_formats
+        from xfworker.services.script.ipl_image import IplImages
+
+        parameter = _parameter(input_parameter, "get_ipl_image_path")
+        path = inputs.fetch_image(self._session, self.working_dir, parameter, copy=False)
+        if self._session.filesystem.is_network_path(path):
+            path = inputs.fetch_image(self._session, self.working_dir, parameter, copy=True)
+        images = IplImages(image_formats())
+        found = images.readable_file(path)
+        if found is not None:
+            return found
+        if not auto_convert_from_omni or path.suffix.lower() != inputs.OMNI_SUFFIX:
+            raise images.not_readable(path)
+        return images.convert(path, lambda: self.working_dir.create_related_path(path, ".AIM"))
+
+    def upload_omni_output(self, image: "Image") -> Dict[str, Any]:
+        """
+        Store an image of the working directory as output files of the job: its metadata file and its pixels.
+
+        Both must be saved before.
+
+        Returns:
+            An ``Image`` parameter.
+
+        Raises:
+            FileError: A file is not there, or the transfer failed.
+        """
+        path, pixels = _image_files(image, "upload_omni_output")
+        outputs.upload_outputs(self._session, self.working_dir, [*pixels, path])
+        return outputs.output_parameter(
+            self._session,
+            "Image",
+            path.name,
+            size=list(image.size_3d_tuple),
+            filenames=[file.name for file in pixels] or None,
+        )
+
+    def upload_omni_output_only_metadata(
+        self, image: "Image", additional_files: List[Dict[str, Any]]
+    ) -> Dict[str, Any]:
+        """
+        Store the metadata file of an image as an output file of the job; its pixels lie in files stored elsewhere.
+
+        Args:
+            image: The image, saved before.
+            additional_files: References to the files that hold the pixels, such as those of an input image
+                (:func:`xfworkerutil.get_parameter_file_references`).
+
+        Returns:
+            An ``Image`` parameter that refers to ``additional_files``.
+
+        Raises:
+            InvalidParameter: ``additional_files`` are no file references.
+            FileError: The file is not there, or the transfer failed.
+        """
+        path, _ = _image_files(image, "upload_omni_output_only_metadata")
+        parameter = outputs.output_parameter(
+            self._session, "Image", path.name, size=list(image.size_3d_tuple), additional_files=additional_files
+        )
+        outputs.upload_outputs(self._session, self.working_dir, [path])
+        return parameter
+
+
+def _config(owner: str, serial: Any, filename: Any) -> "files.Resource":
+    checked = checked_serial(serial, f"download_xf_{owner}_config_file: {owner}_serial")
+    return files.record_resource(f"{owner}_config", checked, check_filename(filename))
+
+
+def _parameter(value: Any, what: str) -> Dict[str, Any]:
+    if value is None:
+        raise UsageError(f"{what}: the input is not set (None); test for that before its file is asked for")
+    if not isinstance(value, dict):
+        raise UsageError(f"{what} takes a composite parameter (a dict with 'source' and 'filename'), not {value!r:.80}")
+    return value
+
+
+def _image_files(image: Any, what: str) -> tuple[Path, list[Path]]:
+    from xfworker.api.facade.omni import Image
+
+    if not isinstance(image, Image):
+        raise UsageError(f"{what} takes an omni.Image, not {type(image).__name__}")
+    return image.metadata_path, list(dict.fromkeys(image.pixels_paths()))

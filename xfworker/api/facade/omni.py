@@ -1,0 +1,486 @@
+"""
+Images for task scripts: metadata in an ``.omni`` document, pixels in the file that it names.
+
+Sizes, spacings and origins are stated in axes order, ``(x, y, z)``; arrays are C-ordered ``(z, y, x)``. Metadata are
+read and changed without numpy; it is imported when pixels are touched.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from xfworker.domain.errors import ImageError, UsageError
+from xfworker.domain.image.calibration import Calibration
+from xfworker.domain.image.description import ImageInfo, Triple
+from xfworker.domain.image.omni_document import RAW, info_of
+from xfworker.domain.image.pixel_type import PixelType
+
+if TYPE_CHECKING:
+    from xfworker.ports.image_codec import PixelReader, Pixels
+    from xfworker.services.images.blocks import Block
+    from xfworker.services.images.lazy_pixels import LazyPixels
+
+__all__ = ["Calibration", "Image", "create_image", "create_segments", "open_image"]
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Image:
+    """
+    An image, or segments when its pixel values are labels.
+
+    Args:
+        metadata_path: The ``.omni`` file; it need not exist before ``save``.
+        metadata: The document in it. It is not copied: what a script changes in it is saved.
+    """
+
+    def __init__(self, metadata_path: Path, metadata: dict[str, Any]) -> None:
+        self.metadata_path = Path(metadata_path)
+        self.metadata = metadata
+        self._assigned: Pixels | None = None
+        self._opened: Pixels | LazyPixels | None = None
+        self._is_new = False
+
+    def __repr__(self) -> str:
+        size = " x ".join(str(count) for count in self.metadata.get("size", ()))
+        return f"<omni.Image {self.metadata_path} {size} {self.metadata.get('pixel_type')}>"
+
+    # --- what the image is ---------------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> ImageInfo:
+        """
+        The metadata, checked.
+
+        Raises:
+            ImageFormatError: A key is missing or wrong; the message names it.
+        """
+        return info_of(self.metadata, self.metadata_path)
+
+    @property
+    def kind(self) -> str:
+        """``image`` or ``segments``."""
+        return self.info.kind
+
+    @property
+    def axes(self) -> str:
+        """A letter per axis, fastest first: X Y Z (space), C (colour), W (wavelength), F (frequency), T (time)."""
+        return self.info.axes
+
+    @property
+    def size(self) -> list[int]:
+        """Pixels along every axis, in axes order: ``[x, y, z]``."""
+        return list(self.info.size)
+
+    @property
+    def size_3d_tuple(self) -> tuple[int, int, int]:
+        """Pixels along x, y and z; 1 along an axis that the image lacks."""
+        return self.info.size_3d
+
+    @property
+    def pixels_count(self) -> int:
+        """How many pixels there are."""
+        return self.info.pixel_count
+
+    @property
+    def pixel_type(self) -> str:
+        """The number type of pixels: ``uint8`` ... ``float64``."""
+        return str(self.info.pixel_type.value)
+
+    @property
+    def spacing_mm(self) -> Triple:
+        """Distance between voxel centres along x, y and z, in mm."""
+        return self.info.spacing_mm
+
+    @spacing_mm.setter
+    def spacing_mm(self, spacing: Sequence[float]) -> None:
+        self.metadata["spacing_mm"] = [float(step) for step in spacing]
+
+    @property
+    def origin_mm(self) -> Triple:
+        """Position of voxel (0, 0, 0) along x, y and z, in mm."""
+        return self.info.origin_mm
+
+    @origin_mm.setter
+    def origin_mm(self, origin: Sequence[float]) -> None:
+        self.metadata["origin_mm"] = [float(at) for at in origin]
+
+    @property
+    def labels(self) -> list[dict[str, Any]]:
+        """What the values of segments mean: ``[{"value": 1, "name": "bone"}]``."""
+        return [dict(label) for label in self.info.labels]
+
+    @labels.setter
+    def labels(self, labels: Sequence[Mapping[str, Any]]) -> None:
+        self.metadata["labels"] = [dict(label) for label in labels]
+
+    @property
+    def default_pixel_calibration_unit_type(self) -> str | None:
+        """The unit type that values are to be shown in, or None for raw values."""
+        return self.info.default_unit_type
+
+    @property
+    def pixel_calibrations(self) -> list[Calibration]:
+        """Every calibration of the pixel values."""
+        return list(self.info.calibrations)
+
+    def pixel_calibrations_of_unit_type(self, name: str) -> list[Calibration]:
+        """
+        Give the calibrations to a unit type; upper and lower case are the same.
+
+        Args:
+            name: Such as ``Density``, ``HU`` or ``LinearAttenuation``.
+
+        Returns:
+            As many as there are, perhaps none. An indirect one knows what it is stated on.
+        """
+        return [line for line in self.info.calibrations if line.unit_type.casefold() == name.casefold()]
+
+    # --- its files -----------------------------------------------------------------------------------------------
+
+    @property
+    def pixels_filename(self) -> str:
+        """The file that holds the pixels, beside the metadata."""
+        return self.info.pixels_path.name
+
+    @property
+    def additional_pixels_filenames(self) -> list[str]:
+        """Further files that the pixels consist of, for formats of several files."""
+        return [path.name for path in self.info.files[2:]]
+
+    def pixels_paths(self) -> list[Path]:
+        """Give every file that belongs to the image beside its metadata."""
+        return list(self.info.files[1:])
+
+    # --- pixels --------------------------------------------------------------------------------------------------
+
+    @property
+    def pixels(self) -> "Pixels | LazyPixels":
+        """
+        All pixels, C-ordered with the last axis first: ``(z, y, x)``.
+
+        A memory map where the pixels are raw: read-only for an image that was opened, writable for one that was created
+        or derived (its pixels file is made when this is first asked for). Where they are encoded, an array-like that
+        decodes the slices that are asked for: ``pixels[40]``, ``pixels[10:20, ::2]``, ``numpy.asarray(pixels)``.
+
+        Assigning an array (numbers or bool) of the same shape makes it the pixels; ``save`` writes it. Its number type
+        becomes the image's.
+
+        Raises:
+            ImageFormatError: The pixels file is too short, or otherwise not what the metadata say.
+            ImageError: It cannot be read.
+        """
+        if self._assigned is not None:
+            return self._assigned
+        if self._opened is None:
+            self._opened = self._new_pixels() if self._is_new else self._read_pixels()
+        return self._opened
+
+    @pixels.setter
+    def pixels(self, values: "Pixels") -> None:
+        import numpy as np
+
+        array = np.asarray(values)
+        if array.dtype == np.bool_:
+            array = array.view(np.uint8)
+        pixel_type = PixelType.of_numpy_code(array.dtype.str)
+        if pixel_type is None:
+            raise UsageError(
+                f"Pixels of type {array.dtype} cannot be kept in {self.metadata_path}; convert them first."
+            )
+        if array.shape != self.info.shape:
+            raise UsageError(
+                f"The pixels of {self.metadata_path} have shape {self.info.shape} (z, y, x); got shape {array.shape}."
+            )
+        self.metadata["pixel_type"] = pixel_type.value
+        self._assigned = array
+
+    def blocks(self, *, slices: int | None = None, halo: int = 0) -> "Iterator[Block]":
+        """
+        Read the pixels block after block, for volumes larger than memory.
+
+        Args:
+            slices: Slices per block along the slowest axis; None for as many as fit some 32 MiB.
+            halo: Neighbouring slices to add on either side, for filters.
+
+        Yields:
+            Blocks with ``start``, ``stop``, ``pixels`` (with halo), ``inner`` (without) and ``inner_of(result)``.
+        """
+        from xfworker.services.images.blocks import blocks
+
+        with self.reader() as reader:
+            yield from blocks(reader, slices=slices, halo=halo)
+
+    def reader(self) -> "PixelReader":
+        """Open the pixels for reading in slabs; use it in a ``with`` block. Assigned pixels must be saved before."""
+        if self._assigned is not None:
+            raise UsageError(f"The pixels assigned to {self.metadata_path} are not in a file yet; call save() first.")
+        self._flush()
+        from xfworker.adapters.images.registry import image_formats
+
+        return image_formats().reader_of(self.info)
+
+    # --- deriving and saving -------------------------------------------------------------------------------------
+
+    def derive_image(
+        self,
+        derived_omni_path: Path,
+        derived_raw_path: Path,
+        override_metadata: Mapping[str, Any] = _NOTHING,
+    ) -> "Image":
+        """
+        Make an image of the same place and meaning, with pixels of its own.
+
+        Args:
+            derived_omni_path: The metadata file to be.
+            derived_raw_path: The pixels file to be, in the same folder.
+            override_metadata: Keys that replace inherited ones, such as ``{"pixel_type": "float32"}``.
+
+        Returns:
+            The new image, on disk only after its ``save``. Its pixels are raw; a key set to None in
+            ``override_metadata`` is left out.
+
+        Raises:
+            UsageError: The two files are not in one folder, or would replace this image's pixels.
+        """
+        return self._derived(derived_omni_path, derived_raw_path, {}, override_metadata)
+
+    def derive_segments(
+        self,
+        derived_omni_path: Path,
+        derived_raw_path: Path,
+        override_metadata: Mapping[str, Any] = _NOTHING,
+        *,
+        labels: Sequence[Mapping[str, Any]] = (),
+    ) -> "Image":
+        """
+        Make segments of the same place: pixels are labels (uint8 unless overridden), without calibration.
+
+        Args:
+            derived_omni_path: The metadata file to be.
+            derived_raw_path: The pixels file to be, in the same folder.
+            override_metadata: Keys that replace inherited ones.
+            labels: What the values mean: ``[{"value": 1, "name": "bone"}]``.
+
+        Returns:
+            The new segments, on disk only after ``save``.
+
+        Raises:
+            UsageError: The two files are not in one folder, or would replace this image's pixels.
+        """
+        own = {
+            "kind": "segments",
+            "pixel_type": PixelType.UINT8.value,
+            "pixel_calibrations": [],
+            "default_pixel_calibration_unit_type": None,
+            "labels": [dict(label) for label in labels],
+        }
+        return self._derived(derived_omni_path, derived_raw_path, own, override_metadata)
+
+    def save(self) -> None:
+        """
+        Write assigned pixels, then the metadata; both appear under their names only when they are complete.
+
+        Raises:
+            ImageError: A file cannot be written, or the metadata are no JSON.
+            ImageFormatError: The metadata are wrong, or the pixels file is too short for them.
+            NotEnoughSpace: The disk is full.
+        """
+        from xfworker.adapters.images.omni import begun_document
+
+        info = self.info
+        document = begun_document(self.metadata_path, self.metadata)
+        try:
+            if self._assigned is not None:
+                self._write_assigned(info)
+            self._flush()
+            if info.encoding == RAW:
+                from xfworker.adapters.images.raw_pixels import check_raw_size
+
+                check_raw_size(info)
+        except BaseException:
+            document.discard()
+            raise
+        document.finish()
+
+    def _derived(self, omni_path: Path, raw_path: Path, own: Mapping[str, Any], override: Mapping[str, Any]) -> "Image":
+        omni_path, raw_path = Path(omni_path), Path(raw_path)
+        if omni_path.absolute().parent != raw_path.absolute().parent:
+            raise UsageError(f"Metadata and pixels must be in one folder; got {omni_path} and {raw_path}.")
+        pixels_paths = {path.resolve() for path in self.pixels_paths()}
+        if raw_path.resolve() in pixels_paths or omni_path.resolve() in pixels_paths:
+            raise UsageError(
+                f"{omni_path} with {raw_path} would destroy the pixels of {self.metadata_path}, which it is derived"
+                " from; give the derived image names of its own."
+            )
+        metadata = copy.deepcopy(self.metadata)
+        metadata.pop("additional_pixels_filenames", None)
+        metadata["byte_order"] = "little"
+        metadata.update(copy.deepcopy({**own, **override}))
+        for key in [key for key, value in override.items() if value is None]:
+            del metadata[key]
+        metadata["pixels"] = {"filename": raw_path.name, "offset": 0, "encoding": RAW}
+        return _new_image(omni_path, metadata)
+
+    def _read_pixels(self) -> "Pixels | LazyPixels":
+        from xfworker.adapters.images.registry import image_formats
+        from xfworker.services.images.lazy_pixels import LazyPixels
+
+        reader = image_formats().reader_of(self.info)
+        mapped = reader.memory_map()
+        if mapped is None:
+            return LazyPixels(reader)
+        reader.close()
+        return mapped
+
+    def _new_pixels(self) -> "Pixels":
+        """Give a writable memory map of the pixels file, which is made where it does not exist."""
+        import numpy as np
+
+        info = self.info
+        dtype = np.dtype(info.pixel_type.numpy_code(info.byte_order))
+        exists = info.pixels_path.exists() and info.pixels_path.stat().st_size == info.byte_count
+        try:
+            if not exists:
+                # Cutting a file short would crash whoever has mapped it: leave it to them, and begin another.
+                info.pixels_path.unlink(missing_ok=True)
+            return np.memmap(info.pixels_path, dtype, "r+" if exists else "w+", 0, info.shape)
+        except OSError as error:
+            raise ImageError(f"{info.pixels_path} cannot be written: {error.strerror or error}.") from error
+
+    def _write_assigned(self, info: ImageInfo) -> None:
+        import numpy as np
+
+        from xfworker.adapters.images.incomplete_image import PartialFile
+
+        assert self._assigned is not None
+        if info.encoding != RAW or info.pixels_offset != 0:
+            raise UsageError(
+                f"The pixels of {self.metadata_path} are in {info.pixels_path.name}, which is not replaced; derive an"
+                " image with derive_image() and assign them there."
+            )
+        target = np.dtype(info.pixel_type.numpy_code(info.byte_order))
+        partial = PartialFile(info.pixels_path)
+        try:
+            for plane in self._assigned.reshape(1) if self._assigned.ndim == 0 else self._assigned:
+                partial.write(np.ascontiguousarray(plane, target).reshape(-1).view(np.uint8))
+        except BaseException:
+            partial.discard()
+            raise
+        self._opened = None
+        partial.finish()
+        self._assigned = None
+
+    def _flush(self) -> None:
+        flush = getattr(self._opened, "flush", None)
+        if flush is not None and self._is_new:
+            flush()
+
+
+def open_image(path: Path) -> Image:
+    """
+    Open an ``.omni`` file, or any other image file that is known, by content.
+
+    An image of another format is presented as an ``Image`` whose metadata point into the file; no pixel is copied, and
+    nothing is written unless it is saved.
+
+    Raises:
+        ImageError: The file cannot be read, is no image of a known format, or is broken.
+    """
+    from xfworker.adapters.images.omni import read_document
+    from xfworker.adapters.images.registry import image_formats
+
+    path = Path(path)
+    info = image_formats().describe(path)
+    if info.format == "OMNI":
+        return Image(path, read_document(path))
+    from xfworker.services.images.importing import pointing_document
+
+    document = pointing_document(info)
+    return Image(path.with_name(path.name.split(";", 1)[0]).with_suffix(".omni"), document)
+
+
+def create_image(
+    metadata_path: Path,
+    *,
+    size: Sequence[int],
+    pixel_type: str,
+    spacing_mm: Sequence[float] = (1.0, 1.0, 1.0),
+    origin_mm: Sequence[float] = (0.0, 0.0, 0.0),
+    axes: str = "XYZ",
+    calibrations: Sequence[Calibration] = (),
+    default_unit_type: str | None = None,
+    raw_path: Path | None = None,
+) -> Image:
+    """
+    Make an image from nothing; it is on disk after ``save``.
+
+    Args:
+        metadata_path: The ``.omni`` file to be.
+        size: Pixels along every axis, in axes order (x, y, z).
+        pixel_type: ``uint8`` ... ``float64``.
+        spacing_mm: Distance between voxel centres along x, y and z, in mm.
+        origin_mm: Position of voxel (0, 0, 0) along x, y and z, in mm.
+        axes: A letter per axis, fastest first.
+        calibrations: What raw values mean.
+        default_unit_type: The unit type that values are to be shown in.
+        raw_path: The pixels file to be; the same name with ``.raw`` where None.
+
+    Raises:
+        ImageFormatError: A value makes no sense; the message names it.
+        UsageError: The two files are not in one folder.
+    """
+    metadata_path = Path(metadata_path)
+    raw_path = metadata_path.with_suffix(".raw") if raw_path is None else Path(raw_path)
+    if metadata_path.absolute().parent != raw_path.absolute().parent:
+        raise UsageError(f"Metadata and pixels must be in one folder; got {metadata_path} and {raw_path}.")
+    metadata: dict[str, Any] = {
+        "format": "OMNI",
+        "format_version": "1.0",
+        "kind": "image",
+        "axes": axes,
+        "size": [int(count) for count in size],
+        "pixel_type": str(pixel_type),
+        "byte_order": "little",
+        "pixels": {"filename": raw_path.name, "offset": 0, "encoding": RAW},
+        "additional_pixels_filenames": [],
+        "spacing_mm": [float(step) for step in spacing_mm],
+        "origin_mm": [float(at) for at in origin_mm],
+        "pixel_calibrations": [line.metadata for line in calibrations],
+        "default_pixel_calibration_unit_type": default_unit_type,
+    }
+    return _new_image(metadata_path, metadata)
+
+
+def create_segments(
+    metadata_path: Path,
+    *,
+    size: Sequence[int],
+    spacing_mm: Sequence[float] = (1.0, 1.0, 1.0),
+    origin_mm: Sequence[float] = (0.0, 0.0, 0.0),
+    labels: Sequence[Mapping[str, Any]] = (),
+    pixel_type: str = "uint8",
+    raw_path: Path | None = None,
+) -> Image:
+    """Make segments from nothing; arguments and errors as of ``create_image``, and what the label values mean."""
+    image = create_image(
+        metadata_path,
+        size=size,
+        pixel_type=pixel_type,
+        spacing_mm=spacing_mm,
+        origin_mm=origin_mm,
+        raw_path=raw_path,
+    )
+    image.metadata["kind"] = "segments"
+    image.labels = labels
+    return image
+
+
+def _new_image(metadata_path: Path, metadata: dict[str, Any]) -> Image:
+    if info_of(metadata, metadata_path).pixels_path == metadata_path:
+        raise UsageError(f"{metadata_path} cannot hold both metadata and pixels; give the pixels a name of their own.")
+    image = Image(metadata_path, metadata)
+    image._is_new = True  # noqa: SLF001 - only this module makes images whose pixels are yet to be written
+    return image

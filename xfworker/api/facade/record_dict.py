@@ -1,0 +1,77 @@
+"""Records as scripts hold them: dicts that remember how they came, so that a save sends only what differs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from xfworker.domain.change import Change, apply_to_json, difference
+from xfworker.domain.conversion import to_json
+from xfworker.domain.record import Record
+from xfworker.services.script.plain_json import plain_json
+
+
+class RecordDict(dict[str, Any]):
+    """
+    A record as a plain ``dict`` with a memory.
+
+    It reads, compares, copies and prints as the dict it is. A copy made with ``dict(record)`` has no memory.
+    """
+
+    __slots__ = ("_baseline",)
+
+    _baseline: dict[str, Any]
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        super().__init__(_copied(record))
+        self._baseline = _copied(record)
+
+    def edits(self, more: Mapping[str, Any] | None = None) -> Change:
+        """
+        Give what differs from the record as it came, with the values of ``more`` put in place of its own.
+
+        Raises:
+            InvalidParameter: A value cannot be saved as JSON.
+        """
+        return difference(self._baseline, plain_json({**self, **(more or {})}, "record"))
+
+    def take(self, fresh: Mapping[str, Any], *, saved: Change | None = None) -> None:
+        """
+        Become the fresh record, in place, so that whoever holds this dict or an object in it sees the fresh values.
+
+        Args:
+            fresh: The record as the server has it now.
+            saved: What was just saved of the edits; edits beyond it are kept. ``None`` drops all edits.
+        """
+        target = _copied(fresh)
+        if saved is not None:
+            apply_to_json(target, _beyond(self.edits(), saved))
+        self._baseline = _copied(fresh)
+        for key in [key for key in self if key not in target]:
+            del self[key]
+        for key, value in target.items():
+            own = self.get(key)
+            if isinstance(own, dict) and isinstance(value, dict):
+                own.clear()
+                own.update(value)
+            else:
+                self[key] = value
+
+
+def record_dict(record: Record) -> RecordDict:
+    """Give a record as scripts hold it."""
+    return RecordDict(to_json(record))
+
+
+def _beyond(edits: Change, saved: Change) -> Change:
+    done = {*saved.values, *saved.removals}
+    return Change(
+        values={text: value for text, value in edits.values.items() if text not in done},
+        removals=tuple(text for text in edits.removals if text not in done),
+    )
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(item) for item in value]
+    return value

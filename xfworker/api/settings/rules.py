@@ -1,0 +1,144 @@
+"""What settings must be beyond their types."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from attrs import fields
+
+from xfworker.api.settings.model import (
+    FilesSettings,
+    HttpSettings,
+    LoggingSettings,
+    NetworkSettings,
+    ServerSettings,
+    Settings,
+    TlsSettings,
+    TransferSettings,
+)
+
+Fault = tuple[str, str]
+"""The path of a setting and what is wrong with it."""
+
+_LEVELS = ("debug", "info", "warning", "error", "off")
+_FORMATS = ("auto", "console", "json")
+_TLS_VERSIONS = ("1.2", "1.3")
+_MOST_SECONDS = 100_000_000
+"""Some three years. Systems have a limit for timeouts; this is below it."""
+_MAY_BE_ZERO = frozenset({"backoff_seconds", "patience_seconds"})
+
+
+def rule_faults(settings: Settings) -> Iterator[Fault]:
+    """Give every setting that cannot be."""
+    yield from _http_faults(settings.http)
+    yield from _transfer_faults(settings.transfers)
+    yield from logging_faults(settings.logging)
+    yield from _tls_faults(settings.tls)
+    yield from _files_faults(settings.files)
+    yield from _server_faults(settings.server)
+    yield from _network_faults(settings.network)
+    for prefix, local in settings.disk.path_map.items():
+        if not isinstance(local, str):
+            yield "disk.path_map", f"maps {prefix!r} to {local!r}, which is no path"
+    for name in settings.images.codecs:
+        if not isinstance(name, str):
+            yield "images.codecs", f"holds {name!r}, which is no name of an adapter"
+
+
+def logging_faults(logging: LoggingSettings) -> Iterator[Fault]:
+    """Give the settings of logging that cannot be."""
+    if logging.level not in _LEVELS:
+        yield "logging.level", f"is {logging.level!r}; it is one of {', '.join(_LEVELS)}"
+    if logging.format not in _FORMATS:
+        yield "logging.format", f"is {logging.format!r}; it is one of {', '.join(_FORMATS)}"
+
+
+def _server_faults(server: ServerSettings) -> Iterator[Fault]:
+    if server.url and (fault := _address_fault(server.url)):
+        yield "server.url", fault
+    if server.token and server.token_file is not None:
+        yield "server.token_file", "is given beside server.token; give one of them"
+    if not all("!" <= character <= "~" for character in server.token):
+        yield "server.token", "holds a blank or another character that no token has"
+
+
+def _network_faults(network: NetworkSettings) -> Iterator[Fault]:
+    proxy = network.proxy
+    if proxy and _parts(proxy) is None:
+        yield "network.proxy", "is no address of a proxy; it looks like http://host:port"
+    for host in network.no_proxy:
+        if not isinstance(host, str):
+            yield "network.no_proxy", f"holds {host!r}, which is no host name"
+
+
+def _http_faults(http: HttpSettings) -> Iterator[Fault]:
+    for item in fields(HttpSettings):
+        value = getattr(http, item.name)
+        if item.name in {"attempts", "connections"}:
+            if value < 1:
+                yield f"http.{item.name}", f"is {value}; it must be at least 1"
+        elif value < 0 or (value == 0 and item.name not in _MAY_BE_ZERO):
+            yield f"http.{item.name}", f"is {value}; it must be more than 0"
+        elif not value <= _MOST_SECONDS:  # so written, it holds for what is no number (nan) as well
+            yield f"http.{item.name}", f"is {value}; it must be a number up to {_MOST_SECONDS:,}"
+
+
+def _transfer_faults(transfers: TransferSettings) -> Iterator[Fault]:
+    for item in fields(TransferSettings):
+        value = getattr(transfers, item.name)
+        least = 0 if item.name in {"single_put_bytes", "ranges_above_bytes", "fsync"} else 1
+        if value < least:
+            yield f"transfers.{item.name}", f"is {value}; it must be at least {least}"
+
+
+def _tls_faults(tls: TlsSettings) -> Iterator[Fault]:
+    for name in ("ca_file", "client_certificate", "client_key"):
+        path = getattr(tls, name)
+        if path is not None and not path.is_file():
+            yield f"tls.{name}", f"names {path}, which is no file"
+    if tls.client_key is not None and tls.client_certificate is None:
+        yield "tls.client_key", "is given without tls.client_certificate"
+    if tls.minimum_version not in _TLS_VERSIONS:
+        yield "tls.minimum_version", f"is {tls.minimum_version!r}; it is one of {', '.join(_TLS_VERSIONS)}"
+
+
+def _files_faults(files: FilesSettings) -> Iterator[Fault]:
+    yield from _store_faults("files", files.kind, {"folder": files.folder, "bucket": files.bucket})
+    if files.endpoint and (fault := _address_fault(files.endpoint)):
+        yield "files.endpoint", fault
+    for index, archive in enumerate(files.archives):
+        path = f"files.archives[{index}]"
+        kind = archive.get("kind") if isinstance(archive, dict) else None
+        if not isinstance(kind, str):
+            yield path, "is no table with a kind"
+            continue
+        yield from _store_faults(path, kind, archive)
+        if archive.get("endpoint") and (fault := _address_fault(str(archive["endpoint"]))):
+            yield f"{path}.endpoint", fault
+
+
+def _store_faults(path: str, kind: str, store: Mapping[str, Any]) -> Iterator[Fault]:
+    if kind == "folder" and not store.get("folder"):
+        yield f"{path}.kind", f"is 'folder', which needs {path}.folder"
+    if kind == "s3" and not str(store.get("bucket", "")).startswith("s3://"):
+        yield f"{path}.kind", f"is 's3', which needs {path}.bucket, such as s3://bucket/prefix"
+
+
+def _address_fault(url: str) -> str | None:
+    parts = _parts(url)
+    if parts is None:
+        # It is not shown: what is no address may still hold a password.
+        return "is no address; it looks like https://host:port"
+    if parts.username is not None or parts.password is not None:
+        return "holds a user name or a password; an address has none"
+    return "has a question or a fragment behind it; an address has none" if parts.query or parts.fragment else None
+
+
+def _parts(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no port
+    except ValueError:
+        return None
+    well_formed = parts.scheme in {"http", "https"} and parts.hostname and not any(map(str.isspace, url))
+    return parts if well_formed else None

@@ -1,0 +1,117 @@
+"""Brings what stands in a settings file or in an environment variable to the type of its setting."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from typed_settings.types import OptionInfo
+
+from xfworker.api.settings.model import SECRETS
+
+_TRUTH = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+_EXPECTED = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text in quotes",
+    Path: "a path in quotes",
+    dict: "a table",
+    list: "a list",
+}
+_SHOWN_CHARACTERS = 80
+
+
+class ElementError(ValueError):
+    """One value in a table or list is of a wrong type; ``key`` says which."""
+
+    def __init__(self, message: str, key: str | int) -> None:
+        """Remember the key."""
+        super().__init__(message)
+        self.key = key
+
+
+def from_text(option: OptionInfo, text: str) -> Any:
+    """
+    Read the text of an environment variable.
+
+    Raises:
+        ValueError: It is a table or list and no JSON. The text is not shown, because tables may hold secrets.
+    """
+    kind, _ = kind_of(option)
+    if kind in {str, Path}:
+        return text
+    if kind is bool:
+        return _TRUTH.get(text.strip().lower(), text)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        if kind in {dict, list}:
+            raise ValueError(f"expected {_EXPECTED[kind]} in JSON, which this is not: {error}") from None
+        return text
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+
+
+def typed(option: OptionInfo, value: Any, folder: Path) -> Any:
+    """
+    Check a value's type; paths become absolute.
+
+    Args:
+        option: The setting.
+        value: What was read.
+        folder: What relative paths are relative to.
+
+    Raises:
+        ElementError: Something in it is of another type.
+        ValueError: It is of another type; says of which.
+    """
+    kind, item = kind_of(option)
+    if not _fits(kind, value):
+        raise ValueError(f"expected {_EXPECTED[kind]}, got {_shown(option, kind, value)}")
+    if kind is Path:
+        return str(_absolute(value, folder))
+    if item is not None:
+        for key, found in value.items() if isinstance(value, Mapping) else enumerate(value):
+            if not _fits(item, found):
+                raise ElementError(f"expected {_EXPECTED[item]} for {key!r}, got {_shown(option, item, found)}", key)
+    return value
+
+
+def kind_of(option: OptionInfo) -> tuple[type, type | None]:
+    """Give a setting's type without ``None``, and of tables and lists the type of what they hold, if that is simple."""
+    choices = [kind for kind in get_args(option.cls) if kind is not type(None)]
+    nullable = type(None) in get_args(option.cls)
+    kind = choices[0] if nullable else option.cls
+    origin = getattr(kind, "__origin__", kind)
+    item = get_args(kind)[-1] if origin in {dict, list} and get_args(kind) else None
+    return origin, item if item is str else None
+
+
+def _fits(kind: type, value: Any) -> bool:
+    if kind in {int, float} and isinstance(value, bool):
+        return False
+    wanted: dict[type, Any] = {float: int | float, Path: str, dict: Mapping}
+    return isinstance(value, wanted.get(kind, kind)) and (kind is not Path or bool(value))
+
+
+def _shown(option: OptionInfo, kind: type, value: Any) -> str:
+    if option.path in SECRETS:
+        return "a secret"
+    if kind in {dict, list} or isinstance(value, Mapping | list):
+        # What somebody wrote in the place of a table may be one that holds a password.
+        names = {str: "a text", int: "a number", float: "a number", bool: "true or false", list: "a list"}
+        return "a table" if isinstance(value, Mapping) else names.get(type(value), f"a {type(value).__name__}")
+    text = repr(value) if isinstance(value, str | int | float) else str(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+
+
+def _absolute(text: str, folder: Path) -> Path:
+    if any(ord(character) < ord(" ") for character in text):
+        raise ValueError(
+            f"the path {text!r} holds a control character; write Windows paths in single quotes, such as 'C:\\temp'"
+        )
+    try:
+        return folder / Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError(f"the path {text!r} begins with the home folder of somebody who has none here") from None

@@ -1,1 +1,0 @@
-"""Running jobs: how a script is called, watched, and judged when it has ended."""

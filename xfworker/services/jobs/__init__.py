@@ -1,0 +1,1 @@
+"""A job on its way in and out: staged with its inputs, its results collected."""

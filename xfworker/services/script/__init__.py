@@ -1,0 +1,1 @@
+"""What a task script does: inputs, outputs, lifecycle, saving, spawning, sequences."""

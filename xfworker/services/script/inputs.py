@@ -1,0 +1,217 @@
+"""Bringing the files of a job's inputs, of its packages and of user data to where the script can open them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xfworker.domain.errors import FileNotInStore, InvalidParameter
+from xfworker.domain.filenames import is_safe_filename
+from xfworker.domain.files import AuthorizationToken, Resource, Scope, reference_resource, userdata_resource
+from xfworker.domain.parameters import file_references
+from xfworker.services.script.session import Session
+from xfworker.services.script.working_directory import WorkingDirectory
+
+OMNI_SUFFIX = ".omni"
+
+
+def fetch_file(session: Session, working_dir: WorkingDirectory, resource: Resource, *, copy: bool) -> Path:
+    """
+    Give a local path to a file of the store, in place or downloaded to the working directory.
+
+    Raises:
+        FileNotInStore: There is no such file.
+        PermissionDenied: The job may not read it.
+        FileError: The transfer failed; the class says how.
+    """
+    from xfworker.services.transfers.fetch import fetch
+
+    token = session.server.file_token([Scope("read", resource)])
+    return fetch(
+        session.files,
+        session.filesystem,
+        session.clock,
+        token,
+        resource,
+        working_dir.directory,
+        copy_even_on_direct_access=copy,
+    )
+
+
+def fetch_additional(
+    session: Session, working_dir: WorkingDirectory, parameter: Mapping[str, Any], *, copy: bool
+) -> list[Path]:
+    """
+    Give local paths to the files of a parameter beside its main one, in their order.
+
+    Raises:
+        FileError: One of them failed; the message names it.
+    """
+    from xfworker.services.transfers.many import fetch_many
+
+    resources = [reference_resource(reference) for reference in file_references(parameter, only_additional=True)]
+    if not resources:
+        return []
+    return fetch_many(
+        session.files,
+        session.filesystem,
+        session.clock,
+        session.server.file_token(reading(resources)),
+        resources,
+        working_dir.directory,
+        copy_even_on_direct_access=copy,
+    )
+
+
+def related_resource(parameter: Mapping[str, Any], filename: str) -> Resource:
+    """
+    Give the place of a file that stands beside a parameter's own file.
+
+    Raises:
+        InvalidFilename: The name is not one safe file name.
+    """
+    own = reference_resource(parameter)
+    return Resource(own.segments[:-1]).child(filename)
+
+
+def userdata_file_resource(virtualpath: str) -> Resource:
+    """
+    Give the place of a file in user data.
+
+    Raises:
+        InvalidParameter: The path names no file.
+    """
+    if not isinstance(virtualpath, str) or virtualpath.endswith(("/", "\\")):
+        raise InvalidParameter(f"{virtualpath!r} is no path of a file in user data, such as 'scans/2024/a.isq'")
+    place = userdata_resource(virtualpath)
+    if len(place.segments) == 1:
+        raise InvalidParameter(f"{virtualpath!r} names no file in user data")
+    return place
+
+
+def fetch_image(
+    session: Session,
+    working_dir: WorkingDirectory,
+    parameter: Mapping[str, Any],
+    *,
+    copy: bool,
+    only_metadata: bool = False,
+) -> Path:
+    """
+    Give a local path to an image's main file, with every other file of the image beside it under its own name.
+
+    Files that lie where they can be opened are used in place; where they lie in several folders, they are brought
+    together by links, since an OMNI document names its pixels by their name alone.
+
+    Args:
+        session: Whose input it is.
+        working_dir: Where files go.
+        parameter: The ``Image`` parameter.
+        copy: Give copies of the script's own.
+        only_metadata: Leave the pixels where they are.
+
+    Raises:
+        FileNotInStore: A file is not there.
+        FileError: A transfer failed; the message names the file.
+    """
+    main = reference_resource(parameter)
+    own_files = {**parameter, "image": None}
+    beside = [place for reference in _beside(own_files) if (place := reference_resource(reference)) != main]
+    folder = Resource(main.segments[:-1])
+    # The folder rather than the file: the OMNI document may name pixels that the parameter forgot.
+    scopes = [folder if len(folder.segments) > 1 else main, *(place for place in beside if not folder.contains(place))]
+    group = _Group(session, working_dir, session.server.file_token(reading(scopes)), copy=copy)
+    if only_metadata:
+        return group.bring([main])[0]
+    path = group.bring([main, *beside])[0]
+    known = {place.filename for place in beside}
+    forgotten = [name for name in pixel_filenames(path) if name not in known and not path.with_name(name).exists()]
+    if forgotten:
+        group.bring_beside(path, [folder.child(name) for name in forgotten])
+    return path
+
+
+def pixel_filenames(path: Path) -> list[str]:
+    """List the files that an OMNI document names; nothing for other formats and for a document that is broken."""
+    if path.suffix.lower() != OMNI_SUFFIX:
+        return []
+    try:
+        document = json.loads(path.read_bytes())
+        names = [document["pixels"]["filename"], *(document.get("additional_pixels_filenames") or [])]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return [name for name in names if is_safe_filename(name)]
+
+
+def reading(resources: Sequence[Resource]) -> list[Scope]:
+    """Give the right to read each of the places once."""
+    return [Scope("read", resource) for resource in dict.fromkeys(resources)]
+
+
+def _beside(parameter: Mapping[str, Any]) -> list[dict[str, Any]]:
+    own = {key: value for key, value in parameter.items() if not isinstance(value, Mapping)}
+    return file_references(own, only_additional=True)
+
+
+class _Group:
+    """Files that belong side by side."""
+
+    def __init__(
+        self, session: Session, working_dir: WorkingDirectory, token: AuthorizationToken, *, copy: bool
+    ) -> None:
+        self._session = session
+        self._working_dir = working_dir
+        self._token = token
+        self._copy = copy
+
+    def bring(self, resources: Sequence[Resource]) -> list[Path]:
+        from xfworker.services.transfers.fetch import locate
+        from xfworker.services.transfers.many import fetch_many
+
+        session = self._session
+        places: list[Path] = []
+        if not self._copy:
+            for resource in resources:
+                found = locate(session.files, session.filesystem, self._token, resource)
+                if found is None:
+                    break
+                places.append(found[0])
+            else:
+                if len({place.parent for place in places}) == 1:
+                    return places
+                return self._linked(places)
+        directory = self._working_dir.directory
+        # An OMNI document must not meet a stranger's pixels under the name that it looks for.
+        if len(resources) > 1 or resources[0].filename.lower().endswith(OMNI_SUFFIX):
+            directory = self._working_dir.create_temp_directory(resources[0].filename.partition(".")[0])
+        return fetch_many(
+            session.files,
+            session.filesystem,
+            session.clock,
+            self._token,
+            resources,
+            directory,
+            copy_even_on_direct_access=True,
+            look_in_place=self._copy or bool(places),
+        )
+
+    def bring_beside(self, path: Path, resources: Sequence[Resource]) -> None:
+        from xfworker.services.transfers.fetch import download
+
+        for resource in resources:
+            target = path.with_name(resource.filename)
+            if not self._working_dir.is_under(target):
+                raise FileNotInStore(f"{path} names {resource.filename}, which the file store does not have beside it")
+            download(self._session.files, self._session.clock, self._token, resource, target)
+
+    def _linked(self, places: Sequence[Path]) -> list[Path]:
+        directory = self._working_dir.create_temp_directory(places[0].stem)
+        links = []
+        for place in places:
+            link = self._session.filesystem.unique_path(directory / place.name)
+            try:
+                link.symlink_to(place.absolute())
+            except OSError:  # Windows asks for a privilege
+                self._session.filesystem.copy(place, link)
+            links.append(link)
+        return links

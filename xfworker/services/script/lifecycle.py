@@ -1,0 +1,117 @@
+"""How a script's work on its job ends: finished, handed over, or with an error message."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve
+
+from xfworker.domain.change import Change, pointer
+from xfworker.domain.errors import ServerError, UsageError
+from xfworker.domain.job_state import JobState
+from xfworker.domain.json_value import clean_text
+from xfworker.domain.records import Job, Task, Workflow
+from xfworker.services.script.saving import save_intent
+from xfworker.services.script.session import Session
+
+ERROR_MESSAGE = "error_message"
+"""The key of a job's metadata that holds what people read about its failure."""
+OUTPUT_UNITS = "output_units"
+"""The key of a job's metadata that holds the unit of each output."""
+
+_ATTEMPTS = 5
+_FIRST_WAIT_SECONDS = 1.0
+
+
+def finish_job(session: Session, edits: Change, outputs: Mapping[str, Any], *, expected_version: int) -> Job:
+    """
+    Store the outputs and the state ``Done`` in one compare-and-set, with the script's unsaved edits.
+
+    Raises:
+        InvalidParameter: The outputs do not fit the task type's interface.
+        LeaseLost: The attempt at the job is over.
+        RecordConflict: Others changed the job every time that this was tried.
+    """
+    own = {"/outputs", "/state"}
+    intent = evolve(
+        edits,
+        values={text: value for text, value in edits.values.items() if not _is_output(text) and text not in own}
+        | {"/outputs": dict(outputs), "/state": JobState.DONE.value},
+        removals=tuple(text for text in edits.removals if not _is_output(text) and text not in own),
+        expected_version=expected_version,
+        bump=True,
+    )
+    return _persistently(session, intent)
+
+
+def _persistently(session: Session, intent: Change) -> Job:
+    # Hours of work hang on this one request, so a server that is briefly away is waited for.
+    serial = session.arguments.job_serial
+    for attempt in range(_ATTEMPTS - 1):
+        try:
+            return save_intent(session.server, session.clock, Job, serial, intent)
+        except ServerError:
+            session.clock.sleep(_FIRST_WAIT_SECONDS * 2**attempt)
+    return save_intent(session.server, session.clock, Job, serial, intent)
+
+
+def save_error_message(session: Session, message: str, *, also: Mapping[str, Any] | None = None) -> Job:
+    """
+    Save the error message of the job, whatever its lock version is by now.
+
+    Args:
+        session: Whose job it is.
+        message: What people read.
+        also: Other metadata that waits to be saved.
+    """
+    values = {pointer("metadata", key): value for key, value in (also or {}).items()}
+    values[pointer("metadata", ERROR_MESSAGE)] = clean_text(message)
+    return session.server.update(Job, session.arguments.job_serial, Change(values=values))
+
+
+def hand_over(session: Session, job: Job, edits: Change, *, error_message: str | None) -> Job:
+    """
+    Leave the job to a person: the task's jobs begin as interactive from now on, and this one waits for its user.
+
+    Raises:
+        RecordConflict: Others changed the task or the job every time that this was tried.
+    """
+    workflow = session.server.get(Workflow, job.workflow_serial)
+
+    def version_of(_: Task) -> int:
+        return session.server.get(Workflow, job.workflow_serial).occ_lock_version
+
+    save_intent(
+        session.server,
+        session.clock,
+        Task,
+        job.task_serial,
+        Change(
+            values={"/initial_state": JobState.READY_FOR_INTERACTIVE.value},
+            expected_version=workflow.occ_lock_version,
+        ),
+        version_of=version_of,
+    )
+    message = {} if error_message is None else {pointer("metadata", ERROR_MESSAGE): clean_text(error_message)}
+    intent = evolve(
+        edits,
+        values={**edits.values, **message, "/state": JobState.READY_FOR_INTERACTIVE.value},
+        expected_version=job.occ_lock_version,
+        bump=True,
+    )
+    return _persistently(session, intent)
+
+
+def units_of(units: Mapping[str, str]) -> dict[str, str]:
+    """
+    Give the units of outputs, by output key.
+
+    Raises:
+        UsageError: It is no mapping of texts to texts.
+    """
+    if not isinstance(units, Mapping) or not all(isinstance(text, str) for pair in units.items() for text in pair):
+        raise UsageError(f"units are texts by output key, such as {{'volume': 'mm3'}}, not {units!r:.200}")
+    return dict(units)
+
+
+def _is_output(text: str) -> bool:
+    return text.startswith("/outputs/")

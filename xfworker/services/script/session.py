@@ -1,0 +1,34 @@
+"""What a task script works with: its server, its files, its disk, its clock, and who it is."""
+
+from attrs import define
+
+from xfworker.domain.job_arguments import JobArguments
+from xfworker.ports.clock import Clock
+from xfworker.ports.file_store import FileStore
+from xfworker.ports.filesystem import Filesystem
+from xfworker.ports.xf_server import XFServer
+
+
+@define(kw_only=True)
+class Session:
+    """
+    One script's ports, chosen by :mod:`xfworker.api.composition.session` or passed in.
+
+    Attributes:
+        server: The XF Server, with the script's rights.
+        files: The file store.
+        filesystem: The local disks.
+        clock: The time.
+        arguments: Which job this is.
+    """
+
+    server: XFServer
+    files: FileStore
+    filesystem: Filesystem
+    clock: Clock
+    arguments: JobArguments
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self.files.close()
+        self.server.close()

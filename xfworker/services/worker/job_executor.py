@@ -1,0 +1,281 @@
+"""Runs one job that was handed out: calls its script, keeps the lease, keeps the log, reports the end."""
+
+from collections.abc import Callable, Mapping
+from os import SEEK_END
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from attrs import define, field
+
+from xfworker.domain.errors import AccessError, FileError, JobError, PackageError, ServerError
+from xfworker.domain.files import Scope, record_resource
+from xfworker.domain.job_arguments import JobArguments
+from xfworker.domain.job_outcome import Outcome, ProcessExit
+from xfworker.domain.records import Job
+from xfworker.ports.clock import Clock
+from xfworker.ports.file_store import FileStore
+from xfworker.ports.job_queue import JobQueue, Lease
+from xfworker.ports.job_runner import JobRunner, RunningScript, ScriptCall
+from xfworker.ports.xf_server import XFServer
+from xfworker.services.worker.kept_lease import KeptLease
+from xfworker.services.worker.outcome import aborted_before_start, decide_outcome, not_started, server_lost
+from xfworker.services.worker.script_environment import script_environment
+
+LOG_FILENAME = "log.txt"
+"""The job's log in the file store, and in the job's directory while it runs."""
+
+Answer = TypeVar("Answer")
+
+_STEP_SECONDS = 0.25
+_ENDING_SECONDS = 30.0
+_LAST_WORDS_BYTES = 4096
+_LOG_STEP_BYTES = 4 * 1024 * 1024
+"""A log is sent whole, so the larger it is, the more rarely."""
+_LAST_WORDS_CHARACTERS = 300
+
+
+@define(frozen=True, kw_only=True)
+class PreparedScript:
+    """
+    A script that is ready to be called.
+
+    Attributes:
+        command: Program and arguments.
+        environment: The environment to start from; it may hold secrets of the machine, so it is not shown.
+        module_folders: Folders in which it finds modules by bare name.
+        settings: Settings for the script, ``XFWORKER_*``.
+        time_limit_seconds: After so long it is ended.
+        memory_limit_bytes: The most memory that it may take.
+    """
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    module_folders: tuple[Path, ...] = ()
+    settings: Mapping[str, str] = field(factory=dict, repr=False)
+    time_limit_seconds: float | None = None
+    memory_limit_bytes: int | None = None
+
+
+class ScriptSource(Protocol):
+    """Knows where scripts are and what they need."""
+
+    def prepare(self, lease: Lease) -> PreparedScript:
+        """
+        Make ready what the job's script needs.
+
+        Raises:
+            JobError: It cannot be made ready; the message is for the job.
+            PackageError: Its package is damaged.
+        """
+        ...
+
+
+class Observer:
+    """Is told what happens to a job; this one ignores it."""
+
+    def started(self, lease: Lease, script: RunningScript) -> None:
+        """Note that the script runs; ``script`` may be aborted or sent signals."""
+
+    def output(self, lease: Lease, piece: bytes) -> None:
+        """Note output of the script. Called from another thread."""
+
+    def waiting(self, lease: Lease) -> None:
+        """Note that the script still runs; called some times a second."""
+
+
+@define(frozen=True, kw_only=True)
+class EndedJob:
+    """
+    A job that was run.
+
+    Attributes:
+        job: The job as the server holds it, or as it was handed out where the server is lost.
+        outcome: How its script ended.
+        log_path: The log on this computer.
+        log_kept: Whether the server has the log.
+    """
+
+    job: Job
+    outcome: Outcome
+    log_path: Path
+    log_kept: bool = False
+
+
+@define(kw_only=True)
+class Dispatcher:
+    """
+    Runs jobs, each by one call of :meth:`run`, which may run in several threads at once.
+
+    Attributes:
+        queue: Where leases are renewed and ends are reported.
+        server: Where jobs are looked up.
+        files: Where logs go.
+        runner: Starts the scripts.
+        clock: The time.
+        source: Makes scripts ready.
+        server_host: The server's host, as scripts are told.
+        server_port: The server's port, as scripts are told.
+        heartbeat_seconds: How often a lease is renewed.
+        log_seconds: How often the log so far is sent to the server.
+        patience_seconds: How long a server that is away is waited for when a script has ended.
+    """
+
+    queue: JobQueue
+    server: XFServer
+    files: FileStore
+    runner: JobRunner
+    clock: Clock
+    source: ScriptSource
+    server_host: str
+    server_port: str
+    heartbeat_seconds: float = 10.0
+    log_seconds: float = 15.0
+    patience_seconds: float = 300.0
+
+    def run(self, lease: Lease, directory: Path, observer: Observer | None = None) -> EndedJob:
+        """
+        Run a job to its end and report it.
+
+        Args:
+            lease: The job, as it was handed out.
+            directory: An empty directory for this attempt: it holds the log and the script's working directory. It is
+                left as it is; whoever gave it cleans up.
+            observer: Is told what happens.
+
+        Raises:
+            LeaseLost: The job was given to another worker; its script was ended here and nothing was reported.
+        """
+        log_path = directory / LOG_FILENAME
+        with KeptLease(self.queue, lease, self.clock, heartbeat_seconds=self.heartbeat_seconds) as kept:
+            return self._run(lease, kept, directory, log_path, observer or Observer())
+
+    def _run(self, lease: Lease, kept: KeptLease, directory: Path, log_path: Path, observer: Observer) -> EndedJob:
+        try:
+            prepared = self.source.prepare(lease)
+            kept.check()
+            if kept.abort_requested:
+                return self._report(lease, aborted_before_start(), log_path)
+            running = self._start(lease, prepared, directory, log_path, observer)
+        except (JobError, PackageError, FileError) as error:
+            log_path.write_text(f"{error}\n", "utf-8")
+            return self._report(lease, not_started(str(error)), log_path)
+        try:
+            end = _Watch(self, lease, kept, running, log_path, observer).until_end()
+        except BaseException:
+            # Whatever goes wrong here, a script without a lease must not go on.
+            running.abort()
+            running.wait(_ENDING_SECONDS)
+            raise
+        kept.check()
+        if kept.server_lost is not None:
+            return EndedJob(job=lease.job, outcome=server_lost(end, kept.server_lost), log_path=log_path)
+        return self._judge(lease, end, log_path)
+
+    def _start(
+        self, lease: Lease, prepared: PreparedScript, directory: Path, log_path: Path, observer: Observer
+    ) -> RunningScript:
+        temporary_folder = directory / "temp"
+        temporary_folder.mkdir(exist_ok=True)
+        arguments = JobArguments(
+            job_serial=lease.job.serial,
+            server_host=self.server_host,
+            server_port=self.server_port,
+            server_auth=lease.server_auth,
+        )
+        call = ScriptCall(
+            command=prepared.command,
+            environment=script_environment(
+                prepared.environment,
+                arguments,
+                temporary_folder=temporary_folder,
+                module_folders=prepared.module_folders,
+                settings=prepared.settings,
+            ),
+            working_directory=directory,
+            log_path=log_path,
+            time_limit_seconds=prepared.time_limit_seconds,
+            memory_limit_bytes=prepared.memory_limit_bytes,
+        )
+        running = self.runner.start(call, lambda piece: observer.output(lease, piece))
+        observer.started(lease, running)
+        return running
+
+    def _judge(self, lease: Lease, end: ProcessExit, log_path: Path) -> EndedJob:
+        try:
+            job = self._patiently(lambda: self.server.get(Job, lease.job.serial))
+        except (ServerError, AccessError) as error:
+            return EndedJob(job=lease.job, outcome=server_lost(end, str(error)), log_path=log_path)
+        return self._report(lease, decide_outcome(end, job, last_words=_last_words(log_path)), log_path)
+
+    def _report(self, lease: Lease, outcome: Outcome, log_path: Path) -> EndedJob:
+        log_kept = self.keep_log(lease, log_path)
+        try:
+            job = self._patiently(lambda: self.queue.end(lease, outcome))
+        except ServerError as error:
+            lost = server_lost(None, f"{error}; the script had ended: {outcome.message or outcome.ending.value}")
+            return EndedJob(job=lease.job, outcome=lost, log_path=log_path, log_kept=log_kept)
+        return EndedJob(job=job, outcome=outcome, log_path=log_path, log_kept=log_kept)
+
+    def keep_log(self, lease: Lease, log_path: Path) -> bool:
+        """Send the log as it is to the server; tell whether that worked. A log that cannot be kept fails no job."""
+        try:
+            resource = record_resource("job_log", lease.job.serial, LOG_FILENAME)
+            token = self.server.file_token([Scope("write", resource)])
+            self.files.upload(token, log_path, resource)
+        except (ServerError, AccessError, FileError, OSError):
+            return False
+        return True
+
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
+        deadline = self.clock.monotonic() + self.patience_seconds
+        while True:
+            try:
+                return ask()
+            except ServerError:
+                if self.clock.monotonic() >= deadline:
+                    raise
+                self.clock.sleep(min(2.0, self.patience_seconds))
+
+
+def _last_words(log_path: Path) -> str:
+    try:
+        with log_path.open("rb") as log:
+            log.seek(max(0, log.seek(0, SEEK_END) - _LAST_WORDS_BYTES))
+            lines = log.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip()[:_LAST_WORDS_CHARACTERS] for line in reversed(lines) if line.strip()), "")
+
+
+@define
+class _Watch:
+    """Follows one running script, and ends it when it must not go on."""
+
+    dispatcher: Dispatcher
+    lease: Lease
+    kept: KeptLease
+    running: RunningScript
+    log_path: Path
+    observer: Observer
+    _sent_bytes: int = 0
+
+    def until_end(self) -> ProcessExit:
+        """Wait for the script's end; send the log meanwhile, and abort the script where it is no longer wanted."""
+        clock = self.dispatcher.clock
+        next_log = clock.monotonic() + self.dispatcher.log_seconds
+        aborted = False
+        while (end := self.running.wait(_STEP_SECONDS)) is None:
+            self.observer.waiting(self.lease)
+            if not aborted and (self.kept.lost or self.kept.server_lost is not None or self.kept.abort_requested):
+                aborted = True
+                self.running.abort()
+            self.kept.raise_fault()
+            if clock.monotonic() >= next_log:
+                next_log = clock.monotonic() + self.dispatcher.log_seconds * (1 + self._send_log() // _LOG_STEP_BYTES)
+        return end
+
+    def _send_log(self) -> int:
+        size = self.log_path.stat().st_size if self.log_path.exists() else 0
+        if size != self._sent_bytes and self.dispatcher.keep_log(self.lease, self.log_path):
+            self._sent_bytes = size
+        return size

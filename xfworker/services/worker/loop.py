@@ -1,0 +1,208 @@
+"""A worker's round: make itself known, claim jobs, run several at once, clean up behind them."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import define, field
+
+from xfworker.domain.errors import LeaseLost, RecordNotFound, ServerError, XFWorkerError
+from xfworker.domain.job_outcome import Ending
+from xfworker.domain.records import Worker
+from xfworker.ports.clock import Clock
+from xfworker.ports.filesystem import Filesystem
+from xfworker.ports.job_queue import JobQueue, Lease
+from xfworker.ports.job_runner import RunningScript
+from xfworker.services.worker.job_executor import Dispatcher, EndedJob, Observer
+
+_DAY_SECONDS = 24 * 3600.0
+_SWEEP_SECONDS = 3600.0
+DIRECTORY_PREFIX = "xf-worker-job-"
+"""How directories of jobs begin, so that old ones are told from what else lies there."""
+
+
+class WorkLog(Observer):
+    """Is told what a worker does; this one ignores it."""
+
+    def claimed(self, lease: Lease) -> None:
+        """Note that a job was taken."""
+
+    def ended(self, lease: Lease, ended: EndedJob) -> None:
+        """Note how a job ended."""
+
+    def lost(self, lease: Lease, reason: str) -> None:
+        """Note that a job was lost to another worker, or that running it went wrong here."""
+
+    def server_away(self, reason: str) -> None:
+        """Note that the server could not be asked; it is asked again."""
+
+
+@define(kw_only=True)
+class WorkLoop:
+    """
+    Claims jobs and runs them until it is told to stop.
+
+    Attributes:
+        worker: How the worker presents itself; asked for each time, since what is installed may change.
+        queue: Hands out jobs.
+        dispatcher: Runs them.
+        filesystem: Makes and removes their directories.
+        clock: The time.
+        list_old: Lists the directories of ended jobs, and how many seconds ago each was last touched.
+        log: Is told what happens.
+        concurrency: How many jobs run at once.
+        idle_seconds: How long to wait before asking again when there was nothing to do.
+        register_seconds: How often the worker makes itself known.
+        keep_failed_seconds: How long directories of failed jobs stay, for diagnosis.
+    """
+
+    worker: Callable[[], Worker]
+    queue: JobQueue
+    dispatcher: Dispatcher
+    filesystem: Filesystem
+    clock: Clock
+    list_old: Callable[[], list[tuple[Path, float]]]
+    log: WorkLog = field(factory=WorkLog)
+    concurrency: int = 1
+    idle_seconds: float = 1.0
+    register_seconds: float = 30.0
+    keep_failed_seconds: float = 7 * _DAY_SECONDS
+    _stopping: threading.Event = field(factory=threading.Event, init=False)
+    _changed: threading.Event = field(factory=threading.Event, init=False)
+    _running: dict[int, threading.Thread] = field(factory=dict, init=False)
+    _directories: set[Path] = field(factory=set, init=False)
+    _lock: threading.Lock = field(factory=threading.Lock, init=False)
+    _dropped: bool = field(default=False, init=False)
+
+    def run(self, *, until_idle: bool = False) -> None:
+        """
+        Work until :meth:`stop`.
+
+        Args:
+            until_idle: Stop as well when there is nothing to do and nothing runs.
+
+        Raises:
+            AuthenticationFailed: The server does not take this worker's token.
+        """
+        serial = 0
+        register_at = sweep_at = self.clock.monotonic()
+        try:
+            while not self._stopping.is_set():
+                self._changed.clear()
+                now = self.clock.monotonic()
+                if now >= sweep_at:
+                    sweep_at = now + _SWEEP_SECONDS
+                    self._sweep()
+                try:
+                    if now >= register_at:
+                        serial = self.queue.register(self.worker()).serial
+                        register_at = now + self.register_seconds
+                    lease = self.queue.claim(serial) if len(self._running) < self.concurrency else None
+                except RecordNotFound as error:
+                    # The server's records are those of a backup by now, which knows nothing of this worker.
+                    self.log.server_away(str(error))
+                    register_at = now
+                    self._changed.wait(self.idle_seconds)
+                    continue
+                except ServerError as error:
+                    self.log.server_away(str(error))
+                    self._changed.wait(self.idle_seconds)
+                    continue
+                if lease is not None:
+                    self._begin(lease)
+                elif until_idle and not self._running:
+                    return
+                else:
+                    self._changed.wait(self.idle_seconds)
+        finally:
+            self._wait_for_jobs()
+
+    def stop(self) -> None:
+        """Take no more jobs; :meth:`run` returns when those that run have ended."""
+        self._stopping.set()
+        self._changed.set()
+
+    def drop(self) -> None:
+        """
+        Stop, and end the scripts that run without reporting them.
+
+        Their leases lapse, and the jobs run again on another worker.
+        """
+        # Each job's own thread sees this and ends its script; ended from here, it would be reported as aborted.
+        self._dropped = True
+        self.stop()
+
+    @property
+    def running(self) -> int:
+        """How many jobs run now."""
+        return len(self._running)
+
+    def _begin(self, lease: Lease) -> None:
+        self.log.claimed(lease)
+        thread = threading.Thread(target=self._work, args=(lease,), name=f"job-{lease.job.serial}")
+        self._running[lease.job.serial] = thread
+        thread.start()
+
+    def _work(self, lease: Lease) -> None:
+        directory: Path | None = None
+        try:
+            directory = self.filesystem.make_working_directory(f"{DIRECTORY_PREFIX}{lease.job.serial}-")
+            with self._lock:
+                self._directories.add(directory)
+            ended = self.dispatcher.run(lease, directory, _Watched(self, self.log))
+        except LeaseLost as error:
+            self.log.lost(lease, str(error))
+        except _DroppedError:
+            self.log.lost(lease, "the worker stops; the job runs again elsewhere")
+        except (XFWorkerError, OSError) as error:
+            self.log.lost(lease, str(error))
+        else:
+            self.log.ended(lease, ended)
+            if ended.outcome.ending in {Ending.FINISHED, Ending.HANDED_OVER}:
+                self._remove(directory)
+        finally:
+            with self._lock:
+                self._running.pop(lease.job.serial, None)
+                if directory is not None:
+                    self._directories.discard(directory)
+            self._changed.set()
+
+    def _remove(self, directory: Path) -> None:
+        try:
+            self.filesystem.remove_tree(directory)
+        except XFWorkerError as error:
+            self.log.server_away(f"{directory} could not be removed: {error}")
+
+    def _sweep(self) -> None:
+        with self._lock:
+            used = set(self._directories)
+        for directory, age in self.list_old():
+            if directory not in used and age > self.keep_failed_seconds:
+                self._remove(directory)
+
+    def _wait_for_jobs(self) -> None:
+        for thread in list(self._running.values()):
+            thread.join()
+
+
+class _DroppedError(Exception):
+    """The worker stops and leaves its jobs to others."""
+
+
+class _Watched(Observer):
+    """Passes on what happens, and stops following the script when the worker drops its jobs."""
+
+    def __init__(self, loop: WorkLoop, log: WorkLog) -> None:
+        self._loop = loop
+        self._log = log
+
+    def started(self, lease: Lease, script: RunningScript) -> None:
+        self._log.started(lease, script)
+
+    def output(self, lease: Lease, piece: bytes) -> None:
+        self._log.output(lease, piece)
+
+    def waiting(self, lease: Lease) -> None:
+        if self._loop._dropped:  # noqa: SLF001  the two are one thing in two classes
+            raise _DroppedError
+        self._log.waiting(lease)
