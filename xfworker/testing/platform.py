@@ -105,7 +105,7 @@ class PlatformUnderTest(ABC):
         """
         job = self._stage(SCRIPTED, {**(inputs or {}), **more}, interface)
         directory = self._new_directory(job)
-        return StartedJob(self, self.claim(job), directory)
+        return StartedJob(self.claim(job), directory, server=self.server, queue=self.queue, open_session=self.session)
 
     def make_sequences(self, **values: Sequence[Any]) -> dict[str, dict[str, Any]]:
         """

@@ -2,19 +2,20 @@
 
 import sys
 import threading
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xfworker.domain.job_outcome import ProcessExit
 from xfworker.domain.records import Job
-from xfworker.ports.job_queue import Lease
+from xfworker.ports.job_queue import JobQueue, Lease
+from xfworker.ports.xf_server import XFServer
 from xfworker.services.script.session import Session
 from xfworker.services.worker.outcome import decide_outcome
 
 if TYPE_CHECKING:
     from xfworker.api.facade.worker_job import XFWorkerJob
-    from xfworker.testing.platform import PlatformUnderTest
 
 
 class StartedJob:
@@ -27,9 +28,28 @@ class StartedJob:
         directory: A folder for it.
     """
 
-    def __init__(self, platform: "PlatformUnderTest", lease: Lease, directory: Path) -> None:
-        """Take a job that was handed out."""
-        self._platform = platform
+    def __init__(
+        self,
+        lease: Lease,
+        directory: Path,
+        *,
+        server: XFServer,
+        queue: JobQueue,
+        open_session: Callable[[Lease, Path], Session],
+    ) -> None:
+        """
+        Take a job that was handed out.
+
+        Args:
+            lease: The right to run it.
+            directory: A folder for it.
+            server: Shows the job's record.
+            queue: Takes the report of its end.
+            open_session: Gives the ports of its script.
+        """
+        self._server = server
+        self._queue = queue
+        self._open_session = open_session
         self._hooks = sys.excepthook, threading.excepthook
         self.serial = lease.job.serial
         self.lease = lease
@@ -41,7 +61,7 @@ class StartedJob:
     @cached_property
     def session(self) -> Session:
         """The job's ports, with its own rights and with the platform's faults."""
-        return self._platform.session(self.lease, self.directory)
+        return self._open_session(self.lease, self.directory)
 
     @cached_property
     def worker(self) -> "XFWorkerJob":
@@ -53,7 +73,7 @@ class StartedJob:
     @property
     def record(self) -> Job:
         """The job as the server holds it now."""
-        return self._platform.server.get(Job, self.serial)
+        return self._server.get(Job, self.serial)
 
     @property
     def outputs(self) -> dict[str, Any]:
@@ -63,7 +83,7 @@ class StartedJob:
     def end(self, exit_code: int = 0) -> Job:
         """Report that the job's script ended with an exit code, as its worker would, and give the job as it is then."""
         end = ProcessExit(exit_code=exit_code)
-        return self._platform.queue.end(self.lease, decide_outcome(end, self.record))
+        return self._queue.end(self.lease, decide_outcome(end, self.record))
 
     def close(self) -> None:
         """Give back Python's hooks for uncaught exceptions, which :attr:`worker` took."""

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from xfworker.api.composition.session import server_url, session
+from xfworker.api.composition.network import server_url
+from xfworker.api.composition.session import session
 from xfworker.api.settings.model import FilesSettings, ServerSettings, Settings
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.job_arguments import JobArguments

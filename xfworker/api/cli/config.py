@@ -12,11 +12,14 @@ from cyclopts import App, Parameter
 from xfworker.adapters.clock import SystemClock
 from xfworker.api.cli.console import messages, print_json, results
 from xfworker.api.composition.adapter_registry import registered, unknown_adapter
-from xfworker.api.composition.session import OWN_SERVERS, add_codecs, file_store, local_filesystem, network_options
+from xfworker.api.composition.file_stores import open_file_store
+from xfworker.api.composition.local_filesystem import local_filesystem
+from xfworker.api.composition.network import network_options
+from xfworker.api.composition.session import OWN_SERVERS, add_codecs
 from xfworker.domain.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
-    from xfworker.api.settings.file import LoadedSettings
+    from xfworker.api.settings.model import LoadedSettings
 
 app = App(name="config", help="Show and check the settings in force.", help_format="plaintext")
 
@@ -141,7 +144,7 @@ def _adapter_faults(settings: Any, sources: Any) -> list[str]:
         ("tls.ca_file", lambda: _tls(evolve(network_options(settings), client_certificate=None, client_key=None))),
         ("tls.client_certificate", lambda: _tls(network_options(settings))),
         ("server.token_file", lambda: _token_file(settings)),
-        ("files.kind", lambda: file_store(settings, SystemClock()).close()),
+        ("files.kind", lambda: open_file_store(settings, SystemClock()).close()),
     ]
     faults: dict[str, str] = {}
     for path, attempt in attempts:

@@ -9,8 +9,8 @@ from attrs import define
 from cyclopts import App, Parameter
 
 from xfworker.api.cli.console import messages, print_json, results
-from xfworker.api.cli.job_display import LiveJob, outputs_table, show_failure
-from xfworker.api.cli.run import check_out, job_document
+from xfworker.api.cli.job_display import LiveJob, job_document, outputs_table, show_failure
+from xfworker.api.cli.run import check_out
 from xfworker.api.cli.target_source import TargetSource
 from xfworker.api.composition.target import Target, load_target
 from xfworker.api.demo.phantom import THRESHOLD, KnownAnswer, write_phantom

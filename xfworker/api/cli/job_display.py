@@ -10,6 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from xfworker.adapters.process.script_log import read_end
+from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import XFWorkerError
 from xfworker.domain.job_outcome import Ending
 from xfworker.domain.job_state import JobState
@@ -192,6 +193,11 @@ def outputs_table(job: Job, files: Mapping[str, Sequence[Path]], *, title: str) 
         places = "\n".join(_place(path) for path in files.get(key, ()))
         table.add_row(*map(Text, (key, type_of(value), shown_value(value, unit), places)))
     return table
+
+
+def job_document(job: Job, files: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
+    """Give a job's record as JSON, with ``files``: for each output with files their absolute paths."""
+    return {**to_json(job), "files": {key: [str(path.resolve()) for path in paths] for key, paths in files.items()}}
 
 
 def _place(path: Path) -> str:

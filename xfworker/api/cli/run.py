@@ -3,18 +3,17 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from attrs import evolve
 from cyclopts import App, Parameter
 
 from xfworker.api.cli.console import messages, print_json, results
 from xfworker.api.cli.items import Inputs, read_inputs
-from xfworker.api.cli.job_display import LiveJob, exit_code, outputs_table, show_failure
+from xfworker.api.cli.job_display import LiveJob, exit_code, job_document, outputs_table, show_failure
 from xfworker.api.cli.kept_script import keep_script
 from xfworker.api.cli.target_source import TargetSource
 from xfworker.api.composition.target import Target, load_target
-from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import FileError, ServerError, UsageError
 from xfworker.domain.job_inputs import complete_inputs
 from xfworker.domain.job_state import JobState
@@ -177,11 +176,6 @@ def _lost(job: Job, reason: str) -> Job:
     outcome = server_lost(None, reason)
     metadata = {**job.metadata, "outcome": outcome.to_json(), "error_message": outcome.message}
     return evolve(job, state=JobState.FAILED, metadata=metadata)
-
-
-def job_document(job: Job, files: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
-    """Give a job's record as JSON, with ``files``: for each output with files their absolute paths."""
-    return {**to_json(job), "files": {key: [str(path.resolve()) for path in paths] for key, paths in files.items()}}
 
 
 def _keep_log(platform: "LocalPlatform", ended: EndedJob, out: Path, console: "Console") -> None:

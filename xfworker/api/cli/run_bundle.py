@@ -8,8 +8,7 @@ from attrs import define, field
 
 from xfworker.adapters.process.python_environment import environment_differences, python_environment
 from xfworker.api.cli.console import messages, print_json, results
-from xfworker.api.cli.job_display import LiveJob, exit_code, outputs_table, show_failure
-from xfworker.api.cli.run import job_document
+from xfworker.api.cli.job_display import LiveJob, exit_code, job_document, outputs_table, show_failure
 from xfworker.api.cli.target_source import TargetSource
 from xfworker.api.composition.target import Target, load_target
 from xfworker.domain.errors import UsageError

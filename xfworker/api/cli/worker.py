@@ -23,7 +23,7 @@ from xfworker.services.worker.loop import DIRECTORY_PREFIX, WorkLog, WorkLoop
 
 if TYPE_CHECKING:
     from xfworker.api.composition.client import Client
-    from xfworker.api.settings.file import LoadedSettings
+    from xfworker.api.settings.model import LoadedSettings
 
 app = App(name="worker", help="Run the jobs of a server on this computer.", help_format="plaintext")
 
@@ -105,8 +105,8 @@ def _loop(
     from xfworker.adapters.disk.filesystem import LocalFilesystem
     from xfworker.adapters.process.environments import Environments, find_uv
     from xfworker.adapters.process.runner import ProcessRunner
+    from xfworker.api.composition.local_filesystem import TEMPORARY_FOLDER
     from xfworker.api.composition.package_source import PackageSource
-    from xfworker.api.composition.session import TEMPORARY_FOLDER
     from xfworker.services.packages.cache import PackageCache
     from xfworker.services.worker.job_executor import Dispatcher
 
@@ -211,7 +211,8 @@ def _stop_signals() -> list[signal.Signals]:
 
 def script_settings(environment: Mapping[str, str], file: Path | None) -> dict[str, str]:
     """Give scripts the worker's own settings, without what is about the worker's own way to the server."""
-    from xfworker.api.settings.file import CONFIG_VARIABLE, PREFIX
+    from xfworker.api.settings.file import CONFIG_VARIABLE
+    from xfworker.api.settings.model import PREFIX
 
     own = (f"{PREFIX}SERVER_TOKEN", f"{PREFIX}SERVER_TOKEN_FILE", f"{PREFIX}SERVER_URL")
     kept = {name: value for name, value in environment.items() if name.startswith(PREFIX) and name not in own}

@@ -12,7 +12,8 @@ from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport, is_loopback
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.composition.endpoint_file import notice_path, read_notice
-from xfworker.api.composition.session import file_store, transport
+from xfworker.api.composition.file_stores import open_file_store
+from xfworker.api.composition.network import transport
 from xfworker.api.settings.model import Settings
 from xfworker.domain.errors import ConfigurationError, UsageError
 from xfworker.ports.file_store import FileStore
@@ -104,7 +105,7 @@ def connected(address: ServerAddress, settings: Settings) -> Iterator[Client]:
     """Give the client of a server; its connections are made when they are first needed and closed at the end."""
     clock = SystemClock()
     link = transport(settings, address.url, address.token, clock)
-    files = file_store(settings, clock)
+    files = open_file_store(settings, clock)
     try:
         yield Client(address, HttpXFServer(link), HttpJobQueue(link), files, link)
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve, fields
 
 from xfworker.api.composition.adapter_registry import make_adapter
-from xfworker.api.composition.session import http_limits, network_options, transfer_limits
+from xfworker.api.composition.network import http_limits, network_options, transfer_limits
 from xfworker.api.settings.model import FilesSettings, Settings
 from xfworker.domain.errors import ConfigurationError
 from xfworker.ports.clock import Clock

@@ -17,8 +17,10 @@ from typing import Any
 
 from attrs import define
 
+from xfworker.api.composition.file_stores import open_file_store
 from xfworker.api.composition.input_files import describe_input_file
-from xfworker.api.composition.session import file_store, local_filesystem, transport
+from xfworker.api.composition.local_filesystem import local_filesystem
+from xfworker.api.composition.network import transport
 from xfworker.api.script_log import write_script_log
 from xfworker.api.settings.model import Settings
 from xfworker.domain.errors import JobError, XFWorkerError
@@ -111,7 +113,7 @@ def _memory(settings: Settings, clock: Clock, stack: ExitStack, files: FileStore
 
     platform = memory_platform(clock)
     stack.callback(platform.close)
-    chosen = MemoryFileStore() if settings.files.kind in {"fss", "memory"} else file_store(settings, clock)
+    chosen = MemoryFileStore() if settings.files.kind in {"fss", "memory"} else open_file_store(settings, clock)
     return _Lab(
         server=platform.server_for(ADMIN),
         queue=platform.queue_for(ADMIN),
@@ -139,7 +141,7 @@ def _embedded(settings: Settings, clock: Clock, stack: ExitStack, files: FileSto
     return _Lab(
         server=HttpXFServer(link),
         queue=HttpJobQueue(link),
-        files=files or file_store(settings, clock),
+        files=files or open_file_store(settings, clock),
         script_server=lambda lease: HttpXFServer(transport(settings, embedded.url, lease.server_auth, clock)),
         host=embedded.host,
         port=str(embedded.port),

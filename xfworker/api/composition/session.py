@@ -5,19 +5,14 @@ Everything can be passed in instead. Nothing is read from the environment before
 """
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-
-from attrs import fields
 
 from xfworker.api.composition.deferred_file_store import DeferredFileStore
+from xfworker.api.composition.local_filesystem import local_filesystem
+from xfworker.api.composition.network import server_url, transport
 from xfworker.api.composition.provided_session import current_session
 from xfworker.api.script_log import write_script_log
 from xfworker.api.settings.file import load_settings
 from xfworker.api.settings.model import Settings
-from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.job_arguments import JOB_SERIAL, JobArguments, read_job_arguments
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
@@ -25,12 +20,6 @@ from xfworker.ports.filesystem import Filesystem
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.script.session import Session
 
-if TYPE_CHECKING:
-    from xfworker.adapters.http.pool import NetworkOptions
-    from xfworker.adapters.http.transport import HttpLimits, HttpTransport
-    from xfworker.adapters.transfer.limits import TransferLimits
-
-TEMPORARY_FOLDER = "XFTEMP"
 OWN_SERVERS = ("http", "embedded", "memory")
 """XF Servers that need no registration."""
 _BY_HAND = ("embedded", "memory")
@@ -93,38 +82,6 @@ def session(
     )
 
 
-def server_url(arguments: JobArguments) -> str:
-    """
-    Give the server's address.
-
-    The host may state the scheme and a path before it (``https://lab.example/xamflow``). Without a scheme it is
-    ``http`` for this computer and ``https`` for every other.
-
-    Raises:
-        ConfigurationError: The host is malformed.
-    """
-    from xfworker.adapters.http.transport import is_loopback
-
-    host = arguments.server_host
-    stated = "://" in host
-    try:
-        parts = urlsplit(host if stated else f"//{_bracketed(host)}")
-        name, own_port = parts.hostname, parts.port
-    except ValueError:
-        name, own_port = None, None
-    if not name or own_port is not None or parts.query or parts.fragment:
-        raise ConfigurationError(
-            f"The server host {host!r} is malformed; it is a host name, with https:// and a path where needed, and the "
-            "port has a variable of its own (XF_SERVER_PORT)."
-        )
-    scheme = parts.scheme if stated else "http" if is_loopback(name) else "https"
-    return f"{scheme}://{_bracketed(name)}:{arguments.server_port}{parts.path.rstrip('/')}"
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
-
-
 def add_codecs(settings: Settings) -> None:
     """
     Let the image formats that the settings name take part.
@@ -141,14 +98,6 @@ def add_codecs(settings: Settings) -> None:
         image_formats().add(make_adapter("images", name, {}, own=(), setting="images.codecs"))
 
 
-def local_filesystem(settings: Settings, environment: Mapping[str, str]) -> Filesystem:
-    """Give this machine's disks; ``XFTEMP`` says where working directories are made."""
-    from xfworker.adapters.disk.filesystem import LocalFilesystem
-
-    named = environment.get(TEMPORARY_FOLDER, "").strip()
-    return LocalFilesystem(Path(named) if named else settings.disk.temp_directory, settings.disk.path_map)
-
-
 def _server(settings: Settings, arguments: JobArguments, clock: Clock) -> XFServer:
     if settings.server.kind not in OWN_SERVERS:
         from xfworker.api.composition.adapter_registry import make_adapter
@@ -161,70 +110,11 @@ def _server(settings: Settings, arguments: JobArguments, clock: Clock) -> XFServ
     return HttpXFServer(transport(settings, server_url(arguments), arguments.server_auth, clock))
 
 
-def transport(settings: Settings, url: str, token: str, clock: Clock) -> "HttpTransport":
-    """
-    Give the connections to a server.
-
-    Raises:
-        ConfigurationError: The address is malformed, or a setting forbids it.
-    """
-    from xfworker.adapters.http.transport import HttpTransport
-
-    return HttpTransport(
-        url,
-        token=token,
-        limits=http_limits(settings),
-        network=network_options(settings),
-        allow_plain_http=settings.server.allow_plain_http,
-        clock=clock,
-    )
-
-
-def http_limits(settings: Settings) -> "HttpLimits":
-    """Give how long HTTP waits and how often it tries."""
-    from xfworker.adapters.http.transport import HttpLimits
-
-    return HttpLimits(**_values(settings.http))
-
-
-def network_options(settings: Settings) -> "NetworkOptions":
-    """Give how servers are reached and trusted."""
-    from xfworker.adapters.http.pool import NetworkOptions
-
-    tls = settings.tls
-    return NetworkOptions(
-        ca_file=tls.ca_file,
-        client_certificate=tls.client_certificate,
-        client_key=tls.client_key,
-        minimum_tls=tls.minimum_version,
-        proxy=settings.network.proxy,
-        no_proxy=tuple(settings.network.no_proxy),
-    )
-
-
-def transfer_limits(settings: Settings) -> "TransferLimits":
-    """Give how transfers are cut into pieces."""
-    from xfworker.adapters.transfer.limits import TransferLimits
-
-    return TransferLimits(**_values(settings.transfers))
-
-
 def _deferred(settings: Settings, clock: Clock) -> FileStore:
-    store: FileStore = DeferredFileStore(lambda: file_store(settings, clock))
+    def make() -> FileStore:
+        from xfworker.api.composition.file_stores import open_file_store
+
+        return open_file_store(settings, clock)
+
+    store: FileStore = DeferredFileStore(make)
     return store
-
-
-def file_store(settings: Settings, clock: Clock) -> FileStore:
-    """
-    Give the file store that the settings choose, with its archives behind it.
-
-    Raises:
-        ConfigurationError: A setting is missing or malformed, or an adapter is not installed.
-    """
-    from xfworker.api.composition.file_stores import open_file_store
-
-    return open_file_store(settings, clock)
-
-
-def _values(settings: Any) -> dict[str, Any]:
-    return {item.name: getattr(settings, item.name) for item in fields(type(settings))}

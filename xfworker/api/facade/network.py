@@ -140,7 +140,7 @@ def _store(token: AuthorizationToken) -> FileStore:
             f"{type(token).__name__}"
         )
     from xfworker.adapters.clock import SystemClock
-    from xfworker.api.composition.session import file_store
+    from xfworker.api.composition.file_stores import open_file_store
     from xfworker.api.settings.file import load_settings
 
-    return file_store(load_settings().settings, SystemClock())
+    return open_file_store(load_settings().settings, SystemClock())

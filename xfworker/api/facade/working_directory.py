@@ -27,7 +27,7 @@ class TemporaryWorkingDirectory(WorkingDirectory):
         Raises:
             ConfigurationError: The temporary folder is missing or not writable.
         """
-        from xfworker.api.composition.session import local_filesystem
+        from xfworker.api.composition.local_filesystem import local_filesystem
         from xfworker.api.settings.file import load_settings
 
         super().__init__(local_filesystem(load_settings().settings, os.environ), prefix)

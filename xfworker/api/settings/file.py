@@ -11,40 +11,24 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import define, field
-
-from xfworker.api.settings.model import HttpSettings, LoggingSettings, Settings, TransferSettings
+from xfworker.api.settings.model import (
+    PREFIX,
+    HttpSettings,
+    LoadedSettings,
+    LoggingSettings,
+    Settings,
+    TransferSettings,
+)
 from xfworker.api.settings.rules import rule_faults
 from xfworker.domain.errors import ConfigurationError
 
 FILENAME = "xfworker.toml"
 CONFIG_VARIABLE = "XFWORKER_CONFIG"
-PREFIX = "XFWORKER_"
 _OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "XFWORKER_SAMPLES"})
 """Variables with the prefix that are no settings."""
 _ATTEMPTS = ("XFWORKER_HTTP_ATTEMPTS", "XFWORKER_TRANSFERS_ATTEMPTS")
 _RUNNER_VARIABLES = frozenset({"XFWORKER_LOGGING_LEVEL", "XFWORKER_LOGGING_FORMAT", *_ATTEMPTS})
 """Variables that runners give to scripts."""
-
-
-@define(frozen=True, kw_only=True)
-class LoadedSettings:
-    """
-    The settings in force and where they are from.
-
-    Attributes:
-        settings: The settings.
-        file: The file that was read, or ``None``.
-        sources: For each setting (``http.read_seconds``) that is not a default: the file and line, or the variable.
-        overruled: For each setting of the file that a variable comes before: where in the file it stands.
-        ignored: Environment variables that look like settings but are none, and for each what may have been meant.
-    """
-
-    settings: Settings
-    file: Path | None = None
-    sources: Mapping[str, str] = field(factory=dict)
-    overruled: Mapping[str, str] = field(factory=dict)
-    ignored: Mapping[str, str] = field(factory=dict)
 
 
 def load_settings(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> LoadedSettings:

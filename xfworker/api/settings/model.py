@@ -5,11 +5,14 @@ The classes are plain attrs classes with defaults that work, so that a script th
 them. :mod:`xfworker.api.settings.file` fills them from a file and from environment variables.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field
 
+PREFIX = "XFWORKER_"
+"""What the names of all environment variables with settings begin with."""
 SECRETS = frozenset({"server.token", "files.secret_key", "network.proxy"})
 """Settings whose values are never shown."""
 
@@ -210,3 +213,23 @@ class Settings:
     disk: DiskSettings = field(factory=DiskSettings)
     images: ImagesSettings = field(factory=ImagesSettings)
     logging: LoggingSettings = field(factory=LoggingSettings)
+
+
+@define(frozen=True, kw_only=True)
+class LoadedSettings:
+    """
+    The settings in force and where they are from.
+
+    Attributes:
+        settings: The settings.
+        file: The file that was read, or ``None``.
+        sources: For each setting (``http.read_seconds``) that is not a default: the file and line, or the variable.
+        overruled: For each setting of the file that a variable comes before: where in the file it stands.
+        ignored: Environment variables that look like settings but are none, and for each what may have been meant.
+    """
+
+    settings: Settings
+    file: Path | None = None
+    sources: Mapping[str, str] = field(factory=dict)
+    overruled: Mapping[str, str] = field(factory=dict)
+    ignored: Mapping[str, str] = field(factory=dict)

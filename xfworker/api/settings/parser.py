@@ -10,8 +10,7 @@ from attrs import define, field
 from typed_settings import cls_utils, load_settings, loaders
 from typed_settings.types import OptionInfo
 
-from xfworker.api.settings.file import PREFIX, LoadedSettings
-from xfworker.api.settings.model import Settings
+from xfworker.api.settings.model import PREFIX, LoadedSettings, Settings
 from xfworker.api.settings.rules import rule_faults
 from xfworker.api.settings.toml_lines import KeyPath, key_lines
 from xfworker.api.settings.values import ElementError, from_text, typed

@@ -32,7 +32,7 @@ def get_xf_default_sns_server_connection_params(conn: Connection) -> Dict[str, A
         return None
     if not isinstance(config, dict):
         raise ConfigurationError(f"the server's configuration of {CONFIG_KEY} is no object but {config!r:.80}")
-    from xfworker.api.composition.session import server_url
+    from xfworker.api.composition.network import server_url
 
     shown = {key: value for key, value in config.items() if key != "token"}
     url = shown.get("url")
@@ -92,7 +92,7 @@ def _open(params: Dict[str, Any], token: Any, arguments: JobArguments | None, cl
         return FolderSnsCatalogue(Path(params["folder"]))
     from xfworker.adapters.clock import SystemClock
     from xfworker.adapters.sns.http_catalogue import HttpSnsServer
-    from xfworker.api.composition.session import server_url, transport
+    from xfworker.api.composition.network import server_url, transport
     from xfworker.api.settings.file import load_settings
 
     url = _url(params)
