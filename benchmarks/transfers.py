@@ -40,7 +40,7 @@ from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.files import VERBS, AuthorizationToken, Resource, Scope, parse_resource
-from xfworker.services.transfers.many import fetch_many, store_many
+from xfworker.services.transfers.transfers import Transfers
 
 MIB = 1 << 20
 RATIO_GOAL = 0.9
@@ -199,15 +199,16 @@ def many_files(found: Bench, count: int) -> dict[str, float]:
     for path in paths:
         path.write_bytes(os.urandom(64 * 1024))
     resources = [parse_resource(f"userdata/many/{path.name}") for path in paths]
-    disks, clock, store = LocalFilesystem(), SystemClock(), HttpFileStore()
+    store = HttpFileStore()
+    transfers = Transfers(store, LocalFilesystem(), SystemClock())
     figures = {}
     started = time.perf_counter()
     uploads = list(zip(paths, resources, strict=True))
-    store_many(store, disks, clock, found.token, uploads, working_directory=folder)
+    transfers.store_many(found.token, uploads, working_directory=folder)
     figures["ours up"] = count / (time.perf_counter() - started)
     (found.folder / "got").mkdir()
     started = time.perf_counter()
-    fetch_many(store, disks, clock, found.token, resources, found.folder / "got")
+    transfers.fetch_many(found.token, resources, found.folder / "got")
     figures["ours down"] = count / (time.perf_counter() - started)
     pool = urllib3.connectionpool.connection_from_url(found.token.url, maxsize=6, block=True)
     headers = {"Authorization": f"Bearer {found.token.token}"}

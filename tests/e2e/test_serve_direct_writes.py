@@ -13,7 +13,7 @@ from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.domain.files import Scope, record_resource
-from xfworker.services.transfers.store import store, writable_path
+from xfworker.services.transfers.transfers import Transfers
 from xfworker.testing.contracts.worlds import HttpWorld, Setting
 
 SERVE = [sys.executable, "-m", "xfworker", "serve", "--port", "0", "--end-with-input"]
@@ -45,11 +45,12 @@ def test_an_output_is_written_into_the_store_and_only_registered(served, tmp_pat
     job = Setting.make(served).job()
     place = record_resource("job_result", job.serial, "big.raw")
     token = served.admin.file_token([Scope("write", place), Scope("read", place)])
-    files, disks = HttpFileStore(), LocalFilesystem(tmp_path)
+    files = HttpFileStore()
+    transfers = Transfers(files, LocalFilesystem(tmp_path), SystemClock())
 
-    path = writable_path(files, disks, token, place, tmp_path / "fallback.raw")
+    path = transfers.writable_path(token, place, tmp_path / "fallback.raw")
     path.write_bytes(b"voxels")
-    store(files, disks, SystemClock(), token, path, place)
+    transfers.store(token, path, place)
 
     assert path.is_relative_to(tmp_path / "data" / "files")
     assert path.stat().st_ino == (tmp_path / "data" / "files" / str(place)).stat().st_ino

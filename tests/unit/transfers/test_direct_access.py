@@ -11,10 +11,8 @@ from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.domain.errors import FileError, FileNotInStore, TransferInterrupted
 from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
-from xfworker.services.transfers.fetch import fetch
-from xfworker.services.transfers.many import fetch_many, side_by_side, store_many
-from xfworker.services.transfers.store import store as store_file
-from xfworker.services.transfers.store import writable_path
+from xfworker.services.transfers.side_by_side import side_by_side
+from xfworker.services.transfers.transfers import Transfers
 
 FOLDER = parse_resource("job_result/17")
 PLACE = FOLDER.child("scan.raw")
@@ -58,8 +56,12 @@ def log():
         yield entries
 
 
+def transfers(files, disks):
+    return Transfers(files, disks, ManualClock())
+
+
 def fetch_it(files, disks, working, **options):
-    return fetch(files, disks, ManualClock(), TOKEN, PLACE, working, **options)
+    return transfers(files, disks).fetch(TOKEN, PLACE, working, **options)
 
 
 def events(log):
@@ -114,11 +116,11 @@ def test_reading_in_place_never_opens_for_writing(shared, disks, working, root, 
 
 
 def test_an_output_is_written_into_the_store_and_only_registered(shared, disks, working, root, log):
-    path = writable_path(shared, disks, TOKEN, PLACE, working / "scan.raw")
+    path = transfers(shared, disks).writable_path(TOKEN, PLACE, working / "scan.raw")
     assert path == root / "job_result" / "17" / "scan.raw"
     path.write_bytes(b"written directly")
     inode = path.stat().st_ino
-    stat = store_file(shared, disks, ManualClock(), TOKEN, path, PLACE, working_directory=working)
+    stat = transfers(shared, disks).store(TOKEN, path, PLACE, working_directory=working)
     assert stat.size == 16
     assert path.stat().st_ino == inode
     assert [entry["way"] for entry in log if "way" in entry] == ["direct"]
@@ -126,12 +128,12 @@ def test_an_output_is_written_into_the_store_and_only_registered(shared, disks, 
 
 def test_an_output_goes_to_the_working_directory_where_the_store_cannot_be_written(root, disks, working, log):
     readable = FolderFileStore(root, direct_access_root=SHARE)
-    assert writable_path(readable, disks, TOKEN, PLACE, working / "a") == working / "a"
+    assert transfers(readable, disks).writable_path(TOKEN, PLACE, working / "a") == working / "a"
     unmounted = FolderFileStore(root, direct_access_root=SHARE, direct_writes=True)
-    assert writable_path(unmounted, LocalFilesystem(), TOKEN, PLACE, working / "a") == working / "a"
+    assert transfers(unmounted, LocalFilesystem()).writable_path(TOKEN, PLACE, working / "a") == working / "a"
     assert events(log) == ["direct_access_refused"]
     (working / "a").write_bytes(b"x")
-    store_file(unmounted, disks, ManualClock(), TOKEN, working / "a", PLACE, working_directory=working)
+    transfers(unmounted, disks).store(TOKEN, working / "a", PLACE, working_directory=working)
     assert (root / "job_result" / "17" / "scan.raw").read_bytes() == b"x"
 
 
@@ -141,13 +143,13 @@ def test_many_files_keep_their_order_and_their_names(disks, working, tmp_path):
     for place in places:
         files.put(place, str(place).encode())
     told = []
-    paths = fetch_many(
-        files, disks, ManualClock(), TOKEN, places, working, progress=lambda *done: told.append(done), parallel=4
+    paths = transfers(files, disks).fetch_many(
+        TOKEN, places, working, progress=lambda *done: told.append(done), parallel=4
     )
     assert [path.read_bytes().decode() for path in paths] == [str(place) for place in places]
     assert len(set(paths)) == 200
     assert told[-1] == (200, 200)
-    stats = store_many(files, disks, ManualClock(), TOKEN, [(path, FOLDER.child(path.name)) for path in paths])
+    stats = transfers(files, disks).store_many(TOKEN, [(path, FOLDER.child(path.name)) for path in paths])
     assert [stat.resource.filename for stat in stats] == [path.name for path in paths]
 
 
@@ -158,20 +160,20 @@ def test_one_failure_names_its_file_and_keeps_the_finished(disks, working):
         if place.filename != "13.raw":
             files.put(place, b"x")
     with pytest.raises(FileNotInStore, match=r"13\.raw"):
-        fetch_many(files, disks, ManualClock(), TOKEN, places, working, parallel=2)
+        transfers(files, disks).fetch_many(TOKEN, places, working, parallel=1)
     assert (working / "0.raw").exists()
     assert not (working / "13.raw").exists()
 
 
 def test_many_files_of_a_shared_disk_are_used_in_place(shared, disks, working, content):
     assert (
-        fetch_many(shared, disks, ManualClock(), TOKEN, [PLACE, PLACE], working)
+        transfers(shared, disks).fetch_many(TOKEN, [PLACE, PLACE], working)
         == [disks.local_path(rf"{SHARE}\job_result\17\scan.raw")] * 2
     )
 
 
 def test_nothing_is_fetched_where_nothing_is_asked_for(disks, working):
-    assert fetch_many(MemoryFileStore(), disks, ManualClock(), TOKEN, [], working) == []
+    assert transfers(MemoryFileStore(), disks).fetch_many(TOKEN, [], working) == []
 
 
 def test_a_failure_stops_the_others_at_their_next_block():

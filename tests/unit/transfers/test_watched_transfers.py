@@ -8,9 +8,7 @@ from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.terminal.transfer_bars import transfer_bars
 from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
-from xfworker.services.transfers.fetch import fetch
-from xfworker.services.transfers.many import fetch_many
-from xfworker.services.transfers.store import store
+from xfworker.services.transfers.transfers import Transfers
 from xfworker.services.transfers.watch import watched_transfers
 
 FOLDER = parse_resource("job_result/17")
@@ -37,12 +35,17 @@ def files():
     return found
 
 
-def test_every_transfer_in_the_block_is_told_and_none_outside(files, tmp_path):
-    disks, clock, seen = LocalFilesystem(), ManualClock(), []
+@pytest.fixture
+def transfers(files):
+    return Transfers(files, LocalFilesystem(), ManualClock())
+
+
+def test_every_transfer_in_the_block_is_reported_and_none_outside(transfers, tmp_path):
+    seen = []
     with watched_transfers(seen.append):
-        path = fetch(files, disks, clock, TOKEN, FOLDER.child("0.raw"), tmp_path)
-        store(files, disks, clock, TOKEN, path, FOLDER.child("copy.raw"), working_directory=tmp_path)
-    fetch(files, disks, clock, TOKEN, FOLDER.child("1.raw"), tmp_path)
+        path = transfers.fetch(TOKEN, FOLDER.child("0.raw"), tmp_path)
+        transfers.store(TOKEN, path, FOLDER.child("copy.raw"), working_directory=tmp_path)
+    transfers.fetch(TOKEN, FOLDER.child("1.raw"), tmp_path)
     assert [(event.direction, event.file) for event in seen if event.is_complete] == [
         ("download", "job_result/17/0.raw"),
         ("upload", "job_result/17/copy.raw"),
@@ -50,15 +53,15 @@ def test_every_transfer_in_the_block_is_told_and_none_outside(files, tmp_path):
     assert [event.done for event in seen[:4]] == [0, 2 * MIB, 4 * MIB, 6 * MIB]
 
 
-def test_files_that_move_side_by_side_are_told_too(files, tmp_path):
+def test_files_that_move_side_by_side_are_reported_too(transfers, tmp_path):
     seen = []
     places = [FOLDER.child(f"{number}.raw") for number in range(5)]
     with watched_transfers(seen.append):
-        fetch_many(files, LocalFilesystem(), ManualClock(), TOKEN, places, tmp_path, parallel=3)
+        transfers.fetch_many(TOKEN, places, tmp_path, parallel=3)
     assert {event.file for event in seen if event.is_complete} == {str(place) for place in places}
 
 
-def test_what_the_watcher_raises_stops_the_transfer(files, tmp_path):
+def test_what_the_watcher_raises_stops_the_transfer(transfers, tmp_path):
     class Enough(Exception):
         pass
 
@@ -67,22 +70,22 @@ def test_what_the_watcher_raises_stops_the_transfer(files, tmp_path):
             raise Enough
 
     with watched_transfers(stop), pytest.raises(Enough):
-        fetch(files, LocalFilesystem(), ManualClock(), TOKEN, FOLDER.child("0.raw"), tmp_path)
+        transfers.fetch(TOKEN, FOLDER.child("0.raw"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bars_are_drawn_on_a_terminal_only(files, tmp_path):
+def test_bars_are_drawn_on_a_terminal_only(transfers, tmp_path):
     for is_terminal in (True, False):
         drawn = io.StringIO()
         console = Console(file=drawn, force_terminal=is_terminal, width=100)
         with transfer_bars(console):
-            fetch(files, LocalFilesystem(), ManualClock(), TOKEN, FOLDER.child("0.raw"), tmp_path)
+            transfers.fetch(TOKEN, FOLDER.child("0.raw"), tmp_path)
         assert ("download job_result/17/0.raw" in drawn.getvalue()) == is_terminal
 
 
-def test_a_bar_shows_any_name_as_it_is(files, tmp_path):
+def test_a_bar_shows_any_name_as_it_is(files, transfers, tmp_path):
     files.put(FOLDER.child("[b] [red]x[-b].raw"), bytes(8 * MIB))
     drawn = io.StringIO()
     with transfer_bars(Console(file=drawn, force_terminal=True, width=100)):
-        fetch(files, LocalFilesystem(), ManualClock(), TOKEN, FOLDER.child("[b] [red]x[-b].raw"), tmp_path)
+        transfers.fetch(TOKEN, FOLDER.child("[b] [red]x[-b].raw"), tmp_path)
     assert "[b] [red]x[-b].raw" in drawn.getvalue()

@@ -21,7 +21,7 @@ from xfworker.services.bundle.restoring import Progress, restore_job
 from xfworker.services.comparison.difference import Difference, Tolerance
 from xfworker.services.comparison.outputs import RecordedOutputs, compare_outputs, neutral_outputs
 from xfworker.services.jobs.results import collect_files
-from xfworker.services.transfers.watch import told
+from xfworker.services.transfers.watch import reporting
 
 if TYPE_CHECKING:
     from xfworker.adapters.terminal.transfer_bars import Bars
@@ -194,7 +194,7 @@ def _stored(platform: "LocalPlatform", job: Job, folder: Path) -> dict[str, Path
     for stat in platform.files.list(token, place).files:
         found[stat.resource.filename] = folder / stat.resource.filename
         target = found[stat.resource.filename]
-        platform.files.download(token, stat.resource, target, progress=told("download", stat.resource))
+        platform.files.download(token, stat.resource, target, progress=reporting("download", stat.resource))
     return found
 
 

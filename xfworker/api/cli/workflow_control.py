@@ -12,7 +12,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.parameters import create_parameter
 from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, TaskTypeKind, Workflow, WorkflowState
 from xfworker.ports.xf_server import XFServer
-from xfworker.services.transfers.watch import told
+from xfworker.services.transfers.watch import reporting
 
 if TYPE_CHECKING:
     from xfworker.api.composition.client import Client
@@ -135,7 +135,7 @@ def _uploaded(client: "Client", file: "InputFile") -> dict[str, Any]:
         place = userdata_resource(f"{folder}/{path.name}")
         messages().print(f"storing {path} as {place}")
         token = client.server.file_token([Scope("write", place)])
-        client.files.upload(token, path, place, progress=told("upload", place))
+        client.files.upload(token, path, place, progress=reporting("upload", place))
     return create_parameter(
         file.type,
         source=USERDATA,

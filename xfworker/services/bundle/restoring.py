@@ -19,7 +19,7 @@ from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.bundle.manifest import CONFIG, INPUT, BundledSequence, Manifest
 from xfworker.services.bundle.reading import OpenBundle
-from xfworker.services.transfers.watch import told
+from xfworker.services.transfers.watch import reporting
 
 Progress = Callable[[Resource, int, int], None]
 """Called with the file, bytes done and bytes in all, over all files."""
@@ -106,7 +106,7 @@ class _Restoring:
                 local = Path(folder) / "content"
                 bundle.extract(file, local)
                 token = self.server.file_token([Scope("write", resource)])
-                self.files.upload(token, local, resource, progress=told("upload", resource))
+                self.files.upload(token, local, resource, progress=reporting("upload", resource))
                 local.unlink()
                 done += file.size
                 if progress is not None:

@@ -14,7 +14,7 @@ from xfworker.domain.parameters import file_references
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.filesystem import Filesystem
 from xfworker.ports.xf_server import XFServer
-from xfworker.services.transfers.watch import told
+from xfworker.services.transfers.watch import reporting
 
 
 @define(frozen=True)
@@ -86,7 +86,7 @@ def _collect(
         folder.mkdir(parents=True, exist_ok=True)
         token = server.file_token([Scope("read", resource) for resource in missing])
         for resource, target in _targets(key, missing, filesystem, folder).items():
-            files.download(token, resource, target, progress=told("download", resource))
+            files.download(token, resource, target, progress=reporting("download", resource))
             _open_to_others(target)
             fetched[resource] = target
     return [fetched[resource] for resource in resources]

@@ -18,7 +18,7 @@ from xfworker.domain.parameters import create_parameter
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, TaskTypeKind, Workflow
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
-from xfworker.services.transfers.watch import told
+from xfworker.services.transfers.watch import reporting
 
 SOURCE_TASK_TYPE = "xfworker.Files"
 """The task type whose jobs hold files that came from outside."""
@@ -121,7 +121,7 @@ def stage_files(
         for key in group:
             for path in staged[key].paths:
                 place = record_resource("job_result", job.serial, path.name)
-                files.upload(token, path, place, progress=told("upload", place))
+                files.upload(token, path, place, progress=reporting("upload", place))
             outputs[key] = _parameter(staged[key], job.serial)
         done = Change(
             values={"/outputs": outputs, "/state": JobState.DONE.value}, expected_version=job.occ_lock_version

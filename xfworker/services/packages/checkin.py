@@ -22,7 +22,7 @@ from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.packages.archive import pack
 from xfworker.services.packages.check import check_package
-from xfworker.services.transfers.watch import told
+from xfworker.services.transfers.watch import reporting
 
 PACKAGE = "package"
 """The key in a record's metadata under which its package is described: ``{archive, sha256, complete, metadata}``."""
@@ -181,7 +181,7 @@ def _store(
     token = server.file_token([Scope("write", record_resource(source, record.serial))])
     for path in (archive, *(folder / name for name in package.files if "/" not in name)):
         place = record_resource(source, record.serial, path.name)
-        files.upload(token, path, place, progress=told("upload", place))
+        files.upload(token, path, place, progress=reporting("upload", place))
 
 
 def _complete(server: XFServer, record: PackageRecord) -> PackageRecord:

@@ -24,18 +24,8 @@ def fetch_file(session: Session, working_dir: WorkingDirectory, resource: Resour
         PermissionDenied: The job may not read it.
         FileError: The transfer failed; the class says how.
     """
-    from xfworker.services.transfers.fetch import fetch
-
     token = session.server.file_token([Scope("read", resource)])
-    return fetch(
-        session.files,
-        session.filesystem,
-        session.clock,
-        token,
-        resource,
-        working_dir.directory,
-        copy_even_on_direct_access=copy,
-    )
+    return session.transfers.fetch(token, resource, working_dir.directory, copy_even_on_direct_access=copy)
 
 
 def fetch_additional(
@@ -47,20 +37,11 @@ def fetch_additional(
     Raises:
         FileError: One of them failed; the message names it.
     """
-    from xfworker.services.transfers.many import fetch_many
-
     resources = [reference_resource(reference) for reference in file_references(parameter, only_additional=True)]
     if not resources:
         return []
-    return fetch_many(
-        session.files,
-        session.filesystem,
-        session.clock,
-        session.server.file_token(reading(resources)),
-        resources,
-        working_dir.directory,
-        copy_even_on_direct_access=copy,
-    )
+    token = session.server.file_token(reading(resources))
+    return session.transfers.fetch_many(token, resources, working_dir.directory, copy_even_on_direct_access=copy)
 
 
 def related_resource(parameter: Mapping[str, Any], filename: str) -> Resource:
@@ -165,14 +146,11 @@ class _Group:
         self._copy = copy
 
     def bring(self, resources: Sequence[Resource]) -> list[Path]:
-        from xfworker.services.transfers.fetch import locate
-        from xfworker.services.transfers.many import fetch_many
-
-        session = self._session
+        transfers = self._session.transfers
         places: list[Path] = []
         if not self._copy:
             for resource in resources:
-                found = locate(session.files, session.filesystem, self._token, resource)
+                found = transfers.locate(self._token, resource)
                 if found is None:
                     break
                 places.append(found[0])
@@ -184,10 +162,7 @@ class _Group:
         # An OMNI document must not meet a stranger's pixels under the name that it looks for.
         if len(resources) > 1 or resources[0].filename.lower().endswith(OMNI_SUFFIX):
             directory = self._working_dir.create_temp_directory(resources[0].filename.partition(".")[0])
-        return fetch_many(
-            session.files,
-            session.filesystem,
-            session.clock,
+        return transfers.fetch_many(
             self._token,
             resources,
             directory,
@@ -196,13 +171,11 @@ class _Group:
         )
 
     def bring_beside(self, path: Path, resources: Sequence[Resource]) -> None:
-        from xfworker.services.transfers.fetch import download
-
         for resource in resources:
             target = path.with_name(resource.filename)
             if not self._working_dir.is_under(target):
                 raise FileNotInStore(f"{path} names {resource.filename}, which the file store does not have beside it")
-            download(self._session.files, self._session.clock, self._token, resource, target)
+            self._session.transfers.download(self._token, resource, target)
 
     def _linked(self, places: Sequence[Path]) -> list[Path]:
         directory = self._working_dir.create_temp_directory(places[0].stem)

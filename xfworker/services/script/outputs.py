@@ -58,12 +58,10 @@ def output_path(session: Session, working_dir: WorkingDirectory, path: Path, pos
         InvalidFilename: The name is not one safe file name.
         PermissionDenied: The job may not write results.
     """
-    from xfworker.services.transfers.store import writable_path
-
     fallback = working_dir.create_related_path(path, postfix)
     resource = output_resource(session, fallback.name)
     token = session.server.file_token([Scope("write", resource)])
-    return writable_path(session.files, session.filesystem, token, resource, fallback)
+    return session.transfers.writable_path(token, resource, fallback)
 
 
 def upload_outputs(session: Session, working_dir: WorkingDirectory, paths: Sequence[Path]) -> None:
@@ -73,17 +71,9 @@ def upload_outputs(session: Session, working_dir: WorkingDirectory, paths: Seque
     Raises:
         FileError: One is not there, or its transfer failed; the message names it.
     """
-    from xfworker.services.transfers.many import store_many
-
     uploads = [(existing_file(path), output_resource(session, PurePath(path).name)) for path in paths]
-    store_many(
-        session.files,
-        session.filesystem,
-        session.clock,
-        session.server.file_token([Scope("write", resource) for _, resource in uploads]),
-        uploads,
-        working_directory=working_dir.path,
-    )
+    token = session.server.file_token([Scope("write", resource) for _, resource in uploads])
+    session.transfers.store_many(token, uploads, working_directory=working_dir.path)
 
 
 def upload_userdata(session: Session, working_dir: WorkingDirectory, path: Path, virtualpath: str) -> None:
@@ -99,8 +89,6 @@ def upload_userdata(session: Session, working_dir: WorkingDirectory, path: Path,
     Raises:
         FileError: The file is not there, or its transfer failed.
     """
-    from xfworker.services.transfers.store import store
-
     source = existing_file(path)
     if not isinstance(virtualpath, str) or not virtualpath:
         raise UsageError(
@@ -109,15 +97,8 @@ def upload_userdata(session: Session, working_dir: WorkingDirectory, path: Path,
     resource = userdata_resource(virtualpath)
     if virtualpath.endswith(("/", "\\")) or len(resource.segments) == 1:
         resource = resource.child(source.name)
-    store(
-        session.files,
-        session.filesystem,
-        session.clock,
-        session.server.file_token([Scope("write", resource)]),
-        source,
-        resource,
-        working_directory=working_dir.path,
-    )
+    token = session.server.file_token([Scope("write", resource)])
+    session.transfers.store(token, source, resource, working_directory=working_dir.path)
 
 
 def existing_file(path: Any) -> Path:

@@ -1,5 +1,7 @@
 """What a task script works with: its server, its files, its disk, its clock, and who it is."""
 
+from typing import TYPE_CHECKING
+
 from attrs import define
 
 from xfworker.domain.job_arguments import JobArguments
@@ -7,6 +9,9 @@ from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.filesystem import Filesystem
 from xfworker.ports.xf_server import XFServer
+
+if TYPE_CHECKING:
+    from xfworker.services.transfers.transfers import Transfers
 
 
 @define(kw_only=True)
@@ -27,6 +32,14 @@ class Session:
     filesystem: Filesystem
     clock: Clock
     arguments: JobArguments
+
+    @property
+    def transfers(self) -> "Transfers":
+        """Moves files between the store and this machine."""
+        # A script that moves no file does not wait for what that needs.
+        from xfworker.services.transfers.transfers import Transfers
+
+        return Transfers(self.files, self.filesystem, self.clock)
 
     def close(self) -> None:
         """Let go of connections."""

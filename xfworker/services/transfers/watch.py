@@ -1,4 +1,4 @@
-"""Tells whoever wants to know how the transfers of this thread go on: a progress bar, a script, a test."""
+"""Reports how the transfers of this thread go on to whoever watches them: a progress bar, a script, a test."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,9 +41,9 @@ _watcher: ContextVar[Watcher | None] = ContextVar("xfworker_transfer_watcher", d
 @contextmanager
 def watched_transfers(watcher: Watcher) -> Iterator[None]:
     """
-    Tell a function of every transfer that begins in the block.
+    Report every transfer that begins in the block to a function.
 
-    Several transfers at once are told in turns, by their ``file``.
+    Several transfers at once are reported in turns, by their ``file``.
     """
     token = _watcher.set(watcher)
     try:
@@ -52,15 +52,15 @@ def watched_transfers(watcher: Watcher) -> Iterator[None]:
         _watcher.reset(token)
 
 
-def told(direction: str, file: object, progress: Progress | None = None) -> Progress | None:
-    """Give a progress callback that tells the watcher besides."""
+def reporting(direction: str, file: object, progress: Progress | None = None) -> Progress | None:
+    """Give a progress callback that reports to the watcher besides; ``None`` where nobody would hear it."""
     watcher = _watcher.get()
     if watcher is None:
         return progress
 
-    def tell(done: int, size: int) -> None:
+    def report(done: int, size: int) -> None:
         watcher(TransferProgress(direction, str(file), done, size))
         if progress is not None:
             progress(done, size)
 
-    return tell
+    return report
