@@ -22,8 +22,8 @@ from attrs import define, field
 
 from xfworker.api import shims
 from xfworker.api.composition.provided_session import provided_session
-from xfworker.api.script_log import LEVELS, write_script_log
-from xfworker.api.settings.model import LoggingSettings
+from xfworker.api.logging import write_script_log
+from xfworker.api.settings.model import LOG_LEVELS, LoggingSettings
 from xfworker.domain.errors import JobError
 from xfworker.domain.job_arguments import JobArguments, read_job_arguments, read_job_serial
 from xfworker.domain.job_outcome import ProcessExit
@@ -216,7 +216,7 @@ def _event_log(call: ScriptCall) -> Iterator[None]:
     before = structlog.get_config() if structlog.is_configured() else None
     structlog.reset_defaults()
     level = call.environment.get("XFWORKER_LOGGING_LEVEL", "")
-    settings = LoggingSettings(level=level) if level in LEVELS else LoggingSettings()
+    settings = LoggingSettings(level=level) if level in LOG_LEVELS else LoggingSettings()
     write_script_log(settings, job_serial=read_job_serial(call.environment))
     try:
         yield

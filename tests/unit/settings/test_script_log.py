@@ -7,7 +7,7 @@ import pytest
 SAY = """
 import sys
 import structlog
-from xfworker.api.script_log import write_script_log
+from xfworker.api.logging import write_script_log
 from xfworker.api.settings.model import LoggingSettings
 write_script_log(LoggingSettings(level=sys.argv[1], format=sys.argv[2]), job_serial=7)
 log = structlog.get_logger()

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from xfworker import __version__
-from xfworker.api.command_log import write_command_log
+from xfworker.api.logging import write_command_log
 from xfworker.domain.errors import ConfigurationError, UsageError, XFWorkerError
 
 if TYPE_CHECKING:

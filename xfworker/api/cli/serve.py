@@ -60,7 +60,7 @@ def serve(
     from xfworker.adapters.web.serving import serve as serve_app
     from xfworker.api.composition.endpoint_file import ServerNotice, notice_path, remove_notice, write_notice
     from xfworker.api.composition.platform import PlatformPlace, file_store, opened_platform, web_app
-    from xfworker.api.server_log import write_server_log
+    from xfworker.api.logging import write_server_log
     from xfworker.domain.errors import UsageError
     from xfworker.services.platform.options import PlatformOptions
 

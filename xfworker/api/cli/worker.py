@@ -64,7 +64,7 @@ def worker(
         until_idle: End when there is nothing to do.
     """
     from xfworker.api.composition.client import connected, find_server
-    from xfworker.api.server_log import write_server_log
+    from xfworker.api.logging import write_server_log
     from xfworker.api.settings.file import load_settings
 
     if concurrency < 1:

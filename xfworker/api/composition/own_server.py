@@ -21,7 +21,7 @@ from xfworker.api.composition.file_stores import open_file_store
 from xfworker.api.composition.input_files import describe_input_file
 from xfworker.api.composition.local_filesystem import local_filesystem
 from xfworker.api.composition.network import transport
-from xfworker.api.script_log import write_script_log
+from xfworker.api.logging import write_script_log
 from xfworker.api.settings.model import Settings
 from xfworker.domain.errors import JobError, XFWorkerError
 from xfworker.domain.job_arguments import JobArguments

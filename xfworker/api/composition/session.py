@@ -10,7 +10,7 @@ from xfworker.api.composition.deferred_file_store import DeferredFileStore
 from xfworker.api.composition.local_filesystem import local_filesystem
 from xfworker.api.composition.network import server_url, transport
 from xfworker.api.composition.provided_session import current_session
-from xfworker.api.script_log import write_script_log
+from xfworker.api.logging import write_script_log
 from xfworker.api.settings.file import load_settings
 from xfworker.api.settings.model import Settings
 from xfworker.domain.job_arguments import JOB_SERIAL, JobArguments, read_job_arguments

@@ -2,19 +2,14 @@
 
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from xfworker.api.deferred_module import DeferredModule
 from xfworker.domain.errors import ConfigurationError, XFWorkerError
-
-if TYPE_CHECKING:
-    from xfworker.services.script import uncaught
-else:
-    uncaught = DeferredModule("xfworker.services.script.uncaught")
+from xfworker.services.script.uncaught import describe_exception, script_frames
 
 
 @define(eq=False)
@@ -68,7 +63,7 @@ class ExceptionHook:
 
     def _tell(self, uncaught_error: BaseException, place: str = "") -> None:
         try:
-            self.report(place + uncaught.describe_exception(uncaught_error))
+            self.report(place + describe_exception(uncaught_error))
         except Exception as error:  # noqa: BLE001  the script is ending already; its own error matters more
             sys.stderr.write(f"xfworker: the error message could not be saved on the job: {error}\n")
 
@@ -76,9 +71,7 @@ class ExceptionHook:
 def show_error(error: XFWorkerError) -> None:
     """Write an error of ours with the script's own frames; what lies below them would explain nothing."""
     if not isinstance(error, ConfigurationError):
-        import traceback
-
-        frames = uncaught.script_frames(error.__traceback__)
+        frames = script_frames(error.__traceback__)
         if frames:
             sys.stderr.write("Traceback (most recent call last):\n" + "".join(traceback.format_list(frames)))
     sys.stderr.write(f"{type(error).__name__}: {error}\n")

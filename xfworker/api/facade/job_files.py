@@ -3,21 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
-from xfworker.api.deferred_module import DeferredModule
 from xfworker.api.facade.functions.record_access import checked_serial
 from xfworker.api.facade.job_context import JobContext
 from xfworker.domain.errors import UsageError
 from xfworker.domain.filenames import check_filename
 
 if TYPE_CHECKING:
-    # A script that opens no image does not wait for what that needs.
+    # A script that opens no image does not wait for what that needs, nor one without files for what those need.
     from xfworker.api.facade.omni import Image
-    from xfworker.domain import files
-    from xfworker.services.script import inputs, outputs
-else:
-    files = DeferredModule("xfworker.domain.files")
-    inputs = DeferredModule("xfworker.services.script.inputs")
-    outputs = DeferredModule("xfworker.services.script.outputs")
+    from xfworker.domain.files import Resource
 
 
 class JobFiles(JobContext):
@@ -49,13 +43,15 @@ class JobFiles(JobContext):
         Give the path at which to write an output file named like ``path`` with its suffix replaced by ``postfix``.
 
         Where the file store lies on a shared disk that may be written to from here, it is a path inside the store, and
-        :meth:`upload_output_file` only makes the file known. Otherwise it is a unique path in the working directory.
+        :meth:`upload_output_file` only registers the file. Otherwise it is a unique path in the working directory.
 
         Raises:
             InvalidFilename: The result is not one safe file name.
             PermissionDenied: The job may not write results.
         """
-        return outputs.output_path(self._session, self.working_dir, path, postfix)
+        from xfworker.services.script.outputs import output_path
+
+        return output_path(self._session, self.working_dir, path, postfix)
 
     def download_input_file(self, input_parameter: Dict[str, Any], *, copy_even_on_direct_access: bool = False) -> Path:
         """
@@ -74,8 +70,10 @@ class JobFiles(JobContext):
             PermissionDenied: The job may not read it.
             FileError: The parameter names no file, or the transfer failed.
         """
-        resource = files.reference_resource(_parameter(input_parameter, "download_input_file"))
-        return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
+        from xfworker.domain.files import reference_resource
+
+        resource = reference_resource(_parameter(input_parameter, "download_input_file"))
+        return self._fetch(resource, copy=copy_even_on_direct_access)
 
     def download_additional_input_files(
         self, input_parameter: Dict[str, Any], *, copy_even_on_direct_access: bool = False
@@ -90,8 +88,10 @@ class JobFiles(JobContext):
         Raises:
             FileError: One of them failed; the message names it, and those that were finished stay.
         """
+        from xfworker.services.script.inputs import fetch_additional
+
         parameter = _parameter(input_parameter, "download_additional_input_files")
-        return inputs.fetch_additional(self._session, self.working_dir, parameter, copy=copy_even_on_direct_access)
+        return fetch_additional(self._session, self.working_dir, parameter, copy=copy_even_on_direct_access)
 
     def download_related_file(
         self, input_parameter: Dict[str, Any], filename: str, *, copy_even_on_direct_access: bool = False
@@ -108,8 +108,10 @@ class JobFiles(JobContext):
             FileNotInStore: There is no such file.
             InvalidFilename: The name is not one safe file name.
         """
-        resource = inputs.related_resource(_parameter(input_parameter, "download_related_file"), filename)
-        return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
+        from xfworker.services.script.inputs import related_resource
+
+        resource = related_resource(_parameter(input_parameter, "download_related_file"), filename)
+        return self._fetch(resource, copy=copy_even_on_direct_access)
 
     def download_xf_dependency_package_config_file(
         self, dependency_package_serial: int, filename: str, *, copy_even_on_direct_access: bool = False
@@ -121,7 +123,7 @@ class JobFiles(JobContext):
             FileNotInStore: There is no such file.
         """
         resource = _config("dependency_package", dependency_package_serial, filename)
-        return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
+        return self._fetch(resource, copy=copy_even_on_direct_access)
 
     def download_xf_task_type_config_file(
         self, task_type_serial: int, filename: str, *, copy_even_on_direct_access: bool = False
@@ -133,7 +135,7 @@ class JobFiles(JobContext):
             FileNotInStore: There is no such file.
         """
         resource = _config("task_type", task_type_serial, filename)
-        return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
+        return self._fetch(resource, copy=copy_even_on_direct_access)
 
     def download_xf_workflow_config_file(
         self, workflow_serial: int, filename: str, *, copy_even_on_direct_access: bool = False
@@ -145,7 +147,7 @@ class JobFiles(JobContext):
             FileNotInStore: There is no such file.
         """
         resource = _config("workflow", workflow_serial, filename)
-        return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
+        return self._fetch(resource, copy=copy_even_on_direct_access)
 
     def download_xf_userdata_file(self, virtualpath: str, *, copy_even_on_direct_access: bool = False) -> Path:
         """
@@ -159,20 +161,22 @@ class JobFiles(JobContext):
             FileNotInStore: There is no such file.
             InvalidParameter: The path names no file.
         """
-        resource = inputs.userdata_file_resource(virtualpath)
-        return inputs.fetch_file(self._session, self.working_dir, resource, copy=copy_even_on_direct_access)
+        from xfworker.services.script.inputs import userdata_file_resource
+
+        resource = userdata_file_resource(virtualpath)
+        return self._fetch(resource, copy=copy_even_on_direct_access)
 
     def upload_output_file(self, local_path: Path) -> None:
         """
         Store a local file as an output file of the job, under its own name.
 
         Readers see the whole file or none. A file that was written to the path from :meth:`create_output_path` inside
-        the store is compared and made known, not sent.
+        the store is compared and registered, not sent.
 
         Raises:
             FileError: The file is not there, changed while it was sent, or the transfer failed.
         """
-        outputs.upload_outputs(self._session, self.working_dir, [local_path])
+        self._store([local_path])
 
     def upload_xf_userdata_file(self, local_path: Path, virtualpath: str) -> None:
         """
@@ -186,7 +190,9 @@ class JobFiles(JobContext):
             FileError: The file is not there, or the transfer failed.
             PermissionDenied: The job may not write there.
         """
-        outputs.upload_userdata(self._session, self.working_dir, local_path, virtualpath)
+        from xfworker.services.script.outputs import upload_userdata
+
+        upload_userdata(self._session, self.working_dir, local_path, virtualpath)
 
     def get_omni_image(
         self,
@@ -208,8 +214,9 @@ class JobFiles(JobContext):
             FileError: A transfer failed.
         """
         from xfworker.api.facade.omni import open_image
+        from xfworker.services.script.inputs import fetch_image
 
-        path = inputs.fetch_image(
+        path = fetch_image(
             self._session,
             self.working_dir,
             _parameter(input_parameter, "get_omni_image"),
@@ -234,17 +241,18 @@ class JobFiles(JobContext):
             FileError: A transfer failed.
         """
         from xfworker.adapters.images.registry import image_formats
+        from xfworker.services.script.inputs import OMNI_SUFFIX, fetch_image
         from xfworker.services.script.ipl_image import IplImages
 
         parameter = _parameter(input_parameter, "get_ipl_image_path")
-        path = inputs.fetch_image(self._session, self.working_dir, parameter, copy=False)
+        path = fetch_image(self._session, self.working_dir, parameter, copy=False)
         if self._session.filesystem.is_network_path(path):
-            path = inputs.fetch_image(self._session, self.working_dir, parameter, copy=True)
+            path = fetch_image(self._session, self.working_dir, parameter, copy=True)
         images = IplImages(image_formats())
         found = images.readable_file(path)
         if found is not None:
             return found
-        if not auto_convert_from_omni or path.suffix.lower() != inputs.OMNI_SUFFIX:
+        if not auto_convert_from_omni or path.suffix.lower() != OMNI_SUFFIX:
             raise images.not_readable(path)
         return images.convert(path, lambda: self.working_dir.create_related_path(path, ".AIM"))
 
@@ -260,9 +268,11 @@ class JobFiles(JobContext):
         Raises:
             FileError: A file is not there, or the transfer failed.
         """
+        from xfworker.services.script.outputs import output_parameter
+
         path, pixels = _image_files(image, "upload_omni_output")
-        outputs.upload_outputs(self._session, self.working_dir, [*pixels, path])
-        return outputs.output_parameter(
+        self._store([*pixels, path])
+        return output_parameter(
             self._session,
             "Image",
             path.name,
@@ -288,17 +298,31 @@ class JobFiles(JobContext):
             InvalidParameter: ``additional_files`` are no file references.
             FileError: The file is not there, or the transfer failed.
         """
+        from xfworker.services.script.outputs import output_parameter
+
         path, _ = _image_files(image, "upload_omni_output_only_metadata")
-        parameter = outputs.output_parameter(
+        parameter = output_parameter(
             self._session, "Image", path.name, size=list(image.size_3d_tuple), additional_files=additional_files
         )
-        outputs.upload_outputs(self._session, self.working_dir, [path])
+        self._store([path])
         return parameter
 
+    def _fetch(self, resource: "Resource", *, copy: bool) -> Path:
+        from xfworker.services.script.inputs import fetch_file
 
-def _config(owner: str, serial: Any, filename: Any) -> "files.Resource":
+        return fetch_file(self._session, self.working_dir, resource, copy=copy)
+
+    def _store(self, paths: List[Path]) -> None:
+        from xfworker.services.script.outputs import upload_outputs
+
+        upload_outputs(self._session, self.working_dir, paths)
+
+
+def _config(owner: str, serial: Any, filename: Any) -> "Resource":
+    from xfworker.domain.files import record_resource
+
     checked = checked_serial(serial, f"download_xf_{owner}_config_file: {owner}_serial")
-    return files.record_resource(f"{owner}_config", checked, check_filename(filename))
+    return record_resource(f"{owner}_config", checked, check_filename(filename))
 
 
 def _parameter(value: Any, what: str) -> Dict[str, Any]:

@@ -1,14 +1,8 @@
 """The methods of a job that make output parameters."""
 
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import Any, Dict, List
 
-from xfworker.api.deferred_module import DeferredModule
 from xfworker.api.facade.job_context import JobContext
-
-if TYPE_CHECKING:
-    from xfworker.services.script import outputs
-else:
-    outputs = DeferredModule("xfworker.services.script.outputs")
 
 
 class JobOutputs(JobContext):
@@ -21,31 +15,31 @@ class JobOutputs(JobContext):
 
     def create_output_bitmap(self, filename: str) -> Dict[str, Any]:
         """Make a ``Bitmap``: a picture in a file such as PNG."""
-        return outputs.output_parameter(self._session, "Bitmap", filename)
+        return self._file_output("Bitmap", filename)
 
     def create_output_contours(self, filename: str, image: Dict[str, Any]) -> Dict[str, Any]:
         """Make ``Contours``: outlines in a file, drawn on ``image`` (an ``Image`` parameter)."""
-        return outputs.output_parameter(self._session, "Contours", filename, image=image)
+        return self._file_output("Contours", filename, image=image)
 
     def create_output_csv(self, filename: str) -> Dict[str, Any]:
         """Make a ``CSV``: a table in a file."""
-        return outputs.output_parameter(self._session, "CSV", filename)
+        return self._file_output("CSV", filename)
 
     def create_output_entity(self, uuid: str, name: str) -> Dict[str, Any]:
         """Make an ``Entity``: a physical sample, animal or person."""
-        return outputs.value_parameter("Entity", uuid=uuid, name=name)
+        return _value_output("Entity", uuid=uuid, name=name)
 
     def create_output_foreign_file(self, filename: str) -> Dict[str, Any]:
         """Make a ``ForeignFile``: a file of a kind that the platform does not look into."""
-        return outputs.output_parameter(self._session, "ForeignFile", filename)
+        return self._file_output("ForeignFile", filename)
 
     def create_output_gi_result(self, snapshot: Dict[str, Any], gi_image: Dict[str, Any]) -> Dict[str, Any]:
         """Make a ``GIResult`` of a ``Snapshot`` parameter and an ``Image`` parameter."""
-        return outputs.value_parameter("GIResult", snapshot=snapshot, gi_image=gi_image)
+        return _value_output("GIResult", snapshot=snapshot, gi_image=gi_image)
 
     def create_output_html_document(self, filename: str) -> Dict[str, Any]:
         """Make an ``HTMLDocument``: a page in a file."""
-        return outputs.output_parameter(self._session, "HTMLDocument", filename)
+        return self._file_output("HTMLDocument", filename)
 
     def create_output_image(
         self,
@@ -63,8 +57,7 @@ class JobOutputs(JobContext):
             filenames: Further output files of this job that belong to the image, such as ``["seg.raw"]``.
             additional_files: References to files that belong to it and lie elsewhere.
         """
-        return outputs.output_parameter(
-            self._session,
+        return self._file_output(
             "Image",
             filename,
             size=size,
@@ -74,7 +67,7 @@ class JobOutputs(JobContext):
 
     def create_output_image_pair_list(self, pairs: List[List[Dict[str, Any]]]) -> Dict[str, Any]:
         """Make an ``ImagePairList`` of pairs ``[image, image]`` of ``Image`` parameters."""
-        return outputs.value_parameter("ImagePairList", pairs=pairs)
+        return _value_output("ImagePairList", pairs=pairs)
 
     def create_output_image_voi(
         self, pos: List[int], size: List[int], image: Dict[str, Any], name: str = None, category: str = None
@@ -89,7 +82,7 @@ class JobOutputs(JobContext):
             name: What people call it.
             category: What kind of volume it is.
         """
-        return outputs.value_parameter("ImageVOI", pos=pos, size=size, image=image, name=name, category=category)
+        return _value_output("ImageVOI", pos=pos, size=size, image=image, name=name, category=category)
 
     def create_output_mesh(
         self,
@@ -105,9 +98,7 @@ class JobOutputs(JobContext):
             filenames: Further output files of this job that belong to the mesh.
             additional_files: References to files that belong to it and lie elsewhere.
         """
-        return outputs.output_parameter(
-            self._session, "Mesh", filename, filenames=filenames, additional_files=additional_files
-        )
+        return self._file_output("Mesh", filename, filenames=filenames, additional_files=additional_files)
 
     def create_output_registration_result(
         self,
@@ -128,7 +119,7 @@ class JobOutputs(JobContext):
             mesh1: The ``Mesh`` that stands still.
             mesh2: The ``Mesh`` that is moved.
         """
-        return outputs.value_parameter(
+        return _value_output(
             "RegistrationResult",
             transform=transform,
             image1=image1,
@@ -159,7 +150,7 @@ class JobOutputs(JobContext):
             name: What people call it.
             category: What kind of volume it is.
         """
-        return outputs.value_parameter(
+        return _value_output(
             "RotatedImageVOI",
             pos_mm=pos_mm,
             size_mm=size_mm,
@@ -190,20 +181,31 @@ class JobOutputs(JobContext):
             metadata: A ``SnapshotMetadata`` parameter.
             video: A ``Video`` parameter.
         """
-        return outputs.value_parameter(
+        return _value_output(
             "Snapshot", bitmap=bitmap, image=image, image2=image2, mesh=mesh, metadata=metadata, video=video
         )
 
     def create_output_snapshot_metadata(self, filename: str) -> Dict[str, Any]:
         """Make ``SnapshotMetadata``: how a snapshot was taken, in a file."""
-        return outputs.output_parameter(self._session, "SnapshotMetadata", filename)
+        return self._file_output("SnapshotMetadata", filename)
 
     def create_output_spectra(
         self, amplitudes_image: Dict[str, Any], wavelength_image: Dict[str, Any]
     ) -> Dict[str, Any]:
         """Make ``Spectra`` of two ``Image`` parameters: amplitudes, and the wavelength of each."""
-        return outputs.value_parameter("Spectra", amplitudes_image=amplitudes_image, wavelength_image=wavelength_image)
+        return _value_output("Spectra", amplitudes_image=amplitudes_image, wavelength_image=wavelength_image)
 
     def create_output_video(self, filename: str, bitmap: Dict[str, Any] = None) -> Dict[str, Any]:
         """Make a ``Video``: a film in a file, with a still picture of it (a ``Bitmap`` parameter)."""
-        return outputs.output_parameter(self._session, "Video", filename, bitmap=bitmap)
+        return self._file_output("Video", filename, bitmap=bitmap)
+
+    def _file_output(self, type: str, filename: str, **members: Any) -> Dict[str, Any]:
+        from xfworker.services.script.outputs import output_parameter
+
+        return output_parameter(self._session, type, filename, **members)
+
+
+def _value_output(type: str, **members: Any) -> Dict[str, Any]:
+    from xfworker.services.script.outputs import value_parameter
+
+    return value_parameter(type, **members)

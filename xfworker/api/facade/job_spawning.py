@@ -2,11 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import Any, Dict, List
 
 from attrs import evolve
 
-from xfworker.api.deferred_module import DeferredModule
 from xfworker.api.facade.connection import Connection, server_of
 from xfworker.api.facade.functions.activity_log import create_activity_log_event
 from xfworker.api.facade.functions.record_access import checked_serial, checked_truth
@@ -19,13 +18,6 @@ from xfworker.domain.job import Job
 from xfworker.services.script.plain_json import plain_json
 from xfworker.services.script.session import Session
 
-if TYPE_CHECKING:
-    from xfworker.domain import records
-    from xfworker.services.script import spawning
-else:
-    records = DeferredModule("xfworker.domain.records")
-    spawning = DeferredModule("xfworker.services.script.spawning")
-
 
 class JobSpawning(JobContext):
     """What a job makes in its workflow beside its own outputs."""
@@ -36,14 +28,18 @@ class JobSpawning(JobContext):
 
     def get_current_task(self) -> Dict[str, Any]:
         """Give the record of the job's task."""
-        return record_dict(self._session.server.get(records.Task, self.job["task_serial"]))
+        from xfworker.domain.records import Task
+
+        return record_dict(self._session.server.get(Task, self.job["task_serial"]))
 
     def get_run_entity(self) -> Dict[str, Any] | None:
         """Give the entity of the job's run as ``{uuid, name}``, or ``None`` where the run or its entity is not set."""
+        from xfworker.domain.records import Run
+
         run_serial = self.job.get("run_serial")
         if run_serial is None:
             return None
-        entity = self._session.server.get(records.Run, run_serial).entity
+        entity = self._session.server.get(Run, run_serial).entity
         return None if entity is None else dict(entity)
 
     def activity_log_message(self, title: str, *, level: ActivityLogLevel = ActivityLogLevel.INFO) -> None:
@@ -70,10 +66,12 @@ class JobSpawning(JobContext):
         Raises:
             RecordNotFound: There is none.
         """
-        wanted = checked_truth(raise_if_not_any, "find_xf_task_types: raise_if_not_any")
-        found = spawning.task_types_of(server_of(connection), _text(name, "find_xf_task_types: name"))
-        if not found and wanted:
-            raise spawning.no_task_type(name)
+        from xfworker.services.script.spawning import no_task_type, task_types_of
+
+        required = checked_truth(raise_if_not_any, "find_xf_task_types: raise_if_not_any")
+        found = task_types_of(server_of(connection), _text(name, "find_xf_task_types: name"))
+        if not found and required:
+            raise no_task_type(name)
         return [record_dict(task_type) for task_type in found]
 
     def find_xf_task_type(self, connection: Connection, name: str) -> Dict[str, Any]:
@@ -178,6 +176,9 @@ class JobSpawning(JobContext):
             UsageError: The spawn key belongs to a task of another package, or an argument is of the wrong type.
             RecordLocked: The workflow takes no new tasks.
         """
+        from xfworker.domain.records import Task, TaskType
+        from xfworker.services.script.spawning import ensure_task
+
         server = server_of(connection)
         what = "spawn_xf_task_basic"
         serial = _task_type_serial(task_type, f"{what}: task_type")
@@ -195,12 +196,12 @@ class JobSpawning(JobContext):
             "spawn_key": spawn_key or (f"{type_name}/{task_name}" if task_name else type_name),
             "metadata": _object(task_metadata, f"{what}: task_metadata"),
         }
-        wanted: records.Task = from_json(records.Task, plain_json(fields, what))
+        task: Task = from_json(Task, plain_json(fields, what))
         if not isinstance(upgrade_task_types, list | tuple | None):
             raise UsageError(f"{what}: upgrade_task_types is a list of task types, not {upgrade_task_types!r:.80}")
         upgradable = [_task_type_serial(item, f"{what}: upgrade_task_types") for item in upgrade_task_types or ()]
-        target: records.TaskType = from_json(records.TaskType, task_type)
-        return record_dict(spawning.ensure_task(server, self._session.clock, wanted, target, upgradable=upgradable))
+        target: TaskType = from_json(TaskType, task_type)
+        return record_dict(ensure_task(server, self._session.clock, task, target, upgradable=upgradable))
 
     def spawn_xf_task_type_basic(
         self, connection: Connection, task_type_metadata: Dict[str, Any], task_type_interface: Dict[str, Any]
@@ -220,18 +221,22 @@ class JobSpawning(JobContext):
             InvalidParameter: Name or version is missing or malformed.
             UsageError: The same version is there with another interface.
         """
+        from xfworker.services.script.spawning import ensure_task_type
+
         server = server_of(connection)
         what = "spawn_xf_task_type_basic"
         metadata = plain_json(_object(task_type_metadata, f"{what}: task_type_metadata"), "task_type_metadata")
         interface = plain_json(_object(task_type_interface, f"{what}: task_type_interface"), "task_type_interface")
-        return record_dict(spawning.ensure_task_type(server, metadata, interface))
+        return record_dict(ensure_task_type(server, metadata, interface))
 
     def _keyed(self, job: Job) -> Job:
-        content = spawning.job_spawn_key(self.job["serial"], job, 0)
+        from xfworker.services.script.spawning import job_spawn_key
+
+        content = job_spawn_key(self.job["serial"], job, 0)
         with self._lock:
             occurrence = self._spawned[content]
             self._spawned[content] += 1
-        return evolve(job, spawn_key=spawning.job_spawn_key(self.job["serial"], job, occurrence))
+        return evolve(job, spawn_key=job_spawn_key(self.job["serial"], job, occurrence))
 
 
 def _text(value: Any, what: str) -> str:

@@ -2,10 +2,9 @@
 
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, NoReturn
+from typing import Any, ContextManager, Dict, Iterator, NoReturn
 
 from xfworker.api.composition.provided_session import current_session
-from xfworker.api.deferred_module import DeferredModule
 from xfworker.api.facade.connection import Connection
 from xfworker.api.facade.exception_hook import ExceptionHook
 from xfworker.api.facade.job_context import note
@@ -17,15 +16,10 @@ from xfworker.domain.conversion import from_json, parse_time, to_json
 from xfworker.domain.errors import FileError, UsageError, XFWorkerError
 from xfworker.domain.job import Job
 from xfworker.domain.script_exit import ScriptExit
-from xfworker.services.script import progress
+from xfworker.services.script import lifecycle, progress
 from xfworker.services.script.plain_json import plain_json
 from xfworker.services.script.session import Session
-
-if TYPE_CHECKING:
-    from xfworker.services.script import lifecycle, uncaught
-else:
-    lifecycle = DeferredModule("xfworker.services.script.lifecycle")
-    uncaught = DeferredModule("xfworker.services.script.uncaught")
+from xfworker.services.script.uncaught import printable
 
 
 class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
@@ -309,7 +303,7 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
             self._save_error_message(self._clean(message))
 
     def _clean(self, message: Any) -> str:
-        return self._redacted(uncaught.printable(str(message)))
+        return self._redacted(printable(str(message)))
 
     def _redacted(self, text: str) -> str:
         secret = self._session.arguments.server_auth

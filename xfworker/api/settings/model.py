@@ -13,6 +13,8 @@ from attrs import define, field
 
 PREFIX = "XFWORKER_"
 """What the names of all environment variables with settings begin with."""
+LOG_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "off": 50}
+"""The levels of events, numbered as in the standard library, whose import a script should not wait for."""
 SECRETS = frozenset({"server.token", "files.secret_key", "network.proxy"})
 """Settings whose values are never shown."""
 

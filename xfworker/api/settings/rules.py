@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 from attrs import fields
 
 from xfworker.api.settings.model import (
+    LOG_LEVELS,
     FilesSettings,
     HttpSettings,
     LoggingSettings,
@@ -20,7 +21,6 @@ from xfworker.api.settings.model import (
 Fault = tuple[str, str]
 """The path of a setting and what is wrong with it."""
 
-_LEVELS = ("debug", "info", "warning", "error", "off")
 _FORMATS = ("auto", "console", "json")
 _TLS_VERSIONS = ("1.2", "1.3")
 _MOST_SECONDS = 100_000_000
@@ -47,8 +47,8 @@ def rule_faults(settings: Settings) -> Iterator[Fault]:
 
 def logging_faults(logging: LoggingSettings) -> Iterator[Fault]:
     """Give the settings of logging that cannot be."""
-    if logging.level not in _LEVELS:
-        yield "logging.level", f"is {logging.level!r}; it is one of {', '.join(_LEVELS)}"
+    if logging.level not in LOG_LEVELS:
+        yield "logging.level", f"is {logging.level!r}; it is one of {', '.join(LOG_LEVELS)}"
     if logging.format not in _FORMATS:
         yield "logging.format", f"is {logging.format!r}; it is one of {', '.join(_FORMATS)}"
 

@@ -7,9 +7,9 @@ from attrs import evolve
 
 from xfworker.domain.change import Change, pointer
 from xfworker.domain.errors import ServerError, UsageError
+from xfworker.domain.job import Job
 from xfworker.domain.job_state import JobState
 from xfworker.domain.json_value import clean_text
-from xfworker.domain.records import Job, Task, Workflow
 from xfworker.services.script.saving import save_intent
 from xfworker.services.script.session import Session
 
@@ -75,6 +75,8 @@ def hand_over(session: Session, job: Job, edits: Change, *, error_message: str |
     Raises:
         RecordConflict: Others changed the task or the job every time that this was tried.
     """
+    from xfworker.domain.records import Task, Workflow  # few scripts hand over; the import would slow every start
+
     workflow = session.server.get(Workflow, job.workflow_serial)
 
     def version_of(_: Task) -> int:

@@ -1,18 +1,12 @@
 """Events in the activity log."""
 
-from typing import TYPE_CHECKING, Any, Dict
+from typing import Any, Dict
 
-from xfworker.api.deferred_module import DeferredModule
 from xfworker.api.facade.connection import Connection, server_of
 from xfworker.api.facade.record_dict import record_dict
 from xfworker.domain.activity_log_level import ActivityLogLevel
 from xfworker.domain.errors import UsageError
 from xfworker.services.script.plain_json import plain_json
-
-if TYPE_CHECKING:
-    from xfworker.domain import records
-else:
-    records = DeferredModule("xfworker.domain.records")
 
 
 def create_activity_log_event(
@@ -42,6 +36,8 @@ def create_activity_log_event(
         UsageError: The title is empty, or a value is of the wrong type.
         InvalidParameter: The payload cannot be saved as JSON.
     """
+    from xfworker.domain.records import ActivityEvent
+
     server = server_of(conn)
     if not isinstance(title, str) or not title.strip():
         raise UsageError(f"create_activity_log_event: an event needs a title, not {title!r:.80}")
@@ -49,7 +45,7 @@ def create_activity_log_event(
         raise UsageError(f"create_activity_log_event: type and source are texts, not {type!r:.80} and {source!r:.80}")
     if not isinstance(payload, dict):
         raise UsageError(f"create_activity_log_event: the payload is a dict, not {payload!r:.80}")
-    event = records.ActivityEvent(
+    event = ActivityEvent(
         title=plain_json(title, "title"),
         level=_level(level),
         type=type,
