@@ -83,7 +83,7 @@ def sort_orders_between(before: str | None, after: str | None, count: int) -> li
     return [item for item in found if item is not None]
 
 
-def greatest(sort_orders: Iterable[str]) -> str | None:
+def greatest(sort_orders: Iterable[str | None]) -> str | None:
     """Give the greatest of some sort orders, or ``None`` where there is none."""
     return max((item for item in sort_orders if item), default=None)
 

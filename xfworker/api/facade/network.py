@@ -11,10 +11,11 @@ from typing import Any
 
 from xfworker.api.facade.functions.file_tokens import StoreToken
 from xfworker.domain.conversion import format_time
-from xfworker.domain.errors import FileError, InvalidFilename, UsageError
+from xfworker.domain.errors import InvalidFilename, UsageError
 from xfworker.domain.filenames import check_filename
 from xfworker.domain.files import USERDATA, AuthorizationToken, Resource, parse_resource, userdata_resource
 from xfworker.ports.file_store import FileStore
+from xfworker.services.script.outputs import existing_file
 
 __all__ = [
     "download_file_from_filestorage",
@@ -93,6 +94,8 @@ def download_file_from_filestorage(token: AuthorizationToken, path: Path, virtua
         PermissionDenied: The token does not allow it.
     """
     store = _store(token)
+    if not isinstance(path, str | Path) or "\0" in str(path):
+        raise UsageError(f"expected the path of the local file to be, got {path!r:.80}")
     store.download(token, token.resource("read") if virtualpath is None else _place(token, virtualpath), Path(path))
     return Path(path)
 
@@ -111,9 +114,7 @@ def upload_file_to_filestorage(token: AuthorizationToken, path: Path, virtualpat
         FileError: The transfer failed.
     """
     store = _store(token)
-    source = Path(path)
-    if not source.is_file():
-        raise FileError(f"cannot store {source}: there is no such file")
+    source = existing_file(path)
     store.upload(token, source, token.resource("write") if virtualpath is None else _place(token, virtualpath))
 
 
@@ -125,6 +126,8 @@ def _folder(folder: str) -> str:
 
 
 def _place(token: AuthorizationToken, virtualpath: str) -> Resource:
+    if not isinstance(virtualpath, str):
+        raise UsageError(f"a virtual path is a string, not {virtualpath!r:.80}")
     # A token is about one source; a path that names it in full is understood as well.
     if virtualpath.split("/", 1)[0] != USERDATA and any(scope.resource.source != USERDATA for scope in token.scopes):
         return parse_resource(virtualpath)

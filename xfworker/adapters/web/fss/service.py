@@ -35,6 +35,9 @@ _THREADS = 32
 _DRAINED = 80 << 20
 """How much of a refused body is still taken, so that the client gets to read why."""
 
+_METHODS = {"files": "DELETE, GET, HEAD, PUT", "folders": "GET", "registrations": "POST"}
+"""What each part of the service takes; ``uploads`` answers for itself."""
+
 _log = structlog.stdlib.get_logger("xfworker.fss")
 
 
@@ -125,6 +128,8 @@ class FileStorageService:
 
     async def _refuse(self, request: Request, error: XFWorkerError, status: int | None = None) -> None:
         headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, AuthenticationFailed) else {}
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:  # RFC 9110, section 15.5.6, asks for the header
+            headers["Allow"] = _METHODS[request.segments[0]]
         if request.segments[0] == "uploads":
             headers |= TUS_HEADERS
         # A client that is still sending would miss the answer behind a broken connection.
@@ -151,7 +156,8 @@ class FileStorageService:
         elif area == "uploads":
             await self._uploads.answer(request, token)
         else:
-            raise UsageError(f"the file store has no {request.method} {'/'.join(request.segments)[:200]!a}")
+            error = UsageError(f"the file store has no {request.method} {'/'.join(request.segments)[:200]!a}")
+            await self._refuse(request, error, HTTPStatus.METHOD_NOT_ALLOWED if area in _METHODS else None)
 
     async def _put(self, request: Request, token: AuthorizationToken) -> None:
         resource = request.resource()
