@@ -154,5 +154,8 @@ class ImageFormats(Protocol):
     def reader(self, path: Path) -> PixelReader:
         """Open the image for reading; raises as ``describe``."""
 
+    def reader_of(self, info: ImageInfo) -> PixelReader:
+        """Open the pixels of an OMNI description; its document need not be on disk. Raises as ``describe``."""
+
     def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> PixelWriter:
         """Begin to write an image in the format that the path's suffix asks for; raises as ``ImageCodec.writer``."""

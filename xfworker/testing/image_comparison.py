@@ -79,7 +79,7 @@ class _Opened:
     def __init__(self, image: ImageLike) -> None:
         self._reader: Any = None
         if isinstance(image, Path | str | Image):
-            from xfworker.adapters.images.registry import image_formats
+            from xfworker.api.composition.image_formats import image_formats
 
             path = image.metadata_path if isinstance(image, Image) else Path(image)
             self._reader = image_formats().reader(path)

@@ -8,6 +8,8 @@ from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
+from xfworker.api.composition.image_formats import session_formats
+from xfworker.api.settings.model import Settings
 from xfworker.domain.errors import UsageError
 from xfworker.domain.job_arguments import JobArguments
 from xfworker.ports.job_queue import Lease
@@ -68,6 +70,7 @@ class MemoryPlatform(PlatformUnderTest):
             ),
             files=WatchedFiles(files=self.files, faults=self.faults, requests=self.requests, clock=self.clock),
             filesystem=LocalFilesystem(temporary_folder),
+            images=session_formats(Settings()),
             clock=self.clock,
             arguments=arguments,
         )

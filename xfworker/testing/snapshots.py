@@ -71,7 +71,7 @@ class Snapshots:
         if not (place / _OUTPUTS).exists():
             raise AssertionError(f"there is no snapshot {place} yet; write it with: pytest {UPDATE_OPTION}")
         from xfworker.adapters.images.bitmap_pixels import read_bitmap
-        from xfworker.adapters.images.registry import image_formats
+        from xfworker.api.composition.image_formats import image_formats
 
         tolerance = Tolerance(absolute=absolute, relative=relative)
         found = compare_outputs(_read(place), actual, tolerance, image_formats(), read_bitmap=read_bitmap)

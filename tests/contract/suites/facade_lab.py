@@ -13,6 +13,7 @@ from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.adapters.images.registry import image_formats
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.api.composition.embedded_server import EmbeddedServer
@@ -139,6 +140,7 @@ def memory_place(files: FileStore | None = None) -> Place:
             server=world.as_bearer(lease.server_auth),
             files=files,
             filesystem=filesystem_in(folder),
+            images=image_formats(),
             clock=world.clock,
             arguments=JobArguments(
                 job_serial=lease.job.serial, server_host="memory", server_port="1", server_auth=lease.server_auth

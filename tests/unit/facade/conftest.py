@@ -8,6 +8,7 @@ import pytest
 from attrs import define, evolve
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
+from xfworker.adapters.images.registry import image_formats
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.memory.records import MemoryRecordStore
@@ -71,7 +72,12 @@ class Lab:
             job_serial=job.serial, server_host="memory", server_port="1", server_auth=lease.server_auth
         )
         session = Session(
-            server=server, files=self.files, filesystem=self.filesystem, clock=self.clock, arguments=arguments
+            server=server,
+            files=self.files,
+            filesystem=self.filesystem,
+            images=image_formats(),
+            clock=self.clock,
+            arguments=arguments,
         )
         return evolve(session, **replaced)
 

@@ -6,9 +6,11 @@ import sys
 import pytest
 
 from xfworker.api.composition.network import server_url
+from xfworker.api.composition.provided_session import provided_session
 from xfworker.api.composition.session import session
-from xfworker.api.settings.model import FilesSettings, ServerSettings, Settings
-from xfworker.domain.errors import ConfigurationError
+from xfworker.api.facade.omni import open_image
+from xfworker.api.settings.model import FilesSettings, ImagesSettings, ServerSettings, Settings
+from xfworker.domain.errors import ConfigurationError, ImageError
 from xfworker.domain.job_arguments import JobArguments
 
 
@@ -114,6 +116,49 @@ def test_an_adapter_that_cannot_be_made_is_one_sentence(installed):
     chosen = Settings(files=FilesSettings(kind="lab"))
     with pytest.raises(ConfigurationError, match="failed: RuntimeError: no share"):
         session(chosen, arguments=arguments("localhost")).files.stat(None, None)
+
+
+_OTHER_CODEC = (
+    "class Other:\n"
+    "    name, suffixes, encodings = 'other', ('.other',), ()\n"
+    "    def recognises(self, path, head):\n        return head.startswith(b'OTHER')\n"
+    "    def describe(self, path):\n        raise ValueError('the other codec was asked')\n"
+)
+
+
+def _image(path):
+    path.write_bytes(b"OTHER")
+    return path
+
+
+def test_a_codec_of_the_settings_takes_part_in_the_session_that_names_it_and_in_no_other(installed, tmp_path):
+    installed(_OTHER_CODEC, images__other="Other")
+    path = _image(tmp_path / "scan.other")
+    chosen = Settings(images=ImagesSettings(codecs=["other"]))
+    with pytest.raises(ValueError, match="the other codec was asked"):
+        session(chosen, arguments=arguments("localhost")).images.describe(path)
+    with pytest.raises(ImageError):
+        session(Settings(), arguments=arguments("localhost")).images.describe(path)
+
+
+def test_images_opened_outside_of_a_session_know_the_codecs_of_the_settings(installed, tmp_path, monkeypatch):
+    installed(_OTHER_CODEC, images__other="Other")
+    monkeypatch.setenv("XFWORKER_IMAGES_CODECS", '["other"]')
+    with pytest.raises(ValueError, match="the other codec was asked"):
+        open_image(_image(tmp_path / "scan.other"))
+
+
+def test_images_opened_inside_a_provided_session_have_its_formats(installed, tmp_path):
+    installed(_OTHER_CODEC, images__other="Other")
+    provided = session(Settings(images=ImagesSettings(codecs=["other"])), arguments=arguments("localhost"))
+    with provided_session(provided), pytest.raises(ValueError, match="the other codec was asked"):
+        open_image(_image(tmp_path / "scan.other"))
+
+
+def test_a_session_that_names_a_codec_which_is_not_installed_does_not_begin(installed):
+    installed("", images__other="x")
+    with pytest.raises(ConfigurationError, match="did you mean other"):
+        session(Settings(images=ImagesSettings(codecs=["othr"])), arguments=arguments("localhost"))
 
 
 @pytest.mark.parametrize("kind", ["memory", "embedded"])

@@ -1,6 +1,5 @@
 """All image formats together: which one a file is, by content, and which one a name asks for."""
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,21 +28,20 @@ class ImageRegistry:
 
     Args:
         codecs: The formats, most certain first.
+        added: Further formats that come before all; one that has the name of another takes its place.
     """
 
-    def __init__(self, codecs: Sequence[ImageCodec]) -> None:
+    def __init__(self, codecs: Sequence[ImageCodec], added: Sequence[ImageCodec] = ()) -> None:
         self._omni = OmniCodec(self.codec_named)
-        self._codecs: tuple[ImageCodec, ...] = (self._omni, *codecs)
+        known: list[ImageCodec] = [self._omni, *codecs]
+        for codec in added:
+            known = [codec, *(other for other in known if other.name.casefold() != codec.name.casefold())]
+        self._codecs = tuple(known)
 
     @property
     def codecs(self) -> tuple[ImageCodec, ...]:
         """Every format."""
         return self._codecs
-
-    def add(self, codec: ImageCodec) -> None:
-        """Let a further format take part; where it has the name of one that is known, it takes its place."""
-        others = tuple(known for known in self._codecs if known.name.casefold() != codec.name.casefold())
-        self._codecs = (codec, *others)
 
     def codec_named(self, name: str) -> ImageCodec | None:
         """Give a format by its name (upper and lower case are the same), or None."""
@@ -103,9 +101,8 @@ class ImageRegistry:
         return codec
 
 
-@functools.cache
-def image_formats() -> ImageRegistry:
-    """Give the registry of every format that this package knows."""
+def image_formats(added: Sequence[ImageCodec] = ()) -> ImageRegistry:
+    """Make the registry of every format that this package knows, and of those that are ``added``."""
     return ImageRegistry(
         [
             AimCodec(),
@@ -120,18 +117,6 @@ def image_formats() -> ImageRegistry:
             MetaImageCodec(),
             VolumeGraphicsCodec(),
             DicomCodec(),
-        ]
+        ],
+        added,
     )
-
-
-def probe(path: Path) -> ImageInfo | None:
-    """
-    Describe the image that a file or folder holds, by content.
-
-    Returns:
-        The description, or None where the content is no image of a known format.
-
-    Raises:
-        ImageError: The file cannot be read, or is a broken image of a known format.
-    """
-    return image_formats().probe(path)

@@ -13,9 +13,10 @@ from xfworker.adapters.clock import SystemClock
 from xfworker.api.cli.console import messages, print_json, results
 from xfworker.api.composition.adapter_registry import registered, unknown_adapter
 from xfworker.api.composition.file_stores import open_file_store
+from xfworker.api.composition.image_formats import configured_formats
 from xfworker.api.composition.local_filesystem import local_filesystem
 from xfworker.api.composition.network import network_options
-from xfworker.api.composition.session import OWN_SERVERS, add_codecs
+from xfworker.api.composition.session import OWN_SERVERS
 from xfworker.domain.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _adapter_faults(settings: Any, sources: Any) -> list[str]:
     """Make every adapter that the settings choose, and say for which setting that went wrong."""
     attempts: list[tuple[str, Callable[[], Any]]] = [
         ("server.kind", lambda: _known_server(settings)),
-        ("images.codecs", lambda: add_codecs(settings)),
+        ("images.codecs", lambda: configured_formats(settings)),
         ("disk.path_map", lambda: local_filesystem(settings, {})),
         ("tls.ca_file", lambda: _tls(evolve(network_options(settings), client_certificate=None, client_key=None))),
         ("tls.client_certificate", lambda: _tls(network_options(settings))),

@@ -41,7 +41,7 @@ def info(
         statistics: Whether to take statistics of the pixels.
         log: Print the processing log too.
     """
-    from xfworker.adapters.images.registry import image_formats
+    from xfworker.api.composition.image_formats import image_formats
     from xfworker.services.images.statistics import statistics as taken
 
     found = None
@@ -85,7 +85,7 @@ def convert(
         deidentify: Leave out patient name and indices, and say what was left out.
         json: Print one JSON document on stdout.
     """
-    from xfworker.adapters.images.registry import image_formats
+    from xfworker.api.composition.image_formats import image_formats
     from xfworker.services.images.conversion import convert as converted
 
     with _progress(f"converting {source.name}", quiet=json) as progress:
@@ -135,7 +135,7 @@ def cut(
         json: Print one JSON document on stdout.
     """
     from xfworker.adapters.images.png import write_png
-    from xfworker.adapters.images.registry import image_formats
+    from xfworker.api.composition.image_formats import image_formats
     from xfworker.services.images import slices
     from xfworker.services.images.conversion import check_apart
 

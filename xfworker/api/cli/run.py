@@ -65,8 +65,8 @@ def run(
         relative: By how much more, as a part of the expected value.
     """
     from xfworker.adapters.disk.filesystem import LocalFilesystem
-    from xfworker.adapters.images.registry import image_formats
     from xfworker.adapters.process.owned_folder import owned_folder
+    from xfworker.api.composition.image_formats import image_formats
 
     check_out(out)
     if bundle is not None:

@@ -157,7 +157,7 @@ def _own_files(value: Any) -> set[str]:
 
 def _compared(platform: "LocalPlatform", bundle: OpenBundle, job: Job, tolerance: Tolerance, scratch: Path) -> _Report:
     from xfworker.adapters.images.bitmap_pixels import read_bitmap
-    from xfworker.adapters.images.registry import image_formats
+    from xfworker.api.composition.image_formats import image_formats
 
     before = bundle.manifest
     environment = before.environment.get("bundled_on") or {}

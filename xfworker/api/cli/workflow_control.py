@@ -64,9 +64,9 @@ def run(
         as_json: Print the run as one JSON document.
     """
     from xfworker.adapters.http.workflow_control import HttpWorkflowControl
-    from xfworker.adapters.images.registry import image_formats
     from xfworker.adapters.terminal.transfer_bars import transfer_bars
     from xfworker.api.cli.items import read_inputs
+    from xfworker.api.composition.image_formats import image_formats
 
     with linked(server) as client:
         interface = _source_interface(client.server, workflow, source_task) if items else None

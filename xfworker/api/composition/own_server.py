@@ -18,6 +18,7 @@ from typing import Any
 from attrs import define
 
 from xfworker.api.composition.file_stores import open_file_store
+from xfworker.api.composition.image_formats import session_formats
 from xfworker.api.composition.input_files import describe_input_file
 from xfworker.api.composition.local_filesystem import local_filesystem
 from xfworker.api.composition.network import transport
@@ -29,6 +30,7 @@ from xfworker.domain.records import Job, Worker
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.filesystem import Filesystem
+from xfworker.ports.image_codec import ImageFormats
 from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.jobs.staging import StagedFile, StagePlan, stage_job
@@ -68,12 +70,13 @@ def session_by_hand(
     from xfworker.adapters.clock import SystemClock
 
     time = clock or SystemClock()
+    images = session_formats(settings)
     stack = ExitStack()
     atexit.register(stack.close)
     open_lab = _memory if settings.server.kind == "memory" else _embedded
     lab = open_lab(settings, time, stack, files)
     name = Path(sys.argv[0]).stem or "script"
-    job = stage_job(lab.server, lab.files, _plan(name, settings.server.inputs))
+    job = stage_job(lab.server, lab.files, _plan(name, settings.server.inputs, images))
     worker = lab.queue.register(Worker(name=f"by hand {os.getpid()}"))
     lease = lab.queue.claim(worker.serial, job_serial=job.serial)
     if lease is None:
@@ -85,6 +88,7 @@ def session_by_hand(
         server=lab.script_server(lease),
         files=lab.files,
         filesystem=filesystem or local_filesystem(settings, os.environ),
+        images=images,
         clock=time,
         arguments=JobArguments(
             job_serial=job.serial, server_host=lab.host, server_port=lab.port, server_auth=lease.server_auth
@@ -92,14 +96,12 @@ def session_by_hand(
     )
 
 
-def _plan(name: str, inputs: Mapping[str, Any]) -> StagePlan:
-    from xfworker.adapters.images.registry import image_formats
-
+def _plan(name: str, inputs: Mapping[str, Any], images: ImageFormats) -> StagePlan:
     files: dict[str, StagedFile] = {}
     values: dict[str, Any] = {}
     for key, value in inputs.items():
         if isinstance(value, Mapping) and set(value) == {"file"} and isinstance(value["file"], str):
-            found = describe_input_file(Path(value["file"]).expanduser(), None, image_formats())
+            found = describe_input_file(Path(value["file"]).expanduser(), None, images)
             files[key] = StagedFile(type=found.type, paths=found.paths, size=found.size)
         else:
             values[key] = value

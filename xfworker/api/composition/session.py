@@ -6,7 +6,8 @@ Everything can be passed in instead. Nothing is read from the environment before
 
 import os
 
-from xfworker.api.composition.deferred_file_store import DeferredFileStore
+from xfworker.api.composition.deferred import Deferred
+from xfworker.api.composition.image_formats import session_formats
 from xfworker.api.composition.local_filesystem import local_filesystem
 from xfworker.api.composition.network import server_url, transport
 from xfworker.api.composition.provided_session import current_session
@@ -62,7 +63,6 @@ def session(
         if provided is not None:
             return provided
     chosen = load_settings().settings if settings is None else settings
-    add_codecs(chosen)
     if arguments is None and server is None and chosen.server.kind in _BY_HAND and JOB_SERIAL not in os.environ:
         from xfworker.api.composition.own_server import session_by_hand
 
@@ -77,25 +77,10 @@ def session(
         server=_server(chosen, who, clock) if server is None else server,
         files=_deferred(chosen, clock) if files is None else files,
         filesystem=local_filesystem(chosen, os.environ) if filesystem is None else filesystem,
+        images=session_formats(chosen),
         clock=clock,
         arguments=who,
     )
-
-
-def add_codecs(settings: Settings) -> None:
-    """
-    Let the image formats that the settings name take part.
-
-    Raises:
-        ConfigurationError: One is not installed, or cannot be made.
-    """
-    if not settings.images.codecs:
-        return
-    from xfworker.adapters.images.registry import image_formats
-    from xfworker.api.composition.adapter_registry import make_adapter
-
-    for name in settings.images.codecs:
-        image_formats().add(make_adapter("images", name, {}, own=(), setting="images.codecs"))
 
 
 def _server(settings: Settings, arguments: JobArguments, clock: Clock) -> XFServer:
@@ -116,5 +101,5 @@ def _deferred(settings: Settings, clock: Clock) -> FileStore:
 
         return open_file_store(settings, clock)
 
-    store: FileStore = DeferredFileStore(make)
+    store: FileStore = Deferred(make)
     return store

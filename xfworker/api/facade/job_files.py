@@ -240,7 +240,6 @@ class JobFiles(JobContext):
             ImageError: It is no image, or one that IPL cannot read and AIM cannot hold.
             FileError: A transfer failed.
         """
-        from xfworker.adapters.images.registry import image_formats
         from xfworker.services.script.inputs import OMNI_SUFFIX, fetch_image
         from xfworker.services.script.ipl_image import IplImages
 
@@ -248,7 +247,7 @@ class JobFiles(JobContext):
         path = fetch_image(self._session, self.working_dir, parameter, copy=False)
         if self._session.filesystem.is_network_path(path):
             path = fetch_image(self._session, self.working_dir, parameter, copy=True)
-        images = IplImages(image_formats())
+        images = IplImages(self._session.images)
         found = images.readable_file(path)
         if found is not None:
             return found

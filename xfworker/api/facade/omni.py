@@ -218,7 +218,7 @@ class Image:
         if self._assigned is not None:
             raise UsageError(f"The pixels assigned to {self.metadata_path} are not in a file yet; call save() first.")
         self._flush()
-        from xfworker.adapters.images.registry import image_formats
+        from xfworker.api.composition.image_formats import image_formats
 
         return image_formats().reader_of(self.info)
 
@@ -325,7 +325,7 @@ class Image:
         return _new_image(omni_path, metadata)
 
     def _read_pixels(self) -> "Pixels | LazyPixels":
-        from xfworker.adapters.images.registry import image_formats
+        from xfworker.api.composition.image_formats import image_formats
         from xfworker.services.images.lazy_pixels import LazyPixels
 
         reader = image_formats().reader_of(self.info)
@@ -390,7 +390,7 @@ def open_image(path: Path) -> Image:
         ImageError: The file cannot be read, is no image of a known format, or is broken.
     """
     from xfworker.adapters.images.omni import read_document
-    from xfworker.adapters.images.registry import image_formats
+    from xfworker.api.composition.image_formats import image_formats
 
     path = Path(path)
     info = image_formats().describe(path)

@@ -1,4 +1,4 @@
-"""What a task script works with: its server, its files, its disk, its clock, and who it is."""
+"""What a task script works with: its server, its files, its disk, its images, its clock, and who it is."""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ from xfworker.domain.job_arguments import JobArguments
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.filesystem import Filesystem
+from xfworker.ports.image_codec import ImageFormats
 from xfworker.ports.xf_server import XFServer
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Session:
         server: The XF Server, with the script's rights.
         files: The file store.
         filesystem: The local disks.
+        images: The image formats.
         clock: The time.
         arguments: Which job this is.
     """
@@ -30,6 +32,7 @@ class Session:
     server: XFServer
     files: FileStore
     filesystem: Filesystem
+    images: ImageFormats
     clock: Clock
     arguments: JobArguments
 

@@ -1,22 +1,20 @@
-"""A file store that is made when a file is first asked for: many jobs move none."""
+"""Parts of a session that are made when they are first used: many jobs move no file and open no image."""
 
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from xfworker.ports.file_store import FileStore
 
+class Deferred:
+    """Stands for a part of a session; any use of it makes the real one."""
 
-class DeferredFileStore:
-    """Stands for a file store; any use of it makes the real one."""
-
-    def __init__(self, make: Callable[[], FileStore]) -> None:
+    def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
-        self._made: FileStore | None = None
+        self._made: Any = None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return "a file store that was not used yet" if self._made is None else repr(self._made)
+        return "not used yet" if self._made is None else repr(self._made)
 
     def __getattr__(self, name: str) -> Any:
         with self._lock:
