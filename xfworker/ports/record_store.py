@@ -90,20 +90,20 @@ class RecordTransaction(Protocol):
         """Give the greatest sort order among the workflow's jobs."""
         ...
 
-    def remembered(self, key: str) -> Mapping[str, Any] | None:
-        """Give what was remembered under the key (idempotency keys, revoked tokens, settings)."""
+    def note(self, key: str) -> Mapping[str, Any] | None:
+        """Give what is kept under the key (idempotency keys, revoked tokens, settings)."""
         ...
 
-    def remember(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
-        """Remember a JSON object under a key, as of a time where it is to be forgotten some day."""
+    def put_note(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
+        """Keep a JSON object under a key, as of a time where it is to be deleted some day."""
         ...
 
-    def forget(self, key: str) -> None:
-        """Forget what was remembered under a key, if anything."""
+    def delete_note(self, key: str) -> None:
+        """Delete what is kept under a key, if anything."""
         ...
 
-    def forget_before(self, moment: datetime) -> int:
-        """Forget what was remembered as of an earlier time, and tell how much that was."""
+    def delete_notes_before(self, moment: datetime) -> int:
+        """Delete what was kept as of an earlier time, and give how much that was."""
         ...
 
 

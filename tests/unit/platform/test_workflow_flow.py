@@ -493,24 +493,24 @@ def test_a_job_that_no_worker_can_run_says_what_is_missing(lab):
     lab.start()
     lab.control.start_run(lab.workflow)
     lab.queue.register(Worker(name="half", dependency_packages=needs[1:]))
-    lab.world.platform.keep_house()
+    lab.world.platform.maintain()
     assert lab.jobs(task)[0].metadata["worker_missing"] == "Worker missing [Core.IPL 1.0.0.0]"
     assert lab.jobs(task)[0].occ_lock_version == 1
     worker = lab.queue.register(Worker(name="whole", dependency_packages=needs)).serial
-    lab.world.platform.keep_house()
+    lab.world.platform.maintain()
     assert "worker_missing" not in lab.jobs(task)[0].metadata
     assert lab.queue.claim(worker) is not None
 
 
-def test_housekeeping_ends_leases_and_forgets_old_keys(lab):
+def test_maintenance_ends_leases_and_deletes_old_keys(lab):
     lab.task("first")
     lab.start()
     lab.control.start_run(lab.workflow, idempotency_key="old")
     lease = lab.queue.claim(lab.worker)
     lab.world.clock.advance(61)
-    lab.world.platform.keep_house()
+    lab.world.platform.maintain()
     assert lab.server.get(Job, lease.job.serial).state is JobState.READY
     lab.world.clock.advance(25 * 3600)
-    lab.world.platform.keep_house()
+    lab.world.platform.maintain()
     lab.control.start_run(lab.workflow, idempotency_key="old")
     assert len(lab.server.find(Run)) == 2

@@ -29,13 +29,13 @@ class MemoryRecordStore:
         self._lock = threading.RLock()
         self._tables: dict[str, dict[int, Any]] = {}
         self._last_serials: dict[str, int] = {}
-        self._remembered: dict[str, _Note] = {}
+        self._notes: dict[str, _Note] = {}
 
     @contextmanager
     def transaction(self, *, write: bool = True) -> "Iterator[_Transaction]":
         """Begin a transaction; it is undone by an exception."""
         with self._lock:
-            transaction = _Transaction(self._tables, self._last_serials, self._remembered, may_write=write)
+            transaction = _Transaction(self._tables, self._last_serials, self._notes, may_write=write)
             try:
                 yield transaction
             except BaseException:
@@ -51,13 +51,13 @@ class _Transaction:
         self,
         tables: dict[str, dict[int, Any]],
         last_serials: dict[str, int],
-        remembered: dict[str, _Note],
+        notes: dict[str, _Note],
         *,
         may_write: bool,
     ) -> None:
         self._tables = tables
         self._last_serials = last_serials
-        self._remembered = remembered
+        self._notes = notes
         self._may_write = may_write
         self._undo: list[Callable[[], object]] = []
 
@@ -141,32 +141,32 @@ class _Transaction:
     def last_sort_order(self, workflow_serial: int) -> str | None:
         return max((job.sort_order for job in self._matching(Job, {"workflow_serial": workflow_serial})), default=None)
 
-    def remembered(self, key: str) -> Mapping[str, Any] | None:
-        found = self._remembered.get(key)
+    def note(self, key: str) -> Mapping[str, Any] | None:
+        found = self._notes.get(key)
         return None if found is None else _copied(found[0])
 
-    def remember(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
+    def put_note(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
         self._check_write()
         self._keep_for_undo(key)
-        self._remembered[key] = (_copied(value), at)
+        self._notes[key] = (_copied(value), at)
 
-    def forget(self, key: str) -> None:
+    def delete_note(self, key: str) -> None:
         self._check_write()
         self._keep_for_undo(key)
-        self._remembered.pop(key, None)
+        self._notes.pop(key, None)
 
-    def forget_before(self, moment: datetime) -> int:
-        old = [key for key, (_, at) in self._remembered.items() if at is not None and at < moment]
+    def delete_notes_before(self, moment: datetime) -> int:
+        old = [key for key, (_, at) in self._notes.items() if at is not None and at < moment]
         for key in old:
-            self.forget(key)
+            self.delete_note(key)
         return len(old)
 
     def _keep_for_undo(self, key: str) -> None:
-        before = self._remembered.get(key)
+        before = self._notes.get(key)
         if before is None:
-            self._undo.append(lambda: self._remembered.pop(key, None))
+            self._undo.append(lambda: self._notes.pop(key, None))
         else:
-            self._undo.append(lambda: self._remembered.update({key: before}))
+            self._undo.append(lambda: self._notes.update({key: before}))
 
     def _table(self, kind: type[Record]) -> dict[int, Any]:
         return self._tables.setdefault(kind.collection, {})

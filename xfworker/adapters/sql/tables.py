@@ -121,7 +121,7 @@ NOTES = Table(
     Column("value", TEXT, nullable=False),
     Column("at", TEXT, nullable=True),
 )
-"""What is remembered under a key: idempotency keys, settings."""
+"""What is kept under a key: idempotency keys, settings."""
 
 Index("ix_notes_at", NOTES.c.at)
 

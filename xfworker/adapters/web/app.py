@@ -11,7 +11,7 @@ from xfworker import __version__
 from xfworker.adapters.web.exchange import answer, authentication, in_thread
 from xfworker.adapters.web.metrics import MEDIA_TYPE, RequestMetrics
 from xfworker.adapters.web.openapi import document_text
-from xfworker.adapters.web.periodic_tasks import Housekeeper
+from xfworker.adapters.web.periodic_tasks import PeriodicTasks
 from xfworker.adapters.web.problems import answer_error, answer_fault, answer_http_error
 from xfworker.adapters.web.request_log import RequestLog
 from xfworker.adapters.web.xf_routes.accounts import account_router, login_route
@@ -72,7 +72,7 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
         request_max_body_size=MAX_JSON_BYTES,
         before_request=authentication(platform),
     )
-    housekeeper = Housekeeper(platform)
+    periodic_tasks = PeriodicTasks(platform)
     handlers: dict[Any, Any] = {
         XFWorkerError: answer_error,
         HTTPException: answer_http_error,
@@ -81,8 +81,8 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
     app = Litestar(
         route_handlers=[health, figures, openapi, login_route(platform), xf_routes, *routes],
         exception_handlers=handlers,
-        on_startup=[housekeeper.start],
-        on_shutdown=[housekeeper.stop],
+        on_startup=[periodic_tasks.start],
+        on_shutdown=[periodic_tasks.stop],
         openapi_config=None,
         debug=False,
     )

@@ -1,4 +1,4 @@
-"""Calls the platform's housekeeping every few seconds while the application runs."""
+"""Runs the platform's maintenance every few seconds while the application runs."""
 
 import asyncio
 import contextlib
@@ -13,8 +13,8 @@ _EVERY_SECONDS = 5.0
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.web")
 
 
-class Housekeeper:
-    """Calls the platform's housekeeping every few seconds, in the event loop that serves."""
+class PeriodicTasks:
+    """Runs the platform's maintenance every few seconds, in the event loop that serves."""
 
     def __init__(self, platform: Platform, *, every_seconds: float = _EVERY_SECONDS) -> None:
         """Prepare; nothing runs yet."""
@@ -37,6 +37,6 @@ class Housekeeper:
         while True:
             await asyncio.sleep(self._every_seconds)
             try:
-                await in_thread(self._platform.keep_house)
-            except Exception:  # noqa: BLE001  one failure must not end the housekeeping
-                _log.exception("xfworker.housekeeping_failed")
+                await in_thread(self._platform.maintain)
+            except Exception:  # noqa: BLE001  one failure must not end the maintenance
+                _log.exception("xfworker.maintenance_failed")

@@ -16,7 +16,7 @@ from xfworker.ports.clock import Clock
 from xfworker.ports.record_store import RecordStore
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.downstream import start_roots, steps_of
-from xfworker.services.platform.idempotency import Wish
+from xfworker.services.platform.idempotency import IdempotentRequest
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import Principal, PrincipalKind
 from xfworker.services.platform.server import PlatformServer
@@ -63,10 +63,10 @@ class PlatformControl:
         content = [workflow_serial, inputs, outputs, task_serial, name, entity, priority.value]
         with self._records.transaction() as transaction:
             access = Access(self._principal, transaction)
-            wish = None if idempotency_key is None else Wish(idempotency_key, ["start run", content])
-            granted = wish.granted(access, Run) if wish else None
-            if granted is not None:
-                return granted
+            request = IdempotentRequest(idempotency_key, ("start run", content))
+            replayed = request.replayed(access, Run)
+            if replayed is not None:
+                return replayed
             workflow = access.get(Workflow, workflow_serial)
             if workflow.state is WorkflowState.DRAFT or workflow.obsolete:
                 what = "obsolete" if workflow.obsolete else "a draft"
@@ -88,8 +88,7 @@ class PlatformControl:
                 raise InvalidParameter(f"workflow {workflow.serial} has no source task that takes inputs")
             else:
                 start_roots(access, steps, run, self._now())
-            if wish:
-                wish.remember(access, run, self._clock)
+            request.put(access, run, self._now())
             return run
 
     def restart_job(self, job_serial: int) -> Job:

@@ -1,57 +1,67 @@
-"""Idempotency keys: a wish that is sent twice is granted once."""
+"""Idempotency keys: a request that is sent twice is carried out once."""
 
 import hashlib
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
-from attrs import define
+import attrs
 
+from xfworker.domain.change import Change
+from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import UsageError
-from xfworker.domain.records import Record
-from xfworker.ports.clock import Clock
+from xfworker.domain.record import Record
 from xfworker.services.platform.access import Access
 
 RecordT = TypeVar("RecordT", bound=Record)
 
 
-@define(frozen=True)
-class Wish:
+@attrs.define(frozen=True)
+class IdempotentRequest:
     """
-    What a caller wants, under the caller's own name for it.
+    A request under the caller's own key for it.
 
     Attributes:
-        key: The caller's name; two callers with one name do not meet.
-        content: The request, so that a name used for two different wishes is noticed.
+        key: The caller's key, ``None`` where there is none: then nothing is kept and nothing replayed. Two callers with
+            one key do not meet.
+        content: What is asked, so that a key that is used for two different requests is noticed.
     """
 
-    key: str
-    content: Any
+    key: str | None
+    content: Sequence[Any]
 
-    def granted(self, access: Access, kind: type[RecordT]) -> RecordT | None:
+    def replayed(self, access: Access, kind: type[RecordT]) -> RecordT | None:
         """
-        Give the record that the wish led to, or ``None`` where it is new.
+        Give the record that the request led to before, or ``None`` where it is new.
 
         Raises:
-            UsageError: The name stands for another wish.
+            UsageError: The key stands for another request.
         """
-        note = access.transaction.remembered(self._place(access))
-        if note is None:
+        entry = None if self.key is None else access.transaction.note(self._place(access))
+        if entry is None:
             return None
-        if note["digest"] != self._digest():
+        if entry["digest"] != self._digest():
             raise UsageError(
-                f"the idempotency key {self.key!r} was used for another request; make a new key for each wish"
+                f"the idempotency key {self.key!r} was used for another request; make a new key for each request"
             )
-        return access.transaction.get(kind, note["serial"])
+        return access.transaction.get(kind, entry["serial"])
 
-    def remember(self, access: Access, record: Record, clock: Clock) -> None:
-        """Remember which record the wish led to."""
-        access.transaction.remember(
-            self._place(access), {"serial": record.serial, "digest": self._digest()}, at=clock.now()
-        )
+    def put(self, access: Access, record: Record, now: datetime) -> None:
+        """Keep which record the request led to."""
+        if self.key is not None:
+            entry = {"serial": record.serial, "digest": self._digest()}
+            access.transaction.put_note(self._place(access), entry, at=now)
 
     def _place(self, access: Access) -> str:
-        return f"wish:{access.principal.name}:{self.key}"
+        return f"wish:{access.principal.name}:{self.key}"  # what stores hold since the first version
 
     def _digest(self) -> str:
-        text = json.dumps(self.content, sort_keys=True, default=str)
+        text = json.dumps(self.content, sort_keys=True, default=_as_json)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Record):
+        return to_json(value)
+    return attrs.asdict(value) if isinstance(value, Change) else str(value)

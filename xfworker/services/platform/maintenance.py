@@ -1,4 +1,4 @@
-"""What has to happen although nobody asks: leases end, keys are forgotten, missing packages become visible."""
+"""What has to happen although nobody asks: leases end, old keys are deleted, missing packages become visible."""
 
 from datetime import timedelta
 
@@ -21,13 +21,13 @@ _LOOKED_AT = 200
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.platform")
 
 
-def forget_wishes(records: RecordStore, clock: Clock, options: PlatformOptions) -> None:
-    """Forget idempotency keys that are too old to be repeated."""
+def delete_old_idempotency_keys(records: RecordStore, clock: Clock, options: PlatformOptions) -> None:
+    """Delete idempotency keys that are too old to be repeated."""
     with records.transaction() as transaction:
-        transaction.forget_before(clock.now() - timedelta(seconds=options.wish_seconds))
+        transaction.delete_notes_before(clock.now() - timedelta(seconds=options.idempotency_key_seconds))
 
 
-def keep_house(records: RecordStore, clock: Clock, options: PlatformOptions) -> None:
+def run_periodic_tasks(records: RecordStore, clock: Clock, options: PlatformOptions) -> None:
     """Do what is due now; called every few seconds."""
     now = clock.now()
     with records.transaction(write=False) as transaction:

@@ -1,4 +1,4 @@
-"""What a lab can choose about its platform."""
+"""What an installation can choose about its platform."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from attrs import define, field
 @define(frozen=True, kw_only=True)
 class PlatformOptions:
     """
-    What a lab can choose about its platform.
+    What an installation can choose about its platform.
 
     Attributes:
         files_url: The file store's address in file tokens; one without a host is below the server's own address.
         file_token_seconds: How long a file token works.
         lease_seconds: How long a worker may be silent before its job is given to another.
         max_attempts: How often a job is handed out before lost workers make it fail.
-        wish_seconds: How long an idempotency key is remembered.
+        idempotency_key_seconds: How long an idempotency key is kept; it is given as ``wish_seconds``.
         worker_silent_seconds: How long after its last sign a worker still counts as there.
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else the job is done
             all the same, with the faults under ``metadata.output_faults`` and a warning in the activity log.
@@ -26,7 +26,8 @@ class PlatformOptions:
     file_token_seconds: float = 12 * 3600.0
     lease_seconds: float = 60.0
     max_attempts: int = 3
-    wish_seconds: float = 24 * 3600.0
+    # The argument's name was published before the attribute's.
+    idempotency_key_seconds: float = field(default=24 * 3600.0, alias="wish_seconds")
     worker_silent_seconds: float = 300.0
     outputs_must_fit: bool = True
     global_config: dict[str, Any] = field(factory=dict)

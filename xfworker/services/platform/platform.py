@@ -13,13 +13,13 @@ from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.accounts import Accounts, token_principal
 from xfworker.services.platform.control import PlatformControl
 from xfworker.services.platform.file_rights import read_token
-from xfworker.services.platform.maintenance import forget_wishes, keep_house
+from xfworker.services.platform.maintenance import delete_old_idempotency_keys, run_periodic_tasks
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
 from xfworker.services.platform.queue import PlatformQueue
 from xfworker.services.platform.server import PlatformServer
 
-_FORGET_EVERY_SECONDS = 600.0
+_DELETE_KEYS_EVERY_SECONDS = 600.0
 
 
 class Platform:
@@ -49,7 +49,7 @@ class Platform:
         self.signer = signer
         self.options = options or PlatformOptions()
         self._hasher = hasher
-        self._forgot_at: float | None = None
+        self._keys_deleted_at: float | None = None
 
     def admin_token(self) -> str:
         """Give a token that may do everything; it does not expire, and ends with the server's secret."""
@@ -134,13 +134,13 @@ class Platform:
                 f"the file token was for attempt {claims.get('attempt')} at job {job.serial}, which is over"
             )
 
-    def keep_house(self) -> None:
+    def maintain(self) -> None:
         """Do what is due although nobody asks; called every few seconds while the platform is served."""
-        keep_house(self.records, self.clock, self.options)
+        run_periodic_tasks(self.records, self.clock, self.options)
         now = self.clock.monotonic()
-        if self._forgot_at is None or now - self._forgot_at >= _FORGET_EVERY_SECONDS:
-            forget_wishes(self.records, self.clock, self.options)
-            self._forgot_at = now
+        if self._keys_deleted_at is None or now - self._keys_deleted_at >= _DELETE_KEYS_EVERY_SECONDS:
+            delete_old_idempotency_keys(self.records, self.clock, self.options)
+            self._keys_deleted_at = now
 
     def close(self) -> None:
         """Let go of the record store."""

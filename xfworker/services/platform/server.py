@@ -8,7 +8,6 @@ import attrs
 
 from xfworker.domain.bookkeeping import MemberRole, ProjectMember
 from xfworker.domain.change import Change
-from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import RecordNotFound, UsageError
 from xfworker.domain.files import AuthorizationToken, Scope
 from xfworker.domain.queries import CombinedQuery, OutputValue
@@ -24,7 +23,7 @@ from xfworker.services.platform.creation import existing, prepared
 from xfworker.services.platform.editing import changed, require_version
 from xfworker.services.platform.file_rights import make_token, require_scopes
 from xfworker.services.platform.flow import after_change, after_creation, intercepted
-from xfworker.services.platform.idempotency import Wish
+from xfworker.services.platform.idempotency import IdempotentRequest
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import Principal
 
@@ -89,14 +88,13 @@ class PlatformServer:
         """Store a new record and give it as the server made it."""
         with self._records.transaction() as transaction:
             access = Access(self.principal, transaction, outputs_must_fit=self._options.outputs_must_fit)
-            wish = _wish(idempotency_key, ("create", record.collection, lambda: to_json(record)))
-            granted = wish.granted(access, type(record)) if wish else None
-            if granted is not None:
-                return granted
+            request = IdempotentRequest(idempotency_key, ("create", record.collection, record))
+            replayed = request.replayed(access, type(record))
+            if replayed is not None:
+                return replayed
             access.require_live(to_write=True)
             found = self.insert(access, record)
-            if wish:
-                wish.remember(access, found, self._clock)
+            request.put(access, found, self._now())
             return found
 
     def update(
@@ -113,17 +111,16 @@ class PlatformServer:
         """
         with self._records.transaction() as transaction:
             access = Access(self.principal, transaction, outputs_must_fit=self._options.outputs_must_fit)
-            wish = _wish(idempotency_key, ("update", f"{kind.collection}/{serial}", lambda: attrs.asdict(change)))
-            granted = wish.granted(access, kind) if wish else None
-            if granted is not None:
-                return granted
+            request = IdempotentRequest(idempotency_key, ("update", f"{kind.collection}/{serial}", change))
+            replayed = request.replayed(access, kind)
+            if replayed is not None:
+                return replayed
             access.require_live(to_write=True)
             before = access.get(kind, serial)
             access.require_change(before)
             require_version(access, before, change)
             after = self.change(access, before, change)
-            if wish:
-                wish.remember(access, after, self._clock)
+            request.put(access, after, self._now())
             return after
 
     def output_values(self, sequence: ParameterSequence) -> list[OutputValue]:
@@ -211,10 +208,3 @@ class PlatformServer:
 
     def _now(self) -> datetime:
         return self._clock.now()
-
-
-def _wish(key: str | None, content: tuple[str, str, Callable[[], Any]]) -> Wish | None:
-    if key is None:
-        return None
-    verb, what, body = content
-    return Wish(key, [verb, what, body()])

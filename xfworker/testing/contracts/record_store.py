@@ -47,14 +47,14 @@ class RecordStoreContract:
     def test_an_exception_undoes_everything(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             before = transaction.insert(Project(name="before"))
-            transaction.remember("kept", {"n": 1})
+            transaction.put_note("kept", {"n": 1})
 
         def fail() -> None:
             with store.transaction() as transaction:
                 transaction.insert(Project(name="after"))
                 transaction.replace(Project(serial=before.serial, name="changed"))
-                transaction.remember("kept", {"n": 2})
-                transaction.remember("new", {"n": 3})
+                transaction.put_note("kept", {"n": 2})
+                transaction.put_note("new", {"n": 3})
                 transaction.delete(Project, {"serial": before.serial})
                 raise ZeroDivisionError
 
@@ -62,8 +62,8 @@ class RecordStoreContract:
             fail()
         with store.transaction(write=False) as transaction:
             assert [project.name for project in transaction.find(Project)] == ["before"]
-            assert transaction.remembered("kept") == {"n": 1}
-            assert transaction.remembered("new") is None
+            assert transaction.note("kept") == {"n": 1}
+            assert transaction.note("new") is None
 
     def test_what_a_caller_holds_is_not_what_is_kept(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
@@ -128,16 +128,16 @@ class RecordStoreContract:
 
     def test_notes_are_forgotten_by_age(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
-            transaction.remember("old", {"n": 1}, at=NOON)
-            transaction.remember("new", {"n": 2}, at=NOON + timedelta(hours=1))
-            transaction.remember("timeless", {"n": 3})
-            transaction.remember("new", {"n": 4}, at=NOON + timedelta(hours=2))
-            assert transaction.forget_before(NOON + timedelta(minutes=1)) == 1
-            assert transaction.remembered("old") is None
-            assert transaction.remembered("new") == {"n": 4}
-            transaction.forget("timeless")
-            assert transaction.remembered("timeless") is None
-            transaction.forget("never there")
+            transaction.put_note("old", {"n": 1}, at=NOON)
+            transaction.put_note("new", {"n": 2}, at=NOON + timedelta(hours=1))
+            transaction.put_note("timeless", {"n": 3})
+            transaction.put_note("new", {"n": 4}, at=NOON + timedelta(hours=2))
+            assert transaction.delete_notes_before(NOON + timedelta(minutes=1)) == 1
+            assert transaction.note("old") is None
+            assert transaction.note("new") == {"n": 4}
+            transaction.delete_note("timeless")
+            assert transaction.note("timeless") is None
+            transaction.delete_note("never there")
 
     def test_ready_jobs_come_by_priority_then_sort_order(self, store: RecordStore) -> None:
         with store.transaction() as transaction:

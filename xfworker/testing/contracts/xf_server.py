@@ -137,16 +137,16 @@ class XFServerContract:
         found = setting.world.admin.find(Project, {"serial": tuple(range(1, 40_000))})
         assert setting.project in found
 
-    def test_a_wish_that_is_sent_twice_is_granted_once(self, world: World) -> None:
-        first = world.admin.create(Project(name="once"), idempotency_key="wish-1")
-        second = world.admin.create(Project(name="once"), idempotency_key="wish-1")
+    def test_a_request_that_is_sent_twice_is_carried_out_once(self, world: World) -> None:
+        first = world.admin.create(Project(name="once"), idempotency_key="once-1")
+        second = world.admin.create(Project(name="once"), idempotency_key="once-1")
         assert first == second
         assert len(world.admin.find(Project, {"name": "once"})) == 1
 
-    def test_one_key_for_two_wishes_is_refused(self, world: World) -> None:
-        world.admin.create(Project(name="a"), idempotency_key="wish-2")
-        with pytest.raises(UsageError, match="wish-2"):
-            world.admin.create(Project(name="b"), idempotency_key="wish-2")
+    def test_one_key_for_two_requests_is_refused(self, world: World) -> None:
+        world.admin.create(Project(name="a"), idempotency_key="once-2")
+        with pytest.raises(UsageError, match="once-2"):
+            world.admin.create(Project(name="b"), idempotency_key="once-2")
 
     def test_a_reference_to_nothing_is_refused(self, world: World) -> None:
         with pytest.raises(InvalidRecord, match="project_serial"):

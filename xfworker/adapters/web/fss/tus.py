@@ -228,7 +228,7 @@ class TusUploads:
         moment = self._uploads.expires_at(upload).replace(microsecond=0)
         return {"Upload-Expires": format_datetime(moment, usegmt=True)}
 
-    # --- housekeeping ---------------------------------------------------------------------------------------------
+    # --- maintenance ----------------------------------------------------------------------------------------------
 
     def sweep_now_and_then(self) -> None:
         """Delete expired uploads in the background, when it is time."""
