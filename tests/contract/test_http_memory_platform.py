@@ -3,6 +3,7 @@
 import pytest
 
 from xfworker.testing.contracts.job_queue import JobQueueContract
+from xfworker.testing.contracts.workflow_control import WorkflowControlContract
 from xfworker.testing.contracts.worlds import http_world
 from xfworker.testing.contracts.xf_server import XFServerContract
 
@@ -23,3 +24,13 @@ class TestHttpJobQueueOverMemory(JobQueueContract):
     @pytest.fixture
     def world(self, served):
         return served
+
+
+class TestHttpWorkflowControlOverMemory(WorkflowControlContract):
+    @pytest.fixture
+    def world(self, served):
+        return served
+
+    @pytest.fixture
+    def control(self, world):
+        return world.control

@@ -8,6 +8,7 @@ from xfworker.adapters.sql.tables import METADATA
 from xfworker.api.composition.platform import PlatformPlace, opened_records
 from xfworker.testing.contracts.job_queue import JobQueueContract
 from xfworker.testing.contracts.record_store import RecordStoreContract
+from xfworker.testing.contracts.workflow_control import WorkflowControlContract
 from xfworker.testing.contracts.worlds import DirectWorld, http_world
 from xfworker.testing.contracts.xf_server import XFServerContract
 
@@ -74,3 +75,23 @@ class TestHttpJobQueueOverPostgresql(JobQueueContract):
     @pytest.fixture
     def world(self, served):
         return served
+
+
+class TestPostgresqlWorkflowControl(WorkflowControlContract):
+    @pytest.fixture
+    def world(self, postgresql_records):
+        return DirectWorld.over(postgresql_records)
+
+    @pytest.fixture
+    def control(self, world):
+        return world.control
+
+
+class TestHttpWorkflowControlOverPostgresql(WorkflowControlContract):
+    @pytest.fixture
+    def world(self, served):
+        return served
+
+    @pytest.fixture
+    def control(self, world):
+        return world.control

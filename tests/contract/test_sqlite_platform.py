@@ -5,6 +5,7 @@ import pytest
 from xfworker.api.composition.platform import PlatformPlace, opened_records
 from xfworker.testing.contracts.job_queue import JobQueueContract
 from xfworker.testing.contracts.record_store import RecordStoreContract
+from xfworker.testing.contracts.workflow_control import WorkflowControlContract
 from xfworker.testing.contracts.worlds import DirectWorld, http_world
 from xfworker.testing.contracts.xf_server import XFServerContract
 
@@ -45,3 +46,23 @@ class TestHttpJobQueueOverSqlite(JobQueueContract):
     @pytest.fixture
     def world(self, served):
         return served
+
+
+class TestSqliteWorkflowControl(WorkflowControlContract):
+    @pytest.fixture
+    def world(self, sqlite_records):
+        return DirectWorld.over(sqlite_records)
+
+    @pytest.fixture
+    def control(self, world):
+        return world.control
+
+
+class TestHttpWorkflowControlOverSqlite(WorkflowControlContract):
+    @pytest.fixture
+    def world(self, served):
+        return served
+
+    @pytest.fixture
+    def control(self, world):
+        return world.control

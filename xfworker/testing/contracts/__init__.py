@@ -5,7 +5,11 @@ Suites of tests that prove an adapter: one class per port, to inherit in your ow
 - :class:`~xfworker.testing.contracts.filesystem.FilesystemContract`: the local disks.
 - :class:`~xfworker.testing.contracts.xf_server.XFServerContract`: what scripts ask of a server.
 - :class:`~xfworker.testing.contracts.job_queue.JobQueueContract`: what workers ask of a server.
+- :class:`~xfworker.testing.contracts.workflow_control.WorkflowControlContract`: what people ask of a server.
 - :class:`~xfworker.testing.contracts.record_store.RecordStoreContract`: where the built-in server keeps its records.
+- :class:`~xfworker.testing.contracts.token_signer.TokenSignerContract`: the server's tokens.
+- :class:`~xfworker.testing.contracts.password_hasher.PasswordHasherContract`: the server's passwords.
+- :class:`~xfworker.testing.contracts.clock.ClockContract`: time.
 
 A suite's docstring names the fixtures to give. Every test is a promise that the rest of the package relies on; where
 one does not hold for your adapter, the adapter is not finished.
@@ -14,5 +18,18 @@ one does not hold for your adapter, the adapter is not finished.
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("file_store", "filesystem", "xf_server", "job_queue", "record_store"))
+    *(
+        f"{__name__}.{name}"
+        for name in (
+            "clock",
+            "file_store",
+            "filesystem",
+            "job_queue",
+            "password_hasher",
+            "record_store",
+            "token_signer",
+            "workflow_control",
+            "xf_server",
+        )
+    )
 )

@@ -9,6 +9,7 @@ from attrs import define
 
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.workflow_control import HttpWorkflowControl
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
@@ -17,6 +18,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, Worker, Workflow, WorkflowState
 from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.record_store import RecordStore
+from xfworker.ports.workflow_control import WorkflowControl
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.platform.platform import Platform
 
@@ -38,13 +40,20 @@ class DirectWorld(World):
 
     platform: Platform
     clock: ManualClock
+    control: WorkflowControl
 
     @classmethod
     def over(cls, records: RecordStore) -> "DirectWorld":
         clock = ManualClock()
         platform = Platform(records, clock, MemoryTokenSigner(clock))
         admin = platform.authenticate(platform.admin_token())
-        return cls(admin=platform.server_for(admin), queue=platform.queue_for(admin), platform=platform, clock=clock)
+        return cls(
+            admin=platform.server_for(admin),
+            queue=platform.queue_for(admin),
+            platform=platform,
+            clock=clock,
+            control=platform.control_for(admin),
+        )
 
     def as_bearer(self, token: str) -> XFServer:
         return self.platform.server_for(self.platform.authenticate(token))
@@ -55,6 +64,7 @@ class HttpWorld(World):
     """A platform in another process, over real HTTP."""
 
     url: str
+    control: WorkflowControl
 
     def as_bearer(self, token: str) -> XFServer:
         return HttpXFServer(HttpTransport(self.url, token=token))
@@ -64,7 +74,12 @@ class HttpWorld(World):
 def http_world(data: Path, database: str) -> Iterator[HttpWorld]:
     with EmbeddedServer(data, database=database) as embedded:
         transport = HttpTransport(embedded.url, token=embedded.admin_token)
-        yield HttpWorld(admin=HttpXFServer(transport), queue=HttpJobQueue(transport), url=embedded.url)
+        yield HttpWorld(
+            admin=HttpXFServer(transport),
+            queue=HttpJobQueue(transport),
+            url=embedded.url,
+            control=HttpWorkflowControl(transport),
+        )
         transport.close()
 
 
