@@ -39,7 +39,7 @@ class FileStore(Protocol):
             ChecksumMismatch: What arrived is not what the store holds.
             FileChanged: The file changed in the store while it was fetched, repeatedly.
             NotEnoughSpace: The disk has no room; noticed before the first byte where the size is known.
-            TransferInterrupted: The link broke for longer than the patience allows; a later call goes on from there.
+            TransferInterrupted: The link broke too often; a later call goes on from there.
         """
         ...
 
@@ -53,7 +53,7 @@ class FileStore(Protocol):
             FileChanged: ``source`` changed while it was read.
             ChecksumMismatch: What the store received is not what was sent.
             NotEnoughSpace: The store has no room.
-            TransferInterrupted: The link broke for longer than the patience allows; a later call goes on from there.
+            TransferInterrupted: The link broke too often; a later call goes on from there.
         """
         ...
 

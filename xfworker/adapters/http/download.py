@@ -15,18 +15,23 @@ from xfworker.adapters.http.reading_pace import ReadingPace
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.partial_download import PartialDownload
-from xfworker.adapters.transfer.retry_policy import Patience
 from xfworker.adapters.transfer.spans import Span
-from xfworker.domain.errors import ChecksumMismatch, FileChanged, NotEnoughSpace, ProtocolViolation, ServerError
+from xfworker.domain.errors import (
+    ChecksumMismatch,
+    FileChanged,
+    FileError,
+    NotEnoughSpace,
+    ProtocolViolation,
+    ServerError,
+)
 from xfworker.domain.files import FileStat, Resource
 from xfworker.ports.file_store import Progress
 from xfworker.services.event_log import EventLog
+from xfworker.services.retry_policy import Retries
 
 _PARTIAL, _UNSATISFIABLE = 206, 416
 _ANSWERS = frozenset({_UNSATISFIABLE})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
-_WHOLE_ATTEMPTS = 3
-"""How often a file is fetched from its first byte, because it changed or arrived damaged, before that is an error."""
 
 _log = EventLog("xfworker.transfers")
 
@@ -46,7 +51,7 @@ class Download:
         target: Path,
         *,
         limits: TransferLimits,
-        patience: Patience,
+        retries: Retries,
         headers: Mapping[str, str],
         progress: Progress | None = None,
     ) -> None:
@@ -59,7 +64,7 @@ class Download:
             resource: What to call the file.
             target: Where it goes.
             limits: How it is cut into pieces.
-            patience: What it puts up with.
+            retries: When it goes on after an error.
             headers: Header fields of every request, the token among them.
             progress: Called with bytes done and bytes in all.
         """
@@ -67,12 +72,11 @@ class Download:
         self._path = path
         self._resource = resource
         self._limits = limits
-        self._patience = patience
+        self._retries = retries
         self._headers = {"Accept": "*/*", **headers}
         self._progress = progress
         self._part = PartialDownload(str(resource), f"{transport.url}{path}|{target.name}", target, limits)
         self._helpers = RangeHelpers(self._part, self._open_range, limits)
-        self._whole_attempts = 0
         self._ranges_work = False
 
     def run(self) -> FileStat:
@@ -113,12 +117,10 @@ class Download:
         known = {key: value[key] for key in ("size", "etag", "sha256", "xxh3")}
         return FileStat(resource=self._resource, **known)
 
-    def _from_the_start(self, reason: Exception) -> None:
-        self._whole_attempts += 1
+    def _from_the_start(self, reason: FileError) -> None:
         self._helpers.stop()
         self._part.forget()
-        if self._whole_attempts >= _WHOLE_ATTEMPTS:
-            raise reason
+        self._retries.start_over(reason)
         _log.warning("xfworker.download_restarted", file=str(self._resource), reason=str(reason))
 
     def _fetch_all(self) -> None:
@@ -138,7 +140,7 @@ class Download:
                     FileChanged(f"{self._resource} changed in the store while it was fetched, again and again")
                 )
             except ServerError as error:
-                self._patience.bear(error)
+                self._retries.wait(error)
 
     def _fetch(self, span: Span | None) -> None:
         """Fetch a part, or, before anything is known of the file, all of it."""
@@ -208,7 +210,7 @@ class Download:
             if not count:
                 raise ProtocolViolation(f"fetching {self._resource}: the answer ended before the file did")
             part.write(span, block, count)
-            self._patience.progressed()
+            self._retries.progressed()
             self._tell()
             if self._ranges_work:
                 self._helpers.add_where_it_gains()

@@ -15,15 +15,15 @@ from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.tus_upload import TusUpload
 from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.limits import TransferLimits
-from xfworker.adapters.transfer.retry_policy import Patience
+from xfworker.adapters.transfer.retries import transfer_retries
 from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.domain.digest_field import write_digest
 from xfworker.domain.errors import ChecksumMismatch, FileError, InvalidFilename, ProtocolViolation, ServerError
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource, file_stat_from_json
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import Progress
+from xfworker.services.retry_policy import Retries
 
-_DAMAGED_ATTEMPTS = 3
 _SMALL_ANSWER = 64 * 1024
 _PIECE = 256 * 1024
 _HASHED_PER_SECOND = 20 << 20
@@ -88,7 +88,7 @@ class HttpFileStore:
             resource,
             target,
             limits=self._transfers,
-            patience=self._patience(f"fetching {resource}"),
+            retries=self._retries(f"fetching {resource}"),
             headers=_authorization(token),
             progress=progress,
         ).run()
@@ -119,7 +119,7 @@ class HttpFileStore:
         }
         # The limit for sending counts per piece.
         pieces = [memoryview(content)[at : at + _PIECE] for at in range(0, file.size, _PIECE)]
-        patience, damaged = self._patience(f"storing {resource}"), 0
+        retries = self._retries(f"storing {resource}")
         while True:
             try:
                 with transport.stream(
@@ -128,12 +128,10 @@ class HttpFileStore:
                     answer.read(_SMALL_ANSWER)
                     stat = _confirmed(stat_from_headers(resource, answer.headers, file.size), sha256)
                 break
-            except ChecksumMismatch:
-                damaged += 1
-                if damaged >= _DAMAGED_ATTEMPTS:
-                    raise
+            except ChecksumMismatch as damaged:
+                retries.start_over(damaged)
             except ServerError as error:
-                patience.bear(error)
+                retries.wait(error)
         if progress is not None:
             progress(file.size, file.size)
         return stat
@@ -150,7 +148,7 @@ class HttpFileStore:
             metadata={"resource": str(resource)},
             headers=_authorization(token),
             limits=self._transfers,
-            patience=self._patience(f"storing {resource}"),
+            retries=self._retries(f"storing {resource}"),
             progress=progress,
         ).run()
         return FileStat(resource=resource, size=file.size, sha256=result.sha256, xxh3=result.xxh3, etag=result.etag)
@@ -265,13 +263,13 @@ class HttpFileStore:
             self._swept.add(folder)
         journal.sweep(folder)
 
-    def _patience(self, what: str) -> Patience:
-        return Patience(
+    def _retries(self, what: str) -> Retries:
+        return transfer_retries(
             self._clock,
-            attempts=self._transfers.attempts,
+            self._transfers,
+            what,
             backoff_seconds=self._limits.backoff_seconds,
-            patience_seconds=self._limits.patience_seconds,
-            what=what,
+            throttled_seconds=self._limits.patience_seconds,
         )
 
 

@@ -95,7 +95,7 @@ class RangeHelpers:
                 if answer.status == _PARTIAL:
                     self._receive(answer, span, stopping)
         except XFWorkerError as error:
-            # The part goes back; the main connection fetches what is missing of it, with all its patience.
+            # The part goes back; the main connection fetches what is missing of it, with all its retries.
             if not stopping.is_set():
                 _log.info("xfworker.connection_dropped", reason=str(error))
         finally:

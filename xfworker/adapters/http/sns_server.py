@@ -9,16 +9,25 @@ from xfworker.adapters.http.transport import BLOCK_BYTES, HttpTransport
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.domain.conversion import parse_time
-from xfworker.domain.errors import FileChanged, ProtocolViolation, ServerTimeout, ServerUnreachable, TransferInterrupted
+from xfworker.domain.errors import (
+    FileChanged,
+    ProtocolViolation,
+    ServerTimeout,
+    ServerUnreachable,
+    TransferInterrupted,
+    XFWorkerError,
+)
 from xfworker.ports.clock import Clock
 from xfworker.ports.sns_server import Measurement
+from xfworker.services.retry_policy import RetryPolicy
 
 BASE = "/sns/v1"
 """The base path of the protocol's first version."""
 
-_ATTEMPTS = 5
 _PARTIAL = 206
-_FIRST_WAIT_SECONDS = 0.25
+_RETRY = RetryPolicy(
+    on=(ServerUnreachable, ServerTimeout), attempts=5, first_wait_seconds=0.5, longest_wait_seconds=4.0
+)
 
 
 class HttpSnsServer:
@@ -62,9 +71,12 @@ class HttpSnsServer:
         return target
 
     def _fetch(self, path: str, file: BinaryIO, doing: str) -> None:
+        def broken(error: XFWorkerError) -> TransferInterrupted:
+            return TransferInterrupted(f"could not {doing}: the link broke too often ({error})")
+
         etag: str | None = None
         size: int | None = None
-        failures = 0
+        retries = _RETRY.begin(self._clock, doing, exhausted=broken)
         while size is None or file.tell() < size:
             offset = file.tell()
             headers = {"Range": f"bytes={offset}-", "If-Range": etag} if offset and etag else {}
@@ -79,10 +91,11 @@ class HttpSnsServer:
                     while count := answer.read_into(view):
                         file.write(view[:count])
             except (ServerUnreachable, ServerTimeout) as error:
-                failures = 1 if file.tell() > offset else failures + 1
-                if failures >= _ATTEMPTS or (file.tell() and etag is None):
-                    raise TransferInterrupted(f"could not {doing}: the link broke too often ({error})") from error
-                self._clock.sleep(_FIRST_WAIT_SECONDS * 2**failures)
+                if file.tell() and etag is None:
+                    raise broken(error) from error
+                if file.tell() > offset:
+                    retries.progressed()
+                retries.wait(error)
 
     def close(self) -> None:
         """Close all connections."""

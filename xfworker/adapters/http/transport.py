@@ -7,7 +7,6 @@ The token travels in the ``Authorization`` header only; no message, log event or
 import ipaddress
 import json
 import os
-import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,21 +25,20 @@ from xfworker.adapters.http.pool import NetworkOptions, open_pool
 from xfworker.adapters.http.problem import error_from_answer, problem_in_headers
 from xfworker.domain.errors import ConfigurationError, InvalidParameter, ProtocolViolation, ServerBusy, XFWorkerError
 from xfworker.ports.clock import Clock
-from xfworker.services.event_log import EventLog
+from xfworker.services.retry_policy import RetryPolicy
 
 BLOCK_BYTES = 1 << 20
 """How much is read and sent at a time; urllib3's own 16 KiB cost half the speed."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-_SLOW_DOWN = (429, 503)
-_PASSING_FAULTS = (500, 502, 504)
+_TOO_MANY = 429
+_SLOW_DOWN = (_TOO_MANY, 503)
+_PASSING = (500, 502, 503, 504)
 _FIRST_ERROR = 300
 _NOT_MODIFIED = 304
 _PROBLEM_BYTES = 256 * 1024
 _DIGITS_OF_SECONDS = 8
-_LONGEST_BACKOFF_SECONDS = 5.0
-
-_log = EventLog("xfworker.http")
+_LONGEST_WAIT_SECONDS = 5.0
 
 
 @define(frozen=True, kw_only=True)
@@ -54,7 +52,7 @@ class HttpLimits:
         write_seconds: For the next bytes of a body to be taken.
         attempts: How often a request that may be repeated is sent when the network fails.
         backoff_seconds: The wait before the second attempt; it doubles up to 5 s, with jitter.
-        patience_seconds: How long in all to follow a server's wish to slow down (429, 503).
+        patience_seconds: How long in all to wait for a server that asks to slow down (429, 503).
         connections: How many connections to the server are kept alive.
     """
 
@@ -146,6 +144,14 @@ class HttpTransport:
             )
         self._limits = limits or HttpLimits()
         self._clock: Clock = clock or SystemClock()
+        # Which of the errors may pass depends on the request, so that is decided there.
+        self._retry_policy = RetryPolicy(
+            on=(XFWorkerError,),
+            attempts=self._limits.attempts,
+            first_wait_seconds=self._limits.backoff_seconds,
+            longest_wait_seconds=_LONGEST_WAIT_SECONDS,
+            throttled_seconds=self._limits.patience_seconds,
+        )
         self._token = token
         self._prefix = parts.path.rstrip("/")
         self._scheme, self._host, self._port = parts.scheme, host, port
@@ -213,12 +219,21 @@ class HttpTransport:
             fields["Content-Type"] = "application/json"
         if repeat is None:
             repeat = method in _SAFE or any(name.lower() == "idempotency-key" for name in fields)
-        answer = self._persist(
-            method, self._prefix + path, body, fields, doing=doing, repeat=repeat, read_seconds=read_seconds
-        )
-        if answer.status < _FIRST_ERROR or answer.status == _NOT_MODIFIED:
-            return answer
-        raise self._refusal(answer)
+        retries = self._retry_policy.begin(self._clock, f"{doing} at {self.at}")
+        while True:
+            error: XFWorkerError
+            try:
+                answer = self._once(method, self._prefix + path, body, fields, doing, read_seconds)
+            except NETWORK_FAULTS as caught:
+                error, may_pass = network_error(caught, doing=doing, at=self.at), repeat or not was_sent(caught)
+            else:
+                if answer.status < _FIRST_ERROR or answer.status == _NOT_MODIFIED:
+                    return answer
+                error = self._refusal(answer)
+                may_pass = answer.status == _TOO_MANY or (repeat and answer.status in _PASSING)
+            if not may_pass:
+                raise error
+            retries.wait(error)
 
     @contextmanager
     def stream(
@@ -287,40 +302,6 @@ class HttpTransport:
             fields.setdefault("Authorization", f"Bearer {self._token}")
         return fields
 
-    def _persist(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None,
-        fields: dict[str, str],
-        *,
-        doing: str,
-        repeat: bool,
-        read_seconds: float | None,
-    ) -> HttpAnswer:
-        failures, waited = 0, 0.0
-        while True:
-            try:
-                answer = self._once(method, path, body, fields, doing, read_seconds)
-            except NETWORK_FAULTS as error:
-                failures += 1
-                if failures >= self._limits.attempts or not (repeat or not was_sent(error)):
-                    raise network_error(error, doing=doing, at=self.at) from None
-                self._back_off(failures, doing)
-                continue
-            if answer.status in _PASSING_FAULTS and repeat and failures + 1 < self._limits.attempts:
-                failures += 1
-                self._back_off(failures, doing)
-                continue
-            if answer.status not in _SLOW_DOWN or not (repeat or answer.status == _SLOW_DOWN[0]):
-                return answer
-            wait = _retry_after(answer.headers, default=self._limits.backoff_seconds * 2 ** min(failures, 6))
-            if wait is None or waited + wait > self._limits.patience_seconds:
-                return answer
-            waited += wait
-            _log.info("xfworker.server_asks_to_wait", doing=doing, seconds=round(wait, 2))
-            self._clock.sleep(wait)
-
     def _once(
         self, method: str, path: str, body: bytes | None, fields: dict[str, str], doing: str, read_seconds: float | None
     ) -> HttpAnswer:
@@ -338,12 +319,6 @@ class HttpTransport:
         )
         return HttpAnswer(status=response.status, headers=response.headers, body=response.data, doing=doing)
 
-    def _back_off(self, failures: int, doing: str) -> None:
-        doubled = self._limits.backoff_seconds * 2 ** min(failures - 1, 16)
-        seconds = min(doubled, _LONGEST_BACKOFF_SECONDS) * (0.5 + random.random())  # noqa: S311  jitter
-        _log.info("xfworker.request_repeated", doing=doing, at=self.at, failures=failures, seconds=round(seconds, 2))
-        self._clock.sleep(seconds)
-
     def _refusal(self, answer: HttpAnswer) -> XFWorkerError:
         error = error_from_answer(
             answer.status,
@@ -353,7 +328,7 @@ class HttpTransport:
             request_id=answer.headers.get("x-request-id"),
         )
         if answer.status in _SLOW_DOWN:
-            wait = _retry_after(answer.headers, default=None)
+            wait = _retry_after(answer.headers)
             return ServerBusy(str(error), retry_after_seconds=wait)
         return error
 
@@ -363,7 +338,7 @@ class HttpTransport:
 
 
 def new_idempotency_key() -> str:
-    """Give a key that names one wish, however often it is sent."""
+    """Give a key that names one request, however often it is sent."""
     import uuid
 
     return str(uuid.uuid4())
@@ -386,12 +361,12 @@ def _encoded(value: Any, doing: str) -> bytes:
         raise InvalidParameter(f"could not {doing}: the value is no JSON ({error})") from None
 
 
-def _retry_after(headers: Mapping[str, str], *, default: float | None) -> float | None:
+def _retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit() and len(text) < _DIGITS_OF_SECONDS:
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:
-        return default
-    return max((moment - datetime.now(UTC)).total_seconds(), 0.0) if moment.tzinfo else default
+        return None
+    return max((moment - datetime.now(UTC)).total_seconds(), 0.0) if moment.tzinfo else None

@@ -8,7 +8,7 @@ from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.transport import HttpLimits, HttpTransport
 from xfworker.adapters.http.tus_upload import TusResult, TusUpload
 from xfworker.adapters.transfer.limits import TransferLimits
-from xfworker.adapters.transfer.retry_policy import Patience
+from xfworker.adapters.transfer.retries import transfer_retries
 from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.ports.file_store import Progress
 
@@ -63,12 +63,12 @@ def upload_to_tus_server(
             metadata=metadata or {"filename": source.name},
             headers=headers or {},
             limits=transfers,
-            patience=Patience(
+            retries=transfer_retries(
                 clock,
-                attempts=transfers.attempts,
+                transfers,
+                f"storing {source.name}",
                 backoff_seconds=limits.backoff_seconds,
-                patience_seconds=limits.patience_seconds,
-                what=f"storing {source.name}",
+                throttled_seconds=limits.patience_seconds,
             ),
             progress=progress,
         ).run()

@@ -20,12 +20,12 @@ from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.hashing import file_sha256
 from xfworker.adapters.transfer.limits import TransferLimits
-from xfworker.adapters.transfer.retry_policy import Patience
 from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.domain.digest_field import SHA256, XXH3, read_digest, write_digest
 from xfworker.domain.errors import ChecksumMismatch, ProtocolViolation, ServerError, ServerFault
 from xfworker.ports.file_store import Progress
 from xfworker.services.event_log import EventLog
+from xfworker.services.retry_policy import Retries
 
 _VERSION = {"Tus-Resumable": "1.0.0"}
 _OFFSET_MOVED, _MISMATCH = 409, 460
@@ -36,7 +36,6 @@ _PREFIX_DIGESTS = tuple(_WHOLE_FIELDS)
 """Kinds of digest of everything before a request that a server may offer; the first is preferred."""
 _CHECKED_BYTES = 8 << 20
 """How much one request carries where its checksum has to be known before it is sent: it is held in memory."""
-_DAMAGED_ATTEMPTS = 3
 
 _log = EventLog("xfworker.transfers")
 
@@ -67,7 +66,7 @@ class TusUpload:
         metadata: Mapping[str, str],
         headers: Mapping[str, str],
         limits: TransferLimits,
-        patience: Patience,
+        retries: Retries,
         progress: Progress | None = None,
     ) -> None:
         """
@@ -81,7 +80,7 @@ class TusUpload:
             metadata: What to tell the server of it.
             headers: Header fields of every request, the token among them.
             limits: How it is cut into pieces.
-            patience: What it puts up with.
+            retries: When it goes on after an error.
             progress: Called with bytes done and bytes in all.
         """
         self._transport = transport
@@ -91,7 +90,7 @@ class TusUpload:
         self._metadata = metadata
         self._headers = {**_VERSION, **headers}
         self._limits = limits
-        self._patience = patience
+        self._retries = retries
         self._progress = progress
         key = f"upload|{transport.url}{endpoint}|{what}|{source.path.absolute()}"
         folder = source.path.absolute().parent
@@ -100,7 +99,6 @@ class TusUpload:
         self._prefix_digest: str | None = None
         self._checksum: str | None = None
         self._completed: Mapping[str, str] = {}
-        self._damaged = 0
         self._confirmed = 0
 
     def run(self) -> TusResult:
@@ -125,15 +123,13 @@ class TusUpload:
                 except _Moved as moved:
                     offset = None
                     # Rare and harmless once; but a peer that says so for ever must not keep this going for ever.
-                    self._patience.bear(ServerFault(str(moved)))
-                except ChecksumMismatch:
+                    self._retries.wait(ServerFault(str(moved)))
+                except ChecksumMismatch as damaged:
                     offset = None
-                    self._damaged += 1
-                    if self._damaged >= _DAMAGED_ATTEMPTS:
-                        raise
+                    self._retries.start_over(damaged)
                 except ServerError as error:
                     offset = None
-                    self._patience.bear(error)
+                    self._retries.wait(error)
         except BaseException:
             self._journal.release()
             raise
@@ -218,7 +214,7 @@ class TusUpload:
                 raise self._begin_again("it was completed with what the file held before")
         if offset > self._confirmed:
             self._confirmed = offset
-            self._patience.progressed()  # a request that broke brought something nevertheless
+            self._retries.progressed()  # a request that broke brought something nevertheless
         if offset:
             _log.info("xfworker.upload_resumed", file=self._what, bytes=offset)
         return offset
@@ -277,7 +273,7 @@ class TusUpload:
                 raise _Moved(f"the upload of {self._what} stands somewhere else than at {expected}")
             found = _lowered(answer)
         self._confirmed = expected
-        self._patience.progressed()
+        self._retries.progressed()
         self._source.mark()
         self._tell()
         return found

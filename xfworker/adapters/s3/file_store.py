@@ -12,7 +12,7 @@ from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.transfer.hashing import file_sha256
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.partial_download import PartialDownload
-from xfworker.adapters.transfer.retry_policy import Patience
+from xfworker.adapters.transfer.retries import transfer_retries
 from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.domain.errors import (
     AuthenticationFailed,
@@ -30,6 +30,7 @@ from xfworker.domain.filenames import is_safe_filename
 from xfworker.domain.files import USERDATA, AuthorizationToken, FileStat, Folder, Resource, require_file
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import Progress
+from xfworker.services.retry_policy import Retries
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -42,7 +43,6 @@ _PARTS_AT_ONCE_BYTES = 32 << 20
 _MOST_PARTS = 9_000
 """S3 takes 10,000 parts; larger files get larger parts."""
 _BLOCK = 1 << 20
-_WHOLE_ATTEMPTS = 3
 
 
 class S3FileStore:
@@ -108,34 +108,25 @@ class S3FileStore:
             raise
 
     def _download(self, part: PartialDownload, resource: Resource, progress: Progress | None) -> FileStat:
-        patience = Patience(
-            self._clock,
-            attempts=self._transfers.attempts,
-            backoff_seconds=0.25,
-            patience_seconds=120.0,
-            what=f"fetching {resource}",
-        )
-        begun_again = 0
+        retries = transfer_retries(self._clock, self._transfers, f"fetching {resource}")
         while True:
             try:
                 while not part.is_complete:
-                    self._fetch(part, resource, patience, progress)
+                    self._fetch(part, resource, retries, progress)
                 assert part.stat is not None
                 sha256 = part.publish(part.stat)
-            except (ChecksumMismatch, FileChanged):
-                begun_again += 1
+            except (ChecksumMismatch, FileChanged) as damaged:
                 part.forget()
-                if begun_again >= _WHOLE_ATTEMPTS:
-                    raise
+                retries.start_over(damaged)
             except ServerError as error:
-                patience.bear(error)
+                retries.wait(error)
             else:
                 stat = part.stat
                 return FileStat(
                     resource=resource, size=stat.size, sha256=sha256, etag=stat.etag, modified_at=stat.modified_at
                 )
 
-    def _fetch(self, part: PartialDownload, resource: Resource, patience: Patience, progress: Progress | None) -> None:
+    def _fetch(self, part: PartialDownload, resource: Resource, retries: Retries, progress: Progress | None) -> None:
         options: Any = {}
         position = part.spans.contiguous
         if part.stat is not None and position:
@@ -157,7 +148,7 @@ class S3FileStore:
                         block[:count] = view[:count]
                         part.write(span, block, count)
                         view = view[count:]
-                    patience.progressed()
+                    retries.progressed()
                     if progress is not None:
                         progress(part.spans.arrived, part.stat.size)
             finally:

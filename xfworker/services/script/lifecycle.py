@@ -10,6 +10,7 @@ from xfworker.domain.errors import ServerError, UsageError
 from xfworker.domain.job import Job
 from xfworker.domain.job_state import JobState
 from xfworker.domain.json_value import clean_text
+from xfworker.services.retry_policy import RetryPolicy
 from xfworker.services.script.saving import save_intent
 from xfworker.services.script.session import Session
 
@@ -18,8 +19,8 @@ ERROR_MESSAGE = "error_message"
 OUTPUT_UNITS = "output_units"
 """The key of a job's metadata that holds the unit of each output."""
 
-_ATTEMPTS = 5
-_FIRST_WAIT_SECONDS = 1.0
+_RETRY = RetryPolicy(on=(ServerError,), attempts=5, first_wait_seconds=1.0, longest_wait_seconds=8.0)
+"""Hours of work hang on one request, so a server that is briefly away is waited for."""
 
 
 def finish_job(session: Session, edits: Change, outputs: Mapping[str, Any], *, expected_version: int) -> Job:
@@ -40,18 +41,14 @@ def finish_job(session: Session, edits: Change, outputs: Mapping[str, Any], *, e
         expected_version=expected_version,
         bump=True,
     )
-    return _persistently(session, intent)
+    return _save_end(session, intent)
 
 
-def _persistently(session: Session, intent: Change) -> Job:
-    # Hours of work hang on this one request, so a server that is briefly away is waited for.
+def _save_end(session: Session, intent: Change) -> Job:
     serial = session.arguments.job_serial
-    for attempt in range(_ATTEMPTS - 1):
-        try:
-            return save_intent(session.server, session.clock, Job, serial, intent)
-        except ServerError:
-            session.clock.sleep(_FIRST_WAIT_SECONDS * 2**attempt)
-    return save_intent(session.server, session.clock, Job, serial, intent)
+    return _RETRY.with_retries(
+        lambda: save_intent(session.server, session.clock, Job, serial, intent), session.clock, f"end job {serial}"
+    )
 
 
 def save_error_message(session: Session, message: str, *, also: Mapping[str, Any] | None = None) -> Job:
@@ -100,7 +97,7 @@ def hand_over(session: Session, job: Job, edits: Change, *, error_message: str |
         expected_version=job.occ_lock_version,
         bump=True,
     )
-    return _persistently(session, intent)
+    return _save_end(session, intent)
 
 
 def units_of(units: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from xfworker.domain.errors import ServerError, UsageError
 from xfworker.ports.clock import Clock
+from xfworker.services.retry_policy import RetryPolicy
 
 ESTIMATE = "estimated_duration_seconds"
 """The key of a job's metadata that holds the estimate."""
@@ -16,7 +17,8 @@ PERCENTAGE = "progress_percentage"
 """The key of a job's metadata that holds the last progress, 0 to 100."""
 
 INTERVAL_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
+# A job must not spend its time on telling an absent server how far it is.
+_AWAY = RetryPolicy(on=(ServerError,), first_wait_seconds=2.0, longest_wait_seconds=60.0, jitter=0.0)
 _COMPLETE = 100.0
 
 
@@ -87,8 +89,7 @@ class Throttle:
             self.send()
         except ServerError as error:
             self._failures += 1
-            # A job must not spend its time on telling an absent server how far it is.
-            self._next = self.clock.monotonic() + min(LONGEST_PAUSE_SECONDS, INTERVAL_SECONDS * 2**self._failures)
+            self._next = self.clock.monotonic() + _AWAY.wait_seconds(self._failures)
             return error
         self._failures = 0
         self._next = self.clock.monotonic() + INTERVAL_SECONDS

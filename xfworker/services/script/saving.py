@@ -11,14 +11,14 @@ from xfworker.domain.errors import RecordConflict
 from xfworker.domain.record import Record
 from xfworker.ports.clock import Clock
 from xfworker.ports.xf_server import XFServer
+from xfworker.services.retry_policy import RetryPolicy
 
 RecordT = TypeVar("RecordT", bound=Record)
 
-MAX_ATTEMPTS = 60
+_RETRY = RetryPolicy(
+    on=(RecordConflict,), attempts=60, first_wait_seconds=0.01, longest_wait_seconds=0.25, jitter=1.0, logged=False
+)
 """How often a change is tried before the conflict is the caller's. Of N writers one wins each round."""
-
-_FIRST_DELAY_SECONDS = 0.01
-_LONGEST_DELAY_SECONDS = 0.5
 
 
 def save_intent(
@@ -47,8 +47,18 @@ def save_intent(
     Raises:
         RecordConflict: Others were quicker every time.
     """
+
+    def always_late(conflict: RecordConflict) -> RecordConflict:
+        return RecordConflict(
+            f"saving {kind.noun} {serial}: others changed it {_RETRY.attempts} times in a row while this change was "
+            "tried; try again when it is quieter",
+            current=conflict.current,
+            attempted=conflict.attempted,
+        )
+
+    retries = _RETRY.begin(clock, f"save {kind.noun} {serial}", exhausted=always_late)
     change = intent
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    while True:
         try:
             return server.update(kind, serial, change)
         except RecordConflict as conflict:
@@ -56,26 +66,10 @@ def save_intent(
             if is_in_force(current, intent):
                 # An earlier try of ours went through and only its answer was lost.
                 return current
-            if attempt == MAX_ATTEMPTS:
-                raise RecordConflict(
-                    f"saving {kind.noun} {serial}: others changed it {MAX_ATTEMPTS} times in a row while this change "
-                    "was tried; try again when it is quieter",
-                    current=conflict.current,
-                    attempted=conflict.attempted,
-                ) from None
+            retries.wait(conflict)
             change = evolve(intent, expected_version=version_of(current))
-        clock.sleep(retry_delay_seconds(attempt))
-    raise AssertionError  # the loop returns or raises
 
 
 def is_in_force(record: Record, intent: Change) -> bool:
     """Tell whether the record already is as the intent wants it."""
     return bool(intent) and apply(record, intent) == record
-
-
-def retry_delay_seconds(attempt: int) -> float:
-    """Give a random wait that grows with the attempts, so that writers who met once do not meet again."""
-    import random
-
-    ceiling = min(_LONGEST_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2 ** min(attempt, 16))
-    return random.uniform(0, ceiling)  # noqa: S311  jitter, not a secret

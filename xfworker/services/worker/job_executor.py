@@ -17,6 +17,7 @@ from xfworker.ports.file_store import FileStore
 from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.job_runner import JobRunner, RunningScript, ScriptCall
 from xfworker.ports.xf_server import XFServer
+from xfworker.services.retry_policy import RetryPolicy
 from xfworker.services.worker.kept_lease import KeptLease
 from xfworker.services.worker.outcome import aborted_before_start, decide_outcome, not_started, server_lost
 from xfworker.services.worker.script_environment import script_environment
@@ -27,6 +28,7 @@ LOG_FILENAME = "log.txt"
 Answer = TypeVar("Answer")
 
 _STEP_SECONDS = 0.25
+_AWAY_STEP_SECONDS = 2.0
 _ENDING_SECONDS = 30.0
 _LAST_WORDS_BYTES = 4096
 _LOG_STEP_BYTES = 4 * 1024 * 1024
@@ -202,7 +204,7 @@ class Dispatcher:
 
     def _judge(self, lease: Lease, end: ProcessExit, log_path: Path) -> EndedJob:
         try:
-            job = self._patiently(lambda: self.server.get(Job, lease.job.serial))
+            job = self._with_retries(lambda: self.server.get(Job, lease.job.serial), f"get job {lease.job.serial}")
         except (ServerError, AccessError) as error:
             return EndedJob(job=lease.job, outcome=server_lost(end, str(error)), log_path=log_path)
         return self._report(lease, decide_outcome(end, job, last_words=_last_words(log_path)), log_path)
@@ -210,7 +212,7 @@ class Dispatcher:
     def _report(self, lease: Lease, outcome: Outcome, log_path: Path) -> EndedJob:
         log_kept = self.keep_log(lease, log_path)
         try:
-            job = self._patiently(lambda: self.queue.end(lease, outcome))
+            job = self._with_retries(lambda: self.queue.end(lease, outcome), f"end job {lease.job.serial}")
         except ServerError as error:
             lost = server_lost(None, f"{error}; the script had ended: {outcome.message or outcome.ending.value}")
             return EndedJob(job=lease.job, outcome=lost, log_path=log_path, log_kept=log_kept)
@@ -226,15 +228,14 @@ class Dispatcher:
             return False
         return True
 
-    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
-        deadline = self.clock.monotonic() + self.patience_seconds
-        while True:
-            try:
-                return ask()
-            except ServerError:
-                if self.clock.monotonic() >= deadline:
-                    raise
-                self.clock.sleep(min(2.0, self.patience_seconds))
+    def _with_retries(self, ask: Callable[[], Answer], doing: str) -> Answer:
+        policy = RetryPolicy(
+            on=(ServerError,),
+            deadline_seconds=self.patience_seconds,
+            first_wait_seconds=_AWAY_STEP_SECONDS,
+            longest_wait_seconds=_AWAY_STEP_SECONDS,
+        )
+        return policy.with_retries(ask, self.clock, doing)
 
 
 def _last_words(log_path: Path) -> str:
