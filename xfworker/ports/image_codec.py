@@ -61,9 +61,11 @@ class PixelWriter(Protocol):
 
     Attributes:
         info: What the image will be; its type is the one that ``write`` takes.
+        remarks: What the file holds where only this package looks for it, each in one sentence.
     """
 
     info: ImageInfo
+    remarks: tuple[str, ...]
 
     def write(self, slab: Pixels) -> None:
         """

@@ -271,6 +271,17 @@ class FacadeFilesContract:
         with pytest.raises(UnsupportedImage, match="auto_convert_from_omni"):
             worker.get_ipl_image_path(parameter, auto_convert_from_omni=False)
 
+    def test_ipl_gets_no_image_whose_values_an_aim_cannot_state(self, lab, worker):
+        line = omni.Calibration(unit_type="HU", slope=1, intercept=0)
+        path = worker.create_temp_path("hu.omni")
+        image = omni.create_image(path, size=(4, 3, 2), pixel_type="int16", calibrations=[line])
+        image.pixels[:] = 300
+        image.save()
+        parameter = worker.upload_omni_output(image)
+        with pytest.raises(UnsupportedImage, match="allow_calibration_loss"):
+            worker.get_ipl_image_path(parameter)
+        assert worker.get_ipl_image_path(parameter, allow_calibration_loss=True).suffix == ".AIM"
+
     def test_ipl_gets_the_file_that_an_omni_document_points_to(self, lab, worker):
         source = worker.create_temp_path("scan.ISQ")
         source.write_bytes(isq())

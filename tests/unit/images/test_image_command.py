@@ -35,6 +35,18 @@ def test_convert_prints_the_files_and_what_it_removed(scan, tmp_path, capsys, re
     np.testing.assert_array_equal(read_array(tmp_path / "a.omni"), bone)
 
 
+def test_convert_names_what_the_target_does_not_hold_on_stderr_and_in_json(tmp_path, write_array, bone, capsys):
+    line = Calibration(unit_type="HU", unit_name="HU", slope=1, intercept=-1024)
+    source = write_array(tmp_path / "a.omni", bone, calibrations=(line,), origin_mm=(0.4, 0, 0))
+    lost = ["the origin 0.4 x 0 x 0 mm becomes 0 x 0 x 0 mm", "the calibration HU = 1 * raw - 1024 HU is not kept"]
+    assert main(["image", "convert", str(source), str(tmp_path / "b.AIM")]) == 0
+    assert capsys.readouterr().err.splitlines() == [f"not in b.AIM: {loss}" for loss in lost]
+    assert main(["image", "convert", str(source), str(tmp_path / "b.AIM"), "--json"]) == 0
+    streams = capsys.readouterr()
+    assert json.loads(streams.out)["losses"] == lost
+    assert streams.err.splitlines() == [f"not in b.AIM: {loss}" for loss in lost]
+
+
 def test_a_long_path_stays_on_one_line(scan, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / ("d" * 100)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.api.facade import omni
 from xfworker.domain.errors import ImageError, UnsupportedImage, UsageError
 from xfworker.domain.image.calibration import Calibration
@@ -11,9 +10,9 @@ from xfworker.domain.image.deidentify import deidentified_log
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.services.images import slices
 from xfworker.services.images.conversion import convert
-from xfworker.services.images.ipl import ipl_image_path
 from xfworker.services.images.statistics import statistics
 from xfworker.services.images.thresholding import threshold
+from xfworker.services.script.ipl_image import IplImages
 
 DENSITY = Calibration(unit_type="Density", slope=0.5, intercept=-100)
 
@@ -163,17 +162,10 @@ def test_the_person_leaves_the_log_and_nothing_else_moves(tmp_path, formats, wri
 
 @pytest.fixture
 def give_ipl(tmp_path, formats):
-    working = tmp_path / "working"
-    working.mkdir()
-
-    class SharedDisk(LocalFilesystem):
-        """This machine's disks, where folders called "share" are on the network."""
-
-        def is_network_path(self, path):
-            return path.parent.name == "share"
+    images = IplImages(formats)
 
     def give(path, **options):
-        return ipl_image_path(formats, SharedDisk(), path, working, **options)
+        return images.readable_file(path) or images.convert(path, lambda: tmp_path / "for_ipl.AIM", **options)
 
     return give
 
@@ -190,15 +182,12 @@ def test_ipl_gets_the_file_that_an_omni_points_into(tmp_path, write_array, give_
     for path in (aim, mask):
         image = omni.open_image(path)
         image.save()
-        assert give_ipl(image.metadata_path, auto_convert_from_omni=False) == path
+        assert give_ipl(image.metadata_path) == path
     image.spacing_mm = (0.5, 0.5, 0.5)
     image.save()
     other = give_ipl(image.metadata_path)
-    assert other.name == "m.AIM"
     assert other != mask
     np.testing.assert_array_equal(read_array(other), bone > 0)
-    with pytest.raises(UnsupportedImage, match="not allowed"):
-        give_ipl(image.metadata_path, auto_convert_from_omni=False)
 
 
 def test_ipl_gets_an_aim_of_anything_else(tmp_path, write_array, give_ipl, formats, bone):
@@ -211,19 +200,6 @@ def test_ipl_gets_an_aim_of_anything_else(tmp_path, write_array, give_ipl, forma
     (tmp_path / "t.txt").write_text("no image")
     with pytest.raises(UnsupportedImage, match="no image of a known format"):
         give_ipl(tmp_path / "t.txt")
-
-
-def test_what_ipl_gets_has_a_name_where_the_image_has_no_suffix(tmp_path, write_array, give_ipl, bone):
-    path = write_array(tmp_path / "scan.mha", bone).rename(tmp_path / "scan")
-    assert give_ipl(path).name == "scan.AIM"
-
-
-def test_ipl_never_gets_a_network_path(tmp_path, write_array, give_ipl, bone):
-    (tmp_path / "share").mkdir()
-    path = write_array(tmp_path / "share" / "a.AIM", bone)
-    local = give_ipl(path)
-    assert local == tmp_path / "working" / "a.AIM"
-    assert local.read_bytes() == path.read_bytes()
 
 
 def test_vms_versions_in_names_do_not_matter(tmp_path, write_array, formats, bone):

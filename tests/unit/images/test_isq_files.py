@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xfworker.domain.errors import UnsupportedImage
-from xfworker.domain.image.calibration import ScancoCalibration
+from xfworker.domain.image.scanco_calibration import ScancoCalibration
 from xfworker.services.images.conversion import convert
 
 SCALE = ScancoCalibration(

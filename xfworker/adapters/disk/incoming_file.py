@@ -7,9 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from xfworker.adapters.transfer.digest_thread import DigestThread
-from xfworker.adapters.transfer.hashing import TwoHashes
+from xfworker.adapters.transfer.hashing import Digests, TwoHashes
 from xfworker.adapters.transfer.os_errors import disk_errors
-from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch
 from xfworker.domain.files import FileStat
 
@@ -93,10 +92,6 @@ class IncomingFile:
                 view = view[count:]
                 self.size += count
 
-    def digests(self) -> Digests:
-        """Give the digests of everything received so far."""
-        return self.digest.settle().digests()
-
     def publish(self, *, size: int | None = None, sha256: str | None = None) -> FileStat:
         """
         Give the file its final name.
@@ -104,7 +99,7 @@ class IncomingFile:
         Raises:
             ChecksumMismatch: It is not the file with this size and digest; it was deleted.
         """
-        found = self.digests()
+        found = self.digest.settle().digests()
         if size not in {None, self.size} or not found.fit(Digests(sha256)):
             self.discard()
             raise ChecksumMismatch(

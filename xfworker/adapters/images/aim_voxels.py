@@ -21,8 +21,8 @@ from xfworker.adapters.images.run_length import RunLengthEncoder, RunLengthStrea
 from xfworker.adapters.images.vax_floats import f_array_from_float32, f_array_to_float32
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image import processing_log
-from xfworker.domain.image.calibration import ScancoCalibration
 from xfworker.domain.image.description import ImageInfo, Triple
+from xfworker.domain.image.scanco_calibration import ScancoCalibration
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -286,7 +286,10 @@ class AimWriter(SlabWriter):
         image = self.info
         if self._source.text:
             values: list[tuple[str, processing_log.Value]] = [("Dim-p", image.size_3d), ("Encoding", self._kind.name)]
-            text = processing_log.appended(self._source.text, f"{_PROGRAM}: written as AIM", now, values)
+            scale = processing_log.changed_calibration_lines(
+                self._source.text, ScancoCalibration.of(image.calibrations), image.default_unit_type
+            )
+            text = processing_log.appended(self._source.text, f"{_PROGRAM}: written as AIM", now, values, scale)
         else:
             text = processing_log.begun(
                 _PROGRAM,
@@ -360,6 +363,7 @@ class _AimSource:
             and size == image.size_3d
             and aim_header.spacing_of(header) == image.spacing_mm
             and corner == _position(image.origin_mm, image.spacing_mm)
+            and processing_log.calibration_of(self.text).calibrations() == image.calibrations
         )
         return header if same else None
 

@@ -16,7 +16,7 @@ import attrs
 
 from xfworker.adapters.images.vax_floats import g_from_float, g_to_float
 from xfworker.domain.errors import ImageFormatError
-from xfworker.domain.image.calibration import ScancoCalibration
+from xfworker.domain.image.scanco_calibration import ScancoCalibration
 
 MAGIC: Final = b"CTDATA-HEADER_V1"
 BLOCK: Final = 512

@@ -17,10 +17,11 @@ from xfworker.adapters.images.opening import open_to_read
 from xfworker.adapters.images.raw_pixels import RawReader, SlabWriter, file_bytes
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
 from xfworker.domain.image import processing_log
-from xfworker.domain.image.calibration import DENSITY, ScancoCalibration
+from xfworker.domain.image.calibration import DENSITY
 from xfworker.domain.image.deidentify import is_deidentified
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
+from xfworker.domain.image.scanco_calibration import ScancoCalibration
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -246,7 +247,7 @@ class IsqWriter(SlabWriter):
             dim=image.size_3d,
             extent_um=self._extent,
             name=name,
-            calibration=ScancoCalibration.of(image.calibrations),
+            calibration=ScancoCalibration.of(image.calibrations, whole_scaling=True),
             calibration_name=str(source.get("calibration_name") or processing_log.last(log, "Calibration Data") or ""),
             created=created or dt.datetime.now(dt.UTC),
         )

@@ -159,6 +159,8 @@ class SlabWriter:
         info: What the image will be.
     """
 
+    remarks: tuple[str, ...] = ()
+
     def __init__(self, info: ImageInfo) -> None:
         self.info = info
         self._written = 0

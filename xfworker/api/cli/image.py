@@ -51,6 +51,7 @@ def info(
             with _progress(f"reading {path.name}", quiet=json) as progress:
                 found = taken(reader, progress)
     document = _document(image, found)
+    _name_assumptions(image)
     if json:
         document["processing_log"] = image.processing_log
         print_json(document)
@@ -99,8 +100,19 @@ def convert(
             progress=progress,
         )
     files = [str(path) for path in done.target.files]
+    _name_assumptions(done.source)
+    for loss in done.losses:
+        messages().print(f"not in {target.name}: {loss}", markup=False, soft_wrap=True)
     if json:
-        print_json({"files": files, "removed": list(done.removed), "image": _document(done.target, None)})
+        print_json(
+            {
+                "files": files,
+                "removed": list(done.removed),
+                "assumptions": list(done.source.assumptions),
+                "losses": list(done.losses),
+                "image": _document(done.target, None),
+            }
+        )
         return 0
     console = results()
     for path in files:
@@ -153,6 +165,12 @@ def cut(
     else:
         results().print(str(picture), markup=False, soft_wrap=True)
     return 0
+
+
+def _name_assumptions(image: ImageInfo) -> None:
+    """Say on stderr what an image file does not state."""
+    for assumption in image.assumptions:
+        messages().print(f"{image.path.name}: {assumption}", markup=False, soft_wrap=True)
 
 
 def _pixel_mm(image: ImageInfo, axis: str) -> tuple[float, float]:
@@ -211,6 +229,7 @@ def _document(image: ImageInfo, found: "Statistics | None") -> dict[str, Any]:
         "calibrations": [line.metadata for line in image.calibrations],
         "default_unit_type": image.default_unit_type,
         "labels": [dict(label) for label in image.labels],
+        "assumptions": list(image.assumptions),
         "files": [str(path) for path in image.files],
         "header": dict(image.header),
     }

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
-from xfworker.domain.image.calibration import ScancoCalibration
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
+from xfworker.domain.image.scanco_calibration import ScancoCalibration
 
 if TYPE_CHECKING:
     import numpy as np

@@ -225,7 +225,13 @@ class JobFiles(JobContext):
         )
         return open_image(path)
 
-    def get_ipl_image_path(self, input_parameter: Dict[str, Any], *, auto_convert_from_omni: bool = True) -> Path:
+    def get_ipl_image_path(
+        self,
+        input_parameter: Dict[str, Any],
+        *,
+        auto_convert_from_omni: bool = True,
+        allow_calibration_loss: bool = False,
+    ) -> Path:
         """
         Give a local path to an image that SCANCO's IPL can read, downloading its files where that is needed.
 
@@ -235,9 +241,11 @@ class JobFiles(JobContext):
         Args:
             input_parameter: An ``Image`` parameter.
             auto_convert_from_omni: Write other OMNI images as AIM into the working directory.
+            allow_calibration_loss: Write an AIM although its formulas cannot state one of the image's calibrations,
+                such as HU that are not -1000 at raw 0. This parameter is an addition of xfworker.
 
         Raises:
-            ImageError: It is no image, or one that IPL cannot read and AIM cannot hold.
+            ImageError: It is not an image, or one that IPL cannot read and AIM cannot hold.
             FileError: A transfer failed.
         """
         from xfworker.services.script.inputs import OMNI_SUFFIX, fetch_image
@@ -253,7 +261,11 @@ class JobFiles(JobContext):
             return found
         if not auto_convert_from_omni or path.suffix.lower() != OMNI_SUFFIX:
             raise images.not_readable(path)
-        return images.convert(path, lambda: self.working_dir.create_related_path(path, ".AIM"))
+        return images.convert(
+            path,
+            lambda: self.working_dir.create_related_path(path, ".AIM"),
+            allow_calibration_loss=allow_calibration_loss,
+        )
 
     def upload_omni_output(self, image: "Image") -> Dict[str, Any]:
         """

@@ -1,12 +1,12 @@
 """How raw pixel values become physical ones: density, Hounsfield units, linear attenuation."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import attrs
-
 from xfworker.domain.errors import ImageError
+from xfworker.domain.image.length_units import known_length_unit
 
 SLOPE_INTERCEPT: Final = "slope_intercept"
 SLOPE_INTERCEPT_INDIRECT: Final = "slope_intercept_indirect"
@@ -18,6 +18,13 @@ LINEAR_ATTENUATION: Final = "LinearAttenuation"
 DENSITY_UNIT: Final = "mg HA/ccm"
 HOUNSFIELD_UNIT: Final = "HU"
 LINEAR_ATTENUATION_UNIT: Final = "1/cm"
+
+_HOUNSFIELD_NAMES: Final = frozenset({"hu", "hounsfield", "hounsfield unit", "hounsfield units", "ct number"})
+_DENSITY_NAME: Final = re.compile(
+    r"(?:[kmu\u00b5\u03bc]?g)\s*(?:ha|k2hpo4|caha|hydroxyapatite)?\s*"
+    r"(?:/|\s+per\s+)\s*(?:[cmd]?m(?:\^?3|\u00b3|\*\*3)|ccm|cc|m?l)"
+)
+_PER_LENGTH: Final = re.compile(r"(?:1?/|per)([^\d/^*-]+)|([^\d/^*-]+?)(?:\^?-1|\*\*-1|\u207b\u00b9)")
 
 _FIELDS: Final = ("type", "unit_type", "unit_name", "slope", "intercept", "indirect_base_unit_type")
 
@@ -199,77 +206,30 @@ def resolve(calibrations: "tuple[Calibration, ...] | list[Calibration]") -> "tup
     return tuple(resolved.get(id(calibration), calibration) for calibration in calibrations)
 
 
-@attrs.frozen
-class ScancoCalibration:
+def unit_type_named(unit_name: str) -> str | None:
     """
-    What a SCANCO header or processing log says of the scale of its values.
+    Give the unit type that the name of a unit stands for, or None where it is not known.
 
-    Attributes:
-        mu_scaling: Native values per 1/cm of linear attenuation (4096 or 8192; 1 where nothing is known).
-        density_slope: mg HA/ccm per 1/cm, or None.
-        density_intercept: mg HA/ccm at zero attenuation, or None.
-        density_unit: The density's unit as written in the file, or None.
-        mu_water: Linear attenuation of water in 1/cm, or None.
+    For formats that name a unit and not what is measured, as DICOM's ``RescaleType`` and ImageJ's ``vunit`` do.
     """
+    word = unit_name.strip().casefold()
+    if word in _HOUNSFIELD_NAMES:
+        return HOUNSFIELD
+    if per_centimetre(unit_name) is not None and word:
+        return LINEAR_ATTENUATION
+    return DENSITY if _DENSITY_NAME.fullmatch(word) else None
 
-    mu_scaling: float
-    density_slope: float | None = None
-    density_intercept: float | None = None
-    density_unit: str | None = None
-    mu_water: float | None = None
 
-    def calibrations(self) -> tuple[Calibration, ...]:
-        """
-        Give the straight lines from native values, each stated directly on them.
+def per_centimetre(unit_name: str | None) -> float | None:
+    """
+    Give the factor that turns values in a unit of attenuation, such as 1/mm, into 1/cm; None for another unit.
 
-        mu = native / mu_scaling; density = slope * mu + intercept; HU = 1000 * mu / mu_water - 1000.
-        """
-        lines: list[Calibration] = []
-        usable = math.isfinite(self.mu_scaling) and self.mu_scaling > 0
-        if not usable:
-            return ()
-        slope, intercept = self.density_slope, self.density_intercept
-        if slope is not None and intercept is not None and math.isfinite(slope) and math.isfinite(intercept) and slope:
-            lines.append(
-                Calibration(
-                    unit_type=DENSITY,
-                    unit_name=self.density_unit or DENSITY_UNIT,
-                    slope=slope / self.mu_scaling,
-                    intercept=intercept,
-                )
-            )
-        if self.mu_water is not None and math.isfinite(self.mu_water) and self.mu_water > 0:
-            lines.append(
-                Calibration(
-                    unit_type=HOUNSFIELD,
-                    unit_name=HOUNSFIELD_UNIT,
-                    slope=1000 / (self.mu_scaling * self.mu_water),
-                    intercept=-1000.0,
-                )
-            )
-        if self.mu_scaling != 1:
-            lines.append(
-                Calibration(
-                    unit_type=LINEAR_ATTENUATION,
-                    unit_name=LINEAR_ATTENUATION_UNIT,
-                    slope=1 / self.mu_scaling,
-                    intercept=0.0,
-                )
-            )
-        return tuple(lines)
-
-    @classmethod
-    def of(cls, calibrations: "tuple[Calibration, ...]") -> "ScancoCalibration":
-        """Give the SCANCO statement of straight lines, for a file that is to be written."""
-        lines = {line.unit_type: line for line in resolve(calibrations)}
-        attenuation, density, water = (lines.get(name) for name in (LINEAR_ATTENUATION, DENSITY, HOUNSFIELD))
-        mu_scaling = 1 / attenuation.line()[0] if attenuation is not None and attenuation.line()[0] > 0 else 1.0
-        if math.isclose(mu_scaling, round(mu_scaling), rel_tol=1e-9):
-            mu_scaling = float(round(mu_scaling))
-        return cls(
-            mu_scaling=mu_scaling,
-            density_slope=None if density is None else density.line()[0] * mu_scaling,
-            density_intercept=None if density is None else density.line()[1],
-            density_unit=None if density is None else density.unit_name,
-            mu_water=None if water is None else 1000 / (water.line()[0] * mu_scaling),
-        )
+    No name is taken as 1/cm, the unit that the values of this unit type have here.
+    """
+    if unit_name is None:
+        return 1.0
+    found = _PER_LENGTH.fullmatch(unit_name.strip().replace(" ", ""))
+    if found is None:
+        return None
+    unit = known_length_unit(found.group(1) or found.group(2))
+    return None if unit is None else 10 * unit.divisor / unit.multiplier

@@ -78,6 +78,7 @@ class ImageInfo:
         source: Verbatim header and processing log of the file that the image came from, or None.
         files: Every file that the image consists of.
         unknown: Keys of an OMNI document that this version does not know; they are kept.
+        assumptions: What the file does not state and was taken for granted, each in one sentence, such as a spacing.
     """
 
     path: Path
@@ -102,6 +103,7 @@ class ImageInfo:
     source: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
     files: tuple[Path, ...] = ()
     unknown: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    assumptions: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -10,13 +10,15 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import attrs
+
 from xfworker.domain.image.calibration import (
     DENSITY,
     DENSITY_UNIT,
     HOUNSFIELD,
     LINEAR_ATTENUATION,
-    ScancoCalibration,
 )
+from xfworker.domain.image.scanco_calibration import ScancoCalibration
 
 ENCODING: Final = "latin-1"
 KEY_WIDTH: Final = 30
@@ -86,7 +88,7 @@ def line(key: str, value: Value) -> str:
     if isinstance(value, str):
         shown = f"{value:<{TEXT_WIDTH}}"
     elif isinstance(value, int | float):
-        shown = f"{value:>{NUMBER_WIDTH}}" if isinstance(value, int) else f"{value:>{NUMBER_WIDTH}.5f}"
+        shown = f"{value:>{NUMBER_WIDTH}}" if isinstance(value, int) else _right_aligned(value, ".5f")
     else:
         shown = " " + "".join(f"{number:>{TRIPLE_WIDTH}}" for number in value)
     return _one_line(head + shown)
@@ -99,7 +101,13 @@ def timestamp(moment: dt.datetime) -> str:
     return f"{moment.day:2d}-{month}-{moment.year:04d} {moment:%H:%M:%S}.{hundredths:02d}"
 
 
-def appended(log: str, procedure: str, when: dt.datetime, values: Iterable[tuple[str, Value]] = ()) -> str:
+def appended(
+    log: str,
+    procedure: str,
+    when: dt.datetime,
+    values: Iterable[tuple[str, Value]] = (),
+    scale: Sequence[str] = (),
+) -> str:
     """
     Give the log with one more entry at its end, terminated by a NUL; what stood there stays as it was.
 
@@ -108,13 +116,40 @@ def appended(log: str, procedure: str, when: dt.datetime, values: Iterable[tuple
         procedure: What was done, in a few words.
         when: When it was done.
         values: Further statements of the entry.
+        scale: Lines about the scale of values, of ``changed_calibration_lines``.
     """
     body = text_of(log) or f"!\n! Processing Log\n!\n{SEPARATOR}\n"
     if not body.endswith("\n"):
         body += "\n"
     entry = [line("Procedure:", procedure), line("Time", timestamp(when))]
     entry += [line(key, value) for key, value in values]
+    if scale:
+        entry += [SEPARATOR, *scale]
     return body + "\n".join((*entry, SEPARATOR)) + "\n\0"
+
+
+def changed_calibration_lines(log: str, scale: ScancoCalibration, default_unit_type: str | None) -> list[str]:
+    """
+    Give what is to be appended to a log so that its last statements about the scale of values are these; none where
+    they are already.
+
+    A calibration that the log states and the image does not have gets zeros, which stand for none, as in an ISQ.
+    """
+    before = calibration_of(log)
+    default = default_unit_type if default_unit_type in DEFAULT_UNITS.values() else None
+    if before.calibrations() == scale.calibrations() and default_unit_type_of(log) == default:
+        return []
+    stated = attrs.evolve(
+        scale,
+        density_slope=_or_none_stated(scale.density_slope, before.density_slope),
+        density_intercept=_or_none_stated(scale.density_intercept, before.density_intercept),
+        mu_water=_or_none_stated(scale.mu_water, before.mu_water),
+    )
+    return calibration_lines(stated, default)
+
+
+def _or_none_stated(value: float | None, before: float | None) -> float | None:
+    return 0.0 if value is None and before is not None else value
 
 
 def calibration_lines(scale: ScancoCalibration, default_unit_type: str | None, name: str = "") -> list[str]:
@@ -131,8 +166,8 @@ def calibration_lines(scale: ScancoCalibration, default_unit_type: str | None, n
     lines.append(line("Calib. default unit type", unit))
     if scale.density_slope is not None and scale.density_intercept is not None:
         lines.append(line("Density: unit", scale.density_unit or DENSITY_UNIT))
-        lines.append(line("Density: slope", f"{scale.density_slope:>{NUMBER_WIDTH}.8e}").rstrip())
-        lines.append(line("Density: intercept", f"{scale.density_intercept:>{NUMBER_WIDTH}.8e}").rstrip())
+        lines.append(line("Density: slope", _right_aligned(scale.density_slope, ".8e")).rstrip())
+        lines.append(line("Density: intercept", _right_aligned(scale.density_intercept, ".8e")).rstrip())
     if scale.mu_water is not None:
         lines.append(line("HU: mu water", scale.mu_water))
     return lines
@@ -171,6 +206,12 @@ def begun(
         SEPARATOR,
     ]
     return "\n".join(lines) + "\n\0"
+
+
+def _right_aligned(value: float, style: str) -> str:
+    """Give a number as IPL writes it, or with as many digits as it needs where those would make it another."""
+    shown = format(value, style)
+    return f"{shown if float(shown) == value else repr(value):>{NUMBER_WIDTH}}"
 
 
 def _one_line(text: str) -> str:

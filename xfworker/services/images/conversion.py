@@ -10,6 +10,7 @@ import attrs
 from xfworker.domain.errors import UnsupportedImage, UsageError
 from xfworker.domain.image.deidentify import deidentify
 from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.losses import losses
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.ports.image_codec import ImageFormats, PixelReader, PixelWriter
 from xfworker.services.images.blocks import blocks, slices_per_block
@@ -32,11 +33,13 @@ class Conversion:
         source: The image that was read.
         target: The image that was written.
         removed: What de-identifying took out; empty when it was not asked for.
+        losses: What the target does not hold, or holds where other programs do not look, each in one sentence.
     """
 
     source: ImageInfo
     target: ImageInfo
     removed: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
 
 
 def convert(
@@ -86,7 +89,8 @@ def convert(
             check_apart(found, (writer.info.path, *writer.info.files))
             copy_pixels(reader, writer, progress)
         # What the file says: a format may round the place, or know nothing of a calibration.
-        return Conversion(found, formats.describe(writer.info.path), removed)
+        written = formats.describe(writer.info.path)
+        return Conversion(found, written, removed, (*losses(wanted, written), *writer.remarks))
 
 
 def copy_pixels(reader: PixelReader, writer: PixelWriter, progress: Progress | None = None) -> None:

@@ -1,56 +1,12 @@
-"""Giving IPL a file that it can read: the one that is there where it can be, else an AIM made from it."""
+"""What IPL reads of an image: the file that a document points into, and the pixel type that an AIM is to have."""
 
 from pathlib import Path
 
 from xfworker.domain.errors import UnsupportedImage
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
-from xfworker.ports.filesystem import Filesystem
 from xfworker.ports.image_codec import ImageFormats
-from xfworker.services.images.conversion import Progress, convert
 from xfworker.services.images.statistics import statistics
-
-
-def ipl_image_path(
-    formats: ImageFormats,
-    filesystem: Filesystem,
-    path: Path,
-    working_directory: Path,
-    *,
-    auto_convert_from_omni: bool = True,
-    progress: Progress | None = None,
-) -> Path:
-    """
-    Give a local file that IPL reads and that holds the image of ``path``.
-
-    A file that IPL reads stays as it is. An ``.omni`` that points into such a file, and says nothing else of the image
-    than that file does, gives that file. Anything else is converted to an AIM in the working directory.
-
-    Args:
-        formats: The image formats.
-        filesystem: The disks; a file on a network share is copied to the working directory first.
-        path: The image file.
-        working_directory: Where copies and converted files go.
-        auto_convert_from_omni: Whether to convert; without it, an image that IPL cannot read is refused.
-        progress: Told how far converting is.
-
-    Raises:
-        UnsupportedImage: IPL cannot read the image, and it cannot or must not be converted; the message says why.
-        ImageError: The file cannot be read, or is broken.
-    """
-    info = formats.describe(path)
-    readable = info.path if info.is_ipl_compatible else pointed_file(formats, info)
-    if readable is not None:
-        return _local(filesystem, readable, working_directory)
-    if not auto_convert_from_omni:
-        raise UnsupportedImage(
-            f"IPL cannot read {path} ({info.format}, {info.encoding}), and converting it to AIM was not allowed"
-            " (auto_convert_from_omni=False)."
-        )
-    name = path.name.split(";", 1)[0]
-    target = filesystem.unique_path(working_directory / f"{name.rpartition('.')[0] or name}.AIM")
-    pixel_type = pixel_type_for_ipl(formats, info)
-    return convert(formats, path, target, pixel_type=pixel_type, progress=progress).target.path
 
 
 def pointed_file(formats: ImageFormats, info: ImageInfo) -> Path | None:
@@ -102,11 +58,3 @@ def pixel_type_for_ipl(formats: ImageFormats, info: ImageInfo) -> PixelType | No
             return PixelType.FLOAT32
         case _:
             return None
-
-
-def _local(filesystem: Filesystem, path: Path, working_directory: Path) -> Path:
-    if not filesystem.is_network_path(path):
-        return path
-    target = filesystem.unique_path(working_directory / path.name)
-    filesystem.copy(path, target)
-    return target

@@ -1,4 +1,4 @@
-"""Giving SCANCO's IPL an image that it can read: as it is where it can, converted to AIM where that is wished."""
+"""Giving SCANCO's IPL an image that it can read: as it is where it can, converted to AIM where that is asked for."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +7,14 @@ from attrs import define
 
 from xfworker.domain.errors import UnsupportedImage
 from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.losses import calibration_losses
+from xfworker.domain.image.scanco_calibration import ScancoCalibration
 from xfworker.ports.image_codec import ImageFormats
+from xfworker.services.event_log import EventLog
 from xfworker.services.images.conversion import convert
 from xfworker.services.images.ipl import pixel_type_for_ipl, pointed_file
+
+_log = EventLog("xfworker.images")
 
 
 @define(frozen=True)
@@ -37,19 +42,30 @@ class IplImages:
             return path
         return pointed_file(self.formats, info)
 
-    def convert(self, path: Path, target: Callable[[], Path]) -> Path:
+    def convert(self, path: Path, target: Callable[[], Path], *, allow_calibration_loss: bool = False) -> Path:
         """
-        Write an image as AIM, slab by slab.
+        Write an image as AIM, slab by slab; what AIM does not hold of its place is written to the log.
 
         Args:
             path: The image.
             target: Gives the file to be made.
+            allow_calibration_loss: Whether to write an image although an AIM cannot state one of its calibrations.
 
         Raises:
-            UnsupportedImage: AIM cannot hold such pixels.
+            UnsupportedImage: AIM cannot hold such pixels, or not such calibrations.
         """
-        pixel_type = pixel_type_for_ipl(self.formats, self.formats.describe(path))
-        return convert(self.formats, path, target(), pixel_type=pixel_type).target.path
+        info = self.formats.describe(path)
+        lost = calibration_losses(info.calibrations, ScancoCalibration.of(info.calibrations).calibrations())
+        if lost and not allow_calibration_loss:
+            raise UnsupportedImage(
+                f"{path.name} cannot be given to IPL with its values: {'; '.join(lost)}. An AIM states HU as 1000 mu /"
+                " mu_water - 1000 and linear attenuation as raw / Mu_Scaling. Change the calibrations or the raw"
+                " values, or allow it (allow_calibration_loss=True), which keeps the raw values only."
+            )
+        done = convert(self.formats, path, target(), pixel_type=pixel_type_for_ipl(self.formats, info))
+        for text in (*done.source.assumptions, *done.losses):
+            _log.warning("xfworker.ipl_image_differs", image=path.name, file=done.target.path.name, difference=text)
+        return done.target.path
 
     def not_readable(self, path: Path) -> UnsupportedImage:
         """Give the error for an image that IPL cannot read."""

@@ -1,0 +1,129 @@
+"""Units of length as image files write them, and how many millimetres each one is: one table for every format."""
+
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from xfworker.domain.errors import ImageFormatError
+
+
+@attrs.frozen
+class LengthUnit:
+    """
+    A unit of length: ``multiplier / divisor`` millimetres.
+
+    Two integers where there can be, because 60.7 / 1000 is the decimal 0.0607, and 60.7 * 0.001 is not.
+    """
+
+    multiplier: float = 1.0
+    divisor: float = 1.0
+
+    def mm(self, length: float) -> float:
+        """Give a length in mm."""
+        return length * self.multiplier / self.divisor
+
+
+MILLIMETRE: Final = LengthUnit()
+
+_UNITS: Final = {
+    "km": LengthUnit(1e6),
+    "m": LengthUnit(1000.0),
+    "dm": LengthUnit(100.0),
+    "cm": LengthUnit(10.0),
+    "mm": MILLIMETRE,
+    "um": LengthUnit(1.0, 1e3),
+    "nm": LengthUnit(1.0, 1e6),
+    "pm": LengthUnit(1.0, 1e9),
+    "inch": LengthUnit(25.4),
+    "foot": LengthUnit(304.8),
+    "yard": LengthUnit(914.4),
+    "thou": LengthUnit(25.4, 1e3),
+    "point": LengthUnit(25.4, 72.0),
+    "\u00e5": LengthUnit(1.0, 1e7),
+}
+
+_PREFIXES: Final = {
+    "kilo": "k",
+    "": "",
+    "deci": "d",
+    "centi": "c",
+    "milli": "m",
+    "micro": "u",
+    "nano": "n",
+    "pico": "p",
+}
+
+_NAMES: Final = {
+    **{f"{prefix}{stem}": f"{symbol}m" for prefix, symbol in _PREFIXES.items() for stem in ("meter", "metre")},
+    "micron": "um",
+    "mu": "um",
+    "in": "inch",
+    '"': "inch",
+    "inche": "inch",  # what is left of the plural
+    "ft": "foot",
+    "feet": "foot",
+    "yd": "yard",
+    "mil": "thou",
+    "pt": "point",
+    "angstrom": "\u00e5",
+    "\u00e5ngstr\u00f6m": "\u00e5",
+}
+
+_NO_UNIT: Final = frozenset({"", "pixel", "pixels", "voxel", "voxels", "px", "none", "?", "???", "unknown", "n/a"})
+
+_SAME_SIGNS: Final = str.maketrans({"\u03bc": "u", "\u00b5": "u", "\u212b": "\u00e5"})
+"""The Greek letter and the micro sign look the same, are written for one another, and as a plain u."""
+
+_LARGE: Final = ("Mm", "Pm")
+"""Mega and peta are told from milli and pico by the case of one letter; no image is a megametre wide."""
+
+_SHORTEST_PLURAL: Final = 4
+
+
+def known_length_unit(name: str) -> LengthUnit | None:
+    """
+    Give the unit of length that a name stands for, or None where it is not known.
+
+    Singular and plural, British and American spelling, upper and lower case, symbol and word are the same; the micro
+    sign may be either character, a plain ``u``, or written as an escape.
+    """
+    plain = _bare(name)
+    if plain in _LARGE:
+        return None
+    word = plain.casefold().replace("\\u00b5", "u").replace("a\u030a", "\u00e5").translate(_SAME_SIGNS).rstrip(".")
+    singular = word.removesuffix("s") if len(word) >= _SHORTEST_PLURAL else word
+    for candidate in (word, singular):
+        unit = _UNITS.get(_NAMES.get(candidate, candidate))
+        if unit is not None:
+            return unit
+    return None
+
+
+def length_unit(name: str, path: Path, field: str) -> LengthUnit:
+    """
+    Give the unit of length that a file names.
+
+    Raises:
+        ImageFormatError: The unit is not known; the message names it.
+    """
+    unit = known_length_unit(name)
+    if unit is None:
+        raise ImageFormatError(
+            f"{name[:60]!r} is not a unit of length that is known here (m, cm, mm, micrometer, um, nm, angstrom, inch,"
+            " ...), so that its lengths cannot be read.",
+            path=path,
+            field=field,
+        )
+    return unit
+
+
+def is_no_unit(name: str) -> bool:
+    """Tell whether a word stands for the absence of a unit, such as ``pixel``."""
+    return _bare(name).casefold() in _NO_UNIT
+
+
+def _bare(name: str) -> str:
+    """Give a name without the blanks and quotation marks around it; a lone quotation mark is the sign of an inch."""
+    stripped = name.strip()
+    return stripped if stripped == '"' else stripped.strip("\"'").strip()
