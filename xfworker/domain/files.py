@@ -315,3 +315,15 @@ def file_stat_from_json(value: Mapping[str, Any]) -> FileStat:
         raise FileError(f"{resource}: modified_at is no time: {modified_at!r:.60}") from None
     texts = {key: value[key] for key in _TEXTS if value.get(key)}
     return FileStat(resource=parse_resource(resource), size=size, modified_at=moment, **texts)
+
+
+def require_file(resource: Resource) -> Resource:
+    """
+    Refuse a place that can only be a folder.
+
+    Raises:
+        InvalidFilename: It names a source, or a record, without a file.
+    """
+    if len(resource.segments) < (2 if resource.source == "userdata" else 3):
+        raise InvalidFilename(f"{resource} is a folder of the file store; name a file in it")
+    return resource

@@ -46,6 +46,25 @@ class Measurement:
         return fields | {"size": list(self.size), "spacing_mm": list(self.spacing_mm)}
 
 
+class MeasurementFiles(Protocol):
+    """A catalogue whose files lie on a disk of this machine, to be served from there."""
+
+    def measurements(
+        self, *, patient_index: int | None = None, measurement_index: int | None = None
+    ) -> Sequence[Measurement]:
+        """List measurements, by patient index, then measurement index."""
+        ...
+
+    def file(self, measurement_index: int) -> tuple[Path, Measurement]:
+        """
+        Give a measurement's file; of several with one index, the one that changed last.
+
+        Raises:
+            RecordNotFound: There is no such measurement.
+        """
+        ...
+
+
 class SnsServer(Protocol):
     """A catalogue of measurements."""
 

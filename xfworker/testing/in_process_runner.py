@@ -20,8 +20,8 @@ from typing import TextIO
 
 from attrs import define, field
 
-from xfworker.api import shims
 from xfworker.api.composition.provided_session import provided_session
+from xfworker.api.composition.shim_folder import SHIM_FOLDER
 from xfworker.api.logging import write_script_log
 from xfworker.api.settings.model import LOG_LEVELS, LoggingSettings
 from xfworker.domain.errors import JobError
@@ -202,7 +202,7 @@ def _search_path(call: ScriptCall, script: Path) -> Iterator[None]:
     sys.path[:0] = [str(script.parent), *folders]
     sys.argv = [str(script)]
     try:
-        with script_modules(script.parent, (shims.FOLDER,)):
+        with script_modules(script.parent, (SHIM_FOLDER,)):
             yield
     finally:
         sys.path[:] = path

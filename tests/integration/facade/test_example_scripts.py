@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.contract.suites.facade_lab import Lab, http_place, isq
+from xfworker.api.composition.shim_folder import SHIM_FOLDER as SHIMS
 from xfworker.api.facade import omni
-from xfworker.api.shims import FOLDER as SHIMS
 from xfworker.domain.files import Scope, reference_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Job, Run, Task

@@ -11,7 +11,7 @@ from attrs import evolve
 import xfworkerutil
 from tests.contract.suites.facade_lab import Lab, http_place, isq, memory_place
 from tests.integration.facade.faulty_wire import FaultyWire
-from xfworker.adapters.sns.folder_catalogue import FolderSnsCatalogue
+from xfworker.api.composition.measurements import folder_catalogue
 from xfworker.domain.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -54,7 +54,7 @@ def params(worker):
 
 class TestFolder:
     def test_isq_files_are_found_by_content(self, scans):
-        found = FolderSnsCatalogue(scans).measurements()
+        found = folder_catalogue(scans).measurements()
         assert [(item.patient_index, item.measurement_index) for item in found] == [(1, 10), (1, 11), (2, 12)]
         assert [item.filename for item in found] == ["a.ISQ;1", "b.dat", "c.isq"]
         assert (found[1].size, found[1].site, found[1].scanner_id) == ((5, 5, 400), 4, 3401)
@@ -63,7 +63,7 @@ class TestFolder:
         assert "SAMPLE" not in repr(found[0])
 
     def test_the_catalogue_follows_the_folder(self, tmp_path):
-        catalogue = FolderSnsCatalogue(tmp_path)
+        catalogue = folder_catalogue(tmp_path)
         assert list(catalogue.measurements()) == []
         (tmp_path / "a.isq").write_bytes(isq(measurement=1))
         assert len(catalogue.measurements()) == 1
@@ -74,7 +74,7 @@ class TestFolder:
         for name, site, when in (("new", 2, 2_000_000_000), ("old", 1, 1_000_000_000)):
             (tmp_path / name).write_bytes(isq(measurement=1, site=site))
             os.utime(tmp_path / name, (when, when))
-        path = FolderSnsCatalogue(tmp_path).download(1, tmp_path / "fetched")
+        path = folder_catalogue(tmp_path).download(1, tmp_path / "fetched")
         assert path.read_bytes() == isq(measurement=1, site=2)
 
     def test_links_out_of_the_folder_are_left_alone(self, tmp_path):
@@ -83,11 +83,11 @@ class TestFolder:
         outside.mkdir()
         (outside / "secret.isq").write_bytes(isq())
         (inside / "link.isq").symlink_to(outside / "secret.isq")
-        assert list(FolderSnsCatalogue(inside).measurements()) == []
+        assert list(folder_catalogue(inside).measurements()) == []
 
     def test_a_folder_that_is_not_there_is_told(self, tmp_path):
         with pytest.raises(ConfigurationError, match="nowhere"):
-            FolderSnsCatalogue(tmp_path / "nowhere")
+            folder_catalogue(tmp_path / "nowhere")
 
     def test_a_folder_can_be_connected_to_directly(self, scans, tmp_path):
         with xfworkerutil.get_sns_server_connection({"folder": str(scans)}) as connection:

@@ -9,11 +9,12 @@ import pytest
 from litestar.testing import TestClient
 
 from xfworker.adapters.disk.file_store import FolderFileStore
-from xfworker.adapters.sns.folder_catalogue import FolderSnsCatalogue
+from xfworker.adapters.disk.partial_uploads import PartialUploads
 from xfworker.adapters.web.app import create_app
 from xfworker.adapters.web.fss.service import MOUNT, fss_handler
 from xfworker.adapters.web.openapi import document, document_text
 from xfworker.adapters.web.sns_routes import sns_router
+from xfworker.api.composition.measurements import folder_catalogue
 from xfworker.api.composition.platform import memory_platform
 from xfworker.domain.files import VERBS, Scope, parse_resource
 from xfworker.services.platform.principal import ADMIN
@@ -30,7 +31,7 @@ def test_the_checked_in_document_is_current():
 def test_the_document_names_every_route_and_no_other(tmp_path):
     (tmp_path / "scans").mkdir()
     platform = memory_platform()
-    app = create_app(platform, routes=[sns_router(FolderSnsCatalogue(tmp_path / "scans"), platform)])
+    app = create_app(platform, routes=[sns_router(folder_catalogue(tmp_path / "scans"), platform)])
     served = {
         (re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path), method)
         for route in app.routes
@@ -54,7 +55,8 @@ def store_paths():
 @pytest.fixture
 def store_client(tmp_path):
     platform = memory_platform()
-    service = fss_handler(FolderFileStore(tmp_path), platform)
+    store = FolderFileStore(tmp_path)
+    service = fss_handler(store, PartialUploads(store), platform)
     scopes = [Scope(verb, parse_resource(place)) for verb in VERBS for place in ("job_result/1", "userdata")]
     token = platform.server_for(ADMIN).file_token(scopes).token
     with TestClient(create_app(platform, routes=[service])) as client:

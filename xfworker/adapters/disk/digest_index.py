@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from xfworker.adapters.transfer.hashing import Digests
 from xfworker.adapters.transfer.partial_file import replacing
+from xfworker.domain.digests import Digests
 from xfworker.domain.files import Resource
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from attrs import evolve
 
 from xfworker.adapters.disk.digest_index import DigestIndex
-from xfworker.adapters.disk.file_copy import copy_content
 from xfworker.adapters.disk.filesystem import sample_sha256
 from xfworker.adapters.disk.incoming_file import IncomingFile
+from xfworker.adapters.disk.opened_file import OpenedFile
 from xfworker.adapters.disk.path_map import is_windows_path
-from xfworker.adapters.disk.store_layout import StoreLayout, require_file
+from xfworker.adapters.disk.store_layout import StoreLayout
+from xfworker.adapters.transfer.file_copy import copy_content
 from xfworker.adapters.transfer.hashing import (
-    Digests,
     checking_digest,
     file_digests,
     file_sha256,
@@ -27,12 +27,12 @@ from xfworker.adapters.transfer.hashing import (
 )
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX, flush_file, partial_path, publish
+from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore, NotEnoughSpace
 from xfworker.domain.filenames import is_safe_filename
-from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
+from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource, require_file
 from xfworker.ports.file_store import Progress
 
-BLOCK = 1 << 20
 _UNKNOWN = Digests()
 _HASHED_ON_THE_SPOT = 64 << 20
 """Up to this size the digest of a file that someone put into the folder by hand is computed when it is asked for."""
@@ -113,11 +113,11 @@ class FolderFileStore:
         self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
     ) -> FileStat:
         known, opened = self.open_file(token, resource)
-        with disk_errors(f"fetch {resource} to {target}"), opened:
+        with disk_errors(f"fetch {resource} to {target}"), opened.file as source:
             require_room(target.parent, known.size, f"fetch {resource}")
             partial = partial_path(target.parent)
             try:
-                self._copy(opened, partial, known.size, progress)
+                self._copy(source, partial, known.size, progress)
                 sha256 = _checked(partial, known)
                 publish(partial, target)
             finally:
@@ -125,7 +125,7 @@ class FolderFileStore:
                     partial.unlink()
         return evolve(known, sha256=sha256)
 
-    def open_file(self, token: AuthorizationToken, resource: Resource) -> tuple[FileStat, FileIO]:
+    def open_file(self, token: AuthorizationToken, resource: Resource) -> tuple[FileStat, OpenedFile]:
         """
         Open a file for reading and tell what it is; the two belong together even while others replace the file.
 
@@ -139,7 +139,8 @@ class FolderFileStore:
             opened = path.open("rb", buffering=0)
             try:
                 found = os.fstat(opened.fileno())
-                return self._stat(resource, path, direct_access_path=self._announced(resource), found=found), opened
+                stat = self._stat(resource, path, direct_access_path=self._announced(resource), found=found)
+                return stat, OpenedFile(opened)
             except BaseException:
                 opened.close()
                 raise
@@ -179,7 +180,7 @@ class FolderFileStore:
         token.require("read", resource)
         with disk_errors(f"read {resource}"), _absent(resource):
             opened = self.layout.file_path(resource).open("rb", buffering=0)
-        return file_blocks(opened, offset=offset, length=length)
+        return OpenedFile(opened).blocks(offset=offset, length=length)
 
     def direct_access_path(
         self, token: AuthorizationToken, resource: Resource, *, for_writing: bool = False
@@ -317,19 +318,6 @@ class FolderFileStore:
                 near.unlink()
         partial.unlink()
         return found
-
-
-def file_blocks(opened: FileIO, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-    """Give a part of an open file in blocks of at most :data:`BLOCK` bytes, and close it at the end."""
-    with opened, disk_errors(f"read {opened.name}"):
-        opened.seek(offset)
-        remaining = length
-        while remaining is None or remaining > 0:
-            block = opened.read(BLOCK if remaining is None else min(BLOCK, remaining))
-            if not block:
-                return
-            remaining = None if remaining is None else remaining - len(block)
-            yield block
 
 
 def require_room(folder: Path, size: int, doing: str) -> None:

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xfworker.adapters.disk.file_copy import copy_file
 from xfworker.adapters.disk.path_map import PathMap, is_unc_path
+from xfworker.adapters.transfer.file_copy import copy_file
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import partial_path
 from xfworker.domain.errors import ConfigurationError

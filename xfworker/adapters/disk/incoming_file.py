@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from xfworker.adapters.transfer.digest_thread import DigestThread
-from xfworker.adapters.transfer.hashing import Digests, TwoHashes
+from xfworker.adapters.transfer.hashing import TwoHashes
 from xfworker.adapters.transfer.os_errors import disk_errors
+from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch
 from xfworker.domain.files import FileStat
 
@@ -92,6 +93,10 @@ class IncomingFile:
                 view = view[count:]
                 self.size += count
 
+    def digests(self) -> Digests:
+        """Give the digests of everything received so far."""
+        return self.digest.settle().digests()
+
     def publish(self, *, size: int | None = None, sha256: str | None = None) -> FileStat:
         """
         Give the file its final name.
@@ -99,7 +104,7 @@ class IncomingFile:
         Raises:
             ChecksumMismatch: It is not the file with this size and digest; it was deleted.
         """
-        found = self.digest.settle().digests()
+        found = self.digests()
         if size not in {None, self.size} or not found.fit(Digests(sha256)):
             self.discard()
             raise ChecksumMismatch(

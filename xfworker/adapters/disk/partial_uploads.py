@@ -15,12 +15,19 @@ from attrs import define, field
 
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.incoming_file import IncomingFile
-from xfworker.adapters.disk.store_layout import require_file
-from xfworker.adapters.transfer.hashing import Digests, TwoHashes, hash_file
+from xfworker.adapters.transfer.hashing import TwoHashes, hash_file
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import replacing
+from xfworker.domain.digests import Digests
 from xfworker.domain.errors import FileNotInStore
-from xfworker.domain.files import FileStat, Resource, file_stat_from_json, file_stat_to_json, parse_resource
+from xfworker.domain.files import (
+    FileStat,
+    Resource,
+    file_stat_from_json,
+    file_stat_to_json,
+    parse_resource,
+    require_file,
+)
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{32}")
 _INFO = "info.json"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX
 from xfworker.domain.errors import FileError, FileNotInStore, InvalidFilename
-from xfworker.domain.files import Resource
+from xfworker.domain.files import Resource, require_file
 
 PRIVATE_FOLDER = ".xfstore"
 """The store's own folder inside its root; no source of files has such a name."""
@@ -66,15 +66,3 @@ class StoreLayout:
             except OSError:
                 return
             folder = folder.parent
-
-
-def require_file(resource: Resource) -> Resource:
-    """
-    Refuse a place that can only be a folder.
-
-    Raises:
-        InvalidFilename: It names a source, or a record, without a file.
-    """
-    if len(resource.segments) < (2 if resource.source == "userdata" else 3):
-        raise InvalidFilename(f"{resource} is a folder of the file store; name a file in it")
-    return resource

@@ -9,7 +9,6 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
 
 from xfworker.adapters.clock import SystemClock
-from xfworker.adapters.disk.store_layout import require_file
 from xfworker.adapters.transfer.hashing import file_sha256
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.partial_download import PartialDownload
@@ -28,7 +27,7 @@ from xfworker.domain.errors import (
     XFWorkerError,
 )
 from xfworker.domain.filenames import is_safe_filename
-from xfworker.domain.files import USERDATA, AuthorizationToken, FileStat, Folder, Resource
+from xfworker.domain.files import USERDATA, AuthorizationToken, FileStat, Folder, Resource, require_file
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import Progress
 from xfworker.services.retry_policy import Retries

@@ -1,1 +1,1 @@
-"""Catalogues of measurements: a folder of ISQ files, and an SNS server over HTTP."""
+"""Catalogues of measurements on this machine's disks."""

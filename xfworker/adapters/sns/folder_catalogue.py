@@ -7,12 +7,12 @@ from pathlib import Path
 
 from attrs import define, field
 
-from xfworker.adapters.disk.file_copy import copy_file
-from xfworker.adapters.images.isq import NAME, IsqCodec
+from xfworker.adapters.transfer.file_copy import copy_file
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.domain.conversion import parse_time
 from xfworker.domain.errors import ConfigurationError, ImageError, RecordNotFound
 from xfworker.domain.image.description import ImageInfo
+from xfworker.ports.image_codec import ImageCodec
 from xfworker.ports.sns_server import Measurement
 from xfworker.services.event_log import EventLog
 
@@ -40,6 +40,7 @@ class FolderSnsCatalogue:
     """
 
     folder: Path
+    _isq: ImageCodec
     _known: dict[tuple[Path, int, int], _Entry | None] = field(factory=dict, init=False, repr=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
 
@@ -92,7 +93,7 @@ class FolderSnsCatalogue:
 
     def _entries(self) -> list[_Entry]:
         with self._lock:
-            seen = {key: self._known[key] if key in self._known else _entry(key) for key in self._files()}
+            seen = {key: self._known[key] if key in self._known else _entry(self._isq, key) for key in self._files()}
             self._known = seen
             return [entry for entry in seen.values() if entry is not None]
 
@@ -111,9 +112,8 @@ class FolderSnsCatalogue:
                 yield path, state.st_mtime_ns, state.st_size
 
 
-def _entry(key: tuple[Path, int, int]) -> _Entry | None:
+def _entry(codec: ImageCodec, key: tuple[Path, int, int]) -> _Entry | None:
     path, modified_ns, size = key
-    codec = IsqCodec()
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -122,7 +122,7 @@ def _entry(key: tuple[Path, int, int]) -> _Entry | None:
         return _Entry(path, modified_ns, _measurement(codec.describe(path), path, size))
     except (ImageError, OSError) as error:
         # The path may hold a person's name, the reason does not.
-        _log.warning("xfworker.measurement_left_out", format=NAME, reason=type(error).__name__)
+        _log.warning("xfworker.measurement_left_out", format=codec.name, reason=type(error).__name__)
         return None
 
 

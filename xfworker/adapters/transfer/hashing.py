@@ -15,6 +15,7 @@ import xxhash
 from attrs import define, field
 
 from xfworker.domain.digest_field import SHA256, XXH3
+from xfworker.domain.digests import Digests
 from xfworker.domain.files import FileStat
 
 _BLOCK = 1 << 20
@@ -38,24 +39,6 @@ class Hasher(Protocol):
 
 
 HasherT = TypeVar("HasherT", bound=Hasher)
-
-
-@define(frozen=True)
-class Digests:
-    """
-    The digests of one content, as hexadecimal digits.
-
-    Attributes:
-        sha256: 64 digits, or ``None`` where it is not known.
-        xxh3: 32 digits (XXH3-128), likewise.
-    """
-
-    sha256: str | None = None
-    xxh3: str | None = None
-
-    def fit(self, told: "Digests") -> bool:
-        """Tell whether a content with these digests can be the one that was told of, as far as that is known."""
-        return told.sha256 in {None, self.sha256} and told.xxh3 in {None, self.xxh3}
 
 
 @define

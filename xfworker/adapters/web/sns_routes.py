@@ -8,10 +8,10 @@ from litestar import Response, Router, get
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from xfworker.adapters.sns.folder_catalogue import FolderSnsCatalogue
 from xfworker.adapters.web.exchange import AnyRequest, answer, authentication, caller, in_thread
 from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
 from xfworker.domain.errors import UsageError
+from xfworker.ports.sns_server import MeasurementFiles
 from xfworker.services.platform.platform import Platform
 
 MOUNT = "/sns/v1"
@@ -22,7 +22,7 @@ _BLOCK = 1 << 20
 _MAX_DIGITS = 10
 
 
-def sns_router(catalogue: FolderSnsCatalogue, platform: Platform) -> Router:
+def sns_router(catalogue: MeasurementFiles, platform: Platform) -> Router:
     """
     Give the routes of the catalogue. Every caller whom the XF Server knows may read it.
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from attrs import define
 
-from xfworker.api import shims
+from xfworker.api.composition.shim_folder import SHIM_FOLDER
 from xfworker.api.composition.target import Target
 from xfworker.api.settings.file import CONFIG_VARIABLE
 from xfworker.domain.errors import JobError
@@ -32,7 +32,7 @@ class TargetSource:
         return PreparedScript(
             command=target.command,
             environment=os.environ,
-            module_folders=(shims.FOLDER,),
+            module_folders=(SHIM_FOLDER,),
             settings=script_settings(os.environ),
             time_limit_seconds=target.time_limit_seconds,
             memory_limit_bytes=target.memory_limit_bytes,

@@ -7,7 +7,7 @@ from pathlib import Path
 from attrs import define
 
 from xfworker.adapters.process.environments import Environments, Installation
-from xfworker.api import shims
+from xfworker.api.composition.shim_folder import SHIM_FOLDER
 from xfworker.domain.errors import JobError
 from xfworker.domain.package import memory_limit_bytes, time_limit_seconds
 from xfworker.domain.records import DependencyPackage
@@ -59,7 +59,7 @@ class PackageSource:
         return PreparedScript(
             command=(str(environment.python), str(folder / script)),
             environment={**os.environ, **environment.variables},
-            module_folders=(shims.FOLDER,),
+            module_folders=(SHIM_FOLDER,),
             settings=self.settings,
             time_limit_seconds=time_limit_seconds(metadata),
             memory_limit_bytes=memory_limit_bytes(metadata),

@@ -150,13 +150,14 @@ def web_app(platform: Platform, files: "FolderFileStore", *, sns: Path | None = 
     Raises:
         ConfigurationError: The folder of measurements is not there.
     """
+    from xfworker.adapters.disk.partial_uploads import PartialUploads
     from xfworker.adapters.web.app import create_app
     from xfworker.adapters.web.fss.service import fss_handler
 
-    routes: list[ControllerRouterHandler] = [fss_handler(files, platform)]
+    routes: list[ControllerRouterHandler] = [fss_handler(files, PartialUploads(files), platform)]
     if sns is not None:
-        from xfworker.adapters.sns.folder_catalogue import FolderSnsCatalogue
         from xfworker.adapters.web.sns_routes import sns_router
+        from xfworker.api.composition.measurements import folder_catalogue
 
-        routes.append(sns_router(FolderSnsCatalogue(sns), platform))
+        routes.append(sns_router(folder_catalogue(sns), platform))
     return create_app(platform, routes=routes)

@@ -3,8 +3,3 @@ Modules that task scripts import by bare name beside ``xfworkerutil``.
 
 Runners put this folder on a script's ``PYTHONPATH``; the installed package claims only its own names.
 """
-
-from pathlib import Path
-
-FOLDER = Path(__file__).parent
-"""The folder for ``PYTHONPATH``."""

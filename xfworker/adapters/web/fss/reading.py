@@ -5,17 +5,16 @@ import os
 import sys
 from email.utils import format_datetime, parsedate_to_datetime
 from http import HTTPStatus
-from io import FileIO
 from urllib.parse import quote
 
 from attrs import define
 
-from xfworker.adapters.disk.file_store import FolderFileStore, file_blocks
 from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
 from xfworker.adapters.web.fss.content_headers import content_headers
 from xfworker.adapters.web.fss.requests import Request
 from xfworker.domain.digest_field import write_digest
 from xfworker.domain.files import AuthorizationToken, FileStat, file_stat_to_json
+from xfworker.ports.served_files import OpenedFile, ServedFiles
 
 _SENT_BY_PATH = 4 << 20
 """From this size on the server sends the file by itself; below, handing over costs more than reading."""
@@ -23,9 +22,7 @@ _OPENED_AFTER_SECONDS = 5.0
 _KEPT_AT_MOST = 64
 
 
-async def send_file(
-    request: Request, store: FolderFileStore, token: AuthorizationToken, handles: "KeptHandles"
-) -> None:
+async def send_file(request: Request, store: ServedFiles, token: AuthorizationToken, handles: "KeptHandles") -> None:
     """Answer HEAD or GET of a file."""
     resource = request.resource()
     if request.method == "HEAD" and request.query.get("for") == "write":
@@ -43,7 +40,7 @@ async def send_file(
         opened.close()
 
 
-async def _send(request: Request, stat: FileStat, opened: FileIO | None, handles: "KeptHandles") -> None:
+async def _send(request: Request, stat: FileStat, opened: OpenedFile | None, handles: "KeptHandles") -> None:
     headers = _headers(stat)
     if _not_modified(request, stat):
         await request.answer(HTTPStatus.NOT_MODIFIED, {"ETag": headers["ETag"]})
@@ -60,10 +57,12 @@ async def _send(request: Request, stat: FileStat, opened: FileIO | None, handles
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{stat.size}"
     if opened is None:
         await request.answer(status, headers, length=end - start)
-    elif wanted is None and request.pathsend and stat.size >= _SENT_BY_PATH and handles.are_free:
-        await request.answer_file(status, headers, handles.keep(opened))
+        return
+    descriptor = opened.descriptor if wanted is None and request.pathsend and stat.size >= _SENT_BY_PATH else None
+    if descriptor is not None and handles.are_free:
+        await request.answer_file(status, headers, handles.keep(descriptor))
     else:
-        await request.answer_blocks(status, headers, file_blocks(opened, offset=start, length=end - start))
+        await request.answer_blocks(status, headers, opened.blocks(offset=start, length=end - start))
 
 
 @define
@@ -82,9 +81,9 @@ class KeptHandles:
         """Whether another may be kept."""
         return sys.platform == "linux" and self._open < _KEPT_AT_MOST
 
-    def keep(self, opened: FileIO) -> str:
+    def keep(self, descriptor: int) -> str:
         """Give a path to an open file that is good for a few seconds."""
-        handle = os.dup(opened.fileno())
+        handle = os.dup(descriptor)
         self._open += 1
         asyncio.get_running_loop().call_later(_OPENED_AFTER_SECONDS, self._close, handle)
         return f"/proc/self/fd/{handle}"
@@ -94,7 +93,7 @@ class KeptHandles:
         os.close(handle)
 
 
-async def send_folder(request: Request, store: FolderFileStore, token: AuthorizationToken) -> None:
+async def send_folder(request: Request, store: ServedFiles, token: AuthorizationToken) -> None:
     """Answer what a folder holds."""
     folder = await asyncio.to_thread(store.list, token, request.resource())
     files = [file_stat_to_json(stat) for stat in folder.files]

@@ -4,13 +4,12 @@ import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from litestar.handlers import ASGIRouteHandler
 from litestar.handlers import asgi as asgi_handler
 
-from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.web.fss.content_headers import content_headers
 from xfworker.adapters.web.fss.reading import KeptHandles, send_file, send_folder
 from xfworker.adapters.web.fss.receiving import receive_body
@@ -26,6 +25,7 @@ from xfworker.adapters.web.fss.tus import TUS_HEADERS, TusUploads
 from xfworker.domain.digest_field import require_digest
 from xfworker.domain.errors import AuthenticationFailed, FileError, UsageError, XFWorkerError
 from xfworker.domain.files import AuthorizationToken, Resource, file_stat_to_json, parse_resource
+from xfworker.ports.served_files import ResumableUploads, ServedFiles
 
 MOUNT = "/fss/v1"
 """The service's base path."""
@@ -55,17 +55,17 @@ class FileTokenVerifier(Protocol):
 
 
 def fss_handler(
-    store: FolderFileStore, verifier: FileTokenVerifier, *, upload_lifetime_seconds: float = 24 * 3600.0
+    store: ServedFiles, uploads: ResumableUploads[Any, Any], verifier: FileTokenVerifier
 ) -> ASGIRouteHandler:
     """
     Give the service as a Litestar route handler for :data:`MOUNT`.
 
     Args:
         store: The files.
+        uploads: The uploads into the store that take several requests.
         verifier: Checks tokens.
-        upload_lifetime_seconds: How long an incomplete upload is kept after its last byte.
     """
-    service = FileStorageService(store, verifier, upload_lifetime_seconds=upload_lifetime_seconds)
+    service = FileStorageService(store, uploads, verifier)
 
     async def file_storage_service(scope: Scope, receive: Receive, send: Send) -> None:
         await service(scope, receive, send)
@@ -75,7 +75,7 @@ def fss_handler(
 
 class FileStorageService:
     """
-    Files of a folder store over HTTP, every request under a file token.
+    Files of a store over HTTP, every request under a file token.
 
     ``files/<resource>``: HEAD, GET, PUT, DELETE. ``folders/<resource>``: GET. ``registrations``: POST.
     ``uploads`` and ``uploads/<id>``: the tus protocol.
@@ -83,27 +83,27 @@ class FileStorageService:
 
     def __init__(
         self,
-        store: FolderFileStore,
+        store: ServedFiles,
+        uploads: ResumableUploads[Any, Any],
         verifier: FileTokenVerifier,
         *,
         mount: str = MOUNT,
-        upload_lifetime_seconds: float = 24 * 3600.0,
     ) -> None:
         """
         Take the parts.
 
         Args:
             store: The files.
+            uploads: The uploads into the store that take several requests.
             verifier: Checks tokens.
             mount: The path under which the application is mounted.
-            upload_lifetime_seconds: How long an incomplete upload is kept after its last byte.
         """
         self._store = store
         self._verifier = verifier
         self._mount = mount
         self._handles = KeptHandles()
         self._threads: ThreadPoolExecutor | None = None
-        self._uploads = TusUploads.over(store, upload_lifetime_seconds)
+        self._uploads = TusUploads(uploads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""

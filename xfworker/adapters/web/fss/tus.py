@@ -18,16 +18,14 @@ from typing import Any
 import structlog
 from attrs import define, field
 
-from xfworker.adapters.disk.file_store import FolderFileStore
-from xfworker.adapters.disk.incoming_file import IncomingFile
-from xfworker.adapters.disk.partial_uploads import PartialUpload, PartialUploads
-from xfworker.adapters.transfer.hashing import Digests
 from xfworker.adapters.web.fss.content_headers import content_headers
 from xfworker.adapters.web.fss.receiving import receive_body
 from xfworker.adapters.web.fss.requests import ClientGone, Request
 from xfworker.domain.digest_field import SHA256, XXH3, require_digest
+from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch, UsageError
 from xfworker.domain.files import AuthorizationToken, FileStat, Resource, parse_resource
+from xfworker.ports.served_files import IncomingFile, ResumableUpload, ResumableUploads
 
 TUS_HEADERS = {"Tus-Resumable": "1.0.0"}
 """What every answer to a tus request carries."""
@@ -42,14 +40,9 @@ _log = structlog.stdlib.get_logger("xfworker.fss")
 class TusUploads:
     """The requests below ``uploads``."""
 
-    _uploads: PartialUploads
+    _uploads: ResumableUploads[Any, Any]
     _turns: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
     _sweeping: "asyncio.Task[None] | None" = field(default=None, init=False)
-
-    @classmethod
-    def over(cls, store: FolderFileStore, lifetime_seconds: float) -> "TusUploads":
-        """Receive uploads into a store and keep incomplete ones for so long."""
-        return cls(PartialUploads(store, lifetime_seconds))
 
     async def tell_abilities(self, request: Request) -> None:
         """Answer OPTIONS."""
@@ -133,8 +126,8 @@ class TusUploads:
 
     # --- one upload -----------------------------------------------------------------------------------------------
 
-    async def _load(self, identifier: str, token: AuthorizationToken) -> PartialUpload:
-        upload = await asyncio.to_thread(self._uploads.load, identifier)
+    async def _load(self, identifier: str, token: AuthorizationToken) -> ResumableUpload:
+        upload: ResumableUpload = await asyncio.to_thread(self._uploads.load, identifier)
         token.require("write", upload.resource)
         return upload
 
@@ -188,13 +181,13 @@ class TusUploads:
             stat = await asyncio.to_thread(self._finish, upload, incoming, wanted)
         await request.answer(HTTPStatus.NO_CONTENT, self._progress(upload, arrived, stat))
 
-    def _open(self, request: Request, upload: PartialUpload) -> IncomingFile:
+    def _open(self, request: Request, upload: ResumableUpload) -> IncomingFile:
         field = request.headers.get("xf-prefix-digest")
         told = Digests(require_digest(field), require_digest(field, XXH3))
-        incoming = self._uploads.open(upload)
+        incoming: IncomingFile = self._uploads.open(upload)
         if told == Digests():
             return incoming
-        if incoming.digest.settle().digests().fit(told):
+        if incoming.digests().fit(told):
             self._uploads.mark_verified(upload, incoming)
             return incoming
         self._uploads.keep(upload, incoming)
@@ -203,8 +196,8 @@ class TusUploads:
             f"the first bytes of {upload.resource} did not arrive as they were sent; go on from {upload.verified}"
         )
 
-    def _finish(self, upload: PartialUpload, incoming: IncomingFile, told: Digests) -> FileStat:
-        found = incoming.digest.settle().digests()
+    def _finish(self, upload: ResumableUpload, incoming: IncomingFile, told: Digests) -> FileStat:
+        found = incoming.digests()
         if not found.fit(told):
             self._uploads.keep(upload, incoming)
             self._uploads.roll_back(upload, upload.verified)
@@ -216,7 +209,7 @@ class TusUploads:
         _log.info("xfworker.upload_received", file=str(upload.resource), bytes=upload.size, sha256=found.sha256)
         return stat
 
-    def _progress(self, upload: PartialUpload, offset: int, stat: FileStat | None) -> dict[str, str]:
+    def _progress(self, upload: ResumableUpload, offset: int, stat: FileStat | None) -> dict[str, str]:
         return {
             **TUS_HEADERS,
             "Upload-Offset": str(offset),
@@ -224,7 +217,7 @@ class TusUploads:
             **({} if stat is None else _published(stat)),
         }
 
-    def _expiry(self, upload: PartialUpload) -> dict[str, str]:
+    def _expiry(self, upload: ResumableUpload) -> dict[str, str]:
         moment = self._uploads.expires_at(upload).replace(microsecond=0)
         return {"Upload-Expires": format_datetime(moment, usegmt=True)}
 

@@ -87,11 +87,11 @@ def _connection(params: Dict[str, Any]) -> Iterator[Connection]:
 
 def _open(params: Dict[str, Any], token: Any, arguments: JobArguments | None, clock: Clock | None) -> SnsServer:
     if params.get("folder"):
-        from xfworker.adapters.sns.folder_catalogue import FolderSnsCatalogue
+        from xfworker.api.composition.measurements import folder_catalogue
 
-        return FolderSnsCatalogue(Path(params["folder"]))
+        return folder_catalogue(Path(params["folder"]))
     from xfworker.adapters.clock import SystemClock
-    from xfworker.adapters.sns.http_catalogue import HttpSnsServer
+    from xfworker.adapters.http.sns_server import HttpSnsServer
     from xfworker.api.composition.network import server_url, transport
     from xfworker.api.settings.file import load_settings
 
@@ -115,8 +115,8 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 def _url(params: Dict[str, Any]) -> str:
     if isinstance(params.get("url"), str):
         return str(params["url"])
+    from xfworker.adapters.http.sns_server import BASE
     from xfworker.adapters.http.transport import is_loopback
-    from xfworker.adapters.sns.http_catalogue import BASE
 
     host, port = params.get("host"), params.get("port")
     if isinstance(port, str) and port.isascii() and port.isdigit():

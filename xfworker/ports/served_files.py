@@ -1,0 +1,231 @@
+"""What the file service needs of the store that it serves: whole files, opened or received, and resumable uploads."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from xfworker.domain.digests import Digests
+from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
+
+
+class OpenedFile(Protocol):
+    """A file of the store that stays the same file while it is read, even where another takes its name."""
+
+    @property
+    def descriptor(self) -> int | None:
+        """The open file on a disk of this machine, for a web server that sends it by itself; ``None`` elsewhere."""
+        ...
+
+    def blocks(self, *, offset: int, length: int) -> Iterator[bytes]:
+        """
+        Give a part of the file block by block; the file is closed behind the last one.
+
+        Raises:
+            FileError: The file cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the file; closing twice is not an error."""
+        ...
+
+
+class IncomingFile(Protocol):
+    """A file being received, hashed meanwhile. Not for use by several threads at once."""
+
+    def write(self, *blocks: bytes) -> None:
+        """
+        Add bytes.
+
+        Raises:
+            NotEnoughSpace: The store is full.
+        """
+        ...
+
+    def digests(self) -> Digests:
+        """Give the digests of everything received so far."""
+        ...
+
+    def publish(self, *, size: int | None = None, sha256: str | None = None) -> FileStat:
+        """
+        Give the file its place; it appears whole.
+
+        Raises:
+            ChecksumMismatch: It is not the file with this size and digest; it was deleted.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Delete what was received."""
+        ...
+
+
+class ServedFiles(Protocol):
+    """A store that a file service offers; every request comes with what its token allows."""
+
+    def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
+        """Describe a file; raises as :meth:`open_file`."""
+        ...
+
+    def open_file(self, token: AuthorizationToken, resource: Resource) -> tuple[FileStat, OpenedFile]:
+        """
+        Open a file and describe it; the two belong together even while others replace the file.
+
+        Raises:
+            FileNotInStore: There is no such file.
+            PermissionDenied: The token does not allow ``read``.
+        """
+        ...
+
+    def direct_access_path(
+        self, token: AuthorizationToken, resource: Resource, *, for_writing: bool = False
+    ) -> str | None:
+        """Give the path by which clients may reach the file without the service, or ``None``."""
+        ...
+
+    def require_room(self, what: object, size: int) -> None:
+        """
+        Refuse what cannot fit.
+
+        Raises:
+            NotEnoughSpace: The store has not so many free bytes.
+        """
+        ...
+
+    def receive(self, resource: Resource) -> IncomingFile:
+        """
+        Begin to receive a file; the caller has checked the token.
+
+        Raises:
+            InvalidFilename: The place is a folder.
+        """
+        ...
+
+    def register(self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str) -> FileStat:
+        """
+        Take over a file that was written by its direct-access path.
+
+        Raises:
+            ChecksumMismatch: It is not the file with this size and digest.
+        """
+        ...
+
+    def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
+        """List a folder."""
+        ...
+
+    def delete(self, token: AuthorizationToken, resource: Resource) -> None:
+        """
+        Delete a file.
+
+        Raises:
+            FileNotInStore: There is no such file.
+        """
+        ...
+
+
+class ResumableUpload(Protocol):
+    """An upload that is under way, or was completed a short while ago."""
+
+    @property
+    def identifier(self) -> str:
+        """Its name in URLs."""
+        ...
+
+    @property
+    def resource(self) -> Resource:
+        """Where the file goes."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its size when complete."""
+        ...
+
+    @property
+    def metadata(self) -> str:
+        """What the client said of it, as it came."""
+        ...
+
+    @property
+    def sha256(self) -> str | None:
+        """The digest that the client promised, if any."""
+        ...
+
+    @property
+    def verified(self) -> int:
+        """So many bytes from the start are known to be what the client sent."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """Bytes received so far."""
+        ...
+
+    @property
+    def completed(self) -> FileStat | None:
+        """The file that came of it, once it is complete."""
+        ...
+
+
+UploadT = TypeVar("UploadT", bound=ResumableUpload)
+IncomingT = TypeVar("IncomingT", bound=IncomingFile)
+
+
+class ResumableUploads(Protocol[UploadT, IncomingT]):
+    """Uploads that take several requests: what has arrived outlives a cut link and a restarted server."""
+
+    def create(self, resource: Resource, size: int, *, metadata: str, sha256: str | None) -> UploadT:
+        """
+        Begin an upload.
+
+        Raises:
+            NotEnoughSpace: The store has no room for it.
+            InvalidFilename: The place is a folder.
+        """
+        ...
+
+    def load(self, identifier: str) -> UploadT:
+        """
+        Find an upload.
+
+        Raises:
+            FileNotInStore: There is none, or it expired.
+        """
+        ...
+
+    def open(self, upload: UploadT) -> IncomingT:
+        """Go on receiving behind what has arrived."""
+        ...
+
+    def keep(self, upload: UploadT, incoming: IncomingT) -> int:
+        """Keep what has arrived for the next request, and give the new offset."""
+        ...
+
+    def mark_verified(self, upload: UploadT, incoming: IncomingT) -> None:
+        """Note that everything up to here is what the client sent."""
+        ...
+
+    def roll_back(self, upload: UploadT, offset: int) -> None:
+        """Drop what arrived behind an offset."""
+        ...
+
+    def complete(self, upload: UploadT, incoming: IncomingT, digests: Digests) -> FileStat:
+        """Give the file its place; the upload stays known for a while, for a client that missed the answer."""
+        ...
+
+    def remove(self, upload: UploadT) -> None:
+        """End an upload and delete what arrived."""
+        ...
+
+    def expires_at(self, upload: UploadT) -> datetime:
+        """Give the time (UTC) at which the upload is deleted unless more arrives."""
+        ...
+
+    def sweep(self) -> int:
+        """Delete uploads and other incomplete files that nobody went on with; give their number."""
+        ...
+
+    def sweep_is_due(self) -> bool:
+        """Whether it is time to sweep; the next time is counted from here."""
+        ...
