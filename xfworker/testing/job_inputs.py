@@ -172,8 +172,7 @@ def _as_file(key: str, value: Any, folder: Path, wanted: str | None) -> StagedFi
 def _described(path: Path, wanted: str | None) -> StagedFile:
     from xfworker.api.composition.image_formats import image_formats
 
-    found = describe_input_file(path, wanted, image_formats())
-    return StagedFile(type=found.type, paths=found.paths, size=found.size)
+    return describe_input_file(path, wanted, image_formats())
 
 
 def _write(key: str, image: ImageInput, folder: Path) -> Path:

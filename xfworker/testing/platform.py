@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
-from xfworker.api.cli.target_source import TargetSource
 from xfworker.api.composition.target import Target, load_target
 from xfworker.domain.errors import JobError, XFWorkerError
 from xfworker.domain.files import Resource, Scope, record_resource, userdata_resource
@@ -212,8 +211,7 @@ class PlatformUnderTest(ABC):
         directory = self._new_directory(job)
         mark = self.requests.mark()
         lease = self.claim(job)
-        source = TargetSource({lease.task_type.name: target})
-        ended, exception = self._run(lease, source, directory, in_process=in_process)
+        ended, exception = self._run(lease, target, directory, in_process=in_process)
         result = self._result(ended, directory, mark, exception)
         if check and result.state is not JobState.DONE:
             raise TaskFailed(result) from exception

@@ -141,8 +141,8 @@ def test_what_no_server_would_keep_is_refused_at_once(word, part):
     assert part in refused(word)
 
 
-def test_a_folder_is_no_file(tmp_path):
-    assert "is no file" in refused(f"x@{tmp_path}")
+def test_a_folder_is_not_a_file(tmp_path):
+    assert "is not a file" in refused(f"x@{tmp_path}")
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from typing import Any
 
 from attrs import define, field
 
-from xfworker.api.composition.input_files import InputFile, describe_input_file
+from xfworker.api.composition.input_files import describe_input_file
 from xfworker.domain.errors import ImageError, InvalidFilename, InvalidParameter, UsageError
 from xfworker.domain.job_inputs import is_primitive, new_job_faults, read_text, read_untyped
 from xfworker.domain.json_value import json_faults
 from xfworker.ports.image_codec import ImageFormats
+from xfworker.services.jobs.staging import StagedFile
 
 _ITEM = re.compile(r"(?P<key>[^=@:\s][^=@:]*?)(?P<mark>:=|=|@)(?P<text>.*)", re.DOTALL)
 
@@ -48,7 +49,7 @@ class Inputs:
     """
 
     values: dict[str, Any] = field(factory=dict)
-    files: dict[str, InputFile] = field(factory=dict)
+    files: dict[str, StagedFile] = field(factory=dict)
 
 
 def read_inputs(words: Sequence[str], interface: Mapping[str, Any] | None, images: ImageFormats) -> Inputs:

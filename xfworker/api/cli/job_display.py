@@ -3,7 +3,7 @@
 import json
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -47,19 +47,19 @@ HEADLINES: dict[Ending, str] = {
 class LiveJob(Observer):
     """Shows a job's progress and its script's output while it runs, and passes signals on to the script."""
 
-    def __init__(self, console: "Console", server: XFServer, *, alive: "Sequence[Any]" = ()) -> None:
+    def __init__(self, console: "Console", server: XFServer, *, alive: Callable[[], None] = lambda: None) -> None:
         """
         Prepare.
 
         Args:
             console: Where to show.
             server: Is asked for the job's progress.
-            alive: Functions that raise when something the job needs is gone; called some times a second.
+            alive: Raises when the server is gone; called some times a second.
         """
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._server = server
-        self._alive = tuple(alive)
+        self._alive = alive
         self._script: RunningScript | None = None
         self._signals = 0
         self._line = bytearray()
@@ -105,8 +105,7 @@ class LiveJob(Observer):
                 self._print_rest()
 
     def waiting(self, lease: Lease) -> None:
-        for check in self._alive:
-            check()
+        self._alive()
         now = self.progress.get_time()
         if self._task is None or now < self._asked_at + _ASK_SECONDS:
             return

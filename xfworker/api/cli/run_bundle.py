@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from xfworker.adapters.process.python_environment import environment_differences, python_environment
-from xfworker.api.cli.console import messages, print_json, results
-from xfworker.api.cli.job_display import LiveJob, exit_code, job_document, outputs_table, show_failure
-from xfworker.api.cli.target_source import TargetSource
+from xfworker.api.cli.local_run import LocalRun, LocalRunOptions, local_run
+from xfworker.api.composition.local_platform import LocalPlatform
 from xfworker.api.composition.target import Target, load_target
 from xfworker.domain.errors import UsageError
 from xfworker.domain.files import Resource, Scope, record_resource
@@ -20,43 +19,16 @@ from xfworker.services.bundle.reading import OpenBundle
 from xfworker.services.bundle.restoring import Progress, restore_job
 from xfworker.services.comparison.difference import Difference, Tolerance
 from xfworker.services.comparison.outputs import RecordedOutputs, compare_outputs, neutral_outputs
-from xfworker.services.jobs.results import collect_files
 from xfworker.services.transfers.watch import reporting
 
 if TYPE_CHECKING:
     from xfworker.adapters.terminal.transfer_bars import Bars
-    from xfworker.api.composition.local_platform import LocalPlatform
-    from xfworker.services.worker.job_executor import EndedJob
 
 _SHOWN_ENVIRONMENT = 12
 
 
-@define(frozen=True, kw_only=True)
-class BundleRun:
-    """
-    How a bundle is to be run.
-
-    Attributes:
-        bundle: The bundle.
-        target: A script or package to run instead of the bundle's own, or ``None``.
-        compare: By how much numbers and voxels may differ, or ``None`` where nothing is compared.
-        out: Folder for output files.
-        as_json: Whether to print one JSON document.
-        keep: Whether to leave the server's data.
-        data: Folder for the server's data, or ``None`` for a temporary one.
-    """
-
-    bundle: Path
-    target: Path | None = None
-    compare: Tolerance | None = None
-    out: Path
-    as_json: bool = False
-    keep: bool = False
-    data: Path | None = None
-
-
 @define(frozen=True)
-class _Report:
+class _Comparison:
     differences: list[Difference] = field(factory=list)
     environment: list[str] = field(factory=list)
 
@@ -68,9 +40,15 @@ class _Report:
         }
 
 
-def run_bundle(wanted: BundleRun) -> int:
+def run_bundle(path: Path, options: LocalRunOptions, *, target: Path | None, tolerance: Tolerance | None) -> int:
     """
     Run a bundle on a server of its own.
+
+    Args:
+        path: The bundle.
+        options: How the job runs.
+        target: A script or package to run instead of the bundle's own, or ``None``.
+        tolerance: By how much numbers and voxels may differ, or ``None`` where nothing is compared.
 
     Returns:
         The exit code: 1 where the job failed or, compared, its outputs differ.
@@ -80,52 +58,34 @@ def run_bundle(wanted: BundleRun) -> int:
     """
     from xfworker.adapters.disk.filesystem import LocalFilesystem
     from xfworker.adapters.process.owned_folder import owned_folder
-    from xfworker.adapters.terminal.transfer_bars import transfer_bars
-    from xfworker.api.composition.local_platform import local_platform
 
-    console = messages()
-    with OpenBundle(wanted.bundle) as bundle, owned_folder("bundle", LocalFilesystem()) as scratch:
-        target = _target(wanted, bundle, scratch)
-        if wanted.compare is not None:
+    with OpenBundle(path) as bundle, owned_folder("bundle", LocalFilesystem()) as scratch:
+        loaded = _target(bundle, target, scratch)
+        if tolerance is not None:
             _require_outputs(bundle)
-        with console.status("starting the server") as status, local_platform(wanted.data, keep=wanted.keep) as platform:
-            status.stop()
-            live = LiveJob(console, platform.server, alive=[platform.check_alive])
-            shown = not wanted.as_json
-            with live.shown():
-                with transfer_bars(console, shown=shown) as bars:
-                    job = restore_job(platform.server, platform.files, bundle, progress=_progress(bars))
-                ended = platform.run_job(job, TargetSource({bundle.manifest.task_type.name: target}), live)
-                live.finished()
-                with transfer_bars(console, shown=shown):
-                    collected = collect_files(
-                        platform.server, platform.files, platform.filesystem, ended.job.outputs, wanted.out
-                    )
-            report = None
-            if wanted.compare is not None:
-                with transfer_bars(console, shown=shown):
-                    report = _compared(platform, bundle, ended.job, wanted.compare, scratch)
-            _show(wanted, target, ended, collected.paths, report)
-            for fault in collected.faults:
-                console.print(fault, style="red")
-            if collected.left and wanted.data is None:
-                platform.keep()
-            if wanted.keep or wanted.data is not None or collected.left:
-                console.print(f"kept: {wanted.data or platform.folder}")
-    code = exit_code(ended.job)
-    return code or (1 if collected.faults or (report is not None and report.differences) else 0)
+        with local_run(options) as local:
+            with local.bars() as bars:
+                job = restore_job(local.platform.server, local.platform.files, bundle, progress=_progress(bars))
+            finished = local.run_job(loaded, job)
+            if tolerance is None:
+                return finished.code
+            with local.bars():
+                comparison = _compared(local.platform, bundle, finished.job, tolerance, scratch)
+            local.comparison = comparison.to_json()
+            _show(local, comparison, tolerance)
+            return finished.code or int(bool(comparison.differences))
 
 
-def _target(wanted: BundleRun, bundle: OpenBundle, scratch: Path) -> Target:
+def _target(bundle: OpenBundle, instead: Path | None, scratch: Path) -> Target:
     package = scratch / "package"
     package.mkdir()
-    if wanted.target is not None:
-        return load_target(wanted.target, package)
+    if instead is not None:
+        return load_target(instead, package)
     archive = next((file for file in bundle.manifest.files if file.resource == bundle.manifest.archive), None)
     if archive is None:
         raise UsageError(
-            f"{wanted.bundle} holds no script, because there was none on its server; name the "
-            f"script or package to run: xfworker run TARGET --bundle {wanted.bundle}"
+            f"{bundle.path} holds no script, because there was none on its server; name the "
+            f"script or package to run: xfworker run TARGET --bundle {bundle.path}"
         )
     path = scratch / "package.xfp"
     bundle.extract(archive, path)
@@ -155,7 +115,9 @@ def _own_files(value: Any) -> set[str]:
     return set().union(*(_own_files(item) for item in value)) if isinstance(value, list) else set()
 
 
-def _compared(platform: "LocalPlatform", bundle: OpenBundle, job: Job, tolerance: Tolerance, scratch: Path) -> _Report:
+def _compared(
+    platform: LocalPlatform, bundle: OpenBundle, job: Job, tolerance: Tolerance, scratch: Path
+) -> _Comparison:
     from xfworker.adapters.images.bitmap_pixels import read_bitmap
     from xfworker.api.composition.image_formats import image_formats
 
@@ -164,7 +126,7 @@ def _compared(platform: "LocalPlatform", bundle: OpenBundle, job: Job, tolerance
     notes = environment_differences(environment, python_environment())
     if job.state is not before.job.state:
         message = f"the job was {before.job.state} then and is {job.state} now"
-        return _Report([Difference(path="state", message=message)], notes)
+        return _Comparison([Difference(path="state", message=message)], notes)
     expected = RecordedOutputs(
         values=neutral_outputs(before.job.outputs, before.job.serial),
         files=_extracted(bundle, scratch / "expected"),
@@ -175,7 +137,7 @@ def _compared(platform: "LocalPlatform", bundle: OpenBundle, job: Job, tolerance
         files=_stored(platform, job, scratch / "actual"),
         units=job.metadata.get("output_units") or {},
     )
-    return _Report(compare_outputs(expected, actual, tolerance, image_formats(), read_bitmap=read_bitmap), notes)
+    return _Comparison(compare_outputs(expected, actual, tolerance, image_formats(), read_bitmap=read_bitmap), notes)
 
 
 def _extracted(bundle: OpenBundle, folder: Path) -> dict[str, Path]:
@@ -186,7 +148,7 @@ def _extracted(bundle: OpenBundle, folder: Path) -> dict[str, Path]:
     return found
 
 
-def _stored(platform: "LocalPlatform", job: Job, folder: Path) -> dict[str, Path]:
+def _stored(platform: LocalPlatform, job: Job, folder: Path) -> dict[str, Path]:
     folder.mkdir()
     place = record_resource("job_result", job.serial)
     token = platform.server.file_token([Scope("list", place), Scope("read", place)])
@@ -206,28 +168,13 @@ def _progress(bars: "Bars") -> Progress:
     return report
 
 
-def _show(
-    wanted: BundleRun, target: Target, ended: "EndedJob", files: Mapping[str, list[Path]], report: _Report | None
-) -> None:
-    console, job = messages(), ended.job
-    if exit_code(job) == 1:
-        show_failure(console, ended, target.name)
-    elif job.state is not JobState.DONE:
-        console.print(f"{target.name} handed the job over to a person: {ended.outcome.message or 'no message'}")
-    if wanted.as_json:
-        document = job_document(job, files)
-        if report is not None:
-            document["comparison"] = report.to_json()
-        print_json(document)
-    elif job.state is JobState.DONE:
-        results().print(outputs_table(job, files, title=f"{target.name}: done"))
-    if report is None:
-        return
-    for difference in report.differences:
+def _show(local: LocalRun, comparison: _Comparison, tolerance: Tolerance) -> None:
+    console = local.console
+    for difference in comparison.differences:
         console.print(f"different: {difference}", style="red")
-    if report.differences and report.environment:
-        shown = report.environment[:_SHOWN_ENVIRONMENT]
-        more = len(report.environment) - len(shown)
+    if comparison.differences and comparison.environment:
+        shown = comparison.environment[:_SHOWN_ENVIRONMENT]
+        more = len(comparison.environment) - len(shown)
         console.print("the environment is another one: " + "; ".join(shown) + (f"; and {more} more" if more else ""))
-    if not report.differences:
-        console.print(f"the outputs are the same (tolerance: {wanted.compare})", style="green")
+    if not comparison.differences:
+        console.print(f"the outputs are the same (tolerance: {tolerance})", style="green")

@@ -16,7 +16,7 @@ from xfworker.services.transfers.watch import reporting
 
 if TYPE_CHECKING:
     from xfworker.api.composition.client import Client
-    from xfworker.api.composition.input_files import InputFile
+    from xfworker.services.jobs.staging import StagedFile
 
 
 def start(workflow: int, *, server: Server = None) -> int:
@@ -128,7 +128,7 @@ def _set_state(workflow: int, state: WorkflowState, server: str | None) -> int:
     return 0
 
 
-def _uploaded(client: "Client", file: "InputFile") -> dict[str, Any]:
+def _uploaded(client: "Client", file: "StagedFile") -> dict[str, Any]:
     """Put a file, and those that belong to it, into user data, and give the parameter that names it."""
     folder = f"runs/{uuid.uuid4()}"
     for path in file.paths:
@@ -139,10 +139,10 @@ def _uploaded(client: "Client", file: "InputFile") -> dict[str, Any]:
     return create_parameter(
         file.type,
         source=USERDATA,
-        virtualpath=f"{folder}/{file.path.name}",
-        filename=file.path.name,
+        virtualpath=f"{folder}/{file.paths[0].name}",
+        filename=file.paths[0].name,
         size=None if file.size is None else list(file.size),
-        filenames=[path.name for path in file.beside] or None,
+        filenames=[path.name for path in file.paths[1:]] or None,
     )
 
 

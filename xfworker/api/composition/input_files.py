@@ -4,11 +4,10 @@ import csv
 import io
 from pathlib import Path
 
-from attrs import define
-
 from xfworker.domain.errors import InvalidParameter
 from xfworker.domain.filenames import check_filename
 from xfworker.ports.image_codec import ImageFormats
+from xfworker.services.jobs.staging import StagedFile
 
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 _LOOKED_AT_BYTES = 64 * 1024
@@ -16,67 +15,45 @@ _LEAST_COLUMNS = 2
 _LEAST_ROWS = 2
 
 
-@define(frozen=True, kw_only=True)
-class InputFile:
+def describe_input_file(path: Path, expected: str | None, images: ImageFormats) -> StagedFile:
     """
-    A file that goes into a job.
-
-    Attributes:
-        type: The type of the parameter that it becomes.
-        path: The file itself.
-        beside: Further files that belong to it, such as the pixels of an ``.omni``.
-        size: Voxels along x, y and z where it is an image.
-    """
-
-    type: str
-    path: Path
-    beside: tuple[Path, ...] = ()
-    size: tuple[int, int, int] | None = None
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """All files, the main one first."""
-        return (self.path, *self.beside)
-
-
-def describe_input_file(path: Path, wanted: str | None, images: ImageFormats) -> InputFile:
-    """
-    Tell what parameter a file becomes: an ``Image`` by content, a ``CSV`` where it is a table, else a ``ForeignFile``.
+    Describe what a file becomes: an ``Image`` by content, a ``CSV`` where it is a table, else a ``ForeignFile``.
 
     Args:
         path: The file.
-        wanted: The type that an interface declares; it is taken, except that an image must be one.
+        expected: The type that an interface declares; it is taken, except that an image must be one.
         images: Recognises image files.
 
     Raises:
-        InvalidParameter: There is no such file, or it is no image where one is wanted.
+        InvalidParameter: There is no such file, or it is not an image where one is expected.
         InvalidFilename: Its name cannot be used in the file store.
         ImageError: It is a damaged image.
     """
     if not path.exists():
         raise InvalidParameter(f"there is no file {path}")
     if not path.is_file():
-        raise InvalidParameter(f"{path} is no file")
+        raise InvalidParameter(f"{path} is not a file")
     with path.open("rb") as file:
         head = file.read(_LOOKED_AT_BYTES)
-    image = images.probe(path) if wanted in {None, "Image"} else None
+    image = images.probe(path) if expected in {None, "Image"} else None
     if image is not None:
         beside = tuple(other for other in image.files if other.resolve() != path.resolve())
-        found = InputFile(type="Image", path=path, beside=beside, size=image.size_3d)
-    elif wanted == "Image":
+        described = StagedFile(type="Image", paths=(path, *beside), size=image.size_3d)
+    elif expected == "Image":
         raise InvalidParameter(f"{path} holds no image of a known format, and this input takes an Image")
     else:
-        found = InputFile(type=wanted or ("CSV" if is_table(head, path.suffix) else "ForeignFile"), path=path)
-    for part in found.paths:
+        kind = expected or ("CSV" if is_table(head, path.suffix) else "ForeignFile")
+        described = StagedFile(type=kind, paths=(path,))
+    for part in described.paths:
         check_filename(part.name)
         if not part.is_file():
             raise InvalidParameter(f"{path} needs {part}, which is not there")
-    return found
+    return described
 
 
 def is_table(head: bytes, suffix: str) -> bool:
     """
-    Tell whether a file is a table: text whose lines all have the same number of columns.
+    Whether a file is a table: text whose lines all have the same number of columns.
 
     Args:
         head: The file's first bytes; the last line is left out where there may be more.

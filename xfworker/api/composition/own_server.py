@@ -101,8 +101,7 @@ def _plan(name: str, inputs: Mapping[str, Any], images: ImageFormats) -> StagePl
     values: dict[str, Any] = {}
     for key, value in inputs.items():
         if isinstance(value, Mapping) and set(value) == {"file"} and isinstance(value["file"], str):
-            found = describe_input_file(Path(value["file"]).expanduser(), None, images)
-            files[key] = StagedFile(type=found.type, paths=found.paths, size=found.size)
+            files[key] = describe_input_file(Path(value["file"]).expanduser(), None, images)
         else:
             values[key] = value
     return StagePlan(name=name, task_type="xfworker.ByHand", values=values, files=files)

@@ -1,13 +1,16 @@
 """What ``xfworker run`` runs: a script, or a task type package as folder or archive."""
 
+import os
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 
+from xfworker.api.composition.shim_folder import SHIM_FOLDER
+from xfworker.api.settings.file import CONFIG_VARIABLE
 from xfworker.domain.errors import PackageError, UsageError
 from xfworker.domain.package import (
     ARCHIVE_SUFFIX,
@@ -17,7 +20,10 @@ from xfworker.domain.package import (
     memory_limit_bytes,
     time_limit_seconds,
 )
+from xfworker.ports.job_queue import Lease
+from xfworker.services.worker.job_executor import PreparedScript
 
+_LEVEL_VARIABLE = "XFWORKER_LOGGING_LEVEL"
 _SCRIPT_SUFFIXES = frozenset({".py", ".pyw"})
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9.]+")
 _LONGEST_NAME = 50
@@ -26,7 +32,7 @@ _LONGEST_NAME = 50
 @define(frozen=True, kw_only=True)
 class Target:
     """
-    Something that can be run.
+    Something that can be run, where it lies and with this interpreter.
 
     Attributes:
         name: What people call it.
@@ -45,10 +51,24 @@ class Target:
     interface: Mapping[str, Any] | None = None
     time_limit_seconds: float | None = None
     memory_limit_bytes: int | None = None
-    command: tuple[str, ...] = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "command", (sys.executable, str(self.script)))
+    def prepare(self, lease: Lease) -> PreparedScript:
+        """
+        Make ready what the script needs, for whichever job it is run.
+
+        A settings file is about other servers, so it is left out; events below a warning are left out as well, unless
+        the caller's environment asks for them.
+        """
+        del lease
+        level = os.environ.get(_LEVEL_VARIABLE, "warning")
+        return PreparedScript(
+            command=(sys.executable, str(self.script)),
+            environment=os.environ,
+            module_folders=(SHIM_FOLDER,),
+            settings={CONFIG_VARIABLE: "", _LEVEL_VARIABLE: level},
+            time_limit_seconds=self.time_limit_seconds,
+            memory_limit_bytes=self.memory_limit_bytes,
+        )
 
 
 def load_target(path: Path, scratch: Path) -> Target:
