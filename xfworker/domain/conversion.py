@@ -19,6 +19,7 @@ from xfworker.domain.errors import InvalidRecord
 from xfworker.domain.record import Record
 
 RecordT = TypeVar("RecordT", bound=Record)
+ValueT = TypeVar("ValueT")
 
 _JSON_NAMES = {dict: "object", list: "array", str: "string", bool: "bool", int: "int", float: "number"}
 
@@ -41,7 +42,7 @@ def parse_time(text: str) -> datetime:
 
 def to_json(record: Record) -> dict[str, Any]:
     """Give the record as a JSON object that shares nothing mutable with it."""
-    fields: dict[str, Any] = _converter().unstructure(record)
+    fields: dict[str, Any] = converter().unstructure(record)
     extra = fields.pop("extra")
     return {**extra, **fields}
 
@@ -54,16 +55,34 @@ def from_json(kind: type[RecordT], value: Any) -> RecordT:
         InvalidRecord: With every fault and its path.
     """
     if not isinstance(value, Mapping):
-        raise InvalidRecord(f"{kind.noun}: expected object, got {_shown(value)}", (f"$: {_expected('object', value)}",))
+        raise InvalidRecord(f"{kind.noun}: expected object, got {_shown(value)}", (f"$: {expected('object', value)}",))
     known = field_names(kind)
     fields = {key: value[key] for key in known if key in value}
     fields["extra"] = {key: item for key, item in value.items() if key not in known}
+    name = f"{kind.noun} {value['serial']}" if "serial" in value else kind.noun
+    return structured(converter(), kind, fields, name)
+
+
+def structured(by: Converter, kind: type[ValueT], value: Any, name: str) -> ValueT:
+    """
+    Read a JSON value by a converter.
+
+    Args:
+        by: :func:`converter`, or one made from it.
+        kind: What to read it as.
+        value: The JSON value.
+        name: What to call it in messages: ``job 17``.
+
+    Raises:
+        InvalidRecord: With every violation and its path.
+    """
     try:
-        return _converter().structure(fields, kind)
+        return by.structure(value, kind)
     except (ClassValidationError, IterableValidationError) as error:
         faults = tuple(_fault(line) for line in transform_error(error, path="", format_exception=_sentence))
-        name = f"{kind.noun} {value['serial']}" if "serial" in value else kind.noun
-        raise InvalidRecord(f"{name}: " + "; ".join(faults), faults) from None
+    except TypeError as error:
+        faults = (str(error),)
+    raise InvalidRecord(f"{name}: " + "; ".join(faults), faults)
 
 
 def field_names(kind: type[Record]) -> frozenset[str]:
@@ -72,20 +91,21 @@ def field_names(kind: type[Record]) -> frozenset[str]:
 
 
 @cache
-def _converter() -> Converter:
-    converter = Converter(detailed_validation=True)
+def converter() -> Converter:
+    """Give the converter of records; a copy of it may learn more."""
+    made = Converter(detailed_validation=True)
     for primitive in (str, bool, int):
-        converter.register_structure_hook(primitive, _strict(primitive))
-    converter.register_structure_hook(float, _strict_float)
-    converter.register_structure_hook_func(_is(dict[str, Any]), _object)
-    converter.register_structure_hook_func(_is(list[dict[str, Any]]), _objects)
-    converter.register_structure_hook(StrEnum, _choice)
-    converter.register_unstructure_hook(StrEnum, lambda value: value.value)
-    converter.register_structure_hook(datetime, _time)
-    converter.register_unstructure_hook(datetime, format_time)
-    converter.register_unstructure_hook_func(_is(dict[str, Any]), _copied)
-    converter.register_unstructure_hook_func(_is(list[dict[str, Any]]), _copied)
-    return converter
+        made.register_structure_hook(primitive, _strict(primitive))
+    made.register_structure_hook(float, _strict_float)
+    made.register_structure_hook_func(_is(dict[str, Any]), _object)
+    made.register_structure_hook_func(_is(list[dict[str, Any]]), _objects)
+    made.register_structure_hook(StrEnum, _choice)
+    made.register_unstructure_hook(StrEnum, lambda value: value.value)
+    made.register_structure_hook(datetime, _time)
+    made.register_unstructure_hook(datetime, format_time)
+    made.register_unstructure_hook_func(_is(dict[str, Any]), _copied)
+    made.register_unstructure_hook_func(_is(list[dict[str, Any]]), _copied)
+    return made
 
 
 def _is(wanted: Any) -> Callable[[Any], bool]:
@@ -96,14 +116,14 @@ def _choice(value: Any, kind: Any) -> StrEnum:
     try:
         found: StrEnum = kind(value)
     except ValueError:
-        raise TypeError(_expected(f"one of {', '.join(kind)}", value)) from None
+        raise TypeError(expected(f"one of {', '.join(kind)}", value)) from None
     return found
 
 
-def _strict(expected: type) -> Any:
+def _strict(kind: type) -> Any:
     def structure(value: Any, _: Any) -> Any:
-        if type(value) is not expected:
-            raise TypeError(_expected(_JSON_NAMES[expected], value))
+        if type(value) is not kind:
+            raise TypeError(expected(_JSON_NAMES[kind], value))
         return value
 
     return structure
@@ -111,22 +131,22 @@ def _strict(expected: type) -> Any:
 
 def _strict_float(value: Any, _: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(_expected("number", value))
+        raise TypeError(expected("number", value))
     return float(value)
 
 
 def _object(value: Any, _: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise TypeError(_expected("object", value))
+        raise TypeError(expected("object", value))
     return {str(key): _copied(item) for key, item in value.items()}
 
 
 def _objects(value: Any, _: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list | tuple):
-        raise TypeError(_expected("array", value))
+        raise TypeError(expected("array", value))
     for index, item in enumerate(value):
         if not isinstance(item, Mapping):
-            raise TypeError(f"[{index}]: {_expected('object', item)}")
+            raise TypeError(f"[{index}]: {expected('object', item)}")
     return [_object(item, None) for item in value]
 
 
@@ -134,11 +154,11 @@ def _time(value: Any, _: Any) -> datetime:
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str):
-        raise TypeError(_expected("time", value))
+        raise TypeError(expected("time", value))
     try:
         return parse_time(value)
     except ValueError:
-        raise TypeError(_expected("time (RFC 3339)", value)) from None
+        raise TypeError(expected("time (RFC 3339)", value)) from None
 
 
 def _copied(value: Any) -> Any:
@@ -149,7 +169,8 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def _expected(what: str, value: Any) -> str:
+def expected(what: str, value: Any) -> str:
+    """Say that a JSON value is not what it must be."""
     return f"expected {what}, got {_shown(value)}"
 
 

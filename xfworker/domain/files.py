@@ -284,39 +284,6 @@ class Folder:
     folders: tuple[str, ...] = ()
 
 
-_TEXTS = ("sha256", "etag", "direct_access_path", "sample_sha256", "xxh3")
-
-
-def file_stat_to_json(stat: FileStat) -> dict[str, Any]:
-    """Give what is said of a file as it travels; unknown things are left out."""
-    fields: dict[str, Any] = {"resource": str(stat.resource), "size": stat.size}
-    for key in _TEXTS:
-        if getattr(stat, key) is not None:
-            fields[key] = getattr(stat, key)
-    if stat.modified_at is not None:
-        fields["modified_at"] = stat.modified_at.isoformat()
-    return fields
-
-
-def file_stat_from_json(value: Mapping[str, Any]) -> FileStat:
-    """
-    Read what is said of a file as it travels; keys that are not known are passed over.
-
-    Raises:
-        FileError: The shape is wrong.
-        InvalidFilename: The resource is wrong.
-    """
-    resource, size, modified_at = value.get("resource"), value.get("size"), value.get("modified_at")
-    if not isinstance(resource, str) or not isinstance(size, int):
-        raise FileError(f"what is said of a file needs a resource and a size, not {dict(value)!r:.200}")
-    try:
-        moment = None if modified_at is None else datetime.fromisoformat(modified_at)
-    except (TypeError, ValueError):
-        raise FileError(f"{resource}: modified_at is no time: {modified_at!r:.60}") from None
-    texts = {key: value[key] for key in _TEXTS if value.get(key)}
-    return FileStat(resource=parse_resource(resource), size=size, modified_at=moment, **texts)
-
-
 def require_file(resource: Resource) -> Resource:
     """
     Refuse a place that can only be a folder.

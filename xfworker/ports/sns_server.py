@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from attrs import asdict, define, field
-
-from xfworker.domain.conversion import format_time
+from attrs import define, field
 
 
 @define(frozen=True, kw_only=True)
@@ -38,12 +36,6 @@ class Measurement:
     filename: str
     size_bytes: int
     name: str = field(default="", repr=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the measurement as it travels."""
-        fields = asdict(self)
-        fields["created_at"] = None if self.created_at is None else format_time(self.created_at)
-        return fields | {"size": list(self.size), "spacing_mm": list(self.spacing_mm)}
 
 
 class MeasurementFiles(Protocol):

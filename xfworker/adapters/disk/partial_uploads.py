@@ -18,16 +18,11 @@ from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.transfer.hashing import TwoHashes, hash_file
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import replacing
+from xfworker.adapters.wire.codec import read, write
+from xfworker.adapters.wire.files import FileEntry
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import FileNotInStore
-from xfworker.domain.files import (
-    FileStat,
-    Resource,
-    file_stat_from_json,
-    file_stat_to_json,
-    parse_resource,
-    require_file,
-)
+from xfworker.domain.files import FileStat, Resource, parse_resource, require_file
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{32}")
 _INFO = "info.json"
@@ -82,7 +77,7 @@ class PartialUpload:
             "metadata": self.metadata,
             "sha256": self.sha256,
             "verified": self.verified,
-            "completed": None if self.completed is None else file_stat_to_json(self.completed),
+            "completed": None if self.completed is None else write(FileEntry.of(self.completed)),
         }
         with replacing(self.folder / _INFO) as partial:
             partial.write_text(json.dumps(fields), encoding="utf-8")
@@ -161,7 +156,7 @@ class PartialUploads:
             fields["metadata"],
             fields["sha256"],
             fields["verified"],
-            None if completed is None else file_stat_from_json(completed),
+            None if completed is None else read(FileEntry, completed, "upload").stat(),
         )
 
     def open(self, upload: PartialUpload) -> IncomingFile:

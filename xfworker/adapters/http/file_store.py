@@ -17,9 +17,11 @@ from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.retries import transfer_retries
 from xfworker.adapters.transfer.upload_source import UploadSource
+from xfworker.adapters.wire.codec import read_answer, unexpected_answer, write
+from xfworker.adapters.wire.files import FileEntry, Listing, Registration
 from xfworker.domain.digest_field import write_digest
-from xfworker.domain.errors import ChecksumMismatch, FileError, InvalidFilename, ProtocolViolation, ServerError
-from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource, file_stat_from_json
+from xfworker.domain.errors import ChecksumMismatch, FileError, ProtocolViolation, ServerError
+from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import Progress
 from xfworker.services.retry_policy import Retries
@@ -202,25 +204,22 @@ class HttpFileStore:
             "POST",
             f"{base}/registrations",
             doing=f"register {resource}",
-            json_body={"resource": str(resource), "size": size, "sha256": sha256},
+            json_body=write(Registration(resource=str(resource), size=size, sha256=sha256)),
             headers=_authorization(token),
             repeat=True,
             read_seconds=seconds,
         )
-        return file_stat_from_json(answer.json())
+        return read_answer(FileEntry, answer.json(), f"register {resource}").stat()
 
     def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
         transport, base = self._server(token)
         answer = transport.request(
             "GET", f"{base}/folders/{quoted(folder)}", doing=f"list {folder}", headers=_authorization(token)
         )
-        value = answer.json()
         try:
-            return Folder(
-                files=tuple(file_stat_from_json(item) for item in value["files"]), folders=tuple(value["folders"])
-            )
-        except (KeyError, TypeError, FileError, InvalidFilename):
-            raise ProtocolViolation(f"listing {folder}: the answer is no listing of a folder") from None
+            return read_answer(Listing, answer.json(), f"list {folder}").folder()
+        except FileError as error:
+            raise unexpected_answer(f"list {folder}", error) from None
 
     def delete(self, token: AuthorizationToken, resource: Resource) -> None:
         transport, base = self._server(token)

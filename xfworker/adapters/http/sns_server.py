@@ -1,14 +1,15 @@
 """The catalogue of measurements over HTTP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import urlencode
 
 from xfworker.adapters.http.transport import BLOCK_BYTES, HttpTransport
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import replacing
-from xfworker.domain.conversion import parse_time
+from xfworker.adapters.wire.codec import read_answer
+from xfworker.adapters.wire.records import Items
 from xfworker.domain.errors import (
     FileChanged,
     ProtocolViolation,
@@ -51,10 +52,7 @@ class HttpSnsServer:
         doing = "list measurements"
         path = f"{self._base}/measurements" + (f"?{query}" if query else "")
         value = self._transport.request("GET", path, doing=doing).json()
-        items = value.get("items") if isinstance(value, Mapping) else None
-        if not isinstance(items, list):
-            raise _unexpected(doing)
-        return [_measurement(item, doing) for item in items]
+        return read_answer(Items[Measurement], value, doing).items
 
     def download(self, measurement_index: int, target: Path) -> Path:
         """
@@ -100,26 +98,3 @@ class HttpSnsServer:
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()
-
-
-def _measurement(item: Any, doing: str) -> Measurement:
-    try:
-        created, size, spacing = item["created_at"], item["size"], item["spacing_mm"]
-        return Measurement(
-            patient_index=int(item["patient_index"]),
-            measurement_index=int(item["measurement_index"]),
-            site=int(item["site"]),
-            scanner_id=int(item["scanner_id"]),
-            created_at=None if created is None else parse_time(created),
-            size=(int(size[0]), int(size[1]), int(size[2])),
-            spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
-            filename=str(item["filename"]),
-            size_bytes=int(item["size_bytes"]),
-            name=str(item["name"]),
-        )
-    except (KeyError, TypeError, ValueError, IndexError):
-        raise _unexpected(doing) from None
-
-
-def _unexpected(doing: str) -> ProtocolViolation:
-    return ProtocolViolation(f"could not {doing}: the answer is not what the protocol says; is it an SNS server?")

@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 from xfworker.adapters.http.transport import HttpTransport, new_idempotency_key
 from xfworker.adapters.http.xf_server import BASE
-from xfworker.domain.conversion import from_json
-from xfworker.domain.errors import InvalidRecord, ProtocolViolation
+from xfworker.adapters.wire.codec import read_answer, write
+from xfworker.adapters.wire.runs import RunStart
 from xfworker.domain.records import Job, Record, Run, RunPriority
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -35,17 +35,12 @@ class HttpWorkflowControl:
         idempotency_key: str | None = None,
     ) -> Run:
         """Start a run of a workflow."""
-        body = {
-            "inputs": inputs,
-            "outputs": outputs,
-            "task_serial": task_serial,
-            "name": name,
-            "entity": entity,
-            "priority": priority.value,
-        }
+        start = RunStart(
+            inputs=inputs, outputs=outputs, entity=entity, task_serial=task_serial, name=name, priority=priority
+        )
         headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
         doing = f"start a run of workflow {workflow_serial}"
-        return self._ask(Run, f"workflows/{workflow_serial}/runs", doing, body, headers)
+        return self._ask(Run, f"workflows/{workflow_serial}/runs", doing, write(start), headers)
 
     def restart_job(self, job_serial: int) -> Job:
         """Let a job that has ended run again."""
@@ -64,7 +59,4 @@ class HttpWorkflowControl:
         headers: Mapping[str, str] | None = None,
     ) -> RecordT:
         answer = self._transport.request("POST", f"{BASE}/{path}", doing=doing, json_body=body, headers=headers)
-        try:
-            return from_json(kind, answer.json())
-        except InvalidRecord as error:
-            raise ProtocolViolation(f"could not {doing}: the server's answer is not as documented: {error}") from None
+        return read_answer(kind, answer.json(), doing)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from xfworker.adapters.http.transport import HttpTransport, new_idempotency_key
+from xfworker.adapters.wire.codec import read_answer, unexpected_answer, write
 from xfworker.domain.change import Change
-from xfworker.domain.conversion import format_time, from_json, parse_time, to_json
-from xfworker.domain.errors import FileError, InvalidRecord, ProtocolViolation, RecordNotFound
+from xfworker.domain.conversion import format_time, to_json
+from xfworker.domain.errors import FileError, InvalidRecord, RecordNotFound
 from xfworker.domain.json_value import json_faults
 from xfworker.domain.record import Record
 
@@ -41,7 +42,7 @@ class HttpXFServer:
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
         """Give one record."""
         doing = f"get {kind.noun} {serial}"
-        return self._record(kind, self._transport.request("GET", _path(kind, serial), doing=doing).json(), doing)
+        return read_answer(kind, self._transport.request("GET", _path(kind, serial), doing=doing).json(), doing)
 
     def find(self, kind: type[RecordT], where: Mapping[str, Any] | None = None) -> list[RecordT]:
         """List records by field values; pages are fetched one after the other."""
@@ -60,58 +61,45 @@ class HttpXFServer:
             json_body=_checked(to_json(record), doing),
             headers={"Idempotency-Key": idempotency_key or new_idempotency_key()},
         )
-        return self._record(type(record), answer.json(), doing)
+        return read_answer(type(record), answer.json(), doing)
 
     def update(self, kind: type[RecordT], serial: int, change: Change) -> RecordT:
         """Apply a change by compare-and-set and give the record as it is then."""
         doing = f"change {kind.noun} {serial}"
-        body = {
-            "expected_occ_lock_version": change.expected_version,
-            "bump_occ_lock_version": change.bump,
-            "values": _checked(_plain(change.values), doing),
-            "removals": list(change.removals),
-        }
+        from xfworker.adapters.wire.records import RecordChange
+
+        body = write(RecordChange.of(change, _checked(_plain(change.values), doing)))
         # Without an expected version the same values may be set again; with one, a repeat would meet its own success.
         counts = change.expected_version is not None or "/state" in change.values
         headers = {"Idempotency-Key": new_idempotency_key()} if counts else {}
         answer = self._transport.request(
             "PATCH", _path(kind, serial), doing=doing, json_body=body, headers=headers, repeat=True
         )
-        return self._record(kind, answer.json(), doing)
+        return read_answer(kind, answer.json(), doing)
 
     def output_values(self, sequence: "ParameterSequence") -> "list[OutputValue]":
         """Give the values of a sequence in sort order, by one request."""
-        from xfworker.domain.queries import OutputValue
+        from xfworker.adapters.wire.queries import SequenceValue
+        from xfworker.adapters.wire.records import Items
 
         doing = f"get the values of output {sequence.key!r} of task {sequence.task_serial}"
         query = urlencode({"task_serial": sequence.task_serial, "key": sequence.key})
-        items = _items(self._transport.request("GET", f"{BASE}/output-values?{query}", doing=doing).json(), doing)
-        try:
-            return [
-                OutputValue(job_serial=item["job_serial"], run_serial=item["run_serial"], value=item["value"])
-                for item in items
-            ]
-        except (KeyError, TypeError):
-            raise _unexpected(doing) from None
+        answer = self._transport.request("GET", f"{BASE}/output-values?{query}", doing=doing).json()
+        return [item.output_value() for item in read_answer(Items[SequenceValue], answer, doing).items]
 
     def combined_query(self, query: "CombinedQuery") -> dict[str, list[Record]]:
         """Answer several questions at once."""
+        from xfworker.adapters.wire.queries import CombinedQueryBody
         from xfworker.domain.queries import QUERY_PARTS
 
         doing = "ask a combined query"
-        body = {
-            "parts": dict(query.parts),
-            "project_serial": query.project_serial,
-            "job_serial": query.job_serial,
-            "task_type_serial": query.task_type_serial,
-            "dependency_package_serial": query.dependency_package_serial,
-        }
+        body = write(CombinedQueryBody.of(query))
         answer = self._transport.request("POST", f"{BASE}/combined-query", doing=doing, json_body=body, repeat=True)
-        found = answer.json()
-        if not isinstance(found, Mapping) or set(found) - set(QUERY_PARTS):
-            raise _unexpected(doing)
+        found = read_answer(dict[str, Any], answer.json(), doing)
+        if unknown := set(found) - set(QUERY_PARTS):
+            raise unexpected_answer(doing, f"unknown parts: {', '.join(sorted(unknown))}")
         return {
-            part: [self._record(QUERY_PARTS[part], item, doing) for item in _listed(items, doing)]
+            part: [read_answer(QUERY_PARTS[part], item, doing) for item in read_answer(list[Any], items, doing)]
             for part, items in found.items()
         }
 
@@ -126,39 +114,29 @@ class HttpXFServer:
 
     def file_token(self, scopes: "Sequence[Scope]") -> "AuthorizationToken":
         """Ask for the right to touch files."""
-        from xfworker.domain.files import AuthorizationToken, scopes_from_json, scopes_to_json
+        from xfworker.adapters.wire.queries import FileToken, FileTokenRequest
 
         doing = "ask for a file token"
         answer = self._transport.request(
-            "POST", f"{BASE}/fss-tokens", doing=doing, json_body={"scopes": scopes_to_json(scopes)}, repeat=True
+            "POST", f"{BASE}/fss-tokens", doing=doing, json_body=write(FileTokenRequest.of(scopes)), repeat=True
         )
-        value = answer.json()
         try:
-            return AuthorizationToken(
-                # An address without a host is below the server's own, so a server need not know what it is called.
-                url=urljoin(self._transport.url + "/", str(value["url"]).lstrip("/"))
-                if str(value["url"]).startswith("/")
-                else str(value["url"]),
-                token=value["token"],
-                expires_at=None if value["expires_at"] is None else parse_time(value["expires_at"]),
-                scopes=scopes_from_json(value["scopes"]),
-            )
-        except (KeyError, TypeError, ValueError, FileError):
-            raise _unexpected(doing) from None
+            return read_answer(FileToken, answer.json(), doing).authorization(self._transport.url)
+        except FileError as error:
+            raise unexpected_answer(doing, error) from None
 
     def global_config(self) -> dict[str, Any]:
         """Give the server's configuration as far as scripts may see it."""
         doing = "get the server's configuration"
-        value = self._transport.request("GET", f"{BASE}/config", doing=doing).json()
-        if not isinstance(value, dict):
-            raise _unexpected(doing)
-        return value
+        return read_answer(dict[str, Any], self._transport.request("GET", f"{BASE}/config", doing=doing).json(), doing)
 
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
 
     def _find(self, kind: type[RecordT], where: Mapping[str, Any]) -> list[RecordT]:
+        from xfworker.adapters.wire.records import Page
+
         doing = f"list {kind.nouns()}"
         parameters = [
             ("null", name) if value is None else (name, _text(value))
@@ -170,20 +148,13 @@ class HttpXFServer:
         while True:
             query = urlencode([*parameters, *([("cursor", cursor)] if cursor else [])])
             answer = self._transport.request("GET", f"{BASE}/{kind.collection}?{query}", doing=doing).json()
-            found += [self._record(kind, item, doing) for item in _items(answer, doing)]
-            following = answer.get("next")
-            if following is None:
+            page = read_answer(Page[kind], answer, doing)  # type: ignore[valid-type]  # a class of records
+            found += page.items
+            if page.next is None:
                 return found
-            if not isinstance(following, str) or following == cursor:
-                raise _unexpected(doing)
-            cursor = following
-
-    @staticmethod
-    def _record(kind: type[RecordT], value: Any, doing: str) -> RecordT:
-        try:
-            return from_json(kind, value)
-        except InvalidRecord as error:
-            raise ProtocolViolation(f"could not {doing}: the server's answer is not as documented: {error}") from None
+            if page.next == cursor:
+                raise unexpected_answer(doing, "the next page is the same page")
+            cursor = page.next
 
 
 def _path(kind: type[Record], serial: int) -> str:
@@ -221,21 +192,3 @@ def _checked(value: dict[str, Any], doing: str) -> dict[str, Any]:
     if faults:
         raise InvalidRecord(f"could not {doing}: " + "; ".join(faults), faults)
     return value
-
-
-def _items(answer: Any, doing: str) -> list[Any]:
-    if not isinstance(answer, Mapping):
-        raise _unexpected(doing)
-    return _listed(answer.get("items"), doing)
-
-
-def _listed(items: Any, doing: str) -> list[Any]:
-    if not isinstance(items, list):
-        raise _unexpected(doing)
-    return items
-
-
-def _unexpected(doing: str) -> ProtocolViolation:
-    return ProtocolViolation(
-        f"could not {doing}: the answer is not as documented; is this the address of an XF Server?"
-    )

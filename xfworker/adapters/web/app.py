@@ -8,7 +8,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from xfworker import __version__
-from xfworker.adapters.web.exchange import answer, authentication, in_thread
+from xfworker.adapters.web.exchange import answer_message, authentication, in_thread
 from xfworker.adapters.web.metrics import MEDIA_TYPE, RequestMetrics
 from xfworker.adapters.web.openapi import document_text
 from xfworker.adapters.web.periodic_tasks import PeriodicTasks
@@ -19,6 +19,7 @@ from xfworker.adapters.web.xf_routes.control import control_router
 from xfworker.adapters.web.xf_routes.queries import question_router
 from xfworker.adapters.web.xf_routes.queue import queue_router
 from xfworker.adapters.web.xf_routes.records import record_routers
+from xfworker.adapters.wire.health import Health
 from xfworker.domain.errors import XFWorkerError
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
@@ -44,7 +45,7 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
             with platform.records.transaction(write=False) as transaction:
                 return transaction.count(Job, {"state": JobState.RUNNING})
 
-        return answer({"status": "ok", "version": __version__, "running_jobs": await in_thread(asked)})
+        return answer_message(Health(status="ok", version=__version__, running_jobs=await in_thread(asked)))
 
     @get("/metrics")
     async def figures() -> Response[bytes]:

@@ -7,17 +7,19 @@ import msgspec
 from anyio import to_thread
 from litestar import Request, Response
 
+from xfworker.adapters.wire.codec import read, write
+from xfworker.adapters.wire.field_types import LARGEST
 from xfworker.domain.errors import AuthenticationFailed, InvalidRecord, UsageError
 from xfworker.services.platform.platform import Platform
 from xfworker.services.platform.principal import Principal
 
 Result = TypeVar("Result")
+MessageT = TypeVar("MessageT")
 AnyRequest = Request[Any, Any, Any]
 
 _BEARER = "bearer "
 _PRINCIPAL = "xfworker_principal"
 _MAX_KEY = 200
-_MAX_SERIAL = 2**63 - 1
 
 
 def bearer(request: AnyRequest) -> str:
@@ -73,6 +75,21 @@ async def json_object(request: AnyRequest) -> dict[str, Any]:
     return value
 
 
+async def message(request: AnyRequest, kind: type[MessageT], name: str) -> MessageT:
+    """
+    Read the request's body as a message.
+
+    Raises:
+        InvalidRecord: With every violation and its path, after ``name``.
+    """
+    return read(kind, await json_object(request), name)
+
+
+def answer_message(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
+    """Give an answer with a message as body."""
+    return answer(write(value), status, headers)
+
+
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
     """Give an answer with a JSON body."""
     body = msgspec.json.encode(value)
@@ -92,19 +109,6 @@ def idempotency_key(request: AnyRequest) -> str | None:
     return key
 
 
-def whole(value: Any, name: str) -> int:
-    """
-    Give a JSON value that must be a whole number that any database can hold.
-
-    Raises:
-        InvalidRecord: It is something else.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not -_MAX_SERIAL <= value <= _MAX_SERIAL:
-        fault = f"{name}: expected int, got {str(value)[:60]!a}"
-        raise InvalidRecord(fault, (fault,))
-    return value
-
-
 def serial_in_range(serial: int) -> int:
     """Give the serial, or 0, which no record has, where it is a number that no database could hold."""
-    return serial if 0 < serial <= _MAX_SERIAL else 0
+    return serial if 0 < serial <= LARGEST else 0

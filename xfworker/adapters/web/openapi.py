@@ -6,27 +6,33 @@ The wire protocol as an OpenAPI 3.1 document, made from the record classes.
 
 import json
 import sys
-from datetime import datetime
-from enum import Enum
 from functools import cache
-from typing import Any, get_args, get_origin
-
-import attrs
+from typing import Any
 
 from xfworker.adapters.web.openapi_accounts import account_paths
 from xfworker.adapters.web.openapi_files import FILE_TOKEN, file_paths, measurement_paths
 from xfworker.adapters.web.xf_routes.search import PAGE, searchable_fields
-from xfworker.domain.job_outcome import Ending
+from xfworker.adapters.wire.field_types import Serial
+from xfworker.adapters.wire.health import Health
+from xfworker.adapters.wire.problem import Problem
+from xfworker.adapters.wire.queries import CombinedQueryBody, FileToken, FileTokenRequest, SequenceValue
+from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat
+from xfworker.adapters.wire.records import Items, Page, RecordChange
+from xfworker.adapters.wire.runs import RunStart
+from xfworker.adapters.wire.schema import (
+    COMPONENTS,
+    Schema,
+    first_line,
+    message_schema,
+    new_record_schema,
+    record_schema,
+    reference,
+    schema,
+)
 from xfworker.domain.queries import QUERY_PARTS
-from xfworker.domain.records import RECORD_KINDS, Job, Record, RunPriority
+from xfworker.domain.records import RECORD_KINDS, Job, Record, Run, Worker
+from xfworker.ports.job_queue import LeaseStatus
 
-Schema = dict[str, Any]
-
-_SERIAL: Schema = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
-_OBJECT: Schema = {"type": "object"}
-_TEXT: Schema = {"type": "string"}
-_TIME: Schema = {"type": "string", "format": "date-time"}
-_SERVER_SET = ("serial", "occ_lock_version", "created_at", "modified_at")
 _PROBLEMS = {
     "400": "The request cannot be understood.",
     "401": "The token is missing or not accepted.",
@@ -53,9 +59,13 @@ def document() -> dict[str, Any]:
         paths |= _record_paths(kind)
     paths |= _question_paths() | _queue_paths() | _control_paths() | account_paths() | _open_paths()
     paths |= file_paths() | measurement_paths()
-    schemas = {kind.__name__: _record_schema(kind) for kind in RECORD_KINDS.values()}
-    schemas |= {f"New{kind.__name__}": _new_record_schema(kind) for kind in RECORD_KINDS.values()}
-    schemas |= {"Change": _CHANGE, "Problem": _PROBLEM, "Lease": _LEASE, "Outcome": _OUTCOME}
+    schemas = {kind.__name__: record_schema(kind) for kind in RECORD_KINDS.values()}
+    schemas |= {f"New{kind.__name__}": new_record_schema(kind) for kind in RECORD_KINDS.values()}
+    schemas |= {
+        name: message_schema(kind, description=first_line(kind))
+        for name, kind in {"Change": RecordChange, "Problem": Problem}.items()
+    }
+    schemas |= {kind.__name__: message_schema(kind) for kind in COMPONENTS}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -80,82 +90,35 @@ def document() -> dict[str, Any]:
     }
 
 
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
+def _body(found: Schema) -> Schema:
+    return {"required": True, "content": {"application/json": {"schema": found}}}
 
 
-def _field_schema(annotation: Any) -> Schema:
-    choices = get_args(annotation)
-    if type(None) in choices:
-        inner = next(choice for choice in choices if choice is not type(None))
-        return {"anyOf": [_field_schema(inner), {"type": "null"}]}
-    origin = get_origin(annotation) or annotation
-    if origin is list:
-        return {"type": "array", "items": dict(_OBJECT)}
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return {"type": "string", "enum": [choice.value for choice in annotation]}
-    known: dict[Any, Schema] = {dict: _OBJECT, datetime: _TIME, bool: {"type": "boolean"}, int: {"type": "integer"}}
-    return dict(known.get(origin, _TEXT))
-
-
-def _record_schema(kind: type[Record]) -> Schema:
-    fields = {field.name: _field_schema(field.type) for field in attrs.fields(attrs.resolve_types(kind))}
-    del fields["extra"]
-    for name in _SERVER_SET:
-        fields[name] = {**fields[name], "readOnly": True}
-    return {
-        "type": "object",
-        "description": (kind.__doc__ or "").strip().split("\n")[0],
-        "properties": fields,
-        "required": sorted(fields),
-    }
-
-
-def _new_record_schema(kind: type[Record]) -> Schema:
-    own = {
-        field.name: field
-        for field in attrs.fields(attrs.resolve_types(kind))
-        if field.name not in {"extra", *_SERVER_SET}
-    }
-    return {
-        "type": "object",
-        "properties": {name: _field_schema(field.type) for name, field in own.items()},
-        "required": sorted(name for name, field in own.items() if field.default is attrs.NOTHING),
-    }
-
-
-def _body(schema: Schema) -> Schema:
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
-
-
-def _answers(schema: Schema | None, *problems: str, status: str = "200", what: str = "Done.") -> Schema:
-    found: Schema = {status: {"description": what}}
-    if schema is not None:
-        found[status]["content"] = {"application/json": {"schema": schema}}
+def _answers(answer: Schema, *problems: str, status: str = "200", what: str = "Done.") -> Schema:
+    found: Schema = {status: {"description": what, "content": {"application/json": {"schema": answer}}}}
     for problem in sorted({"400", "401", "403", *problems}):
         found[problem] = {
             "description": _PROBLEMS[problem],
-            "content": {"application/problem+json": {"schema": _ref("Problem")}},
+            "content": {"application/problem+json": {"schema": reference("Problem")}},
         }
     return found
 
 
 def _path_serial() -> Schema:
-    return {"name": "serial", "in": "path", "required": True, "schema": dict(_SERIAL)}
+    return {"name": "serial", "in": "path", "required": True, "schema": schema(Serial)}
 
 
 def _idempotency_key() -> Schema:
-    schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[A-Za-z0-9._-]+$"}
     return {
         "name": "Idempotency-Key",
         "in": "header",
-        "schema": schema,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[A-Za-z0-9._-]+$"},
         "description": "The same request sent again with the same key is granted once.",
     }
 
 
-def _query(name: str, schema: Schema, description: str = "") -> Schema:
-    found: Schema = {"name": name, "in": "query", "schema": schema}
+def _query(name: str, kind: Schema, description: str = "") -> Schema:
+    found: Schema = {"name": name, "in": "query", "schema": kind}
     return found | ({"description": description} if description else {})
 
 
@@ -163,103 +126,50 @@ def _record_paths(kind: type[Record]) -> Schema:
     name, noun = kind.__name__, kind.noun
     fields = searchable_fields(kind)
     searches = [
-        _query(field, {"type": "array", "items": _field_schema(form)}, "Any of these values.")
+        _query(field, {"type": "array", "items": schema(form)}, "Any of these values.")
         for field, form in fields.items()
     ]
     paging = [
         _query("limit", {"type": "integer", "minimum": 1, "maximum": PAGE}, "How many records the page holds."),
-        _query("cursor", dict(_TEXT), "The `next` of the page before."),
+        _query("cursor", schema(str), "The `next` of the page before."),
         _query("null", {"type": "array", "items": {"type": "string", "enum": sorted(fields)}}, "May be null as well."),
     ]
-    page = {
-        "type": "object",
-        "properties": {
-            "items": {"type": "array", "items": _ref(name)},
-            "next": {"anyOf": [dict(_TEXT), {"type": "null"}]},
-        },
-        "required": ["items", "next"],
-    }
     listing = {
         "operationId": f"list_{kind.collection}",
         "summary": f"List {noun} records, a page at a time.",
         "parameters": [*searches, *paging],
-        "responses": _answers(page),
+        "responses": _answers(schema(Page[kind], answered=True)),  # type: ignore[valid-type]  # a class of records
     }
     creation = {
         "operationId": f"create_{kind.collection}",
         "summary": f"Create a record: {noun}.",
         "parameters": [_idempotency_key()],
-        "requestBody": _body(_ref(f"New{name}")),
-        "responses": _answers(_ref(name), "404", "409", "422", "423", status="201", what="The record as it was made."),
+        "requestBody": _body(reference(f"New{name}")),
+        "responses": _answers(
+            reference(name), "404", "409", "422", "423", status="201", what="The record as it was made."
+        ),
     }
     reading = {
         "operationId": f"get_{kind.collection}",
         "summary": f"Get one record: {noun}.",
         "parameters": [_path_serial()],
-        "responses": _answers(_ref(name), "404"),
+        "responses": _answers(reference(name), "404"),
     }
     change = {
         "operationId": f"change_{kind.collection}",
         "summary": f"Change a record by compare-and-set: {noun}.",
         "parameters": [_path_serial(), _idempotency_key()],
-        "requestBody": _body(_ref("Change")),
-        "responses": _answers(_ref(name), "404", "409", "422", "423"),
+        "requestBody": _body(reference("Change")),
+        "responses": _answers(reference(name), "404", "409", "422", "423"),
     }
     base = f"/xf/v1/{kind.collection}"
     return {base: {"get": listing, "post": creation}, f"{base}/{{serial}}": {"get": reading, "patch": change}}
 
 
 def _question_paths() -> Schema:
-    value = {
-        "type": "object",
-        "properties": {
-            "job_serial": dict(_SERIAL),
-            "run_serial": {"anyOf": [dict(_SERIAL), {"type": "null"}]},
-            "value": {},
-        },
-        "required": ["job_serial", "run_serial", "value"],
-    }
-    values = {
-        "type": "object",
-        "properties": {"items": {"type": "array", "items": value}},
-        "required": ["items"],
-    }
-    serials = {
-        name: {"anyOf": [dict(_SERIAL), {"type": "null"}]}
-        for name in ("project_serial", "job_serial", "task_type_serial", "dependency_package_serial")
-    }
-    parts = {
-        "type": "object",
-        "properties": {
-            part: {"type": "string", "pattern": "^(all|narrowed|[0-9]{1,18}(,[0-9]{1,18})*)$"} for part in QUERY_PARTS
-        },
-        "additionalProperties": False,
-    }
-    query = {"type": "object", "properties": {"parts": parts, **serials}, "additionalProperties": False}
     found = {
         "type": "object",
-        "properties": {part: {"type": "array", "items": _ref(kind.__name__)} for part, kind in QUERY_PARTS.items()},
-    }
-    scope = {
-        "type": "array",
-        "prefixItems": [{"type": "string", "enum": ["read", "write", "list", "delete"]}, dict(_TEXT)],
-        "minItems": 2,
-        "maxItems": 2,
-    }
-    wanted = {
-        "type": "object",
-        "properties": {"scopes": {"type": "array", "items": scope, "minItems": 1}},
-        "required": ["scopes"],
-    }
-    token = {
-        "type": "object",
-        "properties": {
-            "url": dict(_TEXT),
-            "token": dict(_TEXT),
-            "expires_at": {"anyOf": [dict(_TIME), {"type": "null"}]},
-            "scopes": {"type": "array", "items": scope},
-        },
-        "required": ["url", "token", "expires_at", "scopes"],
+        "properties": {part: schema(list[kind]) for part, kind in QUERY_PARTS.items()},  # type: ignore[valid-type]  # as above
     }
     return {
         "/xf/v1/output-values": {
@@ -267,17 +177,17 @@ def _question_paths() -> Schema:
                 "operationId": "get_output_values",
                 "summary": "The values of a sequence, in sort order.",
                 "parameters": [
-                    {**_query("task_serial", {**_SERIAL, "maximum": 10**18 - 1}), "required": True},
-                    {**_query("key", dict(_TEXT)), "required": True},
+                    {**_query("task_serial", {**schema(Serial), "maximum": 10**18 - 1}), "required": True},
+                    {**_query("key", schema(str)), "required": True},
                 ],
-                "responses": _answers(values, "404", "422"),
+                "responses": _answers(schema(Items[SequenceValue], answered=True), "404", "422"),
             }
         },
         "/xf/v1/combined-query": {
             "post": {
                 "operationId": "ask_combined_query",
                 "summary": "Several questions at once.",
-                "requestBody": _body(query),
+                "requestBody": _body(schema(CombinedQueryBody)),
                 "responses": _answers(found, "404", "422"),
             }
         },
@@ -285,76 +195,41 @@ def _question_paths() -> Schema:
             "post": {
                 "operationId": "get_file_token",
                 "summary": "Ask for the right to touch files.",
-                "requestBody": _body(wanted),
-                "responses": _answers(token, "422", status="201", what="The token."),
+                "requestBody": _body(schema(FileTokenRequest)),
+                "responses": _answers(schema(FileToken, answered=True), "422", status="201", what="The token."),
             }
         },
         "/xf/v1/config": {
             "get": {
                 "operationId": "get_config",
                 "summary": "The server's configuration as far as scripts may see it.",
-                "responses": _answers(dict(_OBJECT)),
+                "responses": _answers(schema(dict)),
             }
         },
     }
 
 
 def _queue_paths() -> Schema:
-    attempt = {"job_serial": dict(_SERIAL), "attempt": {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}}
-    lease = {
-        "type": "object",
-        "properties": {"lease": {"anyOf": [_ref("Lease"), {"type": "null"}]}},
-        "required": ["lease"],
-    }
-    status = {
-        "type": "object",
-        "properties": {"expires_at": dict(_TIME), "abort_requested": {"type": "boolean"}},
-        "required": ["expires_at", "abort_requested"],
-    }
-    claim = {
-        "type": "object",
-        "properties": {
-            "worker_serial": dict(_SERIAL),
-            "job_serial": {"anyOf": [dict(_SERIAL), {"type": "null"}]},
-        },
-        "required": ["worker_serial"],
-    }
-    beat = {"type": "object", "properties": attempt, "required": sorted(attempt)}
-    end = {
-        "type": "object",
-        "properties": {**attempt, "outcome": _ref("Outcome")},
-        "required": ["attempt", "job_serial", "outcome"],
-    }
     return {
         "/xf/v1/queue/workers": {
-            "post": _operation("register_worker", "Make a worker known.", _ref("NewWorker"), _ref("Worker"))
+            "post": _operation("register_worker", "Make a worker known.", reference("NewWorker"), Worker)
         },
         "/xf/v1/queue/claims": {
-            "post": _operation("claim_job", "Take the next job, or a given one.", claim, lease)
+            "post": _operation("claim_job", "Take the next job, or a given one.", schema(Claim), Claimed)
             | {"parameters": [_idempotency_key()]}
         },
-        "/xf/v1/queue/heartbeats": {"post": _operation("renew_lease", "Renew a lease.", beat, status)},
-        "/xf/v1/queue/ends": {"post": _operation("end_job", "Report how a script ended.", end, _ref(Job.__name__))},
+        "/xf/v1/queue/heartbeats": {
+            "post": _operation("renew_lease", "Renew a lease.", schema(Heartbeat), LeaseStatus)
+        },
+        "/xf/v1/queue/ends": {"post": _operation("end_job", "Report how a script ended.", schema(End), Job)},
     }
 
 
 def _control_paths() -> Schema:
-    start = {
-        "type": "object",
-        "properties": {
-            "inputs": {"anyOf": [dict(_OBJECT), {"type": "null"}]},
-            "outputs": {"anyOf": [dict(_OBJECT), {"type": "null"}]},
-            "entity": {"anyOf": [dict(_OBJECT), {"type": "null"}]},
-            "task_serial": {"anyOf": [dict(_SERIAL), {"type": "null"}]},
-            "name": dict(_TEXT),
-            "priority": {"type": "string", "enum": [choice.value for choice in RunPriority]},
-        },
-        "additionalProperties": False,
-    }
-    runs = _operation("start_run", "Start a run of a workflow.", start, _ref("Run"), status="201")
+    runs = _operation("start_run", "Start a run of a workflow.", schema(RunStart), Run, status="201")
     runs["parameters"] = [_path_serial(), _idempotency_key()]
-    restart = _operation("restart_job", "Let a job that has ended run again.", None, _ref("Job"))
-    abort = _operation("abort_job", "Abort a job.", None, _ref("Job"))
+    restart = _operation("restart_job", "Let a job that has ended run again.", None, Job)
+    abort = _operation("abort_job", "Abort a job.", None, Job)
     restart["parameters"] = [_path_serial()]
     abort["parameters"] = [_path_serial()]
     return {
@@ -364,78 +239,25 @@ def _control_paths() -> Schema:
     }
 
 
-def _operation(name: str, summary: str, body: Schema | None, answer: Schema, *, status: str = "200") -> Schema:
+def _operation(name: str, summary: str, body: Schema | None, answer: type, *, status: str = "200") -> Schema:
     found: Schema = {
         "operationId": name,
         "summary": summary,
-        "responses": _answers(answer, "404", "409", "422", "423", status=status),
+        "responses": _answers(schema(answer, answered=True), "404", "409", "422", "423", status=status),
     }
     return found if body is None else found | {"requestBody": _body(body)}
 
 
 def _open_paths() -> Schema:
-    health = {
-        "type": "object",
-        "properties": {"status": dict(_TEXT), "version": dict(_TEXT), "running_jobs": {"type": "integer"}},
-        "required": ["running_jobs", "status", "version"],
-    }
-
-    def path(name: str, summary: str, media_type: str, schema: Schema) -> Schema:
-        answer = {"description": summary, "content": {media_type: {"schema": schema}}}
+    def path(name: str, summary: str, media_type: str, kind: type) -> Schema:
+        answer = {"description": summary, "content": {media_type: {"schema": schema(kind, answered=True)}}}
         return {"get": {"operationId": name, "summary": summary, "security": [], "responses": {"200": answer}}}
 
     return {
-        "/health": path("get_health", "Whether the server works.", "application/json", health),
-        "/metrics": path("get_metrics", "Figures for Prometheus.", "text/plain", dict(_TEXT)),
-        "/xf/v1/openapi.json": path("get_openapi", "This document.", "application/json", dict(_OBJECT)),
+        "/health": path("get_health", "Whether the server works.", "application/json", Health),
+        "/metrics": path("get_metrics", "Figures for Prometheus.", "text/plain", str),
+        "/xf/v1/openapi.json": path("get_openapi", "This document.", "application/json", dict),
     }
-
-
-_CHANGE: Schema = {
-    "type": "object",
-    "description": "What is to be different, by JSON pointers of one or two keys.",
-    "properties": {
-        "expected_occ_lock_version": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
-        "bump_occ_lock_version": {"type": "boolean", "default": True},
-        "values": dict(_OBJECT),
-        "removals": {"type": "array", "items": dict(_TEXT)},
-    },
-    "additionalProperties": False,
-}
-_PROBLEM: Schema = {
-    "type": "object",
-    "description": "RFC 9457.",
-    "properties": {
-        "type": dict(_TEXT),
-        "title": dict(_TEXT),
-        "status": {"type": "integer"},
-        "detail": dict(_TEXT),
-        "faults": {"type": "array", "items": dict(_TEXT)},
-        "current": dict(_OBJECT),
-    },
-    "required": ["detail", "status", "title", "type"],
-}
-_LEASE: Schema = {
-    "type": "object",
-    "properties": {
-        "job": _ref("Job"),
-        "task": _ref("Task"),
-        "task_type": _ref("TaskType"),
-        "server_auth": dict(_TEXT),
-        "expires_at": dict(_TIME),
-    },
-    "required": ["expires_at", "job", "server_auth", "task", "task_type"],
-}
-_OUTCOME: Schema = {
-    "type": "object",
-    "properties": {
-        "ending": {"type": "string", "enum": [ending.value for ending in Ending]},
-        "message": dict(_TEXT),
-        "exit_code": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
-        "signal": {"anyOf": [dict(_TEXT), {"type": "null"}]},
-    },
-    "required": ["ending"],
-}
 
 
 if __name__ == "__main__":

@@ -1,42 +1,21 @@
 """The part of the OpenAPI document that is about files: the file storage service, and the catalogue of measurements."""
 
-from typing import Any
-
+from xfworker.adapters.wire.field_types import Count, Serial
+from xfworker.adapters.wire.files import FileEntry, Listing, Registration
+from xfworker.adapters.wire.records import Items
+from xfworker.adapters.wire.schema import Schema, reference, schema
 from xfworker.domain.files import SERIAL_KEYS
-
-Schema = dict[str, Any]
+from xfworker.ports.sns_server import Measurement
 
 FSS = "/fss/v1"
 SNS = "/sns/v1"
 FILE_TOKEN = "file_token"  # noqa: S105  the name of a security scheme
 """The security scheme of the file storage service."""
 
-_TEXT: Schema = {"type": "string"}
-_COUNT: Schema = {"type": "integer", "minimum": 0}
+_TEXT = schema(str)
+_COUNT = schema(Count)
 _BYTES: Schema = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-_PROBLEM: Schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_STAT: Schema = {
-    "type": "object",
-    "properties": {
-        "resource": _TEXT,
-        "size": _COUNT,
-        "etag": _TEXT,
-        "modified_at": {"type": "string", "format": "date-time"},
-        "sha256": _TEXT,
-        "xxh3": _TEXT,
-    },
-    "required": ["resource", "size"],
-}
-_FOLDER: Schema = {
-    "type": "object",
-    "properties": {"files": {"type": "array", "items": _STAT}, "folders": {"type": "array", "items": _TEXT}},
-    "required": ["files", "folders"],
-}
-_REGISTRATION: Schema = {
-    "type": "object",
-    "properties": {"resource": _TEXT, "size": _COUNT, "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
-    "required": ["resource", "sha256", "size"],
-}
+_PROBLEM: Schema = {"application/problem+json": {"schema": reference("Problem")}}
 _PROBLEMS = {
     "400": "The request cannot be understood, or the store has no such request.",
     "401": "The token is missing, forged or expired, or it is no file token.",
@@ -86,9 +65,9 @@ def file_paths() -> Schema:
             "post": _operation(
                 "register_file",
                 "Make a file known that was written into the store's folder directly.",
-                {"200": _answer("What is known of the file.", _json(_STAT), _CONTENT)},
+                {"200": _answer("What is known of the file.", _json(FileEntry), _CONTENT)},
                 ("404", "409", "422", "460"),
-                body={"application/json": {"schema": _REGISTRATION}},
+                body={"application/json": {"schema": schema(Registration)}},
             )
         },
         **_upload_paths(),
@@ -126,7 +105,7 @@ def _file_operations(noun: str, place: list[Schema]) -> Schema:
         "put": _operation(
             f"put_{noun}",
             "Store a file by one request. It appears under its name when it is complete.",
-            {"201": _answer("What is known of it.", _json(_STAT), _CONTENT)},
+            {"201": _answer("What is known of it.", _json(FileEntry), _CONTENT)},
             ("409", "422", "460", "507"),
             parameters=[*place, *digests],
             body=_BYTES,
@@ -138,7 +117,7 @@ def _file_operations(noun: str, place: list[Schema]) -> Schema:
 
 
 def _listing(name: str, place: list[Schema]) -> Schema:
-    answer = _answer("Files and folders, sorted. A folder that is not there is empty.", _json(_FOLDER))
+    answer = _answer("Files and folders, sorted. A folder that is not there is empty.", _json(Listing))
     return _operation(name, "List a folder.", {"200": answer}, ("404", "422"), parameters=place)
 
 
@@ -206,30 +185,12 @@ def _abilities(name: str, *, parameters: list[Schema] | None = None) -> Schema:
 
 def measurement_paths() -> Schema:
     """Give the paths of the catalogue of measurements, which is served where the server was given a folder of them."""
-    numbers = {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3}
-    measurement = {
-        "type": "object",
-        "properties": {
-            "patient_index": {"type": "integer"},
-            "measurement_index": {"type": "integer"},
-            "site": {"type": "integer"},
-            "scanner_id": {"type": "integer"},
-            "created_at": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
-            "size": numbers,
-            "spacing_mm": numbers,
-            "filename": _TEXT,
-            "size_bytes": _COUNT,
-            "name": _TEXT,
-        },
-        "required": ["filename", "measurement_index", "patient_index", "size", "size_bytes", "spacing_mm"],
-    }
-    items = {"type": "object", "properties": {"items": {"type": "array", "items": measurement}}, "required": ["items"]}
     index: Schema = {"type": "integer", "minimum": 0, "maximum": 10**10 - 1}
     etag = {"ETag": "Another for every change of the file.", "Accept-Ranges": "`bytes`."}
     listing = _operation(
         "list_measurements",
         "Measurements by patient index, then measurement index.",
-        {"200": _answer("All that fit.", _json(items))},
+        {"200": _answer("All that fit.", _json(Items[Measurement]))},
         ("404",),
         parameters=[_parameter(name, "query", index) for name in ("patient_index", "measurement_index")],
     )
@@ -287,12 +248,12 @@ def _answer(what: str, content: Schema | None = None, headers: dict[str, str] | 
     return found if content is None else found | {"content": content}
 
 
-def _json(schema: Schema) -> Schema:
-    return {"application/json": {"schema": schema}}
+def _json(kind: type) -> Schema:
+    return {"application/json": {"schema": schema(kind, answered=True)}}
 
 
-def _parameter(name: str, place: str, schema: Schema, what: str = "", *, required: bool = False) -> Schema:
-    found: Schema = {"name": name, "in": place, "schema": schema}
+def _parameter(name: str, place: str, kind: Schema, what: str = "", *, required: bool = False) -> Schema:
+    found: Schema = {"name": name, "in": place, "schema": kind}
     if what:
         found["description"] = what
     return found | ({"required": True} if required or place == "path" else {})
@@ -303,4 +264,4 @@ def _header(name: str, what: str) -> Schema:
 
 
 def _serial() -> Schema:
-    return _parameter("serial", "path", {"type": "integer", "minimum": 1, "maximum": 2**63 - 1, "examples": [1]})
+    return _parameter("serial", "path", {**schema(Serial), "examples": [1]})

@@ -8,10 +8,11 @@ from litestar import Response, Router, get
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from xfworker.adapters.web.exchange import AnyRequest, answer, authentication, caller, in_thread
+from xfworker.adapters.web.exchange import AnyRequest, answer_message, authentication, caller, in_thread
 from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
+from xfworker.adapters.wire.records import Items
 from xfworker.domain.errors import UsageError
-from xfworker.ports.sns_server import MeasurementFiles
+from xfworker.ports.sns_server import Measurement, MeasurementFiles
 from xfworker.services.platform.platform import Platform
 
 MOUNT = "/sns/v1"
@@ -39,11 +40,11 @@ def sns_router(catalogue: MeasurementFiles, platform: Platform) -> Router:
     async def measurements(request: AnyRequest) -> Response[bytes]:
         wanted = {name: _index(request.query_params.get(name), name) for name in ("patient_index", "measurement_index")}
 
-        def read() -> list[dict[str, Any]]:
+        def read() -> Items[Measurement]:
             require_caller(request)
-            return [item.to_json() for item in catalogue.measurements(**wanted)]
+            return Items(items=list(catalogue.measurements(**wanted)))
 
-        return answer({"items": await in_thread(read)})
+        return answer_message(await in_thread(read))
 
     @get("/measurements/{index:str}/file")
     async def file(request: AnyRequest, index: FromPath[str]) -> Response[Any]:

@@ -65,8 +65,10 @@ class SnsConnection(Connection):
             Objects with ``patient_index``, ``measurement_index``, ``site``, ``scanner_id``, ``created_at``, ``size``
             (voxels along x, y, z), ``spacing_mm`` (x, y, z), ``filename``, ``size_bytes`` and ``name``.
         """
+        from xfworker.adapters.wire.codec import write
+
         found = self._sns.measurements(patient_index=patient_index, measurement_index=measurement_index)
-        return [measurement.to_json() for measurement in found]
+        return [write(measurement) for measurement in found]
 
     def download(self, measurement_index: int, path: Path) -> Path:
         """

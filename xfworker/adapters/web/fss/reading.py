@@ -12,8 +12,10 @@ from attrs import define
 from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
 from xfworker.adapters.web.fss.content_headers import content_headers
 from xfworker.adapters.web.fss.requests import Request
+from xfworker.adapters.wire.codec import write
+from xfworker.adapters.wire.files import Listing
 from xfworker.domain.digest_field import write_digest
-from xfworker.domain.files import AuthorizationToken, FileStat, file_stat_to_json
+from xfworker.domain.files import AuthorizationToken, FileStat
 from xfworker.ports.served_files import OpenedFile, ServedFiles
 
 _SENT_BY_PATH = 4 << 20
@@ -96,8 +98,7 @@ class KeptHandles:
 async def send_folder(request: Request, store: ServedFiles, token: AuthorizationToken) -> None:
     """Answer what a folder holds."""
     folder = await asyncio.to_thread(store.list, token, request.resource())
-    files = [file_stat_to_json(stat) for stat in folder.files]
-    await request.answer_json(HTTPStatus.OK, {"files": files, "folders": list(folder.folders)})
+    await request.answer_json(HTTPStatus.OK, write(Listing.of(folder)))
 
 
 def _headers(stat: FileStat) -> dict[str, str]:

@@ -22,9 +22,11 @@ from xfworker.adapters.web.fss.requests import (
     read_request,
 )
 from xfworker.adapters.web.fss.tus import TUS_HEADERS, TusUploads
+from xfworker.adapters.wire.codec import read, write
+from xfworker.adapters.wire.files import FileEntry, Registration
 from xfworker.domain.digest_field import require_digest
-from xfworker.domain.errors import AuthenticationFailed, FileError, UsageError, XFWorkerError
-from xfworker.domain.files import AuthorizationToken, Resource, file_stat_to_json, parse_resource
+from xfworker.domain.errors import AuthenticationFailed, FileError, InvalidRecord, UsageError, XFWorkerError
+from xfworker.domain.files import AuthorizationToken, parse_resource
 from xfworker.ports.served_files import ResumableUploads, ServedFiles
 
 MOUNT = "/fss/v1"
@@ -173,22 +175,17 @@ class FileStorageService:
         except BaseException:
             incoming.discard()
             raise
-        await request.answer_json(HTTPStatus.CREATED, file_stat_to_json(stat), content_headers(stat))
+        await request.answer_json(HTTPStatus.CREATED, write(FileEntry.of(stat)), content_headers(stat))
 
     async def _register(self, request: Request, token: AuthorizationToken) -> None:
-        place, size, sha256 = _read_registration(await request.body(_SMALL_JSON))
-        stat = await asyncio.to_thread(self._store.register, token, place, size=size, sha256=sha256)
-        await request.answer_json(HTTPStatus.OK, file_stat_to_json(stat), content_headers(stat))
+        wanted = _read_registration(await request.body(_SMALL_JSON))
+        place = parse_resource(wanted.resource)
+        stat = await asyncio.to_thread(self._store.register, token, place, size=wanted.size, sha256=wanted.sha256)
+        await request.answer_json(HTTPStatus.OK, write(FileEntry.of(stat)), content_headers(stat))
 
 
-def _read_registration(body: bytes) -> tuple[Resource, int, str]:
+def _read_registration(body: bytes) -> Registration:
     try:
-        wanted = json.loads(body)
-    except ValueError:
-        wanted = None
-    if not isinstance(wanted, dict):
-        wanted = {}
-    resource, size, sha256 = wanted.get("resource"), wanted.get("size"), wanted.get("sha256")
-    if not (isinstance(resource, str) and isinstance(size, int) and isinstance(sha256, str)):
-        raise UsageError("a registration is a JSON object {resource, size, sha256}")
-    return parse_resource(resource), size, sha256
+        return read(Registration, json.loads(body), "the registration")
+    except (ValueError, InvalidRecord) as error:
+        raise UsageError(f"a registration is a JSON object {{resource, size, sha256}} ({error})") from None

@@ -3,15 +3,25 @@
 from collections.abc import Callable
 from typing import Any
 
+from attrs import asdict
 from litestar import Response, Router, delete, get, patch, post, put
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from xfworker.adapters.web.exchange import AnyRequest, answer, caller, in_thread, json_object, serial_in_range
-from xfworker.domain.bookkeeping import Account, PersonalToken, ProjectMember
-from xfworker.domain.conversion import format_time
-from xfworker.domain.errors import InvalidRecord
-from xfworker.services.platform.accounts import Accounts, NewToken
+from xfworker.adapters.web.exchange import AnyRequest, answer_message, caller, in_thread, message, serial_in_range
+from xfworker.adapters.wire.accounts import (
+    AccountChange,
+    AccountEntry,
+    Login,
+    Member,
+    NewAccount,
+    NewToken,
+    NewTokenRequest,
+    NewWorkerTokenRequest,
+    TokenEntry,
+)
+from xfworker.adapters.wire.records import Items
+from xfworker.services.platform.accounts import Accounts
 from xfworker.services.platform.platform import Platform
 from xfworker.services.platform.principal import Principal, PrincipalKind
 
@@ -25,9 +35,9 @@ def login_route(platform: Platform) -> Any:
 
     @post("/xf/v1/login", status_code=200)
     async def log_in(request: AnyRequest) -> Response[bytes]:
-        body = fields(await json_object(request), name=str, password=str)
-        token = await in_thread(lambda: platform.accounts_for(_NOBODY).log_in(body["name"], body["password"]))
-        return answer(new_token_json(token), headers=_NO_STORE)
+        body = await message(request, Login, "the request")
+        token = await in_thread(lambda: platform.accounts_for(_NOBODY).log_in(body.name, body.password))
+        return answer_message(NewToken.of(token.record, token=token.text), headers=_NO_STORE)
 
     return log_in
 
@@ -47,20 +57,19 @@ def _account_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
     @get("/accounts")
     async def list_accounts(request: AnyRequest) -> Response[bytes]:
         found = await in_thread(lambda: accounts(request).all())
-        return answer({"items": [account_json(account) for account in found]})
+        return answer_message(Items(items=[AccountEntry.of(account) for account in found]))
 
     @post("/accounts")
     async def add_account(request: AnyRequest) -> Response[bytes]:
-        body = fields(await json_object(request), name=str, password=str, administrator=(bool, False))
-        return answer(account_json(await in_thread(lambda: accounts(request).add(**body))), 201)
+        body = await message(request, NewAccount, "the request")
+        added = await in_thread(lambda: accounts(request).add(**asdict(body)))
+        return answer_message(AccountEntry.of(added), 201)
 
     @patch("/accounts/{serial:int}")
     async def change_account(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
-        wanted = fields(
-            await json_object(request), password=(str, None), administrator=(bool, None), disabled=(bool, None)
-        )
-        changed = await in_thread(lambda: accounts(request).change(serial_in_range(serial), **wanted))
-        return answer(account_json(changed))
+        body = await message(request, AccountChange, "the request")
+        changed = await in_thread(lambda: accounts(request).change(serial_in_range(serial), **asdict(body)))
+        return answer_message(AccountEntry.of(changed))
 
     return [list_accounts, add_account, change_account]
 
@@ -69,19 +78,19 @@ def _token_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
     @get("/tokens")
     async def list_tokens(request: AnyRequest) -> Response[bytes]:
         found = await in_thread(lambda: accounts(request).tokens())
-        return answer({"items": [token_json(token) for token in found]})
+        return answer_message(Items(items=[TokenEntry.of(token) for token in found]))
 
     @post("/accounts/{serial:int}/tokens")
     async def add_token(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
-        body = fields(await json_object(request), name=(str, ""), days=(float, None))
-        token = await in_thread(lambda: accounts(request).add_token(serial_in_range(serial), **body))
-        return answer(new_token_json(token), 201, _NO_STORE)
+        body = await message(request, NewTokenRequest, "the request")
+        token = await in_thread(lambda: accounts(request).add_token(serial_in_range(serial), **asdict(body)))
+        return answer_message(NewToken.of(token.record, token=token.text), 201, _NO_STORE)
 
     @post("/worker-tokens")
     async def add_worker_token(request: AnyRequest) -> Response[bytes]:
-        body = fields(await json_object(request), name=str)
-        token = await in_thread(lambda: accounts(request).add_worker_token(body["name"]))
-        return answer(new_token_json(token), 201, _NO_STORE)
+        body = await message(request, NewWorkerTokenRequest, "the request")
+        token = await in_thread(lambda: accounts(request).add_worker_token(body.name))
+        return answer_message(NewToken.of(token.record, token=token.text), 201, _NO_STORE)
 
     @delete("/tokens/{serial:int}")
     async def revoke_token(request: AnyRequest, serial: FromPath[int]) -> None:
@@ -94,12 +103,12 @@ def _member_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
     @get("/projects/{serial:int}/members")
     async def list_members(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
         found = await in_thread(lambda: accounts(request).members(serial_in_range(serial)))
-        return answer({"items": [member_json(member) for member in found]})
+        return answer_message(Items(items=[Member.of(member) for member in found]))
 
     @put("/projects/{serial:int}/members/{account:int}")
     async def share(request: AnyRequest, serial: FromPath[int], account: FromPath[int]) -> Response[bytes]:
         places = serial_in_range(serial), serial_in_range(account)
-        return answer(member_json(await in_thread(lambda: accounts(request).share(*places))))
+        return answer_message(Member.of(await in_thread(lambda: accounts(request).share(*places))))
 
     @delete("/projects/{serial:int}/members/{account:int}")
     async def unshare(request: AnyRequest, serial: FromPath[int], account: FromPath[int]) -> None:
@@ -107,68 +116,3 @@ def _member_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
         await in_thread(lambda: accounts(request).unshare(*places))
 
     return [list_members, share, unshare]
-
-
-def account_json(account: Account) -> dict[str, Any]:
-    """Write an account as it travels, without its password's hash."""
-    return {
-        "serial": account.serial,
-        "name": account.name,
-        "administrator": account.administrator,
-        "disabled": account.disabled,
-    }
-
-
-def token_json(token: PersonalToken) -> dict[str, Any]:
-    """Write a token as it is listed, without its text."""
-    return {
-        "serial": token.serial,
-        "account_serial": token.account_serial,
-        "name": token.name,
-        "created_at": None if token.created_at is None else format_time(token.created_at),
-        "expires_at": None if token.expires_at is None else format_time(token.expires_at),
-    }
-
-
-def new_token_json(token: NewToken) -> dict[str, Any]:
-    """Write a new token with its text, this once."""
-    return {**token_json(token.record), "token": token.text}
-
-
-def member_json(member: ProjectMember) -> dict[str, Any]:
-    """Write who sees a project."""
-    return {
-        "project_serial": member.project_serial,
-        "account_serial": member.account_serial,
-        "role": member.role.value,
-    }
-
-
-def fields(body: dict[str, Any], **wanted: Any) -> dict[str, Any]:
-    """
-    Read the fields of a request's body.
-
-    Args:
-        body: The body.
-        **wanted: By name the type of the field, or the type and its default.
-
-    Raises:
-        InvalidRecord: A field is missing, unknown or of another type.
-    """
-    names = {str: "string", bool: "bool", float: "number"}
-    found: dict[str, Any] = {}
-    faults = [f"{name}: is not known here" for name in sorted(set(body) - set(wanted))]
-    for name, kind in wanted.items():
-        expected, *default = kind if isinstance(kind, tuple) else (kind,)
-        value = body.get(name)
-        if value is None and default:
-            found[name] = default[0]
-        elif expected is float and isinstance(value, int | float) and not isinstance(value, bool):
-            found[name] = float(value)
-        elif type(value) is expected and "\x00" not in str(value):
-            found[name] = value
-        else:
-            faults.append(f"{name}: expected {names[expected]}")
-    if faults:
-        raise InvalidRecord("the request is malformed: " + "; ".join(faults), faults)
-    return found

@@ -1,0 +1,129 @@
+"""Messages about accounts, tokens and who shares which project; none carries a password's hash."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar
+
+from attrs import define, field
+
+from xfworker.adapters.wire.codec import Message
+from xfworker.adapters.wire.field_types import Keywords, PrintableText, Serial
+from xfworker.domain.bookkeeping import Account, MemberRole, PersonalToken, ProjectMember
+
+Password = Annotated[PrintableText, Keywords(minLength=8, maxLength=1024)]
+AccountName = Annotated[PrintableText, Keywords(pattern="^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
+_UNNAMED = PrintableText("")
+Days = Annotated[float, Keywords(minimum=0, maximum=36500)]
+
+
+@define(frozen=True, kw_only=True)
+class Login(Message):
+    """A name and its password."""
+
+    closed: ClassVar[bool] = True
+
+    name: PrintableText
+    password: PrintableText = field(repr=False)
+
+
+@define(frozen=True, kw_only=True)
+class NewAccount(Message):
+    """An account that is to be made."""
+
+    closed: ClassVar[bool] = True
+    sparse: ClassVar[bool] = True
+
+    name: AccountName
+    password: Password = field(repr=False)
+    administrator: bool = False
+
+
+@define(frozen=True, kw_only=True)
+class AccountChange(Message):
+    """What is to be different about an account."""
+
+    closed: ClassVar[bool] = True
+    sparse: ClassVar[bool] = True
+
+    password: Password | None = field(default=None, repr=False)
+    administrator: bool | None = None
+    disabled: bool | None = None
+
+
+@define(frozen=True, kw_only=True)
+class NewTokenRequest(Message):
+    """A token for a program is asked for."""
+
+    closed: ClassVar[bool] = True
+
+    name: PrintableText = _UNNAMED
+    days: Days | None = None
+
+
+@define(frozen=True, kw_only=True)
+class NewWorkerTokenRequest(Message):
+    """A token for a worker is asked for."""
+
+    closed: ClassVar[bool] = True
+
+    name: PrintableText
+
+
+@define(frozen=True, kw_only=True)
+class AccountEntry(Message):
+    """An account."""
+
+    serial: Serial
+    name: str
+    administrator: bool
+    disabled: bool
+
+    @classmethod
+    def of(cls, account: Account) -> "AccountEntry":
+        """Give the message of an account."""
+        return cls(
+            serial=account.serial, name=account.name, administrator=account.administrator, disabled=account.disabled
+        )
+
+
+@define(frozen=True, kw_only=True)
+class TokenEntry(Message):
+    """A token as it is listed, without its text."""
+
+    serial: Serial
+    account_serial: int
+    name: str
+    created_at: datetime | None
+    expires_at: datetime | None
+
+    @classmethod
+    def of(cls, record: PersonalToken, **more: str) -> "TokenEntry":
+        """Give the message of a token."""
+        return cls(
+            serial=record.serial,
+            account_serial=record.account_serial,
+            name=record.name,
+            created_at=record.created_at,
+            expires_at=record.expires_at,
+            **more,
+        )
+
+
+@define(frozen=True, kw_only=True)
+class NewToken(TokenEntry):
+    """A new token with its text, which is sent only now."""
+
+    token: str = field(repr=False)
+
+
+@define(frozen=True, kw_only=True)
+class Member(Message):
+    """Who sees a project."""
+
+    project_serial: Serial
+    account_serial: Serial
+    role: MemberRole
+
+    @classmethod
+    def of(cls, member: ProjectMember) -> "Member":
+        """Give the message of a member."""
+        return cls(project_serial=member.project_serial, account_serial=member.account_serial, role=member.role)
