@@ -1,5 +1,6 @@
 """The one suite for file stores, against each of them."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.layered.file_store import LayeredFileStore
 from xfworker.adapters.memory.files import MemoryFileStore
+from xfworker.adapters.plain.file_store import Found, PlainFileStore
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.errors import FileError, FileNotInStore
@@ -59,6 +61,54 @@ class TestHttpFileStore(FileStoreContract):
         from xfworker.domain.files import userdata_resource
 
         return userdata_resource(request.node.name)
+
+
+class KeptInMemory(PlainFileStore):
+    """The five operations over a dictionary from paths to contents."""
+
+    def __init__(self):
+        super().__init__()
+        self.contents = {}
+        self.lock = threading.Lock()
+
+    def look(self, path):
+        with self.lock:
+            if path in self.contents:
+                return Found(len(self.contents[path]), self.contents[path])
+            is_folder = any(name.startswith(f"{path}/") for name in self.contents)
+        return Found(0, is_folder=True) if is_folder else None
+
+    def entries(self, path):
+        with self.lock:
+            names = {name[len(path) + 1 :].split("/")[0] for name in self.contents if name.startswith(f"{path}/")}
+        return [(name, self.look(f"{path}/{name}")) for name in names]
+
+    def read(self, path, offset):
+        with self.lock:
+            if path not in self.contents:
+                raise FileNotFoundError(path)
+            content = self.contents[path]
+        for start in range(offset, len(content), 1 << 20):
+            yield content[start : start + (1 << 20)]
+
+    def write(self, path, blocks):
+        content = b"".join(blocks)
+        with self.lock:
+            parts = path.split("/")
+            if any("/".join(parts[:depth]) in self.contents for depth in range(1, len(parts))):
+                raise NotADirectoryError(path)
+            self.contents[path] = content
+
+    def remove(self, path):
+        with self.lock:
+            if self.contents.pop(path, None) is None:
+                raise FileNotFoundError(path)
+
+
+class TestPlainFileStore(FileStoreContract):
+    @pytest.fixture
+    def store(self):
+        return KeptInMemory()
 
 
 class TestLayeredFileStore(FileStoreContract):

@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from xfworker.adapters.process.runner import ProcessRunner
 from xfworker.domain.errors import JobError
 from xfworker.ports.job_runner import ScriptCall
+from xfworker.testing.contracts.job_runner import ScriptWatch
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 LONG = 60
@@ -36,20 +36,6 @@ def call(tmp_path):
     return make
 
 
-class Output:
-    """Collects what a script writes and tells when a word has come."""
-
-    def __init__(self, word=b"ready"):
-        self.text = b""
-        self._word = word
-        self.seen = threading.Event()
-
-    def __call__(self, piece):
-        self.text += piece
-        if self._word in self.text:
-            self.seen.set()
-
-
 def is_alive(pid):
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -72,21 +58,12 @@ def wait_until_gone(pid):
 
 
 def test_output_environment_and_exit_code_arrive(runner, call, tmp_path):
-    output = Output()
+    output = ScriptWatch()
     end = runner.start(call("import os, sys; print(os.environ['WORD']); sys.exit(7)"), output).wait(LONG)
     assert end.exit_code == 7
     assert end.signal is None
-    assert output.text == (tmp_path / "log.txt").read_bytes() == b"heard\n"
+    assert output.content == (tmp_path / "log.txt").read_bytes() == b"heard\n"
     assert end.peak_memory_bytes > 1024 * 1024
-
-
-def test_wait_gives_nothing_while_the_script_runs(runner, call):
-    output = Output()
-    script = runner.start(call("print('ready'); import time; time.sleep(60)"), output)
-    assert output.seen.wait(LONG)
-    assert script.wait(0.01) is None
-    script.abort()
-    assert script.wait(LONG).aborted
 
 
 def test_a_signal_is_named(runner, call):
@@ -102,30 +79,13 @@ def test_a_passed_signal_reaches_the_script_and_its_children(runner, call):
         "print('ready', child.pid, flush=True)\n"
         "time.sleep(60)"
     )
-    output = Output(b"\n")
+    output = ScriptWatch(b"\n")
     script = runner.start(call(code), output)
     assert output.seen.wait(LONG)
-    child = int(output.text.split()[1])
+    child = int(output.content.split()[1])
     script.pass_signal(signal.SIGTERM)
     assert script.wait(LONG).signal == "SIGTERM"
     assert wait_until_gone(child)
-
-
-def test_a_script_that_ignores_the_abort_is_ended(runner, call):
-    output = Output()
-    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
-    script = runner.start(call(code), output)
-    assert output.seen.wait(LONG)
-    script.abort()
-    end = script.wait(LONG)
-    assert end.aborted
-    assert end.signal == "SIGKILL"
-
-
-def test_the_time_limit_ends_a_script(runner, call):
-    end = runner.start(call("import time; time.sleep(60)", time_limit_seconds=0.2)).wait(LONG)
-    assert end.timed_out
-    assert not end.aborted
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -154,10 +114,10 @@ def test_children_that_were_left_behind_are_ended(runner, call):
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
         "print(child.pid, flush=True)"
     )
-    output = Output(b"\n")
+    output = ScriptWatch(b"\n")
     end = runner.start(call(code), output).wait(LONG)
     assert end.exit_code == 0
-    assert wait_until_gone(int(output.text))
+    assert wait_until_gone(int(output.content))
 
 
 def test_a_missing_program_is_one_sentence(runner, call, tmp_path):

@@ -88,14 +88,22 @@ class InProcessRunner:
             on_output: Called with what the script writes.
 
         Raises:
-            JobError: There is no such script.
+            JobError: There is no such script or working directory, or the log file cannot be opened.
         """
         script = Path(call.command[-1])
         if not script.is_file():
             raise JobError(f"there is no script {script}")
+        if not call.working_directory.is_dir():
+            raise JobError(f"the script could not be started: there is no working directory {call.working_directory}")
+        try:
+            output = ScriptOutput(call.log_path, on_output)
+        except OSError as error:
+            raise JobError(
+                f"the log file {call.log_path} cannot be opened ({error.strerror}), so the script was not started"
+            ) from error
         session = self.make_session(read_job_arguments(call.environment), Path(call.environment[TEMPORARY_FOLDER]))
         with (
-            ScriptOutput(call.log_path, on_output) as output,
+            output,
             _as_own_process(call, script, output),
             provided_session(session),
         ):

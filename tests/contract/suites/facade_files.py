@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import xfworkerutil
-from tests.contract.suites.facade_lab import isq
 from xfworker.api.facade import network, omni
 from xfworker.domain.errors import (
     FileError,
@@ -19,6 +18,7 @@ from xfworker.domain.errors import (
     UsageError,
 )
 from xfworker.domain.records import DependencyPackage
+from xfworker.testing.contracts.sns_server import isq_file
 
 
 class FacadeFilesContract:
@@ -257,9 +257,9 @@ class FacadeFilesContract:
             worker.get_ipl_image_path(self.reference(source, "a.txt", "Image"))
 
     def test_ipl_reads_an_isq_as_it_is(self, lab, source, worker):
-        lab.put(f"job_result/{source.serial}/a.isq", isq())
+        lab.put(f"job_result/{source.serial}/a.isq", isq_file())
         path = worker.get_ipl_image_path(self.reference(source, "a.isq", "Image"))
-        assert path.read_bytes() == isq()
+        assert path.read_bytes() == isq_file()
         assert worker.get_omni_image(self.reference(source, "a.isq", "Image")).size_3d_tuple == (4, 3, 2)
 
     def test_ipl_gets_an_aim_of_an_omni_image(self, lab, worker):
@@ -284,11 +284,11 @@ class FacadeFilesContract:
 
     def test_ipl_gets_the_file_that_an_omni_document_points_to(self, lab, worker):
         source = worker.create_temp_path("scan.ISQ")
-        source.write_bytes(isq())
+        source.write_bytes(isq_file())
         image = omni.open_image(source)
         image.save()
         parameter = worker.upload_omni_output(image)
         assert parameter["filenames"] == ["scan.ISQ"]
         path = worker.get_ipl_image_path(parameter, auto_convert_from_omni=False)
         assert path.name == "scan.ISQ"
-        assert path.read_bytes() == isq()
+        assert path.read_bytes() == isq_file()

@@ -1,6 +1,5 @@
 """A place in which task scripts' jobs run, for the suites of the facade; over memory or over HTTP."""
 
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -172,17 +171,3 @@ def http_place(data: Path, **options: Any) -> Iterator[Place]:
             made.close()
         files.close()
         transport.close()
-
-
-def isq(*, patient: int = 1, measurement: int = 7, size: tuple[int, int, int] = (4, 3, 2), site: int = 21) -> bytes:
-    """Make a small ISQ file by the table of its header."""
-    header = bytearray(512)
-    header[:16] = b"CTDATA-HEADER_V1"
-    struct.pack_into("<4i", header, 16, 3, 512 + 2 * size[0] * size[1] * size[2], 1, patient)
-    struct.pack_into("<i", header, 32, 3401)
-    struct.pack_into("<3i", header, 44, *size)
-    struct.pack_into("<3i", header, 56, *(count * 10 for count in size))
-    struct.pack_into("<i", header, 88, 4096)
-    struct.pack_into("<2i", header, 112, measurement, site)
-    header[128:168] = b"SAMPLE".ljust(40)
-    return bytes(header) + bytes(2 * size[0] * size[1] * size[2])

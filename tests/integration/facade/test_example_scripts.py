@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.contract.suites.facade_lab import Lab, http_place, isq
+from tests.contract.suites.facade_lab import Lab, http_place
 from xfworker.api.composition.shim_folder import SHIM_FOLDER as SHIMS
 from xfworker.api.facade import omni
 from xfworker.domain.files import Scope, reference_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Job, Run, Task
+from xfworker.testing.contracts.sns_server import isq_file
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "examples" / "scripts"
@@ -160,7 +161,7 @@ def test_an_exception_becomes_the_error_message(lab):
 def test_a_search_spawns_runs_of_two_jobs_once(lab):
     base = f"search{lab.project.serial}"
     for name in ("a.isq", "deep/er/b.ISQ", "deep/notes.txt"):
-        lab.put(f"userdata/{base}/{name}", isq())
+        lab.put(f"userdata/{base}/{name}", isq_file())
     task = job_of(lab, {"folder": "Folder"}, {"found": "Int"})
     folder = {"type": "Folder", "virtualpath": f"{base}/"}
     first = lab.new_job(task, inputs={"folder": folder})
@@ -187,7 +188,7 @@ def test_a_search_spawns_runs_of_two_jobs_once(lab):
     found = lab.admin.find(ActivityEvent, {"job_serial": first.serial, "title": "Found 2 new scans"})
     assert len(found) == 1
 
-    lab.put(f"userdata/{base}/c.isq", isq())
+    lab.put(f"userdata/{base}/c.isq", isq_file())
     second = lab.new_job(task, inputs={"folder": folder})
     assert run_script(lab, second, SCRIPTS / "search_user_data.py").returncode == 0
     assert lab.job(second.serial).outputs == {"found": 1}

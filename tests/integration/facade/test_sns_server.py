@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 import xfworkerutil
-from tests.contract.suites.facade_lab import Lab, http_place, isq, memory_place
+from tests.contract.suites.facade_lab import Lab, http_place, memory_place
 from tests.integration.facade.faulty_wire import FaultyWire
 from xfworker.api.composition.measurements import folder_catalogue
 from xfworker.domain.errors import (
@@ -20,17 +20,18 @@ from xfworker.domain.errors import (
     TransferInterrupted,
     UsageError,
 )
+from xfworker.testing.contracts.sns_server import isq_file
 
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scans")
     (folder / "deep").mkdir()
-    (folder / "a.ISQ;1").write_bytes(isq(patient=1, measurement=10))
-    (folder / "deep" / "b.dat").write_bytes(isq(patient=1, measurement=11, size=(5, 5, 400), site=4))
-    (folder / "c.isq").write_bytes(isq(patient=2, measurement=12))
-    (folder / "broken.isq").write_bytes(isq(measurement=13)[:500])
-    (folder / "short.isq").write_bytes(isq(measurement=14)[:-3])
+    (folder / "a.ISQ;1").write_bytes(isq_file(patient=1, measurement=10))
+    (folder / "deep" / "b.dat").write_bytes(isq_file(patient=1, measurement=11, size=(5, 5, 400), site=4))
+    (folder / "c.isq").write_bytes(isq_file(patient=2, measurement=12))
+    (folder / "broken.isq").write_bytes(isq_file(measurement=13)[:500])
+    (folder / "short.isq").write_bytes(isq_file(measurement=14)[:-3])
     (folder / "notes.txt").write_text("no scan")
     return folder
 
@@ -65,23 +66,23 @@ class TestFolder:
     def test_the_catalogue_follows_the_folder(self, tmp_path):
         catalogue = folder_catalogue(tmp_path)
         assert list(catalogue.measurements()) == []
-        (tmp_path / "a.isq").write_bytes(isq(measurement=1))
+        (tmp_path / "a.isq").write_bytes(isq_file(measurement=1))
         assert len(catalogue.measurements()) == 1
         (tmp_path / "a.isq").rename(tmp_path / "b.isq")
         assert [item.filename for item in catalogue.measurements()] == ["b.isq"]
 
     def test_the_newer_of_two_files_of_one_measurement_is_fetched(self, tmp_path):
         for name, site, when in (("new", 2, 2_000_000_000), ("old", 1, 1_000_000_000)):
-            (tmp_path / name).write_bytes(isq(measurement=1, site=site))
+            (tmp_path / name).write_bytes(isq_file(measurement=1, site=site))
             os.utime(tmp_path / name, (when, when))
         path = folder_catalogue(tmp_path).download(1, tmp_path / "fetched")
-        assert path.read_bytes() == isq(measurement=1, site=2)
+        assert path.read_bytes() == isq_file(measurement=1, site=2)
 
     def test_links_out_of_the_folder_are_left_alone(self, tmp_path):
         inside, outside = tmp_path / "inside", tmp_path / "outside"
         inside.mkdir()
         outside.mkdir()
-        (outside / "secret.isq").write_bytes(isq())
+        (outside / "secret.isq").write_bytes(isq_file())
         (inside / "link.isq").symlink_to(outside / "secret.isq")
         assert list(folder_catalogue(inside).measurements()) == []
 
@@ -93,7 +94,7 @@ class TestFolder:
         with xfworkerutil.get_sns_server_connection({"folder": str(scans)}) as connection:
             assert len(connection.measurements(patient_index=1)) == 2
             path = connection.download(12, tmp_path / "c.isq")
-        assert path.read_bytes() == isq(patient=2, measurement=12)
+        assert path.read_bytes() == isq_file(patient=2, measurement=12)
 
 
 class TestHttp:
@@ -105,7 +106,7 @@ class TestHttp:
             assert connection.measurements(measurement_index=12)[0]["patient_index"] == 2
             assert connection.measurements(patient_index=77) == []
             path = connection.download(11, tmp_path / "b.isq")
-        assert path.read_bytes() == isq(patient=1, measurement=11, size=(5, 5, 400), site=4)
+        assert path.read_bytes() == isq_file(patient=1, measurement=11, size=(5, 5, 400), site=4)
         assert [item.name for item in tmp_path.glob(".xfpart*")] == []
 
     def test_a_measurement_that_is_not_there_leaves_nothing(self, params, tmp_path):
@@ -172,7 +173,7 @@ class TestHttp:
             named = {"host": "127.0.0.1", "port": wire.port, "token": arguments.server_auth}
             with xfworkerutil.get_sns_server_connection(named) as connection:
                 path = connection.download(11, tmp_path / "b.isq")
-        assert path.read_bytes() == isq(patient=1, measurement=11, size=(5, 5, 400), site=4)
+        assert path.read_bytes() == isq_file(patient=1, measurement=11, size=(5, 5, 400), site=4)
         assert wire.connections > 2
 
     def test_a_link_that_never_carries_anything_is_given_up(self, worker, tmp_path):

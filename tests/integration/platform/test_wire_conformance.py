@@ -15,7 +15,6 @@ from schemathesis.specs.openapi.checks import (
     use_after_free,
 )
 
-from tests.contract.suites.facade_lab import isq
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
@@ -25,6 +24,7 @@ from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.files import VERBS, Scope, parse_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, Worker, Workflow, WorkflowState
+from xfworker.testing.contracts.sns_server import isq_file
 
 CHECKS = [
     not_a_server_error,
@@ -53,7 +53,7 @@ schema = schemathesis.openapi.from_dict(document())
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     scans = tmp_path_factory.mktemp("scans")
-    (scans / "a.isq").write_bytes(isq(patient=1, measurement=10))
+    (scans / "a.isq").write_bytes(isq_file(patient=1, measurement=10))
     with EmbeddedServer(tmp_path_factory.mktemp("served"), sns=scans) as embedded:
         transport = HttpTransport(embedded.url, token=embedded.admin_token)
         server = HttpXFServer(transport)

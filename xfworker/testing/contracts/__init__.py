@@ -7,6 +7,9 @@ Suites of tests that prove an adapter: one class per port, to inherit in your ow
 - :class:`~xfworker.testing.contracts.job_queue.JobQueueContract`: what workers ask of a server.
 - :class:`~xfworker.testing.contracts.workflow_control.WorkflowControlContract`: what people ask of a server.
 - :class:`~xfworker.testing.contracts.record_store.RecordStoreContract`: where the built-in server keeps its records.
+- :class:`~xfworker.testing.contracts.job_runner.JobRunnerContract`: where scripts run; with
+  :class:`~xfworker.testing.contracts.job_runner.ConcurrentJobRunnerContract` where ``start`` returns while they do.
+- :class:`~xfworker.testing.contracts.sns_server.SnsServerContract`: catalogues of measurements.
 - :class:`~xfworker.testing.contracts.token_signer.TokenSignerContract`: the server's tokens.
 - :class:`~xfworker.testing.contracts.password_hasher.PasswordHasherContract`: the server's passwords.
 - :class:`~xfworker.testing.contracts.clock.ClockContract`: time.
@@ -25,8 +28,10 @@ pytest.register_assert_rewrite(
             "file_store",
             "filesystem",
             "job_queue",
+            "job_runner",
             "password_hasher",
             "record_store",
+            "sns_server",
             "token_signer",
             "workflow_control",
             "xf_server",

@@ -1,0 +1,24 @@
+"""The suites for job runners: processes of this computer, and scripts inside the test's own process."""
+
+import pytest
+
+from tests.contract.suites.facade_lab import Lab, memory_place
+from xfworker.adapters.process.runner import ProcessRunner
+from xfworker.testing.contracts.job_runner import ConcurrentJobRunnerContract, JobRunnerContract
+from xfworker.testing.in_process_runner import InProcessRunner
+
+
+class TestProcessRunner(ConcurrentJobRunnerContract):
+    @pytest.fixture
+    def runner(self):
+        runner = ProcessRunner(grace_seconds=0.3)
+        yield runner
+        runner.close()
+
+
+class TestInProcessRunner(JobRunnerContract):
+    @pytest.fixture
+    def runner(self, tmp_path_factory):
+        place = memory_place()
+        lease = Lab.make(place, tmp_path_factory.mktemp("lab")).lease()
+        return InProcessRunner(lambda _arguments, folder: place.session_of(lease, folder))
