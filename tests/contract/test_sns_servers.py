@@ -3,10 +3,10 @@
 import pytest
 
 from xfworker.adapters.clock import SystemClock
+from xfworker.adapters.http.sns_server import HttpSnsServer
 from xfworker.adapters.http.transport import HttpTransport
-from xfworker.api.composition.measurements import folder_catalogue
-from xfworker.adapters.sns.http_catalogue import HttpSnsServer
 from xfworker.api.composition.embedded_server import EmbeddedServer
+from xfworker.api.composition.measurements import folder_catalogue
 from xfworker.testing.contracts.sns_server import MEASUREMENTS, SnsServerContract
 
 
