@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from attrs import evolve
 
@@ -19,6 +18,7 @@ from xfworker.adapters.transfer.retries import transfer_retries
 from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.adapters.wire.codec import read_answer, unexpected_answer, write
 from xfworker.adapters.wire.files import FileEntry, Listing, Registration
+from xfworker.domain.address import Address
 from xfworker.domain.digest_field import write_digest
 from xfworker.domain.errors import ChecksumMismatch, FileError, ProtocolViolation, ServerError
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
@@ -240,8 +240,8 @@ class HttpFileStore:
 
     def _server(self, token: AuthorizationToken) -> tuple[HttpTransport, str]:
         """Give the connection to the server that the token names, and the service's base path there."""
-        parts = urlsplit(token.url)
-        origin = f"{parts.scheme}://{parts.netloc}"
+        address = Address.read(token.url)
+        origin = address.origin
         with self._lock:
             transport = self._transports.get(origin)
             if transport is None:
@@ -252,7 +252,7 @@ class HttpFileStore:
                     allow_plain_http=self._allow_plain_http,
                     clock=self._clock,
                 )
-        return transport, parts.path.rstrip("/")
+        return transport, address.path
 
     def _sweep(self, folder: Path) -> None:
         """Delete what downloads to a folder left long ago; looked for once per folder, as it may hold many files."""

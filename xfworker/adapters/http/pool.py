@@ -10,6 +10,7 @@ from attrs import define, field
 from urllib3.util import make_headers
 
 from xfworker.adapters.http.connection import PlainConnection, TlsConnection, with_write_limit
+from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError
 
 TLS_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -49,9 +50,7 @@ class NetworkOptions:
 
 
 def open_pool(
-    scheme: str,
-    host: str,
-    port: int | None,
+    address: Address,
     network: NetworkOptions,
     *,
     connections: int,
@@ -62,9 +61,7 @@ def open_pool(
     Make a pool; nothing is connected yet.
 
     Args:
-        scheme: ``http`` or ``https``. Plain HTTP never goes by a proxy.
-        host: The server.
-        port: Its port; the scheme's own by default.
+        address: The server. Plain HTTP never goes by a proxy.
         network: How it is reached and trusted.
         connections: How many connections are kept alive.
         block_bytes: How much is read and sent at a time.
@@ -74,7 +71,8 @@ def open_pool(
         ConfigurationError: A certificate file cannot be used, or the proxy's address is malformed.
     """
     options: dict[str, Any] = {"maxsize": connections, "block": False, "blocksize": block_bytes}
-    if scheme == "http":
+    host, port = address.host, address.port
+    if address.scheme == "http":
         plain = urllib3.HTTPConnectionPool(host, port, **options)
         plain.ConnectionCls = with_write_limit(PlainConnection, write_seconds)
         return plain
@@ -126,5 +124,5 @@ def _proxy_manager(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers = make_headers(proxy_basic_auth=login)
-    address = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port or _PROXY_PORT}"
-    return urllib3.ProxyManager(address, proxy_headers=headers, **options)
+    address = Address(scheme=parts.scheme, host=host, port=port or _PROXY_PORT)
+    return urllib3.ProxyManager(str(address), proxy_headers=headers, **options)

@@ -4,7 +4,6 @@ One server over HTTP: kept-alive connections, time limits, repeats that are safe
 The token travels in the ``Authorization`` header only; no message, log event or ``repr`` shows it.
 """
 
-import ipaddress
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import urllib3
 from attrs import define, field
@@ -23,6 +21,7 @@ from xfworker.adapters.http.answer_stream import AnswerStream
 from xfworker.adapters.http.connection import NETWORK_FAULTS, network_error, was_sent
 from xfworker.adapters.http.pool import NetworkOptions, open_pool
 from xfworker.adapters.http.problem import error_from_answer, problem_in_headers
+from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError, InvalidParameter, ProtocolViolation, ServerBusy, XFWorkerError
 from xfworker.ports.clock import Clock
 from xfworker.services.retry_policy import RetryPolicy
@@ -130,17 +129,11 @@ class HttpTransport:
         Raises:
             ConfigurationError: The address is malformed, or plain HTTP would leave this computer.
         """
-        parts = urlsplit(url)
-        try:
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host, port = None, None
-        if parts.scheme not in {"http", "https"} or not host or parts.username is not None:
-            raise ConfigurationError("a server's address looks like https://host:port; this one does not")
-        if parts.scheme == "http" and not allow_plain_http and not is_loopback(host):
+        address = Address.read(url)
+        if address.scheme == "http" and not allow_plain_http and not address.is_loopback:
             raise ConfigurationError(
-                f"http://{host} would send the token unprotected over the network; use https, or allow plain HTTP in "
-                "the settings (allow_plain_http)"
+                f"http://{address.host} would send the token unprotected over the network; use https, or allow "
+                "plain HTTP in the settings (allow_plain_http)"
             )
         self._limits = limits or HttpLimits()
         self._clock: Clock = clock or SystemClock()
@@ -153,22 +146,19 @@ class HttpTransport:
             throttled_seconds=self._limits.patience_seconds,
         )
         self._token = token
-        self._prefix = parts.path.rstrip("/")
-        self._scheme, self._host, self._port = parts.scheme, host, port
+        self._address = address
         self._network = network or NetworkOptions(ca_file=tls_ca_file)
         self._own_pool = self._opened()
         self._process = os.getpid()
-        self.at = f"{f'[{host}]' if ':' in host else host}:{self._own_pool.port}"
-        self.url = f"{parts.scheme}://{self.at}{self._prefix}"
+        self.at = address.at
+        self.url = str(address)
 
     def __repr__(self) -> str:
         return f"HttpTransport({self.url!r})"
 
     def _opened(self) -> urllib3.HTTPConnectionPool:
         return open_pool(
-            self._scheme,
-            self._host,
-            self._port,
+            self._address,
             self._network,
             connections=self._limits.connections,
             block_bytes=BLOCK_BYTES,
@@ -223,7 +213,7 @@ class HttpTransport:
         while True:
             error: XFWorkerError
             try:
-                answer = self._once(method, self._prefix + path, body, fields, doing, read_seconds)
+                answer = self._once(method, self._address.path + path, body, fields, doing, read_seconds)
             except NETWORK_FAULTS as caught:
                 error, may_pass = network_error(caught, doing=doing, at=self.at), repeat or not was_sent(caught)
             else:
@@ -267,7 +257,7 @@ class HttpTransport:
         try:
             response = self._pool.urlopen(
                 method,
-                self._prefix + path,
+                self._address.path + path,
                 body=body,
                 headers=fields,
                 retries=False,
@@ -342,16 +332,6 @@ def new_idempotency_key() -> str:
     import uuid
 
     return str(uuid.uuid4())
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this computer and traffic to it leaves no wire."""
-    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _encoded(value: Any, doing: str) -> bytes:

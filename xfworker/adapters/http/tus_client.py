@@ -10,6 +10,7 @@ from xfworker.adapters.http.tus_upload import TusResult, TusUpload
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.retries import transfer_retries
 from xfworker.adapters.transfer.upload_source import UploadSource
+from xfworker.domain.address import Address
 from xfworker.ports.file_store import Progress
 
 
@@ -47,7 +48,7 @@ def upload_to_tus_server(
     parts = urlsplit(url)
     limits, transfers, clock = limits or HttpLimits(), transfers or TransferLimits(), SystemClock()
     transport = HttpTransport(
-        f"{parts.scheme}://{parts.netloc}",
+        Address.read(url).origin,
         limits=limits,
         tls_ca_file=tls_ca_file,
         allow_plain_http=allow_plain_http,

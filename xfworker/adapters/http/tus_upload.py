@@ -21,8 +21,9 @@ from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.hashing import file_sha256
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.upload_source import UploadSource
+from xfworker.domain.address import Address
 from xfworker.domain.digest_field import SHA256, XXH3, read_digest, write_digest
-from xfworker.domain.errors import ChecksumMismatch, ProtocolViolation, ServerError, ServerFault
+from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, ProtocolViolation, ServerError, ServerFault
 from xfworker.ports.file_store import Progress
 from xfworker.services.event_log import EventLog
 from xfworker.services.retry_policy import Retries
@@ -180,14 +181,17 @@ class TusUpload:
         self._source.check_by(self._prefix_digest or SHA256)
 
     def _below(self, location: str) -> str:
-        found = urlsplit(urljoin(self._transport.url + self._endpoint, location))
-        if f"{found.scheme}://{found.netloc}" != self._transport.url and found.netloc:
-            mine = urlsplit(self._transport.url)
-            if (found.hostname, found.port or _port(found.scheme)) != (mine.hostname, mine.port or _port(mine.scheme)):
-                raise ProtocolViolation(
-                    f"storing {self._what}: the upload's address is on another server ({found.netloc}), which must not "
-                    "see this token"
-                )
+        url = urljoin(self._transport.url + self._endpoint, location)
+        found = urlsplit(url)
+        try:
+            is_same = Address.read(url).at == self._transport.at
+        except ConfigurationError:
+            is_same = False
+        if not is_same:
+            raise ProtocolViolation(
+                f"storing {self._what}: the upload's address is on another server ({found.netloc}), which must not "
+                "see this token"
+            )
         return found.path + (f"?{found.query}" if found.query else "")
 
     def _offered_checksum(self) -> str | None:
@@ -330,7 +334,3 @@ def _offset(answer: AnswerStream, what: str) -> int:
 
 def _lowered(answer: AnswerStream) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.headers.items()}
-
-
-def _port(scheme: str) -> int:
-    return 443 if scheme == "https" else 80

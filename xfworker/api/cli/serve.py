@@ -54,13 +54,13 @@ def serve(
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
     """
-    from xfworker.adapters.http.transport import is_loopback
     from xfworker.adapters.process.allocator import keep_freed_memory
     from xfworker.adapters.web.serving import ServeOptions, reachable
     from xfworker.adapters.web.serving import serve as serve_app
     from xfworker.api.composition.endpoint_file import ServerNotice, notice_path, remove_notice, write_notice
     from xfworker.api.composition.platform import PlatformPlace, file_store, opened_platform, web_app
     from xfworker.api.logging import write_server_log
+    from xfworker.domain.address import is_loopback
     from xfworker.domain.errors import UsageError
     from xfworker.services.platform.options import PlatformOptions
 

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from attrs import define, field
 
 from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.job_queue import HttpJobQueue
-from xfworker.adapters.http.transport import HttpTransport, is_loopback
+from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.composition.endpoint_file import notice_path, read_notice
 from xfworker.api.composition.file_stores import open_file_store
 from xfworker.api.composition.network import transport
 from xfworker.api.settings.model import Settings
+from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError, UsageError
 from xfworker.ports.file_store import FileStore
 
@@ -37,19 +37,13 @@ class ServerAddress:
 
     @property
     def script_host(self) -> str:
-        """The host as scripts are told: with scheme and path only where those are not what scripts assume."""
-        parts = urlsplit(self.url)
-        host = parts.hostname or ""
-        assumed = "http" if is_loopback(host) else "https"
-        if parts.scheme == assumed and not parts.path.strip("/"):
-            return host
-        return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{parts.path.rstrip('/')}"
+        """The host that scripts get."""
+        return Address.read(self.url).stated_host
 
     @property
     def script_port(self) -> str:
-        """The port as scripts are told."""
-        parts = urlsplit(self.url)
-        return str(parts.port or (443 if parts.scheme == "https" else 80))
+        """The port that scripts get."""
+        return str(Address.read(self.url).port)
 
 
 @define(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attrs import define, field
 
+from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError
 
 
@@ -32,8 +33,7 @@ class ServerNotice:
     @property
     def url(self) -> str:
         """The server's address."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return str(Address(scheme=self.scheme, host=self.host, port=self.port))
 
 
 def notice_path(data: Path) -> Path:

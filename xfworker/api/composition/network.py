@@ -1,11 +1,11 @@
 """Addresses of servers, and how they are reached."""
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from attrs import fields
 
 from xfworker.api.settings.model import Settings
+from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.job_arguments import JobArguments
 from xfworker.ports.clock import Clock
@@ -18,34 +18,19 @@ if TYPE_CHECKING:
 
 def server_url(arguments: JobArguments) -> str:
     """
-    Give the server's address.
-
-    The host may state the scheme and a path before it (``https://lab.example/xamflow``). Without a scheme it is
-    ``http`` for this computer and ``https`` for every other.
+    Give the server's address; see :meth:`.Address.of_host`.
 
     Raises:
         ConfigurationError: The host is malformed.
     """
-    from xfworker.adapters.http.transport import is_loopback
-
     host = arguments.server_host
-    stated = "://" in host
     try:
-        parts = urlsplit(host if stated else f"//{_bracketed(host)}")
-        name, own_port = parts.hostname, parts.port
+        return str(Address.of_host(host, int(arguments.server_port)))
     except ValueError:
-        name, own_port = None, None
-    if not name or own_port is not None or parts.query or parts.fragment:
         raise ConfigurationError(
             f"The server host {host!r} is malformed; it is a host name, with https:// and a path where needed, and the "
             "port has a variable of its own (XF_SERVER_PORT)."
-        )
-    scheme = parts.scheme if stated else "http" if is_loopback(name) else "https"
-    return f"{scheme}://{_bracketed(name)}:{arguments.server_port}{parts.path.rstrip('/')}"
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+        ) from None
 
 
 def transport(settings: Settings, url: str, token: str, clock: Clock) -> "HttpTransport":

@@ -1,13 +1,13 @@
 """The SNS server: a catalogue of measurements and their ISQ files."""
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ContextManager, Dict, Iterator
-from urllib.parse import urlsplit
 
 from xfworker.api.facade.connection import Connection, connected
 from xfworker.api.facade.sns_connection import SnsConnection, SnsConnectionParams
+from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError, UsageError
 from xfworker.domain.job_arguments import SERVER_AUTH, JobArguments, read_job_arguments
 from xfworker.ports.clock import Clock
@@ -103,27 +103,25 @@ def _open(params: Dict[str, Any], token: Any, arguments: JobArguments | None, cl
     return HttpSnsServer(transport(load_settings().settings, url, token, clock), clock, base="")
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def _origin(url: str) -> str | None:
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "", None, None
-    return parts.scheme, parts.hostname, port
+        return Address.read(url).origin
+    except ConfigurationError:
+        return None
 
 
 def _url(params: Dict[str, Any]) -> str:
     if isinstance(params.get("url"), str):
         return str(params["url"])
     from xfworker.adapters.http.sns_server import BASE
-    from xfworker.adapters.http.transport import is_loopback
 
     host, port = params.get("host"), params.get("port")
     if isinstance(port, str) and port.isascii() and port.isdigit():
         port = int(port)
-    if not isinstance(host, str) or not host or not isinstance(port, int) or not 0 < port <= _MAX_PORT:
-        raise UsageError(
-            "an SNS server is named by 'url', by 'host' and 'port', or by 'folder'; keys given: "
-            f"{', '.join(map(str, params)) or 'none'}"
-        )
-    return f"{'http' if is_loopback(host) else 'https'}://{f'[{host}]' if ':' in host else host}:{port}{BASE}"
+    if isinstance(host, str) and isinstance(port, int) and 0 < port <= _MAX_PORT:
+        with suppress(ValueError):
+            return f"{Address.of_host(host, port)}{BASE}"
+    raise UsageError(
+        "an SNS server is named by 'url', by 'host' and 'port', or by 'folder'; keys given: "
+        f"{', '.join(map(str, params)) or 'none'}"
+    )
