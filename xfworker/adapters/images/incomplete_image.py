@@ -1,26 +1,22 @@
 """A file that appears under its final name only when it is complete."""
 
 import contextlib
-import errno
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from xfworker.adapters.images.abandoned_files import hold, incomplete_path
+from xfworker.adapters.images.disk_room import allocate, reserve_ahead, writing_error, writing_errors
 from xfworker.adapters.transfer.partial_file import partial_path, publish
-from xfworker.domain.errors import ImageError, NotEnoughSpace
-
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
-
-
-_KEEP_SIZE = 1
-"""Linux: room beyond the file's end, without making it longer."""
+from xfworker.domain.errors import ImageError
 
 
 class PartialFile:
     """
     A file under a unique partial name in the folder where it is to appear.
+
+    While it is open it is held, so that a sweeper (``abandoned_files``) leaves it alone.
 
     Args:
         path: The final path; a file that stands there is replaced by ``finish``.
@@ -32,11 +28,16 @@ class PartialFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.partial = partial_path(path.parent)
-        try:
-            self._file: IO[bytes] | None = self.partial.open("xb+", buffering=0)
-        except OSError as error:
-            raise _mapped(error, path) from error
+        self._process = os.getpid()
+        self._file: IO[bytes] | None = None
+        while self._file is None:
+            self.partial = incomplete_path(path.parent)
+            with writing_errors(path):
+                file = self.partial.open("xb+", buffering=0)
+            if hold(file, self.partial):
+                self._file = file
+            else:
+                file.close()
 
     @property
     def file(self) -> IO[bytes]:
@@ -46,36 +47,19 @@ class PartialFile:
         return self._file
 
     def reserve(self, count: int) -> None:
-        """
-        Ask the disk for room for ``count`` bytes, which makes writing them several times faster on ext4.
+        """Ask the disk for room for ``count`` bytes that are about to be appended; raises as ``reserve_ahead``."""
+        reserve_ahead(self.file, count, self.path)
 
-        Does nothing where the system does not offer it.
-
-        Raises:
-            NotEnoughSpace: The disk says at once that it has not so much room.
-        """
-        if not sys.platform.startswith("linux"):
-            return
-        import ctypes
-
-        libc = ctypes.CDLL(None, use_errno=True)
-        fallocate = getattr(libc, "fallocate64", None)
-        if fallocate is None or count <= 0:
-            return
-        fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-        failed = fallocate(self.file.fileno(), _KEEP_SIZE, 0, count)
-        number = ctypes.get_errno()
-        if failed and number in _FULL:
-            raise _mapped(OSError(number, os.strerror(number)), self.path)
+    def allocate(self, count: int) -> None:
+        """Make the file ``count`` bytes long, with room for all of them on the disk; raises as ``allocate``."""
+        allocate(self.file, count, self.path)
 
     def write(self, data: Any) -> None:
         """Append a buffer, all of it."""
         view = memoryview(data).cast("B")
-        try:
+        with writing_errors(self.path):
             while view.nbytes:
                 view = view[self.file.write(view) :]
-        except OSError as error:
-            raise _mapped(error, self.path) from error
 
     def write_at(self, offset: int, data: bytes) -> None:
         """Overwrite bytes at an offset and come back to the end."""
@@ -89,21 +73,27 @@ class PartialFile:
 
     def finish(self) -> None:
         """Give the file its final name."""
-        self.file.close()
+        # Closing is when some network disks say that they are full; the second handle holds the file until it is named.
+        held = None if os.name == "nt" else os.dup(self.file.fileno())
         try:
+            self.file.close()
             publish(self.partial, self.path)
         except OSError as error:
             self.discard()
-            raise _mapped(error, self.path) from error
+            raise writing_error(error, self.path) from error
+        finally:
+            if held is not None:
+                os.close(held)
         self._file = None
 
     def discard(self) -> None:
-        """Remove what was written; does nothing once the file is finished."""
+        """Remove what was written; does nothing once the file is finished, or in a process forked from the writer's."""
         if self._file is not None:
             self._file.close()
             self._file = None
-            with contextlib.suppress(OSError):
-                self.partial.unlink()
+            if os.getpid() == self._process:
+                with contextlib.suppress(OSError):
+                    self.partial.unlink()
 
 
 @contextlib.contextmanager
@@ -121,7 +111,7 @@ def set_aside(path: Path) -> Iterator[None]:
         yield
         return
     except OSError as error:
-        raise _mapped(error, path) from error
+        raise writing_error(error, path) from error
     try:
         yield
     except BaseException:
@@ -129,11 +119,3 @@ def set_aside(path: Path) -> Iterator[None]:
         raise
     with contextlib.suppress(OSError):
         aside.unlink()
-
-
-def _mapped(error: OSError, path: Path) -> ImageError | NotEnoughSpace:
-    """Give the error that says it in this package's words."""
-    reason = error.strerror or type(error).__name__
-    if error.errno in _FULL:
-        return NotEnoughSpace(f"Writing {path} stopped: {reason}. Make room on its disk and try again.")
-    return ImageError(f"{path} cannot be written: {reason}.")

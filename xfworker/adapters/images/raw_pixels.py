@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
+from xfworker.adapters.images.disk_room import writing_errors
 from xfworker.adapters.images.opening import open_to_read, positioned_reader_into
 from xfworker.domain.errors import ImageError, ImageFormatError, UsageError
 from xfworker.domain.image.description import ImageInfo
@@ -181,7 +182,8 @@ class SlabWriter:
                 f"{self.info.path} has {self.info.size[-1]} slices; {self._written + len(slab)} were written."
             )
         if slab.size:
-            self._write(np.ascontiguousarray(slab, native))
+            with writing_errors(self.info.path):
+                self._write(np.ascontiguousarray(slab, native))
         self._written += len(slab)
 
     def finish(self) -> None:
@@ -194,7 +196,8 @@ class SlabWriter:
                 f"{self.info.path} has {self.info.size[-1]} slices, but {self._written} were written; nothing was kept."
             )
         try:
-            self._finish()
+            with writing_errors(self.info.path):
+                self._finish()
         except BaseException:
             self.discard()
             raise
