@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import xfworkerutil
 from tests.contract.suites.facade_files import FacadeFilesContract
-from tests.contract.suites.facade_lab import Lab, memory_place
+from tests.contract.suites.facade_lab import Lab, isq, memory_place
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.api.facade import omni
+from xfworker.domain.errors import UsageError
 
 
 @pytest.fixture
@@ -70,3 +72,109 @@ class TestDirectAccessFacadeFiles(FacadeFilesContract):
         path = worker.get_ipl_image_path(parameter)
         assert worker.working_dir.is_under(path)
         assert path.suffix == ".AIM"
+
+
+def store_content(store):
+    return {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+
+
+def edit_metadata(image):
+    image.metadata["note"] = "edited by a script"
+
+
+def edit_pixels(image):
+    image.pixels = np.zeros_like(np.asarray(image.pixels))
+
+
+def edit_both(image):
+    edit_metadata(image)
+    image.pixels = np.zeros(image.info.shape, np.float32)
+
+
+class TestImagesInTheStore:
+    """An input that is opened where it lies is never changed, whatever the script does with it."""
+
+    @pytest.fixture
+    def image_parameter(self, lab):
+        worker = lab.worker()
+        return worker.upload_omni_output(FacadeFilesContract().make_image(worker))
+
+    @pytest.mark.parametrize("edit", [edit_metadata, edit_pixels, edit_both])
+    def test_saving_an_input_image_leaves_the_store_alone(self, lab, store, image_parameter, edit, capfd):
+        before = store_content(store)
+        worker = lab.worker()
+        image = worker.get_omni_image(image_parameter)
+        stored = image.metadata_path
+        edit(image)
+        image.save()
+        assert store_content(store) == before
+        assert worker.working_dir.is_under(image.metadata_path)
+        told = capfd.readouterr().err
+        assert told.count("\n") == 1
+        assert f"{stored} is an input" in told
+        assert str(image.metadata_path) in told
+        again = omni.open_image(image.metadata_path)
+        assert again.metadata == image.metadata
+        assert np.array_equal(again.pixels, image.pixels)
+        image.metadata["more"] = 1
+        image.pixels = np.ones(image.info.shape, np.uint8)
+        image.save()
+        assert store_content(store) == before
+        assert lab.content(f"job_result/{image_parameter['job_serial']}/scan.omni") == before[stored]
+
+    def test_a_changed_input_is_uploaded_as_the_jobs_own(self, lab, store, image_parameter):
+        worker = lab.worker()
+        image = worker.get_omni_image(image_parameter)
+        image.metadata["note"] = "mine"
+        image.save()
+        own = lab.worker().get_omni_image(worker.upload_omni_output(image))
+        assert (own.metadata["note"], own.pixels.sum()) == ("mine", sum(range(24)))
+
+    def test_an_input_that_is_linked_together_is_not_changed_either(self, lab, store, image_parameter):
+        other = lab.worker()
+        image = FacadeFilesContract().make_image(other)
+        references = [{**image_parameter, "filename": name} for name in image_parameter["filenames"]]
+        for reference in references:
+            for key in ("type", "size", "filenames"):
+                reference.pop(key)
+        parameter = other.upload_omni_output_only_metadata(image, references)
+        before = store_content(store)
+        worker = lab.worker()
+        linked = worker.get_omni_image(parameter)
+        linked.pixels = np.zeros(linked.info.shape, np.int16)
+        linked.save()
+        assert store_content(store) == before
+
+    def test_a_scan_in_the_store_gets_no_document_there(self, lab, store, source_isq):
+        before = store_content(store)
+        worker = lab.worker()
+        image = worker.get_omni_image(source_isq)
+        image.metadata["note"] = "mine"
+        image.save()
+        assert store_content(store) == before
+        assert worker.working_dir.is_under(image.metadata_path)
+        assert np.array_equal(omni.open_image(image.metadata_path).pixels, image.pixels)
+
+    @pytest.fixture
+    def source_isq(self, lab):
+        job = lab.new_job()
+        lab.put(f"job_result/{job.serial}/a.isq", isq())
+        return {"type": "Image", "source": "job_result", "job_serial": job.serial, "filename": "a.isq"}
+
+    def test_an_image_is_not_derived_over_the_input_itself(self, lab, store, image_parameter):
+        image = lab.worker().get_omni_image(image_parameter)
+        with pytest.raises(UsageError, match="would destroy"):
+            image.derive_image(image.metadata_path, image.metadata_path.with_name("new.raw"))
+
+    @pytest.mark.parametrize("copy", [True, False])
+    def test_metadata_alone_are_changed_and_stored_without_the_pixels(self, lab, store, image_parameter, copy):
+        before = store_content(store)
+        worker = lab.worker()
+        image = worker.get_omni_image(image_parameter, download_only_metadata=True, copy_even_on_direct_access=copy)
+        image.metadata["pixel_calibrations"] = []
+        image.save()
+        references = xfworkerutil.get_parameter_file_references(image_parameter, only_additional=True)
+        parameter = worker.upload_omni_output_only_metadata(image, references)
+        assert {path: content for path, content in store_content(store).items() if path in before} == before
+        again = lab.worker().get_omni_image(parameter)
+        assert (again.pixel_calibrations, again.pixels.sum()) == ([], sum(range(24)))

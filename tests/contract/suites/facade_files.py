@@ -222,6 +222,19 @@ class FacadeFilesContract:
         assert image.size_3d_tuple == (4, 3, 2)
         assert not image.metadata_path.with_name("scan.raw").exists()
 
+    def test_metadata_alone_are_edited_saved_and_uploaded(self, lab, worker):
+        first = worker.upload_omni_output(self.make_image(worker))
+        other = lab.worker()
+        image = other.get_omni_image(first, download_only_metadata=True, copy_even_on_direct_access=True)
+        with pytest.raises(ImageError, match="not downloaded"):
+            _ = image.pixels
+        image.metadata["pixel_calibrations"] = []
+        image.save()
+        references = xfworkerutil.get_parameter_file_references(first, only_additional=True)
+        parameter = other.upload_omni_output_only_metadata(image, references)
+        again = lab.worker().get_omni_image(parameter)
+        assert (again.pixel_calibrations, again.pixels.sum()) == ([], sum(range(24)))
+
     def test_pixels_that_a_parameter_forgot_are_found(self, lab, worker):
         parameter = worker.upload_omni_output(self.make_image(worker))
         image = worker.get_omni_image(

@@ -91,7 +91,9 @@ def test_a_derived_image_never_takes_the_pixels_of_its_source(scan, bone):
 
 
 def test_a_pixels_file_of_another_size_is_replaced_and_not_cut_short(scan, tmp_path, bone):
-    (tmp_path / "d.raw").write_bytes(bytes(8))
+    older = omni.create_image(tmp_path / "d.omni", size=(2, 2, 2), pixel_type="uint8")
+    older.pixels = np.zeros((2, 2, 2), np.uint8)
+    older.save()
     mapped = np.memmap(tmp_path / "d.raw", np.uint8, "r")
     derived = scan.derive_image(tmp_path / "d.omni", tmp_path / "d.raw")
     derived.pixels[:] = bone

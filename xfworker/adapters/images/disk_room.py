@@ -58,7 +58,7 @@ def allocate(file: IO[bytes], count: int, path: Path) -> None:
     """
     Make a file ``count`` bytes long with room on the disk for every one of them; what it holds stays.
 
-    A memory map of a file with holes ends the process when a hole cannot be filled (SIGBUS); one of such a file does not.
+    A memory map of a file with holes ends the process when a hole cannot be filled (SIGBUS); this one has none.
 
     Args:
         file: The file, open for writing.

@@ -2,11 +2,12 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from xfworker.adapters.images.abandoned_files import hold, incomplete_path
+from xfworker.adapters.images.abandoned_files import OWNER_FILE, hold, incomplete_path
 from xfworker.adapters.images.disk_room import allocate, reserve_ahead, writing_error, writing_errors
 from xfworker.adapters.transfer.partial_file import partial_path, publish
 from xfworker.domain.errors import ImageError
@@ -94,6 +95,44 @@ class PartialFile:
             if os.getpid() == self._process:
                 with contextlib.suppress(OSError):
                     self.partial.unlink()
+
+
+class PartialFolder:
+    """
+    A folder under a unique partial name that gets its own when it is complete; held as ``PartialFile`` is.
+
+    Args:
+        path: The final path, where nothing may stand.
+
+    Attributes:
+        path: The final path.
+        partial: Where its files go until then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._process = os.getpid()
+        self.partial = incomplete_path(path.parent)
+        with writing_errors(path):
+            self.partial.mkdir()
+            self._owner = (self.partial / OWNER_FILE).open("xb+", buffering=0)
+        hold(self._owner, self.partial / OWNER_FILE)
+
+    def finish(self) -> None:
+        """Give the folder its final name."""
+        with writing_errors(self.path):
+            # Nobody sweeps a folder without this file, so it is safe before it has its name as well.
+            if os.name == "nt":
+                self._owner.close()
+            (self.partial / OWNER_FILE).unlink()
+            self.partial.rename(self.path)
+        self._owner.close()
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._owner.close()
+        if os.getpid() == self._process:
+            shutil.rmtree(self.partial, ignore_errors=True)
 
 
 @contextlib.contextmanager

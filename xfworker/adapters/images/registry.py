@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from xfworker.adapters.images.abandoned_files import sweep
 from xfworker.adapters.images.aim import AimCodec
 from xfworker.adapters.images.ctdata_header import RAD_TYPE, RSQ_TYPE
 from xfworker.adapters.images.dicom_series import DicomCodec
 from xfworker.adapters.images.gobj import GobjCodec
+from xfworker.adapters.images.guarded_writer import GuardedWriter
 from xfworker.adapters.images.isq import IsqCodec
 from xfworker.adapters.images.metaimage import MetaImageCodec
 from xfworker.adapters.images.nifti import NiftiCodec
@@ -91,7 +93,8 @@ class ImageRegistry:
 
     def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> PixelWriter:
         """Begin to write an image in the format that the path's suffix asks for; see the port."""
-        return self.codec_for_writing(path).writer(path, image, encoding=encoding)
+        sweep(path.parent)
+        return GuardedWriter(self.codec_for_writing(path).writer(path, image, encoding=encoding), self.probe)
 
     def _known(self, path: Path) -> ImageCodec:
         codec = self.codec_of(path)

@@ -1,7 +1,6 @@
 """zarr arrays (versions 2 and 3) in a folder, by zarr."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,8 +8,8 @@ import attrs
 
 from xfworker.adapters.images.carried_metadata import KEY, carried, with_carried
 from xfworker.adapters.images.extras import reader_library
+from xfworker.adapters.images.incomplete_image import PartialFolder
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
-from xfworker.adapters.transfer.partial_file import partial_path
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo, Triple
 from xfworker.domain.image.pixel_type import PixelType
@@ -131,17 +130,21 @@ class ZarrWriter(SlabWriter):
                 byte_order="little",
             )
         )
-        self._partial = partial_path(path.parent)
-        place = {name: list(getattr(image, name)) for name in (_SPACING, _ORIGIN, _DIRECTION)}
-        notes = {**json.loads(carried(image)), **place}
-        self._array = zarr.create_array(
-            str(self._partial),
-            shape=image.shape,
-            dtype=image.pixel_type.numpy_code(),
-            chunks=tuple(min(_CHUNK, count) for count in image.shape),
-            attributes=notes,
-            dimension_names=[letter.lower() for letter in reversed(image.axes)],
-        )
+        self._folder = PartialFolder(path)
+        try:
+            place = {name: list(getattr(image, name)) for name in (_SPACING, _ORIGIN, _DIRECTION)}
+            notes = {**json.loads(carried(image)), **place}
+            self._array = zarr.create_array(
+                str(self._folder.partial),
+                shape=image.shape,
+                dtype=image.pixel_type.numpy_code(),
+                chunks=tuple(min(_CHUNK, count) for count in image.shape),
+                attributes=notes,
+                dimension_names=[letter.lower() for letter in reversed(image.axes)],
+            )
+        except BaseException:
+            self._folder.discard()
+            raise
         self._waiting: list[Pixels] = []
 
     def _write(self, slab: "Pixels") -> None:
@@ -158,14 +161,11 @@ class ZarrWriter(SlabWriter):
             return
         together = np.concatenate(self._waiting) if len(self._waiting) > 1 else self._waiting[0]
         begin = self._written + len(slab) - held
-        try:
-            self._array[begin : begin + ready] = together[:ready]
-        except OSError as error:
-            raise ImageError(f"{self.info.path} cannot be written: {error.strerror or error}.") from error
+        self._array[begin : begin + ready] = together[:ready]
         self._waiting = [together[ready:].copy()] if ready < held else []
 
     def _finish(self) -> None:
-        self._partial.replace(self.info.path)
+        self._folder.finish()
 
     def _discard(self) -> None:
-        shutil.rmtree(self._partial, ignore_errors=True)
+        self._folder.discard()

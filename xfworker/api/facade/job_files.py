@@ -1,10 +1,11 @@
 """The methods of a job that bring files in and out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
 from xfworker.api.facade.functions.record_access import checked_serial
-from xfworker.api.facade.job_context import JobContext
+from xfworker.api.facade.job_context import JobContext, note
 from xfworker.domain.errors import UsageError
 from xfworker.domain.filenames import check_filename
 
@@ -204,16 +205,21 @@ class JobFiles(JobContext):
         """
         Open the image of an input parameter, downloading its files where that is needed.
 
+        An image that is opened where it lies in the file store is not changed there: ``save`` writes a document in the
+        working directory that points at its pixels, and says so in the log.
+
         Args:
             input_parameter: An ``Image`` parameter: an OMNI image, or a format that can be opened as one.
             copy_even_on_direct_access: Give copies in the working directory in any case.
-            download_only_metadata: Leave the pixels where they are; the image tells its size and calibrations only.
+            download_only_metadata: Leave the pixels where they are; the image has its size and calibrations only. It
+                can be changed, saved, and uploaded with :meth:`upload_omni_output_only_metadata`.
 
         Raises:
             ImageError: It is no image that can be opened as OMNI.
             FileError: A transfer failed.
         """
-        from xfworker.api.facade.omni import open_image
+        from xfworker.api.facade.input_image import InputImage
+        from xfworker.api.facade.omni import open_input
         from xfworker.services.script.inputs import fetch_image
 
         path = fetch_image(
@@ -223,7 +229,14 @@ class JobFiles(JobContext):
             copy=copy_even_on_direct_access,
             only_metadata=download_only_metadata,
         )
-        return open_image(path)
+        return open_input(
+            InputImage(
+                path=path,
+                is_in_place=not self.working_dir.is_under(path),
+                is_only_metadata=download_only_metadata,
+                new_folder=self._private_folder,
+            )
+        )
 
     def get_ipl_image_path(
         self,
@@ -317,6 +330,16 @@ class JobFiles(JobContext):
         )
         self._store([path])
         return parameter
+
+    def _private_folder(self, document: Path, pixels: Sequence[Path]) -> Path:
+        from xfworker.services.script.inputs import linked
+
+        folder, _ = linked(self._session, self.working_dir, document.stem, pixels)
+        note(
+            f"{document} is an input that was opened where it is stored, so it stays as it is; the changed image is"
+            f" saved as {folder / document.name}"
+        )
+        return folder
 
     def _fetch(self, resource: "Resource", *, copy: bool) -> Path:
         from xfworker.services.script.inputs import fetch_file

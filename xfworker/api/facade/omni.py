@@ -11,6 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+
+from xfworker.api.facade.input_image import InputImage
+from xfworker.api.facade.new_pixels import NewPixels
 from xfworker.domain.errors import ImageError, UsageError
 from xfworker.domain.image.calibration import Calibration
 from xfworker.domain.image.description import ImageInfo, Triple
@@ -18,6 +22,7 @@ from xfworker.domain.image.omni_document import RAW, info_of
 from xfworker.domain.image.pixel_type import PixelType
 
 if TYPE_CHECKING:
+    from xfworker.adapters.images.incomplete_image import PartialFile
     from xfworker.ports.image_codec import PixelReader, Pixels
     from xfworker.services.images.blocks import Block
     from xfworker.services.images.lazy_pixels import LazyPixels
@@ -41,7 +46,8 @@ class Image:
         self.metadata = metadata
         self._assigned: Pixels | None = None
         self._opened: Pixels | LazyPixels | None = None
-        self._is_new = False
+        self._new: NewPixels | None = None
+        self._input: InputImage | None = None
 
     def __repr__(self) -> str:
         size = " x ".join(str(count) for count in self.metadata.get("size", ()))
@@ -162,8 +168,9 @@ class Image:
         All pixels, C-ordered with the last axis first: ``(z, y, x)``.
 
         A memory map where the pixels are raw: read-only for an image that was opened, writable for one that was created
-        or derived (its pixels file is made when this is first asked for). Where they are encoded, an array-like that
-        decodes the slices that are asked for: ``pixels[40]``, ``pixels[10:20, ::2]``, ``numpy.asarray(pixels)``.
+        or derived (zeros at first, with room reserved on the disk; the file gets its name when the image is saved).
+        Where they are encoded, an array-like that decodes the slices that are asked for: ``pixels[40]``,
+        ``pixels[10:20, ::2]``, ``numpy.asarray(pixels)``.
 
         Assigning an array (numbers or bool) of the same shape makes it the pixels; ``save`` writes it. Its number type
         becomes the image's.
@@ -171,11 +178,13 @@ class Image:
         Raises:
             ImageFormatError: The pixels file is too short, or otherwise not what the metadata say.
             ImageError: It cannot be read.
+            NotEnoughSpace: The disk has no room for new pixels.
+            UsageError: A file that belongs to another image stands where new pixels are to go.
         """
         if self._assigned is not None:
             return self._assigned
         if self._opened is None:
-            self._opened = self._new_pixels() if self._is_new else self._read_pixels()
+            self._opened = self._read_pixels() if self._new is None else self._new.map(self.info, _probe)
         return self._opened
 
     @pixels.setter
@@ -220,7 +229,10 @@ class Image:
         self._flush()
         from xfworker.api.composition.image_formats import image_formats
 
-        return image_formats().reader_of(self.info)
+        info = self.info
+        if self._new is not None and info.encoding == RAW:
+            info = attrs.evolve(info, pixels_path=self._new.current_path(info))
+        return image_formats().reader_of(info)
 
     # --- deriving and saving -------------------------------------------------------------------------------------
 
@@ -283,25 +295,39 @@ class Image:
         """
         Write assigned pixels, then the metadata; both appear under their names only when they are complete.
 
+        An input image that was opened where it lies in the file store is never changed: its metadata then go to a
+        document in the working directory that points at the same pixels, and ``metadata_path`` becomes that document.
+
         Raises:
             ImageError: A file cannot be written, or the metadata are no JSON.
             ImageFormatError: The metadata are wrong, or the pixels file is too short for them.
             NotEnoughSpace: The disk is full.
+            UsageError: The pixels would replace those of another image.
         """
+        from xfworker.adapters.images.incomplete_image import set_aside
         from xfworker.adapters.images.omni import begun_document
 
+        if self._input is not None and self._input.is_in_place:
+            own_pixels = self._assigned is not None and self.info.encoding == RAW
+            self.metadata_path = self._input.private_document(self.info, with_pixels=not own_pixels)
         info = self.info
         document = begun_document(self.metadata_path, self.metadata)
+        pixels: PartialFile | None = None
         try:
-            if self._assigned is not None:
-                self._write_assigned(info)
-            self._flush()
-            if info.encoding == RAW:
+            pixels = self._completed_pixels(info)
+            if pixels is not None:
+                # Two files cannot be replaced at once: an older document must not be found with the new pixels.
+                with set_aside(self.metadata_path):
+                    pixels.finish()
+                self._published()
+            elif info.encoding == RAW and not self._has_pixels_elsewhere(info):
                 from xfworker.adapters.images.raw_pixels import check_raw_size
 
                 check_raw_size(info)
         except BaseException:
             document.discard()
+            if pixels is not None and self._assigned is not None:
+                pixels.discard()
             raise
         document.finish()
 
@@ -310,6 +336,8 @@ class Image:
         if omni_path.absolute().parent != raw_path.absolute().parent:
             raise UsageError(f"Metadata and pixels must be in one folder; got {omni_path} and {raw_path}.")
         pixels_paths = {path.resolve() for path in self.pixels_paths()}
+        if self._input is not None and self._input.is_in_place:
+            pixels_paths.add(self.metadata_path.resolve())
         if raw_path.resolve() in pixels_paths or omni_path.resolve() in pixels_paths:
             raise UsageError(
                 f"{omni_path} with {raw_path} would destroy the pixels of {self.metadata_path}, which it is derived"
@@ -328,40 +356,39 @@ class Image:
         from xfworker.api.composition.image_formats import image_formats
         from xfworker.services.images.lazy_pixels import LazyPixels
 
-        reader = image_formats().reader_of(self.info)
+        info = self.info
+        if self._has_pixels_elsewhere(info):
+            raise ImageError(
+                f"The pixels of {self.metadata_path} were not downloaded (download_only_metadata); get the image"
+                " without that to read them."
+            )
+        reader = image_formats().reader_of(info)
         mapped = reader.memory_map()
         if mapped is None:
             return LazyPixels(reader)
         reader.close()
         return mapped
 
-    def _new_pixels(self) -> "Pixels":
-        """Give a writable memory map of the pixels file, which is made where it does not exist."""
+    def _completed_pixels(self, info: ImageInfo) -> "PartialFile | None":
+        """Give new pixels as a complete file that waits for its name, or None where there are none."""
+        if self._assigned is None:
+            self._flush()
+            return None if self._new is None else self._new.completed(info, _probe)
         import numpy as np
 
-        info = self.info
-        dtype = np.dtype(info.pixel_type.numpy_code(info.byte_order))
-        exists = info.pixels_path.exists() and info.pixels_path.stat().st_size == info.byte_count
-        try:
-            if not exists:
-                # Cutting a file short would crash whoever has mapped it: leave it to them, and begin another.
-                info.pixels_path.unlink(missing_ok=True)
-            return np.memmap(info.pixels_path, dtype, "r+" if exists else "w+", 0, info.shape)
-        except OSError as error:
-            raise ImageError(f"{info.pixels_path} cannot be written: {error.strerror or error}.") from error
-
-    def _write_assigned(self, info: ImageInfo) -> None:
-        import numpy as np
-
+        from xfworker.adapters.images.abandoned_files import sweep
         from xfworker.adapters.images.incomplete_image import PartialFile
+        from xfworker.services.images.ownership import check_replaceable
 
-        assert self._assigned is not None
         if info.encoding != RAW or info.pixels_offset != 0:
             raise UsageError(
                 f"The pixels of {self.metadata_path} are in {info.pixels_path.name}, which is not replaced; derive an"
                 " image with derive_image() and assign them there."
             )
+        if self._new is None or not self._new.is_written_by_script:
+            check_replaceable(info.path, [info.pixels_path], _probe)
         target = np.dtype(info.pixel_type.numpy_code(info.byte_order))
+        sweep(info.pixels_path.parent)
         partial = PartialFile(info.pixels_path)
         try:
             for plane in self._assigned.reshape(1) if self._assigned.ndim == 0 else self._assigned:
@@ -369,13 +396,20 @@ class Image:
         except BaseException:
             partial.discard()
             raise
-        self._opened = None
-        partial.finish()
-        self._assigned = None
+        return partial
+
+    def _published(self) -> None:
+        if self._assigned is not None:
+            self._opened = self._assigned = None
+        if self._new is not None:
+            self._new.published()
+
+    def _has_pixels_elsewhere(self, info: ImageInfo) -> bool:
+        return self._input is not None and self._input.is_only_metadata and not info.pixels_path.exists()
 
     def _flush(self) -> None:
         flush = getattr(self._opened, "flush", None)
-        if flush is not None and self._is_new:
+        if flush is not None and self._new is not None:
             flush()
 
 
@@ -400,6 +434,25 @@ def open_image(path: Path) -> Image:
 
     document = pointing_document(info)
     return Image(path.with_name(path.name.split(";", 1)[0]).with_suffix(".omni"), document)
+
+
+def open_input(source: "InputImage") -> Image:
+    """
+    Open an input image of a job, which is never changed where it lies. Raises as ``open_image``.
+
+    Args:
+        source: The image's main file, and what is to be done when the image is saved.
+    """
+    from xfworker.adapters.images.omni import read_document
+
+    if source.is_only_metadata and source.path.suffix.lower() == ".omni":
+        # Without its pixels, a document that points into another format cannot be held against that file.
+        image = Image(source.path, read_document(source.path))
+        image.info  # noqa: B018 - checks the document
+    else:
+        image = open_image(source.path)
+    image._input = source  # noqa: SLF001 - only this module makes images of inputs
+    return image
 
 
 def create_image(
@@ -482,5 +535,11 @@ def _new_image(metadata_path: Path, metadata: dict[str, Any]) -> Image:
     if info_of(metadata, metadata_path).pixels_path == metadata_path:
         raise UsageError(f"{metadata_path} cannot hold both metadata and pixels; give the pixels a name of their own.")
     image = Image(metadata_path, metadata)
-    image._is_new = True  # noqa: SLF001 - only this module makes images whose pixels are yet to be written
+    image._new = NewPixels(image.info)  # noqa: SLF001 - only this module makes images whose pixels are yet to be written
     return image
+
+
+def _probe(path: Path) -> ImageInfo | None:
+    from xfworker.api.composition.image_formats import image_formats
+
+    return image_formats().probe(path)

@@ -35,15 +35,15 @@ def check_replaceable(document: Path, files: Iterable[Path], probe: Probe) -> No
     for path in existing:
         if not _is_among(path, own):
             raise UsageError(
-                f"{path} exists and is not a file of {document}; it may hold the pixels of another image and is not"
-                " written over. Write to another name, or remove it first."
+                f"{path} would be replaced, but it is not a file of {document} and may hold the pixels of another"
+                " image; write to another name, or remove it first."
             )
     for other in _documents_beside(document):
         theirs = _files_of(other, probe)
         shared = next((path for path in existing if _is_among(path, theirs)), None)
         if shared is not None:
             raise UsageError(
-                f"{shared} holds pixels of {other}, which would show others then; write to another name, or remove"
+                f"{shared} would be replaced, but it holds pixels of {other}; write to another name, or remove"
                 f" {other.name} first."
             )
 

@@ -157,7 +157,7 @@ class _Group:
             else:
                 if len({place.parent for place in places}) == 1:
                     return places
-                return self._linked(places)
+                return linked(self._session, self._working_dir, places[0].stem, places)[1]
         directory = self._working_dir.directory
         # An OMNI document must not meet a stranger's pixels under the name that it looks for.
         if len(resources) > 1 or resources[0].filename.lower().endswith(OMNI_SUFFIX):
@@ -177,14 +177,29 @@ class _Group:
                 raise FileNotInStore(f"{path} names {resource.filename}, which the file store does not have beside it")
             self._session.transfers.download(self._token, resource, target)
 
-    def _linked(self, places: Sequence[Path]) -> list[Path]:
-        directory = self._working_dir.create_temp_directory(places[0].stem)
-        links = []
-        for place in places:
-            link = self._session.filesystem.unique_path(directory / place.name)
-            try:
-                link.symlink_to(place.absolute())
-            except OSError:  # Windows asks for a privilege
-                self._session.filesystem.copy(place, link)
-            links.append(link)
-        return links
+
+def linked(
+    session: Session, working_dir: WorkingDirectory, name: str, places: Sequence[Path]
+) -> tuple[Path, list[Path]]:
+    """
+    Bring files together in a new folder of the working directory by links, or by copies where links are not allowed.
+
+    Args:
+        session: Whose files they are.
+        working_dir: Where the folder is made.
+        name: What the folder is named after.
+        places: The files.
+
+    Returns:
+        The folder and the links in it, in the order of the files.
+    """
+    directory = working_dir.create_temp_directory(name)
+    links = []
+    for place in places:
+        link = session.filesystem.unique_path(directory / place.name)
+        try:
+            link.symlink_to(place.absolute())
+        except OSError:  # Windows asks for a privilege
+            session.filesystem.copy(place, link)
+        links.append(link)
+    return directory, links
