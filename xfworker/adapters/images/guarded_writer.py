@@ -26,7 +26,7 @@ class GuardedWriter:
 
     def __init__(self, writer: PixelWriter, probe: Probe) -> None:
         self._writer, self._probe = writer, probe
-        self.info = writer.info
+        self.info, self.remarks = writer.info, writer.remarks
         try:
             self._check()
         except BaseException:
@@ -45,7 +45,7 @@ class GuardedWriter:
             self._writer.discard()
             raise
         self._writer.finish()
-        self.info = self._writer.info
+        self.info, self.remarks = self._writer.info, self._writer.remarks
 
     def discard(self) -> None:
         """Leave nothing behind; see the port."""
