@@ -8,10 +8,11 @@ import pytest
 
 import xfworkerutil
 from tests.contract.suites.facade_files import FacadeFilesContract
-from tests.contract.suites.facade_lab import Lab, isq, memory_place
+from tests.contract.suites.facade_lab import Lab, memory_place
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.api.facade import omni
 from xfworker.domain.errors import UsageError
+from xfworker.testing.contracts.sns_server import isq_file
 
 
 @pytest.fixture
@@ -158,7 +159,7 @@ class TestImagesInTheStore:
     @pytest.fixture
     def source_isq(self, lab):
         job = lab.new_job()
-        lab.put(f"job_result/{job.serial}/a.isq", isq())
+        lab.put(f"job_result/{job.serial}/a.isq", isq_file())
         return {"type": "Image", "source": "job_result", "job_serial": job.serial, "filename": "a.isq"}
 
     def test_an_image_is_not_derived_over_the_input_itself(self, lab, store, image_parameter):
