@@ -77,7 +77,12 @@ class PixelWriter(Protocol):
         """
 
     def finish(self) -> None:
-        """Complete the files and give them their final names."""
+        """
+        Complete the files and give them their final names.
+
+        Raises:
+            UsageError: Fewer slices were written than the image has; nothing is kept.
+        """
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -129,12 +134,14 @@ class ImageCodec(Protocol):
         Begin to write an image.
 
         Args:
-            path: The file to appear. One that exists is replaced when the new one is complete.
+            path: The file to appear. One that exists is replaced when the new one is complete; of a format whose
+                images are folders, one that exists is refused.
             image: Size, pixel type, geometry, calibration and source of the image to write.
             encoding: One of ``encodings``, or None for the one that suits the pixel type.
 
         Raises:
-            UnsupportedImage: The format cannot hold such an image.
+            UnsupportedImage: The format cannot hold such an image, or is not written.
+            ImageError: A folder of this name exists.
         """
 
 

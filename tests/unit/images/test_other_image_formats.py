@@ -9,9 +9,9 @@ import pydicom
 import pytest
 import tifffile
 import zarr
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import generate_uid
 
+from tests.contract.suites.dicom_slice import dicom_slice
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.calibration import Calibration
 from xfworker.domain.image.pixel_type import PixelType
@@ -107,25 +107,6 @@ def test_zarr_is_what_zarr_reads_and_version_2_is_read(tmp_path, write_array, re
     np.testing.assert_array_equal(read_array(tmp_path / "old.zarr"), bone)
     with pytest.raises(ImageError, match="exists"):
         write_array(tmp_path / "a.zarr", bone)
-
-
-def dicom_slice(path, pixels, z, series):
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = pydicom.uid.CTImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    data.SeriesInstanceUID, data.Modality = series, "CT"
-    data.Rows, data.Columns = pixels.shape
-    data.BitsAllocated = data.BitsStored = 16
-    data.HighBit, data.PixelRepresentation, data.SamplesPerPixel = 15, 1, 1
-    data.PhotometricInterpretation = "MONOCHROME2"
-    data.PixelSpacing, data.ImagePositionPatient = [0.2, 0.1], [5.0, 6.0, z]
-    data.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    data.RescaleSlope, data.RescaleIntercept = 2, -1024
-    data.PixelData = pixels.tobytes()
-    data.save_as(path, enforce_file_format=True)
 
 
 def test_a_dicom_series_is_sorted_by_place(tmp_path, formats, read_array, bone):

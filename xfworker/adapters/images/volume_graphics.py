@@ -83,7 +83,9 @@ class VolumeGraphicsCodec:
         word = next(
             (key for key, kind in _TYPES.items() if kind is image.pixel_type and "signed int" not in key[0][:10]), None
         )
-        if encoding not in (None, "raw") or image.axes != "XYZ" or word is None:
+        if encoding not in (None, "raw"):
+            raise UnsupportedImage(f"{path}: VGI has raw voxels only, not {encoding}.")
+        if image.axes != "XYZ" or word is None:
             raise UnsupportedImage(
                 f"{path}: VGI holds volumes XYZ of up to 32 bits or float, not {image.pixel_type.value}."
             )

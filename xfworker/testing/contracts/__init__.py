@@ -7,6 +7,8 @@ Suites of tests that prove an adapter: one class per port, to inherit in your ow
 - :class:`~xfworker.testing.contracts.job_queue.JobQueueContract`: what workers ask of a server.
 - :class:`~xfworker.testing.contracts.workflow_control.WorkflowControlContract`: what people ask of a server.
 - :class:`~xfworker.testing.contracts.record_store.RecordStoreContract`: where the built-in server keeps its records.
+- :class:`~xfworker.testing.contracts.image_codec.ImageCodecContract`: an image format that is read; with
+  :class:`~xfworker.testing.contracts.image_codec.WrittenImageCodecContract` where it is written too.
 - :class:`~xfworker.testing.contracts.job_runner.JobRunnerContract`: where scripts run; with
   :class:`~xfworker.testing.contracts.job_runner.ConcurrentJobRunnerContract` where ``start`` returns while they do.
 - :class:`~xfworker.testing.contracts.sns_server.SnsServerContract`: catalogues of measurements.
@@ -27,6 +29,7 @@ pytest.register_assert_rewrite(
             "clock",
             "file_store",
             "filesystem",
+            "image_codec",
             "job_queue",
             "job_runner",
             "password_hasher",
