@@ -1,25 +1,105 @@
 """What may be kept and sent as JSON: the same on every database and for every reader."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-_MAX_DEPTH = 64
+from attrs import define, field
+
+_DEEPEST = 64
 
 
-def json_faults(value: Any, path: str = "") -> Iterator[str]:
+def _nothing(value: Any) -> Any:
+    raise TypeError(f"a {type(value).__name__} is no JSON value")
+
+
+@define
+class JsonWalk:
     """
-    List what makes a value unfit to be kept as JSON, each with its path: ``outputs.mean: NaN is no JSON number``.
+    One walk through a value, which copies it and lists what makes it unfit to be kept as JSON.
 
     NaN and infinities are no JSON (RFC 8259), and a number that a float cannot hold is none to most readers; a NUL or
-    half of a surrogate pair in a text is refused by some databases and cannot be written as UTF-8; more than 64 levels
-    are refused because readers refuse them.
+    half of a surrogate pair in a string is refused by some databases and cannot be written as UTF-8; many levels are
+    refused because readers refuse them.
+
+    Attributes:
+        deepest: How many levels are allowed.
+        unwrap: Gives the JSON value that another object stands for, or raises ``TypeError``, saying why it has none.
+        errors: What is wrong so far, each with its path: ``outputs.mean: NaN is no JSON number``.
     """
-    yield from _faults(value, path or "$", 0)
+
+    deepest: int = _DEEPEST
+    unwrap: Callable[[Any], Any] = _nothing
+    errors: list[str] = field(factory=list, init=False)
+
+    def plain(self, value: Any, path: str, depth: int = 0) -> Any:
+        """Give the value as dicts, lists, strings, numbers, booleans and ``None`` that share nothing with it."""
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return self._string(value, path)
+        if isinstance(value, int | float):
+            return self._number(value, path)
+        if depth >= self.deepest:
+            self._refuse(path, f"more than {self.deepest} levels deep (does it contain itself?)")
+            return None
+        if isinstance(value, Mapping | list | tuple):
+            return self._members(value, path, depth)
+        return self._unwrapped(value, path, depth)
+
+    def _unwrapped(self, value: Any, path: str, depth: int) -> Any:
+        try:
+            stands_for = self.unwrap(value)
+        except TypeError as error:
+            self._refuse(path, str(error))
+            return None
+        return self.plain(stands_for, path, depth + 1)
+
+    def _string(self, value: str, path: str) -> str:
+        if "\x00" in value:
+            self._refuse(path, f"{ascii(value)[:80]} contains a NUL character")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            self._refuse(path, f"{ascii(value)[:80]} contains half of a surrogate pair")
+        return str.__str__(value)
+
+    def _number(self, value: float, path: str) -> float:
+        if isinstance(value, int):
+            if not is_finite(value):
+                self._refuse(path, "a number of more than 308 digits is too large")
+            return int(value)
+        if not is_finite(value):
+            shown = "NaN" if math.isnan(value) else "an infinite number"
+            self._refuse(path, f"{shown} is no JSON number; give null (None) where there is no value")
+        return float(value)
+
+    def _members(
+        self, value: Mapping[Any, Any] | list[Any] | tuple[Any, ...], path: str, depth: int
+    ) -> dict[str, Any] | list[Any]:
+        if not isinstance(value, Mapping):
+            return [self.plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+        copied = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                self._refuse(path, f"the key {key!r} is not a string")
+                continue
+            copied[self._string(key, path)] = self.plain(item, f"{path}.{key}" if path else key, depth + 1)
+        return copied
+
+    def _refuse(self, path: str, reason: str) -> None:
+        self.errors.append(f"{path or '$'}: {reason}")
+
+
+def json_faults(value: Any, path: str = "") -> list[str]:
+    """List what makes a value unfit to be kept as JSON, each with its path."""
+    walk = JsonWalk()
+    walk.plain(value, path)
+    return walk.errors
 
 
 def is_finite(number: float) -> bool:
-    """Tell whether a number is one that a float can hold: readers of JSON take larger whole numbers for infinite."""
+    """Tell whether a number is one that a float can hold: readers of JSON take larger integers for infinite."""
     try:
         return math.isfinite(number)
     except OverflowError:
@@ -29,45 +109,3 @@ def is_finite(number: float) -> bool:
 def clean_text(text: str) -> str:
     """Give a text as it can be kept: NUL characters and halves of surrogate pairs become question marks."""
     return text.replace("\x00", "?").encode("utf-8", "replace").decode()
-
-
-def _faults(value: Any, path: str, depth: int) -> Iterator[str]:
-    if depth > _MAX_DEPTH:
-        yield f"{path}: more than {_MAX_DEPTH} levels deep"
-    elif isinstance(value, str):
-        yield from _text_faults(value, path)
-    elif isinstance(value, int | float):
-        yield from _number_faults(value, path)
-    elif isinstance(value, Mapping):
-        yield from _object_faults(value, path, depth)
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _faults(item, f"{path}[{index}]", depth + 1)
-    elif value is not None:
-        yield f"{path}: a {type(value).__name__} is no JSON value"
-
-
-def _number_faults(value: float, path: str) -> Iterator[str]:
-    if isinstance(value, int):
-        if not is_finite(value):
-            yield f"{path}: a number of more than 308 digits is too large"
-    elif not is_finite(value):
-        yield f"{path}: {'NaN' if math.isnan(value) else 'an infinite number'} is no JSON number"
-
-
-def _object_faults(value: Mapping[Any, Any], path: str, depth: int) -> Iterator[str]:
-    for key, item in value.items():
-        if not isinstance(key, str):
-            yield f"{path}: the key {key!r} is no text"
-            continue
-        yield from _text_faults(key, path)
-        yield from _faults(item, f"{path}.{key}" if path != "$" else key, depth + 1)
-
-
-def _text_faults(text: str, path: str) -> Iterator[str]:
-    if "\x00" in text:
-        yield f"{path}: the text contains a NUL character"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        yield f"{path}: the text contains half of a surrogate pair"

@@ -22,7 +22,8 @@ from xfworker.adapters.http.connection import NETWORK_FAULTS, network_error, was
 from xfworker.adapters.http.pool import NetworkOptions, open_pool
 from xfworker.adapters.http.problem import error_from_answer, problem_in_headers
 from xfworker.domain.address import Address
-from xfworker.domain.errors import ConfigurationError, InvalidParameter, ProtocolViolation, ServerBusy, XFWorkerError
+from xfworker.domain.errors import ConfigurationError, InvalidRecord, ProtocolViolation, ServerBusy, XFWorkerError
+from xfworker.domain.json_value import json_faults
 from xfworker.ports.clock import Clock
 from xfworker.services.retry_policy import RetryPolicy
 
@@ -336,9 +337,14 @@ def new_idempotency_key() -> str:
 
 def _encoded(value: Any, doing: str) -> bytes:
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError) as error:
-        raise InvalidParameter(f"could not {doing}: the value is no JSON ({error})") from None
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError):
+        text = None
+    # Half of a surrogate pair is nothing that a server could read, so it could not tell where it is. The rest it can.
+    violations = json_faults(value) if text is None or "\\ud" in text else []
+    if text is None or violations:
+        raise InvalidRecord(f"could not {doing}: " + ("; ".join(violations) or "the value is no JSON"), violations)
+    return text.encode()
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -10,8 +10,7 @@ from xfworker.adapters.http.transport import HttpTransport, new_idempotency_key
 from xfworker.adapters.wire.codec import read_answer, unexpected_answer, write
 from xfworker.domain.change import Change
 from xfworker.domain.conversion import format_time, to_json
-from xfworker.domain.errors import FileError, InvalidRecord, RecordNotFound
-from xfworker.domain.json_value import json_faults
+from xfworker.domain.errors import FileError, RecordNotFound
 from xfworker.domain.record import Record
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class HttpXFServer:
             "POST",
             f"{BASE}/{record.collection}",
             doing=doing,
-            json_body=_checked(to_json(record), doing),
+            json_body=to_json(record),
             headers={"Idempotency-Key": idempotency_key or new_idempotency_key()},
         )
         return read_answer(type(record), answer.json(), doing)
@@ -68,7 +67,7 @@ class HttpXFServer:
         doing = f"change {kind.noun} {serial}"
         from xfworker.adapters.wire.records import RecordChange
 
-        body = write(RecordChange.of(change, _checked(_plain(change.values), doing)))
+        body = write(RecordChange.of(change, _plain(change.values)))
         # Without an expected version the same values may be set again; with one, a repeat would meet its own success.
         counts = change.expected_version is not None or "/state" in change.values
         headers = {"Idempotency-Key": new_idempotency_key()} if counts else {}
@@ -185,10 +184,3 @@ def _text(value: Any) -> str:
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
-
-
-def _checked(value: dict[str, Any], doing: str) -> dict[str, Any]:
-    faults = tuple(json_faults(value))
-    if faults:
-        raise InvalidRecord(f"could not {doing}: " + "; ".join(faults), faults)
-    return value

@@ -108,9 +108,8 @@ def _value(item: Item, declared: Mapping[str, Any] | None) -> Any:
         value = _json(item.text)
     else:
         value = read_untyped(item.text) if declared is None else read_text(declared, item.text)
-    fault = next(json_faults(value), None)
-    if fault is not None:
-        raise InvalidParameter(fault.removeprefix("$: "))
+    for violation in json_faults(value):
+        raise InvalidParameter(violation.removeprefix("$: "))
     return value
 
 

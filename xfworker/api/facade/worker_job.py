@@ -223,7 +223,7 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
                 metadata[lifecycle.OUTPUT_UNITS] = lifecycle.units_of(units)
             if progress.PERCENTAGE in metadata:
                 metadata[progress.PERCENTAGE] = 100.0
-            edits = self.job.edits({"metadata": metadata})
+            edits = self.job.edits({"metadata": metadata, "outputs": {}})
             fresh = lifecycle.finish_job(self._session, edits, plain, expected_version=self.job["occ_lock_version"])
             self.job.take(to_json(fresh))
             self._end()
