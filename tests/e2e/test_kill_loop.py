@@ -13,10 +13,11 @@ from collections import Counter
 
 import pytest
 
+from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.workflow_control import HttpWorkflowControl
 from xfworker.api.composition.client import ServerAddress, connected
 from xfworker.api.composition.endpoint_file import read_notice
-from xfworker.api.settings.model import HttpSettings, Settings
+from xfworker.api.settings.model import Settings
 from xfworker.domain.change import Change
 from xfworker.domain.errors import ServerError
 from xfworker.domain.files import Scope, record_resource
@@ -142,7 +143,7 @@ class Lab:
 
     def client(self, attempts=20):
         notice = read_notice(self.data / "server.json")
-        return connected(ServerAddress(notice.url, notice.admin_token), Settings(http=HttpSettings(attempts=attempts)))
+        return connected(ServerAddress(notice.url, notice.admin_token), Settings(http=HttpLimits(attempts=attempts)))
 
     def until(self, condition):
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 import pytest
 import trustme
 
-from xfworker.adapters.http.pool import NetworkOptions
-from xfworker.adapters.http.transport import HttpLimits, HttpTransport
+from xfworker.adapters.http.limits import HttpLimits
+from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
+from xfworker.adapters.http.transport import HttpTransport
 from xfworker.api.composition.client import ServerAddress, connected
 from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.api.composition.session import session
@@ -84,8 +85,13 @@ def tls_server(authority, *, client_certificate=False, maximum=None):
         yield port
 
 
-def ask(port, **network):
-    transport = HttpTransport(f"https://localhost:{port}", limits=ONCE, network=NetworkOptions(**network))
+def ask(port, *, proxy=None, no_proxy=(), **tls):
+    transport = HttpTransport(
+        f"https://localhost:{port}",
+        limits=ONCE,
+        tls=TlsOptions(**tls),
+        proxy=ProxyOptions(proxy=proxy, no_proxy=list(no_proxy)),
+    )
     try:
         return transport.request("GET", "/", doing="ask").json()
     finally:
@@ -113,13 +119,13 @@ def test_an_old_version_of_tls_is_refused_where_a_newer_is_demanded(authority):
     with tls_server(ca, maximum=ssl.TLSVersion.TLSv1_2) as port:
         assert ask(port, ca_file=folder / "ca.pem") == {"ok": True}
         with pytest.raises(ServerCertificateError):
-            ask(port, ca_file=folder / "ca.pem", minimum_tls="1.3")
+            ask(port, ca_file=folder / "ca.pem", minimum_version="1.3")
 
 
 def test_a_file_that_is_no_certificate_is_one_sentence(tmp_path):
     (tmp_path / "bad.pem").write_text("no certificate")
     with pytest.raises(ConfigurationError, match=r"bad\.pem"):
-        HttpTransport("https://lab.example", network=NetworkOptions(client_certificate=tmp_path / "bad.pem"))
+        HttpTransport("https://lab.example", tls=TlsOptions(client_certificate=tmp_path / "bad.pem"))
 
 
 class Proxy(socketserver.BaseRequestHandler):
@@ -193,7 +199,7 @@ def test_a_proxy_that_refuses_is_said_and_its_password_is_not(authority, proxy):
     with tls_server(ca) as port, pytest.raises(ServerUnreachable) as caught:
         ask(port, ca_file=folder / "ca.pem", proxy=f"http://127.0.0.1:{proxy}")
     assert "network.proxy" in str(caught.value)
-    options = NetworkOptions(proxy="http://ada:s3cret@proxy:3128")
+    options = ProxyOptions(proxy="http://ada:s3cret@proxy:3128")
     assert "s3cret" not in repr(options)
 
 
@@ -202,7 +208,7 @@ def test_a_proxy_that_refuses_is_said_and_its_password_is_not(authority, proxy):
     [("xf.lab.example", False), ("lab.example", False), ("notlab.example", True), ("deep.xf.lab.example", False)],
 )
 def test_domains_with_a_dot_before_them_cover_all_names_below(host, by_proxy):
-    options = NetworkOptions(proxy="http://p:1", no_proxy=(".lab.example",))
+    options = ProxyOptions(proxy="http://p:1", no_proxy=[".lab.example"])
     assert (options.proxy_for(host) is not None) is by_proxy
 
 

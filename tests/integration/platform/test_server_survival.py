@@ -8,7 +8,8 @@ import pytest
 
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.job_queue import HttpJobQueue
-from xfworker.adapters.http.transport import HttpLimits, HttpTransport
+from xfworker.adapters.http.limits import HttpLimits
+from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.composition.backups import make_backup, restore_backup
 from xfworker.api.composition.embedded_server import EmbeddedServer

@@ -7,7 +7,9 @@ import sys
 import pytest
 import trustme
 
-from xfworker.adapters.http.transport import HttpLimits, HttpTransport
+from xfworker.adapters.http.limits import HttpLimits
+from xfworker.adapters.http.network_options import TlsOptions
+from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.composition.endpoint_file import read_notice
 from xfworker.domain.errors import ConfigurationError, ServerCertificateError, ServerError
@@ -47,7 +49,7 @@ def served(authority, tmp_path_factory):
 def test_records_travel_over_tls(served):
     notice, folder = served
     url = f"https://localhost:{notice.port}"
-    server = HttpXFServer(HttpTransport(url, token=notice.admin_token, tls_ca_file=folder / "ca.pem"))
+    server = HttpXFServer(HttpTransport(url, token=notice.admin_token, tls=TlsOptions(ca_file=folder / "ca.pem")))
     assert server.create(Project(name="secret")).name == "secret"
     server.close()
 
@@ -62,7 +64,7 @@ def test_an_unknown_authority_is_refused(served):
 def test_a_certificate_for_another_name_is_refused(served):
     notice, folder = served
     url = f"https://127.0.0.1:{notice.port}"
-    transport = HttpTransport(url, token=notice.admin_token, tls_ca_file=folder / "ca.pem", limits=QUICK)
+    transport = HttpTransport(url, token=notice.admin_token, tls=TlsOptions(ca_file=folder / "ca.pem"), limits=QUICK)
     with pytest.raises(ServerCertificateError, match="127"):
         HttpXFServer(transport).find(Project)
 

@@ -10,7 +10,8 @@ from attrs import define, evolve
 
 from tests.integration.transfers.faulty_link import FaultyLink, faulty_link
 from xfworker.adapters.http.file_store import HttpFileStore
-from xfworker.adapters.http.transport import HttpLimits, HttpTransport
+from xfworker.adapters.http.limits import HttpLimits
+from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.api.composition.embedded_server import EmbeddedServer

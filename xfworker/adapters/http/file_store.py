@@ -9,8 +9,9 @@ from attrs import evolve
 from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.download import Download
 from xfworker.adapters.http.file_headers import file_path, quoted, stat_from_headers
-from xfworker.adapters.http.pool import NetworkOptions
-from xfworker.adapters.http.transport import HttpLimits, HttpTransport
+from xfworker.adapters.http.limits import HttpLimits
+from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
+from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.tus_upload import TusUpload
 from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.limits import TransferLimits
@@ -44,8 +45,8 @@ class HttpFileStore:
         *,
         limits: HttpLimits | None = None,
         transfers: TransferLimits | None = None,
-        tls_ca_file: Path | None = None,
-        network: NetworkOptions | None = None,
+        tls: TlsOptions | None = None,
+        proxy: ProxyOptions | None = None,
         allow_plain_http: bool = False,
         clock: Clock | None = None,
     ) -> None:
@@ -55,14 +56,14 @@ class HttpFileStore:
         Args:
             limits: Time limits and repeats.
             transfers: How transfers are cut into pieces.
-            tls_ca_file: PEM file of the authorities to trust instead of the system's; short for ``network``.
-            network: How servers are reached and trusted.
+            tls: How servers are trusted.
+            proxy: By which proxy they are reached.
             allow_plain_http: Whether ``http`` may go further than this computer.
             clock: Waits between attempts.
         """
         self._limits = limits or HttpLimits()
         self._transfers = transfers or TransferLimits()
-        self._network = network or NetworkOptions(ca_file=tls_ca_file)
+        self._tls, self._proxy = tls, proxy
         self._allow_plain_http = allow_plain_http
         self._clock: Clock = clock or SystemClock()
         self._transports: dict[str, HttpTransport] = {}
@@ -248,7 +249,8 @@ class HttpFileStore:
                 transport = self._transports[origin] = HttpTransport(
                     origin,
                     limits=self._limits,
-                    network=self._network,
+                    tls=self._tls,
+                    proxy=self._proxy,
                     allow_plain_http=self._allow_plain_http,
                     clock=self._clock,
                 )

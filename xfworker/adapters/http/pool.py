@@ -1,15 +1,14 @@
-"""Pools of connections to a server: TLS as the lab wants it, by way of a proxy where there is one."""
+"""Pools of connections to a server: TLS as the settings say, by way of a proxy where there is one."""
 
 import ssl
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from attrs import define, field
 from urllib3.util import make_headers
 
 from xfworker.adapters.http.connection import PlainConnection, TlsConnection, with_write_limit
+from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
 from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError
 
@@ -18,40 +17,10 @@ TLS_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _PROXY_PORT = 3128
 
 
-@define(frozen=True, kw_only=True)
-class NetworkOptions:
-    """
-    How servers are reached and trusted.
-
-    Attributes:
-        ca_file: PEM file of the authorities to trust instead of the system's.
-        client_certificate: PEM file of this client's certificate, for servers that ask for one.
-        client_key: PEM file of its key, where that is not in the same file.
-        minimum_tls: The least version of TLS, ``1.2`` or ``1.3``.
-        proxy: ``http://host:port`` of a proxy for ``https`` servers; a password in it is never shown.
-        no_proxy: Hosts that are reached without the proxy: names, and domains with a dot before them.
-    """
-
-    ca_file: Path | None = None
-    client_certificate: Path | None = None
-    client_key: Path | None = None
-    minimum_tls: str = "1.2"
-    proxy: str | None = field(default=None, repr=False)
-    no_proxy: tuple[str, ...] = ()
-
-    def proxy_for(self, host: str) -> str | None:
-        """Give the proxy by which a host is reached, or ``None``."""
-        name = host.lower().rstrip(".")
-        for skipped in self.no_proxy:
-            pattern = skipped.lower()
-            if name == pattern.lstrip(".") or (pattern.startswith(".") and name.endswith(pattern)):
-                return None
-        return self.proxy
-
-
 def open_pool(
     address: Address,
-    network: NetworkOptions,
+    tls: TlsOptions,
+    proxy: ProxyOptions,
     *,
     connections: int,
     block_bytes: int,
@@ -62,7 +31,8 @@ def open_pool(
 
     Args:
         address: The server. Plain HTTP never goes by a proxy.
-        network: How it is reached and trusted.
+        tls: How it is trusted.
+        proxy: By which proxy it is reached.
         connections: How many connections are kept alive.
         block_bytes: How much is read and sent at a time.
         write_seconds: How long each send may take.
@@ -76,38 +46,38 @@ def open_pool(
         plain = urllib3.HTTPConnectionPool(host, port, **options)
         plain.ConnectionCls = with_write_limit(PlainConnection, write_seconds)
         return plain
-    options["ssl_context"] = tls_context(network)
-    proxy = network.proxy_for(host)
+    options["ssl_context"] = tls_context(tls)
+    by_way_of = proxy.proxy_for(host)
     secure: urllib3.HTTPConnectionPool
-    if proxy is None:
+    if by_way_of is None:
         secure = urllib3.HTTPSConnectionPool(host, port, **options)
     else:
-        secure = _proxy_manager(proxy, options).connection_from_host(host, port, "https")
+        secure = _proxy_manager(by_way_of, options).connection_from_host(host, port, "https")
     secure.ConnectionCls = with_write_limit(TlsConnection, write_seconds)
     return secure
 
 
-def tls_context(network: NetworkOptions) -> ssl.SSLContext:
+def tls_context(tls: TlsOptions) -> ssl.SSLContext:
     """
     Give how certificates are checked and shown.
 
     Raises:
         ConfigurationError: A file cannot be read or holds no certificate or key.
     """
-    ca_file = network.ca_file
+    ca_file = tls.ca_file
     try:
         context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     except OSError as error:
         raise ConfigurationError(
             f"could not read the certificate authorities in {ca_file}: {error.strerror or error}"
         ) from None
-    context.minimum_version = TLS_VERSIONS[network.minimum_tls]
-    if network.client_certificate is not None:
+    context.minimum_version = TLS_VERSIONS[tls.minimum_version]
+    if tls.client_certificate is not None:
         try:
-            context.load_cert_chain(network.client_certificate, network.client_key)
+            context.load_cert_chain(tls.client_certificate, tls.client_key)
         except OSError as error:
             raise ConfigurationError(
-                f"could not use the client certificate {network.client_certificate}: {error.strerror or error}"
+                f"could not use the client certificate {tls.client_certificate}: {error.strerror or error}"
             ) from None
     return context
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -19,7 +18,9 @@ from attrs import define, field
 from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.answer_stream import AnswerStream
 from xfworker.adapters.http.connection import NETWORK_FAULTS, network_error, was_sent
-from xfworker.adapters.http.pool import NetworkOptions, open_pool
+from xfworker.adapters.http.limits import HttpLimits
+from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
+from xfworker.adapters.http.pool import open_pool
 from xfworker.adapters.http.problem import error_from_answer, problem_in_headers
 from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError, InvalidRecord, ProtocolViolation, ServerBusy, XFWorkerError
@@ -39,30 +40,6 @@ _NOT_MODIFIED = 304
 _PROBLEM_BYTES = 256 * 1024
 _DIGITS_OF_SECONDS = 8
 _LONGEST_WAIT_SECONDS = 5.0
-
-
-@define(frozen=True, kw_only=True)
-class HttpLimits:
-    """
-    How long to wait and how often to try.
-
-    Attributes:
-        connect_seconds: For the connection to be made.
-        read_seconds: For the next bytes of an answer.
-        write_seconds: For the next bytes of a body to be taken.
-        attempts: How often a request that may be repeated is sent when the network fails.
-        backoff_seconds: The wait before the second attempt; it doubles up to 5 s, with jitter.
-        patience_seconds: How long in all to wait for a server that asks to slow down (429, 503).
-        connections: How many connections to the server are kept alive.
-    """
-
-    connect_seconds: float = 10.0
-    read_seconds: float = 60.0
-    write_seconds: float = 60.0
-    attempts: int = 4
-    backoff_seconds: float = 0.25
-    patience_seconds: float = 120.0
-    connections: int = 8
 
 
 @define(frozen=True, kw_only=True)
@@ -110,8 +87,8 @@ class HttpTransport:
         *,
         token: str | None = None,
         limits: HttpLimits | None = None,
-        tls_ca_file: Path | None = None,
-        network: NetworkOptions | None = None,
+        tls: TlsOptions | None = None,
+        proxy: ProxyOptions | None = None,
         allow_plain_http: bool = False,
         clock: Clock | None = None,
     ) -> None:
@@ -122,8 +99,8 @@ class HttpTransport:
             url: ``https://host:port``, with a path before all others where the server sits behind one.
             token: The bearer token.
             limits: Time limits and repeats.
-            tls_ca_file: PEM file of the authorities to trust instead of the system's; short for ``network``.
-            network: How the server is reached and trusted.
+            tls: How the server is trusted.
+            proxy: By which proxy it is reached.
             allow_plain_http: Whether ``http`` may go further than this computer.
             clock: Waits between repeats.
 
@@ -148,7 +125,7 @@ class HttpTransport:
         )
         self._token = token
         self._address = address
-        self._network = network or NetworkOptions(ca_file=tls_ca_file)
+        self._tls, self._proxy = tls or TlsOptions(), proxy or ProxyOptions()
         self._own_pool = self._opened()
         self._process = os.getpid()
         self.at = address.at
@@ -160,7 +137,8 @@ class HttpTransport:
     def _opened(self) -> urllib3.HTTPConnectionPool:
         return open_pool(
             self._address,
-            self._network,
+            self._tls,
+            self._proxy,
             connections=self._limits.connections,
             block_bytes=BLOCK_BYTES,
             write_seconds=self._limits.write_seconds,

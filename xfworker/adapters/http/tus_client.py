@@ -5,7 +5,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from xfworker.adapters.clock import SystemClock
-from xfworker.adapters.http.transport import HttpLimits, HttpTransport
+from xfworker.adapters.http.limits import HttpLimits
+from xfworker.adapters.http.network_options import TlsOptions
+from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.tus_upload import TusResult, TusUpload
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.retries import transfer_retries
@@ -22,7 +24,7 @@ def upload_to_tus_server(
     headers: Mapping[str, str] | None = None,
     limits: HttpLimits | None = None,
     transfers: TransferLimits | None = None,
-    tls_ca_file: Path | None = None,
+    tls: TlsOptions | None = None,
     allow_plain_http: bool = False,
     progress: Progress | None = None,
 ) -> TusResult:
@@ -36,7 +38,7 @@ def upload_to_tus_server(
         headers: Header fields of every request, such as ``Authorization``.
         limits: Time limits and repeats.
         transfers: How the file is cut into pieces.
-        tls_ca_file: PEM file of the authorities to trust instead of the system's.
+        tls: How the server is trusted.
         allow_plain_http: Whether ``http`` may go further than this computer.
         progress: Called with bytes done and bytes in all.
 
@@ -50,7 +52,7 @@ def upload_to_tus_server(
     transport = HttpTransport(
         Address.read(url).origin,
         limits=limits,
-        tls_ca_file=tls_ca_file,
+        tls=tls,
         allow_plain_http=allow_plain_http,
         clock=clock,
     )

@@ -15,7 +15,6 @@ from xfworker.api.composition.adapter_registry import registered, unknown_adapte
 from xfworker.api.composition.file_stores import open_file_store
 from xfworker.api.composition.image_formats import configured_formats
 from xfworker.api.composition.local_filesystem import local_filesystem
-from xfworker.api.composition.network import network_options
 from xfworker.api.composition.session import OWN_SERVERS
 from xfworker.domain.errors import ConfigurationError, UsageError
 
@@ -142,8 +141,8 @@ def _adapter_faults(settings: Any, sources: Any) -> list[str]:
         ("server.kind", lambda: _known_server(settings)),
         ("images.codecs", lambda: configured_formats(settings)),
         ("disk.path_map", lambda: local_filesystem(settings, {})),
-        ("tls.ca_file", lambda: _tls(evolve(network_options(settings), client_certificate=None, client_key=None))),
-        ("tls.client_certificate", lambda: _tls(network_options(settings))),
+        ("tls.ca_file", lambda: _tls(evolve(settings.tls, client_certificate=None, client_key=None))),
+        ("tls.client_certificate", lambda: _tls(settings.tls)),
         ("server.token_file", lambda: _token_file(settings)),
         ("files.kind", lambda: open_file_store(settings, SystemClock()).close()),
     ]

@@ -7,7 +7,6 @@ from typing import Any
 from attrs import evolve, fields
 
 from xfworker.api.composition.adapter_registry import make_adapter
-from xfworker.api.composition.network import http_limits, network_options, transfer_limits
 from xfworker.api.settings.model import FilesSettings, Settings
 from xfworker.domain.errors import ConfigurationError
 from xfworker.ports.clock import Clock
@@ -57,9 +56,10 @@ def _fss(settings: Settings, clock: Clock) -> FileStore:
     from xfworker.adapters.http.file_store import HttpFileStore
 
     return HttpFileStore(
-        limits=http_limits(settings),
-        transfers=transfer_limits(settings),
-        network=network_options(settings),
+        limits=settings.http,
+        transfers=settings.transfers,
+        tls=settings.tls,
+        proxy=settings.network,
         allow_plain_http=settings.server.allow_plain_http,
         clock=clock,
     )
@@ -98,7 +98,7 @@ def _s3(settings: Settings, files: FilesSettings, clock: Clock) -> FileStore:
         raise ConfigurationError(
             f"files.kind is 's3', which needs the package {error.name!r}; install it with: pip install 'xfworker[s3]'"
         ) from None
-    return S3FileStore(bucket, prefix=prefix, transfers=transfer_limits(settings), clock=clock)
+    return S3FileStore(bucket, prefix=prefix, transfers=settings.transfers, clock=clock)
 
 
 def _archive(table: Mapping[str, Any], index: int) -> FilesSettings:

@@ -13,7 +13,8 @@ from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.job_queue import HttpJobQueue
-from xfworker.adapters.http.transport import HttpLimits, HttpTransport
+from xfworker.adapters.http.limits import HttpLimits
+from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.process.owned_folder import keep_folder, owned_folder, sweep_abandoned
 from xfworker.adapters.process.runner import ProcessRunner

@@ -11,14 +11,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from xfworker.api.settings.model import (
-    PREFIX,
-    HttpSettings,
-    LoadedSettings,
-    LoggingSettings,
-    Settings,
-    TransferSettings,
-)
+from xfworker.adapters.http.limits import HttpLimits
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.api.settings.model import PREFIX, LoadedSettings, LoggingSettings, Settings
 from xfworker.api.settings.rules import rule_faults
 from xfworker.domain.errors import ConfigurationError
 
@@ -67,8 +62,8 @@ def _from_runner(variables: Mapping[str, str]) -> LoadedSettings:
         level=variables.get("XFWORKER_LOGGING_LEVEL", defaults.logging.level),
         format=variables.get("XFWORKER_LOGGING_FORMAT", defaults.logging.format),
     )
-    http = HttpSettings(attempts=int(variables.get(_ATTEMPTS[0], defaults.http.attempts)))
-    transfers = TransferSettings(attempts=int(variables.get(_ATTEMPTS[1], defaults.transfers.attempts)))
+    http = HttpLimits(attempts=int(variables.get(_ATTEMPTS[0], defaults.http.attempts)))
+    transfers = TransferLimits(attempts=int(variables.get(_ATTEMPTS[1], defaults.transfers.attempts)))
     settings = Settings(logging=logging, http=http, transfers=transfers)
     sources = {_path(name): f"environment variable {name}" for name in variables}
     faults = [f"{sources.get(path, path)}: {path} {fault}" for path, fault in rule_faults(settings)]

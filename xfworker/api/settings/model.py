@@ -1,5 +1,5 @@
 """
-What a lab can choose: which adapters are used and how.
+What can be chosen: which adapters are used and how. What is chosen for an adapter is the adapter's own class.
 
 The classes are plain attrs classes with defaults that work, so that a script that needs no settings pays nothing for
 them. :mod:`xfworker.api.settings.file` fills them from a file and from environment variables.
@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field
+
+from xfworker.adapters.http.limits import HttpLimits
+from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
+from xfworker.adapters.transfer.limits import TransferLimits
 
 PREFIX = "XFWORKER_"
 """What the names of all environment variables with settings begin with."""
@@ -81,88 +85,6 @@ class FilesSettings:
 
 
 @define(frozen=True, kw_only=True)
-class TlsSettings:
-    """
-    How servers are trusted, and how this side shows who it is.
-
-    Attributes:
-        ca_file: PEM file of the authorities to trust instead of the system's.
-        client_certificate: PEM file of this client's certificate.
-        client_key: PEM file of its key, where that is not in the same file.
-        minimum_version: The least version of TLS, ``1.2`` or ``1.3``.
-    """
-
-    ca_file: Path | None = None
-    client_certificate: Path | None = None
-    client_key: Path | None = None
-    minimum_version: str = "1.2"
-
-
-@define(frozen=True, kw_only=True)
-class NetworkSettings:
-    """
-    The way to servers.
-
-    Attributes:
-        proxy: ``http://host:port`` of a proxy for https servers; a password in it is never shown.
-        no_proxy: Hosts that are reached without it: names, and domains with a dot before them.
-    """
-
-    proxy: str | None = field(default=None, repr=False)
-    no_proxy: list[str] = field(factory=list)
-
-
-@define(frozen=True, kw_only=True)
-class HttpSettings:
-    """
-    How long to wait and how often to try.
-
-    Attributes:
-        connect_seconds: For a connection to be made.
-        read_seconds: For the next bytes of an answer.
-        write_seconds: For the next bytes of a body to be taken.
-        attempts: How often a request that may be repeated is sent.
-        backoff_seconds: The wait before the second attempt; it doubles.
-        patience_seconds: How long in all to follow a server's wish to slow down.
-        connections: How many connections to a server are kept alive.
-    """
-
-    connect_seconds: float = 10.0
-    read_seconds: float = 60.0
-    write_seconds: float = 60.0
-    attempts: int = 4
-    backoff_seconds: float = 0.25
-    patience_seconds: float = 120.0
-    connections: int = 8
-
-
-@define(frozen=True, kw_only=True)
-class TransferSettings:
-    """
-    How transfers are cut into pieces; see :class:`~xfworker.adapters.transfer.limits.TransferLimits`.
-
-    Attributes:
-        block_bytes: How much is read and written at a time.
-        blocks: How many blocks are on their way between network, disk and digest.
-        single_put_bytes: Files up to this size are stored by one request.
-        request_bytes: The most bytes of an upload that one request carries.
-        ranges_above_bytes: With so much or more missing, a download may use several connections.
-        connections_per_file: How many at most.
-        attempts: How often a transfer may break off without getting any further.
-        fsync: Whether a downloaded file must outlive a power cut as soon as it has its name.
-    """
-
-    block_bytes: int = 1 << 20
-    blocks: int = 4
-    single_put_bytes: int = 4 << 20
-    request_bytes: int = 256 << 20
-    ranges_above_bytes: int = 64 << 20
-    connections_per_file: int = 4
-    attempts: int = 5
-    fsync: bool = False
-
-
-@define(frozen=True, kw_only=True)
 class DiskSettings:
     r"""
     The local disks.
@@ -208,10 +130,10 @@ class Settings:
 
     server: ServerSettings = field(factory=ServerSettings)
     files: FilesSettings = field(factory=FilesSettings)
-    tls: TlsSettings = field(factory=TlsSettings)
-    network: NetworkSettings = field(factory=NetworkSettings)
-    http: HttpSettings = field(factory=HttpSettings)
-    transfers: TransferSettings = field(factory=TransferSettings)
+    tls: TlsOptions = field(factory=TlsOptions)
+    network: ProxyOptions = field(factory=ProxyOptions)
+    http: HttpLimits = field(factory=HttpLimits)
+    transfers: TransferLimits = field(factory=TransferLimits)
     disk: DiskSettings = field(factory=DiskSettings)
     images: ImagesSettings = field(factory=ImagesSettings)
     logging: LoggingSettings = field(factory=LoggingSettings)

@@ -6,17 +6,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from attrs import fields
 
-from xfworker.api.settings.model import (
-    LOG_LEVELS,
-    FilesSettings,
-    HttpSettings,
-    LoggingSettings,
-    NetworkSettings,
-    ServerSettings,
-    Settings,
-    TlsSettings,
-    TransferSettings,
-)
+from xfworker.adapters.http.limits import HttpLimits
+from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.api.settings.model import LOG_LEVELS, FilesSettings, LoggingSettings, ServerSettings, Settings
 
 Fault = tuple[str, str]
 """The path of a setting and what is wrong with it."""
@@ -62,7 +55,7 @@ def _server_faults(server: ServerSettings) -> Iterator[Fault]:
         yield "server.token", "holds a blank or another character that no token has"
 
 
-def _network_faults(network: NetworkSettings) -> Iterator[Fault]:
+def _network_faults(network: ProxyOptions) -> Iterator[Fault]:
     proxy = network.proxy
     if proxy and _parts(proxy) is None:
         yield "network.proxy", "is no address of a proxy; it looks like http://host:port"
@@ -71,8 +64,8 @@ def _network_faults(network: NetworkSettings) -> Iterator[Fault]:
             yield "network.no_proxy", f"holds {host!r}, which is no host name"
 
 
-def _http_faults(http: HttpSettings) -> Iterator[Fault]:
-    for item in fields(HttpSettings):
+def _http_faults(http: HttpLimits) -> Iterator[Fault]:
+    for item in fields(HttpLimits):
         value = getattr(http, item.name)
         if item.name in {"attempts", "connections"}:
             if value < 1:
@@ -83,15 +76,15 @@ def _http_faults(http: HttpSettings) -> Iterator[Fault]:
             yield f"http.{item.name}", f"is {value}; it must be a number up to {_MOST_SECONDS:,}"
 
 
-def _transfer_faults(transfers: TransferSettings) -> Iterator[Fault]:
-    for item in fields(TransferSettings):
+def _transfer_faults(transfers: TransferLimits) -> Iterator[Fault]:
+    for item in fields(TransferLimits):
         value = getattr(transfers, item.name)
         least = 0 if item.name in {"single_put_bytes", "ranges_above_bytes", "fsync"} else 1
         if value < least:
             yield f"transfers.{item.name}", f"is {value}; it must be at least {least}"
 
 
-def _tls_faults(tls: TlsSettings) -> Iterator[Fault]:
+def _tls_faults(tls: TlsOptions) -> Iterator[Fault]:
     for name in ("ca_file", "client_certificate", "client_key"):
         path = getattr(tls, name)
         if path is not None and not path.is_file():
