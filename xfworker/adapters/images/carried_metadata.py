@@ -11,15 +11,46 @@ from xfworker.domain.image.calibration import Calibration
 from xfworker.domain.image.description import ImageInfo, Kind
 
 KEY = "xfworker"
+_SCALED_TO = "scaled_to"
 
 
-def carried(info: ImageInfo) -> str:
-    """Give calibrations, kind and labels as JSON on one line."""
+def line_for_others(info: ImageInfo) -> Calibration | None:
+    """
+    Give the one line that a format with a place for one states: to the image's default unit, or the only one there is.
+
+    None where the image has none, or several and no default; labels have none.
+    """
+    if info.kind == "segments":
+        return None
+    unit = (info.default_unit_type or "").casefold()
+    fitting = [line for line in info.calibrations if line.unit_type.casefold() == unit]
+    candidates = fitting[:1] or (info.calibrations if len(info.calibrations) == 1 and not unit else ())
+    for line in candidates:
+        try:
+            line.line()
+        except XFWorkerError:
+            continue
+        return line
+    return None
+
+
+def unseen_calibrations(info: ImageInfo, seen: Calibration | None, where: str) -> tuple[str, ...]:
+    """Say which calibrations stand where only this package looks; none where other programs see all that there are."""
+    others = [line.unit_type for line in info.calibrations if line is not seen]
+    if not others:
+        return ()
+    values = f"values in {seen.unit_name or seen.unit_type}" if seen is not None else "raw values"
+    return (f"other programs read {values}; the calibrations to {', '.join(others)} are in {where}",)
+
+
+def carried(info: ImageInfo, scaled_to: Calibration | None = None) -> str:
+    """Give calibrations, kind and labels as JSON on one line, and which calibration the format itself states."""
     document = {
         "kind": info.kind,
         "pixel_calibrations": [line.metadata for line in info.calibrations],
         "default_pixel_calibration_unit_type": info.default_unit_type,
         "labels": [dict(label) for label in info.labels],
+        _SCALED_TO: None if scaled_to is None else scaled_to.unit_type,
     }
     return json.dumps({KEY: document}, ensure_ascii=True, allow_nan=False)
 
@@ -37,6 +68,15 @@ def with_carried(info: ImageInfo, text: str) -> ImageInfo:
     return attrs.evolve(
         info, calibrations=lines, labels=labels, default_unit_type=unit if isinstance(unit, str) else None, kind=kind
     )
+
+
+def carried_scaling(text: str) -> str | None:
+    """Give the unit type that the format itself states by the note, empty for none; None where no note says it."""
+    try:
+        document: Any = json.loads(text)[KEY]
+        return str(document[_SCALED_TO] or "")
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def rescaled(slope: float, intercept: float, unit_type: str, unit_name: str | None = None) -> tuple[Calibration, ...]:

@@ -1,18 +1,19 @@
-"""DICOM series of CT slices: a folder of files, or one of them, by pydicom. They are read only."""
+"""DICOM series of CT slices: a folder of files, one of them, or an enhanced multi-frame file, by pydicom. Read only."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from xfworker.adapters.images.carried_metadata import rescaled
+from xfworker.adapters.images.dicom_frames import Frame, frames_of
+from xfworker.adapters.images.dicom_geometry import volume_of
 from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.opening import open_to_read
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
-from xfworker.domain.image.calibration import HOUNSFIELD, HOUNSFIELD_UNIT
-from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo
+from xfworker.domain.image.calibration import HOUNSFIELD, HOUNSFIELD_UNIT, Calibration, unit_type_named
+from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 
 if TYPE_CHECKING:
@@ -21,13 +22,9 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[Any]
 
 _MOST_FILES: Final = 100_000
-
-
-@attrs.frozen
-class _Slice:
-    path: Path
-    header: Any
-    position: float
+_UNSPECIFIED: Final = ("", "US", "UNSPECIFIED")
+_FLOATS: Final = {32: PixelType.FLOAT32, 64: PixelType.FLOAT64}
+"""FloatPixelData and DoubleFloatPixelData: their files state no PixelRepresentation."""
 
 
 def _is_dicom(head: bytes) -> bool:
@@ -42,8 +39,8 @@ class DicomCodec:
     encodings: tuple[str, ...] = ()
 
     def recognises(self, path: Path, head: bytes, /) -> bool:
-        """Tell whether the content is a DICOM file, or a folder with one among its first files."""
-        return bool(_files_of(path, 8)) if path.is_dir() else _is_dicom(head)
+        """Tell whether the content is a DICOM file, or a folder with one among its files."""
+        return next(_files_of(path), None) is not None if path.is_dir() else _is_dicom(head)
 
     def describe(self, path: Path) -> ImageInfo:
         """Read the headers of all slices; see the port."""
@@ -58,129 +55,126 @@ class DicomCodec:
         raise UnsupportedImage(f"{path}: DICOM is read only; write NIfTI, NRRD, MetaImage, TIFF, AIM, ISQ or OMNI.")
 
 
-def _files_of(folder: Path, most: int) -> list[Path]:
-    found = []
+def _files_of(folder: Path) -> Iterator[Path]:
+    """Give the DICOM files of a folder, whatever else stands there."""
     for number, path in enumerate(sorted(folder.iterdir())):
-        if number >= most:
+        if number >= _MOST_FILES:
             break
         if path.is_file():
             try:
                 with open_to_read(path) as file:
                     if _is_dicom(file.read(132)):
-                        found.append(path)
-            except ImageError:
+                        yield path
+            except (ImageError, OSError):
                 continue
-    return found
 
 
-def _described(path: Path) -> tuple[ImageInfo, list[_Slice]]:
+def _described(path: Path) -> tuple[ImageInfo, Sequence[Frame]]:
     pydicom = reader_library("pydicom", path, "a DICOM series")
-    files = _files_of(path, _MOST_FILES) if path.is_dir() else [path]
-    slices = []
-    for file in files:
+    headers, frames = [], []
+    for file in _files_of(path) if path.is_dir() else [path]:
         try:
             header = pydicom.dcmread(file, stop_before_pixels=True)
             if "Rows" in header:
-                slices.append(_Slice(file, header, _position(header)))
+                frames += frames_of(header, file)
+                headers.append(header)
+        except ImageError:
+            raise
         except Exception as error:  # pydicom raises several classes of its own
             raise ImageFormatError(f"pydicom cannot read it: {error!r:.200}.", path=file, field="header") from error
-    if not slices:
+    if not frames:
         raise ImageFormatError("no DICOM file in it holds pixels.", path=path, field="Rows")
-    slices.sort(key=lambda one: one.position)
-    first = slices[0].header
     try:
-        return _info(path, slices, first), slices
+        return _info(path, frames, headers)
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
-        raise ImageFormatError(f"its header is incomplete: {error}.", path=slices[0].path, field="header") from error
+        raise ImageFormatError(f"its header is incomplete: {error}.", path=frames[0].path, field="header") from error
 
 
-def _info(path: Path, slices: Sequence[_Slice], first: Any) -> ImageInfo:
-    series = {str(one.header.get("SeriesInstanceUID", "")) for one in slices}
-    shapes = {(int(one.header.Rows), int(one.header.Columns), int(one.header.BitsAllocated)) for one in slices}
-    frames = {int(one.header.get("NumberOfFrames", 1) or 1) for one in slices}
-    lines = {
-        (float(one.header.get("RescaleSlope", 1) or 1), float(one.header.get("RescaleIntercept", 0) or 0))
-        for one in slices
-    }
-    if len(series) > 1 or len(shapes) > 1 or len(lines) > 1 or (len(slices) > 1 and frames != {1}):
+def _info(path: Path, frames: Sequence[Frame], headers: Sequence[Any]) -> tuple[ImageInfo, Sequence[Frame]]:
+    first = headers[0]
+    series = {str(header.get("SeriesInstanceUID", "")) for header in headers}
+    shapes = {(int(header.Rows), int(header.Columns), int(header.BitsAllocated)) for header in headers}
+    kinds = {(header.get("PixelRepresentation"), int(header.get("SamplesPerPixel", 1))) for header in headers}
+    lines = {(frame.slope, frame.intercept, frame.unit) for frame in frames}
+    if len(series) > 1 or len(shapes) > 1 or len(kinds) > 1:
         raise UnsupportedImage(
-            f"{path} holds slices of {len(series)} series, {len(shapes)} shapes and {len(lines)} scales; put one"
-            " series of equal slices into a folder of its own."
+            f"{path} holds slices of {len(series)} series, {len(shapes)} shapes and {len(kinds)} kinds of pixels; put"
+            " one series of equal slices into a folder of its own."
+        )
+    if len(lines) > 1:
+        shown = ", ".join(
+            f"{slope} * raw + {intercept} {unit}".strip() for slope, intercept, unit in sorted(lines, key=str)
+        )
+        raise UnsupportedImage(
+            f"{path}: slices have {len(lines)} scales ({shown:.200}), and one image has one. Rescale them to one first."
         )
     ((rows, columns, bits),) = shapes
-    signed = int(first.get("PixelRepresentation", 0)) == 1
-    pixel_type = PixelType.of_numpy_code(f"{'i' if signed else 'u'}{bits // 8}")
-    if pixel_type is None or int(first.get("SamplesPerPixel", 1)) != 1 or bits not in (8, 16, 32):
-        raise UnsupportedImage(f"{path}: slices with {bits} bits and several numbers per pixel are not read.")
-    depth = len(slices) if len(slices) > 1 else next(iter(frames))
-    row_step, column_step = (float(step) for step in first.get("PixelSpacing", (1.0, 1.0)))
-    between = float(first.get("SpacingBetweenSlices", 0) or first.get("SliceThickness", 0) or 1.0)
-    if len(slices) > 1:
-        gap = (slices[-1].position - slices[0].position) / (len(slices) - 1)
-        between = abs(gap) or between
-    origin = [float(value) for value in first.get("ImagePositionPatient", (0.0, 0.0, 0.0))]
-    ((slope, intercept),) = lines
-    is_ct = str(first.get("RescaleType", "HU" if first.get("Modality") == "CT" else "")).upper() == "HU"
-    calibrations = (
-        rescaled(slope, intercept, HOUNSFIELD, HOUNSFIELD_UNIT) if is_ct else rescaled(slope, intercept, "Scaled")
+    ((representation, samples),) = kinds
+    pixel_type = (
+        _FLOATS.get(bits)
+        if representation is None
+        else PixelType.of_numpy_code(f"{'i' if int(representation) == 1 else 'u'}{bits // 8}")
     )
-    return ImageInfo(
+    if pixel_type is None or samples != 1 or bits % 8:
+        raise UnsupportedImage(f"{path}: slices with {bits} bits and {samples} numbers per pixel are not read.")
+    volume = volume_of(frames, path)
+    calibrations = _calibrations(frames[0], str(first.get("Modality", "")), path)
+    assumptions = list(volume.assumptions)
+    if "ModalityLUTSequence" in first:
+        assumptions.append("has a table of values (ModalityLUTSequence), which is not applied")
+    info = ImageInfo(
         path=path,
         format=DicomCodec.name,
         encoding=str(getattr(first.file_meta, "TransferSyntaxUID", "")),
-        size=(columns, rows, depth),
+        size=(columns, rows, len(frames)),
         pixel_type=pixel_type,
-        pixels_path=slices[0].path,
-        spacing_mm=(column_step, row_step, between),
-        origin_mm=(origin[0], origin[1], origin[2]),
-        direction=_direction(first),
+        pixels_path=volume.frames[0].path,
+        spacing_mm=volume.spacing_mm,
+        origin_mm=volume.origin_mm,
+        direction=volume.direction,
         calibrations=calibrations,
         default_unit_type=calibrations[0].unit_type if calibrations else None,
-        header={"modality": str(first.get("Modality", "")), "slices": len(slices)},
-        files=tuple(one.path for one in slices),
+        header={"modality": str(first.get("Modality", "")), "slices": len(frames)},
+        files=tuple(dict.fromkeys(frame.path for frame in volume.frames)),
+        assumptions=tuple(assumptions),
     )
+    return info, volume.frames
 
 
-def _direction(header: Any) -> tuple[float, ...]:
-    """Give where the rows, the columns and the sorted slices run in space."""
-    turn = header.get("ImageOrientationPatient")
-    if turn is None:
-        return ALONG_THE_AXES
-    a, b, normal = _axes(turn)
-    return tuple(axis[row] for row in range(3) for axis in (a, b, normal))
-
-
-def _axes(turn: Sequence[Any]) -> tuple[list[float], list[float], list[float]]:
-    """Give the directions of a plane's rows and columns, and its normal."""
-    a, b = [float(v) for v in turn[:3]], [float(v) for v in turn[3:]]
-    return a, b, [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-
-
-def _position(header: Any) -> float:
-    """Give where a slice is along the normal of its plane; its number where it does not say."""
-    place, turn = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
-    if place is None or turn is None:
-        return float(header.get("InstanceNumber", 0) or 0)
-    return sum(float(value) * along for value, along in zip(place, _axes(turn)[2], strict=True))
+def _calibrations(frame: Frame, modality: str, path: Path) -> tuple[Calibration, ...]:
+    """Give the line of RescaleSlope and RescaleIntercept in the unit of RescaleType, which is HU for a CT without."""
+    if frame.slope is None:
+        return ()
+    if frame.slope == 0 or not math.isfinite(frame.slope) or not math.isfinite(frame.intercept):
+        raise ImageFormatError(
+            f"a scale of {frame.slope} * raw + {frame.intercept} cannot be right.", path=path, field="RescaleSlope"
+        )
+    unit = frame.unit
+    if unit.upper() in _UNSPECIFIED:
+        unit = HOUNSFIELD_UNIT if not unit and modality == "CT" else ""
+    unit_type = HOUNSFIELD if unit == HOUNSFIELD_UNIT else unit_type_named({"MGML": "mg/ml"}.get(unit.upper(), unit))
+    if unit_type is None:
+        return rescaled(frame.slope, frame.intercept, "Scaled", unit or None)
+    return (Calibration(unit_type=unit_type, unit_name=unit, slope=frame.slope, intercept=frame.intercept),)
 
 
 class DicomReader(SlabReader):
-    """Reads one file per slice, or the frames of a single file."""
+    """Reads one frame per slice."""
 
-    def __init__(self, info: ImageInfo, slices: Sequence[_Slice]) -> None:
+    def __init__(self, info: ImageInfo, frames: Sequence[Frame]) -> None:
         super().__init__(info)
-        self._slices = slices
+        self._frames = frames
 
     def _read_into(self, start: int, out: "Pixels") -> None:
-        import pydicom
+        from pydicom.pixels.utils import pixel_array
 
-        try:
-            if len(self._slices) == 1:
-                frames = pydicom.dcmread(self._slices[0].path).pixel_array.reshape(self.info.shape)
-                out[...] = frames[start : start + len(out)]
-                return
-            for index, plane in enumerate(out):
-                plane[...] = pydicom.dcmread(self._slices[start + index].path).pixel_array
-        except Exception as error:  # pydicom raises several classes of its own
-            where = self._slices[min(start, len(self._slices) - 1)].path
-            raise ImageFormatError(f"pydicom cannot read its pixels: {error!r:.200}.", path=where) from error
+        for plane, frame in zip(out, self._frames[start : start + len(out)], strict=True):
+            try:
+                pixels = pixel_array(frame.path, index=frame.index)
+            except Exception as error:  # pydicom raises several classes of its own
+                raise ImageFormatError(f"pydicom cannot read its pixels: {error!r:.200}.", path=frame.path) from error
+            if pixels.shape != plane.shape or pixels.dtype != plane.dtype:
+                raise ImageFormatError(
+                    f"its pixels are {pixels.shape} of {pixels.dtype}, unlike its header.", path=frame.path
+                )
+            plane[...] = pixels

@@ -1,27 +1,33 @@
 """NIfTI (.nii, .nii.gz), by nibabel. Its space points right, front and up; the one here left, back and up."""
 
 import math
-import zlib
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
-from xfworker.adapters.images.carried_metadata import carried, rescaled, with_carried
-from xfworker.adapters.images.deflated_pixels import GZIP_OR_ZLIB, DeflatedReader
+from xfworker.adapters.images.carried_metadata import (
+    carried,
+    carried_scaling,
+    line_for_others,
+    rescaled,
+    unseen_calibrations,
+    with_carried,
+)
+from xfworker.adapters.images.deflated_pixels import DeflatedReader, unpacked_beginning
 from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.opening import open_to_read
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
-from xfworker.domain.errors import ImageFormatError, UnsupportedImage
+from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo, Triple
+from xfworker.domain.image.length_units import MILLIMETRE, is_no_unit, length_unit
 from xfworker.domain.image.pixel_type import PixelType
 
 _GZIP: Final = b"\x1f\x8b"
 _MOST_HEADER: Final = 1 << 20
 _MOST_AXIS_NIFTI1: Final = 32767
 _COMMENT: Final = 6
-_PER_MM: Final = {"micron": 1000.0, "mm": 1.0, "meter": 0.001}
 _SIDES: Final = (-1.0, -1.0, 1.0)
 """How left, back and up are counted where axes point right, front and up."""
 
@@ -30,12 +36,7 @@ _HEADER_1: Final = 348
 
 
 def _unpacked(head: bytes, most: int) -> bytes:
-    if not head.startswith(_GZIP):
-        return head[:most]
-    try:
-        return zlib.decompressobj(GZIP_OR_ZLIB).decompress(head, most)
-    except zlib.error:
-        return b""
+    return unpacked_beginning(head, most) if head.startswith(_GZIP) else head[:most]
 
 
 class NiftiCodec:
@@ -71,8 +72,10 @@ class NiftiCodec:
             shape = tuple(int(count) for count in header.get_data_shape())
             pixel_type = PixelType.of_numpy_code(header.get_data_dtype().str)
             slope, intercept = header.get_slope_inter()
-            spacing, origin, direction = _place(header)
+            spacing, origin, direction, assumptions = _place(header, path)
             skip = int(header.get_data_offset())
+        except ImageError:
+            raise
         except Exception as error:  # nibabel raises several classes of its own
             raise ImageFormatError(f"nibabel cannot read its header: {error}.", path=path, field="header") from error
         while len(shape) > 3 and shape[-1] == 1:  # noqa: PLR2004 - axes beyond the third
@@ -80,6 +83,8 @@ class NiftiCodec:
         if pixel_type is None or len(shape) > 4 or not shape or min(shape) < 1:  # noqa: PLR2004 - time is the last we know
             raise UnsupportedImage(f"{path}: pixels of type {header.get_data_dtype()} and shape {shape} are not read.")
         packed = head.startswith(_GZIP)
+        line = (1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept))
+        calibrations = rescaled(*line, "Scaled")
         info = ImageInfo(
             path=path,
             format=self.name,
@@ -94,13 +99,15 @@ class NiftiCodec:
             spacing_mm=spacing,
             origin_mm=origin,
             direction=direction,
-            calibrations=rescaled(float(slope or 1), float(intercept or 0), "Scaled"),
+            calibrations=calibrations,
+            default_unit_type=calibrations[0].unit_type if calibrations else None,
             header={"description": bytes(header["descrip"]).split(b"\0")[0].decode("latin-1"), "offset": skip},
             files=(path,),
+            assumptions=assumptions,
         )
         if not packed:
             check_raw_size(info)
-        return with_carried(info, _comment(data[size:skip])), skip
+        return _with_note(info, line, _comment(data[size:skip])), skip
 
     def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> HeaderThenPixelsWriter:
         """Begin a NIfTI-1, or a NIfTI-2 where an axis is too long for it; see the port."""
@@ -124,7 +131,12 @@ class NiftiCodec:
         header.set_qform([*affine, [0, 0, 0, 1]], code="scanner")
         header.set_xyzt_units("mm")
         header["magic"] = b"n+2" if wide else b"n+1"
-        note = carried(image).encode("ascii") + b"\0"
+        stated = line_for_others(image)
+        line = (1.0, 0.0) if stated is None else _as_stated(stated.line(), wide=wide)
+        if line[0] == 0 or not all(map(math.isfinite, line)):
+            stated, line = None, (1.0, 0.0)
+        header["scl_slope"], header["scl_inter"] = line
+        note = carried(image, stated).encode("ascii") + b"\0"
         note += bytes(-(len(note) + 8) % 16)
         extension = bytes([1, 0, 0, 0]) + (len(note) + 8).to_bytes(4, "little") + _COMMENT.to_bytes(4, "little") + note
         size = 540 if wide else _HEADER_1
@@ -143,12 +155,38 @@ class NiftiCodec:
             files=(path,),
             byte_order="little",
         )
-        return HeaderThenPixelsWriter(info, data, is_packed=packed)
+        remarks = unseen_calibrations(image, stated, "a note that this package reads")
+        return HeaderThenPixelsWriter(info, data, is_packed=packed, remarks=remarks)
 
 
-def _place(header: Any) -> tuple[Triple, Triple, tuple[float, ...]]:
+def _as_stated(line: tuple[float, float], *, wide: bool) -> tuple[float, float]:
+    """Give a line as the header states it: in 32 bits, or in the 64 of a NIfTI-2."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        return line if wide else (float(np.float32(line[0])), float(np.float32(line[1])))
+
+
+def _with_note(info: ImageInfo, line: tuple[float, float], note: str) -> ImageInfo:
     """
-    Give spacing, origin and direction of voxels in a space that points to the left, the back and up.
+    Give the image with what this package noted, unless the header says that it does not hold any more.
+
+    A program that keeps the note and scales the values anew states another line than the note was written with.
+    """
+    noted, scaled_to = with_carried(info, note), carried_scaling(note)
+    if scaled_to is None:
+        return noted
+    own = next((one for one in noted.calibrations if one.unit_type == scaled_to), None)
+    expected = (1.0, 0.0) if own is None else _as_stated(own.line(), wide=info.format_version == "2")
+    if line == expected:
+        return noted
+    return attrs.evolve(noted, calibrations=info.calibrations, default_unit_type=info.default_unit_type)
+
+
+def _place(header: Any, path: Path) -> tuple[Triple, Triple, tuple[float, ...], tuple[str, ...]]:
+    """
+    Give spacing, origin and direction of voxels in a space that points to the left, the back and up; and what the
+    header does not state of them.
 
     The lengths of the affine's columns are the spacing; the header's own sizes of voxels, where they are the same, have
     more digits of it. A header without an affine says nothing of place and direction.
@@ -157,25 +195,32 @@ def _place(header: Any) -> tuple[Triple, Triple, tuple[float, ...]]:
 
     def decimal(number: float) -> float:
         """Give the shortest decimal of a number of 24 bits, in mm: 0.0607, not 0.06069999933242798."""
-        return (float(str(np.float32(number))) if header.sizeof_hdr == _HEADER_1 else float(number)) / per_mm
+        return unit.mm(float(str(np.float32(number))) if header.sizeof_hdr == _HEADER_1 else float(number))
 
-    per_mm = _PER_MM.get(header.get_xyzt_units()[0], 1.0)
+    assumptions = []
+    word = header.get_xyzt_units()[0]
+    unit = MILLIMETRE if is_no_unit(word) else length_unit(word, path, "xyzt_units")
+    if is_no_unit(word):
+        assumptions.append("states no unit of length; mm are taken")
     sizes = [decimal(step) for step in (*header.get_zooms(), 1, 1, 1)[:3]]
-    sizes = [size if 0 < size < math.inf else 1.0 for size in sizes]
+    if not all(0 < size < math.inf for size in sizes):
+        sizes = [size if 0 < size < math.inf else 1.0 for size in sizes]
+        assumptions.append("states no spacing (pixdim) along an axis; 1 mm is taken")
     affine = np.asarray(header.get_best_affine(), np.float64)
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     stated = bool(int(header["sform_code"]) or int(header["qform_code"]))
     if not stated or not bool(np.all(np.isfinite(affine))) or not bool(np.all(lengths > 0)):
-        return (sizes[0], sizes[1], sizes[2]), (0.0, 0.0, 0.0), ALONG_THE_AXES
+        assumptions.append("states no place (sform, qform); the origin is taken as 0 0 0, its axes as those of space")
+        return (sizes[0], sizes[1], sizes[2]), (0.0, 0.0, 0.0), ALONG_THE_AXES, tuple(assumptions)
     x, y, z = (
-        size if math.isclose(size, length / per_mm, rel_tol=1e-6) else float(length) / per_mm
+        size if math.isclose(size, unit.mm(length), rel_tol=1e-6) else unit.mm(float(length))
         for size, length in zip(sizes, lengths, strict=True)
     )
     left, back, up = (side * decimal(at) + 0.0 for side, at in zip(_SIDES, affine[:3, 3], strict=True))
     turned = np.diag(_SIDES) @ (affine[:3, :3] / lengths)
     nearest = np.rint(turned)
     turned = np.where(np.abs(turned - nearest) < _SAME_DIRECTION, nearest, turned) + 0.0
-    return (x, y, z), (left, back, up), tuple(turned.ravel().tolist())
+    return (x, y, z), (left, back, up), tuple(turned.ravel().tolist()), tuple(assumptions)
 
 
 def _comment(extensions: bytes) -> str:

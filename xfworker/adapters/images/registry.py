@@ -115,11 +115,12 @@ def image_formats(added: Sequence[ImageCodec] = ()) -> ImageRegistry:
             ProjectionCodec(RAD_TYPE),
             NiftiCodec(),
             NrrdCodec(),
+            # Before TIFF: a DICOM file may begin as one, for readers that know TIFF only.
+            DicomCodec(),
             TiffCodec(),
             ZarrCodec(),
             MetaImageCodec(),
             VolumeGraphicsCodec(),
-            DicomCodec(),
         ],
         added,
     )

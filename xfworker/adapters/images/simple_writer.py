@@ -22,10 +22,14 @@ class HeaderThenPixelsWriter(SlabWriter):
         info: What the image will be; ``info.pixels_path`` is where the pixels go.
         header: The header's bytes; they go to ``info.path``.
         is_packed: Whether header and pixels are compressed with gzip, as one stream.
+        remarks: As ``PixelWriter.remarks``.
     """
 
-    def __init__(self, info: ImageInfo, header: bytes, *, is_packed: bool = False) -> None:
+    def __init__(
+        self, info: ImageInfo, header: bytes, *, is_packed: bool = False, remarks: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(info)
+        self.remarks = remarks
         self._header = header
         self._packer = zlib.compressobj(4, zlib.DEFLATED, 31) if is_packed else None
         self._pixels = PartialFile(info.pixels_path)
