@@ -192,7 +192,7 @@ class ServerTimeout(ServerError):
 
 class ServerBusy(ServerError):
     """
-    The server asked to slow down (429 or 503) for longer than the configured patience.
+    The server asked to slow down (429 or 503) for longer than the configured limit (``patience_seconds``).
 
     Attributes:
         retry_after_seconds: How long it wants to be left alone, where it said so.

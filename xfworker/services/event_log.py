@@ -21,7 +21,7 @@ _setup = _Setup()
 
 
 def before_first_event(configure: Callable[[], None]) -> None:
-    """Have logging set up when it is first needed; the last wish counts."""
+    """Have logging set up when it is first needed; the last one counts."""
     _setup.pending[:] = [configure]
 
 

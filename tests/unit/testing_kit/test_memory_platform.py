@@ -85,7 +85,7 @@ def test_a_conflict_is_a_real_one_and_the_facade_gets_over_it(xf_platform, xf_jo
     ]
 
 
-def test_more_conflicts_than_patience_reach_the_script(xf_platform, xf_job):
+def test_more_conflicts_than_the_retry_policy_allows_reach_the_script(xf_platform, xf_job):
     job = xf_job()
     xf_platform.conflict_next(times=1000)
     with pytest.raises(RecordConflict):

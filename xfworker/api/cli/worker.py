@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 app = App(name="worker", help="Run the jobs of a server on this computer.", help_format="plaintext")
 
 _DEPENDENCY = re.compile(r"(?P<name>[a-zA-Z0-9.]+)==(?P<version>\d+\.\d+\.\d+\.\d+)")
-_SCRIPT_PATIENCE = {"XFWORKER_HTTP_ATTEMPTS": "16", "XFWORKER_TRANSFERS_ATTEMPTS": "10"}
+_SCRIPT_RETRIES = {"XFWORKER_HTTP_ATTEMPTS": "16", "XFWORKER_TRANSFERS_ATTEMPTS": "10"}
 """With waits that double from a quarter of a second and then stay, this is about a minute."""
 _DAY_SECONDS = 24 * 3600.0
 
@@ -218,8 +218,8 @@ def script_settings(environment: Mapping[str, str], file: Path | None) -> dict[s
     kept = {name: value for name, value in environment.items() if name.startswith(PREFIX) and name not in own}
     # A script that has worked for hours must not fail because the server is restarted; where a file has its say on
     # that, it is kept.
-    patience = {} if file is not None else _SCRIPT_PATIENCE
-    return {**patience, **kept, CONFIG_VARIABLE: "" if file is None else str(file)}
+    retries = {} if file is not None else _SCRIPT_RETRIES
+    return {**retries, **kept, CONFIG_VARIABLE: "" if file is None else str(file)}
 
 
 def _dependency(text: str) -> dict[str, str]:
