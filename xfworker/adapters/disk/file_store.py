@@ -127,7 +127,7 @@ class FolderFileStore:
 
     def open_file(self, token: AuthorizationToken, resource: Resource) -> tuple[FileStat, OpenedFile]:
         """
-        Open a file for reading and tell what it is; the two belong together even while others replace the file.
+        Open a file for reading and describe it; the two belong together even while others replace the file.
 
         Raises:
             FileNotInStore: There is no such file.
@@ -167,9 +167,9 @@ class FolderFileStore:
 
     @staticmethod
     def _copy(source: FileIO, partial: Path, size: int, progress: Progress | None) -> None:
-        tell = progress or (lambda _done, _all: None)
-        tell(0, size)
-        copy_content(source, partial, lambda done: tell(done, size))
+        report = progress or (lambda _done, _all: None)
+        report(0, size)
+        copy_content(source, partial, lambda done: report(done, size))
         copied = partial.stat().st_size
         if copied != size:
             raise FileChanged(f"{source.name} changed while it was copied: it had {size} bytes, then {copied}")
@@ -209,7 +209,7 @@ class FolderFileStore:
             if digests.sha256 != sha256 or _etag(path.stat()) != _etag(found):
                 raise ChecksumMismatch(
                     f"{resource} is not what was written there: {found.st_size} bytes, SHA-256 {digests.sha256} here, "
-                    f"{size} bytes, SHA-256 {sha256} was told; close the file before it is registered"
+                    f"{size} bytes, SHA-256 {sha256} was expected; close the file before it is registered"
                 )
             if self._fsync:
                 flush_file(path)
@@ -360,11 +360,11 @@ def _listed(resource: Resource, found: os.stat_result, digests: Digests = _UNKNO
 
 def _checked(copy: Path, known: FileStat) -> str:
     """Compare a copy with what is known of the file, by the quick digest where there is one; give its SHA-256."""
-    algorithm, told = checking_digest(known)
+    algorithm, expected = checking_digest(known)
     digest = hash_file(copy, new_hasher(algorithm)).hexdigest()
-    if told not in {None, digest}:
+    if expected not in {None, digest}:
         raise ChecksumMismatch(
-            f"fetching {known.resource}: the copy has {algorithm.upper()} {digest}, the store has {told}"
+            f"fetching {known.resource}: the copy has {algorithm.upper()} {digest}, the store has {expected}"
         )
     return known.sha256 or digest
 

@@ -109,7 +109,7 @@ class IncomingFile:
             self.discard()
             raise ChecksumMismatch(
                 f"{self.what} did not arrive as it was sent: {self.size} bytes, SHA-256 {found.sha256} arrived, "
-                f"{size or self.size} bytes, SHA-256 {sha256} was told"
+                f"{size or self.size} bytes, SHA-256 {sha256} was expected"
             )
         self.close()
         try:

@@ -225,7 +225,7 @@ class PartialUploads:
         shutil.rmtree(upload.folder, ignore_errors=True)
 
     def expires_at(self, upload: PartialUpload) -> datetime:
-        """Tell when the upload is forgotten unless more arrives (UTC)."""
+        """Give the time (UTC) at which the upload is deleted unless more arrives."""
         return datetime.fromtimestamp(_last_change(upload.folder) + self.lifetime_seconds, UTC)
 
     def sweep(self) -> int:
@@ -245,7 +245,7 @@ class PartialUploads:
         return swept
 
     def sweep_is_due(self) -> bool:
-        """Tell whether it is time to sweep again, and take note."""
+        """Whether it is time to sweep; the next time is counted from here."""
         now = time.monotonic()
         if self._swept_at and now - self._swept_at < min(self.lifetime_seconds / 4, 3600.0):
             return False

@@ -47,8 +47,8 @@ class HttpSnsServer:
         self, *, patient_index: int | None = None, measurement_index: int | None = None
     ) -> Sequence[Measurement]:
         """List measurements, by patient index, then measurement index."""
-        wanted = {"patient_index": patient_index, "measurement_index": measurement_index}
-        query = urlencode({name: index for name, index in wanted.items() if index is not None})
+        indices = {"patient_index": patient_index, "measurement_index": measurement_index}
+        query = urlencode({name: index for name, index in indices.items() if index is not None})
         doing = "list measurements"
         path = f"{self._base}/measurements" + (f"?{query}" if query else "")
         value = self._transport.request("GET", path, doing=doing).json()
@@ -83,7 +83,7 @@ class HttpSnsServer:
                     if offset and (answer.status != _PARTIAL or answer.headers.get("etag") != etag):
                         raise FileChanged(f"could not {doing}: the file changed meanwhile; fetch it again")
                     if answer.length is None:
-                        raise ProtocolViolation(f"could not {doing}: the answer does not tell its length")
+                        raise ProtocolViolation(f"could not {doing}: the answer does not state its length")
                     etag, size = answer.headers.get("etag"), offset + answer.length
                     view = memoryview(bytearray(BLOCK_BYTES))
                     while count := answer.read_into(view):

@@ -33,16 +33,18 @@ def sns_router(catalogue: MeasurementFiles, platform: Platform) -> Router:
     """
 
     def require_caller(request: AnyRequest) -> None:
-        # Asking for the configuration also tells whether a script's attempt at its job still runs.
+        # Asking for the configuration also shows whether a script's attempt at its job still runs.
         platform.server_for(caller(request)).global_config()
 
     @get("/measurements")
     async def measurements(request: AnyRequest) -> Response[bytes]:
-        wanted = {name: _index(request.query_params.get(name), name) for name in ("patient_index", "measurement_index")}
+        indices = {
+            name: _index(request.query_params.get(name), name) for name in ("patient_index", "measurement_index")
+        }
 
         def read() -> Items[Measurement]:
             require_caller(request)
-            return Items(items=list(catalogue.measurements(**wanted)))
+            return Items(items=list(catalogue.measurements(**indices)))
 
         return answer_message(await in_thread(read))
 
@@ -58,14 +60,14 @@ def sns_router(catalogue: MeasurementFiles, platform: Platform) -> Router:
         headers = {"ETag": etag, "Accept-Ranges": "bytes"}
         applies = request.headers.get("if-range", etag) == etag
         try:
-            wanted = parse_range(request.headers.get("range"), size) if applies else None
+            part = parse_range(request.headers.get("range"), size) if applies else None
         except UnsatisfiableRange:
             return Response(content=b"", status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
-        start, end = wanted or (0, size)
-        if wanted is not None:
+        start, end = part or (0, size)
+        if part is not None:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
         headers["Content-Length"] = str(end - start)
-        status = 200 if wanted is None else 206
+        status = 200 if part is None else 206
         return Stream(_blocks(path, start, end), status_code=status, headers=headers, media_type=_BINARY)
 
     return Router(path=MOUNT, route_handlers=[measurements, file], before_request=authentication(platform))

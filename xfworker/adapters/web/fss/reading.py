@@ -48,19 +48,19 @@ async def _send(request: Request, stat: FileStat, opened: OpenedFile | None, han
         await request.answer(HTTPStatus.NOT_MODIFIED, {"ETag": headers["ETag"]})
         return
     try:
-        wanted = parse_range(request.headers.get("range"), stat.size) if _range_applies(request, stat) else None
+        part = parse_range(request.headers.get("range"), stat.size) if _range_applies(request, stat) else None
     except UnsatisfiableRange:
         await request.answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, {"Content-Range": f"bytes */{stat.size}"})
         return
-    start, end = wanted or (0, stat.size)
+    start, end = part or (0, stat.size)
     headers["Content-Length"] = str(end - start)
-    status = HTTPStatus.OK if wanted is None else HTTPStatus.PARTIAL_CONTENT
-    if wanted is not None:
+    status = HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT
+    if part is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{stat.size}"
     if opened is None:
         await request.answer(status, headers, length=end - start)
         return
-    descriptor = opened.descriptor if wanted is None and request.pathsend and stat.size >= _SENT_BY_PATH else None
+    descriptor = opened.descriptor if part is None and request.pathsend and stat.size >= _SENT_BY_PATH else None
     if descriptor is not None and handles.are_free:
         await request.answer_file(status, headers, handles.keep(descriptor))
     else:
@@ -70,7 +70,7 @@ async def _send(request: Request, stat: FileStat, opened: OpenedFile | None, han
 @define
 class KeptHandles:
     """
-    Files that the web server was told to send and opens by itself a moment later.
+    Files that the web server was asked to send and opens by itself a moment later.
 
     A path to the open file, rather than its name, sends exactly this file even when another takes its name meanwhile. A
     second handle keeps it open until then; with many of them under way, files are sent block by block instead.

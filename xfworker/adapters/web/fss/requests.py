@@ -148,7 +148,7 @@ class Request:
     async def answer(
         self, status: int, headers: Mapping[str, str] | None = None, body: bytes = b"", *, length: int | None = None
     ) -> None:
-        """Send a whole answer. ``length`` is told instead of the body's own where the body is left out (HEAD)."""
+        """Send a whole answer. ``length`` is stated instead of the body's own where the body is left out (HEAD)."""
         fields = {**(headers or {})}
         if status not in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
             fields["Content-Length"] = str(len(body) if length is None else length)
@@ -165,7 +165,7 @@ class Request:
     ) -> None:
         """Send an error as an RFC 9457 problem document."""
         if self._answered:
-            return  # the answer is on its way; breaking it off tells the client that it is not complete
+            return  # the answer is on its way; breaking it off shows the client that it is not complete
         problem = {
             "type": f"urn:xfworker:error:{error.code}",
             "title": (type(error).__doc__ or error.code).strip().splitlines()[0],
@@ -175,7 +175,7 @@ class Request:
         }
         body = json.dumps(problem).encode()
         fields = {"Content-Type": "application/problem+json", **(headers or {})}
-        if self.method == "HEAD":  # its answer has no body to tell it in
+        if self.method == "HEAD":  # its answer has no body for it
             fields |= {"XF-Error": error.code, "XF-Error-Detail": quote(str(error))}
         await self.answer(status or error.status, fields, body)
 

@@ -44,7 +44,7 @@ _log = structlog.stdlib.get_logger("xfworker.fss")
 
 
 class FileTokenVerifier(Protocol):
-    """Tells what a file token allows; the platform does."""
+    """Knows what a file token allows; the platform does."""
 
     def verify_file_token(self, text: str) -> AuthorizationToken:
         """
@@ -122,7 +122,7 @@ class FileStorageService:
             _log.info("xfworker.client_gone", method=request.method, path="/".join(request.segments))
         except XFWorkerError as error:
             await self._refuse(request, error)
-        except Exception:  # noqa: BLE001  a fault of ours is logged and told without its details
+        except Exception:  # noqa: BLE001  an error of ours is logged; the client gets none of its details
             _log.exception("xfworker.request_failed", method=request.method, path="/".join(request.segments))
             await self._refuse(request, FileError("the file store failed; its log says more"), status=500)
         finally:
@@ -141,7 +141,7 @@ class FileStorageService:
     async def _answer(self, request: Request) -> None:
         area = request.segments[0]
         if area == "uploads" and request.method == "OPTIONS":
-            await self._uploads.tell_abilities(request)
+            await self._uploads.answer_options(request)
             return
         token = await asyncio.to_thread(self._verifier.verify_file_token, request.token)
         if area == "files" and request.method in {"GET", "HEAD"}:
@@ -178,9 +178,11 @@ class FileStorageService:
         await request.answer_json(HTTPStatus.CREATED, write(FileEntry.of(stat)), content_headers(stat))
 
     async def _register(self, request: Request, token: AuthorizationToken) -> None:
-        wanted = _read_registration(await request.body(_SMALL_JSON))
-        place = parse_resource(wanted.resource)
-        stat = await asyncio.to_thread(self._store.register, token, place, size=wanted.size, sha256=wanted.sha256)
+        registration = _read_registration(await request.body(_SMALL_JSON))
+        place = parse_resource(registration.resource)
+        stat = await asyncio.to_thread(
+            self._store.register, token, place, size=registration.size, sha256=registration.sha256
+        )
         await request.answer_json(HTTPStatus.OK, write(FileEntry.of(stat)), content_headers(stat))
 
 

@@ -44,7 +44,7 @@ class TusUploads:
     _turns: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
     _sweeping: "asyncio.Task[None] | None" = field(default=None, init=False)
 
-    async def tell_abilities(self, request: Request) -> None:
+    async def answer_options(self, request: Request) -> None:
         """Answer OPTIONS."""
         await request.answer(
             HTTPStatus.NO_CONTENT,
@@ -68,7 +68,7 @@ class TusUploads:
         if method == "POST" and not below:
             await self._create(request, token)
             return
-        handler = {"HEAD": self._tell_offset, "PATCH": self._append, "DELETE": self._terminate}.get(method)
+        handler = {"HEAD": self._answer_offset, "PATCH": self._append, "DELETE": self._terminate}.get(method)
         if handler is None or len(below) != 1:
             raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"an upload takes HEAD, PATCH and DELETE, not {method}")
         await self._in_turn(below[0], lambda: handler(request, token, below[0]))
@@ -106,7 +106,7 @@ class TusUploads:
             raise UsageError("an upload begins with its size: Upload-Length")
         text = request.headers.get("upload-metadata", "")
         metadata = read_metadata(text)
-        resource = _wanted_place(metadata, token)
+        resource = _place_of(metadata, token)
         token.require("write", resource)
         sha256 = metadata.get("sha256") or require_digest(request.headers.get("repr-digest"))
         upload = await asyncio.to_thread(
@@ -131,7 +131,7 @@ class TusUploads:
         token.require("write", upload.resource)
         return upload
 
-    async def _tell_offset(self, request: Request, token: AuthorizationToken, identifier: str) -> None:
+    async def _answer_offset(self, request: Request, token: AuthorizationToken, identifier: str) -> None:
         upload = await self._load(identifier, token)
         headers = {
             "Upload-Offset": str(await asyncio.to_thread(lambda: upload.offset)),
@@ -154,9 +154,9 @@ class TusUploads:
         upload = await self._load(identifier, token)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _BODY_TYPE:
             raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body of an upload is of type {_BODY_TYPE}")
-        told, offset = request.whole_number("upload-offset"), upload.offset
-        if told != offset:
-            raise _Refused(HTTPStatus.CONFLICT, f"the upload stands at {offset}, not at {told}")
+        stated, offset = request.whole_number("upload-offset"), upload.offset
+        if stated != offset:
+            raise _Refused(HTTPStatus.CONFLICT, f"the upload stands at {offset}, not at {stated}")
         if upload.completed is not None:
             await request.answer(HTTPStatus.NO_CONTENT, self._progress(upload, offset, upload.completed))
             return
@@ -174,20 +174,20 @@ class TusUploads:
         stat = None
         if arrived == upload.size:
             incoming = await asyncio.to_thread(self._uploads.open, upload)
-            wanted = Digests(
+            expected = Digests(
                 require_digest(request.headers.get("repr-digest")) or upload.sha256,
                 require_digest(request.headers.get("xf-quick-digest"), XXH3),
             )
-            stat = await asyncio.to_thread(self._finish, upload, incoming, wanted)
+            stat = await asyncio.to_thread(self._finish, upload, incoming, expected)
         await request.answer(HTTPStatus.NO_CONTENT, self._progress(upload, arrived, stat))
 
     def _open(self, request: Request, upload: ResumableUpload) -> IncomingFile:
         field = request.headers.get("xf-prefix-digest")
-        told = Digests(require_digest(field), require_digest(field, XXH3))
+        expected = Digests(require_digest(field), require_digest(field, XXH3))
         incoming: IncomingFile = self._uploads.open(upload)
-        if told == Digests():
+        if expected == Digests():
             return incoming
-        if incoming.digests().fit(told):
+        if incoming.digests().fit(expected):
             self._uploads.mark_verified(upload, incoming)
             return incoming
         self._uploads.keep(upload, incoming)
@@ -196,14 +196,14 @@ class TusUploads:
             f"the first bytes of {upload.resource} did not arrive as they were sent; go on from {upload.verified}"
         )
 
-    def _finish(self, upload: ResumableUpload, incoming: IncomingFile, told: Digests) -> FileStat:
+    def _finish(self, upload: ResumableUpload, incoming: IncomingFile, expected: Digests) -> FileStat:
         found = incoming.digests()
-        if not found.fit(told):
+        if not found.fit(expected):
             self._uploads.keep(upload, incoming)
             self._uploads.roll_back(upload, upload.verified)
             raise ChecksumMismatch(
                 f"{upload.resource} did not arrive as it was sent: SHA-256 {found.sha256}, XXH3-128 {found.xxh3} "
-                f"arrived, {told.sha256 or told.xxh3} was told; go on from {upload.verified}"
+                f"arrived, {expected.sha256 or expected.xxh3} was expected; go on from {upload.verified}"
             )
         stat = self._uploads.complete(upload, incoming, found)
         _log.info("xfworker.upload_received", file=str(upload.resource), bytes=upload.size, sha256=found.sha256)
@@ -237,7 +237,7 @@ class TusUploads:
 
 
 class _Refused(UsageError):
-    """A request that the protocol forbids, with the status it wants for that."""
+    """A request that the protocol forbids, with the status that it asks for."""
 
     def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
@@ -248,7 +248,7 @@ class _Refused(UsageError):
 class _RequestChecksum:
     """The checksum over the body of one request (tus extension ``checksum``)."""
 
-    _wanted: bytes
+    _expected: bytes
     _hash: Any
 
     @classmethod
@@ -259,16 +259,16 @@ class _RequestChecksum:
         if name not in _ALGORITHMS:
             raise UsageError(f"checksums here are {', '.join(_ALGORITHMS)}, not {name[:40]!a}")
         try:
-            wanted = base64.b64decode(value, validate=True)
+            checksum = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):
             raise UsageError("Upload-Checksum is an algorithm, a space and the checksum in base64") from None
-        return cls(wanted, hashlib.new(name, usedforsecurity=False))
+        return cls(checksum, hashlib.new(name, usedforsecurity=False))
 
     def update(self, block: bytes) -> None:
         self._hash.update(block)
 
     def is_met(self) -> bool:
-        return bool(self._hash.digest() == self._wanted)
+        return bool(self._hash.digest() == self._expected)
 
 
 @define
@@ -300,7 +300,7 @@ def _published(stat: FileStat) -> dict[str, str]:
     return {"XF-Upload-Complete": "?1", **content_headers(stat)}
 
 
-def _wanted_place(metadata: Mapping[str, str], token: AuthorizationToken) -> Resource:
+def _place_of(metadata: Mapping[str, str], token: AuthorizationToken) -> Resource:
     if metadata.get("resource"):
         return parse_resource(metadata["resource"])
     name = metadata.get("filename") or metadata.get("name")
