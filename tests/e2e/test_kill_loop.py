@@ -16,7 +16,7 @@ import pytest
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.workflow_control import HttpWorkflowControl
 from xfworker.api.composition.client import ServerAddress, connected
-from xfworker.api.composition.endpoint_file import read_notice
+from xfworker.api.composition.endpoint_file import read_endpoint
 from xfworker.api.settings.model import Settings
 from xfworker.domain.change import Change
 from xfworker.domain.errors import ServerError
@@ -142,8 +142,10 @@ class Lab:
         return (self.folder / "worker.log").read_text("utf-8", "replace").count("xfworker.job_claimed")
 
     def client(self, attempts=20):
-        notice = read_notice(self.data / "server.json")
-        return connected(ServerAddress(notice.url, notice.admin_token), Settings(http=HttpLimits(attempts=attempts)))
+        endpoint = read_endpoint(self.data / "server.json")
+        return connected(
+            ServerAddress(endpoint.url, endpoint.admin_token), Settings(http=HttpLimits(attempts=attempts))
+        )
 
     def until(self, condition):
         deadline = time.monotonic() + PATIENCE_SECONDS

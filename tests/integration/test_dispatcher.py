@@ -14,7 +14,7 @@ from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.process.runner import ProcessRunner
 from xfworker.api.composition.platform import memory_platform
 from xfworker.domain.change import Change
-from xfworker.domain.errors import JobError, LeaseLost, ServerUnreachable
+from xfworker.domain.errors import FileError, JobError, LeaseLost, ServerUnreachable
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_outcome import Ending
 from xfworker.domain.job_state import JobState
@@ -340,3 +340,26 @@ def test_a_worker_that_the_server_forgot_makes_itself_known_again(lab, tmp_path)
     job = lab.job()
     loop.run(until_idle=True)
     assert seen.ends == [(job.serial, Ending.NO_FINISH)]
+
+
+def test_a_directory_that_cannot_be_removed_is_reported_as_that(lab, tmp_path):
+    class StuckFilesystem(LocalFilesystem):
+        def remove_tree(self, directory):
+            raise FileError(f"{directory} is in use")
+
+    class Reports(WorkLog):
+        def __init__(self):
+            self.left, self.away = [], []
+
+        def directory_left(self, directory, reason):
+            self.left.append((directory, reason))
+
+        def server_away(self, reason):
+            self.away.append(reason)
+
+    old, reports = tmp_path / "old", Reports()
+    loop = work_loop(lab, tmp_path, None, reports)
+    loop.filesystem = StuckFilesystem(tmp_path)
+    loop.list_old = lambda: [(old, loop.keep_failed_seconds + 1)]
+    loop.run(until_idle=True)
+    assert (reports.left, reports.away) == ([(old, f"{old} is in use")], [])

@@ -11,7 +11,7 @@ from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.network_options import TlsOptions
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.api.composition.endpoint_file import read_notice
+from xfworker.api.composition.endpoint_file import read_endpoint
 from xfworker.domain.errors import ConfigurationError, ServerCertificateError, ServerError
 from xfworker.domain.records import Project
 
@@ -38,40 +38,40 @@ def served(authority, tmp_path_factory):
     for line in process.stderr:
         if b"serves" in line:
             break
-    notice = read_notice(folder / "announced.json")
-    assert notice is not None
-    yield notice, folder
+    endpoint = read_endpoint(folder / "announced.json")
+    assert endpoint is not None
+    yield endpoint, folder
     process.stdin.close()
     assert process.wait(120) == 0
     process.stderr.close()
 
 
 def test_records_travel_over_tls(served):
-    notice, folder = served
-    url = f"https://localhost:{notice.port}"
-    server = HttpXFServer(HttpTransport(url, token=notice.admin_token, tls=TlsOptions(ca_file=folder / "ca.pem")))
+    endpoint, folder = served
+    url = f"https://localhost:{endpoint.port}"
+    server = HttpXFServer(HttpTransport(url, token=endpoint.admin_token, tls=TlsOptions(ca_file=folder / "ca.pem")))
     assert server.create(Project(name="secret")).name == "secret"
     server.close()
 
 
 def test_an_unknown_authority_is_refused(served):
-    notice, _ = served
-    transport = HttpTransport(f"https://localhost:{notice.port}", token=notice.admin_token, limits=QUICK)
+    endpoint, _ = served
+    transport = HttpTransport(f"https://localhost:{endpoint.port}", token=endpoint.admin_token, limits=QUICK)
     with pytest.raises(ServerCertificateError, match="certificate"):
         HttpXFServer(transport).find(Project)
 
 
 def test_a_certificate_for_another_name_is_refused(served):
-    notice, folder = served
-    url = f"https://127.0.0.1:{notice.port}"
-    transport = HttpTransport(url, token=notice.admin_token, tls=TlsOptions(ca_file=folder / "ca.pem"), limits=QUICK)
+    endpoint, folder = served
+    url = f"https://127.0.0.1:{endpoint.port}"
+    transport = HttpTransport(url, token=endpoint.admin_token, tls=TlsOptions(ca_file=folder / "ca.pem"), limits=QUICK)
     with pytest.raises(ServerCertificateError, match="127"):
         HttpXFServer(transport).find(Project)
 
 
 def test_plain_http_to_a_tls_port_is_an_error_of_the_server(served):
-    notice, _ = served
-    transport = HttpTransport(f"http://127.0.0.1:{notice.port}", token="t", limits=QUICK)
+    endpoint, _ = served
+    transport = HttpTransport(f"http://127.0.0.1:{endpoint.port}", token="t", limits=QUICK)
     with pytest.raises(ServerError):
         HttpXFServer(transport).find(Project)
 

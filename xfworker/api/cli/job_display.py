@@ -114,7 +114,8 @@ class LiveJob(Observer):
             job = self._server.get(Job, lease.job.serial)
         except XFWorkerError:
             return
-        self.progress.update(self._task, completed=_percentage(job))
+        done = job.metadata.get(PERCENTAGE)
+        self.progress.update(self._task, completed=float(done) if isinstance(done, int | float) else 0.0)
 
     def finished(self) -> None:
         """Forget the script and show what was written without a line end."""
@@ -154,11 +155,6 @@ class LiveJob(Observer):
             self._script.pass_signal(number)
         else:
             self._script.abort()
-
-
-def _percentage(job: Job) -> float:
-    done = job.metadata.get(PERCENTAGE)
-    return float(done) if isinstance(done, int | float) else 0.0
 
 
 def show_failure(console: "Console", ended: EndedJob, name: str) -> None:

@@ -87,6 +87,7 @@ class LocalRun:
         live: Shows the job that runs.
         jobs: The jobs so far.
         comparison: What came of comparing the outputs, for the JSON document.
+        files_left: Whether files could not be brought to ``out`` and are in the server's data only.
     """
 
     platform: LocalPlatform
@@ -95,7 +96,7 @@ class LocalRun:
     live: LiveJob
     jobs: list[FinishedJob] = field(factory=list)
     comparison: Any = None
-    _files_left: bool = False
+    files_left: bool = False
 
     def bars(self) -> AbstractContextManager[Bars]:
         """Show how far the larger transfers of a block are."""
@@ -137,16 +138,9 @@ class LocalRun:
             results().print(outputs_table(job, collected.paths, title=f"{target.name}: done"))
         for problem in collected.faults:
             self.console.print(problem, style="red")
-        self._files_left |= collected.left
+        self.files_left |= collected.left
         self.jobs.append(FinishedJob(job, collected.paths, code or int(bool(collected.faults))))
         return self.jobs[-1]
-
-    def keep_data(self) -> None:
-        """Leave the server's data where the caller asked for it, or where files could not be brought to ``out``."""
-        if self._files_left and self.options.data is None:
-            self.platform.keep()
-        if self.options.keep or self.options.data is not None or self._files_left:
-            self.console.print(f"kept: {self.options.data or self.platform.folder}")
 
     def _keep_log(self, ended: EndedJob) -> None:
         out = self.options.out
@@ -172,7 +166,7 @@ def one_job(local: LocalRun) -> dict[str, Any]:
 @contextmanager
 def local_run(options: LocalRunOptions, document: Callable[[LocalRun], dict[str, Any]] = one_job) -> Iterator[LocalRun]:
     """
-    Start a server to run jobs on; when the block ends, print the JSON document if one is wanted, and stop the server.
+    Start a server to run jobs on; when the block ends, print the JSON document if it is asked for, and stop the server.
 
     A server that is lost meanwhile still leaves a document of the jobs that were staged.
     """
@@ -189,7 +183,10 @@ def local_run(options: LocalRunOptions, document: Callable[[LocalRun], dict[str,
             raise
         if options.as_json:
             print_json(document(local))
-        local.keep_data()
+        if local.files_left and options.data is None:
+            platform.keep()
+        if options.keep or options.data is not None or local.files_left:
+            console.print(f"kept: {options.data or platform.folder}")
 
 
 def _lost(job: Job, outcome: Outcome) -> Job:

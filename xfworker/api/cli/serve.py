@@ -57,7 +57,7 @@ def serve(
     from xfworker.adapters.process.allocator import keep_freed_memory
     from xfworker.adapters.web.serving import ServeOptions, reachable
     from xfworker.adapters.web.serving import serve as serve_app
-    from xfworker.api.composition.endpoint_file import ServerNotice, notice_path, remove_notice, write_notice
+    from xfworker.api.composition.endpoint_file import ServerEndpoint, endpoint_path, remove_endpoint, write_endpoint
     from xfworker.api.composition.platform import PlatformPlace, file_store, opened_platform, web_app
     from xfworker.api.logging import write_server_log
     from xfworker.domain.address import is_loopback
@@ -88,7 +88,7 @@ def serve(
     with opened_platform(place, rules) as platform:
 
         def announced(bound: int) -> None:
-            notice = ServerNotice(
+            endpoint = ServerEndpoint(
                 host=reachable(host),
                 port=bound,
                 scheme=options.scheme,
@@ -96,10 +96,10 @@ def serve(
                 admin_token=platform.admin_token(),
             )
             if not _has_other_server(place.data):
-                write_notice(notice_path(place.data), notice)
+                write_endpoint(endpoint_path(place.data), endpoint)
             if announce is not None:
-                write_notice(announce, notice)
-            print(f"xfworker serves {place.data} at {notice.url}", file=sys.stderr, flush=True)  # noqa: T201  a command line prints
+                write_endpoint(announce, endpoint)
+            print(f"xfworker serves {place.data} at {endpoint.url}", file=sys.stderr, flush=True)  # noqa: T201  a command line prints
 
         if options.scheme == "http" and not is_loopback(host):
             warning = (
@@ -109,15 +109,15 @@ def serve(
         try:
             serve_app(web_app(platform, file_store(place), sns=place.sns), options, announce=announced)
         finally:
-            remove_notice(notice_path(place.data), os.getpid())
+            remove_endpoint(endpoint_path(place.data), os.getpid())
     return 0
 
 
 def _has_other_server(data: Path) -> bool:
-    """Tell whether the notice in the data folder is that of another server which still runs."""
+    """Whether the endpoint file in the data folder is that of another server which still runs."""
     import psutil
 
-    from xfworker.api.composition.endpoint_file import notice_path, read_notice
+    from xfworker.api.composition.endpoint_file import endpoint_path, read_endpoint
 
-    notice = read_notice(notice_path(data))
-    return notice is not None and notice.pid != os.getpid() and psutil.pid_exists(notice.pid)
+    endpoint = read_endpoint(endpoint_path(data))
+    return endpoint is not None and endpoint.pid != os.getpid() and psutil.pid_exists(endpoint.pid)

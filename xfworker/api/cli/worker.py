@@ -172,6 +172,9 @@ class _Events(WorkLog):
     def server_away(self, reason: str) -> None:
         self._log.warning("xfworker.server_away", reason=reason)
 
+    def directory_left(self, directory: Path, reason: str) -> None:
+        self._log.warning("xfworker.directory_left", directory=str(directory), reason=reason)
+
 
 class _Signals:
     """Lets the first SIGINT or SIGTERM stop a worker, and the second drop its jobs."""

@@ -10,7 +10,7 @@ from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.api.composition.endpoint_file import notice_path, read_notice
+from xfworker.api.composition.endpoint_file import endpoint_path, read_endpoint
 from xfworker.api.composition.file_stores import open_file_store
 from xfworker.api.composition.network import transport
 from xfworker.api.settings.model import Settings
@@ -83,9 +83,9 @@ def find_server(named: str | None, settings: Settings) -> ServerAddress:
     if "://" in text:
         return ServerAddress(text, server_token(settings))
     folder = Path(text) if text else DEFAULT_DATA
-    notice = read_notice(notice_path(folder))
-    if notice is not None:
-        return ServerAddress(notice.url, notice.admin_token)
+    endpoint = read_endpoint(endpoint_path(folder))
+    if endpoint is not None:
+        return ServerAddress(endpoint.url, endpoint.admin_token)
     if text:
         raise UsageError(f"{folder} is no address of a server (https://host:port), and no server runs on that folder")
     raise UsageError(

@@ -7,11 +7,11 @@ import time
 from collections import deque
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.process.owned_folder import owned_folder
-from xfworker.api.composition.endpoint_file import ServerNotice, read_notice
+from xfworker.api.composition.endpoint_file import ServerEndpoint, read_endpoint
 from xfworker.domain.errors import ConfigurationError, ServerUnreachable
 
 _STEP_SECONDS = 0.02
@@ -52,60 +52,61 @@ class EmbeddedServer:
             stop_seconds: How long it may take to stop before it is killed.
         """
         self.data = Path(data).absolute()
-        self._database = database
-        self._durable = durable
-        self._sns = sns
-        self._outputs_must_fit = outputs_must_fit
+        self._log_path = self.data / "server.log"
+        self._command = [sys.executable, "-m", "xfworker", "serve", "--data", str(self.data), "--port", "0"]
+        self._command += ["--end-with-input", "--durable" if durable else "--no-durable"]
+        if database is not None:
+            self._command += ["--database", database]
+        if sns is not None:
+            self._command += ["--sns", str(sns)]
+        if not outputs_must_fit:
+            self._command += ["--no-outputs-must-fit"]
         self._start_seconds = start_seconds
         self._stop_seconds = stop_seconds
         self._process: subprocess.Popen[bytes] | None = None
-        self._notice: ServerNotice | None = None
+        self._endpoint: ServerEndpoint | None = None
 
     def __repr__(self) -> str:
         return f"EmbeddedServer({str(self.data)!r})"
 
     @property
+    def endpoint(self) -> ServerEndpoint:
+        """
+        Where the server is, and the token that may do everything.
+
+        Raises:
+            ServerUnreachable: It was not started.
+        """
+        if self._endpoint is None:
+            raise ServerUnreachable("the built-in server was not started")
+        return self._endpoint
+
+    @property
     def host(self) -> str:
         """The host to connect to."""
-        return self._running().host
+        return self.endpoint.host
 
     @property
     def port(self) -> int:
         """The port to connect to."""
-        return self._running().port
+        return self.endpoint.port
 
     @property
     def url(self) -> str:
         """The server's address."""
-        return self._running().url
+        return self.endpoint.url
 
     @property
     def admin_token(self) -> str:
         """The token that may do everything."""
-        return self._running().admin_token
+        return self.endpoint.admin_token
 
     @property
     def pid(self) -> int:
-        """The server's process, as the server itself tells it."""
-        return self._running().pid
+        """The server's process, as the server itself reports it."""
+        return self.endpoint.pid
 
-    def __enter__(self) -> Self:
-        """
-        Start the server and wait until it answers.
-
-        Raises:
-            ServerUnreachable: It ended at once, or took too long.
-        """
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop the server."""
-        self.stop()
-
-    def start(self) -> None:
+    def start(self) -> Self:
         """
         Start the server and wait until it answers.
 
@@ -115,34 +116,17 @@ class EmbeddedServer:
         """
         try:
             self.data.mkdir(parents=True, exist_ok=True)
-            log = self._log_path().open("ab")
+            log = self._log_path.open("ab")
         except OSError as error:
             raise ConfigurationError(
                 f"the data folder {self.data} cannot be made or written to: {error.strerror or error}; choose another"
             ) from None
-        with log:
-            self._start(log)
-
-    def _start(self, log: BinaryIO) -> None:
-        with owned_folder("serve", LocalFilesystem()) as folder:
+        with log, owned_folder("serve", LocalFilesystem()) as folder:
             announce = folder / "server.json"
-            command = [sys.executable, "-m", "xfworker", "serve", "--data", str(self.data), "--port", "0"]
-            command += [
-                "--durable" if self._durable else "--no-durable",
-                "--end-with-input",
-                "--announce",
-                str(announce),
-            ]
-            if self._database is not None:
-                command += ["--database", self._database]
-            if self._sns is not None:
-                command += ["--sns", str(self._sns)]
-            if not self._outputs_must_fit:
-                command += ["--no-outputs-must-fit"]
             # Ctrl-C in a terminal goes to the whole process group; the server must outlive it, so that the end of
             # the job is kept.
             self._process = subprocess.Popen(  # noqa: S603  our own command line
-                command,
+                [*self._command, "--announce", str(announce)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -150,13 +134,22 @@ class EmbeddedServer:
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
             try:
-                self._notice = self._announced(announce)
+                self._endpoint = self._announced(announce)
             except BaseException:
                 self.stop()
                 raise
+        return self
+
+    __enter__ = start
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the server."""
+        self.stop()
 
     def ended(self) -> str | None:
-        """Tell how the server ended, or ``None`` while it runs."""
+        """Say how the server ended, or ``None`` while it runs."""
         if self._process is None:
             return "it was not started"
         code = self._process.poll()
@@ -164,10 +157,10 @@ class EmbeddedServer:
             return None
         how = f"it was killed by signal {-code}" if code < 0 else f"it ended with exit code {code}"
         last = " / ".join(self._last_lines())
-        return f"{how}; the end of {self._log_path()}: {last}" if last else how
+        return f"{how}; the end of {self._log_path}: {last}" if last else how
 
     def stop(self) -> None:
-        """Stop the server and wait for its end; stopping twice is no fault."""
+        """Stop the server and wait for its end; stopping twice is not an error."""
         process = self._process
         if process is None:
             return
@@ -186,29 +179,21 @@ class EmbeddedServer:
             self._process.kill()
             self._process.wait()
 
-    def _announced(self, path: Path) -> ServerNotice:
+    def _announced(self, path: Path) -> ServerEndpoint:
         deadline = time.monotonic() + self._start_seconds
         while time.monotonic() < deadline:
-            notice = read_notice(path)
-            if notice is not None:
-                return notice
+            endpoint = read_endpoint(path)
+            if endpoint is not None:
+                return endpoint
             ended = self.ended()
             if ended is not None:
                 raise ServerUnreachable(f"the built-in server did not start: {ended}")
             time.sleep(_STEP_SECONDS)
         raise ServerUnreachable(f"the built-in server did not answer within {self._start_seconds:g} s")
 
-    def _running(self) -> ServerNotice:
-        if self._notice is None:
-            raise ServerUnreachable("the built-in server was not started")
-        return self._notice
-
-    def _log_path(self) -> Path:
-        return self.data / "server.log"
-
     def _last_lines(self) -> list[str]:
         try:
-            with self._log_path().open("r", encoding="utf-8", errors="replace") as log:
+            with self._log_path.open("r", encoding="utf-8", errors="replace") as log:
                 return [line.strip() for line in deque(log, _SHOWN_LINES)]
         except OSError:
             return []

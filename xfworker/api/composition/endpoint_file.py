@@ -1,4 +1,4 @@
-"""The notice that a running server leaves in its data folder, so that programs on the same computer find it."""
+"""The file that a running server leaves in its data folder, so that programs on the same computer find it."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from xfworker.domain.errors import ConfigurationError
 
 
 @define(frozen=True, kw_only=True)
-class ServerNotice:
+class ServerEndpoint:
     """
     Where a server is, and how to be its administrator.
 
@@ -36,39 +36,39 @@ class ServerNotice:
         return str(Address(scheme=self.scheme, host=self.host, port=self.port))
 
 
-def notice_path(data: Path) -> Path:
-    """Give the place of the notice in a data folder."""
+def endpoint_path(data: Path) -> Path:
+    """Give the path of the endpoint file in a data folder."""
     return data / "server.json"
 
 
-def write_notice(path: Path, notice: ServerNotice) -> None:
-    """Leave the notice, readable by its owner only; it appears whole or not at all."""
+def write_endpoint(path: Path, endpoint: ServerEndpoint) -> None:
+    """Write the endpoint file, readable by its owner only; it appears whole or not at all."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(
             {
-                "host": notice.host,
-                "port": notice.port,
-                "scheme": notice.scheme,
-                "pid": notice.pid,
-                "admin_token": notice.admin_token,
+                "host": endpoint.host,
+                "port": endpoint.port,
+                "scheme": endpoint.scheme,
+                "pid": endpoint.pid,
+                "admin_token": endpoint.admin_token,
             },
             file,
         )
     partial.replace(path)
 
 
-def read_notice(path: Path) -> ServerNotice | None:
+def read_endpoint(path: Path) -> ServerEndpoint | None:
     """
-    Read a notice, or give ``None`` where there is none.
+    Read an endpoint file, or give ``None`` where there is none.
 
     Raises:
-        ConfigurationError: The file is no notice.
+        ConfigurationError: The file is not an endpoint file.
     """
     try:
         value = json.loads(path.read_text("utf-8"))
-        return ServerNotice(
+        return ServerEndpoint(
             host=str(value["host"]),
             port=int(value["port"]),
             scheme=str(value["scheme"]),
@@ -78,11 +78,11 @@ def read_notice(path: Path) -> ServerNotice | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"could not read the server's notice {path}: {error}") from None
+        raise ConfigurationError(f"could not read the server's endpoint file {path}: {error}") from None
 
 
-def remove_notice(path: Path, pid: int) -> None:
-    """Take the notice away, if it is still this server's."""
-    notice = read_notice(path)
-    if notice is not None and notice.pid == pid:
+def remove_endpoint(path: Path, pid: int) -> None:
+    """Remove the endpoint file, if it is still this server's."""
+    endpoint = read_endpoint(path)
+    if endpoint is not None and endpoint.pid == pid:
         path.unlink(missing_ok=True)

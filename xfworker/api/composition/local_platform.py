@@ -86,8 +86,8 @@ class LocalPlatform:
             runner=self.runner,
             clock=SystemClock(),
             source=source,
-            server_host=self.embedded.host,
-            server_port=str(self.embedded.port),
+            server_host=self.embedded.endpoint.host,
+            server_port=str(self.embedded.endpoint.port),
             patience_seconds=0.0,
         )
         directory = Path(tempfile.mkdtemp(prefix=f"job_{job.serial}_", dir=self.folder))
@@ -114,7 +114,7 @@ def local_platform(data: Path | None, *, keep: bool = False) -> Iterator[LocalPl
         scratch = stack.enter_context(owned_folder("run", LocalFilesystem(), keep=keep))
         filesystem = LocalFilesystem(scratch)
         embedded = stack.enter_context(EmbeddedServer(data or scratch / "data"))
-        transport = HttpTransport(embedded.url, token=embedded.admin_token, limits=_LIMITS)
+        transport = HttpTransport(embedded.endpoint.url, token=embedded.endpoint.admin_token, limits=_LIMITS)
         files = HttpFileStore(limits=_LIMITS)
         server = HttpXFServer(transport)
         runner = ProcessRunner()

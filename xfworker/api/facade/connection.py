@@ -1,4 +1,4 @@
-"""A connection to the XF Server, as scripts hand it to the functions of the module."""
+"""Connections, as scripts hand them to the functions of the module."""
 
 from typing import Any
 
@@ -9,6 +9,12 @@ from xfworker.services.script.session import Session
 
 
 class Connection:
+    """A script's connection: to the XF Server (:class:`ServerConnection`), or to an SNS server."""
+
+    __slots__ = ()
+
+
+class ServerConnection(Connection):
     """
     What ``with worker.server_connection() as connection`` gives: the right to ask the server, over connections that
     are kept alive between requests and shared with the job.
@@ -44,19 +50,19 @@ def server_of(connection: Any) -> XFServer:
     Give the server behind a connection that a script handed over.
 
     Raises:
-        UsageError: It is no connection to the XF Server.
+        UsageError: It is not a connection to the XF Server.
     """
     return connected(connection).server
 
 
-def connected(connection: Any) -> Connection:
+def connected(connection: Any) -> ServerConnection:
     """
-    Give the connection back if it is one.
+    Give the connection back if it is one to the XF Server.
 
     Raises:
         UsageError: It is something else.
     """
-    if not isinstance(connection, Connection):
+    if not isinstance(connection, ServerConnection):
         raise UsageError(
             "the first argument must be a connection to the XF Server, from 'with worker.server_connection() as "
             f"connection', not {type(connection).__name__} {repr(connection)[:80]}"

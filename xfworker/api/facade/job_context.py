@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from xfworker.api.facade.connection import Connection
+from xfworker.api.facade.connection import Connection, ServerConnection
 from xfworker.api.facade.record_dict import RecordDict, record_dict
 from xfworker.api.facade.working_directory import TemporaryWorkingDirectory
 from xfworker.domain.change import SERVER_FIELDS, Change
@@ -42,7 +42,7 @@ class JobContext:
         return self._session
 
     def _connection(self) -> Connection:
-        return Connection(self._session)
+        return ServerConnection(self._session)
 
     def _metadata(self) -> dict[str, Any]:
         found = self.job.get("metadata")

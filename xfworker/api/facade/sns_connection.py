@@ -6,9 +6,7 @@ from typing import Any
 
 from xfworker.api.facade.connection import Connection
 from xfworker.domain.errors import UsageError
-from xfworker.ports.file_store import FileStore
 from xfworker.ports.sns_server import SnsServer
-from xfworker.ports.xf_server import XFServer
 
 
 class SnsConnectionParams(dict[str, Any]):
@@ -39,17 +37,7 @@ class SnsConnection(Connection):
         self._sns = sns
 
     def __repr__(self) -> str:
-        return f"<connection to {self._sns!r}>"
-
-    @property
-    def server(self) -> XFServer:
-        """Refuse: this is no XF Server."""
-        raise UsageError(_WRONG_SERVER)
-
-    @property
-    def files(self) -> FileStore:
-        """Refuse: this is no XF Server."""
-        raise UsageError(_WRONG_SERVER)
+        return f"<connection to the SNS server {self._sns!r}>"
 
     def measurements(
         self, *, patient_index: int | None = None, measurement_index: int | None = None
@@ -85,9 +73,3 @@ class SnsConnection(Connection):
     def close(self) -> None:
         """Let go of the server."""
         self._sns.close()
-
-
-_WRONG_SERVER = (
-    "this is a connection to an SNS server; records and files of the XF Server need one from "
-    "'with worker.server_connection() as connection'"
-)

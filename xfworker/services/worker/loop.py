@@ -36,6 +36,9 @@ class WorkLog(Observer):
     def server_away(self, reason: str) -> None:
         """Note that the server could not be asked; it is asked again."""
 
+    def directory_left(self, directory: Path, reason: str) -> None:
+        """Note that the directory of an ended job could not be removed; it is tried again when it is old."""
+
 
 @define(kw_only=True)
 class WorkLoop:
@@ -171,7 +174,7 @@ class WorkLoop:
         try:
             self.filesystem.remove_tree(directory)
         except XFWorkerError as error:
-            self.log.server_away(f"{directory} could not be removed: {error}")
+            self.log.directory_left(directory, str(error))
 
     def _sweep(self) -> None:
         with self._lock:

@@ -121,6 +121,7 @@ def get_xf_combined_query(
         InvalidParameter: A selector is malformed, or no serial is given that narrows a part.
         RecordNotFound: There is no record of a serial that narrows.
     """
+    server = server_of(conn)
     serials = {
         "project_serial": project_serial,
         "job_serial": job_serial,
@@ -149,7 +150,7 @@ def get_xf_combined_query(
             "get_xf_combined_query: nothing was asked for; name a serial, or parts such as jobs='all' "
             f"({', '.join(selectors)})"
         )
-    found = server_of(conn).combined_query(CombinedQuery(parts=parts, **given))
+    found = server.combined_query(CombinedQuery(parts=parts, **given))
     return {part: [record_dict(record) for record in records] for part, records in found.items()}
 
 
