@@ -31,7 +31,7 @@ from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.sql.rows import to_row
 from xfworker.adapters.sql.tables import TABLES
 from xfworker.api.composition.embedded_server import EmbeddedServer
-from xfworker.api.composition.platform import PlatformPlace, opened_records
+from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.change import Change
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
@@ -74,7 +74,7 @@ class Lab:
 
 def fill(data: Path, size: int) -> dict[str, int]:
     """Write jobs straight into the database; a server would take minutes for them."""
-    records = opened_records(PlatformPlace(data=data, durable=False))
+    records = opened_records(PlatformStorage(data=data, durable=False))
     engine = records.engine  # type: ignore[attr-defined]  # a place without other address has SQLite
     now = datetime.now(UTC)
     times = {"created_at": now, "modified_at": now}

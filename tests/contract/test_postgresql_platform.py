@@ -5,7 +5,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from xfworker.adapters.sql.tables import METADATA
-from xfworker.api.composition.platform import PlatformPlace, opened_records
+from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.testing.contracts.job_queue import JobQueueContract
 from xfworker.testing.contracts.record_store import RecordStoreContract
 from xfworker.testing.contracts.workflow_control import WorkflowControlContract
@@ -38,7 +38,7 @@ def databases(postgresql):
 
 @pytest.fixture
 def postgresql_records(databases, tmp_path):
-    records = opened_records(PlatformPlace(data=tmp_path, database=databases["emptied"]))
+    records = opened_records(PlatformStorage(data=tmp_path, database=databases["emptied"]))
     yield records
     with records.engine.begin() as connection:
         connection.execute(text(f"TRUNCATE {', '.join(table.name for table in METADATA.sorted_tables)}"))

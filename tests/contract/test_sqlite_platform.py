@@ -2,7 +2,7 @@
 
 import pytest
 
-from xfworker.api.composition.platform import PlatformPlace, opened_records
+from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.testing.contracts.job_queue import JobQueueContract
 from xfworker.testing.contracts.record_store import RecordStoreContract
 from xfworker.testing.contracts.workflow_control import WorkflowControlContract
@@ -12,7 +12,7 @@ from xfworker.testing.contracts.xf_server import XFServerContract
 
 @pytest.fixture
 def sqlite_records(tmp_path):
-    records = opened_records(PlatformPlace(data=tmp_path))
+    records = opened_records(PlatformStorage(data=tmp_path))
     yield records
     records.close()
 

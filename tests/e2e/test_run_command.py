@@ -124,7 +124,7 @@ def test_a_job_that_is_handed_over_has_its_own_exit_code(run):
     ("items", "message"),
     [
         (("n=1", "n=2", "x@none.aim"), "n: is given twice\n  x: there is no file none.aim"),
-        (("what",), "'what' is no ITEM"),
+        (("what",), "'what' is not an ITEM"),
     ],
 )
 def test_wrong_items_are_usage(run, tmp_path, items, message):

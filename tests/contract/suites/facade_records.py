@@ -81,7 +81,7 @@ class FacadeRecordsContract:
         with pytest.raises(RecordNotFound):
             xfworkerutil.get_xf_db_entity_by_uuid(conn, "nobody")
         for wrong in ("", "\ud800", "a\0b", "u" * 100_000, None):
-            with pytest.raises(UsageError, match="UUID as a text"):
+            with pytest.raises(UsageError, match="UUID as a string"):
                 xfworkerutil.get_xf_db_entity_by_uuid(conn, wrong)
 
     @pytest.mark.parametrize("serial", [None, "abc", "", "-1", 0, -1, 1.5, True, [1], {}, "1 ", "\u0661", "9" * 50])

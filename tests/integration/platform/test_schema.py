@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 
 from xfworker.adapters.sql.export import read_rows, write_rows
 from xfworker.adapters.sql.tables import METADATA
-from xfworker.api.composition.platform import PlatformPlace, opened_records
+from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project
@@ -20,7 +20,7 @@ from xfworker.domain.records import Job, Project
 @pytest.fixture(params=["sqlite", "postgresql"])
 def records(request, tmp_path):
     address = None if request.param == "sqlite" else request.getfixturevalue("postgresql")
-    opened = opened_records(PlatformPlace(data=tmp_path, database=address))
+    opened = opened_records(PlatformStorage(data=tmp_path, database=address))
     yield opened
     opened.close()
 
@@ -78,22 +78,22 @@ def test_an_export_that_is_damaged_changes_nothing(records, line):
 
 
 def test_a_database_of_a_newer_version_is_refused(tmp_path):
-    opened_records(PlatformPlace(data=tmp_path)).close()
+    opened_records(PlatformStorage(data=tmp_path)).close()
     engine = create_engine(f"sqlite:///{tmp_path / 'records.sqlite'}")
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = 'ffff'"))
     engine.dispose()
     with pytest.raises(ConfigurationError, match="newer version"):
-        opened_records(PlatformPlace(data=tmp_path))
+        opened_records(PlatformStorage(data=tmp_path))
     assert not (tmp_path / "backups").exists()
 
 
 def test_a_database_that_cannot_be_opened_is_one_sentence_without_its_password(tmp_path):
     (tmp_path / "records.sqlite").write_bytes(b"this is no database" * 100)
     with pytest.raises(ConfigurationError, match="not a database"):
-        opened_records(PlatformPlace(data=tmp_path))
+        opened_records(PlatformStorage(data=tmp_path))
     with pytest.raises(ConfigurationError) as caught:
-        opened_records(PlatformPlace(data=tmp_path, database="postgresql://xf:hush@127.0.0.1:1/lab"))
+        opened_records(PlatformStorage(data=tmp_path, database="postgresql://xf:hush@127.0.0.1:1/lab"))
     assert "hush" not in str(caught.value)
     with pytest.raises(ConfigurationError, match="SQLite or PostgreSQL"):
-        opened_records(PlatformPlace(data=tmp_path, database="mysql://localhost/x"))
+        opened_records(PlatformStorage(data=tmp_path, database="mysql://localhost/x"))

@@ -13,7 +13,7 @@ from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.composition.backups import make_backup, restore_backup
 from xfworker.api.composition.embedded_server import EmbeddedServer
-from xfworker.api.composition.platform import PlatformPlace, file_store, opened_records
+from xfworker.api.composition.platform import PlatformStorage, file_store, opened_records
 from xfworker.domain.change import Change
 from xfworker.domain.errors import ChecksumMismatch, RecordConflict, ServerError, UsageError
 from xfworker.domain.files import AuthorizationToken, Scope, record_resource
@@ -32,7 +32,7 @@ def connect(embedded: EmbeddedServer, limits: HttpLimits | None = None) -> HttpW
 
 
 def checked(data) -> list[str]:
-    place = PlatformPlace(data=data)
+    place = PlatformStorage(data=data)
     records = opened_records(place)
     try:
         return [
@@ -132,7 +132,7 @@ def filled(tmp_path):
 def test_a_backup_of_a_running_server_brings_everything_back(filled, tmp_path):
     _, world, data, job = filled
     before = world.admin.get(Job, job)
-    made = make_backup(PlatformPlace(data=data), tmp_path / "backup")
+    made = make_backup(PlatformStorage(data=data), tmp_path / "backup")
     assert made.files == 1
     world.admin.update(Job, job, Change(values={"/name": "later"}))
     late = world.admin.create(Project(name="later"))
@@ -140,7 +140,7 @@ def test_a_backup_of_a_running_server_brings_everything_back(filled, tmp_path):
     extra = data / "files" / "job_result" / "99"
     extra.mkdir()
     (extra / "late.txt").write_text("late")
-    restore_backup(PlatformPlace(data=data), tmp_path / "backup")
+    restore_backup(PlatformStorage(data=data), tmp_path / "backup")
     assert world.admin.get(Job, job) == before
     assert late not in world.admin.find(Project)
     assert (data / "files" / "job_result" / str(job) / "report.csv").read_text() == "a,b\n1,2\n"
@@ -150,8 +150,8 @@ def test_a_backup_of_a_running_server_brings_everything_back(filled, tmp_path):
 
 def test_a_backup_starts_a_server_elsewhere(filled, tmp_path):
     _, world, data, job = filled
-    make_backup(PlatformPlace(data=data), tmp_path / "backup")
-    restore_backup(PlatformPlace(data=tmp_path / "other"), tmp_path / "backup")
+    make_backup(PlatformStorage(data=data), tmp_path / "backup")
+    restore_backup(PlatformStorage(data=tmp_path / "other"), tmp_path / "backup")
     with EmbeddedServer(tmp_path / "other") as embedded:
         assert connect(embedded).admin.get(Job, job) == world.admin.get(Job, job)
         assert (tmp_path / "other" / "secret").read_text() == (data / "secret").read_text()
@@ -161,7 +161,7 @@ def test_a_backup_starts_a_server_elsewhere(filled, tmp_path):
 def test_a_damaged_backup_changes_nothing(filled, tmp_path, damage):
     _, world, data, job = filled
     backup = tmp_path / "backup"
-    make_backup(PlatformPlace(data=data), backup)
+    make_backup(PlatformStorage(data=data), backup)
     before = world.admin.get(Job, job)
     if damage == "records":
         (backup / "records.jsonl.gz").write_bytes((backup / "records.jsonl.gz").read_bytes()[:-9])
@@ -172,7 +172,7 @@ def test_a_damaged_backup_changes_nothing(filled, tmp_path, damage):
     else:
         shutil.rmtree(backup / "files")
     with pytest.raises((ChecksumMismatch, UsageError)):
-        restore_backup(PlatformPlace(data=data), backup)
+        restore_backup(PlatformStorage(data=data), backup)
     assert world.admin.get(Job, job) == before
 
 
@@ -183,7 +183,7 @@ def _reading(job: int) -> AuthorizationToken:
 def test_the_doctor_finds_what_is_missing_orphaned_and_damaged(filled):
     embedded, _, data, job = filled
     assert checked(data) == []
-    place = PlatformPlace(data=data)
+    place = PlatformStorage(data=data)
     orphan = data / "files" / "job_result" / "4711"
     orphan.mkdir()
     (orphan / "x.txt").write_text("x")

@@ -81,11 +81,11 @@ def test_all_faults_are_listed_at_once(tmp_path):
     )
     for part in (
         "count: expected a whole number (Int), got 'many'",
-        "level: is no JSON",
+        "level: is not JSON",
         "colour: there is no such input; inputs are: count, level, name, flag, image, table",
         "flag: is of type Bool, so it takes a value (=), not a file (@)",
         "image: there is no file",
-        "'noitem' is no ITEM",
+        "'noitem' is not an ITEM",
         "count: is given twice",
         "name: expected a text (String), got 5",
     ):
@@ -134,7 +134,7 @@ def test_an_omni_brings_its_pixels(tmp_path):
         ("x:=1e999", "x: an infinite number is no JSON number"),
         ("x:=" + "[" * 100 + "]" * 100, "levels deep"),
         ("x=\udcff", "half of a surrogate pair"),
-        ('x:={"a": NaN}', "x: is no JSON (NaN"),
+        ('x:={"a": NaN}', "x: is not JSON (NaN"),
     ],
 )
 def test_what_no_server_would_keep_is_refused_at_once(word, part):

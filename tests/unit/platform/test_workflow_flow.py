@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from xfworker.adapters.memory.records import MemoryRecordStore
-from xfworker.api.composition.platform import PlatformPlace, opened_records
+from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.change import Change
 from xfworker.domain.errors import IllegalTransition, InvalidParameter, InvalidRecord, JobAborted, LeaseLost
 from xfworker.domain.job_outcome import Ending, Outcome
@@ -82,7 +82,7 @@ def lab(request, tmp_path):
     if request.param == "memory":
         yield Lab(MemoryRecordStore())
         return
-    records = opened_records(PlatformPlace(data=tmp_path, durable=False))
+    records = opened_records(PlatformStorage(data=tmp_path, durable=False))
     yield Lab(records)
     records.close()
 

@@ -27,19 +27,22 @@ def fault(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("http = { reed_seconds = 1 }\n", "FILE, line 1: http.reed_seconds is no setting; did you mean http.read_s"),
-        ("# a\u2028b\n[http]\nattempts = 'x'\n", "FILE, line 3: http.attempts: expected a whole number, got 'x'"),
+        ("http = { reed_seconds = 1 }\n", "FILE, line 1: http.reed_seconds is not a setting; did you mean http.read_s"),
+        ("# a\u2028b\n[http]\nattempts = 'x'\n", "FILE, line 3: http.attempts: expected an integer, got 'x'"),
         (
             '[server.inputs]\nt = """\n[logging]\nlevel = 1\n"""\n[logging]\nlevel = "loud"\n',
             "FILE, line 7: logging.level is 'loud'",
         ),
-        ("[disk.path_map]\n'/a' = '/b'\n'/c' = 3\n", "FILE, line 3: disk.path_map: expected a text in quotes for '/c'"),
-        ("[htpp]\nattempts = 3\n", "FILE, line 1: htpp is no setting; did you mean [http]?"),
-        ("[HTTP]\nattempts = 3\n", "FILE, line 1: HTTP is no setting; did you mean [http]?"),
+        (
+            "[disk.path_map]\n'/a' = '/b'\n'/c' = 3\n",
+            "FILE, line 3: disk.path_map: expected a string in quotes for '/c'",
+        ),
+        ("[htpp]\nattempts = 3\n", "FILE, line 1: htpp is not a setting; did you mean [http]?"),
+        ("[HTTP]\nattempts = 3\n", "FILE, line 1: HTTP is not a setting; did you mean [http]?"),
         ("\nhttp = 5\n", "FILE, line 2: http is a table; its settings stand below [http]"),
         ("[http]\nread_seconds = nan\n", "FILE, line 2: http.read_seconds is nan"),
         ("[http]\nread_seconds = inf\n", "FILE, line 2: http.read_seconds is inf"),
-        ("[tls]\nminimum_version = 1.2\n", "FILE, line 2: tls.minimum_version: expected a text in quotes, got 1.2"),
+        ("[tls]\nminimum_version = 1.2\n", "FILE, line 2: tls.minimum_version: expected a string in quotes, got 1.2"),
         ('[disk]\ntemp_directory = "C:\\temp\\new"\n', "line 2: disk.temp_directory: the path 'C:\\temp\\new' holds a"),
         (
             '[disk]\ntemp_directory = "a\\u0000"\n',
@@ -50,11 +53,11 @@ def fault(tmp_path):
             "FILE, line 2: disk.temp_directory: the path '~no.such.user/x'",
         ),
         ('[disk]\ntemp_directory = "C:\\data"\n', "write Windows paths in single quotes"),
-        ("[server]\nurl = 'https://'\n", "FILE, line 2: server.url is no address"),
-        ("[server]\nurl = 'https://lab:99999'\n", "FILE, line 2: server.url is no address"),
+        ("[server]\nurl = 'https://'\n", "FILE, line 2: server.url is not an address"),
+        ("[server]\nurl = 'https://lab:99999'\n", "FILE, line 2: server.url is not an address"),
         ("[server]\nurl = 'https://lab/?a=b'\n", "FILE, line 2: server.url has a question"),
-        ("[network]\nproxy = 'http://'\n", "FILE, line 2: network.proxy is no address of a proxy"),
-        (b"[http]\n# \xe9t\xe9\n", "FILE: is no UTF-8 text (byte 0xe9 in line 2)"),
+        ("[network]\nproxy = 'http://'\n", "FILE, line 2: network.proxy is not an address of a proxy"),
+        (b"[http]\n# \xe9t\xe9\n", "FILE: is not UTF-8 text (byte 0xe9 in line 2)"),
         ("a = " + "[" * 3000 + "]" * 3000, "FILE: is nested too deeply"),
         (f"[http]\nattempts = {'9' * 5000}\n", "FILE: holds a number that is too long"),
         (b"\xef\xbb\xbf[http]\r\n\r\nattempts = 'x'\r\n", "FILE, line 3: http.attempts"),
@@ -67,10 +70,10 @@ def test_a_fault_names_its_line(fault, text, sentence):
 @pytest.mark.parametrize(
     ("tables", "sentence"),
     [
-        ("kind = 'folder'\nflder = 'b'\n", "line 8: files.archives[1].flder is no setting; did you mean folder?"),
+        ("kind = 'folder'\nflder = 'b'\n", "line 8: files.archives[1].flder is not a setting; did you mean folder?"),
         ("kind = 'folder'\nfolder = 5\n", "line 8: files.archives[1].folder: expected a path in quotes, got 5"),
         ("kind = 's3'\n", "line 7: files.archives[1].kind is 's3', which needs files.archives[1].bucket"),
-        ("folder = 'x'\n", "line 6: files.archives[1] is no table with a kind"),
+        ("folder = 'x'\n", "line 6: files.archives[1] is not a table with a kind"),
     ],
 )
 def test_archives_are_checked_like_the_store_itself(fault, tables, sentence):

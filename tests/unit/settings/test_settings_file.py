@@ -73,10 +73,10 @@ def test_paths_are_relative_to_the_file(load, tmp_path):
 def test_every_wrong_key_and_value_is_named_with_its_line(faults, tmp_path):
     text = faults('[http]\nreed_seconds = 5\nattempts = "many"\n\n[nonsense]\nx = 1\n\n[server]\nurl = 5\n')
     place = tmp_path / "xfworker.toml"
-    assert f"{place}, line 2: http.reed_seconds is no setting; did you mean http.read_seconds?" in text
-    assert f"{place}, line 3: http.attempts: expected a whole number, got 'many'" in text
-    assert f"{place}, line 5: nonsense is no setting" in text
-    assert f"{place}, line 9: server.url: expected a text in quotes, got 5" in text
+    assert f"{place}, line 2: http.reed_seconds is not a setting; did you mean http.read_seconds?" in text
+    assert f"{place}, line 3: http.attempts: expected an integer, got 'many'" in text
+    assert f"{place}, line 5: nonsense is not a setting" in text
+    assert f"{place}, line 9: server.url: expected a string in quotes, got 5" in text
 
 
 def test_a_value_out_of_range_is_named_with_its_line(faults, tmp_path):
@@ -86,7 +86,7 @@ def test_a_value_out_of_range_is_named_with_its_line(faults, tmp_path):
 
 
 def test_a_wrong_variable_is_named(faults):
-    assert "environment variable XFWORKER_HTTP_ATTEMPTS: expected a whole number" in faults(XFWORKER_HTTP_ATTEMPTS="x")
+    assert "environment variable XFWORKER_HTTP_ATTEMPTS: expected an integer" in faults(XFWORKER_HTTP_ATTEMPTS="x")
 
 
 def test_a_variable_that_is_no_setting_is_told_but_no_fault(load):

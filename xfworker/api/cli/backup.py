@@ -23,9 +23,9 @@ def backup(
         files: Folder of the files; data/files by default.
     """
     from xfworker.api.composition.backups import make_backup
-    from xfworker.api.composition.platform import PlatformPlace
+    from xfworker.api.composition.platform import PlatformStorage
 
-    place = PlatformPlace(data=data.absolute(), database=database, files=files)
-    done = make_backup(place, target.absolute())
+    storage = PlatformStorage(data=data.absolute(), database=database, files=files)
+    done = make_backup(storage, target.absolute())
     messages().print(f"backed up {done.records} rows and {done.files} files ({done.file_bytes} bytes) to {target}")
     return 0

@@ -132,7 +132,7 @@ def _sounds_secret(key: Any) -> bool:
 def _tell_ignored(ignored: Mapping[str, str]) -> None:
     if ignored:
         names = [f"{name} (did you mean {meant}?)" if meant else name for name, meant in ignored.items()]
-        messages().print(f"these environment variables are no settings: {', '.join(names)}")
+        messages().print(f"these environment variables are not settings: {', '.join(names)}")
 
 
 def _adapter_faults(settings: Any, sources: Any) -> list[str]:

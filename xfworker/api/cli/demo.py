@@ -78,7 +78,7 @@ def demo(*, out: Path = Path("xf-results"), json: Annotated[bool, Parameter(nega
 
 
 def _run_steps(local: LocalRun, targets: list[Target], phantom: Path) -> bool:
-    """Run the tasks one after the other, each on what those before it made; tell whether all were done."""
+    """Run the tasks one after the other, each on what those before it made; give whether all were done."""
     server, files = local.platform.server, local.platform.files
     workflow = new_workflow(server, "Demo")
     scan = StagedFile(type="Image", paths=(phantom,), size=_size(phantom))

@@ -24,7 +24,7 @@ def doctor(
     """
     Check a server's records against each other and against its files; nothing is changed. The server may run.
 
-    Exit code 1 where something is missing, damaged or contradictory; files that belong to nothing are only told.
+    Exit code 1 where something is missing, damaged or contradictory; files that belong to nothing are only reported.
 
     Args:
         data: The server's data folder.
@@ -35,16 +35,16 @@ def doctor(
     """
     import attrs
 
-    from xfworker.api.composition.platform import PlatformPlace, file_store, opened_records
+    from xfworker.api.composition.platform import PlatformStorage, file_store, opened_records
     from xfworker.domain.errors import UsageError
     from xfworker.services.platform.checkup import FindingKind, check_up
 
-    place = PlatformPlace(data=data.absolute(), database=database, files=files)
-    if database is None and not (place.data / "records.sqlite").exists():
+    storage = PlatformStorage(data=data.absolute(), database=database, files=files)
+    if database is None and not (storage.data / "records.sqlite").exists():
         raise UsageError(f"{data} holds no records of a server; name its data folder with --data")
-    records = opened_records(place)
+    records = opened_records(storage)
     try:
-        found = list(check_up(records, file_store(place), deep=deep))
+        found = list(check_up(records, file_store(storage), deep=deep))
     finally:
         records.close()
     if as_json:

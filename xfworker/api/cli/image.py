@@ -33,7 +33,7 @@ def info(
     """
     Show what an image file holds: header, calibration and statistics.
 
-    The format is told by content. Statistics read every pixel, block after block.
+    The format is recognised by content. Statistics read every pixel, block after block.
 
     Args:
         path: The image file or folder.
@@ -79,7 +79,7 @@ def convert(
     OMNI and back. Volumes larger than memory are converted block after block.
 
     Args:
-        source: The image file or folder; its format is told by content.
+        source: The image file or folder; its format is recognised by content.
         target: The file to write, such as scan.omni, scan.AIM, scan.ISQ, mask.gobj or scan.nii.
         encoding: How to store pixels, in the target format's words: int16, binCmp, charCmp, bit8, vaxF, ... for AIM.
         pixel_type: The number type to convert to: uint8 ... float64. Fractions are rounded to the nearest integer.
@@ -185,7 +185,7 @@ def _window(image: ImageInfo, text: str, unit: str | None, values: Any) -> Any:
     low, colon, high = text.partition(":")
     try:
         if not colon:
-            raise ValueError(text)  # noqa: TRY301 - the two ways of being malformed are told in one sentence
+            raise ValueError(text)  # noqa: TRY301 - the two ways of being malformed are reported in one sentence
         limits = [float(part.strip().removesuffix("%")) for part in (low, high)]
     except ValueError:
         raise UsageError(f"A window is two values or two percentiles, 0:1200 or 0.5%:99.5%; got {text!r}.") from None
@@ -206,7 +206,7 @@ def _window(image: ImageInfo, text: str, unit: str | None, values: Any) -> Any:
 def _pixel_type(name: str) -> PixelType:
     found = next((member for member in PixelType if member.value == name), None)
     if found is None:
-        raise UsageError(f"{name!r} is no pixel type; known are {', '.join(member.value for member in PixelType)}.")
+        raise UsageError(f"{name!r} is not a pixel type; known are {', '.join(member.value for member in PixelType)}.")
     return found
 
 

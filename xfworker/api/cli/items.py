@@ -19,7 +19,7 @@ from xfworker.domain.json_value import json_faults
 from xfworker.ports.image_codec import ImageFormats
 from xfworker.services.jobs.staging import StagedFile
 
-_ITEM = re.compile(r"(?P<key>[^=@:\s][^=@:]*?)(?P<mark>:=|=|@)(?P<text>.*)", re.DOTALL)
+_ITEM = re.compile(r"(?P<key>[^=@:\s][^=@:]*?)(?P<operator>:=|=|@)(?P<text>.*)", re.DOTALL)
 
 
 @define(frozen=True)
@@ -29,12 +29,12 @@ class Item:
 
     Attributes:
         key: The input's key.
-        mark: ``=``, ``:=`` or ``@``.
+        operator: ``=``, ``:=`` or ``@``.
         text: What stands behind it.
     """
 
     key: str
-    mark: str
+    operator: str
     text: str
 
 
@@ -59,52 +59,52 @@ def read_inputs(words: Sequence[str], interface: Mapping[str, Any] | None, image
     Args:
         words: The ITEMs.
         interface: The content of the target's ``interface.json``; without one, ``=`` takes what looks like a number as
-            a number, ``true`` and ``false`` as truth values, and all else as text.
+            a number, ``true`` and ``false`` as bools, and all else as a string.
         images: Recognises image files.
 
     Raises:
-        UsageError: With every fault, one line each.
+        UsageError: With every error, one line each.
     """
     inputs = Inputs()
-    faults: list[str] = []
+    errors: list[str] = []
     declared = {} if interface is None else {field["key"]: field for field in interface.get("inputs") or ()}
     keys = set()
     for word in words:
         found = _ITEM.fullmatch(word)
         if found is None:
-            faults.append(f"{word!r} is no ITEM; write key=value, key:=json or key@file")
+            errors.append(f"{word!r} is not an ITEM; write key=value, key:=json or key@file")
             continue
-        item = Item(found["key"], found["mark"], found["text"])
+        item = Item(found["key"], found["operator"], found["text"])
         if item.key in keys:
-            faults.append(f"{item.key}: is given twice")
+            errors.append(f"{item.key}: is given twice")
         elif interface is None or item.key in declared:
             try:
                 _take(item, declared.get(item.key), images, inputs)
             except (InvalidParameter, InvalidFilename, ImageError, OSError) as error:
-                faults.append(f"{item.key}: {error}")
+                errors.append(f"{item.key}: {error}")
         else:
             known = ", ".join(declared) or "none"
-            faults.append(f"{item.key}: there is no such input; inputs are: {known}")
+            errors.append(f"{item.key}: there is no such input; inputs are: {known}")
         keys.add(item.key)
     if interface is not None:
-        faults += _interface_faults(interface, inputs, keys)
-    if faults:
-        raise UsageError("these inputs cannot be used:\n  " + "\n  ".join(faults))
+        errors += _interface_errors(interface, inputs, keys)
+    if errors:
+        raise UsageError("these inputs cannot be used:\n  " + "\n  ".join(errors))
     return inputs
 
 
 def _take(item: Item, declared: Mapping[str, Any] | None, images: ImageFormats, inputs: Inputs) -> None:
-    if item.mark == "@":
+    if item.operator == "@":
         if declared is not None and is_primitive(declared):
             raise InvalidParameter(f"is of type {declared['type']}, so it takes a value (=), not a file (@)")
-        wanted = None if declared is None else declared["type"]
-        inputs.files[item.key] = describe_input_file(Path(item.text), wanted, images)
+        expected = None if declared is None else declared["type"]
+        inputs.files[item.key] = describe_input_file(Path(item.text), expected, images)
     else:
         inputs.values[item.key] = _value(item, declared)
 
 
 def _value(item: Item, declared: Mapping[str, Any] | None) -> Any:
-    if item.mark == ":=":
+    if item.operator == ":=":
         value = _json(item.text)
     else:
         value = read_untyped(item.text) if declared is None else read_text(declared, item.text)
@@ -119,17 +119,17 @@ def _json(text: str) -> Any:
     except RecursionError:
         raise InvalidParameter("is nested too deeply") from None
     except ValueError as error:
-        raise InvalidParameter(f"is no JSON ({error}); texts need quotes, such as key:='\"text\"'") from None
+        raise InvalidParameter(f"is not JSON ({error}); strings need quotes, such as key:='\"text\"'") from None
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not in JSON")
 
 
-def _interface_faults(interface: Mapping[str, Any], inputs: Inputs, given: set[str]) -> list[str]:
+def _interface_errors(interface: Mapping[str, Any], inputs: Inputs, given: set[str]) -> list[str]:
     values = {key: value for key, value in inputs.values.items() if value is not None}
-    # Files have the declared type already; their places are not known before they are uploaded. What was given but
-    # could not be read has its own line.
+    # Files have the declared type already; their paths in the store are not known before they are uploaded. What was
+    # given but could not be read has its own line.
     left_out = given - set(inputs.values)
     fields = [field for field in interface.get("inputs") or () if field["key"] not in left_out]
-    return [fault.removeprefix("inputs.") for fault in new_job_faults({"inputs": fields}, values)]
+    return [error.removeprefix("inputs.") for error in new_job_faults({"inputs": fields}, values)]

@@ -40,7 +40,9 @@ def new(
 
     chosen = name or folder.resolve().name
     if not _NAME.fullmatch(chosen):
-        raise UsageError(f"{chosen!r} is no package name: letters, digits and dots, at most 50; give one with --name")
+        raise UsageError(
+            f"{chosen!r} is not a package name: letters, digits and dots, at most 50; give one with --name"
+        )
     for path in new_package(folder, chosen, _KINDS[kind]):
         results().print(str(path))
     return 0
@@ -68,7 +70,7 @@ def check(path: Path, *, as_json: Json = False) -> int:
     elif package is not None:
         results().print(f"{package} is a valid {_kind(package)} package ({len(package.files)} files)")
     else:
-        messages().print(f"{path} is no valid package:\n  " + "\n  ".join(faults))
+        messages().print(f"{path} is not a valid package:\n  " + "\n  ".join(faults))
     return 1 if faults else 0
 
 

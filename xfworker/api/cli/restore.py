@@ -26,9 +26,9 @@ def restore(
         files: Folder of the files; data/files by default.
     """
     from xfworker.api.composition.backups import restore_backup
-    from xfworker.api.composition.platform import PlatformPlace
+    from xfworker.api.composition.platform import PlatformStorage
 
-    place = PlatformPlace(data=data.absolute(), database=database, files=files)
-    done = restore_backup(place, source.absolute())
+    storage = PlatformStorage(data=data.absolute(), database=database, files=files)
+    done = restore_backup(storage, source.absolute())
     messages().print(f"restored {done.records} rows and {done.files} files ({done.file_bytes} bytes) from {source}")
     return 0

@@ -58,21 +58,21 @@ def serve(
     from xfworker.adapters.web.serving import ServeOptions, reachable
     from xfworker.adapters.web.serving import serve as serve_app
     from xfworker.api.composition.endpoint_file import ServerEndpoint, endpoint_path, remove_endpoint, write_endpoint
-    from xfworker.api.composition.platform import PlatformPlace, file_store, opened_platform, web_app
+    from xfworker.api.composition.platform import PlatformStorage, file_store, opened_platform, web_app
     from xfworker.api.logging import write_server_log
     from xfworker.domain.address import is_loopback
     from xfworker.domain.errors import UsageError
     from xfworker.services.platform.options import PlatformOptions
 
     if direct_writes and direct_access_root is None:
-        raise UsageError("--direct-writes needs --direct-access-root, which tells scripts where the files are")
+        raise UsageError("--direct-writes needs --direct-access-root, by which scripts find the files")
     if max_attempts < 1:
         raise UsageError("--max-attempts is at least 1")
     if not _SHORTEST_LEASE_SECONDS <= lease_seconds <= _LONGEST_LEASE_SECONDS:
         raise UsageError(f"--lease-seconds is between {_SHORTEST_LEASE_SECONDS:g} and {_LONGEST_LEASE_SECONDS:g}")
     write_server_log()
     keep_freed_memory()
-    place = PlatformPlace(
+    storage = PlatformStorage(
         data=data.absolute(),
         database=database,
         files=files,
@@ -85,7 +85,7 @@ def serve(
         host=host, port=port, tls_certificate=tls_certificate, tls_key=tls_key, end_with_input=end_with_input
     )
     rules = PlatformOptions(outputs_must_fit=outputs_must_fit, max_attempts=max_attempts, lease_seconds=lease_seconds)
-    with opened_platform(place, rules) as platform:
+    with opened_platform(storage, rules) as platform:
 
         def announced(bound: int) -> None:
             endpoint = ServerEndpoint(
@@ -95,11 +95,11 @@ def serve(
                 pid=os.getpid(),
                 admin_token=platform.admin_token(),
             )
-            if not _has_other_server(place.data):
-                write_endpoint(endpoint_path(place.data), endpoint)
+            if not _has_other_server(storage.data):
+                write_endpoint(endpoint_path(storage.data), endpoint)
             if announce is not None:
                 write_endpoint(announce, endpoint)
-            print(f"xfworker serves {place.data} at {endpoint.url}", file=sys.stderr, flush=True)  # noqa: T201  a command line prints
+            print(f"xfworker serves {storage.data} at {endpoint.url}", file=sys.stderr, flush=True)  # noqa: T201  a command line prints
 
         if options.scheme == "http" and not is_loopback(host):
             warning = (
@@ -107,9 +107,9 @@ def serve(
             )
             print(warning, file=sys.stderr)  # noqa: T201  a command line prints
         try:
-            serve_app(web_app(platform, file_store(place), sns=place.sns), options, announce=announced)
+            serve_app(web_app(platform, file_store(storage), sns=storage.sns), options, announce=announced)
         finally:
-            remove_endpoint(endpoint_path(place.data), os.getpid())
+            remove_endpoint(endpoint_path(storage.data), os.getpid())
     return 0
 
 

@@ -99,7 +99,7 @@ def token(
     name: str, *, purpose: str = "", days: float | None = None, worker: Flag = False, server: Server = None
 ) -> int:
     """
-    Make a token and print it, this once.
+    Make a token and print it, only now.
 
     Args:
         name: The account's name; with --worker the computer's name.
@@ -114,7 +114,7 @@ def token(
         else:
             path = f"accounts/{_serial(client, name)}/tokens"
             made = _ask(client, "POST", path, f"make a token for {name}", {"name": purpose, "days": days})
-    messages().print(f"token {made['serial']}; it is shown this once")
+    messages().print(f"token {made['serial']}; it is shown only now")
     results().print(made["token"], soft_wrap=True)
     return 0
 
@@ -122,7 +122,7 @@ def token(
 @app.command
 def tokens(*, server: Server = None, as_json: Json = False) -> int:
     """
-    List tokens, without their texts.
+    List tokens, without their values.
 
     Args:
         server: The server's address, or the data folder of one that runs on this computer.

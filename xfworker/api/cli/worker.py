@@ -205,7 +205,7 @@ class _Signals:
 
 
 def _stop_signals() -> list[signal.Signals]:
-    # A terminal that is closed is a wish to stop like any other, unless the worker was started with nohup.
+    # A terminal that is closed is a request to stop like any other, unless the worker was started with nohup.
     numbers = [signal.SIGINT, signal.SIGTERM]
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)

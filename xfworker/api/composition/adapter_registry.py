@@ -1,5 +1,5 @@
 """
-Adapters of somebody else's, found by their entry points.
+Adapters of other packages, found by their entry points.
 
 A package registers an adapter in the group ``xfworker.adapters`` as ``PORT.NAME``, such as
 ``files.smb = "lab_files:open_smb"``, and the settings name it by ``NAME``. What is registered is called with the table

@@ -19,7 +19,7 @@ from xfworker.adapters.sql.export import read_rows, write_rows
 from xfworker.adapters.sql.records import SqlRecordStore
 from xfworker.adapters.sql.schema import current_revision
 from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX
-from xfworker.api.composition.platform import PlatformPlace, opened_records
+from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, UsageError
 
 _MANIFEST = "manifest.json"
@@ -39,27 +39,29 @@ class BackupSummary:
     file_bytes: int
 
 
-def make_backup(place: PlatformPlace, target: Path) -> BackupSummary:
+def make_backup(storage: PlatformStorage, target: Path) -> BackupSummary:
     """
     Write a backup into a new folder, which appears only when complete.
 
     The records are one snapshot. Files come after it, so every file that a record of the snapshot names is among them.
 
     Raises:
-        UsageError: The target is there already, or the place holds no records.
+        UsageError: The target is there already, or the storage location holds no records.
         ConfigurationError: The database cannot be opened.
     """
     if target.exists():
         raise UsageError(f"{target} is there already; name a new folder")
-    engine = _engine(place)
+    engine = _engine(storage)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         partial.mkdir(parents=True, mode=0o700)
         with gzip.open(partial / _RECORDS, "wb") as file:
             count = write_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is written like any other
-        digests = {name: _copy(place.files_path / name, partial / _FILES / name) for name in _names(place.files_path)}
-        if place.secret_path.exists():
-            shutil.copy2(place.secret_path, partial / _SECRET)
+        digests = {
+            name: _copy(storage.files_path / name, partial / _FILES / name) for name in _names(storage.files_path)
+        }
+        if storage.secret_path.exists():
+            shutil.copy2(storage.secret_path, partial / _SECRET)
         kept = {name: found for name, found in digests.items() if found is not None}
         manifest = {
             "format": _FORMAT,
@@ -77,7 +79,7 @@ def make_backup(place: PlatformPlace, target: Path) -> BackupSummary:
     return BackupSummary(records=count, files=len(kept), file_bytes=sum(size for _, size in kept.values()))
 
 
-def restore_backup(place: PlatformPlace, source: Path) -> BackupSummary:
+def restore_backup(storage: PlatformStorage, source: Path) -> BackupSummary:
     """
     Bring back what a backup holds; everything is checked before anything is changed.
 
@@ -85,15 +87,15 @@ def restore_backup(place: PlatformPlace, source: Path) -> BackupSummary:
     serials of those that they belong to.
 
     Raises:
-        UsageError: The source is no backup.
+        UsageError: The source is not a backup.
         ChecksumMismatch: The backup is damaged.
         ConfigurationError: It was made by a newer version.
     """
     manifest = _checked(source)
-    place.data.mkdir(parents=True, exist_ok=True)
-    if not place.secret_path.exists() and (source / _SECRET).exists():
-        shutil.copy2(source / _SECRET, place.secret_path)
-    engine = _engine(place, must_exist=False)
+    storage.data.mkdir(parents=True, exist_ok=True)
+    if not storage.secret_path.exists() and (source / _SECRET).exists():
+        shutil.copy2(source / _SECRET, storage.secret_path)
+    engine = _engine(storage, must_exist=False)
     try:
         if manifest.get("schema") != current_revision(engine):
             raise ConfigurationError(
@@ -102,8 +104,8 @@ def restore_backup(place: PlatformPlace, source: Path) -> BackupSummary:
             )
         files: dict[str, Any] = manifest["files"]
         for name in files:
-            _put_back(source / _FILES / name, place.files_path / name)
-        _move_away(place, set(files))
+            _put_back(source / _FILES / name, storage.files_path / name)
+        _move_away(storage, set(files))
         with gzip.open(source / _RECORDS, "rb") as file:
             count = read_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is read like any other
     finally:
@@ -111,10 +113,10 @@ def restore_backup(place: PlatformPlace, source: Path) -> BackupSummary:
     return BackupSummary(records=count, files=len(files), file_bytes=sum(size for _, size in files.values()))
 
 
-def _engine(place: PlatformPlace, *, must_exist: bool = True) -> Engine:
-    if must_exist and place.database is None and not (place.data / "records.sqlite").exists():
-        raise UsageError(f"{place.data} holds no records of a server; name its data folder with --data")
-    records = opened_records(place)
+def _engine(storage: PlatformStorage, *, must_exist: bool = True) -> Engine:
+    if must_exist and storage.database is None and not (storage.data / "records.sqlite").exists():
+        raise UsageError(f"{storage.data} holds no records of a server; name its data folder with --data")
+    records = opened_records(storage)
     if not isinstance(records, SqlRecordStore):
         raise UsageError("records that are only in memory cannot be backed up")
     return records.engine
@@ -157,24 +159,24 @@ def _put_back(source: Path, target: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _move_away(place: PlatformPlace, kept: set[str]) -> None:
-    aside = place.data / "replaced" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    for name in list(_names(place.files_path)) if place.files_path.exists() else []:
+def _move_away(storage: PlatformStorage, kept: set[str]) -> None:
+    aside = storage.data / "replaced" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    for name in list(_names(storage.files_path)) if storage.files_path.exists() else []:
         if name not in kept:
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(place.files_path / name, aside / name)
+            shutil.move(storage.files_path / name, aside / name)
 
 
 def _checked(source: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((source / _MANIFEST).read_text("utf-8"))
-        wanted = {_RECORDS: manifest["records"]["sha256"]}
-        wanted |= {f"{_FILES}/{name}": found[0] for name, found in manifest["files"].items()}
+        expected = {_RECORDS: manifest["records"]["sha256"]}
+        expected |= {f"{_FILES}/{name}": found[0] for name, found in manifest["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, IndexError):
-        raise UsageError(f"{source} is no backup: its {_MANIFEST} is missing or damaged") from None
+        raise UsageError(f"{source} is not a backup: its {_MANIFEST} is missing or damaged") from None
     if manifest.get("format") != _FORMAT:
         raise ConfigurationError(f"{source} is a backup of format {manifest.get('format')!r}, which is not known here")
-    for name, digest in wanted.items():
+    for name, digest in expected.items():
         path = source / name
         inside = path.resolve().is_relative_to(source.resolve())
         if not inside or not path.is_file() or _sha256(path) != digest:

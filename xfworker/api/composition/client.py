@@ -19,7 +19,7 @@ from xfworker.domain.errors import ConfigurationError, UsageError
 from xfworker.ports.file_store import FileStore
 
 DEFAULT_DATA = Path("xfworker-data")
-"""Where ``xfworker serve`` keeps its data unless told otherwise; a server there is found by itself."""
+"""Where ``xfworker serve`` keeps its data by default; a server there is found by itself."""
 
 
 @define(frozen=True)
@@ -87,7 +87,9 @@ def find_server(named: str | None, settings: Settings) -> ServerAddress:
     if endpoint is not None:
         return ServerAddress(endpoint.url, endpoint.admin_token)
     if text:
-        raise UsageError(f"{folder} is no address of a server (https://host:port), and no server runs on that folder")
+        raise UsageError(
+            f"{folder} is not an address of a server (https://host:port), and no server runs on that folder"
+        )
     raise UsageError(
         "no server is named: give --server with its address or with its data folder, or set server.url in "
         f"xfworker.toml, or start one here with: xfworker serve --data {DEFAULT_DATA}"

@@ -40,7 +40,7 @@ _HEARTBEAT_SECONDS = 15.0
 
 
 @define(frozen=True, kw_only=True)
-class _Lab:
+class _OwnServer:
     """A server with all rights, and how a script comes in."""
 
     server: XFServer
@@ -73,25 +73,25 @@ def session_by_hand(
     images = session_formats(settings)
     stack = ExitStack()
     atexit.register(stack.close)
-    open_lab = _memory if settings.server.kind == "memory" else _embedded
-    lab = open_lab(settings, time, stack, files)
+    open_server = _memory if settings.server.kind == "memory" else _embedded
+    own = open_server(settings, time, stack, files)
     name = Path(sys.argv[0]).stem or "script"
-    job = stage_job(lab.server, lab.files, _plan(name, settings.server.inputs, images))
-    worker = lab.queue.register(Worker(name=f"by hand {os.getpid()}"))
-    lease = lab.queue.claim(worker.serial, job_serial=job.serial)
+    job = stage_job(own.server, own.files, _plan(name, settings.server.inputs, images))
+    worker = own.queue.register(Worker(name=f"by hand {os.getpid()}"))
+    lease = own.queue.claim(worker.serial, job_serial=job.serial)
     if lease is None:
         raise JobError(f"job {job.serial} could not be taken from the server that was made for it")
     write_script_log(settings.logging, job_serial=job.serial)
-    _keep(lab.queue, lease, stack)
-    stack.callback(_tell, lab.server, job.serial)
+    _keep_lease(own.queue, lease, stack)
+    stack.callback(_report_end, own.server, job.serial)
     return Session(
-        server=lab.script_server(lease),
-        files=lab.files,
+        server=own.script_server(lease),
+        files=own.files,
         filesystem=filesystem or local_filesystem(settings, os.environ),
         images=images,
         clock=time,
         arguments=JobArguments(
-            job_serial=job.serial, server_host=lab.host, server_port=lab.port, server_auth=lease.server_auth
+            job_serial=job.serial, server_host=own.host, server_port=own.port, server_auth=lease.server_auth
         ),
     )
 
@@ -107,7 +107,7 @@ def _plan(name: str, inputs: Mapping[str, Any], images: ImageFormats) -> StagePl
     return StagePlan(name=name, task_type="xfworker.ByHand", values=values, files=files)
 
 
-def _memory(settings: Settings, clock: Clock, stack: ExitStack, files: FileStore | None) -> _Lab:
+def _memory(settings: Settings, clock: Clock, stack: ExitStack, files: FileStore | None) -> _OwnServer:
     from xfworker.adapters.memory.files import MemoryFileStore
     from xfworker.api.composition.platform import memory_platform
     from xfworker.services.platform.principal import ADMIN
@@ -115,7 +115,7 @@ def _memory(settings: Settings, clock: Clock, stack: ExitStack, files: FileStore
     platform = memory_platform(clock)
     stack.callback(platform.close)
     chosen = MemoryFileStore() if settings.files.kind in {"fss", "memory"} else open_file_store(settings, clock)
-    return _Lab(
+    return _OwnServer(
         server=platform.server_for(ADMIN),
         queue=platform.queue_for(ADMIN),
         files=files or chosen,
@@ -125,7 +125,7 @@ def _memory(settings: Settings, clock: Clock, stack: ExitStack, files: FileStore
     )
 
 
-def _embedded(settings: Settings, clock: Clock, stack: ExitStack, files: FileStore | None) -> _Lab:
+def _embedded(settings: Settings, clock: Clock, stack: ExitStack, files: FileStore | None) -> _OwnServer:
     from xfworker.adapters.disk.filesystem import LocalFilesystem
     from xfworker.adapters.http.job_queue import HttpJobQueue
     from xfworker.adapters.http.xf_server import HttpXFServer
@@ -139,7 +139,7 @@ def _embedded(settings: Settings, clock: Clock, stack: ExitStack, files: FileSto
     embedded = stack.enter_context(EmbeddedServer(folder))
     link = transport(settings, embedded.url, embedded.admin_token, clock)
     stack.callback(link.close)
-    return _Lab(
+    return _OwnServer(
         server=HttpXFServer(link),
         queue=HttpJobQueue(link),
         files=files or open_file_store(settings, clock),
@@ -149,7 +149,7 @@ def _embedded(settings: Settings, clock: Clock, stack: ExitStack, files: FileSto
     )
 
 
-def _keep(queue: JobQueue, lease: Lease, stack: ExitStack) -> None:
+def _keep_lease(queue: JobQueue, lease: Lease, stack: ExitStack) -> None:
     ended = threading.Event()
 
     def beat() -> None:
@@ -161,7 +161,7 @@ def _keep(queue: JobQueue, lease: Lease, stack: ExitStack) -> None:
     stack.callback(ended.set)
 
 
-def _tell(server: XFServer, job_serial: int) -> None:
+def _report_end(server: XFServer, job_serial: int) -> None:
     with suppress(XFWorkerError):
         job = server.get(Job, job_serial)
         outputs = json.dumps(job.outputs, ensure_ascii=False)

@@ -26,7 +26,7 @@ MEMORY = "memory:"
 
 
 @define(frozen=True, kw_only=True)
-class PlatformPlace:
+class PlatformStorage:
     """
     Where a platform keeps what it keeps.
 
@@ -59,6 +59,10 @@ class PlatformPlace:
         return self.files or self.data / "files"
 
 
+PlatformPlace = PlatformStorage
+"""The earlier name of :class:`PlatformStorage`."""
+
+
 def memory_platform(clock: Clock | None = None, options: PlatformOptions | None = None) -> Platform:
     """Compose a platform that keeps everything in memory, for tests."""
     from xfworker.adapters.memory.records import MemoryRecordStore
@@ -69,9 +73,9 @@ def memory_platform(clock: Clock | None = None, options: PlatformOptions | None 
 
 
 @contextmanager
-def opened_platform(place: PlatformPlace, options: PlatformOptions | None = None) -> Iterator[Platform]:
+def opened_platform(storage: PlatformStorage, options: PlatformOptions | None = None) -> Iterator[Platform]:
     """
-    Compose a platform over what a place holds, and close it at the end.
+    Compose a platform over what a storage location holds, and close it at the end.
 
     Raises:
         ConfigurationError: The folder cannot be made or read, or the database cannot be opened.
@@ -79,12 +83,12 @@ def opened_platform(place: PlatformPlace, options: PlatformOptions | None = None
     from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
     from xfworker.adapters.jwt.token_signer import JwtTokenSigner, secret_in
 
-    _make_folder(place.data)
+    _make_folder(storage.data)
     clock = SystemClock()
-    signer = JwtTokenSigner(secret_in(place.secret_path), clock)
-    if place.sns is not None:
+    signer = JwtTokenSigner(secret_in(storage.secret_path), clock)
+    if storage.sns is not None:
         options = _with_catalogue(options or PlatformOptions())
-    platform = Platform(opened_records(place), clock, signer, options, hasher=Argon2PasswordHasher())
+    platform = Platform(opened_records(storage), clock, signer, options, hasher=Argon2PasswordHasher())
     try:
         yield platform
     finally:
@@ -98,15 +102,15 @@ def _with_catalogue(options: PlatformOptions) -> PlatformOptions:
     return evolve(options, global_config={"default_sns_server": {"url": MOUNT}, **options.global_config})
 
 
-def opened_records(place: PlatformPlace) -> RecordStore:
+def opened_records(storage: PlatformStorage) -> RecordStore:
     """
-    Open the records of a place, with the schema of this version.
+    Open the records of a storage location, with the schema of this version.
 
     Raises:
         ConfigurationError: The database cannot be opened.
     """
-    _make_folder(place.data)
-    if place.database == MEMORY:
+    _make_folder(storage.data)
+    if storage.database == MEMORY:
         from xfworker.adapters.memory.records import MemoryRecordStore
 
         return MemoryRecordStore()
@@ -119,8 +123,8 @@ def opened_records(place: PlatformPlace) -> RecordStore:
         raise ConfigurationError(
             f"keeping records needs the package {error.name!r}; install it with: pip install 'xfworker[sql]'"
         ) from None
-    engine = open_engine(place.database or sqlite_url(place.data / "records.sqlite"), durable=place.durable)
-    upgrade(engine, lambda revision: export_to_folder(engine, place.data / "backups", f"schema-{revision}"))
+    engine = open_engine(storage.database or sqlite_url(storage.data / "records.sqlite"), durable=storage.durable)
+    upgrade(engine, lambda revision: export_to_folder(engine, storage.data / "backups", f"schema-{revision}"))
     return SqlRecordStore(engine)
 
 
@@ -131,15 +135,15 @@ def _make_folder(data: Path) -> None:
         raise ConfigurationError(f"could not make the data folder {data}: {error.strerror or error}") from None
 
 
-def file_store(place: PlatformPlace) -> "FolderFileStore":
-    """Compose the file store of a place."""
+def file_store(storage: PlatformStorage) -> "FolderFileStore":
+    """Compose the file store of a storage location."""
     from xfworker.adapters.disk.file_store import FolderFileStore
 
     return FolderFileStore(
-        place.files_path,
-        direct_access_root=place.direct_access_root,
-        direct_writes=place.direct_writes,
-        fsync=place.durable,
+        storage.files_path,
+        direct_access_root=storage.direct_access_root,
+        direct_writes=storage.direct_writes,
+        fsync=storage.durable,
     )
 
 

@@ -97,7 +97,7 @@ def load_target(path: Path, scratch: Path) -> Target:
             raise UsageError(str(error)) from error
         return _package_target(scratch)
     if not path.is_file() or path.suffix.lower() not in _SCRIPT_SUFFIXES:
-        raise UsageError(f"{path} is no Python script (.py), task type package folder or {ARCHIVE_SUFFIX} file")
+        raise UsageError(f"{path} is not a Python script (.py), task type package folder or {ARCHIVE_SUFFIX} file")
     name = _NOT_IN_NAMES.sub(".", path.stem).strip(".")[:_LONGEST_NAME]
     return Target(name=path.stem, script=path.resolve(), task_type=name or "script")
 
@@ -106,7 +106,7 @@ def _package_target(folder: Path) -> Target:
     from xfworker.services.packages.check import check_package
 
     if not (folder / METADATA_FILENAME).is_file():
-        raise UsageError(f"{folder} is no package: it has no {METADATA_FILENAME}; name a script in it to run that")
+        raise UsageError(f"{folder} is not a package: it has no {METADATA_FILENAME}; name a script in it to run that")
     try:
         package = check_package(folder)
     except PackageError as error:

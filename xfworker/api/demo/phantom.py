@@ -3,7 +3,7 @@ A phantom that looks like a bone and whose answers are known exactly.
 
 A cortical shell surrounds a lattice of curved plates (a gyroid, the surface that trabecular bone resembles most).
 Bone is one raw value and everything else another; seeded noise lies on both, far from reaching across the threshold. So
-the bone is known voxel by voxel, and its mean follows from whole numbers, before any file is written.
+the bone is known voxel by voxel, and its mean follows from integers, before any file is written.
 """
 
 from pathlib import Path
@@ -60,7 +60,7 @@ def write_phantom(path: Path) -> KnownAnswer:
     Write the phantom as an AIM file (int16).
 
     Returns:
-        What it is known to hold. The count of bone voxels comes from the geometry and the mean from the whole numbers
+        What it is known to hold. The count of bone voxels comes from the geometry and the mean from the integers
         that are written, neither from reading the file.
     """
     import numpy as np

@@ -32,5 +32,5 @@ class XFWorkerArguments:
 
     @property
     def server_port(self) -> str:
-        """The port of the XF Server (``XF_SERVER_PORT``), as text."""
+        """The port of the XF Server (``XF_SERVER_PORT``), as a string."""
         return job_arguments.read_server_port(os.environ)

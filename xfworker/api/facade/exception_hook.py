@@ -18,7 +18,7 @@ class ExceptionHook:
     Takes over ``sys.excepthook`` and ``threading.excepthook`` until it is removed.
 
     Attributes:
-        report: Told what people should read; what it raises is noted on stderr and goes no further.
+        report: Called with what people should read; what it raises is written to stderr and goes no further.
     """
 
     report: Callable[[str], object]
@@ -31,14 +31,14 @@ class ExceptionHook:
         """Take the hooks over; a second call does nothing."""
         if self._previous is not None:
             return
-        _forget(sys.excepthook)
+        _remove_previous(sys.excepthook)
         self._previous = sys.excepthook
         self._previous_thread = threading.excepthook
         sys.excepthook = self.uncaught
         threading.excepthook = self.uncaught_in_thread
 
     def remove(self) -> None:
-        """Give the hooks back, unless somebody else has taken them over since."""
+        """Give the hooks back, unless other code has taken them over since."""
         if self._previous is not None and sys.excepthook == self.uncaught:
             sys.excepthook = self._previous
         if self._previous_thread is not None and threading.excepthook == self.uncaught_in_thread:
@@ -52,16 +52,16 @@ class ExceptionHook:
             show_error(error)
         else:
             previous(kind, error, trace)
-        self._tell(error)
+        self._report(error)
 
     def uncaught_in_thread(self, args: threading.ExceptHookArgs) -> None:
         """Show an exception that ends a thread, and report it; the script itself goes on."""
         (self._previous_thread or threading.__excepthook__)(args)
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
             name = args.thread.name if args.thread else "a thread"
-            self._tell(args.exc_value, f"in thread {name}: ")
+            self._report(args.exc_value, f"in thread {name}: ")
 
-    def _tell(self, uncaught_error: BaseException, place: str = "") -> None:
+    def _report(self, uncaught_error: BaseException, place: str = "") -> None:
         try:
             self.report(place + describe_exception(uncaught_error))
         except Exception as error:  # noqa: BLE001  the script is ending already; its own error matters more
@@ -77,7 +77,7 @@ def show_error(error: XFWorkerError) -> None:
     sys.stderr.write(f"{type(error).__name__}: {error}\n")
 
 
-def _forget(hook: object) -> None:
+def _remove_previous(hook: object) -> None:
     # A second XFWorkerJob in one process replaces the first; they do not report to each other's jobs.
     owner = getattr(hook, "__self__", None)
     if isinstance(owner, ExceptionHook):

@@ -65,7 +65,7 @@ class JobContext:
 
 def check_fields(kind: type[Record], record: Mapping[str, Any], values: Mapping[str, Any], what: str) -> None:
     """
-    Refuse names that are no fields of the record, before a typing error is saved beside the field that was meant.
+    Refuse names that are not fields of the record, before a typing error is saved beside the field that was meant.
 
     A name that the record came with is allowed, since a server may be newer than this package.
 

@@ -215,7 +215,7 @@ class JobFiles(JobContext):
                 can be changed, saved, and uploaded with :meth:`upload_omni_output_only_metadata`.
 
         Raises:
-            ImageError: It is no image that can be opened as OMNI.
+            ImageError: It is not an image that can be opened as OMNI.
             FileError: A transfer failed.
         """
         from xfworker.api.facade.input_image import InputImage
@@ -319,7 +319,7 @@ class JobFiles(JobContext):
             An ``Image`` parameter that refers to ``additional_files``.
 
         Raises:
-            InvalidParameter: ``additional_files`` are no file references.
+            InvalidParameter: ``additional_files`` are not file references.
             FileError: The file is not there, or the transfer failed.
         """
         from xfworker.services.script.outputs import output_parameter

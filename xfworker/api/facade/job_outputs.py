@@ -53,7 +53,7 @@ class JobOutputs(JobContext):
 
         Args:
             filename: The main file, such as ``seg.omni``.
-            size: Pixels along every axis, x first (2 to 7 whole numbers above 0).
+            size: Pixels along every axis, x first (2 to 7 integers above 0).
             filenames: Further output files of this job that belong to the image, such as ``["seg.raw"]``.
             additional_files: References to files that belong to it and lie elsewhere.
         """

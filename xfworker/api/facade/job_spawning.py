@@ -126,7 +126,7 @@ class JobSpawning(JobContext):
             The job's record.
 
         Raises:
-            InvalidRecord: A value is wrong, or the outputs do not fit; all faults are listed.
+            InvalidRecord: A value is wrong, or the outputs do not fit; all errors are listed.
             UsageError: An argument is of the wrong type.
         """
         server = server_of(connection)
@@ -241,7 +241,7 @@ class JobSpawning(JobContext):
 
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str) or not value:
-        raise UsageError(f"{what} must be a text that is not empty, not {value!r:.80}")
+        raise UsageError(f"{what} must be a string that is not empty, not {value!r:.80}")
     return value
 
 

@@ -30,7 +30,7 @@ def list_files_and_folders_on_filestorage(
     token: AuthorizationToken, virtualpath: str | None = None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """
-    Tell what a folder of the file store holds.
+    List what a folder of the file store holds.
 
     Args:
         token: Must allow to ``list`` the folder, such as one from ``xfworkerutil.get_xf_userdata_token``.
@@ -45,7 +45,7 @@ def list_files_and_folders_on_filestorage(
         FileError: The token is about several folders, so one must be named.
     """
     store = _store(token)
-    folder = store.list(token, token.resource("list") if virtualpath is None else _place(token, virtualpath))
+    folder = store.list(token, token.resource("list") if virtualpath is None else _resource(token, virtualpath))
     files = [
         {
             "name": stat.resource.filename,
@@ -76,7 +76,7 @@ def virtualpath_join_folder(folder: str, virtual_name: str) -> str:
         InvalidFilename: The name is not one safe name.
     """
     if not isinstance(virtual_name, str):
-        raise InvalidFilename(f"folder name {virtual_name!r:.80} is not a text")
+        raise InvalidFilename(f"folder name {virtual_name!r:.80} is not a string")
     return f"{_folder(folder)}{check_filename(virtual_name.removesuffix('/'), what='folder name')}/"
 
 
@@ -96,7 +96,7 @@ def download_file_from_filestorage(token: AuthorizationToken, path: Path, virtua
     store = _store(token)
     if not isinstance(path, str | Path) or "\0" in str(path):
         raise UsageError(f"expected the path of the local file to be, got {path!r:.80}")
-    store.download(token, token.resource("read") if virtualpath is None else _place(token, virtualpath), Path(path))
+    store.download(token, token.resource("read") if virtualpath is None else _resource(token, virtualpath), Path(path))
     return Path(path)
 
 
@@ -107,7 +107,7 @@ def upload_file_to_filestorage(token: AuthorizationToken, path: Path, virtualpat
     Args:
         token: Must allow to ``write`` the file.
         path: The complete local file.
-        virtualpath: Its place; by default the one that the token is about.
+        virtualpath: Its path in the store; by default the one that the token is about.
 
     Raises:
         PermissionDenied: The token does not allow it.
@@ -115,17 +115,17 @@ def upload_file_to_filestorage(token: AuthorizationToken, path: Path, virtualpat
     """
     store = _store(token)
     source = existing_file(path)
-    store.upload(token, source, token.resource("write") if virtualpath is None else _place(token, virtualpath))
+    store.upload(token, source, token.resource("write") if virtualpath is None else _resource(token, virtualpath))
 
 
 def _folder(folder: str) -> str:
     if not isinstance(folder, str):
-        raise UsageError(f"a folder's virtual path is a text, not {folder!r:.80}")
+        raise UsageError(f"a folder's virtual path is a string, not {folder!r:.80}")
     path = folder.replace("\\", "/")
     return path if not path or path.endswith("/") else f"{path}/"
 
 
-def _place(token: AuthorizationToken, virtualpath: str) -> Resource:
+def _resource(token: AuthorizationToken, virtualpath: str) -> Resource:
     if not isinstance(virtualpath, str):
         raise UsageError(f"a virtual path is a string, not {virtualpath!r:.80}")
     # A token is about one source; a path that names it in full is understood as well.

@@ -299,7 +299,7 @@ class Image:
         document in the working directory that points at the same pixels, and ``metadata_path`` becomes that document.
 
         Raises:
-            ImageError: A file cannot be written, or the metadata are no JSON.
+            ImageError: A file cannot be written, or the metadata are not JSON.
             ImageFormatError: The metadata are wrong, or the pixels file is too short for them.
             NotEnoughSpace: The disk is full.
             UsageError: The pixels would replace those of another image.
@@ -421,7 +421,7 @@ def open_image(path: Path) -> Image:
     nothing is written unless it is saved.
 
     Raises:
-        ImageError: The file cannot be read, is no image of a known format, or is broken.
+        ImageError: The file cannot be read, is not an image of a known format, or is broken.
     """
     from xfworker.adapters.images.omni import read_document
     from xfworker.api.composition.image_formats import image_formats

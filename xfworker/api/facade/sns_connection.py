@@ -67,7 +67,7 @@ class SnsConnection(Connection):
             FileError: The transfer failed.
         """
         if isinstance(measurement_index, bool) or not isinstance(measurement_index, int):
-            raise UsageError(f"download: measurement_index is a whole number, not {measurement_index!r:.80}")
+            raise UsageError(f"download: measurement_index is an integer, not {measurement_index!r:.80}")
         return self._sns.download(measurement_index, Path(path))
 
     def close(self) -> None:

@@ -82,7 +82,7 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
             The job's record as the server has it then, which is :attr:`job`.
 
         Raises:
-            UsageError: A name is no field of a job.
+            UsageError: A name is not a field of a job.
             RecordConflict: Others were quicker every time that this was tried.
         """
         return self._save(kwargs)
@@ -103,17 +103,17 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
 
     def progress(self, percentage: float, *, save: bool = True) -> None:
         """
-        Tell how far the job is; its estimated duration follows from the time that it took so far.
+        Report how far the job is; its estimated duration follows from the time that it took so far.
 
-        It may be called as often as one likes: the server is told at most about once a second, and the last value is
-        saved with the next save. A server that is away for a while is no fault of the job.
+        It may be called as often as one likes: it is sent to the server at most about once a second, and the last value
+        is saved with the next save. A server that is away for a while does not fail the job.
 
         Args:
-            percentage: From 0 to 100; what lies beyond is drawn in.
-            save: Whether to tell the server now, rather than with the next save.
+            percentage: From 0 to 100; what lies beyond is clamped.
+            save: Whether to report it now, rather than with the next save.
 
         Raises:
-            UsageError: The percentage is no number.
+            UsageError: The percentage is not a number.
         """
         done = progress.check_percentage(percentage)
         now = self._session.clock.now()
@@ -126,14 +126,14 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
 
     def set_estimated_duration(self, estimated_duration_in_seconds: float, *, save: bool = True) -> None:
         """
-        Tell how long the job will take in all.
+        Report how long the job will take in all.
 
         Args:
             estimated_duration_in_seconds: From its start to its end.
-            save: Whether to tell the server now (at most about once a second), rather than with the next save.
+            save: Whether to report it now (at most about once a second), rather than with the next save.
 
         Raises:
-            UsageError: It is no finite number of at least 0.
+            UsageError: It is not a finite number of at least 0.
         """
         seconds = progress.check_duration(estimated_duration_in_seconds)
         with self._lock:
@@ -179,7 +179,7 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
             save: Whether to save them now, rather than with the next save.
 
         Raises:
-            UsageError: It is no dict of texts.
+            UsageError: It is not a dict of strings.
         """
         with self._lock:
             self._metadata()[lifecycle.OUTPUT_UNITS] = lifecycle.units_of(units)
@@ -203,14 +203,14 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
         End the job well: store the outputs and the state ``Done`` in one step, then remove the working directory.
 
         Args:
-            outputs: A value for every output of the task type: a number, a text, a truth value, a composite parameter,
+            outputs: A value for every output of the task type: a number, a string, a bool, a composite parameter,
                 or ``None`` where there is no value. numpy numbers are taken as numbers.
             units: The unit of each output by its key.
 
         Raises:
-            InvalidParameter: Outputs do not fit the task type's interface, or cannot be saved; all faults are listed,
+            InvalidParameter: Outputs do not fit the task type's interface, or cannot be saved; all errors are listed,
                 nothing is stored and the working directory stays.
-            UsageError: The job was finished before, or ``outputs`` is no dict.
+            UsageError: The job was finished before, or ``outputs`` is not a dict.
         """
         if self._ended:
             raise UsageError("finish: this job has been finished already; call it once, at the end of the script")
@@ -279,9 +279,9 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
 
     def _offer_estimate(self, *, save: bool) -> None:
         if save and not self._ended:
-            fault = self._estimates.offer()
-            if fault is not None:
-                note(f"progress was not told to the server, the job goes on: {fault}")
+            error = self._estimates.offer()
+            if error is not None:
+                note(f"progress was not reported to the server, the job goes on: {error}")
 
     def _send_estimate(self) -> None:
         own = {pointer("metadata", key) for key in (progress.ESTIMATE, progress.PERCENTAGE)}

@@ -1,5 +1,5 @@
 """
-Sort orders of jobs: texts that sort bytewise, with room between any two.
+Sort orders of jobs: strings that sort bytewise, with room between any two.
 
 The vendor's module of this name is not public; its functions are this project's choice.
 """
@@ -21,7 +21,7 @@ def between(before: str | None, after: str | None) -> str:
         after: The one that comes after, or ``None`` for the very last.
 
     Raises:
-        InvalidParameter: They are not in order, or no text lies between them.
+        InvalidParameter: They are not in order, or no string lies between them.
     """
     return sort_order.sort_order_between(before, after)
 
@@ -31,7 +31,7 @@ def between_many(before: str | None, after: str | None, count: int) -> list[str]
     Give ``count`` sort orders between two, in order.
 
     Raises:
-        InvalidParameter: The bounds are not in order, no text lies between them, or the count is negative.
+        InvalidParameter: The bounds are not in order, no string lies between them, or the count is negative.
     """
     return sort_order.sort_orders_between(before, after, count)
 

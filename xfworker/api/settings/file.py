@@ -20,7 +20,7 @@ from xfworker.domain.errors import ConfigurationError
 FILENAME = "xfworker.toml"
 CONFIG_VARIABLE = "XFWORKER_CONFIG"
 _OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "XFWORKER_SAMPLES"})
-"""Variables with the prefix that are no settings."""
+"""Variables with the prefix that are not settings."""
 _ATTEMPTS = ("XFWORKER_HTTP_ATTEMPTS", "XFWORKER_TRANSFERS_ATTEMPTS")
 _RUNNER_VARIABLES = frozenset({"XFWORKER_LOGGING_LEVEL", "XFWORKER_LOGGING_FORMAT", *_ATTEMPTS})
 """Variables that runners give to scripts."""
@@ -43,7 +43,7 @@ def load_settings(environment: Mapping[str, str] | None = None, directory: Path 
     file = find_file(variables, Path.cwd() if directory is None else directory)
     named = {name for name in variables if name.startswith(PREFIX)} - _OTHER_VARIABLES
     if file is None and named <= _RUNNER_VARIABLES:
-        # What runners tell every script. The parser would cost more than all else that a script needs to begin.
+        # What runners set for every script. The parser would cost more than all else that a script needs to begin.
         return _from_runner({name: variables[name] for name in named})
     from xfworker.api.settings.parser import parse_settings
 
@@ -56,7 +56,7 @@ def _from_runner(variables: Mapping[str, str]) -> LoadedSettings:
     for name in _ATTEMPTS:
         text = variables.get(name, "0")
         if not (text.isascii() and text.isdigit()):
-            raise ConfigurationError(f"environment variable {name}: expected a whole number, got {text!r}")
+            raise ConfigurationError(f"environment variable {name}: expected an integer, got {text!r}")
     defaults = Settings()
     logging = LoggingSettings(
         level=variables.get("XFWORKER_LOGGING_LEVEL", defaults.logging.level),
@@ -90,7 +90,7 @@ def find_file(environment: Mapping[str, str], directory: Path) -> Path | None:
             return None
         path = Path(os.path.expanduser(named))  # noqa: PTH111  Path.expanduser raises for a user that is not known
         if not _is_file(path):
-            raise ConfigurationError(f"The environment variable {CONFIG_VARIABLE} names {path}, which is no file.")
+            raise ConfigurationError(f"The environment variable {CONFIG_VARIABLE} names {path}, which is not a file.")
         return path.absolute()
     for folder in (directory, config_folder(environment)):
         if folder is not None and _is_file(folder / FILENAME):
@@ -103,7 +103,7 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError as error:
         raise ConfigurationError(
-            f"cannot tell whether there is a settings file {path}: {error.strerror or error}; name another by "
+            f"cannot see whether there is a settings file {path}: {error.strerror or error}; name another by "
             f"{CONFIG_VARIABLE}, or set that to nothing to use none"
         ) from None
 

@@ -31,13 +31,13 @@ class ServerSettings:
     Attributes:
         kind: ``http``; ``embedded`` for one of this process's own; ``memory`` for one that forgets; or the name of an
             adapter (entry point ``xfworker.adapters``, ``server.NAME``).
-        url: Where it is, for the command line and workers; scripts are told by their environment.
+        url: Where it is, for the command line and workers; scripts get it from their environment.
         token: The token for it, for the command line and workers; never shown.
         token_file: A file that holds the token, in place of ``token``.
         allow_plain_http: Whether ``http`` may go further than this computer.
         data: The data folder of an embedded server; a temporary one where not set.
         inputs: The inputs of the job that an embedded or memory server makes for a script that is started by hand.
-        options: What an adapter of somebody else's is given.
+        options: The arguments of another package's adapter.
     """
 
     kind: str = "http"
@@ -68,7 +68,7 @@ class FilesSettings:
         secret_key: The credentials' secret; from ``AWS_SECRET_ACCESS_KEY`` where not set; never shown.
         archives: Further stores that are only read, as tables of these settings, looked into in this order for files
             that the store itself does not hold.
-        options: What an adapter of somebody else's is given.
+        options: The arguments of another package's adapter.
     """
 
     kind: str = "fss"

@@ -65,7 +65,7 @@ class _Source:
         path = f"{_ARCHIVES}[{index}]"
         self.places[path] = place or self.place(at)
         if not isinstance(table, Mapping):
-            self.faults.append(f"{self.places[path]}: {path} is no table with a kind")
+            self.faults.append(f"{self.places[path]}: {path} is not a table with a kind")
             return {}
         known = archive_options(self.options)
         taken = {}
@@ -73,7 +73,9 @@ class _Source:
             here = self.places[f"{path}.{key}"] = place or self.place((*at, key))
             if key not in known:
                 meant = _close(key, known)
-                self.faults.append(f"{here}: {path}.{key} is no setting{f'; did you mean {meant}?' if meant else ''}")
+                self.faults.append(
+                    f"{here}: {path}.{key} is not a setting{f'; did you mean {meant}?' if meant else ''}"
+                )
                 continue
             try:
                 taken[key] = typed(known[key], value, self.folder)
@@ -177,7 +179,7 @@ def _utf8(content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         byte = f"byte 0x{content[error.start]:02x} in line {line}"
-        raise ValueError(f"is no UTF-8 text ({byte}); save it as UTF-8") from None
+        raise ValueError(f"is not UTF-8 text ({byte}); save it as UTF-8") from None
 
 
 def _unreadable(error: Exception) -> str:
@@ -231,7 +233,7 @@ def _no_setting(path: tuple[str, ...], value: Any, options: Mapping[str, OptionI
         return f"{dotted} is a table; its settings stand below [{dotted}]"
     tables = {f"[{known.partition('.')[0]}]" for known in options}
     meant = _close(f"[{dotted}]", tables) if isinstance(value, Mapping) else _close(dotted, options)
-    return f"{dotted} is no setting{f'; did you mean {meant}?' if meant else ''}"
+    return f"{dotted} is not a setting{f'; did you mean {meant}?' if meant else ''}"
 
 
 def _close(name: str, known: Iterable[str]) -> str:

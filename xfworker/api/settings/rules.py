@@ -32,10 +32,10 @@ def rule_faults(settings: Settings) -> Iterator[Fault]:
     yield from _network_faults(settings.network)
     for prefix, local in settings.disk.path_map.items():
         if not isinstance(local, str):
-            yield "disk.path_map", f"maps {prefix!r} to {local!r}, which is no path"
+            yield "disk.path_map", f"maps {prefix!r} to {local!r}, which is not a path"
     for name in settings.images.codecs:
         if not isinstance(name, str):
-            yield "images.codecs", f"holds {name!r}, which is no name of an adapter"
+            yield "images.codecs", f"holds {name!r}, which is not a name of an adapter"
 
 
 def logging_faults(logging: LoggingSettings) -> Iterator[Fault]:
@@ -58,10 +58,10 @@ def _server_faults(server: ServerSettings) -> Iterator[Fault]:
 def _network_faults(network: ProxyOptions) -> Iterator[Fault]:
     proxy = network.proxy
     if proxy and _parts(proxy) is None:
-        yield "network.proxy", "is no address of a proxy; it looks like http://host:port"
+        yield "network.proxy", "is not an address of a proxy; it looks like http://host:port"
     for host in network.no_proxy:
         if not isinstance(host, str):
-            yield "network.no_proxy", f"holds {host!r}, which is no host name"
+            yield "network.no_proxy", f"holds {host!r}, which is not a host name"
 
 
 def _http_faults(http: HttpLimits) -> Iterator[Fault]:
@@ -72,7 +72,7 @@ def _http_faults(http: HttpLimits) -> Iterator[Fault]:
                 yield f"http.{item.name}", f"is {value}; it must be at least 1"
         elif value < 0 or (value == 0 and item.name not in _MAY_BE_ZERO):
             yield f"http.{item.name}", f"is {value}; it must be more than 0"
-        elif not value <= _MOST_SECONDS:  # so written, it holds for what is no number (nan) as well
+        elif not value <= _MOST_SECONDS:  # so written, it holds for what is not a number (nan) as well
             yield f"http.{item.name}", f"is {value}; it must be a number up to {_MOST_SECONDS:,}"
 
 
@@ -88,7 +88,7 @@ def _tls_faults(tls: TlsOptions) -> Iterator[Fault]:
     for name in ("ca_file", "client_certificate", "client_key"):
         path = getattr(tls, name)
         if path is not None and not path.is_file():
-            yield f"tls.{name}", f"names {path}, which is no file"
+            yield f"tls.{name}", f"names {path}, which is not a file"
     if tls.client_key is not None and tls.client_certificate is None:
         yield "tls.client_key", "is given without tls.client_certificate"
     if tls.minimum_version not in _TLS_VERSIONS:
@@ -103,7 +103,7 @@ def _files_faults(files: FilesSettings) -> Iterator[Fault]:
         path = f"files.archives[{index}]"
         kind = archive.get("kind") if isinstance(archive, dict) else None
         if not isinstance(kind, str):
-            yield path, "is no table with a kind"
+            yield path, "is not a table with a kind"
             continue
         yield from _store_faults(path, kind, archive)
         if archive.get("endpoint") and (fault := _address_fault(str(archive["endpoint"]))):
@@ -120,8 +120,8 @@ def _store_faults(path: str, kind: str, store: Mapping[str, Any]) -> Iterator[Fa
 def _address_fault(url: str) -> str | None:
     parts = _parts(url)
     if parts is None:
-        # It is not shown: what is no address may still hold a password.
-        return "is no address; it looks like https://host:port"
+        # It is not shown: what is not an address may still hold a password.
+        return "is not an address; it looks like https://host:port"
     if parts.username is not None or parts.password is not None:
         return "holds a user name or a password; an address has none"
     return "has a question or a fragment behind it; an address has none" if parts.query or parts.fragment else None
@@ -130,7 +130,7 @@ def _address_fault(url: str) -> str | None:
 def _parts(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises where it is no port
+        _ = parts.port  # raises where it is not a port
     except ValueError:
         return None
     well_formed = parts.scheme in {"http", "https"} and parts.hostname and not any(map(str.isspace, url))

@@ -1,4 +1,4 @@
-"""Finds on which line of a TOML text each key stands, which :mod:`tomllib` does not tell."""
+"""Finds on which line of a TOML text each key stands, which :mod:`tomllib` does not say."""
 
 import re
 import tomllib

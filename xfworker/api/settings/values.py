@@ -12,9 +12,9 @@ from xfworker.api.settings.model import SECRETS
 _TRUTH = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 _EXPECTED = {
     bool: "true or false",
-    int: "a whole number",
+    int: "an integer",
     float: "a number",
-    str: "a text in quotes",
+    str: "a string in quotes",
     Path: "a path in quotes",
     dict: "a table",
     list: "a list",
@@ -91,16 +91,16 @@ def kind_of(option: OptionInfo) -> tuple[type, type | None]:
 def _fits(kind: type, value: Any) -> bool:
     if kind in {int, float} and isinstance(value, bool):
         return False
-    wanted: dict[type, Any] = {float: int | float, Path: str, dict: Mapping}
-    return isinstance(value, wanted.get(kind, kind)) and (kind is not Path or bool(value))
+    accepted: dict[type, Any] = {float: int | float, Path: str, dict: Mapping}
+    return isinstance(value, accepted.get(kind, kind)) and (kind is not Path or bool(value))
 
 
 def _shown(option: OptionInfo, kind: type, value: Any) -> str:
     if option.path in SECRETS:
         return "a secret"
     if kind in {dict, list} or isinstance(value, Mapping | list):
-        # What somebody wrote in the place of a table may be one that holds a password.
-        names = {str: "a text", int: "a number", float: "a number", bool: "true or false", list: "a list"}
+        # What stands in the place of a table may be one that holds a password.
+        names = {str: "a string", int: "a number", float: "a number", bool: "true or false", list: "a list"}
         return "a table" if isinstance(value, Mapping) else names.get(type(value), f"a {type(value).__name__}")
     text = repr(value) if isinstance(value, str | int | float) else str(value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."

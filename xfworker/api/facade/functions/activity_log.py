@@ -26,7 +26,7 @@ def create_activity_log_event(
         title: What happened, in one line.
         level: How serious it is.
         type: What kind of event it is.
-        source: What tells of it.
+        source: What reports it.
         payload: Facts about it, as JSON.
 
     Returns:
@@ -42,7 +42,7 @@ def create_activity_log_event(
     if not isinstance(title, str) or not title.strip():
         raise UsageError(f"create_activity_log_event: an event needs a title, not {title!r:.80}")
     if not isinstance(type, str) or not isinstance(source, str):
-        raise UsageError(f"create_activity_log_event: type and source are texts, not {type!r:.80} and {source!r:.80}")
+        raise UsageError(f"create_activity_log_event: type and source are strings, not {type!r:.80} and {source!r:.80}")
     if not isinstance(payload, dict):
         raise UsageError(f"create_activity_log_event: the payload is a dict, not {payload!r:.80}")
     event = ActivityEvent(

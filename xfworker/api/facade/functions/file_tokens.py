@@ -133,15 +133,15 @@ def get_xf_userdata_token(conn: Connection, scopes: List[Tuple[str, str]]) -> Au
     """
     if isinstance(scopes, str) or not isinstance(scopes, list | tuple) or not scopes:
         raise UsageError(f"get_xf_userdata_token takes a list of pairs (verb, virtual path), not {scopes!r:.200}")
-    wanted = []
+    asked = []
     for scope in scopes:
         if isinstance(scope, str) or not isinstance(scope, list | tuple) or len(scope) != 2:  # noqa: PLR2004  a pair
             raise UsageError(f"get_xf_userdata_token: a scope is a pair (verb, virtual path), not {scope!r:.200}")
         verb, virtualpath = scope
         if not isinstance(verb, str) or not isinstance(virtualpath, str):
-            raise UsageError(f"get_xf_userdata_token: a scope is a pair of texts, not {scope!r:.200}")
-        wanted.append(Scope(verb, userdata_resource(virtualpath)))
-    return _token(conn, wanted)
+            raise UsageError(f"get_xf_userdata_token: a scope is a pair of strings, not {scope!r:.200}")
+        asked.append(Scope(verb, userdata_resource(virtualpath)))
+    return _token(conn, asked)
 
 
 def _reading(conn: Any, source: str, serial: Any, filename: Any) -> AuthorizationToken:

@@ -26,7 +26,7 @@ def get_parameter_file_references(parameter: Dict[str, Any], *, only_additional:
     List the references to all files of a parameter of any type, known or not: its main file first, each once.
 
     Args:
-        parameter: The parameter; a number, a text or ``None`` has no files.
+        parameter: The parameter; a number, a string or ``None`` has no files.
         only_additional: Leave the main file out.
 
     Returns:
@@ -40,7 +40,7 @@ def parse_version(version: str) -> Tuple[int, ...]:
     Read ``"1.10.7.0"`` as ``(1, 10, 7, 0)``, which compares as versions do.
 
     Raises:
-        InvalidParameter: The text is not whole numbers with dots between.
+        InvalidParameter: The text is not integers with dots between.
     """
     return versions.parse_version(version)
 
@@ -50,8 +50,8 @@ def format_version(version: Tuple[int, ...]) -> str:
     Write ``(1, 10, 7, 0)`` as ``"1.10.7.0"``.
 
     Raises:
-        InvalidParameter: It is empty, or a part is not a whole number of at least 0.
+        InvalidParameter: It is empty, or a part is not an integer of at least 0.
     """
     if isinstance(version, str) or not isinstance(version, list | tuple):
-        raise UsageError(f"format_version takes a tuple of whole numbers, not {version!r:.80}")
+        raise UsageError(f"format_version takes a tuple of integers, not {version!r:.80}")
     return versions.format_version(version)

@@ -22,7 +22,7 @@ def get_xf_parameter_sequence(conn: Connection, sequence: Dict[str, Any]) -> Lis
         sequence: ``{"type": "Sequence", "task_serial": ..., "key": ...}``.
 
     Raises:
-        InvalidParameter: It is no sequence.
+        InvalidParameter: It is not a sequence.
         RecordNotFound: There is no such task.
     """
     return [item.value for item in _values(conn, sequence)]
@@ -33,7 +33,7 @@ def get_xf_parameter_float_sequence(conn: Connection, sequence: Dict[str, Any]) 
     Give the output values of a ``Sequence`` parameter as floats; see :func:`get_xf_parameter_sequence`.
 
     Raises:
-        InvalidParameter: It is no sequence, or a value is no number; the message names the job.
+        InvalidParameter: It is not a sequence, or a value is not a number; the message names the job.
     """
     return floats_of(_values(conn, sequence), _sequence(sequence).key)
 
@@ -51,7 +51,7 @@ def get_xf_parameter_paired_sequences(
         Two lists of one length.
 
     Raises:
-        InvalidParameter: One is no sequence.
+        InvalidParameter: One is not a sequence.
         RecordNotFound: There is no such task.
     """
     pairs = _pairs(conn, sequence1, sequence2)
@@ -71,7 +71,7 @@ def get_xf_parameter_paired_float_sequences(
         Two lists of one length.
 
     Raises:
-        InvalidParameter: One is no sequence, or a value of a pair is no number; the message names the job.
+        InvalidParameter: One is not a sequence, or a value of a pair is not a number; the message names the job.
     """
     pairs = _pairs(conn, sequence1, sequence2)
     first_key, second_key = _sequence(sequence1).key, _sequence(sequence2).key

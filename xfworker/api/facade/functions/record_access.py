@@ -20,7 +20,7 @@ _MAX_SERIAL = 2**63 - 1
 
 def checked_serial(value: Any, what: str) -> int:
     """
-    Give a serial as a number; a text of digits is allowed, as documented.
+    Give a serial as a number; a string of digits is allowed, as documented.
 
     Raises:
         UsageError: It is something else.
@@ -30,13 +30,13 @@ def checked_serial(value: Any, what: str) -> int:
     elif hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()  # a numpy number
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_SERIAL:
-        raise UsageError(f"{what} must be a serial (a whole number above 0), not {value!r:.80}")
+        raise UsageError(f"{what} must be a serial (an integer above 0), not {value!r:.80}")
     return value
 
 
 def checked_truth(value: Any, what: str) -> bool:
     """
-    Give a truth value.
+    Give a bool.
 
     Raises:
         UsageError: It is something else.
@@ -66,7 +66,7 @@ def create_record(conn: Any, kind: type[Record], fields: Any, what: str) -> Reco
     Store a new record.
 
     Raises:
-        UsageError: ``fields`` is no dict.
+        UsageError: ``fields`` is not a dict.
         InvalidRecord: A field is missing or wrong.
     """
     server = server_of(conn)
@@ -106,7 +106,7 @@ def update_record(
 
     Raises:
         RecordConflict: The record moved on; the error carries the record as it is and as it was to be.
-        UsageError: A name is no field, or the record lacks its serial or version.
+        UsageError: A name is not a field, or the record lacks its serial or version.
     """
     server = server_of(conn)
     if not isinstance(record, Mapping):
@@ -115,7 +115,7 @@ def update_record(
     if expected_version is None:
         expected_version = record.get("occ_lock_version")
     if isinstance(expected_version, bool) or not isinstance(expected_version, int):
-        raise UsageError(f"{what}: the lock version must be a whole number, not {expected_version!r:.80}")
+        raise UsageError(f"{what}: the lock version must be an integer, not {expected_version!r:.80}")
     check_fields(kind, record, values, what)
     change = evolve(_change(kind, record, values), expected_version=expected_version, bump=bump)
     try:

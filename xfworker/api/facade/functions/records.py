@@ -52,7 +52,7 @@ def create_xf_job(conn: Connection, job: Dict[str, Any]) -> Dict[str, Any]:
         The job as the server made it.
 
     Raises:
-        InvalidRecord: A field is wrong, with every fault and its path.
+        InvalidRecord: A field is wrong, with every error and its path.
     """
     return create_record(conn, Job, job, "create_xf_job")
 
@@ -75,8 +75,8 @@ def update_xf_job(
 
     Raises:
         RecordConflict: The job moved on. ``current`` is the job as it is, ``attempted`` as it was to be.
-        IllegalTransition: The job cannot go to the wanted state.
-        UsageError: A name is no field of a job.
+        IllegalTransition: The job cannot go to that state.
+        UsageError: A name is not a field of a job.
     """
     bump = checked_truth(bump_occ_lock_version, "update_xf_job: bump_occ_lock_version")
     return update_record(conn, Job, job, kwargs, "update_xf_job", bump=bump)
@@ -107,7 +107,7 @@ def create_xf_task(conn: Connection, task: Dict[str, Any]) -> Dict[str, Any]:
         task: At least ``workflow_serial`` and ``task_type_serial``.
 
     Raises:
-        InvalidRecord: A field is wrong, with every fault and its path.
+        InvalidRecord: A field is wrong, with every error and its path.
     """
     return create_record(conn, Task, task, "create_xf_task")
 
@@ -128,11 +128,11 @@ def update_xf_task(
 
     Raises:
         RecordConflict: The workflow moved on. ``current`` is the task as it is, ``attempted`` as it was to be.
-        UsageError: A name is no field of a task.
+        UsageError: A name is not a field of a task.
     """
     if isinstance(workflow_occ_lock_version, bool) or not isinstance(workflow_occ_lock_version, int):
         raise UsageError(
-            "update_xf_task: workflow_occ_lock_version is the workflow's lock version, a whole number, not "
+            "update_xf_task: workflow_occ_lock_version is the workflow's lock version, an integer, not "
             f"{workflow_occ_lock_version!r:.80}"
         )
     return update_record(conn, Task, task, kwargs, "update_xf_task", expected_version=workflow_occ_lock_version)
@@ -174,7 +174,7 @@ def update_xf_workflow(conn: Connection, workflow: Dict[str, Any], **kwargs: Any
 
     Raises:
         RecordConflict: The workflow moved on. ``current`` is the record as it is, ``attempted`` as it was to be.
-        UsageError: A name is no field of a workflow.
+        UsageError: A name is not a field of a workflow.
     """
     return update_record(conn, Workflow, workflow, kwargs, "update_xf_workflow")
 
@@ -200,7 +200,7 @@ def update_xf_project(conn: Connection, project: Dict[str, Any], **kwargs: Any) 
 
     Raises:
         RecordConflict: The project moved on. ``current`` is the record as it is, ``attempted`` as it was to be.
-        UsageError: A name is no field of a project.
+        UsageError: A name is not a field of a project.
     """
     return update_record(conn, Project, project, kwargs, "update_xf_project")
 
@@ -226,9 +226,9 @@ def get_xf_db_entity_by_uuid(conn: Connection, uuid: str) -> Dict[str, Any]:
 
     Raises:
         RecordNotFound: No entity has this UUID.
-        UsageError: It is no text.
+        UsageError: It is not a string.
     """
     server = server_of(conn)
     if not isinstance(uuid, str) or not 1 <= len(uuid) <= _LONGEST_UUID or any(json_faults(uuid)):
-        raise UsageError(f"get_xf_db_entity_by_uuid takes the UUID as a text, not {uuid!r:.80}")
+        raise UsageError(f"get_xf_db_entity_by_uuid takes the UUID as a string, not {uuid!r:.80}")
     return record_dict(server.entity_by_uuid(uuid))

@@ -31,7 +31,7 @@ def get_xf_default_sns_server_connection_params(conn: Connection) -> Dict[str, A
     if config is None:
         return None
     if not isinstance(config, dict):
-        raise ConfigurationError(f"the server's configuration of {CONFIG_KEY} is no object but {config!r:.80}")
+        raise ConfigurationError(f"the server's configuration of {CONFIG_KEY} is not an object but {config!r:.80}")
     from xfworker.api.composition.network import server_url
 
     shown = {key: value for key, value in config.items() if key != "token"}
