@@ -29,7 +29,7 @@ def xfworker(*words, folder, **variables):
         (("run", "."), "metadata.json"),
         (("run", "task.py", "--colour", "red"), "--colour"),
         (("package", "check", "none"), "there is no package none"),
-        (("package", "new", "x y"), "no package name"),
+        (("package", "new", "x y"), "not a package name"),
         (("worker", "--concurrency", "0"), "--concurrency"),
         (("worker", "--dependency", "numpy", "--server", "http://localhost:1"), "NAME==1.2.3.4"),
         (("package", "install", "."), "no server is named"),
