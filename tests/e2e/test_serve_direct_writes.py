@@ -11,6 +11,7 @@ from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.workflow_control import HttpWorkflowControl
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.domain.files import Scope, record_resource
 from xfworker.services.transfers.transfers import Transfers
@@ -34,7 +35,12 @@ def served(tmp_path):
         assert any(line.startswith(b"xfworker serves") for line in process.stderr)
         told = json.loads(notice.read_text())
         transport = HttpTransport(f"http://{told['host']}:{told['port']}", token=told["admin_token"])
-        yield HttpWorld(admin=HttpXFServer(transport), queue=HttpJobQueue(transport), url=transport.url)
+        yield HttpWorld(
+            admin=HttpXFServer(transport),
+            queue=HttpJobQueue(transport),
+            url=transport.url,
+            control=HttpWorkflowControl(transport),
+        )
         transport.close()
     finally:
         process.kill()

@@ -8,6 +8,7 @@ import pytest
 
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.workflow_control import HttpWorkflowControl
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.change import Change
@@ -21,7 +22,15 @@ from xfworker.testing.contracts.worlds import HttpWorld, Setting
 def served(tmp_path_factory):
     with EmbeddedServer(tmp_path_factory.mktemp("served")) as embedded:
         transport = HttpTransport(embedded.url, token=embedded.admin_token)
-        yield embedded, HttpWorld(admin=HttpXFServer(transport), queue=HttpJobQueue(transport), url=embedded.url)
+        yield (
+            embedded,
+            HttpWorld(
+                admin=HttpXFServer(transport),
+                queue=HttpJobQueue(transport),
+                url=embedded.url,
+                control=HttpWorkflowControl(transport),
+            ),
+        )
         transport.close()
 
 

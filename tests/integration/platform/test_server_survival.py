@@ -10,6 +10,7 @@ from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.workflow_control import HttpWorkflowControl
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.composition.backups import make_backup, restore_backup
 from xfworker.api.composition.embedded_server import EmbeddedServer
@@ -28,7 +29,12 @@ QUICK = HttpLimits(attempts=1, patience_seconds=0.0, connect_seconds=2.0)
 
 def connect(embedded: EmbeddedServer, limits: HttpLimits | None = None) -> HttpWorld:
     transport = HttpTransport(embedded.url, token=embedded.admin_token, limits=limits)
-    return HttpWorld(admin=HttpXFServer(transport), queue=HttpJobQueue(transport), url=embedded.url)
+    return HttpWorld(
+        admin=HttpXFServer(transport),
+        queue=HttpJobQueue(transport),
+        url=embedded.url,
+        control=HttpWorkflowControl(transport),
+    )
 
 
 def checked(data) -> list[str]:
