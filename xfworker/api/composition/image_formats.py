@@ -1,13 +1,17 @@
 """The image formats: those of this package, and before them those of the codecs that the settings name."""
 
+from typing import TYPE_CHECKING
+
 from xfworker.api.composition.deferred import Deferred
 from xfworker.api.composition.provided_session import current_session
 from xfworker.api.settings.file import load_settings
 from xfworker.api.settings.model import Settings
-from xfworker.ports.image_codec import ImageFormats
+
+if TYPE_CHECKING:
+    from xfworker.ports.image_codec import ImageFormats
 
 
-def image_formats() -> ImageFormats:
+def image_formats() -> "ImageFormats":
     """
     Give the formats of the provided session, or outside of one those that the settings in force name.
 
@@ -18,7 +22,7 @@ def image_formats() -> ImageFormats:
     return configured_formats(load_settings().settings) if provided is None else provided.images
 
 
-def configured_formats(settings: Settings) -> ImageFormats:
+def configured_formats(settings: Settings) -> "ImageFormats":
     """
     Make the formats that these settings name.
 
@@ -33,7 +37,7 @@ def configured_formats(settings: Settings) -> ImageFormats:
     )
 
 
-def session_formats(settings: Settings) -> ImageFormats:
+def session_formats(settings: Settings) -> "ImageFormats":
     """
     Give the formats of a session: they load numpy, so they are made when the first image is opened.
 

@@ -8,10 +8,11 @@ from xfworker.domain.job_arguments import JobArguments
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.filesystem import Filesystem
-from xfworker.ports.image_codec import ImageFormats
 from xfworker.ports.xf_server import XFServer
 
 if TYPE_CHECKING:
+    # A script that opens no image does not wait for what describes them.
+    from xfworker.ports.image_codec import ImageFormats
     from xfworker.services.transfers.transfers import Transfers
 
 
@@ -32,7 +33,7 @@ class Session:
     server: XFServer
     files: FileStore
     filesystem: Filesystem
-    images: ImageFormats
+    images: "ImageFormats"
     clock: Clock
     arguments: JobArguments
 
