@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import define
 
-from xfworker.adapters.http.problem import PROBLEM_TYPE, TYPE_PREFIX
+from xfworker.adapters.wire.problem import PROBLEM_TYPE, problem_body
 from xfworker.domain.errors import ServerTimeout, ServerUnreachable, TransferInterrupted, XFWorkerError
 from xfworker.domain.records import RECORD_KINDS, Record
 from xfworker.ports.clock import Clock
@@ -207,8 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _refuse(self, fault: XFWorkerError, size: int) -> None:
         for _ in iter(_Body(self.rfile, size, lambda _: None).read, b""):
             pass
-        problem = {"type": TYPE_PREFIX + fault.code, "status": fault.status, "detail": str(fault), **fault.details()}
-        content = json.dumps(problem).encode()
+        content = problem_body(fault)
         self.send_response_only(fault.status, "Fault")
         self.send_header("Content-Type", PROBLEM_TYPE)
         self.send_header("Content-Length", str(len(content)))

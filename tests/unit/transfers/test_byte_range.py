@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
+from xfworker.adapters.wire.byte_range import UnsatisfiableRange, parse_range
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Fetches one file: resumed where it broke off, over several connections where that gains, verified, then named."""
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -9,13 +8,14 @@ from typing import Any
 from attrs import evolve
 
 from xfworker.adapters.http.answer_stream import AnswerStream
-from xfworker.adapters.http.file_headers import stat_from_headers, strong_etag
 from xfworker.adapters.http.range_helpers import RangeHelpers
 from xfworker.adapters.http.reading_pace import ReadingPace
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.partial_download import PartialDownload
 from xfworker.adapters.transfer.spans import Span
+from xfworker.adapters.wire.byte_range import parse_content_range, write_range
+from xfworker.adapters.wire.file_headers import quoted_etag, stat_from_headers, strong_etag
 from xfworker.domain.errors import (
     ChecksumMismatch,
     FileChanged,
@@ -31,7 +31,6 @@ from xfworker.services.retry_policy import Retries
 
 _PARTIAL, _UNSATISFIABLE = 206, 416
 _ANSWERS = frozenset({_UNSATISFIABLE})
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 
 _log = EventLog("xfworker.transfers")
 
@@ -176,8 +175,8 @@ class Download:
         headers = dict(self._headers)
         stat = self._part.stat
         if stat is not None and stat.etag is not None and (start or end is not None):
-            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
-            headers["If-Range"] = f'"{stat.etag}"'
+            headers["Range"] = write_range(start, end)
+            headers["If-Range"] = quoted_etag(stat.etag)
         return self._transport.stream(
             "GET", self._path, doing=f"fetch {self._resource}", headers=headers, accept=_ANSWERS
         )
@@ -187,9 +186,9 @@ class Download:
         return self._request(span.position, span.end)
 
     def _check_range(self, answer: AnswerStream, position: int) -> None:
-        found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "").strip())
+        found = parse_content_range(answer.headers.get("content-range"))
         stat = self._part.stat
-        if stat is None or found is None or (int(found[1]), int(found[3])) != (position, stat.size):
+        if stat is None or found is None or (found[0], found[2]) != (position, stat.size):
             raise _Changed
         if strong_etag(answer.headers) not in {None, stat.etag}:
             raise _Changed

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.download import Download
-from xfworker.adapters.http.file_headers import file_path, quoted, stat_from_headers
+from xfworker.adapters.http.file_addresses import file_path, quoted
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
 from xfworker.adapters.http.transport import HttpTransport
@@ -17,7 +17,10 @@ from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.retries import transfer_retries
 from xfworker.adapters.transfer.upload_source import UploadSource
+from xfworker.adapters.wire.authorization import authorization
+from xfworker.adapters.wire.byte_range import write_range
 from xfworker.adapters.wire.codec import read_answer, unexpected_answer, write
+from xfworker.adapters.wire.file_headers import stat_from_headers
 from xfworker.adapters.wire.files import FileEntry, Listing, Registration
 from xfworker.domain.address import Address
 from xfworker.domain.digest_field import write_digest
@@ -73,7 +76,7 @@ class HttpFileStore:
     def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
         transport, base = self._server(token)
         answer = transport.request(
-            "HEAD", base + file_path(resource), doing=f"look at {resource}", headers=_authorization(token)
+            "HEAD", base + file_path(resource), doing=f"look at {resource}", headers=authorization(token.token)
         )
         length = answer.headers.get("content-length", "")
         if not length.isdigit():
@@ -92,7 +95,7 @@ class HttpFileStore:
             target,
             limits=self._transfers,
             retries=self._retries(f"fetching {resource}"),
-            headers=_authorization(token),
+            headers=authorization(token.token),
             progress=progress,
         ).run()
 
@@ -115,7 +118,7 @@ class HttpFileStore:
         file.require_unchanged()
         sha256 = file.digest()
         headers = {
-            **_authorization(token),
+            **authorization(token.token),
             "Content-Type": "application/octet-stream",
             "Content-Length": str(file.size),
             "Repr-Digest": write_digest(sha256),
@@ -149,7 +152,7 @@ class HttpFileStore:
             file,
             what=str(resource),
             metadata={"resource": str(resource)},
-            headers=_authorization(token),
+            headers=authorization(token.token),
             limits=self._transfers,
             retries=self._retries(f"storing {resource}"),
             progress=progress,
@@ -161,9 +164,9 @@ class HttpFileStore:
     ) -> Iterator[bytes]:
         transport, base = self._server(token)
         block_bytes = self._transfers.block_bytes
-        headers = {"Accept": "*/*", **_authorization(token)}
+        headers = {"Accept": "*/*", **authorization(token.token)}
         if offset or length is not None:
-            headers["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+            headers["Range"] = write_range(offset, None if length is None else offset + length)
         if length == 0:
             self.stat(token, resource)
             return iter(())
@@ -194,7 +197,7 @@ class HttpFileStore:
             "HEAD",
             f"{base}{file_path(resource)}?for=write",
             doing=f"ask where {resource} may be written",
-            headers=_authorization(token),
+            headers=authorization(token.token),
         )
         return stat_from_headers(resource, answer.headers, 0).direct_access_path
 
@@ -206,7 +209,7 @@ class HttpFileStore:
             f"{base}/registrations",
             doing=f"register {resource}",
             json_body=write(Registration(resource=str(resource), size=size, sha256=sha256)),
-            headers=_authorization(token),
+            headers=authorization(token.token),
             repeat=True,
             read_seconds=seconds,
         )
@@ -215,7 +218,7 @@ class HttpFileStore:
     def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
         transport, base = self._server(token)
         answer = transport.request(
-            "GET", f"{base}/folders/{quoted(folder)}", doing=f"list {folder}", headers=_authorization(token)
+            "GET", f"{base}/folders/{quoted(folder)}", doing=f"list {folder}", headers=authorization(token.token)
         )
         try:
             return read_answer(Listing, answer.json(), f"list {folder}").folder()
@@ -228,7 +231,7 @@ class HttpFileStore:
             "DELETE",
             base + file_path(resource),
             doing=f"delete {resource}",
-            headers=_authorization(token),
+            headers=authorization(token.token),
             repeat=False,
         )
 
@@ -285,10 +288,6 @@ class _closing:  # noqa: N801  reads as the block it begins
 
     def __exit__(self, *error: object) -> None:
         self._opened.__exit__(*error)  # type: ignore[attr-defined]  # a context manager
-
-
-def _authorization(token: AuthorizationToken) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token.token}"}
 
 
 def _confirmed(stat: FileStat, sha256: str) -> FileStat:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from xfworker.adapters.http.transport import BLOCK_BYTES, HttpTransport
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import replacing
+from xfworker.adapters.wire.byte_range import write_range
 from xfworker.adapters.wire.codec import read_answer
 from xfworker.adapters.wire.records import Items
 from xfworker.domain.errors import (
@@ -77,7 +78,7 @@ class HttpSnsServer:
         retries = _RETRY.begin(self._clock, doing, exhausted=broken)
         while size is None or file.tell() < size:
             offset = file.tell()
-            headers = {"Range": f"bytes={offset}-", "If-Range": etag} if offset and etag else {}
+            headers = {"Range": write_range(offset), "If-Range": etag} if offset and etag else {}
             try:
                 with self._transport.stream("GET", path, doing=doing, headers=headers) as answer:
                     if offset and (answer.status != _PARTIAL or answer.headers.get("etag") != etag):

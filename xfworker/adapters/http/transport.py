@@ -21,7 +21,7 @@ from xfworker.adapters.http.connection import NETWORK_FAULTS, network_error, was
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
 from xfworker.adapters.http.pool import open_pool
-from xfworker.adapters.http.problem import error_from_answer, problem_in_headers
+from xfworker.adapters.wire.authorization import authorization
 from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError, InvalidRecord, ProtocolViolation, ServerBusy, XFWorkerError
 from xfworker.domain.json_value import json_faults
@@ -268,7 +268,7 @@ class HttpTransport:
             **(headers or {}),
         }
         if self._token is not None:
-            fields.setdefault("Authorization", f"Bearer {self._token}")
+            fields = authorization(self._token) | fields
         return fields
 
     def _once(
@@ -289,6 +289,8 @@ class HttpTransport:
         return HttpAnswer(status=response.status, headers=response.headers, body=response.data, doing=doing)
 
     def _refusal(self, answer: HttpAnswer) -> XFWorkerError:
+        from xfworker.adapters.wire.problem import error_from_answer, problem_in_headers
+
         error = error_from_answer(
             answer.status,
             answer.headers.get("content-type", ""),

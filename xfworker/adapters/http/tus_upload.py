@@ -15,25 +15,24 @@ from urllib.parse import urljoin, urlsplit
 from attrs import define
 
 from xfworker.adapters.http.answer_stream import AnswerStream
-from xfworker.adapters.http.file_headers import strong_etag
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.hashing import file_sha256
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.upload_source import UploadSource
+from xfworker.adapters.wire.file_headers import DIGEST_FIELDS, strong_etag
+from xfworker.adapters.wire.tus import TUS_HEADERS, UPLOAD_TYPE, write_metadata
 from xfworker.domain.address import Address
-from xfworker.domain.digest_field import SHA256, XXH3, read_digest, write_digest
+from xfworker.domain.digest_field import SHA256, read_digest, write_digest
 from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, ProtocolViolation, ServerError, ServerFault
 from xfworker.ports.file_store import Progress
 from xfworker.services.event_log import EventLog
 from xfworker.services.retry_policy import Retries
 
-_VERSION = {"Tus-Resumable": "1.0.0"}
 _OFFSET_MOVED, _MISMATCH = 409, 460
 _GONE = frozenset({403, 404, 410})
 _CHECKSUMS = ("sha256", "sha1", "md5")
-_WHOLE_FIELDS = {XXH3: "XF-Quick-Digest", SHA256: "Repr-Digest"}
-_PREFIX_DIGESTS = tuple(_WHOLE_FIELDS)
+_PREFIX_DIGESTS = tuple(DIGEST_FIELDS)
 """Kinds of digest of everything before a request that a server may offer; the first is preferred."""
 _CHECKED_BYTES = 8 << 20
 """How much one request carries where its checksum has to be known before it is sent: it is held in memory."""
@@ -89,7 +88,7 @@ class TusUpload:
         self._source = source
         self._what = what
         self._metadata = metadata
-        self._headers = {**_VERSION, **headers}
+        self._headers = {**TUS_HEADERS, **headers}
         self._limits = limits
         self._retries = retries
         self._progress = progress
@@ -157,8 +156,8 @@ class TusUpload:
             self._checksum = fields.get("checksum")
 
     def _create(self) -> int:
-        pairs = (f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in self._metadata.items())
-        headers = {"Upload-Length": str(self._source.size), "Upload-Metadata": ",".join(pairs), "Content-Length": "0"}
+        metadata = write_metadata(self._metadata)
+        headers = {"Upload-Length": str(self._source.size), "Upload-Metadata": metadata, "Content-Length": "0"}
         with self._stream("POST", self._endpoint, headers) as answer:
             location = answer.headers.get("location")
             if location is None:
@@ -245,7 +244,7 @@ class TusUpload:
             return None
         block = self._source.read(missing)
         self._source.require_unchanged()
-        headers[_WHOLE_FIELDS[self._prefix_digest]] = write_digest(self._source.digest(), self._prefix_digest)
+        headers[DIGEST_FIELDS[self._prefix_digest]] = write_digest(self._source.digest(), self._prefix_digest)
         return self._finished(self._patch(headers, missing, block))
 
     def _send_checked(self, offset: int, missing: int) -> TusResult | None:
@@ -264,7 +263,7 @@ class TusUpload:
         return self._finished(answered) if count == missing else None
 
     def _request_headers(self, offset: int) -> dict[str, str]:
-        return {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(offset)}
+        return {"Content-Type": UPLOAD_TYPE, "Upload-Offset": str(offset)}
 
     def _patch(self, headers: dict[str, str], count: int, body: Any) -> Mapping[str, str]:
         assert self._upload is not None
@@ -299,7 +298,7 @@ class TusUpload:
     def _told(self, headers: Mapping[str, str]) -> str | None:
         """Give what an answer says of the whole, in the kind of digest that is computed here."""
         algorithm = self._source.algorithm
-        return read_digest(headers.get(_WHOLE_FIELDS[algorithm].lower()), algorithm)
+        return read_digest(headers.get(DIGEST_FIELDS[algorithm].lower()), algorithm)
 
     def _telling(self, blocks: Any) -> Any:
         for block in blocks:

@@ -7,9 +7,10 @@ import msgspec
 from anyio import to_thread
 from litestar import Request, Response
 
+from xfworker.adapters.wire.authorization import bearer_token
 from xfworker.adapters.wire.codec import read, write
 from xfworker.adapters.wire.field_types import LARGEST
-from xfworker.domain.errors import AuthenticationFailed, InvalidRecord, UsageError
+from xfworker.domain.errors import InvalidRecord, UsageError
 from xfworker.services.platform.platform import Platform
 from xfworker.services.platform.principal import Principal
 
@@ -17,29 +18,15 @@ Result = TypeVar("Result")
 MessageT = TypeVar("MessageT")
 AnyRequest = Request[Any, Any, Any]
 
-_BEARER = "bearer "
 _PRINCIPAL = "xfworker_principal"
 _MAX_KEY = 200
-
-
-def bearer(request: AnyRequest) -> str:
-    """
-    Give the token that a request carries.
-
-    Raises:
-        AuthenticationFailed: It carries none.
-    """
-    text: str = request.headers.get("authorization", "")
-    if text[: len(_BEARER)].lower() != _BEARER or not text[len(_BEARER) :].strip():
-        raise AuthenticationFailed("this address needs a token: Authorization: Bearer ...")
-    return text[len(_BEARER) :].strip()
 
 
 def authentication(platform: Platform) -> Callable[[AnyRequest], Awaitable[None]]:
     """Give the hook that finds out who is asking before anything else is looked at."""
 
     async def authenticate(request: AnyRequest) -> None:
-        token = bearer(request)
+        token = bearer_token(request.headers.get("authorization"))
         principal = await in_thread(lambda: platform.authenticate(token))
         request.scope["state"][_PRINCIPAL] = principal
         request.scope["state"]["xfworker_caller"] = principal.name

@@ -1,6 +1,7 @@
 """The catalogue of measurements over HTTP: a list, and the files."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from litestar.params import FromPath
 from litestar.response import Stream
 
 from xfworker.adapters.web.exchange import AnyRequest, answer_message, authentication, caller, in_thread
-from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
+from xfworker.adapters.wire.byte_range import answer_range
 from xfworker.adapters.wire.records import Items
 from xfworker.domain.errors import UsageError
 from xfworker.ports.sns_server import Measurement, MeasurementFiles
@@ -58,17 +59,12 @@ def sns_router(catalogue: MeasurementFiles, platform: Platform) -> Router:
 
         path, etag, size = await in_thread(find)
         headers = {"ETag": etag, "Accept-Ranges": "bytes"}
-        applies = request.headers.get("if-range", etag) == etag
-        try:
-            part = parse_range(request.headers.get("range"), size) if applies else None
-        except UnsatisfiableRange:
-            return Response(content=b"", status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
-        start, end = part or (0, size)
-        if part is not None:
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-        headers["Content-Length"] = str(end - start)
-        status = 200 if part is None else 206
-        return Stream(_blocks(path, start, end), status_code=status, headers=headers, media_type=_BINARY)
+        part = answer_range(request.headers, size=size, etag=etag)
+        headers |= part.headers
+        if part.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return Response(content=b"", status_code=part.status, headers=headers)
+        blocks = _blocks(path, part.start, part.end)
+        return Stream(blocks, status_code=part.status, headers=headers, media_type=_BINARY)
 
     return Router(path=MOUNT, route_handlers=[measurements, file], before_request=authentication(platform))
 

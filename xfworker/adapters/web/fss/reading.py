@@ -3,18 +3,16 @@
 import asyncio
 import os
 import sys
-from email.utils import format_datetime, parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import quote
 
 from attrs import define
 
-from xfworker.adapters.web.fss.byte_range import UnsatisfiableRange, parse_range
-from xfworker.adapters.web.fss.content_headers import content_headers
 from xfworker.adapters.web.fss.requests import Request
+from xfworker.adapters.wire.byte_range import answer_range, is_unmodified
 from xfworker.adapters.wire.codec import write
+from xfworker.adapters.wire.file_headers import direct_access_headers, quoted_etag, stat_headers
 from xfworker.adapters.wire.files import Listing
-from xfworker.domain.digest_field import write_digest
 from xfworker.domain.files import AuthorizationToken, FileStat
 from xfworker.ports.served_files import OpenedFile, ServedFiles
 
@@ -29,7 +27,7 @@ async def send_file(request: Request, store: ServedFiles, token: AuthorizationTo
     resource = request.resource()
     if request.method == "HEAD" and request.query.get("for") == "write":
         path = await asyncio.to_thread(store.direct_access_path, token, resource, for_writing=True)
-        await request.answer(HTTPStatus.NO_CONTENT, _direct_access(path))
+        await request.answer(HTTPStatus.NO_CONTENT, direct_access_headers(path))
         return
     if request.method == "HEAD":
         stat = await asyncio.to_thread(store.stat, token, resource)
@@ -43,28 +41,26 @@ async def send_file(request: Request, store: ServedFiles, token: AuthorizationTo
 
 
 async def _send(request: Request, stat: FileStat, opened: OpenedFile | None, handles: "KeptHandles") -> None:
-    headers = _headers(stat)
-    if _not_modified(request, stat):
-        await request.answer(HTTPStatus.NOT_MODIFIED, {"ETag": headers["ETag"]})
+    etag = quoted_etag(stat.etag)
+    if is_unmodified(request.headers.get("if-none-match"), etag):
+        await request.answer(HTTPStatus.NOT_MODIFIED, {"ETag": etag})
         return
-    try:
-        part = parse_range(request.headers.get("range"), stat.size) if _range_applies(request, stat) else None
-    except UnsatisfiableRange:
-        await request.answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, {"Content-Range": f"bytes */{stat.size}"})
+    part = answer_range(request.headers, size=stat.size, etag=etag, modified_at=stat.modified_at)
+    status, length = part.status, part.end - part.start
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        await request.answer(status, part.headers)
         return
-    start, end = part or (0, stat.size)
-    headers["Content-Length"] = str(end - start)
-    status = HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT
-    if part is not None:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{stat.size}"
+    headers = {**_headers(stat), **part.headers}
     if opened is None:
-        await request.answer(status, headers, length=end - start)
+        await request.answer(status, headers, length=length)
         return
-    descriptor = opened.descriptor if part is None and request.pathsend and stat.size >= _SENT_BY_PATH else None
+    descriptor = (
+        opened.descriptor if status == HTTPStatus.OK and request.pathsend and stat.size >= _SENT_BY_PATH else None
+    )
     if descriptor is not None and handles.are_free:
         await request.answer_file(status, headers, handles.keep(descriptor))
     else:
-        await request.answer_blocks(status, headers, opened.blocks(offset=start, length=end - start))
+        await request.answer_blocks(status, headers, opened.blocks(offset=part.start, length=length))
 
 
 @define
@@ -102,42 +98,11 @@ async def send_folder(request: Request, store: ServedFiles, token: Authorization
 
 
 def _headers(stat: FileStat) -> dict[str, str]:
-    headers = {
+    return {
         "Accept-Ranges": "bytes",
         "Content-Type": "application/octet-stream",
         # What lies in the store is data; a browser must not run it as a page of this site.
         "X-Content-Type-Options": "nosniff",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(stat.resource.filename, safe='')}",
-        **content_headers(stat),
-        **_direct_access(stat.direct_access_path),
+        **stat_headers(stat),
     }
-    if stat.modified_at is not None:
-        headers["Last-Modified"] = format_datetime(stat.modified_at.replace(microsecond=0), usegmt=True)
-    if stat.sample_sha256 is not None:
-        headers["XF-Sample-Digest"] = write_digest(stat.sample_sha256)
-    return headers
-
-
-def _direct_access(path: str | None) -> dict[str, str]:
-    return {} if path is None else {"XF-Direct-Access-Path": quote(path, safe="/:")}
-
-
-def _not_modified(request: Request, stat: FileStat) -> bool:
-    known = request.headers.get("if-none-match")
-    if known is None:
-        return False
-    tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
-    return "*" in tags or f'"{stat.etag}"' in tags
-
-
-def _range_applies(request: Request, stat: FileStat) -> bool:
-    condition = request.headers.get("if-range")
-    if condition is None:
-        return True
-    if condition.startswith('"'):
-        return condition.strip() == f'"{stat.etag}"'
-    try:
-        moment = parsedate_to_datetime(condition)
-    except ValueError:
-        return False
-    return stat.modified_at is not None and stat.modified_at.replace(microsecond=0) == moment

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, quote, unquote_to_bytes
+from urllib.parse import parse_qs, unquote_to_bytes
 
 from attrs import define, field
 
-from xfworker.domain.errors import AuthenticationFailed, InvalidFilename, UsageError, XFWorkerError
+from xfworker.adapters.wire.authorization import bearer_token
+from xfworker.adapters.wire.problem import PROBLEM_TYPE, problem_body, problem_headers
+from xfworker.domain.errors import InvalidFilename, UsageError, XFWorkerError
 from xfworker.domain.files import Resource, parse_resource
 
 Scope = MutableMapping[str, Any]
@@ -57,10 +59,7 @@ class Request:
         Raises:
             AuthenticationFailed: There is none.
         """
-        kind, _, text = self.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not text.strip():
-            raise AuthenticationFailed("the file store wants a file token: Authorization: Bearer <token>")
-        return text.strip()
+        return bearer_token(self.headers.get("authorization"))
 
     def resource(self) -> Resource:
         """
@@ -166,18 +165,8 @@ class Request:
         """Send an error as an RFC 9457 problem document."""
         if self._answered:
             return  # the answer is on its way; breaking it off shows the client that it is not complete
-        problem = {
-            "type": f"urn:xfworker:error:{error.code}",
-            "title": (type(error).__doc__ or error.code).strip().splitlines()[0],
-            "status": status or error.status,
-            "detail": str(error),
-            **error.details(),
-        }
-        body = json.dumps(problem).encode()
-        fields = {"Content-Type": "application/problem+json", **(headers or {})}
-        if self.method == "HEAD":  # its answer has no body for it
-            fields |= {"XF-Error": error.code, "XF-Error-Detail": quote(str(error))}
-        await self.answer(status or error.status, fields, body)
+        fields = {"Content-Type": PROBLEM_TYPE, **(headers or {}), **problem_headers(error, self.method)}
+        await self.answer(status or error.status, fields, problem_body(error, status))
 
     async def answer_file(self, status: int, headers: Mapping[str, str], path: str) -> None:
         """Send a file by the server's own means."""

@@ -10,7 +10,6 @@ import structlog
 from litestar.handlers import ASGIRouteHandler
 from litestar.handlers import asgi as asgi_handler
 
-from xfworker.adapters.web.fss.content_headers import content_headers
 from xfworker.adapters.web.fss.reading import KeptHandles, send_file, send_folder
 from xfworker.adapters.web.fss.receiving import receive_body
 from xfworker.adapters.web.fss.requests import (
@@ -21,11 +20,13 @@ from xfworker.adapters.web.fss.requests import (
     Send,
     read_request,
 )
-from xfworker.adapters.web.fss.tus import TUS_HEADERS, TusUploads
+from xfworker.adapters.web.fss.tus import TusUploads
 from xfworker.adapters.wire.codec import read, write
+from xfworker.adapters.wire.file_headers import content_headers
 from xfworker.adapters.wire.files import FileEntry, Registration
+from xfworker.adapters.wire.tus import TUS_HEADERS
 from xfworker.domain.digest_field import require_digest
-from xfworker.domain.errors import AuthenticationFailed, FileError, InvalidRecord, UsageError, XFWorkerError
+from xfworker.domain.errors import FileError, InvalidRecord, UsageError, XFWorkerError
 from xfworker.domain.files import AuthorizationToken, parse_resource
 from xfworker.ports.served_files import ResumableUploads, ServedFiles
 
@@ -129,7 +130,7 @@ class FileStorageService:
             self._uploads.sweep_now_and_then()
 
     async def _refuse(self, request: Request, error: XFWorkerError, status: int | None = None) -> None:
-        headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, AuthenticationFailed) else {}
+        headers = {}
         if status == HTTPStatus.METHOD_NOT_ALLOWED:  # RFC 9110, section 15.5.6, asks for the header
             headers["Allow"] = _METHODS[request.segments[0]]
         if request.segments[0] == "uploads":

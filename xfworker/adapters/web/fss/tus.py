@@ -18,21 +18,18 @@ from typing import Any
 import structlog
 from attrs import define, field
 
-from xfworker.adapters.web.fss.content_headers import content_headers
 from xfworker.adapters.web.fss.receiving import receive_body
 from xfworker.adapters.web.fss.requests import ClientGone, Request
+from xfworker.adapters.wire.file_headers import content_headers
+from xfworker.adapters.wire.tus import TUS_HEADERS, UPLOAD_TYPE, read_metadata
 from xfworker.domain.digest_field import SHA256, XXH3, require_digest
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch, UsageError
 from xfworker.domain.files import AuthorizationToken, FileStat, Resource, parse_resource
 from xfworker.ports.served_files import IncomingFile, ResumableUpload, ResumableUploads
 
-TUS_HEADERS = {"Tus-Resumable": "1.0.0"}
-"""What every answer to a tus request carries."""
-
 _PREFIX_DIGESTS = f"{SHA256}, {XXH3}"
 _ALGORITHMS = ("sha1", "sha256", "md5")
-_BODY_TYPE = "application/offset+octet-stream"
 _log = structlog.stdlib.get_logger("xfworker.fss")
 
 
@@ -152,8 +149,8 @@ class TusUploads:
 
     async def _append(self, request: Request, token: AuthorizationToken, identifier: str) -> None:
         upload = await self._load(identifier, token)
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _BODY_TYPE:
-            raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body of an upload is of type {_BODY_TYPE}")
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != UPLOAD_TYPE:
+            raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body of an upload is of type {UPLOAD_TYPE}")
         stated, offset = request.whole_number("upload-offset"), upload.offset
         if stated != offset:
             raise _Refused(HTTPStatus.CONFLICT, f"the upload stands at {offset}, not at {stated}")
@@ -309,20 +306,3 @@ def _place_of(metadata: Mapping[str, str], token: AuthorizationToken) -> Resourc
     place = token.resource("write")
     # Foreign clients know a file's name only; the token says which folder, or which file, it is for.
     return place if place.filename == name else place.child(name)
-
-
-def read_metadata(text: str) -> dict[str, str]:
-    """
-    Read ``Upload-Metadata``: ``key base64,key base64``.
-
-    Raises:
-        UsageError: It is malformed.
-    """
-    found: dict[str, str] = {}
-    for pair in filter(None, (part.strip() for part in text.split(","))):
-        key, _, value = pair.partition(" ")
-        try:
-            found[key] = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, ValueError):
-            raise UsageError(f"Upload-Metadata: the value of {key[:40]!a} is not UTF-8 in base64") from None
-    return found

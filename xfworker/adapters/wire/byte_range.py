@@ -1,0 +1,115 @@
+"""Byte ranges and the conditions on them (RFC 9110, sections 13 and 14), as far as one range goes."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+from attrs import define
+
+_ONE_RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+
+
+class UnsatisfiableRange(ValueError):
+    """The range begins behind the end of the file."""
+
+
+def write_range(start: int, end: int | None = None) -> str:
+    """Write the ``Range`` from ``start`` to ``end`` (exclusive), or to the end of the file."""
+    return f"bytes={start}-{'' if end is None else end - 1}"
+
+
+def parse_range(text: str | None, size: int) -> tuple[int, int] | None:
+    """
+    Give start and end (exclusive) of the range, or ``None`` where the whole file is to be sent.
+
+    What is malformed, in another unit, or several ranges at once is passed over, as the standard allows.
+
+    Raises:
+        UnsatisfiableRange: No byte of the file is in the range.
+    """
+    found = _ONE_RANGE.fullmatch(text) if text else None
+    if found is None or found.groups() == ("", ""):
+        return None
+    first, last = found.groups()
+    if not first:
+        start, end = max(size - int(last), 0), size
+    else:
+        start, end = int(first), min(int(last) + 1, size) if last else size
+        if last and int(last) < start:
+            return None
+    if start >= end:
+        raise UnsatisfiableRange
+    return start, end
+
+
+def parse_content_range(text: str | None) -> tuple[int, int, int] | None:
+    """Give start, end (exclusive) and the size of the file, or ``None`` where the field does not say."""
+    found = _CONTENT_RANGE.fullmatch((text or "").strip())
+    return None if found is None else (int(found[1]), int(found[2]) + 1, int(found[3]))
+
+
+@define(frozen=True)
+class RangeAnswer:
+    """
+    Which bytes of a file are the answer to a request.
+
+    Attributes:
+        status: 200, 206 or 416.
+        start: The first byte.
+        end: The byte behind the last.
+        headers: ``Content-Length`` and ``Content-Range``, where they apply.
+    """
+
+    status: HTTPStatus
+    start: int
+    end: int
+    headers: dict[str, str]
+
+
+def answer_range(
+    request: Mapping[str, str], *, size: int, etag: str, modified_at: datetime | None = None
+) -> RangeAnswer:
+    """
+    Decide which bytes to answer.
+
+    Args:
+        request: The request's header fields, by lower-case name.
+        size: Of the file.
+        etag: Of the file, quoted.
+        modified_at: When the file changed last.
+    """
+    applies = _range_applies(request.get("if-range"), etag, modified_at)
+    try:
+        wanted = parse_range(request.get("range"), size) if applies else None
+    except UnsatisfiableRange:
+        status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+        return RangeAnswer(status, 0, 0, {"Content-Range": f"bytes */{size}"})
+    start, end = wanted or (0, size)
+    headers = {"Content-Length": str(end - start)}
+    if wanted is None:
+        return RangeAnswer(HTTPStatus.OK, start, end, headers)
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    return RangeAnswer(HTTPStatus.PARTIAL_CONTENT, start, end, headers)
+
+
+def is_unmodified(if_none_match: str | None, etag: str) -> bool:
+    """Tell whether the caller has the content already; ``etag`` is quoted."""
+    if if_none_match is None:
+        return False
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return "*" in tags or etag in tags
+
+
+def _range_applies(condition: str | None, etag: str, modified_at: datetime | None) -> bool:
+    if condition is None:
+        return True
+    if condition.startswith('"'):
+        return condition.strip() == etag
+    try:
+        moment = parsedate_to_datetime(condition)
+    except ValueError:
+        return False
+    return modified_at is not None and modified_at.replace(microsecond=0) == moment

@@ -1,0 +1,72 @@
+"""What header fields say of a file: written by the server, read by the client."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from urllib.parse import quote, unquote
+
+from xfworker.domain.digest_field import SHA256, XXH3, read_digest, write_digest
+from xfworker.domain.files import FileStat, Resource
+
+DIGEST_FIELDS = {XXH3: "XF-Quick-Digest", SHA256: "Repr-Digest"}
+"""For each kind of digest the field that carries it for the whole file: ours, and that of RFC 9530."""
+
+_SAMPLE = "XF-Sample-Digest"
+_DIRECT_ACCESS = "XF-Direct-Access-Path"
+
+
+def content_headers(stat: FileStat) -> dict[str, str]:
+    """Give ``ETag`` and the digests that are known."""
+    headers = {"ETag": quoted_etag(stat.etag)}
+    for algorithm, digest in ((SHA256, stat.sha256), (XXH3, stat.xxh3)):
+        if digest is not None:
+            headers[DIGEST_FIELDS[algorithm]] = write_digest(digest, algorithm)
+    return headers
+
+
+def stat_headers(stat: FileStat) -> dict[str, str]:
+    """Give everything that :func:`stat_from_headers` reads."""
+    headers = {**content_headers(stat), **direct_access_headers(stat.direct_access_path)}
+    if stat.modified_at is not None:
+        headers["Last-Modified"] = format_datetime(stat.modified_at.replace(microsecond=0), usegmt=True)
+    if stat.sample_sha256 is not None:
+        headers[_SAMPLE] = write_digest(stat.sample_sha256)
+    return headers
+
+
+def direct_access_headers(path: str | None) -> dict[str, str]:
+    """Say where a file lies on the shared disk, if it does."""
+    return {} if path is None else {_DIRECT_ACCESS: quote(path, safe="/:")}
+
+
+def stat_from_headers(resource: Resource, headers: Mapping[str, str], size: int) -> FileStat:
+    """Read what an answer's header fields, whose names are compared without case, say of a file."""
+    direct = headers.get(_DIRECT_ACCESS)
+    return FileStat(
+        resource=resource,
+        size=size,
+        sha256=read_digest(headers.get(DIGEST_FIELDS[SHA256])),
+        etag=strong_etag(headers),
+        modified_at=_time(headers.get("last-modified")),
+        direct_access_path=None if direct is None else unquote(direct, errors="surrogateescape"),
+        xxh3=read_digest(headers.get(DIGEST_FIELDS[XXH3]), XXH3),
+        sample_sha256=read_digest(headers.get(_SAMPLE)),
+    )
+
+
+def quoted_etag(etag: str | None) -> str:
+    """Write an entity tag as ``ETag`` and ``If-Range`` carry it."""
+    return f'"{etag}"'
+
+
+def strong_etag(headers: Mapping[str, str]) -> str | None:
+    """Give the entity tag without its quotes; a weak one does not count, as bytes may differ under it."""
+    text = headers.get("etag", "").strip()
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else None
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
