@@ -77,7 +77,7 @@ class PartialUpload:
             "metadata": self.metadata,
             "sha256": self.sha256,
             "verified": self.verified,
-            "completed": None if self.completed is None else write(FileEntry.of(self.completed)),
+            "completed": None if self.completed is None else write(FileEntry.of_stat(self.completed)),
         }
         with replacing(self.folder / _INFO) as partial:
             partial.write_text(json.dumps(fields), encoding="utf-8")

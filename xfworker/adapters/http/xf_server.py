@@ -67,7 +67,7 @@ class HttpXFServer:
         doing = f"change {kind.noun} {serial}"
         from xfworker.adapters.wire.records import RecordChange
 
-        body = write(RecordChange.of(change, _plain(change.values)))
+        body = write(RecordChange.of_change(change, _plain(change.values)))
         # Without an expected version the same values may be set again; with one, a repeat would meet its own success.
         counts = change.expected_version is not None or "/state" in change.values
         headers = {"Idempotency-Key": new_idempotency_key()} if counts else {}
@@ -117,7 +117,7 @@ class HttpXFServer:
 
         doing = "ask for a file token"
         answer = self._transport.request(
-            "POST", f"{BASE}/fss-tokens", doing=doing, json_body=write(FileTokenRequest.of(scopes)), repeat=True
+            "POST", f"{BASE}/fss-tokens", doing=doing, json_body=write(FileTokenRequest.of_scopes(scopes)), repeat=True
         )
         try:
             return read_answer(FileToken, answer.json(), doing).authorization(self._transport.url)

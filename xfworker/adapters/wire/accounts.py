@@ -7,7 +7,7 @@ from attrs import define, field
 
 from xfworker.adapters.wire.codec import Message
 from xfworker.adapters.wire.field_types import Keywords, PrintableText, Serial
-from xfworker.domain.bookkeeping import Account, MemberRole, PersonalToken, ProjectMember
+from xfworker.domain.bookkeeping import MemberRole
 
 Password = Annotated[PrintableText, Keywords(minLength=8, maxLength=1024)]
 AccountName = Annotated[PrintableText, Keywords(pattern="^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
@@ -77,13 +77,6 @@ class AccountEntry(Message):
     administrator: bool
     disabled: bool
 
-    @classmethod
-    def of(cls, account: Account) -> "AccountEntry":
-        """Give the message of an account."""
-        return cls(
-            serial=account.serial, name=account.name, administrator=account.administrator, disabled=account.disabled
-        )
-
 
 @define(frozen=True, kw_only=True)
 class TokenEntry(Message):
@@ -94,18 +87,6 @@ class TokenEntry(Message):
     name: str
     created_at: datetime | None
     expires_at: datetime | None
-
-    @classmethod
-    def of(cls, record: PersonalToken, **more: str) -> "TokenEntry":
-        """Give the message of a token."""
-        return cls(
-            serial=record.serial,
-            account_serial=record.account_serial,
-            name=record.name,
-            created_at=record.created_at,
-            expires_at=record.expires_at,
-            **more,
-        )
 
 
 @define(frozen=True, kw_only=True)
@@ -122,8 +103,3 @@ class Member(Message):
     project_serial: Serial
     account_serial: Serial
     role: MemberRole
-
-    @classmethod
-    def of(cls, member: ProjectMember) -> "Member":
-        """Give the message of a member."""
-        return cls(project_serial=member.project_serial, account_serial=member.account_serial, role=member.role)

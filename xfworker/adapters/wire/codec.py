@@ -7,7 +7,7 @@ already. :mod:`xfworker.adapters.wire.schema` describes the same classes to the 
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, ClassVar, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -36,6 +36,12 @@ class Message:
     __slots__ = ()
     closed: ClassVar[bool] = False
     sparse: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, source: Any, **more: Any) -> Self:
+        """Give the message with what ``source`` has under the names of its fields, or with what is given instead."""
+        names = {field.name for field in attrs.fields(cls)} - set(more)  # type: ignore[arg-type]  # every message is one
+        return cls(**{name: getattr(source, name) for name in names}, **more)
 
 
 def read(kind: type[MessageT], value: Any, name: str) -> MessageT:

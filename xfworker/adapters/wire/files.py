@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, ClassVar
 
-from attrs import define
+from attrs import asdict, define
 
 from xfworker.adapters.wire.codec import Message
 from xfworker.adapters.wire.field_types import Count, Keywords
@@ -29,20 +29,6 @@ class FileEntry(Message):
     xxh3: str | None = None
     modified_at: Time | None = None
 
-    @classmethod
-    def of(cls, stat: FileStat) -> "FileEntry":
-        """Give the message of what is said of a file."""
-        return cls(
-            resource=str(stat.resource),
-            size=stat.size,
-            sha256=stat.sha256,
-            etag=stat.etag,
-            direct_access_path=stat.direct_access_path,
-            sample_sha256=stat.sample_sha256,
-            xxh3=stat.xxh3,
-            modified_at=None if stat.modified_at is None else stat.modified_at.isoformat(),
-        )
-
     def stat(self) -> FileStat:
         """
         Give what is said.
@@ -55,16 +41,13 @@ class FileEntry(Message):
             moment = None if self.modified_at is None else datetime.fromisoformat(self.modified_at)
         except ValueError:
             raise FileError(f"{self.resource}: modified_at is not a time: {self.modified_at!r:.60}") from None
-        return FileStat(
-            resource=parse_resource(self.resource),
-            size=self.size,
-            sha256=self.sha256,
-            etag=self.etag,
-            modified_at=moment,
-            direct_access_path=self.direct_access_path,
-            sample_sha256=self.sample_sha256,
-            xxh3=self.xxh3,
-        )
+        return FileStat(**{**asdict(self), "resource": parse_resource(self.resource), "modified_at": moment})
+
+    @classmethod
+    def of_stat(cls, stat: FileStat) -> "FileEntry":
+        """Give the message of what is said of a file."""
+        moment = None if stat.modified_at is None else stat.modified_at.isoformat()
+        return cls.of(stat, resource=str(stat.resource), modified_at=moment)
 
 
 @define(frozen=True, kw_only=True)
@@ -75,9 +58,9 @@ class Listing(Message):
     folders: list[str]
 
     @classmethod
-    def of(cls, folder: Folder) -> "Listing":
+    def of_folder(cls, folder: Folder) -> "Listing":
         """Give the message of a folder."""
-        return cls(files=[FileEntry.of(stat) for stat in folder.files], folders=list(folder.folders))
+        return cls(files=[FileEntry.of_stat(stat) for stat in folder.files], folders=list(folder.folders))
 
     def folder(self) -> Folder:
         """

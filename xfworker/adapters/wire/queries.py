@@ -48,11 +48,6 @@ class CombinedQueryBody(Message):
     task_type_serial: Serial | None = None
     dependency_package_serial: Serial | None = None
 
-    @classmethod
-    def of(cls, query: CombinedQuery) -> "CombinedQueryBody":
-        """Give the message of a query."""
-        return cls(**asdict(query, recurse=False))
-
     def query(self) -> CombinedQuery:
         """Give the query."""
         return CombinedQuery(**asdict(self, recurse=False))
@@ -65,7 +60,7 @@ class FileTokenRequest(Message):
     scopes: Annotated[list[ScopePair], Keywords(minItems=1)]
 
     @classmethod
-    def of(cls, scopes: Iterable[Scope]) -> "FileTokenRequest":
+    def of_scopes(cls, scopes: Iterable[Scope]) -> "FileTokenRequest":
         """Ask for scopes."""
         return cls(scopes=_pairs(scopes))
 
@@ -80,9 +75,9 @@ class FileToken(Message):
     scopes: list[ScopePair]
 
     @classmethod
-    def of(cls, token: AuthorizationToken) -> "FileToken":
+    def of_token(cls, token: AuthorizationToken) -> "FileToken":
         """Give the message of a token."""
-        return cls(url=token.url, token=token.token, expires_at=token.expires_at, scopes=_pairs(token.scopes))
+        return cls.of(token, scopes=_pairs(token.scopes))
 
     def authorization(self, server_url: str) -> AuthorizationToken:
         """

@@ -44,7 +44,7 @@ class RecordChange(Message):
     removals: list[str] = field(factory=list)
 
     @classmethod
-    def of(cls, change: Change, values: dict[str, Any]) -> "RecordChange":
+    def of_change(cls, change: Change, values: dict[str, Any]) -> "RecordChange":
         """Give the message of a change, with its values as JSON."""
         return cls(
             expected_occ_lock_version=change.expected_version,

@@ -94,7 +94,7 @@ class KeptHandles:
 async def send_folder(request: Request, store: ServedFiles, token: AuthorizationToken) -> None:
     """Answer what a folder holds."""
     folder = await asyncio.to_thread(store.list, token, request.resource())
-    await request.answer_json(HTTPStatus.OK, write(Listing.of(folder)))
+    await request.answer_json(HTTPStatus.OK, write(Listing.of_folder(folder)))
 
 
 def _headers(stat: FileStat) -> dict[str, str]:

@@ -176,7 +176,7 @@ class FileStorageService:
         except BaseException:
             incoming.discard()
             raise
-        await request.answer_json(HTTPStatus.CREATED, write(FileEntry.of(stat)), content_headers(stat))
+        await request.answer_json(HTTPStatus.CREATED, write(FileEntry.of_stat(stat)), content_headers(stat))
 
     async def _register(self, request: Request, token: AuthorizationToken) -> None:
         registration = _read_registration(await request.body(_SMALL_JSON))
@@ -184,7 +184,7 @@ class FileStorageService:
         stat = await asyncio.to_thread(
             self._store.register, token, place, size=registration.size, sha256=registration.sha256
         )
-        await request.answer_json(HTTPStatus.OK, write(FileEntry.of(stat)), content_headers(stat))
+        await request.answer_json(HTTPStatus.OK, write(FileEntry.of_stat(stat)), content_headers(stat))
 
 
 def _read_registration(body: bytes) -> Registration:

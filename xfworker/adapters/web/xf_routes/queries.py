@@ -38,7 +38,7 @@ def question_router(platform: Platform) -> Router:
     async def file_token(request: AnyRequest) -> Response[bytes]:
         wanted = scopes_from_json((await message(request, FileTokenRequest, "the request")).scopes)
         token = await in_thread(lambda: platform.server_for(caller(request)).file_token(wanted))
-        return answer_message(FileToken.of(token), 201, {"Cache-Control": "no-store"})
+        return answer_message(FileToken.of_token(token), 201, {"Cache-Control": "no-store"})
 
     @get("/config")
     async def global_config(request: AnyRequest) -> Response[bytes]:
