@@ -8,7 +8,7 @@ import pytest
 
 import xfworkerutil
 from tests.contract.suites.facade_files import FacadeFilesContract
-from tests.contract.suites.facade_lab import Lab, memory_place
+from tests.contract.suites.facade_lab import ScriptProject, memory_place
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.api.facade import omni
 from xfworker.domain.errors import UsageError
@@ -22,7 +22,9 @@ def store(tmp_path):
 
 @pytest.fixture
 def lab(tmp_path, store):
-    return Lab.make(memory_place(FolderFileStore(store, direct_access_root=str(store), direct_writes=True)), tmp_path)
+    return ScriptProject.make(
+        memory_place(FolderFileStore(store, direct_access_root=str(store), direct_writes=True)), tmp_path
+    )
 
 
 class TestDirectAccessFacadeFiles(FacadeFilesContract):

@@ -4,7 +4,7 @@ import pytest
 
 from tests.contract.suites.facade_files import FacadeFilesContract
 from tests.contract.suites.facade_job import FacadeJobContract
-from tests.contract.suites.facade_lab import Lab, http_place
+from tests.contract.suites.facade_lab import ScriptProject, http_place
 from tests.contract.suites.facade_records import FacadeRecordsContract
 
 
@@ -16,7 +16,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def lab(place, tmp_path):
-    return Lab.make(place, tmp_path)
+    return ScriptProject.make(place, tmp_path)
 
 
 class TestHttpFacadeRecords(FacadeRecordsContract):

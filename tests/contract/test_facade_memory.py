@@ -4,13 +4,13 @@ import pytest
 
 from tests.contract.suites.facade_files import FacadeFilesContract
 from tests.contract.suites.facade_job import FacadeJobContract
-from tests.contract.suites.facade_lab import Lab, memory_place
+from tests.contract.suites.facade_lab import ScriptProject, memory_place
 from tests.contract.suites.facade_records import FacadeRecordsContract
 
 
 @pytest.fixture
 def lab(tmp_path):
-    return Lab.make(memory_place(), tmp_path)
+    return ScriptProject.make(memory_place(), tmp_path)
 
 
 class TestMemoryFacadeRecords(FacadeRecordsContract):

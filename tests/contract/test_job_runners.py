@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.suites.facade_lab import Lab, memory_place
+from tests.contract.suites.facade_lab import ScriptProject, memory_place
 from xfworker.adapters.process.runner import ProcessRunner
 from xfworker.testing.contracts.job_runner import ConcurrentJobRunnerContract, JobRunnerContract
 from xfworker.testing.in_process_runner import InProcessRunner
@@ -20,5 +20,5 @@ class TestInProcessRunner(JobRunnerContract):
     @pytest.fixture
     def runner(self, tmp_path_factory):
         place = memory_place()
-        lease = Lab.make(place, tmp_path_factory.mktemp("lab")).lease()
+        lease = ScriptProject.make(place, tmp_path_factory.mktemp("lab")).lease()
         return InProcessRunner(lambda _arguments, folder: place.session_of(lease, folder))

@@ -100,7 +100,7 @@ def free_port():
             return port
 
 
-class Lab:
+class ServerAndWorkers:
     """A server and a worker as processes that are killed and started again."""
 
     def __init__(self, folder):
@@ -156,7 +156,7 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path):
-    lab = Lab(tmp_path)
+    lab = ServerAndWorkers(tmp_path)
     yield lab
     for process in lab.processes.values():
         process.kill()

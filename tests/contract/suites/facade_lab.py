@@ -50,7 +50,7 @@ class Place:
 
 
 @define
-class Lab:
+class ScriptProject:
     """A project of its own in a place, with an active workflow of one task."""
 
     place: Place
@@ -62,7 +62,7 @@ class Lab:
     leases: dict[int, Lease] = field(factory=dict)
 
     @classmethod
-    def make(cls, place: Place, folder: Path) -> "Lab":
+    def make(cls, place: Place, folder: Path) -> "ScriptProject":
         admin = place.admin
         project = admin.create(Project(name="mice"))
         workflow = admin.create(Workflow(project_serial=project.serial, name="bones", state=WorkflowState.ACTIVE))

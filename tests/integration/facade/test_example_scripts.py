@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.contract.suites.facade_lab import Lab, http_place
+from tests.contract.suites.facade_lab import ScriptProject, http_place
 from xfworker.api.composition.shim_folder import SHIM_FOLDER as SHIMS
 from xfworker.api.facade import omni
 from xfworker.domain.files import Scope, reference_resource
@@ -28,7 +28,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def lab(place, tmp_path):
-    return Lab.make(place, tmp_path)
+    return ScriptProject.make(place, tmp_path)
 
 
 def script_environment(lab, job):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.suites.facade_lab import Lab, http_place
+from tests.contract.suites.facade_lab import ScriptProject, http_place
 from tests.integration.facade.faulty_wire import FaultyWire
 from xfworker.api.composition.shim_folder import SHIM_FOLDER as SHIMS
 
@@ -61,7 +61,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def lab(place, tmp_path):
-    return Lab.make(place, tmp_path)
+    return ScriptProject.make(place, tmp_path)
 
 
 def test_forked_processes_share_the_job_but_neither_connections_nor_names(lab):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.suites.facade_lab import Lab, http_place
+from tests.contract.suites.facade_lab import ScriptProject, http_place
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent
 
@@ -14,7 +14,7 @@ def lenient(tmp_path_factory):
 
 
 def test_a_lenient_server_lets_them_pass_with_a_warning(lenient, tmp_path, capsys):
-    lab = Lab.make(lenient, tmp_path)
+    lab = ScriptProject.make(lenient, tmp_path)
     worker = lab.worker()
     worker.finish({"volume": -1, "nonsense": 2})
     kept = lab.job(worker.job["serial"])
@@ -26,14 +26,14 @@ def test_a_lenient_server_lets_them_pass_with_a_warning(lenient, tmp_path, capsy
 
 
 def test_outputs_that_fit_leave_no_warning_of_an_earlier_attempt(lenient, tmp_path):
-    lab = Lab.make(lenient, tmp_path)
+    lab = ScriptProject.make(lenient, tmp_path)
     job = lab.new_job(metadata={"output_faults": ["old"]})
     lab.worker(job).finish({"volume": 1})
     assert "output_faults" not in lab.job(job.serial).metadata
 
 
 def test_a_spawned_job_is_let_pass_as_well(lenient, tmp_path):
-    lab = Lab.make(lenient, tmp_path)
+    lab = ScriptProject.make(lenient, tmp_path)
     worker = lab.worker()
     with worker.server_connection() as connection:
         job = worker.spawn_xf_job_basic(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from tests.contract.suites.facade_lab import Lab, http_place
+from tests.contract.suites.facade_lab import ScriptProject, http_place
 from tests.integration.facade.faulty_wire import FaultyWire
 from xfworker.api.composition.shim_folder import SHIM_FOLDER as SHIMS
 from xfworker.domain.job_state import JobState
@@ -26,7 +26,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def lab(place, tmp_path):
-    return Lab.make(place, tmp_path)
+    return ScriptProject.make(place, tmp_path)
 
 
 @pytest.fixture

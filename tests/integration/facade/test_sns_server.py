@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 import xfworkerutil
-from tests.contract.suites.facade_lab import Lab, http_place, memory_place
+from tests.contract.suites.facade_lab import ScriptProject, http_place, memory_place
 from tests.integration.facade.faulty_wire import FaultyWire
 from xfworker.api.composition.measurements import folder_catalogue
 from xfworker.domain.errors import (
@@ -44,7 +44,7 @@ def place(tmp_path_factory, scans):
 
 @pytest.fixture
 def worker(place, tmp_path):
-    return Lab.make(place, tmp_path).worker()
+    return ScriptProject.make(place, tmp_path).worker()
 
 
 @pytest.fixture
@@ -203,14 +203,14 @@ class TestHttp:
 
 
 def test_without_a_catalogue_there_is_no_default_server(tmp_path):
-    worker = Lab.make(memory_place(), tmp_path).worker()
+    worker = ScriptProject.make(memory_place(), tmp_path).worker()
     with worker.server_connection() as connection:
         assert xfworkerutil.get_xf_default_sns_server_connection_params(connection) is None
 
 
 def test_a_folder_can_be_the_default_server(tmp_path, scans):
     place = memory_place()
-    worker = Lab.make(place, tmp_path).worker()
+    worker = ScriptProject.make(place, tmp_path).worker()
     server = worker.session.server
     server._options = evolve(server._options, global_config={"default_sns_server": {"folder": str(scans)}})
     with worker.server_connection() as connection:

@@ -35,7 +35,7 @@ INTERFACE = {
 
 
 @define
-class Lab:
+class ScriptPlatform:
     """The platform and everything in it that a test wants to look at."""
 
     platform: Platform
@@ -98,7 +98,7 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
+def lab(tmp_path: Path) -> ScriptPlatform:
     clock = ManualClock()
     platform = Platform(MemoryRecordStore(), clock, MemoryTokenSigner(clock))
     admin = platform.server_for(ADMIN)
@@ -108,7 +108,7 @@ def lab(tmp_path: Path) -> Lab:
     task = admin.create(Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial, name="threshold"))
     temp = tmp_path / "xftemp"
     temp.mkdir()
-    return Lab(
+    return ScriptPlatform(
         platform=platform,
         clock=clock,
         files=MemoryFileStore(),
@@ -129,7 +129,7 @@ def hooks():
 
 
 @pytest.fixture
-def session(lab: Lab) -> Session:
+def session(lab: ScriptPlatform) -> Session:
     return lab.start()
 
 

@@ -28,7 +28,7 @@ from xfworker.testing.contracts.worlds import DirectWorld
 ENDED = Outcome(ending=Ending.FINISHED, exit_code=0)
 
 
-class Lab:
+class SmallWorkflow:
     """A small lab: task types by name, a workflow of tasks, one worker."""
 
     def __init__(self, records):
@@ -80,10 +80,10 @@ def output(task: int, key: str = "out") -> dict[str, Any]:
 @pytest.fixture(params=["memory", "sqlite"])
 def lab(request, tmp_path):
     if request.param == "memory":
-        yield Lab(MemoryRecordStore())
+        yield SmallWorkflow(MemoryRecordStore())
         return
     records = opened_records(PlatformStorage(data=tmp_path, durable=False))
-    yield Lab(records)
+    yield SmallWorkflow(records)
     records.close()
 
 

@@ -40,7 +40,7 @@ class Scripts:
         return PreparedScript(command=(sys.executable, "-c", self.code), environment={"PATH": os.environ["PATH"]})
 
 
-class Lab:
+class JobExecution:
     def __init__(self):
         self.clock = ManualClock()
         self.platform = memory_platform(self.clock)
@@ -78,7 +78,7 @@ class Lab:
 
 @pytest.fixture
 def lab():
-    lab = Lab()
+    lab = JobExecution()
     yield lab
     lab.runner.close()
 
