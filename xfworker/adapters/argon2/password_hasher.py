@@ -22,7 +22,7 @@ class Argon2PasswordHasher:
         return self._hasher.hash(password)
 
     def matches(self, password: str, hashed: str) -> bool:
-        """Tell whether a password is the one that was hashed."""
+        """Whether a password is the one that was hashed."""
         try:
             return self._hasher.verify(hashed, password)
         except (Argon2Error, InvalidHashError):

@@ -1,4 +1,4 @@
-"""Remembers the digests of files, so that telling it does not mean reading them again."""
+"""Keeps the digests of files, so that a file need not be read again for them."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from xfworker.domain.files import Resource
 
 class DigestIndex:
     """
-    One small JSON file per file of the store, valid as long as size and time of the file are the remembered ones.
+    One small JSON file per file of the store, valid as long as size and time of the file are those of the entry.
 
     Losing an entry costs a reading of the file, never its correctness. Several processes may use one index.
     """
@@ -23,29 +23,29 @@ class DigestIndex:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def remember(self, resource: Resource, found: os.stat_result, digests: Digests) -> None:
+    def put(self, resource: Resource, status: os.stat_result, digests: Digests) -> None:
         """Keep the digests of a file that was stored with this size and time."""
-        self._write(resource, found, digests, stored=digests.sha256)
+        self._write(resource, status, digests, stored=digests.sha256)
 
-    def learn(self, resource: Resource, found: os.stat_result, digests: Digests) -> None:
-        """Keep the digests that a file was found to have; what was stored, if anything, stays known besides."""
-        self._write(resource, found, digests, stored=_digest(self._read(resource), "stored"))
+    def update(self, resource: Resource, status: os.stat_result, digests: Digests) -> None:
+        """Replace the digests by those that were computed now; the entry keeps the digest of what was stored."""
+        self._write(resource, status, digests, stored=_digest(self._read(resource), "stored"))
 
-    def recall(self, resource: Resource, found: os.stat_result) -> tuple[Digests, str | None]:
+    def get(self, resource: Resource, status: os.stat_result) -> tuple[Digests, str | None]:
         """
-        Give the digests of a file, unknown ones where it is another by now or nothing is noted, and the SHA-256 of what
+        Give the digests of a file, unknown ones where it is another by now or has no entry, and the SHA-256 of what
         was last stored under this name, whatever the file has become since.
         """
         entry = self._read(resource)
-        same = (entry.get("size"), entry.get("modified")) == (found.st_size, _ticks(found))
+        same = (entry.get("size"), entry.get("modified")) == (status.st_size, _ticks(status))
         digests = Digests(_digest(entry, "sha256"), _digest(entry, "xxh3")) if same else Digests()
         return digests, _digest(entry, "stored")
 
-    def _write(self, resource: Resource, found: os.stat_result, digests: Digests, *, stored: str | None) -> None:
+    def _write(self, resource: Resource, status: os.stat_result, digests: Digests, *, stored: str | None) -> None:
         entry = {
             "resource": str(resource),
-            "size": found.st_size,
-            "modified": _ticks(found),
+            "size": status.st_size,
+            "modified": _ticks(status),
             "sha256": digests.sha256,
             "xxh3": digests.xxh3,
             "stored": stored,
@@ -62,7 +62,7 @@ class DigestIndex:
             return {}
         return entry if isinstance(entry, dict) and entry.get("resource") == str(resource) else {}
 
-    def forget(self, resource: Resource) -> None:
+    def delete(self, resource: Resource) -> None:
         """Drop the entry of a file."""
         with suppress(OSError):
             self._path(resource).unlink()
@@ -77,6 +77,6 @@ def _digest(entry: Mapping[str, Any], key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _ticks(found: os.stat_result) -> int:
+def _ticks(status: os.stat_result) -> int:
     """Give the time of the last change in units of 100 ns, the finest that every file system keeps."""
-    return found.st_mtime_ns // 100
+    return status.st_mtime_ns // 100

@@ -88,25 +88,25 @@ class FolderFileStore:
         path: Path,
         *,
         direct_access_path: str | None = None,
-        found: os.stat_result | None = None,
+        status: os.stat_result | None = None,
     ) -> FileStat:
-        found = found or path.stat()
-        digests, stored_sha256 = self._digests.recall(resource, found)
-        if digests.sha256 is None and found.st_size <= _HASHED_ON_THE_SPOT:
-            digests = self._learn_digests(resource, path, found)
+        status = status or path.stat()
+        digests, stored_sha256 = self._digests.get(resource, status)
+        if digests.sha256 is None and status.st_size <= _HASHED_ON_THE_SPOT:
+            digests = self._compute_digests(resource, path, status)
         return evolve(
-            _listed(resource, found, digests),
+            _listed(resource, status, digests),
             direct_access_path=direct_access_path,
             sample_sha256=sample_sha256(path) if direct_access_path is not None else None,
             stored_sha256=stored_sha256,
         )
 
-    def _learn_digests(self, resource: Resource, path: Path, found: os.stat_result) -> Digests:
+    def _compute_digests(self, resource: Resource, path: Path, status: os.stat_result) -> Digests:
         digests = file_digests(path)
-        if _etag(path.stat()) != _etag(found):
+        if _etag(path.stat()) != _etag(status):
             return Digests()  # it is being written to right now
         with suppress(OSError):  # an archive may be read-only: then it is computed anew each time
-            self._digests.learn(resource, found, digests)
+            self._digests.update(resource, status, digests)
         return digests
 
     def download(
@@ -138,8 +138,8 @@ class FolderFileStore:
         with disk_errors(f"read {resource}"), _absent(resource):
             opened = path.open("rb", buffering=0)
             try:
-                found = os.fstat(opened.fileno())
-                stat = self._stat(resource, path, direct_access_path=self._announced(resource), found=found)
+                status = os.fstat(opened.fileno())
+                stat = self._stat(resource, path, direct_access_path=self._announced(resource), status=status)
                 return stat, OpenedFile(opened)
             except BaseException:
                 opened.close()
@@ -204,16 +204,16 @@ class FolderFileStore:
         token.require("write", resource)
         path = self.layout.file_path(resource)
         with disk_errors(f"register {resource}"), _absent(resource):
-            found = path.stat()
-            digests = file_digests(path) if found.st_size == size else Digests("not computed")
-            if digests.sha256 != sha256 or _etag(path.stat()) != _etag(found):
+            status = path.stat()
+            digests = file_digests(path) if status.st_size == size else Digests("not computed")
+            if digests.sha256 != sha256 or _etag(path.stat()) != _etag(status):
                 raise ChecksumMismatch(
-                    f"{resource} is not what was written there: {found.st_size} bytes, SHA-256 {digests.sha256} here, "
+                    f"{resource} is not what was written there: {status.st_size} bytes, SHA-256 {digests.sha256} here, "
                     f"{size} bytes, SHA-256 {sha256} was expected; close the file before it is registered"
                 )
             if self._fsync:
                 flush_file(path)
-            self._digests.remember(resource, found, digests)
+            self._digests.put(resource, status, digests)
             return self._stat(resource, path)
 
     def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
@@ -221,8 +221,12 @@ class FolderFileStore:
         path = self.layout.path(folder)
         files: list[FileStat] = []
         folders: list[str] = []
-        with disk_errors(f"list {folder}"), suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as found:
-            for entry in found:
+        with (
+            disk_errors(f"list {folder}"),
+            suppress(FileNotFoundError, NotADirectoryError),
+            os.scandir(path) as entries,
+        ):
+            for entry in entries:
                 if entry.name.startswith(PARTIAL_PREFIX) or not is_safe_filename(entry.name):
                     continue
                 with suppress(FileNotFoundError):
@@ -238,7 +242,7 @@ class FolderFileStore:
         path = self.layout.file_path(resource)
         with disk_errors(f"delete {resource}"), _absent(resource):
             path.unlink()
-        self._digests.forget(resource)
+        self._digests.delete(resource)
         self.layout.prune(path.parent)
 
     def close(self) -> None:
@@ -267,7 +271,7 @@ class FolderFileStore:
         Begin to receive a file; the caller has checked the token.
 
         Raises:
-            InvalidFilename: The place is a folder.
+            InvalidFilename: The resource is a folder.
         """
         self.layout.path(require_file(resource))
         return IncomingFile(
@@ -276,18 +280,18 @@ class FolderFileStore:
 
     def publish(self, partial: Path, resource: Resource, digests: Digests) -> FileStat:
         """
-        Give a complete file from :meth:`new_partial` its place; the caller has checked the token.
+        Move a complete file from :meth:`new_partial` into the store; the caller has checked the token.
 
         Raises:
-            FileError: The place is a folder, or lies below a file.
+            FileError: The resource is a folder, or lies below a file.
         """
         target = self.layout.path(require_file(resource))
         with disk_errors(f"store {resource}"):
             if self._fsync:
                 flush_file(partial)
-            found = partial.stat()
-            # Before the rename: an entry for a file that is not there yet is no harm, one for another's file would be.
-            self._digests.remember(resource, found, digests)
+            status = partial.stat()
+            # Before the rename: an entry for a file that is not there yet is no harm, one of another file is.
+            self._digests.put(resource, status, digests)
             while True:
                 _make_parent(target, resource)
                 try:
@@ -301,23 +305,23 @@ class FolderFileStore:
                         raise FileError(f"cannot store {resource}: there is a folder of this name") from None
                     if error.errno != errno.EXDEV:
                         raise
-                    found = self._publish_across(partial, target, resource, digests)
+                    status = self._publish_across(partial, target, resource, digests)
                 break
-        return _listed(resource, found, digests)
+        return _listed(resource, status, digests)
 
     def _publish_across(self, partial: Path, target: Path, resource: Resource, digests: Digests) -> os.stat_result:
         """Publish into a folder of the store that is a mount of its own: bring the file there first."""
         near = partial_path(target.parent)
         try:
             shutil.copy2(partial, near)
-            found = near.stat()
-            self._digests.remember(resource, found, digests)
+            status = near.stat()
+            self._digests.put(resource, status, digests)
             publish(near, target, fsync=self._fsync)
         finally:
             with suppress(OSError):
                 near.unlink()
         partial.unlink()
-        return found
+        return status
 
 
 def require_room(folder: Path, size: int, doing: str) -> None:
@@ -343,18 +347,18 @@ def require_unchanged(source: Path, before: os.stat_result) -> None:
         raise FileChanged(f"{source} changed while it was read, so it was not stored; store it when it is complete")
 
 
-def _etag(found: os.stat_result) -> str:
-    return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
+def _etag(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"
 
 
-def _listed(resource: Resource, found: os.stat_result, digests: Digests = _UNKNOWN) -> FileStat:
+def _listed(resource: Resource, status: os.stat_result, digests: Digests = _UNKNOWN) -> FileStat:
     return FileStat(
         resource=resource,
-        size=found.st_size,
+        size=status.st_size,
         sha256=digests.sha256,
         xxh3=digests.xxh3,
-        etag=_etag(found),
-        modified_at=datetime.fromtimestamp(found.st_mtime, UTC),
+        etag=_etag(status),
+        modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
     )
 
 

@@ -47,7 +47,7 @@ class LocalFilesystem:
         """
         self._temp_directory = temp_directory
         self._path_map = PathMap(path_map)
-        self._given: set[str] = set()
+        self._reserved: set[str] = set()
         self._lock = threading.Lock()
 
     def make_working_directory(self, prefix: str) -> Path:
@@ -68,7 +68,7 @@ class LocalFilesystem:
             ) from error
 
     def unique_path(self, path: Path) -> Path:
-        """Give ``path``, or a sibling with a number before its suffixes where it is taken or was given out."""
+        """Give ``path``, or a sibling with a number before its suffixes where it is taken or reserved."""
         stem, suffix = _split_name(path.name)
         with self._lock:
             number = 1
@@ -76,15 +76,15 @@ class LocalFilesystem:
             while self._is_taken(candidate):
                 number += 1
                 candidate = path.with_name(_numbered(stem, suffix, number))
-            self._given.add(_name_key(candidate))
+            self._reserved.add(_name_key(candidate))
         return candidate
 
     def _is_taken(self, path: Path) -> bool:
-        return _name_key(path) in self._given or os.path.lexists(path)
+        return _name_key(path) in self._reserved or os.path.lexists(path)
 
     def remove_tree(self, directory: Path) -> None:
         """
-        Delete a directory with all that is in it; one that is not there is no fault. Links are not followed.
+        Delete a directory with all that is in it; one that is not there is not an error. Links are not followed.
 
         Raises:
             FileError: Something in it could not be deleted.
@@ -96,11 +96,11 @@ class LocalFilesystem:
                 _remove_tree(directory)
 
     def free_bytes(self, directory: Path) -> int:
-        """Tell how many bytes fit on the disk of ``directory``, which need not exist yet."""
+        """Give how many bytes fit on the disk of ``directory``, which need not exist yet."""
         existing = directory.absolute()
         while not existing.exists() and existing != existing.parent:
             existing = existing.parent
-        with disk_errors(f"tell the free space of {directory}"):
+        with disk_errors(f"find out the free space of {directory}"):
             return shutil.disk_usage(existing).free
 
     def local_path(self, direct_access_path: str) -> Path:
@@ -113,26 +113,26 @@ class LocalFilesystem:
         return self._path_map.local_path(direct_access_path)
 
     def can_read(self, path: Path, *, size: int | None = None) -> bool:
-        """Tell whether the file can really be opened for reading here and has the given size."""
+        """Whether the file can really be opened for reading here and has the given size."""
         try:
             with path.open("rb") as file:
-                found = os.fstat(file.fileno())
-                return stat.S_ISREG(found.st_mode) and size in {None, found.st_size}
+                status = os.fstat(file.fileno())
+                return stat.S_ISREG(status.st_mode) and size in {None, status.st_size}
         except (OSError, ValueError):
             return False
 
-    def reading_fault(self, path: Path, wanted: "FileStat") -> str | None:
-        """Tell why the file cannot be used in place of the one in the store, or ``None`` where it can."""
+    def reading_fault(self, path: Path, expected: "FileStat") -> str | None:
+        """Say why the file cannot be used in place of the one in the store, or ``None`` where it can."""
         if not path.is_absolute():
-            return "it is no path of this computer; name its share in the path map"
+            return "it is not a path of this computer; name its share in the path map"
         try:
             with path.open("rb", buffering=0) as file:
-                found = os.fstat(file.fileno())
-                if not stat.S_ISREG(found.st_mode):
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
                     return "it is not a regular file here"
-                if found.st_size != wanted.size:
-                    return f"it has {found.st_size} bytes here, not {wanted.size}"
-                if wanted.sample_sha256 is not None and _sample(file, found.st_size) != wanted.sample_sha256:
+                if status.st_size != expected.size:
+                    return f"it has {status.st_size} bytes here, not {expected.size}"
+                if expected.sample_sha256 is not None and _sample(file, status.st_size) != expected.sample_sha256:
                     return "its content here is another"
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -140,7 +140,7 @@ class LocalFilesystem:
         return None
 
     def can_write(self, path: Path) -> bool:
-        """Tell whether a file at ``path`` can really be created or replaced here, leaving nothing behind."""
+        """Whether a file at ``path`` can really be created or replaced here, leaving nothing behind."""
         trial = partial_path(path.parent)
         if not path.is_absolute():
             return False  # to POSIX a UNC path is a file name like any other
@@ -181,24 +181,24 @@ class LocalFilesystem:
             return file_sha256(path)
 
     def is_network_path(self, path: Path) -> bool:
-        r"""Tell whether the path is a UNC share, ``\\server\share\...``, which some programs cannot open."""
-        text = str(path)
+        r"""Whether the path is a UNC share, ``\\server\share\...``, which some programs cannot open."""
+        string = str(path)
         # On POSIX two slashes at the start are an ordinary, if odd, absolute path.
-        return is_unc_path(text) and (os.name == "nt" or text.startswith("\\\\"))
+        return is_unc_path(string) and (os.name == "nt" or string.startswith("\\\\"))
 
 
 def sample_sha256(path: Path) -> str:
-    """Give the digest over the samples of a file's content that tell files of one size apart."""
+    """Give the digest over the samples of a file's content that distinguish files of one size."""
     with path.open("rb", buffering=0) as file:
         return _sample(file, os.fstat(file.fileno()).st_size)
 
 
 def _sample(file: Any, size: int) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for offset in sample_offsets(size):
         file.seek(offset)
-        found.update(file.read(SAMPLE_BYTES))
-    return found.hexdigest()
+        digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()
 
 
 def _split_name(name: str) -> tuple[str, str]:
@@ -227,16 +227,16 @@ def _remove_tree(directory: Path) -> None:
     tried: set[str] = set()
 
     def make_writable_and_retry(function: Callable[..., Any], path: str, error: Any) -> None:
-        fault = error[1] if isinstance(error, tuple) else error
-        if isinstance(fault, FileNotFoundError):
+        cause = error[1] if isinstance(error, tuple) else error
+        if isinstance(cause, FileNotFoundError):
             return  # someone else was quicker
-        if not isinstance(fault, PermissionError) or path in tried:
-            raise fault
+        if not isinstance(cause, PermissionError) or path in tried:
+            raise cause
         tried.add(path)
         # Windows refuses to delete read-only files; elsewhere it is the folder that must be writable.
-        for place in (os.path.dirname(path), path):  # noqa: PTH120  rmtree speaks in texts
+        for location in (os.path.dirname(path), path):  # noqa: PTH120  rmtree passes strings
             with suppress(OSError):
-                os.chmod(place, stat.S_IRWXU)  # noqa: PTH101  see above
+                os.chmod(location, stat.S_IRWXU)  # noqa: PTH101  see above
         if function in {os.unlink, os.remove, os.rmdir}:
             function(path)
         else:

@@ -104,16 +104,16 @@ class IncomingFile:
         Raises:
             ChecksumMismatch: It is not the file with this size and digest; it was deleted.
         """
-        found = self.digests()
-        if size not in {None, self.size} or not found.fit(Digests(sha256)):
+        digests = self.digests()
+        if size not in {None, self.size} or not digests.fit(Digests(sha256)):
             self.discard()
             raise ChecksumMismatch(
-                f"{self.what} did not arrive as it was sent: {self.size} bytes, SHA-256 {found.sha256} arrived, "
+                f"{self.what} did not arrive as it was sent: {self.size} bytes, SHA-256 {digests.sha256} arrived, "
                 f"{size or self.size} bytes, SHA-256 {sha256} was expected"
             )
         self.close()
         try:
-            return self._publish(self._partial, found)
+            return self._publish(self._partial, digests)
         except BaseException:
             with suppress(OSError):
                 self._partial.unlink()
@@ -134,7 +134,7 @@ class IncomingFile:
 
 
 def _behind(blocks: Sequence[bytes], count: int) -> list[bytes]:
-    """Give what is left of the blocks when so many bytes of them are done."""
+    """Give the rest of the blocks behind their first ``count`` bytes."""
     left: list[bytes] = []
     for block in blocks:
         if count < len(block):

@@ -39,7 +39,7 @@ class PartialUpload:
         folder: Where its data and description lie.
         resource: Where the file goes.
         size: Its size when complete.
-        metadata: What the client said of it, as it came.
+        metadata: The ``Upload-Metadata`` of the client, as it came.
         sha256: The digest that the client promised, if any.
         verified: So many bytes from the start are known to be what the client sent.
         completed: What became of it.
@@ -119,7 +119,7 @@ class PartialUploads:
 
         Raises:
             NotEnoughSpace: The disk has no room for it.
-            InvalidFilename: The place is a folder.
+            InvalidFilename: The resource is a folder.
         """
         self._store.layout.path(require_file(resource))
         self._store.require_room(resource, size)
@@ -179,22 +179,22 @@ class PartialUploads:
     def _read_again(upload: PartialUpload, offset: int) -> _Running:
         verified = min(upload.verified, offset)
         verified_hash = hash_file(upload.data, TwoHashes(), length=verified)
-        found = hash_file(upload.data, verified_hash.copy(), offset=verified, length=offset - verified)
-        return _Running(offset, found, verified, verified_hash)
+        received = hash_file(upload.data, verified_hash.copy(), offset=verified, length=offset - verified)
+        return _Running(offset, received, verified, verified_hash)
 
     def keep(self, upload: PartialUpload, incoming: IncomingFile) -> int:
-        """Note what has arrived, close the file and give the new offset."""
-        found = incoming.digest.settle()
+        """Record what has arrived, close the file and give the new offset."""
+        received = incoming.digest.settle()
         incoming.close()
         running = self._running.get(upload.identifier)
         if running is not None and incoming.size == upload.offset and not incoming.failed:
-            running.offset, running.hash = incoming.size, found
+            running.offset, running.hash = incoming.size, received
         else:
             self._running.pop(upload.identifier, None)
         return incoming.size
 
     def mark_verified(self, upload: PartialUpload, incoming: IncomingFile) -> None:
-        """Note that everything up to here is what the client sent."""
+        """Record that everything up to here is what the client sent."""
         running = self._running.get(upload.identifier)
         if running is not None:
             running.verified, running.verified_hash = incoming.size, incoming.digest.settle().copy()
@@ -202,7 +202,7 @@ class PartialUploads:
         upload.save()
 
     def roll_back(self, upload: PartialUpload, offset: int) -> None:
-        """Forget what arrived behind an offset."""
+        """Discard what arrived behind an offset."""
         with disk_errors(f"store {upload.resource}"):
             os.truncate(upload.data, offset)
         running = self._running.pop(upload.identifier, None)
@@ -255,7 +255,7 @@ class PartialUploads:
 
 def _last_change(path: Path) -> float:
     times = [0.0]
-    for place in (path, path / _DATA, path / _INFO):
+    for part in (path, path / _DATA, path / _INFO):
         with suppress(OSError):
-            times.append(place.stat().st_mtime)
+            times.append(part.stat().st_mtime)
     return max(times)

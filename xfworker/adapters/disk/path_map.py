@@ -28,7 +28,7 @@ class PathMap:
         for prefix, local in (prefixes or {}).items():
             if not (is_windows_path(prefix) or prefix.startswith("/")):
                 raise ConfigurationError(
-                    f"path map: {prefix!r} is no absolute path; use a share such as '\\\\server\\share', a drive "
+                    f"path map: {prefix!r} is not an absolute path; use a share such as '\\\\server\\share', a drive "
                     "such as 'X:\\' or a path that starts with '/'"
                 )
             self._entries.append((_key(_segments(prefix), prefix), Path(local).expanduser()))
@@ -51,17 +51,17 @@ class PathMap:
         return Path(path)
 
 
-def is_windows_path(text: str) -> bool:
-    r"""Tell whether a text is a UNC share (``\\server\share``, also with slashes) or begins with a drive."""
-    return is_unc_path(text) or (len(text) > 1 and text[1] == ":" and text[0].isascii() and text[0].isalpha())
+def is_windows_path(path: str) -> bool:
+    r"""Whether a path is a UNC share (``\\server\share``, also with slashes) or begins with a drive."""
+    return is_unc_path(path) or (len(path) > 1 and path[1] == ":" and path[0].isascii() and path[0].isalpha())
 
 
-def is_unc_path(text: str) -> bool:
-    r"""Tell whether a text is a UNC share: ``\\server\share\...``, ``//server/share/...`` or ``\\?\UNC\...``."""
-    start = text[:2].replace("/", "\\")
-    if start != "\\\\" or text[2:3] in {"", "/", "\\"}:
+def is_unc_path(path: str) -> bool:
+    r"""Whether a path is a UNC share: ``\\server\share\...``, ``//server/share/...`` or ``\\?\UNC\...``."""
+    start = path[:2].replace("/", "\\")
+    if start != "\\\\" or path[2:3] in {"", "/", "\\"}:
         return False
-    return text[2:4] not in {"?\\", ".\\"} or text[4:8].lower() == "unc\\"
+    return path[2:4] not in {"?\\", ".\\"} or path[4:8].lower() == "unc\\"
 
 
 def _segments(path: str) -> list[str]:

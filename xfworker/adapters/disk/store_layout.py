@@ -51,10 +51,10 @@ class StoreLayout:
         """
         path = self.path(require_file(resource))
         try:
-            found = path.is_file()
+            exists = path.is_file()
         except OSError:
-            found = False
-        if not found:
+            exists = False
+        if not exists:
             raise FileNotInStore(f"the file store holds no file {resource}")
         return path
 

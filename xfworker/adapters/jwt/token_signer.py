@@ -26,7 +26,7 @@ class JwtTokenSigner:
 
         Args:
             secret: At least 32 random bytes.
-            clock: Tells when a token has expired.
+            clock: Decides when a token has expired.
 
         Raises:
             ConfigurationError: The secret is too short to be safe.

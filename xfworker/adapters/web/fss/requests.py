@@ -63,10 +63,10 @@ class Request:
 
     def resource(self) -> Resource:
         """
-        Give the place that the path names behind its first segment.
+        Give the resource that the path names behind its first segment.
 
         Raises:
-            InvalidFilename: It is no place in the store.
+            InvalidFilename: It is not a resource of the store.
         """
         # A separator inside a segment (%2F) must not turn into one between segments.
         for segment in self.segments[1:]:
@@ -74,19 +74,19 @@ class Request:
                 raise InvalidFilename(f"path segment {segment[:80]!a} holds a slash")
         return parse_resource("/".join(self.segments[1:]))
 
-    def whole_number(self, name: str) -> int | None:
+    def integer(self, name: str) -> int | None:
         """
-        Give a header field that is a whole number.
+        Give a header field that is an integer, 0 or more.
 
         Raises:
             UsageError: It is something else.
         """
-        text = self.headers.get(name)
-        if text is None:
+        value = self.headers.get(name)
+        if value is None:
             return None
-        if not (text.isascii() and text.isdigit() and len(text) < 20):  # noqa: PLR2004  more digits than bytes exist
-            raise UsageError(f"{name} must be a whole number, not {text[:40]!a}")
-        return int(text)
+        if not (value.isascii() and value.isdigit() and len(value) < 20):  # noqa: PLR2004  more digits than bytes exist
+            raise UsageError(f"{name} must be an integer, not {value[:40]!a}")
+        return int(value)
 
     async def body(self, limit: int) -> bytes:
         """
@@ -95,13 +95,13 @@ class Request:
         Raises:
             UsageError: It is larger than ``limit`` bytes.
         """
-        found = bytearray()
+        received = bytearray()
         async for blocks in self.blocks():
             for block in blocks:
-                found += block
-            if len(found) > limit:
+                received += block
+            if len(received) > limit:
                 raise UsageError(f"the body of this request may have {limit} bytes at most")
-        return bytes(found)
+        return bytes(received)
 
     async def blocks(self) -> Any:
         """
@@ -133,7 +133,7 @@ class Request:
                 return
 
     async def drain(self, limit: int) -> None:
-        """Take what is still coming of the body, up to ``limit`` bytes, and forget it."""
+        """Take what is still coming of the body, up to ``limit`` bytes, and discard it."""
         if self.method not in {"PUT", "PATCH", "POST"} or self._ended:
             return
         if "expect" in self.headers and not self._received:

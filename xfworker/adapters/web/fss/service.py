@@ -47,7 +47,7 @@ _log = structlog.stdlib.get_logger("xfworker.fss")
 class FileTokenVerifier(Protocol):
     """Knows what a file token allows; the platform does."""
 
-    def verify_file_token(self, text: str) -> AuthorizationToken:
+    def verify_file_token(self, token: str) -> AuthorizationToken:
         """
         Give what the token allows.
 
@@ -165,7 +165,7 @@ class FileStorageService:
     async def _put(self, request: Request, token: AuthorizationToken) -> None:
         resource = request.resource()
         token.require("write", resource)
-        length = request.whole_number("content-length")
+        length = request.integer("content-length")
         sha256 = require_digest(request.headers.get("repr-digest") or request.headers.get("content-digest"))
         if length is not None:
             await asyncio.to_thread(self._store.require_room, resource, length)
@@ -180,9 +180,9 @@ class FileStorageService:
 
     async def _register(self, request: Request, token: AuthorizationToken) -> None:
         registration = _read_registration(await request.body(_SMALL_JSON))
-        place = parse_resource(registration.resource)
+        resource = parse_resource(registration.resource)
         stat = await asyncio.to_thread(
-            self._store.register, token, place, size=registration.size, sha256=registration.sha256
+            self._store.register, token, resource, size=registration.size, sha256=registration.sha256
         )
         await request.answer_json(HTTPStatus.OK, write(FileEntry.of_stat(stat)), content_headers(stat))
 

@@ -98,16 +98,16 @@ class TusUploads:
     # --- creation -------------------------------------------------------------------------------------------------
 
     async def _create(self, request: Request, token: AuthorizationToken) -> None:
-        size = request.whole_number("upload-length")
+        size = request.integer("upload-length")
         if size is None:
             raise UsageError("an upload begins with its size: Upload-Length")
-        text = request.headers.get("upload-metadata", "")
-        metadata = read_metadata(text)
-        resource = _place_of(metadata, token)
+        encoded = request.headers.get("upload-metadata", "")
+        metadata = read_metadata(encoded)
+        resource = _resource_of(metadata, token)
         token.require("write", resource)
         sha256 = metadata.get("sha256") or require_digest(request.headers.get("repr-digest"))
         upload = await asyncio.to_thread(
-            self._uploads.create, resource, size, metadata=text, sha256=sha256.lower() if sha256 else None
+            self._uploads.create, resource, size, metadata=encoded, sha256=sha256.lower() if sha256 else None
         )
         headers = {
             # Relative to the request, so that it holds behind a reverse proxy that adds a prefix as well.
@@ -151,7 +151,7 @@ class TusUploads:
         upload = await self._load(identifier, token)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != UPLOAD_TYPE:
             raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body of an upload is of type {UPLOAD_TYPE}")
-        stated, offset = request.whole_number("upload-offset"), upload.offset
+        stated, offset = request.integer("upload-offset"), upload.offset
         if stated != offset:
             raise _Refused(HTTPStatus.CONFLICT, f"the upload stands at {offset}, not at {stated}")
         if upload.completed is not None:
@@ -194,16 +194,16 @@ class TusUploads:
         )
 
     def _finish(self, upload: ResumableUpload, incoming: IncomingFile, expected: Digests) -> FileStat:
-        found = incoming.digests()
-        if not found.fit(expected):
+        digests = incoming.digests()
+        if not digests.fit(expected):
             self._uploads.keep(upload, incoming)
             self._uploads.roll_back(upload, upload.verified)
             raise ChecksumMismatch(
-                f"{upload.resource} did not arrive as it was sent: SHA-256 {found.sha256}, XXH3-128 {found.xxh3} "
+                f"{upload.resource} did not arrive as it was sent: SHA-256 {digests.sha256}, XXH3-128 {digests.xxh3} "
                 f"arrived, {expected.sha256 or expected.xxh3} was expected; go on from {upload.verified}"
             )
-        stat = self._uploads.complete(upload, incoming, found)
-        _log.info("xfworker.upload_received", file=str(upload.resource), bytes=upload.size, sha256=found.sha256)
+        stat = self._uploads.complete(upload, incoming, digests)
+        _log.info("xfworker.upload_received", file=str(upload.resource), bytes=upload.size, sha256=digests.sha256)
         return stat
 
     def _progress(self, upload: ResumableUpload, offset: int, stat: FileStat | None) -> dict[str, str]:
@@ -249,10 +249,10 @@ class _RequestChecksum:
     _hash: Any
 
     @classmethod
-    def read(cls, text: str | None) -> "_RequestChecksum | None":
-        if text is None:
+    def read(cls, header: str | None) -> "_RequestChecksum | None":
+        if header is None:
             return None
-        name, _, value = text.partition(" ")
+        name, _, value = header.partition(" ")
         if name not in _ALGORITHMS:
             raise UsageError(f"checksums here are {', '.join(_ALGORITHMS)}, not {name[:40]!a}")
         try:
@@ -297,12 +297,12 @@ def _published(stat: FileStat) -> dict[str, str]:
     return {"XF-Upload-Complete": "?1", **content_headers(stat)}
 
 
-def _place_of(metadata: Mapping[str, str], token: AuthorizationToken) -> Resource:
+def _resource_of(metadata: Mapping[str, str], token: AuthorizationToken) -> Resource:
     if metadata.get("resource"):
         return parse_resource(metadata["resource"])
     name = metadata.get("filename") or metadata.get("name")
     if name is None:
         return token.resource("write")
-    place = token.resource("write")
+    resource = token.resource("write")
     # Foreign clients know a file's name only; the token says which folder, or which file, it is for.
-    return place if place.filename == name else place.child(name)
+    return resource if resource.filename == name else resource.child(name)
