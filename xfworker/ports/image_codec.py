@@ -1,8 +1,9 @@
 """What the core needs of an image format: recognise it, describe it, read and write pixels in slabs."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from xfworker.domain.image.description import ImageInfo
 
@@ -51,6 +52,30 @@ class PixelReader(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class PlaneReader(Protocol):
+    """What an open image may offer besides: planes across the slices without reading all of them."""
+
+    def read_plane(
+        self, axis: str, index: int, step: int = 1, progress: Callable[[int, int], None] | None = None
+    ) -> Pixels:
+        """
+        Read one plane of a volume with axes XYZ.
+
+        Args:
+            axis: ``x`` or ``y``, which the plane is orthogonal to.
+            index: Where on that axis, from 0.
+            step: Read every step-th pixel along both axes of the plane.
+            progress: Called with the slices that are done and all there are.
+
+        Returns:
+            Raw values in the machine's byte order: ``(z, x)`` for y, ``(z, y)`` for x.
+
+        Raises:
+            ImageFormatError: The file is shorter than its header says.
+        """
 
 
 class PixelWriter(Protocol):

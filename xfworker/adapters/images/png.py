@@ -1,4 +1,4 @@
-"""Writing grey pictures as PNG, the format that every viewer shows."""
+"""Writing pictures as PNG, the format that every viewer shows."""
 
 import struct
 import zlib
@@ -14,32 +14,24 @@ if TYPE_CHECKING:
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _UP_FILTER: Final = 2
 _METRE_MM: Final = 1000
+_COLOUR_TYPES: Final = {1: 0, 3: 2, 4: 6}
+"""PNG's numbers for grey, for red, green and blue, and for these with opacity."""
 
 
-def write_png(path: Path, picture: "npt.NDArray[np.uint8]", *, pixel_mm: tuple[float, float] | None = None) -> None:
+def write_png(path: Path, picture: "npt.NDArray[np.uint8]", *, pixel_mm: float | None = None) -> None:
     """
-    Write a grey picture.
+    Write a picture.
 
     Args:
         path: The file to appear.
-        picture: Grey levels 0 to 255, shape (rows, columns).
-        pixel_mm: Width and height of a pixel in mm, kept in the file where given.
+        picture: As of ``png_bytes``.
+        pixel_mm: As of ``png_bytes``.
 
     Raises:
         ImageError: The file cannot be written.
+        NotEnoughSpace: The disk is full.
     """
-    import numpy as np
-
-    rows, columns = picture.shape
-    filtered: npt.NDArray[Any] = np.empty((rows, columns + 1), np.uint8)
-    filtered[:, 0] = _UP_FILTER
-    filtered[0, 1:] = picture[0]
-    np.subtract(picture[1:], picture[:-1], out=filtered[1:, 1:])
-    data = _SIGNATURE + _chunk(b"IHDR", struct.pack(">2I5B", columns, rows, 8, 0, 0, 0, 0))
-    if pixel_mm is not None:
-        per_metre = [min(2**31 - 1, round(_METRE_MM / step)) for step in pixel_mm]
-        data += _chunk(b"pHYs", struct.pack(">2IB", *per_metre, 1))
-    data += _chunk(b"IDAT", zlib.compress(filtered.tobytes(), 6)) + _chunk(b"IEND", b"")
+    data = png_bytes(picture, pixel_mm=pixel_mm)
     partial = PartialFile(path)
     try:
         partial.write(data)
@@ -47,6 +39,30 @@ def write_png(path: Path, picture: "npt.NDArray[np.uint8]", *, pixel_mm: tuple[f
         partial.discard()
         raise
     partial.finish()
+
+
+def png_bytes(picture: "npt.NDArray[np.uint8]", *, pixel_mm: float | None = None) -> bytes:
+    """
+    Give a picture as the content of a PNG file.
+
+    Args:
+        picture: Grey levels, shape (rows, columns), or red, green, blue and perhaps opacity, (rows, columns, 3 or 4).
+        pixel_mm: Edge of a pixel in mm, kept in the file where given.
+    """
+    import numpy as np
+
+    rows, columns = picture.shape[:2]
+    depth = picture.shape[2] if picture.ndim > 2 else 1  # noqa: PLR2004 - in colours
+    flat = picture.reshape(rows, columns * depth)
+    filtered: npt.NDArray[Any] = np.empty((rows, columns * depth + 1), np.uint8)
+    filtered[:, 0] = _UP_FILTER
+    filtered[0, 1:] = flat[0]
+    np.subtract(flat[1:], flat[:-1], out=filtered[1:, 1:])
+    data = _SIGNATURE + _chunk(b"IHDR", struct.pack(">2I5B", columns, rows, 8, _COLOUR_TYPES[depth], 0, 0, 0))
+    if pixel_mm is not None:
+        per_metre = min(2**31 - 1, max(1, round(_METRE_MM / pixel_mm)))
+        data += _chunk(b"pHYs", struct.pack(">2IB", per_metre, per_metre, 1))
+    return data + _chunk(b"IDAT", zlib.compress(filtered.tobytes(), 6)) + _chunk(b"IEND", b"")
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

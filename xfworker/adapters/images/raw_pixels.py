@@ -5,6 +5,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from xfworker.adapters.images.disk_room import writing_errors
 from xfworker.adapters.images.opening import open_to_read, positioned_reader_into
+from xfworker.adapters.images.raw_planes import Progress, fill, read_plane
 from xfworker.domain.errors import ImageError, ImageFormatError, UsageError
 from xfworker.domain.image.description import ImageInfo
 
@@ -105,6 +106,11 @@ class RawReader(SlabReader):
         dtype = np.dtype(self.info.pixel_type.numpy_code(self.info.byte_order))
         return np.memmap(self.info.pixels_path, dtype, "r", self._offset, self.info.shape)
 
+    def read_plane(self, axis: str, index: int, step: int = 1, progress: Progress | None = None) -> "Pixels":
+        """Read one plane across the slices; see ``PlaneReader``."""
+        assert self._file is not None
+        return read_plane(self._file, self.info, axis, index, step, progress)
+
     def _read_into(self, start: int, out: "Pixels") -> None:
         import numpy as np
 
@@ -114,14 +120,7 @@ class RawReader(SlabReader):
         view = out.reshape(-1).view(np.uint8).data
 
         # One thread: two are no faster here, as both wait for the kernel to hand out the same new pages.
-        done = read_into(begin, view)
-        if done < view.nbytes:
-            raise ImageFormatError(
-                "the file ends inside the pixels; it was cut short while it was read.",
-                path=self.info.pixels_path,
-                offset=begin + done,
-                field="pixels",
-            )
+        fill(read_into, self.info, begin, view)
         if not np.dtype(self.info.pixel_type.numpy_code(self.info.byte_order)).isnative:
             out.byteswap(inplace=True)
 

@@ -1,0 +1,152 @@
+"""What is written around a picture: where its sides point to, and a scale bar in mm. No pixel of the image is covered."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo
+from xfworker.services.images.pictures import GAP_COLOUR, View, enlarged, in_colours
+from xfworker.services.images.slices import AXES_OF_PLANE, Axis
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Bytes = npt.NDArray[np.uint8]
+    Mask = npt.NDArray[np.bool_]
+
+LEAST_SIDE: Final = 240
+"""Smaller pictures are enlarged, so that what is written around them fits."""
+
+_INK: Final = (240, 240, 240)
+_DIRECTIONS: Final = (("L", "R"), ("P", "A"), ("S", "I"))
+"""What is at the ends of the axes of space (left, back, up): forwards, backwards."""
+_STATE_DIRECTIONS: Final = frozenset({"DICOM", "NIfTI", "NRRD", "MetaImage"})
+"""Formats whose files say where their axes point even when that is along the axes of space."""
+
+_GLYPH_ROWS, _GLYPH_COLUMNS = 7, 5
+_GLYPHS: Final[Mapping[str, str]] = {
+    "0": "0e11131519110e", "1": "040c040404040e", "2": "0e11010204081f", "3": "1f02040201110e",
+    "4": "02060a121f0202", "5": "1f101e0101110e", "6": "0608101e11110e", "7": "1f010204080808",
+    "8": "0e11110e11110e", "9": "0e11110f01020c", ".": "00000000000c0c", "-": "0000001f000000",
+    "+": "0004041f040400", "e": "00000e111f100e", "m": "00001a15151111", "x": "0000110a040a11",
+    "y": "000011110f010e", "z": "00001f0204081f", "L": "1010101010101f", "R": "1e11111e141211",
+    "P": "1e11111e101010", "A": "0e11111f111111", "S": "0f10100e01011e", "I": "0e04040404040e",
+}  # fmt: skip
+"""Letters of 5 by 7 dots: a byte of hexadecimal digits per row, the leftmost dot at 16."""
+
+
+def annotated(view: View, info: ImageInfo) -> View:
+    """Give the picture of one slice with the names of its sides and a scale bar around it."""
+    return with_scale_bar(with_sides(enlarged(view, LEAST_SIDE), info))
+
+
+def with_sides(view: View, info: ImageInfo) -> View:
+    """
+    Write where the four sides of a slice's picture point to: L, R, P, A, S, I where the file says so, else +x, -y, ...
+
+    Args:
+        view: The picture of one slice.
+        info: The image.
+    """
+    import numpy as np
+
+    assert view.axis is not None
+    size = _letter_size(view.pixels)
+    down, right = AXES_OF_PLANE[view.axis]
+    names = {"bottom": _side(info, down, 0), "top": _side(info, down, 1)}
+    names |= {"right": _side(info, right, 0), "left": _side(info, right, 1)}
+    marks = {side: _text(name, size) for side, name in names.items()}
+    margin = {side: _along(mark, side) + 4 * size for side, mark in marks.items()}
+    rows, columns, depth = *view.pixels.shape[:2], _depth(view.pixels)
+    height, width = margin["top"] + rows + margin["bottom"], margin["left"] + columns + margin["right"]
+    result = _background(height, width, depth)
+    result[margin["top"] : margin["top"] + rows, margin["left"] : margin["left"] + columns] = in_colours(
+        view.pixels, depth
+    )
+    middle_row, middle_column = margin["top"] + rows // 2, margin["left"] + columns // 2
+    centres = {
+        "top": (margin["top"] // 2, middle_column),
+        "bottom": (height - margin["bottom"] // 2, middle_column),
+        "left": (middle_row, margin["left"] // 2),
+        "right": (middle_row, width - margin["right"] // 2),
+    }
+    for side, (row, column) in centres.items():
+        mark = marks[side]
+        _draw(result, mark, row - mark.shape[0] // 2, column - mark.shape[1] // 2)
+    return attrs.evolve(view, pixels=np.ascontiguousarray(result))
+
+
+def with_scale_bar(view: View) -> View:
+    """Write a bar of a round length in mm below a picture."""
+    size = _letter_size(view.pixels)
+    rows, columns, depth = *view.pixels.shape[:2], _depth(view.pixels)
+    length_mm = _round_length(columns * view.pixel_mm / 3)
+    bar = max(1, round(length_mm / view.pixel_mm))
+    mark = _text(f"{length_mm:g} mm", size)
+    strip = mark.shape[0] + 6 * size
+    width = max(columns, bar + mark.shape[1] + 12 * size)
+    result = _background(rows + strip, width, depth)
+    result[:rows, :columns] = in_colours(view.pixels, depth)
+    top = rows + strip // 2
+    result[top - size : top + size, 4 * size : 4 * size + bar, :3] = _INK
+    _draw(result, mark, top - mark.shape[0] // 2, 8 * size + bar)
+    return attrs.evolve(view, pixels=result)
+
+
+def _side(info: ImageInfo, axis: Axis, end: int) -> str:
+    """Give the name of an axis's far (0) or near (1) end."""
+    stated = info.direction != ALONG_THE_AXES or info.format in _STATE_DIRECTIONS
+    if not stated:
+        return f"{'+-'[end]}{axis}"
+    column = info.direction["xyz".index(axis) :: 3]
+    towards = max(range(3), key=lambda along: abs(column[along]))
+    return _DIRECTIONS[towards][end if column[towards] > 0 else 1 - end]
+
+
+def _round_length(most: float) -> float:
+    """Give the largest of 1, 2, 5, 10, ... times a power of ten that is not longer."""
+    power = 10.0 ** math.floor(math.log10(most))
+    factor = max(factor for factor in (1, 2, 5) if factor * power <= most * (1 + 1e-9))
+    return float(f"{factor * power:.3g}")
+
+
+def _letter_size(pixels: "Bytes") -> int:
+    """Give how many pixels a dot of the letters has, so that they can be read beside a picture of any size."""
+    return max(1, round(max(pixels.shape[:2]) / 320))
+
+
+def _text(text: str, size: int) -> "Mask":
+    import numpy as np
+
+    columns = len(text) * (_GLYPH_COLUMNS + 1) - 1
+    dots = np.zeros((_GLYPH_ROWS, columns), np.bool_)
+    for place, letter in enumerate(text):
+        for row, bits in enumerate(bytes.fromhex(_GLYPHS.get(letter, "00" * _GLYPH_ROWS))):
+            for column in range(_GLYPH_COLUMNS):
+                dots[row, place * (_GLYPH_COLUMNS + 1) + column] = bits >> (_GLYPH_COLUMNS - 1 - column) & 1
+    return dots.repeat(size, axis=0).repeat(size, axis=1)
+
+
+def _along(mark: "Mask", side: str) -> int:
+    return int(mark.shape[0 if side in ("top", "bottom") else 1])
+
+
+def _draw(picture: "Bytes", mark: "Mask", top: int, left: int) -> None:
+    top, left = max(0, top), max(0, left)
+    part = picture[top : top + mark.shape[0], left : left + mark.shape[1]]
+    part[mark[: part.shape[0], : part.shape[1]], :3] = _INK
+
+
+def _background(rows: int, columns: int, depth: int) -> "Bytes":
+    import numpy as np
+
+    result: Bytes = np.full((rows, columns, depth), 255, np.uint8)
+    result[..., :3] = GAP_COLOUR
+    return result
+
+
+def _depth(pixels: Any) -> int:
+    return max(3, pixels.shape[2] if pixels.ndim > 2 else 3)  # noqa: PLR2004 - red, green, blue
