@@ -1,6 +1,7 @@
 """Opening image files for reading, and saying in a sentence why it did not work."""
 
 import os
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,10 @@ def open_to_read(path: Path) -> IO[bytes]:
         ImageError: It is absent, a folder, or not readable.
     """
     try:
+        # Opening a pipe would wait for somebody to write into it.
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise ImageError(f"{path} cannot be read: it is a pipe or a device, not a file.")
         return path.open("rb", buffering=0)
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error

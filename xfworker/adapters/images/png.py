@@ -3,7 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from xfworker.adapters.images.incomplete_image import PartialFile
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _UP_FILTER: Final = 2
 _METRE_MM: Final = 1000
+_ROWS_AT_ONCE: Final = 256
 _COLOUR_TYPES: Final = {1: 0, 3: 2, 4: 6}
 """PNG's numbers for grey, for red, green and blue, and for these with opacity."""
 
@@ -49,20 +50,30 @@ def png_bytes(picture: "npt.NDArray[np.uint8]", *, pixel_mm: float | None = None
         picture: Grey levels, shape (rows, columns), or red, green, blue and perhaps opacity, (rows, columns, 3 or 4).
         pixel_mm: Edge of a pixel in mm, kept in the file where given.
     """
-    import numpy as np
-
     rows, columns = picture.shape[:2]
     depth = picture.shape[2] if picture.ndim > 2 else 1  # noqa: PLR2004 - in colours
-    flat = picture.reshape(rows, columns * depth)
-    filtered: npt.NDArray[Any] = np.empty((rows, columns * depth + 1), np.uint8)
-    filtered[:, 0] = _UP_FILTER
-    filtered[0, 1:] = flat[0]
-    np.subtract(flat[1:], flat[:-1], out=filtered[1:, 1:])
     data = _SIGNATURE + _chunk(b"IHDR", struct.pack(">2I5B", columns, rows, 8, _COLOUR_TYPES[depth], 0, 0, 0))
     if pixel_mm is not None:
         per_metre = min(2**31 - 1, max(1, round(_METRE_MM / pixel_mm)))
         data += _chunk(b"pHYs", struct.pack(">2IB", per_metre, per_metre, 1))
-    return data + _chunk(b"IDAT", zlib.compress(filtered.tobytes(), 6)) + _chunk(b"IEND", b"")
+    packer = zlib.compressobj(6)
+    packed = [packer.compress(_filtered(picture, begin).data) for begin in range(0, rows, _ROWS_AT_ONCE)]
+    return data + _chunk(b"IDAT", b"".join((*packed, packer.flush()))) + _chunk(b"IEND", b"")
+
+
+def _filtered(picture: "npt.NDArray[np.uint8]", begin: int) -> "npt.NDArray[np.uint8]":
+    """Give some rows as differences to the rows above them, each behind the number of that filter."""
+    import numpy as np
+
+    rows = picture[begin : begin + _ROWS_AT_ONCE].reshape(-1, picture[0].size)
+    above = np.zeros_like(rows)
+    above[1:] = rows[:-1]
+    if begin:
+        above[0] = picture[begin - 1].reshape(-1)
+    result: npt.NDArray[np.uint8] = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
+    result[:, 0] = _UP_FILTER
+    np.subtract(rows, above, out=result[:, 1:])
+    return result
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

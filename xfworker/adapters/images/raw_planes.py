@@ -57,9 +57,7 @@ def read_plane(
     return plane.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _rows(
-    file: IO[bytes], info: ImageInfo, dtype: Any, index: int, step: int, progress: Progress | None
-) -> "Pixels":
+def _rows(file: IO[bytes], info: ImageInfo, dtype: Any, index: int, step: int, progress: Progress | None) -> "Pixels":
     import numpy as np
 
     columns, _, slices = info.size

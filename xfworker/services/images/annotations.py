@@ -1,13 +1,13 @@
-"""What is written around a picture: where its sides point to, and a scale bar in mm. No pixel of the image is covered."""
+"""What is written around a picture, and covers none of it: where its sides point to, and a scale bar in mm."""
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo
-from xfworker.services.images.pictures import GAP_COLOUR, View, enlarged, in_colours
+from xfworker.services.images.pictures import GAP_COLOUR, View, enlarged, in_colours, side_by_side
 from xfworker.services.images.slices import AXES_OF_PLANE, Axis
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ _GLYPHS: Final[Mapping[str, str]] = {
 """Letters of 5 by 7 dots: a byte of hexadecimal digits per row, the leftmost dot at 16."""
 
 
-def annotated(view: View, info: ImageInfo) -> View:
-    """Give the picture of one slice with the names of its sides and a scale bar around it."""
-    return with_scale_bar(with_sides(enlarged(view, LEAST_SIDE), info))
+def annotated(views: Sequence[View], info: ImageInfo) -> View:
+    """Give pictures of slices side by side, each with the names of its sides around it, and a scale bar below."""
+    framed = [with_sides(view, info) for view in enlarged(views, LEAST_SIDE)]
+    return with_scale_bar(side_by_side(framed))
 
 
 def with_sides(view: View, info: ImageInfo) -> View:
@@ -60,7 +61,7 @@ def with_sides(view: View, info: ImageInfo) -> View:
     names |= {"right": _side(info, right, 0), "left": _side(info, right, 1)}
     marks = {side: _text(name, size) for side, name in names.items()}
     margin = {side: _along(mark, side) + 4 * size for side, mark in marks.items()}
-    rows, columns, depth = *view.pixels.shape[:2], _depth(view.pixels)
+    (rows, columns), depth = view.pixels.shape[:2], _depth(view.pixels)
     height, width = margin["top"] + rows + margin["bottom"], margin["left"] + columns + margin["right"]
     result = _background(height, width, depth)
     result[margin["top"] : margin["top"] + rows, margin["left"] : margin["left"] + columns] = in_colours(
@@ -82,7 +83,7 @@ def with_sides(view: View, info: ImageInfo) -> View:
 def with_scale_bar(view: View) -> View:
     """Write a bar of a round length in mm below a picture."""
     size = _letter_size(view.pixels)
-    rows, columns, depth = *view.pixels.shape[:2], _depth(view.pixels)
+    (rows, columns), depth = view.pixels.shape[:2], _depth(view.pixels)
     length_mm = _round_length(columns * view.pixel_mm / 3)
     bar = max(1, round(length_mm / view.pixel_mm))
     mark = _text(f"{length_mm:g} mm", size)
@@ -115,7 +116,8 @@ def _round_length(most: float) -> float:
 
 def _letter_size(pixels: "Bytes") -> int:
     """Give how many pixels a dot of the letters has, so that they can be read beside a picture of any size."""
-    return max(1, round(max(pixels.shape[:2]) / 320))
+    longest: int = max(pixels.shape[:2])
+    return max(2, round(longest / 240))
 
 
 def _text(text: str, size: int) -> "Mask":
@@ -131,7 +133,10 @@ def _text(text: str, size: int) -> "Mask":
 
 
 def _along(mark: "Mask", side: str) -> int:
-    return int(mark.shape[0 if side in ("top", "bottom") else 1])
+    rows: int
+    columns: int
+    rows, columns = mark.shape
+    return rows if side in ("top", "bottom") else columns
 
 
 def _draw(picture: "Bytes", mark: "Mask", top: int, left: int) -> None:
@@ -148,5 +153,6 @@ def _background(rows: int, columns: int, depth: int) -> "Bytes":
     return result
 
 
-def _depth(pixels: Any) -> int:
-    return max(3, pixels.shape[2] if pixels.ndim > 2 else 3)  # noqa: PLR2004 - red, green, blue
+def _depth(pixels: "Bytes") -> int:
+    """Give 4 for a picture with opacity, else 3."""
+    return 4 if pixels.shape[2:] == (4,) else 3

@@ -31,6 +31,7 @@ _OVERLAY_OPACITY: Final = 0.5
 _GREY_MAX: Final = 255
 _LARGEST_SIDE: Final = 16384
 _GAP: Final = 4
+_ROWS_AT_ONCE: Final = 256
 
 
 @attrs.frozen
@@ -86,8 +87,11 @@ def grey(values: "Plane", window: Window) -> "Bytes":
     """Give grey levels 0 to 255; what is not a number becomes black."""
     import numpy as np
 
-    scaled = (values.astype(np.float64) - window.low) * _GREY_MAX / (window.high - window.low)
-    result: Bytes = np.rint(np.clip(np.nan_to_num(scaled, nan=0.0), 0, _GREY_MAX)).astype(np.uint8)
+    result: Bytes = np.empty(values.shape, np.uint8)
+    for begin in range(0, len(values), _ROWS_AT_ONCE):
+        some = values[begin : begin + _ROWS_AT_ONCE].astype(np.float64)
+        scaled = (some - window.low) * _GREY_MAX / (window.high - window.low)
+        result[begin : begin + len(some)] = np.rint(np.clip(np.nan_to_num(scaled, nan=0.0), 0, _GREY_MAX))
     return result
 
 
@@ -132,17 +136,16 @@ def slice_view(
     return _views(reader, [axis], index, choose=choose, overlay=overlay, step=step, progress=progress)[0]
 
 
-def montage_view(
+def montage_views(
     reader: PixelReader,
     *,
     choose: ChooseWindow = window_of,
     overlay: PixelReader | None = None,
     step: int = 1,
     progress: Progress | None = None,
-    framed: Callable[[View], View] | None = None,
-) -> View:
+) -> list[View]:
     """
-    Give the middle slices beside each other at one scale in mm: along z, along y, along x; of a flat image its only one.
+    Give the middle slices at one scale in mm: along z, along y, along x; of a flat image its only one.
 
     Args:
         reader: The open image.
@@ -150,17 +153,11 @@ def montage_view(
         overlay: Segments to lay over them; they are placed by their origin.
         step: Show every step-th pixel only.
         progress: Called with the slices that are read and all there are, for each axis again.
-        framed: Puts something around each slice.
 
     Raises:
         UsageError: The image has other axes, or the overlay is of another grid.
     """
-    views = _views(
-        reader, axes_shown(reader.info), None, choose=choose, overlay=overlay, step=step, progress=progress
-    )
-    if framed is not None:
-        views = [framed(view) for view in views]
-    return side_by_side(views)
+    return _views(reader, axes_shown(reader.info), None, choose=choose, overlay=overlay, step=step, progress=progress)
 
 
 def side_by_side(views: Sequence[View]) -> View:
@@ -285,11 +282,14 @@ def _stretched(picture: "Bytes", down: float, right: float) -> "Bytes":
     return stretched
 
 
-def enlarged(view: View, least: int) -> View:
-    """Give a picture whose longer side has at least ``least`` pixels, enlarged by a whole factor."""
-    factor = -(-least // max(view.pixels.shape[:2]))
+def enlarged(views: Sequence[View], least: int) -> list[View]:
+    """Give pictures enlarged by one whole factor, so that the longest side of all has at least ``least`` pixels."""
+    factor = -(-least // max(side for view in views for side in view.pixels.shape[:2]))
     if factor < 2:  # noqa: PLR2004 - large enough
-        return view
-    return attrs.evolve(
-        view, pixels=view.pixels.repeat(factor, axis=0).repeat(factor, axis=1), pixel_mm=view.pixel_mm / factor
-    )
+        return list(views)
+    return [
+        attrs.evolve(
+            view, pixels=view.pixels.repeat(factor, axis=0).repeat(factor, axis=1), pixel_mm=view.pixel_mm / factor
+        )
+        for view in views
+    ]

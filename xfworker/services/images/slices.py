@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Axis = Literal["x", "y", "z"]
 
 AXES_OF_PLANE: Final[dict[Axis, tuple[Axis, Axis]]] = {"z": ("y", "x"), "y": ("z", "x"), "x": ("z", "y")}
-"""The axes along the rows' and the columns' direction of the plane that is orthogonal to an axis: downwards, rightwards."""
+"""The axes that run downwards and rightwards in the plane that is orthogonal to an axis."""
 
 
 def axes_shown(info: ImageInfo) -> tuple[Axis, ...]:

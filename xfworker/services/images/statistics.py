@@ -20,6 +20,10 @@ _BINS: Final = 65536
 _SQUARES_FIT: Final = 1e150
 
 
+class NothingToCount(ImageError):
+    """No pixel is a number, or none lies in the mask."""
+
+
 @attrs.frozen(kw_only=True)
 class Statistics:
     """
@@ -82,7 +86,7 @@ def statistics(reader: PixelReader, progress: Progress | None = None) -> Statist
         progress: Told how far it is. Types beyond 16 bits are read twice; it starts again then.
 
     Raises:
-        ImageError: No pixel is a number.
+        NothingToCount: No pixel is a number.
     """
     code = reader.info.pixel_type.code
     return _of_small_integers(reader, progress) if code in ("i1", "u1", "i2", "u2") else _of_others(reader, progress)
@@ -154,7 +158,7 @@ def _of_others(reader: PixelReader, progress: Progress | None) -> Statistics:
         if progress is not None:
             progress(block.stop, reader.info.size[-1])
     if count == 0:
-        raise ImageError(f"{reader.info.path} holds no pixel that is a number.")
+        raise NothingToCount(f"{reader.info.path} holds no pixel that is a number.")
     return Statistics(
         count=count,
         not_numbers=skipped,
