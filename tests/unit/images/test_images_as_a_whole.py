@@ -8,7 +8,7 @@ from xfworker.domain.errors import ImageError, UnsupportedImage, UsageError
 from xfworker.domain.image.calibration import Calibration
 from xfworker.domain.image.deidentify import deidentified_log
 from xfworker.domain.image.pixel_type import PixelType
-from xfworker.services.images import slices
+from xfworker.services.images import pictures, slices
 from xfworker.services.images.conversion import convert
 from xfworker.services.images.statistics import statistics
 from xfworker.services.images.thresholding import threshold
@@ -76,8 +76,9 @@ def test_slices_are_the_arrays_own(tmp_path, write_array, formats, bone, suffix)
         np.testing.assert_array_equal(slices.plane(reader, "x"), bone[:, :, 15])
         with pytest.raises(UsageError, match="0 to 12"):
             slices.plane(reader, "z", 13)
-        assert slices.montage(reader).shape == (21, 30 + 30 + 21 + 8)
-    levels = slices.picture(np.array([[0, 50, 100, 200]]), slices.Window(0, 100))
+        together = pictures.side_by_side(pictures.montage_views(reader))
+        assert together.pixels.shape == (21, 30 + 30 + 21 + 8, 3)
+    levels = pictures.grey(np.array([[0, 50, 100, 200]]), pictures.Window(0, 100))
     assert levels.tolist() == [[0, 128, 255, 255]]
 
 
