@@ -3,19 +3,31 @@
 import contextlib
 import json
 import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from xfworker.adapters.images.carried_metadata import KEY, carried, with_carried
+from xfworker.adapters.images.carried_metadata import (
+    KEY,
+    carried,
+    line_for_others,
+    unseen_calibrations,
+    with_carried,
+)
 from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.incomplete_image import PartialFile
-from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
-from xfworker.domain.errors import ImageFormatError, UnsupportedImage
+from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, SlabWriter, file_bytes
+from xfworker.adapters.images.tiff_metadata import (
+    calibrations_of,
+    has_line_in_imagej,
+    imagej_description,
+    lengths_of,
+    pixels_per,
+)
+from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo
-from xfworker.domain.image.pixel_type import PixelType
+from xfworker.domain.image.pixel_type import ByteOrder, PixelType
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,21 +35,12 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[Any]
 
 _MAGICS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_UNITS_MM: Final = {
-    "mm": 1.0,
-    "millimeter": 1.0,
-    "um": 0.001,
-    "micron": 0.001,
-    "µm": 0.001,
-    "μm": 0.001,
-    "nm": 1e-6,
-    "\\u00b5m": 0.001,
-    "cm": 10.0,
-}
-_OME_SIZE: Final = re.compile(r'PhysicalSize([XYZ](?:Unit)?)="([^"]*)"')
 _BIG_TIFF_FROM: Final = 2**32 - 2**25
-_INCH_MM: Final = 25.4
+_SLICES: Final = "ZIQ"
+"""What tifffile calls an axis along which slices follow one another: depth, sequence, unknown."""
+
 _MOST_PER_BYTE: Final = 4096
+_NOTE: Final = "xfworker="
 
 
 class TiffCodec:
@@ -56,7 +59,7 @@ class TiffCodec:
         with self.reader(path) as reader:
             return reader.info
 
-    def reader(self, path: Path) -> "TiffReader":
+    def reader(self, path: Path) -> SlabReader:
         """Open the pages; see the port."""
         library = reader_library("tifffile", path, "a TIFF")
         try:
@@ -64,8 +67,11 @@ class TiffCodec:
         except Exception as error:  # tifffile raises several classes of its own
             raise ImageFormatError(f"tifffile cannot read it: {error}.", path=path, field="header") from error
         try:
-            return TiffReader(_described(path, file), file)
-        except (ImageFormatError, UnsupportedImage):
+            info = _described(path, file)
+            if info.pixels_offset is None:
+                return TiffReader(info, file)
+            reader = RawReader(info)
+        except ImageError:
             file.close()
             raise
         except Exception as error:
@@ -73,6 +79,8 @@ class TiffCodec:
             raise ImageFormatError(
                 f"tifffile cannot read its pages: {error!r:.200}.", path=path, field="pages"
             ) from error
+        file.close()
+        return reader
 
     def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> "TiffWriter":
         """Begin a TIFF; see the port."""
@@ -92,27 +100,44 @@ def _described(path: Path, file: Any) -> ImageInfo:
     if pixel_type is None:
         raise UnsupportedImage(f"{path}: pixels of type {first.dtype} are not read.")
     rows, columns = (int(count) for count in first.shape)
-    depth = _depth(file, first, rows * columns * pixel_type.size)
     if rows * columns * pixel_type.size > max(1, path.stat().st_size) * _MOST_PER_BYTE:
         raise ImageFormatError(
             f"{columns} x {rows} pixels cannot be in so small a file.", path=path, field="ImageWidth"
         )
+    _check_last_page(path, file)
+    depth = _depth(path, file)
+    lengths = lengths_of(file, first, depth, path)
+    calibrations, others = calibrations_of(file, pixel_type)
     description = first.description or ""
-    x, y, z = _spacing(file, first)
+    compression = getattr(first.compression, "name", None) or ("none" if int(first.compression) == 1 else "unknown")
     info = ImageInfo(
         path=path,
         format=TiffCodec.name,
-        encoding=str(first.compression.name).lower(),
+        encoding=str(compression).lower(),
         size=(columns, rows, depth),
         pixel_type=pixel_type,
         byte_order="little" if file.byteorder == "<" else "big",
         pixels_path=path,
-        spacing_mm=(x, y, z),
+        pixels_offset=_offset(file, first, depth, rows * columns * pixel_type.size),
+        spacing_mm=lengths.spacing_mm,
+        origin_mm=lengths.origin_mm,
+        calibrations=calibrations,
+        default_unit_type=calibrations[0].unit_type if calibrations else None,
         header={"pages": len(pages), "description": description[:1000]},
         files=(path,),
+        assumptions=(*lengths.assumptions, *others),
     )
-    with contextlib.suppress(ValueError, TypeError, KeyError):
-        place = json.loads(description)[KEY + "_place"]
+    return _with_note(info, description)
+
+
+def _with_note(info: ImageInfo, description: str) -> ImageInfo:
+    """Give the image with what this package noted in the first page's description."""
+    note = next(
+        (line.removeprefix(_NOTE) for line in description.splitlines() if line.startswith(_NOTE)),
+        description,
+    )
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+        place = json.loads(note)[KEY + "_place"]
         origin = [float(value) for value in place["origin_mm"]]
         spacing = [float(value) for value in place["spacing_mm"]]
         direction = tuple(float(value) for value in place.get("direction", ALONG_THE_AXES))
@@ -122,56 +147,82 @@ def _described(path: Path, file: Any) -> ImageInfo:
                 origin_mm=(origin[0], origin[1], origin[2]),
                 spacing_mm=(spacing[0], spacing[1], spacing[2]),
                 direction=direction,
+                assumptions=(),
             )
-    return with_carried(info, description)
+    return with_carried(info, note)
 
 
-def _depth(file: Any, first: Any, page_bytes: int) -> int:
-    """Count the slices; ImageJ keeps stacks beyond 4 GB behind a single page."""
+def _check_last_page(path: Path, file: Any) -> None:
+    """
+    Check that the chain of pages ends: tifffile leaves pages out that are behind the file's end.
+
+    Raises:
+        ImageFormatError: It does not.
+    """
+    handle, last = file.filehandle, file.pages[-1]
+    count_bytes, entry_bytes, offset_bytes = (8, 20, 8) if file.is_bigtiff else (2, 12, 4)
+    order: ByteOrder = "little" if file.byteorder == "<" else "big"
+    handle.seek(last.offset)
+    entries = int.from_bytes(handle.read(count_bytes), order)
+    handle.seek(last.offset + count_bytes + entries * entry_bytes)
+    following = int.from_bytes(handle.read(offset_bytes), order)
+    if following and not file.is_lsm:
+        raise ImageFormatError(
+            f"the page after {len(file.pages)} is to be at byte {following}, where none is; the file was cut short.",
+            path=path,
+            offset=following,
+            field="pages",
+        )
+
+
+def _depth(path: Path, file: Any) -> int:
+    """
+    Count the slices.
+
+    Raises:
+        UnsupportedImage: There are channels, points of time or several images, which are not slices.
+    """
     count: int = len(file.pages)
-    images = (file.imagej_metadata or {}).get("images", count) if file.is_imagej else count
-    if count == 1 and isinstance(images, int) and images > 1 and int(first.compression) == 1:
-        room: int = (file.filehandle.size - first.dataoffsets[0]) // page_bytes
-        return max(1, min(images, room))
-    return count
+    stated = (file.imagej_metadata or {}) if file.is_imagej else {}
+    for key, what in (("channels", "channels"), ("frames", "points of time")):
+        number = stated.get(key, 1)
+        if isinstance(number, int) and number > 1:
+            raise UnsupportedImage(
+                f"{path} is a hyperstack of {number} {what}, which are not slices; save one of them as a stack of"
+                " its own."
+            )
+    images = stated.get("images", count)
+    if count == 1 and isinstance(images, int) and images > 1:
+        # ImageJ keeps the slices of a stack behind its only page.
+        return images
+    if len(file.series) != 1:
+        raise UnsupportedImage(
+            f"{path} holds {len(file.series)} images (of {count} pages), which are not slices of one; save one of them"
+            " as a stack of its own."
+        )
+    series = file.series[0]
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    others = {axis: length for axis, length in sizes.items() if axis not in "YX" and length > 1}
+    foreign = [axis for axis in others if axis not in _SLICES]
+    if foreign or len(others) > 1 or series.is_multifile:
+        shown = ", ".join(f"{axis} {length}" for axis, length in others.items()) or "several files"
+        raise UnsupportedImage(f"{path} has axes that are not slices ({shown}); save one volume as a stack of its own.")
+    return next(iter(others.values()), 1) if others else count
 
 
-def _spacing(file: Any, first: Any) -> tuple[float, float, float]:
-    if file.is_ome:
-        return _ome_spacing(file.ome_metadata or "")
-    metadata = file.imagej_metadata or {}
-    unit = _UNITS_MM.get(str(metadata.get("unit", "")).lower())
-    steps = [1.0, 1.0, 1.0]
-    for axis, name in enumerate(("XResolution", "YResolution")):
-        tag = first.tags.get(name)
-        if tag is None:
-            continue
-        top, bottom = tag.value
-        per_unit = top / bottom if bottom else 0
-        resolution_unit = int(first.tags["ResolutionUnit"].value) if "ResolutionUnit" in first.tags else 1
-        scale = unit or {2: _INCH_MM, 3: 10.0}.get(resolution_unit)
-        if per_unit > 0 and scale:
-            steps[axis] = scale / per_unit
-    between = metadata.get("spacing")
-    if isinstance(between, int | float) and between > 0 and unit:
-        steps[2] = float(between) * unit
-    else:
-        steps[2] = steps[0]
-    return steps[0], steps[1], steps[2]
-
-
-def _ome_spacing(xml: str) -> tuple[float, float, float]:
-    """Give the physical sizes of the first image's pixels, which are in micrometres unless they say otherwise."""
-    stated = dict(_OME_SIZE.findall(xml.partition("</Image>")[0]))
-    steps = []
-    for axis in "XYZ":
-        unit = _UNITS_MM.get(stated.get(f"{axis}Unit", "um").lower())
-        try:
-            step = float(stated[axis]) * (unit or math.nan)
-        except (KeyError, ValueError):
-            step = math.nan
-        steps.append(step if 0 < step < math.inf else 1.0)
-    return steps[0], steps[1], steps[2]
+def _offset(file: Any, first: Any, depth: int, page_bytes: int) -> int | None:
+    """Give where the pixels of all slices stand uncompressed behind one another, or None where they do not."""
+    if int(first.compression) != 1 or first.predictor != 1 or first.fillorder != 1 or first.is_tiled:
+        return None
+    begin: int = first.dataoffsets[0]
+    strips = zip(first.dataoffsets, first.databytecounts, strict=True)
+    if len(file.pages) == 1:
+        together = all(at == begin + sum(first.databytecounts[:index]) for index, (at, _) in enumerate(strips))
+        return begin if together else None
+    found = file.series[0].dataoffset
+    return (
+        int(found) if found is not None and file.series[0].size * first.dtype.itemsize == depth * page_bytes else None
+    )
 
 
 class TiffReader(SlabReader):
@@ -180,27 +231,24 @@ class TiffReader(SlabReader):
     def __init__(self, info: ImageInfo, file: Any) -> None:
         super().__init__(info)
         self._tiff = file
-        self._behind_one_page = len(file.pages) == 1 and info.size[2] > 1
+        if len(file.pages) < info.size[2]:
+            raise UnsupportedImage(
+                f"{info.path}: {info.size[2]} slices behind one page are read uncompressed, not as {info.encoding}."
+            )
 
     def _read_into(self, start: int, out: "Pixels") -> None:
-        import numpy as np
-
-        last = start if self._behind_one_page else start + len(out)
         try:
-            for number in range(start, last):
-                self._check_page(number, out)
-            if self._behind_one_page:
-                at = self._tiff.pages[0].dataoffsets[0] + start * self.info.slab_byte_count
-                data = np.fromfile(
-                    self.info.path, self.info.pixel_type.numpy_code(self.info.byte_order), out.size, offset=at
-                )
-                out[...] = data.reshape(out.shape)
-                return
             for index, plane in enumerate(out):
+                self._check_page(start + index, out)
                 plane[...] = self._tiff.pages[start + index].asarray(maxworkers=1)
         except UnsupportedImage:
             raise
         except Exception as error:  # tifffile raises several classes of its own
+            if "imagecodecs" in str(error):
+                raise UnsupportedImage(
+                    f"{self.info.path}: pixels packed by {self.info.encoding} need the package 'imagecodecs'; install"
+                    " it with: pip install imagecodecs"
+                ) from error
             raise ImageFormatError(
                 f"tifffile cannot read its pixels: {error!r:.200}.", path=self.info.path, field="pages"
             ) from error
@@ -217,7 +265,12 @@ class TiffReader(SlabReader):
 
 
 class TiffWriter(SlabWriter):
-    """Writes one page per slice; spacing, origin and calibration as JSON in the first page's description."""
+    """
+    Writes one page per slice, with distances and a line of values where ImageJ looks for them.
+
+    What it has no place for stands in a line of the same description. Uncompressed pixels of all pages are behind one
+    another, as in ImageJ's own stacks.
+    """
 
     def __init__(self, path: Path, image: ImageInfo, encoding: str) -> None:
         library = reader_library("tifffile", path, "to be a TIFF")
@@ -234,28 +287,59 @@ class TiffWriter(SlabWriter):
                 byte_order="little",
             )
         )
-        self._partial = PartialFile(path)
-        self._tiff = library.TiffWriter(self._partial.file, bigtiff=image.byte_count > _BIG_TIFF_FROM, byteorder="<")
+        line = line_for_others(image) if has_line_in_imagej(image.pixel_type) else None
+        self.remarks = unseen_calibrations(image, line, "a note that this package reads")
         place = {name: list(getattr(image, name)) for name in ("spacing_mm", "origin_mm", "direction")}
-        self._description: str | None = json.dumps({**json.loads(carried(image)), KEY + "_place": place})
+        note = _NOTE + json.dumps({**json.loads(carried(image, line)), KEY + "_place": place})
+        self._is_raw = encoding == "raw"
+        x, y, _ = image.spacing_mm
+        self._tags: dict[str, Any] = {
+            "metadata": None,
+            "photometric": "minisblack",
+            "resolution": (pixels_per(x), pixels_per(y)),
+            "resolutionunit": "NONE",
+            "software": "xfworker",
+            "description": imagej_description(image, line, is_contiguous=self._is_raw, note=note),
+        }
+        self._waiting: list[Pixels] = []
+        self._partial = PartialFile(path)
+        try:
+            self._partial.reserve(image.byte_count if self._is_raw else 0)
+            self._tiff = library.TiffWriter(
+                self._partial.file, bigtiff=image.byte_count > _BIG_TIFF_FROM, byteorder="<"
+            )
+            if self._is_raw:
+                dtype = image.pixel_type.numpy_code()
+                self._at, _ = self._tiff.write(shape=image.shape, dtype=dtype, returnoffset=True, **self._tags)
+                self._tiff.close()
+        except BaseException:
+            self._partial.discard()
+            raise
 
     def _write(self, slab: "Pixels") -> None:
-        x, y, _ = self.info.spacing_mm
-        for plane in slab if slab.ndim > 2 else [slab]:  # noqa: PLR2004 - a single page
-            self._tiff.write(
-                plane,
-                description=self._description,
-                metadata=None,
-                compression="zlib" if self.info.encoding == "zlib" else None,
-                photometric="minisblack",
-                resolution=(10 / x, 10 / y),
-                resolutionunit="CENTIMETER",
-                software="xfworker",
-            )
-            self._description = None
+        if self._is_raw:
+            data = file_bytes(slab, self.info)
+            self._partial.write_at(self._at, data)
+            self._at += data.nbytes
+            return
+        if self.info.axes == "XY":
+            # A single page comes in rows, and is written when all of them are there.
+            self._waiting.append(slab.copy())
+            return
+        for plane in slab:
+            self._write_page(plane)
+
+    def _write_page(self, plane: "Pixels") -> None:
+        self._tiff.write(plane, compression="zlib", **self._tags)
+        self._tags["description"] = None
 
     def _finish(self) -> None:
-        self._tiff.close()
+        import numpy as np
+
+        if self._waiting:
+            self._write_page(np.concatenate(self._waiting))
+        if not self._is_raw:
+            self._tiff.close()
         self._partial.finish()
 
     def _discard(self) -> None:
