@@ -45,7 +45,7 @@ def _configure(level: str, form: str, facts: Mapping[str, Any] | None = None, *,
     if structlog.is_configured() and not replace:
         return
     to_a_person = sys.stderr.isatty()
-    as_text = form == "console" or (form == "auto" and to_a_person)
+    for_people = form == "console" or (form == "auto" and to_a_person)
 
     def let_pass(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         if level == "off":  # structlog has no level above all others
@@ -58,8 +58,8 @@ def _configure(level: str, form: str, facts: Mapping[str, Any] | None = None, *,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if as_text else [structlog.processors.format_exc_info]),
-            structlog.dev.ConsoleRenderer(colors=to_a_person) if as_text else structlog.processors.JSONRenderer(),
+            *([] if for_people else [structlog.processors.format_exc_info]),
+            structlog.dev.ConsoleRenderer(colors=to_a_person) if for_people else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LOG_LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -57,10 +57,10 @@ def show(*, as_json: Json = False) -> int:
         table.add_column(heading, overflow="fold")
     for path, row in rows.items():
         value = "" if row["value"] is None else str(row["value"])
-        place = row["from"] + (f"; comes before {row['instead_of']}" if "instead_of" in row else "")
-        table.add_row(Text(path), Text(value), Text(place), style=None if place != _DEFAULT else "dim")
+        origin = row["from"] + (f"; comes before {row['instead_of']}" if "instead_of" in row else "")
+        table.add_row(Text(path), Text(value), Text(origin), style=None if origin != _DEFAULT else "dim")
     console.print(table)
-    _tell_ignored(loaded.ignored)
+    _report_ignored(loaded.ignored)
     return 0
 
 
@@ -78,23 +78,23 @@ def check(file: Path | None = None, *, as_json: Json = False) -> int:
     if file is not None and not file.is_file():
         raise UsageError(f"there is no settings file {file}")
     environment = dict(os.environ) if file is None else {**os.environ, CONFIG_VARIABLE: str(file)}
-    faults: list[str] = []
+    errors: list[str] = []
     ignored: Mapping[str, str] = {}
     used = file
     try:
         loaded = load_settings(environment)
         ignored, used = loaded.ignored, loaded.file
-        faults = _adapter_faults(loaded.settings, loaded.sources)
+        errors = _adapter_errors(loaded.settings, loaded.sources)
     except ConfigurationError as error:
-        faults = [line.strip() for line in str(error).splitlines() if not line.endswith("are wrong:")]
+        errors = [line.strip() for line in str(error).splitlines() if not line.endswith("are wrong:")]
     if as_json:
-        print_json({"valid": not faults, "file": str(used) if used else None, "faults": faults})
-    elif faults:
-        messages().print("\n".join(faults))
+        print_json({"valid": not errors, "file": str(used) if used else None, "faults": errors})
+    elif errors:
+        messages().print("\n".join(errors))
     else:
         results().print(f"the settings are valid ({used or 'no file'})")
-        _tell_ignored(ignored)
-    return 1 if faults else 0
+        _report_ignored(ignored)
+    return 1 if errors else 0
 
 
 def _rows(loaded: "LoadedSettings") -> dict[str, dict[str, Any]]:
@@ -106,8 +106,8 @@ def _rows(loaded: "LoadedSettings") -> dict[str, dict[str, Any]]:
         value: Any = loaded.settings
         for name in path.split("."):
             value = getattr(value, name)
-        shown = _HIDDEN if path in SECRETS and value else _plain(value)
-        rows[path] = {"value": shown, "from": loaded.sources.get(path, _DEFAULT)}
+        printed = _HIDDEN if path in SECRETS and value else _plain(value)
+        rows[path] = {"value": printed, "from": loaded.sources.get(path, _DEFAULT)}
         if path in loaded.overruled:
             rows[path]["instead_of"] = loaded.overruled[path]
     return rows
@@ -129,16 +129,16 @@ def _sounds_secret(key: Any) -> bool:
     return _SECRET_NAMES.search(str(key)) is not None
 
 
-def _tell_ignored(ignored: Mapping[str, str]) -> None:
+def _report_ignored(ignored: Mapping[str, str]) -> None:
     if ignored:
         names = [f"{name} (did you mean {meant}?)" if meant else name for name, meant in ignored.items()]
         messages().print(f"these environment variables are not settings: {', '.join(names)}")
 
 
-def _adapter_faults(settings: Any, sources: Any) -> list[str]:
-    """Make every adapter that the settings choose, and say for which setting that went wrong."""
+def _adapter_errors(settings: Any, sources: Any) -> list[str]:
+    """Make every adapter that the settings choose, and give the errors, each with its setting."""
     attempts: list[tuple[str, Callable[[], Any]]] = [
-        ("server.kind", lambda: _known_server(settings)),
+        ("server.kind", lambda: _check_server_kind(settings)),
         ("images.codecs", lambda: configured_formats(settings)),
         ("disk.path_map", lambda: local_filesystem(settings, {})),
         ("tls.ca_file", lambda: _tls(evolve(settings.tls, client_certificate=None, client_key=None))),
@@ -146,19 +146,19 @@ def _adapter_faults(settings: Any, sources: Any) -> list[str]:
         ("server.token_file", lambda: _token_file(settings)),
         ("files.kind", lambda: open_file_store(settings, SystemClock()).close()),
     ]
-    faults: dict[str, str] = {}
+    errors: dict[str, str] = {}
     for path, attempt in attempts:
         try:
             attempt()
         except ConfigurationError as error:
             # An error may name the very setting, such as files.archives[1].folder; the longest name says most.
-            named = [known for known in sources if known in str(error)]
-            place = sources.get(max(named, key=len, default=path))
-            faults.setdefault(str(error), f"{place}: {error}" if place else str(error))
-    return list(faults.values())
+            named = [setting for setting in sources if setting in str(error)]
+            origin = sources.get(max(named, key=len, default=path))
+            errors.setdefault(str(error), f"{origin}: {error}" if origin else str(error))
+    return list(errors.values())
 
 
-def _known_server(settings: Any) -> None:
+def _check_server_kind(settings: Any) -> None:
     kinds = [*OWN_SERVERS, *sorted(registered("server"))]
     if settings.server.kind not in kinds:
         raise unknown_adapter("server.kind", settings.server.kind, kinds)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from attrs import asdict, define
+from attrs import define
 from cyclopts import App, Parameter
 
 from xfworker.api.cli.console import results
@@ -23,7 +23,7 @@ PACKAGES = Path(__file__).parents[1] / "demo" / "packages"
 STEPS = ("threshold", "statistics", "snapshot")
 PHANTOM_FILENAME = "phantom.aim"
 _TOLERANCE = 1e-6
-"""Relative. The answers are exact but for the calibration, which an AIM states in decimal text."""
+"""Relative. The answers are exact but for the calibration, which an AIM states as decimal strings."""
 
 
 @define(frozen=True)
@@ -31,17 +31,17 @@ class Comparison:
     """A figure, what it is known to be, and whether they agree."""
 
     key: str
-    found: Any
+    actual: Any
     expected: float
 
     @property
     def agrees(self) -> bool:
         """Whether the figure is the known one within the tolerance."""
-        return isinstance(self.found, int | float) and math.isclose(self.found, self.expected, rel_tol=_TOLERANCE)
+        return isinstance(self.actual, int | float) and math.isclose(self.actual, self.expected, rel_tol=_TOLERANCE)
 
     def to_json(self) -> dict[str, Any]:
         """Give the figure, what it is known to be, and whether they agree."""
-        return {**asdict(self), "agrees": self.agrees}
+        return {"key": self.key, "found": self.actual, "expected": self.expected, "agrees": self.agrees}
 
 
 @app.default
@@ -130,9 +130,9 @@ def _print(comparisons: list[Comparison]) -> None:
     from rich.table import Table
 
     table = Table(title="compared with the known answer", title_justify="left")
-    for heading in ("figure", "found", "known", ""):
+    for heading in ("figure", "actual", "expected", ""):
         table.add_column(heading)
     for item in comparisons:
-        found = f"{item.found:.9g}" if isinstance(item.found, int | float) else str(item.found)
-        table.add_row(item.key, found, f"{item.expected:.9g}", "same" if item.agrees else "OFF")
+        actual = f"{item.actual:.9g}" if isinstance(item.actual, int | float) else str(item.actual)
+        table.add_row(item.key, actual, f"{item.expected:.9g}", "same" if item.agrees else "OFF")
     results().print(table)

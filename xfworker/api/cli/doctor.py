@@ -9,7 +9,7 @@ from xfworker.api.cli.console import messages, print_json
 
 app = App(name="doctor", help="Check a server's records against its files.", help_format="plaintext")
 
-_SHOWN = 200
+_MOST_FINDINGS = 200
 
 
 @app.default
@@ -44,15 +44,15 @@ def doctor(
         raise UsageError(f"{data} holds no records of a server; name its data folder with --data")
     records = opened_records(storage)
     try:
-        found = list(check_up(records, file_store(storage), deep=deep))
+        findings = list(check_up(records, file_store(storage), deep=deep))
     finally:
         records.close()
     if as_json:
-        print_json({"findings": [{**attrs.asdict(item), "kind": item.kind.value} for item in found]})
+        print_json({"findings": [{**attrs.asdict(item), "kind": item.kind.value} for item in findings]})
     else:
-        for item in found[:_SHOWN]:
+        for item in findings[:_MOST_FINDINGS]:
             messages().print(f"{item.kind.value}: {item.place}: {item.message}")
-        counts = {kind: sum(item.kind is kind for item in found) for kind in FindingKind}
+        counts = {kind: sum(item.kind is kind for item in findings) for kind in FindingKind}
         summary = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
         messages().print(summary or "everything is in order")
-    return int(any(item.kind is not FindingKind.ORPHANED for item in found))
+    return int(any(item.kind is not FindingKind.ORPHANED for item in findings))

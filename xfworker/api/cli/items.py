@@ -1,7 +1,7 @@
 """
 The ITEMs of a command line: ``key=value``, ``key:=json`` and ``key@file``.
 
-Everything that is wrong with them is found before anything is started, and said at once.
+Everything that is wrong with them is checked before anything is started, and reported at once.
 """
 
 import json
@@ -30,7 +30,7 @@ class Item:
     Attributes:
         key: The input's key.
         operator: ``=``, ``:=`` or ``@``.
-        text: What stands behind it.
+        text: What follows it.
     """
 
     key: str
@@ -70,11 +70,11 @@ def read_inputs(words: Sequence[str], interface: Mapping[str, Any] | None, image
     declared = {} if interface is None else {field["key"]: field for field in interface.get("inputs") or ()}
     keys = set()
     for word in words:
-        found = _ITEM.fullmatch(word)
-        if found is None:
+        match = _ITEM.fullmatch(word)
+        if match is None:
             errors.append(f"{word!r} is not an ITEM; write key=value, key:=json or key@file")
             continue
-        item = Item(found["key"], found["operator"], found["text"])
+        item = Item(match["key"], match["operator"], match["text"])
         if item.key in keys:
             errors.append(f"{item.key}: is given twice")
         elif interface is None or item.key in declared:
@@ -126,10 +126,10 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not in JSON")
 
 
-def _interface_errors(interface: Mapping[str, Any], inputs: Inputs, given: set[str]) -> list[str]:
+def _interface_errors(interface: Mapping[str, Any], inputs: Inputs, named: set[str]) -> list[str]:
     values = {key: value for key, value in inputs.values.items() if value is not None}
     # Files have the declared type already; their paths in the store are not known before they are uploaded. What was
-    # given but could not be read has its own line.
-    left_out = given - set(inputs.values)
+    # named but could not be read has its own line.
+    left_out = named - set(inputs.values)
     fields = [field for field in interface.get("inputs") or () if field["key"] not in left_out]
     return [error.removeprefix("inputs.") for error in new_job_faults({"inputs": fields}, values)]

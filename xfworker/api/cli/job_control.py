@@ -58,7 +58,7 @@ def list_jobs(
     for job in jobs:
         numbers = [job.serial, job.workflow_serial, job.task_serial, job.run_serial]
         shown = ["" if number is None else str(number) for number in numbers]
-        table.add_row(*shown, job.state.value, job.name, _note(job))
+        table.add_row(*shown, job.state.value, job.name, _reason(job))
     results().print(table)
     return 0
 
@@ -83,8 +83,8 @@ def show(job: int, *, server: Server = None, as_json: Json = False) -> int:
     out = results()
     out.print(f"job {record.serial}: {record.state.value}, attempt {record.attempt}")
     out.print(f"task {task.serial}: {task.name} ({task_type.name} {task_type.version})")
-    if _note(record):
-        out.print(_note(record))
+    if _reason(record):
+        out.print(_reason(record))
     for title, values in (("inputs", record.inputs), ("outputs", record.outputs)):
         out.print(f"{title}:")
         for key, value in values.items():
@@ -154,13 +154,13 @@ def _each(what: str, jobs: tuple[int, ...], server: str | None) -> int:
 
 
 def _print_log(client: "Client", job: int, offset: int) -> int:
-    place = record_resource("job_log", job, _LOG)
-    token = client.server.file_token([Scope("read", place)])
+    log = record_resource("job_log", job, _LOG)
+    token = client.server.file_token([Scope("read", log)])
     try:
-        size = client.files.stat(token, place).size
+        size = client.files.stat(token, log).size
         if size <= offset:
             return offset
-        for block in client.files.open_read(token, place, offset=offset):
+        for block in client.files.open_read(token, log, offset=offset):
             sys.stdout.write(block.decode("utf-8", "replace"))
             offset += len(block)
     except FileNotInStore:
@@ -169,7 +169,7 @@ def _print_log(client: "Client", job: int, offset: int) -> int:
     return offset
 
 
-def _note(job: Job) -> str:
+def _reason(job: Job) -> str:
     for key in ("error_message", "worker_missing"):
         text = job.metadata.get(key)
         if isinstance(text, str) and text:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 _ASK_SECONDS = 1.0
-_SHOWN_CHARACTERS = 100
+_MOST_CHARACTERS = 100
 _LONGEST_LINE_BYTES = 256 * 1024
 """What is longer is shown in parts, so that output without line ends is shown at all, and fills no memory."""
 
@@ -118,7 +118,7 @@ class LiveJob(Observer):
         self.progress.update(self._task, completed=float(done) if isinstance(done, int | float) else 0.0)
 
     def finished(self) -> None:
-        """Forget the script and show what was written without a line end."""
+        """Let go of the script and print what it wrote without a line end."""
         self._script = None
         with self._lock:
             self._print_rest()
@@ -185,8 +185,8 @@ def outputs_table(job: Job, files: Mapping[str, Sequence[Path]], *, title: str) 
     units = job.metadata.get("output_units")
     for key, value in job.outputs.items():
         unit = units.get(key, "") if isinstance(units, Mapping) else ""
-        places = "\n".join(_place(path) for path in files.get(key, ()))
-        table.add_row(*map(Text, (key, type_of(value), shown_value(value, unit), places)))
+        paths = "\n".join(_relative(path) for path in files.get(key, ()))
+        table.add_row(*map(Text, (key, type_of(value), formatted_value(value, unit), paths)))
     return table
 
 
@@ -195,7 +195,7 @@ def job_document(job: Job, files: Mapping[str, Sequence[Path]]) -> dict[str, Any
     return {**to_json(job), "files": {key: [str(path.resolve()) for path in paths] for key, paths in files.items()}}
 
 
-def _place(path: Path) -> str:
+def _relative(path: Path) -> str:
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
@@ -210,7 +210,7 @@ def type_of(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def shown_value(value: Any, unit: str = "") -> str:
+def formatted_value(value: Any, unit: str = "") -> str:
     """Write a value on one line, shortened; of a composite its main file or name."""
     if isinstance(value, Mapping):
         size = value.get("size")
@@ -220,8 +220,8 @@ def shown_value(value: Any, unit: str = "") -> str:
         if words or "type" in value:
             return ", ".join(words)
     text = f"{value:.6g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
-    if len(text) > _SHOWN_CHARACTERS:
-        text = f"{text[: _SHOWN_CHARACTERS - 3]}..."
+    if len(text) > _MOST_CHARACTERS:
+        text = f"{text[: _MOST_CHARACTERS - 3]}..."
     return f"{text} {unit}".rstrip()
 
 

@@ -44,9 +44,9 @@ def _as_package(target: Target, folder: Path) -> Path:
     script = folder / (MAIN_SCRIPT if modules else target.script.name)
     shutil.copyfile(target.script, script)
     for module in modules:
-        place = folder / module.relative_to(target.script.parent)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(module, place)
+        copy = folder / module.relative_to(target.script.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(module, copy)
     metadata = {"package_format": PackageFormat.TASK_TYPE.value, "name": target.task_type, "version": target.version}
     (folder / METADATA_FILENAME).write_text(json.dumps(metadata), "utf-8")
     (folder / INTERFACE_FILENAME).write_text(json.dumps({"inputs": [], "outputs": []}), "utf-8")
@@ -74,11 +74,11 @@ def _import_names(source: Path) -> set[str]:
         tree = ast.parse(source.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
         return set()
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return found
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names

@@ -55,7 +55,7 @@ def check(path: Path, *, as_json: Json = False) -> int:
 
     Args:
         path: The package: a folder or an .xfp file.
-        as_json: Print one JSON document with the faults.
+        as_json: Print one JSON document with the errors.
     """
     from xfworker.services.packages.check import check_package
 

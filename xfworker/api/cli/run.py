@@ -36,10 +36,11 @@ def run(
     Exit code 0: done; 1: failed; 2: called wrongly; 3: handed over to a person.
 
     Args:
-        target: A Python script, a task type package folder, or an .xfp archive. With --bundle it is run in place of
-            the bundle's own.
-        items: Inputs. key=value (a number, true, false or text; typed by the package's interface where there is one),
-            key:=json (any JSON value), key@file (an image becomes an Image, a table a CSV, all else a ForeignFile).
+        target: A Python script, a task type package folder, or an .xfp archive. With --bundle it is run instead
+            of the bundle's own.
+        items: Inputs. key=value (a number, true, false or a string; typed by the package's interface where there is
+            one), key:=json (any JSON value), key@file (an image becomes an Image, a table a CSV, all else a
+            ForeignFile).
         out: Folder for output files; it is made when there are any.
         json: Print the finished job's record with its outputs and files as one JSON document.
         keep: Leave the server's data and the working directories where they are, and say where.

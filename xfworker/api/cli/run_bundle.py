@@ -24,7 +24,7 @@ from xfworker.services.transfers.watch import reporting
 if TYPE_CHECKING:
     from xfworker.adapters.terminal.transfer_bars import Bars
 
-_SHOWN_ENVIRONMENT = 12
+_MOST_ENVIRONMENT = 12
 
 
 @define(frozen=True)
@@ -110,8 +110,8 @@ def _require_outputs(bundle: OpenBundle) -> None:
 
 def _own_files(value: Any) -> set[str]:
     if isinstance(value, Mapping):
-        found = {value["filename"]} if value.get("job_serial") == "this job" and value.get("filename") else set()
-        return found.union(*(_own_files(item) for item in value.values()))
+        filenames = {value["filename"]} if value.get("job_serial") == "this job" and value.get("filename") else set()
+        return filenames.union(*(_own_files(item) for item in value.values()))
     return set().union(*(_own_files(item) for item in value)) if isinstance(value, list) else set()
 
 
@@ -123,10 +123,10 @@ def _compared(
 
     before = bundle.manifest
     environment = before.environment.get("bundled_on") or {}
-    notes = environment_differences(environment, python_environment())
+    changes = environment_differences(environment, python_environment())
     if job.state is not before.job.state:
         message = f"the job was {before.job.state} then and is {job.state} now"
-        return _Comparison([Difference(path="state", message=message)], notes)
+        return _Comparison([Difference(path="state", message=message)], changes)
     expected = RecordedOutputs(
         values=neutral_outputs(before.job.outputs, before.job.serial),
         files=_extracted(bundle, scratch / "expected"),
@@ -137,27 +137,27 @@ def _compared(
         files=_stored(platform, job, scratch / "actual"),
         units=job.metadata.get("output_units") or {},
     )
-    return _Comparison(compare_outputs(expected, actual, tolerance, image_formats(), read_bitmap=read_bitmap), notes)
+    return _Comparison(compare_outputs(expected, actual, tolerance, image_formats(), read_bitmap=read_bitmap), changes)
 
 
 def _extracted(bundle: OpenBundle, folder: Path) -> dict[str, Path]:
     folder.mkdir()
-    found = {file.resource.filename: folder / file.resource.filename for file in bundle.manifest.files_of(OUTPUT)}
+    paths = {file.resource.filename: folder / file.resource.filename for file in bundle.manifest.files_of(OUTPUT)}
     for file in bundle.manifest.files_of(OUTPUT):
-        bundle.extract(file, found[file.resource.filename])
-    return found
+        bundle.extract(file, paths[file.resource.filename])
+    return paths
 
 
 def _stored(platform: LocalPlatform, job: Job, folder: Path) -> dict[str, Path]:
     folder.mkdir()
-    place = record_resource("job_result", job.serial)
-    token = platform.server.file_token([Scope("list", place), Scope("read", place)])
-    found = {}
-    for stat in platform.files.list(token, place).files:
-        found[stat.resource.filename] = folder / stat.resource.filename
-        target = found[stat.resource.filename]
+    folder_in_store = record_resource("job_result", job.serial)
+    token = platform.server.file_token([Scope("list", folder_in_store), Scope("read", folder_in_store)])
+    paths = {}
+    for stat in platform.files.list(token, folder_in_store).files:
+        paths[stat.resource.filename] = folder / stat.resource.filename
+        target = paths[stat.resource.filename]
         platform.files.download(token, stat.resource, target, progress=reporting("download", stat.resource))
-    return found
+    return paths
 
 
 def _progress(bars: "Bars") -> Progress:
@@ -173,8 +173,8 @@ def _show(local: LocalRun, comparison: _Comparison, tolerance: Tolerance) -> Non
     for difference in comparison.differences:
         console.print(f"different: {difference}", style="red")
     if comparison.differences and comparison.environment:
-        shown = comparison.environment[:_SHOWN_ENVIRONMENT]
-        more = len(comparison.environment) - len(shown)
-        console.print("the environment is another one: " + "; ".join(shown) + (f"; and {more} more" if more else ""))
+        first = comparison.environment[:_MOST_ENVIRONMENT]
+        more = len(comparison.environment) - len(first)
+        console.print("the environment is another one: " + "; ".join(first) + (f"; and {more} more" if more else ""))
     if not comparison.differences:
         console.print(f"the outputs are the same (tolerance: {tolerance})", style="green")

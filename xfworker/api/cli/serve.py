@@ -50,7 +50,7 @@ def serve(
         sns: Folder of ISQ files to serve as a catalogue of measurements.
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else it is a warning.
         max_attempts: How often a job is handed out before it fails because its workers were lost.
-        lease_seconds: How long a worker may be silent before its jobs are given to others.
+        lease_seconds: How long a worker may be silent before its jobs go to others.
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
     """

@@ -52,8 +52,8 @@ def list_accounts(*, server: Server = None, as_json: Json = False) -> int:
         print_json({"accounts": items})
         return 0
     for item in items:
-        marks = [word for word in ("administrator", "disabled") if item[word]]
-        results().print("  ".join([str(item["serial"]), item["name"], *marks]))
+        flags = [word for word in ("administrator", "disabled") if item[word]]
+        results().print("  ".join([str(item["serial"]), item["name"], *flags]))
     return 0
 
 

@@ -225,17 +225,17 @@ def script_settings(environment: Mapping[str, str], file: Path | None) -> dict[s
     return {**retries, **kept, CONFIG_VARIABLE: "" if file is None else str(file)}
 
 
-def _dependency(text: str) -> dict[str, str]:
-    found = _DEPENDENCY.fullmatch(text)
-    if found is None:
-        raise UsageError(f"--dependency {text!r} must be NAME==1.2.3.4")
-    return {"name": found["name"], "version": found["version"]}
+def _dependency(named: str) -> dict[str, str]:
+    match = _DEPENDENCY.fullmatch(named)
+    if match is None:
+        raise UsageError(f"--dependency {named!r} must be NAME==1.2.3.4")
+    return {"name": match["name"], "version": match["version"]}
 
 
-def _packages(by_hand: list[dict[str, str]], found: list[DependencyPackage]) -> list[dict[str, Any]]:
+def _packages(by_hand: list[dict[str, str]], on_server: list[DependencyPackage]) -> list[dict[str, Any]]:
     from xfworker.api.composition.package_source import installs_by_itself
 
-    by_itself = [{"name": item.name, "version": item.version} for item in found if installs_by_itself(item)]
+    by_itself = [{"name": item.name, "version": item.version} for item in on_server if installs_by_itself(item)]
     return [*by_hand, *(item for item in by_itself if item not in by_hand)]
 
 

@@ -105,8 +105,8 @@ def status(workflow: int, *, server: Server = None, as_json: Json = False) -> in
         print_json({**document, "tasks": [{**to_json(task), "jobs": counts[task.serial]} for task in tasks]})
         return 0
     _show(record, tasks, counts, len(runs))
-    for note in sorted({str(job.metadata["worker_missing"]) for job in jobs if "worker_missing" in job.metadata}):
-        messages().print(note)
+    for missing in sorted({str(job.metadata["worker_missing"]) for job in jobs if "worker_missing" in job.metadata}):
+        messages().print(missing)
     return 0
 
 
@@ -132,10 +132,10 @@ def _uploaded(client: "Client", file: "StagedFile") -> dict[str, Any]:
     """Put a file, and those that belong to it, into user data, and give the parameter that names it."""
     folder = f"runs/{uuid.uuid4()}"
     for path in file.paths:
-        place = userdata_resource(f"{folder}/{path.name}")
-        messages().print(f"storing {path} as {place}")
-        token = client.server.file_token([Scope("write", place)])
-        client.files.upload(token, path, place, progress=reporting("upload", place))
+        resource = userdata_resource(f"{folder}/{path.name}")
+        messages().print(f"storing {path} as {resource}")
+        token = client.server.file_token([Scope("write", resource)])
+        client.files.upload(token, path, resource, progress=reporting("upload", resource))
     return create_parameter(
         file.type,
         source=USERDATA,

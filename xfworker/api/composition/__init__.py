@@ -1,1 +1,1 @@
-"""The only place that picks adapters and puts them together."""
+"""The only package that picks adapters and puts them together."""

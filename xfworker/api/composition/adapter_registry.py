@@ -1,8 +1,8 @@
 """
-Adapters of other packages, found by their entry points.
+Adapters of other packages, discovered by their entry points.
 
 A package registers an adapter in the group ``xfworker.adapters`` as ``PORT.NAME``, such as
-``files.smb = "lab_files:open_smb"``, and the settings name it by ``NAME``. What is registered is called with the table
+``files.smb = "smb_files:open_smb"``, and the settings name it by ``NAME``. What is registered is called with the table
 ``options`` of the settings as keyword arguments, and gives the adapter.
 """
 
@@ -20,7 +20,9 @@ def registered(port: str) -> dict[str, EntryPoint]:
     """Give the adapters that are installed for a port (``server``, ``files``, ``images``) by name."""
     prefix = f"{port}."
     return {
-        found.name.removeprefix(prefix): found for found in entry_points(group=GROUP) if found.name.startswith(prefix)
+        adapter.name.removeprefix(prefix): adapter
+        for adapter in entry_points(group=GROUP)
+        if adapter.name.startswith(prefix)
     }
 
 
@@ -31,23 +33,24 @@ def make_adapter(port: str, name: str, options: Mapping[str, Any], *, own: tuple
     Args:
         port: ``server``, ``files`` or ``images``.
         name: What the settings call it.
-        options: What it is given.
+        options: Its arguments.
         own: The names that need no registration, for messages.
         setting: The setting that names it, for messages.
 
     Raises:
         ConfigurationError: No such adapter is installed, or it cannot be made.
     """
-    found = registered(port)
-    if name not in found:
-        raise unknown_adapter(setting, name, [*own, *sorted(found)])
+    adapters = registered(port)
+    if name not in adapters:
+        raise unknown_adapter(setting, name, [*own, *sorted(adapters)])
     try:
-        return found[name].load()(**options)
+        return adapters[name].load()(**options)
     except XFWorkerError:
         raise
     except Exception as error:
         raise ConfigurationError(
-            f"{setting} is {name!r}; making that adapter ({found[name].value}) failed: {type(error).__name__}: {error}"
+            f"{setting} is {name!r}; making that adapter ({adapters[name].value}) failed: "
+            f"{type(error).__name__}: {error}"
         ) from error
 
 

@@ -29,7 +29,7 @@ class ServerAddress:
 
     Attributes:
         url: ``https://host:port`` with a path where needed.
-        token: The token; never shown.
+        token: The token; never printed.
     """
 
     url: str
@@ -79,14 +79,14 @@ def find_server(named: str | None, settings: Settings) -> ServerAddress:
         UsageError: No server is named and none runs here, or the folder's server does not run.
         ConfigurationError: There is no token for it.
     """
-    text = named or settings.server.url
-    if "://" in text:
-        return ServerAddress(text, server_token(settings))
-    folder = Path(text) if text else DEFAULT_DATA
+    location = named or settings.server.url
+    if "://" in location:
+        return ServerAddress(location, server_token(settings))
+    folder = Path(location) if location else DEFAULT_DATA
     endpoint = read_endpoint(endpoint_path(folder))
     if endpoint is not None:
         return ServerAddress(endpoint.url, endpoint.admin_token)
-    if text:
+    if location:
         raise UsageError(
             f"{folder} is not an address of a server (https://host:port), and no server runs on that folder"
         )

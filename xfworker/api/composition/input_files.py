@@ -59,7 +59,7 @@ def is_table(head: bytes, suffix: str) -> bool:
         head: The file's first bytes; the last line is left out where there may be more.
         suffix: With ``.csv`` and ``.tsv`` any text is a table.
     """
-    text = _as_text(head)
+    text = _decoded(head)
     if text is None or not text.strip():
         return False
     if suffix.lower() in _TABLE_SUFFIXES:
@@ -69,7 +69,7 @@ def is_table(head: bytes, suffix: str) -> bool:
     return any(_has_columns(text, delimiter) for delimiter in ",;\t")
 
 
-def _as_text(head: bytes) -> str | None:
+def _decoded(head: bytes) -> str | None:
     if b"\0" in head:
         return None
     for cut in range(4):

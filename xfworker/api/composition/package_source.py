@@ -66,8 +66,8 @@ class PackageSource:
         )
 
     def _find(self, name: str, version: str) -> DependencyPackage | None:
-        found = self.server.find(DependencyPackage, {"name": name, "version": version})
-        return next((package for package in found if is_complete(package)), None)
+        packages = self.server.find(DependencyPackage, {"name": name, "version": version})
+        return next((package for package in packages if is_complete(package)), None)
 
     def _installation(self, package: DependencyPackage) -> Installation:
         has_files = isinstance(package.metadata.get(PACKAGE), dict)
@@ -79,14 +79,14 @@ class PackageSource:
 
 
 def is_complete(package: DependencyPackage) -> bool:
-    """Tell whether a dependency package can be used: all its files are on the server, or it has none."""
+    """Whether a dependency package can be used: all its files are on the server, or it has none."""
     described = package.metadata.get(PACKAGE)
     return not isinstance(described, dict) or bool(described.get("complete"))
 
 
 def installs_by_itself(package: DependencyPackage) -> bool:
     """
-    Tell whether a worker has a dependency package without anybody doing anything.
+    Whether a worker has a dependency package without anybody doing anything.
 
     That is so where it can be installed by its command, where it only declares parameter types, and for the
     interpreter itself. All others say that some software was installed by hand, so they must be named.

@@ -1,5 +1,5 @@
 """
-The one place that picks adapters: puts together what a task script works with.
+Picks the adapters and puts together what a task script works with.
 
 Everything can be passed in instead. Nothing is read from the environment before :func:`session` is called.
 """

@@ -106,11 +106,13 @@ def bone_mask() -> "npt.NDArray[np.bool_]":
     marrow = radius <= outer - _CORTEX_VOXELS
     # Turned against the axes, so that no slice meets the lattice straight on.
     turn = np.float32(2 * np.pi / _TRABECULAR_PERIOD_VOXELS)
-    place = (
+    position = (
         x[None, None, :].astype(np.float32),
         y[None, :, None].astype(np.float32),
         z[:, None, None].astype(np.float32),
     )
-    a, b, c = (sum(turn * np.float32(part) * axis for part, axis in zip(row, place, strict=True)) for row in _LATTICE)
+    a, b, c = (
+        sum(turn * np.float32(part) * axis for part, axis in zip(row, position, strict=True)) for row in _LATTICE
+    )
     gyroid = np.sin(a) * np.cos(b) + np.sin(b) * np.cos(c) + np.sin(c) * np.cos(a)
     return np.asarray(shell[None, :, :] | (marrow[None, :, :] & (np.abs(gyroid) < _PLATE_LEVEL)), np.bool_)

@@ -61,9 +61,9 @@ class ExceptionHook:
             name = args.thread.name if args.thread else "a thread"
             self._report(args.exc_value, f"in thread {name}: ")
 
-    def _report(self, uncaught_error: BaseException, place: str = "") -> None:
+    def _report(self, uncaught_error: BaseException, where: str = "") -> None:
         try:
-            self.report(place + describe_exception(uncaught_error))
+            self.report(where + describe_exception(uncaught_error))
         except Exception as error:  # noqa: BLE001  the script is ending already; its own error matters more
             sys.stderr.write(f"xfworker: the error message could not be saved on the job: {error}\n")
 

@@ -45,10 +45,10 @@ class JobContext:
         return ServerConnection(self._session)
 
     def _metadata(self) -> dict[str, Any]:
-        found = self.job.get("metadata")
-        if not isinstance(found, dict):
-            found = self.job["metadata"] = {}
-        return found
+        metadata = self.job.get("metadata")
+        if not isinstance(metadata, dict):
+            metadata = self.job["metadata"] = {}
+        return metadata
 
     def _save(self, values: Mapping[str, Any] | None = None) -> RecordDict:
         with self._lock:
@@ -82,6 +82,6 @@ def check_fields(kind: type[Record], record: Mapping[str, Any], values: Mapping[
             )
 
 
-def note(text: str) -> None:
+def log_line(line: str) -> None:
     """Write a line to the script's log."""
-    sys.stderr.write(f"xfworker: {text}\n")
+    sys.stderr.write(f"xfworker: {line}\n")

@@ -53,10 +53,10 @@ def _input(key: str, value: Any) -> str:
 def _installed() -> list[str]:
     from importlib import metadata
 
-    found = []
+    versions = []
     for name in _PARTS:
         try:
-            found.append(f"{name} {metadata.version(name)}")
+            versions.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
-            found.append(f"{name} not installed")
-    return found
+            versions.append(f"{name} not installed")
+    return versions

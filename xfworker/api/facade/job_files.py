@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
 from xfworker.api.facade.functions.record_access import checked_serial
-from xfworker.api.facade.job_context import JobContext, note
+from xfworker.api.facade.job_context import JobContext, log_line
 from xfworker.domain.errors import UsageError
 from xfworker.domain.filenames import check_filename
 
@@ -269,9 +269,9 @@ class JobFiles(JobContext):
         if self._session.filesystem.is_network_path(path):
             path = fetch_image(self._session, self.working_dir, parameter, copy=True)
         images = IplImages(self._session.images)
-        found = images.readable_file(path)
-        if found is not None:
-            return found
+        readable = images.readable_file(path)
+        if readable is not None:
+            return readable
         if not auto_convert_from_omni or path.suffix.lower() != OMNI_SUFFIX:
             raise images.not_readable(path)
         return images.convert(
@@ -335,7 +335,7 @@ class JobFiles(JobContext):
         from xfworker.services.script.inputs import linked
 
         folder, _ = linked(self._session, self.working_dir, document.stem, pixels)
-        note(
+        log_line(
             f"{document} is an input that was opened where it is stored, so it stays as it is; the changed image is"
             f" saved as {folder / document.name}"
         )

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from xfworker.api.facade.connection import Connection, server_of
 from xfworker.api.facade.functions.activity_log import create_activity_log_event
-from xfworker.api.facade.functions.record_access import checked_serial, checked_truth
+from xfworker.api.facade.functions.record_access import checked_bool, checked_serial
 from xfworker.api.facade.job_context import JobContext
 from xfworker.api.facade.record_dict import record_dict
 from xfworker.domain.activity_log_level import ActivityLogLevel
@@ -68,11 +68,11 @@ class JobSpawning(JobContext):
         """
         from xfworker.services.script.spawning import no_task_type, task_types_of
 
-        required = checked_truth(raise_if_not_any, "find_xf_task_types: raise_if_not_any")
-        found = task_types_of(server_of(connection), _text(name, "find_xf_task_types: name"))
-        if not found and required:
+        required = checked_bool(raise_if_not_any, "find_xf_task_types: raise_if_not_any")
+        task_types = task_types_of(server_of(connection), _string(name, "find_xf_task_types: name"))
+        if not task_types and required:
             raise no_task_type(name)
-        return [record_dict(task_type) for task_type in found]
+        return [record_dict(task_type) for task_type in task_types]
 
     def find_xf_task_type(self, connection: Connection, name: str) -> Dict[str, Any]:
         """
@@ -107,8 +107,8 @@ class JobSpawning(JobContext):
         """
         Spawn a job of a task.
 
-        A script that runs again gets the job that it spawned before: jobs are told apart by their task, source, inputs
-        and outputs (the UUIDs of entities aside), and by their number where these are the same.
+        A script that runs again gets the job that it spawned before: jobs are distinguished by their task, source,
+        inputs and outputs (the UUIDs of entities aside), and by their number where these are the same.
 
         Args:
             connection: The connection.
@@ -184,7 +184,7 @@ class JobSpawning(JobContext):
         serial = _task_type_serial(task_type, f"{what}: task_type")
         for name, value in (("task_name", task_name), ("spawn_key", spawn_key)):
             if value is not None:
-                _text(value, f"{what}: {name}")
+                _string(value, f"{what}: {name}")
         if not isinstance(task_inputs, list | tuple):
             raise UsageError(f"{what}: task_inputs is a list of objects {{key, mode, ...}}, not {task_inputs!r:.80}")
         type_name = str(task_type.get("name", ""))
@@ -239,7 +239,7 @@ class JobSpawning(JobContext):
         return evolve(job, spawn_key=job_spawn_key(self.job["serial"], job, occurrence))
 
 
-def _text(value: Any, what: str) -> str:
+def _string(value: Any, what: str) -> str:
     if not isinstance(value, str) or not value:
         raise UsageError(f"{what} must be a string that is not empty, not {value!r:.80}")
     return value
@@ -273,5 +273,5 @@ def _serial_of(record: Any, what: str) -> int:
 
 def _display_name(task_type: Mapping[str, Any]) -> str:
     metadata = task_type.get("metadata")
-    shown = metadata.get("display_name") if isinstance(metadata, Mapping) else None
-    return shown if isinstance(shown, str) and shown else str(task_type.get("name", ""))
+    display_name = metadata.get("display_name") if isinstance(metadata, Mapping) else None
+    return display_name if isinstance(display_name, str) and display_name else str(task_type.get("name", ""))

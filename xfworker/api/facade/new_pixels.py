@@ -87,9 +87,9 @@ class NewPixels:
         return _copied(self._partial)  # what is mapped cannot be renamed there
 
     def published(self) -> None:
-        """Take note that the pixels have their final name; what is mapped stays mapped."""
+        """Let go of the temporary file: the pixels have their final name. What is mapped stays mapped."""
         if self._partial is not None:
-            self._partial.discard()  # where assigned pixels took the place of mapped ones
+            self._partial.discard()  # where assigned pixels replaced mapped ones
         self._partial, self._before = None, None
 
     def _check(self, info: ImageInfo, probe: "Probe") -> None:
@@ -127,10 +127,10 @@ class _Sink:
 
 def _identity(path: Path) -> tuple[int, ...] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _size(path: Path) -> int:

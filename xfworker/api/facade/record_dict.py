@@ -1,4 +1,4 @@
-"""Records as scripts hold them: dicts that remember how they came, so that a save sends only what differs."""
+"""Records as scripts hold them: dicts that keep their first content, so that a save sends only what differs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ class RecordDict(dict[str, Any]):
 
     def edits(self, more: Mapping[str, Any] | None = None) -> Change:
         """
-        Give what differs from the record as it came, with the values of ``more`` put in place of its own.
+        Give what differs from the record as it came, with the values of ``more`` put instead of its own.
 
         Raises:
             InvalidParameter: A value cannot be saved as JSON.

@@ -20,8 +20,8 @@ class SnsConnectionParams(dict[str, Any]):
 
     opener: Callable[[], SnsServer]
 
-    def __init__(self, shown: dict[str, Any], opener: Callable[[], SnsServer]) -> None:
-        super().__init__(shown)
+    def __init__(self, public: dict[str, Any], opener: Callable[[], SnsServer]) -> None:
+        super().__init__(public)
         self.opener = opener
 
     def __reduce__(self) -> Any:
@@ -55,8 +55,8 @@ class SnsConnection(Connection):
         """
         from xfworker.adapters.wire.codec import write
 
-        found = self._sns.measurements(patient_index=patient_index, measurement_index=measurement_index)
-        return [write(measurement) for measurement in found]
+        measurements = self._sns.measurements(patient_index=patient_index, measurement_index=measurement_index)
+        return [write(measurement) for measurement in measurements]
 
     def download(self, measurement_index: int, path: Path) -> Path:
         """

@@ -7,7 +7,7 @@ from typing import Any, ContextManager, Dict, Iterator, NoReturn
 from xfworker.api.composition.provided_session import current_session
 from xfworker.api.facade.connection import Connection
 from xfworker.api.facade.exception_hook import ExceptionHook
-from xfworker.api.facade.job_context import note
+from xfworker.api.facade.job_context import log_line
 from xfworker.api.facade.job_files import JobFiles
 from xfworker.api.facade.job_outputs import JobOutputs
 from xfworker.api.facade.job_spawning import JobSpawning
@@ -70,7 +70,7 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
 
     def save_job(self, **kwargs: Any) -> Dict[str, Any]:
         """
-        Save the edits of :attr:`job`, and the given fields in place of what it holds.
+        Save the edits of :attr:`job`, and these fields instead of what it holds.
 
         What others changed in the meantime stays, except where this save says otherwise: the same edits are applied to
         the fresher record.
@@ -227,12 +227,12 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
             fresh = lifecycle.finish_job(self._session, edits, plain, expected_version=self.job["occ_lock_version"])
             self.job.take(to_json(fresh))
             self._end()
-        for fault in fresh.metadata.get("output_faults") or ():
-            note(f"the outputs do not fit the task type's interface: {fault}")
+        for violation in fresh.metadata.get("output_faults") or ():
+            log_line(f"the outputs do not fit the task type's interface: {violation}")
         try:
             self.working_dir.remove()
         except FileError as error:
-            note(f"the outputs are stored, but the working directory could not be removed: {error}")
+            log_line(f"the outputs are stored, but the working directory could not be removed: {error}")
 
     def error(self, message: str) -> NoReturn:
         """
@@ -244,11 +244,11 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
             message: What people read on the job.
         """
         text = self._clean(message)
-        note(f"error: {text}")
+        log_line(f"error: {text}")
         try:
             self._save_error_message(text)
         except XFWorkerError as error:
-            note(f"the error message could not be saved on the job: {error}")
+            log_line(f"the error message could not be saved on the job: {error}")
         self._end()
         raise SystemExit(int(ScriptExit.ERROR_REPORTED))
 
@@ -281,7 +281,7 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
         if save and not self._ended:
             error = self._estimates.offer()
             if error is not None:
-                note(f"progress was not reported to the server, the job goes on: {error}")
+                log_line(f"progress was not reported to the server, the job goes on: {error}")
 
     def _send_estimate(self) -> None:
         own = {pointer("metadata", key) for key in (progress.ESTIMATE, progress.PERCENTAGE)}

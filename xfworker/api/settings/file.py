@@ -14,7 +14,7 @@ from pathlib import Path
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.api.settings.model import PREFIX, LoadedSettings, LoggingSettings, Settings
-from xfworker.api.settings.rules import rule_faults
+from xfworker.api.settings.rules import rule_violations
 from xfworker.domain.errors import ConfigurationError
 
 FILENAME = "xfworker.toml"
@@ -23,7 +23,7 @@ _OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "XFWORKER_SAMPLES"})
 """Variables with the prefix that are not settings."""
 _ATTEMPTS = ("XFWORKER_HTTP_ATTEMPTS", "XFWORKER_TRANSFERS_ATTEMPTS")
 _RUNNER_VARIABLES = frozenset({"XFWORKER_LOGGING_LEVEL", "XFWORKER_LOGGING_FORMAT", *_ATTEMPTS})
-"""Variables that runners give to scripts."""
+"""Variables that runners set for scripts."""
 
 
 def load_settings(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> LoadedSettings:
@@ -37,7 +37,7 @@ def load_settings(environment: Mapping[str, str] | None = None, directory: Path 
         directory: The working directory; that of the process by default.
 
     Raises:
-        ConfigurationError: With every fault, each naming the file's line or the variable.
+        ConfigurationError: With every error, each naming the file's line or the variable.
     """
     variables = os.environ if environment is None else environment
     file = find_file(variables, Path.cwd() if directory is None else directory)
@@ -66,9 +66,9 @@ def _from_runner(variables: Mapping[str, str]) -> LoadedSettings:
     transfers = TransferLimits(attempts=int(variables.get(_ATTEMPTS[1], defaults.transfers.attempts)))
     settings = Settings(logging=logging, http=http, transfers=transfers)
     sources = {_path(name): f"environment variable {name}" for name in variables}
-    faults = [f"{sources.get(path, path)}: {path} {fault}" for path, fault in rule_faults(settings)]
-    if faults:
-        raise ConfigurationError(faults[0])
+    errors = [f"{sources.get(path, path)}: {path} {violation}" for path, violation in rule_violations(settings)]
+    if errors:
+        raise ConfigurationError(errors[0])
     return LoadedSettings(settings=settings, sources=sources)
 
 

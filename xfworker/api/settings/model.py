@@ -29,8 +29,8 @@ class ServerSettings:
     The XF Server.
 
     Attributes:
-        kind: ``http``; ``embedded`` for one of this process's own; ``memory`` for one that forgets; or the name of an
-            adapter (entry point ``xfworker.adapters``, ``server.NAME``).
+        kind: ``http``; ``embedded`` for one of this process's own; ``memory`` for one that keeps nothing; or the name
+            of an adapter (entry point ``xfworker.adapters``, ``server.NAME``).
         url: Where it is, for the command line and workers; scripts get it from their environment.
         token: The token for it, for the command line and workers; never shown.
         token_file: A file that holds the token, in place of ``token``.

@@ -1,4 +1,4 @@
-"""Reads settings with typed-settings, and says of each fault on which line or in which variable it is."""
+"""Reads settings with typed-settings, and says of each error on which line or in which variable it is."""
 
 import difflib
 import tomllib
@@ -11,9 +11,9 @@ from typed_settings import cls_utils, load_settings, loaders
 from typed_settings.types import OptionInfo
 
 from xfworker.api.settings.model import PREFIX, LoadedSettings, Settings
-from xfworker.api.settings.rules import rule_faults
+from xfworker.api.settings.rules import rule_violations
 from xfworker.api.settings.toml_lines import KeyPath, key_lines
-from xfworker.api.settings.values import ElementError, from_text, typed
+from xfworker.api.settings.values import ElementError, from_string, typed
 from xfworker.domain.errors import ConfigurationError
 
 _ARCHIVES = "files.archives"
@@ -22,7 +22,7 @@ _ARCHIVES = "files.archives"
 @define
 class _Source:
     """
-    Values from one place.
+    The settings file, or the environment variables.
 
     Attributes:
         name: The file or the variables.
@@ -30,8 +30,8 @@ class _Source:
         options: The settings that there are, by their paths.
         lines: On which line of the file each key is.
         values: Values by the paths of their settings.
-        places: Where each stands, for people.
-        faults: What is wrong, each with its place.
+        locations: Where each stands, as messages say it.
+        errors: What is wrong, each with its location.
     """
 
     name: str
@@ -39,48 +39,48 @@ class _Source:
     options: Mapping[str, OptionInfo]
     lines: Mapping[KeyPath, int] = field(factory=dict)
     values: dict[str, Any] = field(factory=dict)
-    places: dict[str, str] = field(factory=dict)
-    faults: list[str] = field(factory=list)
+    locations: dict[str, str] = field(factory=dict)
+    errors: list[str] = field(factory=list)
 
-    def place(self, at: KeyPath) -> str:
+    def location(self, at: KeyPath) -> str:
         while at and at not in self.lines:
             at = at[:-1]
         return f"{self.name}, line {self.lines[at]}" if at else self.name
 
-    def take(self, option: OptionInfo, value: Any, at: KeyPath = (), place: str = "") -> None:
-        self.places[option.path] = place or self.place(at)
+    def take(self, option: OptionInfo, value: Any, at: KeyPath = (), location: str = "") -> None:
+        self.locations[option.path] = location or self.location(at)
         try:
             taken = typed(option, value, self.folder)
         except ElementError as error:
-            self.faults.append(f"{place or self.place((*at, error.key))}: {option.path}: {error}")
+            self.errors.append(f"{location or self.location((*at, error.key))}: {option.path}: {error}")
             return
         except ValueError as error:
-            self.faults.append(f"{self.places[option.path]}: {option.path}: {error}")
+            self.errors.append(f"{self.locations[option.path]}: {option.path}: {error}")
             return
         if option.path == _ARCHIVES:
-            taken = [self._archive(index, table, (*at, index), place) for index, table in enumerate(value)]
+            taken = [self._archive(index, table, (*at, index), location) for index, table in enumerate(value)]
         self.values[option.path] = taken
 
-    def _archive(self, index: int, table: Any, at: KeyPath, place: str) -> dict[str, Any]:
+    def _archive(self, index: int, table: Any, at: KeyPath, location: str) -> dict[str, Any]:
         path = f"{_ARCHIVES}[{index}]"
-        self.places[path] = place or self.place(at)
+        self.locations[path] = location or self.location(at)
         if not isinstance(table, Mapping):
-            self.faults.append(f"{self.places[path]}: {path} is not a table with a kind")
+            self.errors.append(f"{self.locations[path]}: {path} is not a table with a kind")
             return {}
         known = archive_options(self.options)
         taken = {}
         for key, value in table.items():
-            here = self.places[f"{path}.{key}"] = place or self.place((*at, key))
+            here = self.locations[f"{path}.{key}"] = location or self.location((*at, key))
             if key not in known:
                 meant = _close(key, known)
-                self.faults.append(
+                self.errors.append(
                     f"{here}: {path}.{key} is not a setting{f'; did you mean {meant}?' if meant else ''}"
                 )
                 continue
             try:
                 taken[key] = typed(known[key], value, self.folder)
             except ValueError as error:
-                self.faults.append(f"{here}: {path}.{key}: {error}")
+                self.errors.append(f"{here}: {path}.{key}: {error}")
         return taken
 
 
@@ -108,40 +108,40 @@ def parse_settings(file: Path | None, variables: Mapping[str, str]) -> LoadedSet
     Read the settings from a file and environment variables.
 
     Raises:
-        ConfigurationError: With every fault, each naming the file's line or the variable.
+        ConfigurationError: With every error, each naming the file's line or the variable.
     """
     options = settings_options()
     from_file = _Source("", Path.cwd(), options) if file is None else _read_file(file, options)
     from_variables, ignored = _read_variables(variables, options)
-    faults = from_file.faults + from_variables.faults
-    if faults:
-        raise ConfigurationError(_message(faults))
-    overruled = {path: place for path, place in from_file.places.items() if path in from_variables.values}
-    kept = {path: at for path, at in from_file.places.items() if path.partition("[")[0] not in from_variables.values}
-    places = {**kept, **from_variables.places}
+    errors = from_file.errors + from_variables.errors
+    if errors:
+        raise ConfigurationError(_message(errors))
+    overruled = {path: location for path, location in from_file.locations.items() if path in from_variables.values}
+    kept = {path: at for path, at in from_file.locations.items() if path.partition("[")[0] not in from_variables.values}
+    locations = {**kept, **from_variables.locations}
     settings = load_settings(
         Settings,
         [_dict_loader(from_file.values), _dict_loader(from_variables.values)],
         base_dir=Path.cwd() if file is None else file.parent,
     )
-    faults = [f"{place_of(path, places)}: {path} {fault}" for path, fault in rule_faults(settings)]
-    if faults:
-        raise ConfigurationError(_message(faults))
+    errors = [f"{location_of(path, locations)}: {path} {violation}" for path, violation in rule_violations(settings)]
+    if errors:
+        raise ConfigurationError(_message(errors))
     return LoadedSettings(
-        settings=settings, file=file, sources=places, overruled=overruled, ignored=_meant_variables(ignored, options)
+        settings=settings, file=file, sources=locations, overruled=overruled, ignored=_meant_variables(ignored, options)
     )
 
 
-def place_of(path: str, places: Mapping[str, str]) -> str:
+def location_of(path: str, locations: Mapping[str, str]) -> str:
     """Give where a setting is from; of an element, where its table or list is from; else the path itself."""
-    found = path
-    while found and found not in places:
-        found = found[: max(found.rfind("."), found.rfind("["), 0)]
-    return places[found] if found else path
+    described = path
+    while described and described not in locations:
+        described = described[: max(described.rfind("."), described.rfind("["), 0)]
+    return locations[described] if described else path
 
 
-def _message(faults: list[str]) -> str:
-    return faults[0] if len(faults) == 1 else "these settings are wrong:\n  " + "\n  ".join(faults)
+def _message(errors: list[str]) -> str:
+    return errors[0] if len(errors) == 1 else "these settings are wrong:\n  " + "\n  ".join(errors)
 
 
 def _dict_loader(values: Mapping[str, Any]) -> loaders.DictLoader:
@@ -162,12 +162,12 @@ def _read_file(file: Path, options: Mapping[str, OptionInfo]) -> _Source:
         content = tomllib.loads(text)
         source.lines = key_lines(text)
     except (OSError, ValueError, RecursionError) as error:
-        source.faults.append(f"{file}: {_unreadable(error)}")
+        source.errors.append(f"{file}: {_unreadable(error)}")
         return source
     for path, value in _leaves(content, options):
         option = options.get(".".join(path))
         if option is None:
-            source.faults.append(f"{source.place(path)}: {_no_setting(path, value, options)}")
+            source.errors.append(f"{source.location(path)}: {_no_setting(path, value, options)}")
         else:
             source.take(option, value, path)
     return source
@@ -201,13 +201,13 @@ def _read_variables(variables: Mapping[str, str], options: Mapping[str, OptionIn
         if option is None:
             ignored.append(name)
             continue
-        place = f"environment variable {name}"
+        location = f"environment variable {name}"
         try:
-            value = from_text(option, text)
+            value = from_string(option, text)
         except ValueError as error:
-            source.faults.append(f"{place}: {error}")
+            source.errors.append(f"{location}: {error}")
         else:
-            source.take(option, value, place=place)
+            source.take(option, value, location=location)
     return source, ignored
 
 

@@ -11,7 +11,7 @@ from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.api.settings.model import LOG_LEVELS, FilesSettings, LoggingSettings, ServerSettings, Settings
 
-Fault = tuple[str, str]
+Violation = tuple[str, str]
 """The path of a setting and what is wrong with it."""
 
 _FORMATS = ("auto", "console", "json")
@@ -21,15 +21,15 @@ _MOST_SECONDS = 100_000_000
 _MAY_BE_ZERO = frozenset({"backoff_seconds", "patience_seconds"})
 
 
-def rule_faults(settings: Settings) -> Iterator[Fault]:
-    """Give every setting that cannot be."""
-    yield from _http_faults(settings.http)
-    yield from _transfer_faults(settings.transfers)
-    yield from logging_faults(settings.logging)
-    yield from _tls_faults(settings.tls)
-    yield from _files_faults(settings.files)
-    yield from _server_faults(settings.server)
-    yield from _network_faults(settings.network)
+def rule_violations(settings: Settings) -> Iterator[Violation]:
+    """Give every setting whose value is not allowed, and why."""
+    yield from _http_violations(settings.http)
+    yield from _transfer_violations(settings.transfers)
+    yield from _logging_violations(settings.logging)
+    yield from _tls_violations(settings.tls)
+    yield from _files_violations(settings.files)
+    yield from _server_violations(settings.server)
+    yield from _network_violations(settings.network)
     for prefix, local in settings.disk.path_map.items():
         if not isinstance(local, str):
             yield "disk.path_map", f"maps {prefix!r} to {local!r}, which is not a path"
@@ -38,24 +38,23 @@ def rule_faults(settings: Settings) -> Iterator[Fault]:
             yield "images.codecs", f"holds {name!r}, which is not a name of an adapter"
 
 
-def logging_faults(logging: LoggingSettings) -> Iterator[Fault]:
-    """Give the settings of logging that cannot be."""
+def _logging_violations(logging: LoggingSettings) -> Iterator[Violation]:
     if logging.level not in LOG_LEVELS:
         yield "logging.level", f"is {logging.level!r}; it is one of {', '.join(LOG_LEVELS)}"
     if logging.format not in _FORMATS:
         yield "logging.format", f"is {logging.format!r}; it is one of {', '.join(_FORMATS)}"
 
 
-def _server_faults(server: ServerSettings) -> Iterator[Fault]:
-    if server.url and (fault := _address_fault(server.url)):
-        yield "server.url", fault
+def _server_violations(server: ServerSettings) -> Iterator[Violation]:
+    if server.url and (violation := _address_violation(server.url)):
+        yield "server.url", violation
     if server.token and server.token_file is not None:
-        yield "server.token_file", "is given beside server.token; give one of them"
+        yield "server.token_file", "is set beside server.token; set one of them"
     if not all("!" <= character <= "~" for character in server.token):
         yield "server.token", "holds a blank or another character that no token has"
 
 
-def _network_faults(network: ProxyOptions) -> Iterator[Fault]:
+def _network_violations(network: ProxyOptions) -> Iterator[Violation]:
     proxy = network.proxy
     if proxy and _parts(proxy) is None:
         yield "network.proxy", "is not an address of a proxy; it looks like http://host:port"
@@ -64,7 +63,7 @@ def _network_faults(network: ProxyOptions) -> Iterator[Fault]:
             yield "network.no_proxy", f"holds {host!r}, which is not a host name"
 
 
-def _http_faults(http: HttpLimits) -> Iterator[Fault]:
+def _http_violations(http: HttpLimits) -> Iterator[Violation]:
     for item in fields(HttpLimits):
         value = getattr(http, item.name)
         if item.name in {"attempts", "connections"}:
@@ -76,7 +75,7 @@ def _http_faults(http: HttpLimits) -> Iterator[Fault]:
             yield f"http.{item.name}", f"is {value}; it must be a number up to {_MOST_SECONDS:,}"
 
 
-def _transfer_faults(transfers: TransferLimits) -> Iterator[Fault]:
+def _transfer_violations(transfers: TransferLimits) -> Iterator[Violation]:
     for item in fields(TransferLimits):
         value = getattr(transfers, item.name)
         least = 0 if item.name in {"single_put_bytes", "ranges_above_bytes", "fsync"} else 1
@@ -84,43 +83,43 @@ def _transfer_faults(transfers: TransferLimits) -> Iterator[Fault]:
             yield f"transfers.{item.name}", f"is {value}; it must be at least {least}"
 
 
-def _tls_faults(tls: TlsOptions) -> Iterator[Fault]:
+def _tls_violations(tls: TlsOptions) -> Iterator[Violation]:
     for name in ("ca_file", "client_certificate", "client_key"):
         path = getattr(tls, name)
         if path is not None and not path.is_file():
             yield f"tls.{name}", f"names {path}, which is not a file"
     if tls.client_key is not None and tls.client_certificate is None:
-        yield "tls.client_key", "is given without tls.client_certificate"
+        yield "tls.client_key", "is set without tls.client_certificate"
     if tls.minimum_version not in _TLS_VERSIONS:
         yield "tls.minimum_version", f"is {tls.minimum_version!r}; it is one of {', '.join(_TLS_VERSIONS)}"
 
 
-def _files_faults(files: FilesSettings) -> Iterator[Fault]:
-    yield from _store_faults("files", files.kind, {"folder": files.folder, "bucket": files.bucket})
-    if files.endpoint and (fault := _address_fault(files.endpoint)):
-        yield "files.endpoint", fault
+def _files_violations(files: FilesSettings) -> Iterator[Violation]:
+    yield from _store_violations("files", files.kind, {"folder": files.folder, "bucket": files.bucket})
+    if files.endpoint and (violation := _address_violation(files.endpoint)):
+        yield "files.endpoint", violation
     for index, archive in enumerate(files.archives):
         path = f"files.archives[{index}]"
         kind = archive.get("kind") if isinstance(archive, dict) else None
         if not isinstance(kind, str):
             yield path, "is not a table with a kind"
             continue
-        yield from _store_faults(path, kind, archive)
-        if archive.get("endpoint") and (fault := _address_fault(str(archive["endpoint"]))):
-            yield f"{path}.endpoint", fault
+        yield from _store_violations(path, kind, archive)
+        if archive.get("endpoint") and (violation := _address_violation(str(archive["endpoint"]))):
+            yield f"{path}.endpoint", violation
 
 
-def _store_faults(path: str, kind: str, store: Mapping[str, Any]) -> Iterator[Fault]:
+def _store_violations(path: str, kind: str, store: Mapping[str, Any]) -> Iterator[Violation]:
     if kind == "folder" and not store.get("folder"):
         yield f"{path}.kind", f"is 'folder', which needs {path}.folder"
     if kind == "s3" and not str(store.get("bucket", "")).startswith("s3://"):
         yield f"{path}.kind", f"is 's3', which needs {path}.bucket, such as s3://bucket/prefix"
 
 
-def _address_fault(url: str) -> str | None:
+def _address_violation(url: str) -> str | None:
     parts = _parts(url)
     if parts is None:
-        # It is not shown: what is not an address may still hold a password.
+        # It is not quoted: what is not an address may still hold a password.
         return "is not an address; it looks like https://host:port"
     if parts.username is not None or parts.password is not None:
         return "holds a user name or a password; an address has none"

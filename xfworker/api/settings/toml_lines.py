@@ -1,4 +1,4 @@
-"""Finds on which line of a TOML text each key stands, which :mod:`tomllib` does not say."""
+"""Finds on which line of a TOML document each key stands, which :mod:`tomllib` does not say."""
 
 import re
 import tomllib
@@ -32,12 +32,12 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     """
     walk = _Walk(text)
     walk.document()
-    return walk.found
+    return walk.lines
 
 
 class _Walk:
     def __init__(self, text: str) -> None:
-        self.found: dict[KeyPath, int] = {}
+        self.lines: dict[KeyPath, int] = {}
         self._text = text
         self._at = 0
         self._counted_to, self._line = 0, 1
@@ -60,26 +60,26 @@ class _Walk:
         path = self._inside(self._key())
         self._at += 2 if is_list else 1
         if is_list:
-            self._note(path, line)
+            self._add(path, line)
             count = self._lengths.get(path, 0)
             self._lengths[path] = count + 1
             path = (*path, count)
-        self._note(path, line)
+        self._add(path, line)
         return path
 
     def _inside(self, path: KeyPath) -> KeyPath:
         """Let a path lead through the last element of each list of tables on its way."""
-        found: KeyPath = ()
+        inside: KeyPath = ()
         for step in path[:-1]:
-            found = (*found, step)
-            if found in self._lengths:
-                found = (*found, self._lengths[found] - 1)
-        return (*found, path[-1])
+            inside = (*inside, step)
+            if inside in self._lengths:
+                inside = (*inside, self._lengths[inside] - 1)
+        return (*inside, path[-1])
 
     def _pair(self, above: KeyPath) -> None:
         line = self._line_here()
         path = above + self._key()
-        self._note(path, line)
+        self._add(path, line)
         self._at += 1  # the equals sign
         self._skip()
         self._value(path)
@@ -117,7 +117,7 @@ class _Walk:
             if end == "}":
                 self._pair(path)
             else:
-                self._note((*path, index), self._line_here())
+                self._add((*path, index), self._line_here())
                 self._value((*path, index))
             index += 1
             self._skip()
@@ -126,9 +126,9 @@ class _Walk:
                 self._skip()
         self._at += 1
 
-    def _note(self, path: KeyPath, line: int) -> None:
+    def _add(self, path: KeyPath, line: int) -> None:
         for length in range(1, len(path) + 1):
-            self.found.setdefault(path[:length], line)
+            self.lines.setdefault(path[:length], line)
 
     def _skip(self) -> None:
         match = _BLANK.match(self._text, self._at)

@@ -9,7 +9,7 @@ from typed_settings.types import OptionInfo
 
 from xfworker.api.settings.model import SECRETS
 
-_TRUTH = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+_BOOLS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 _EXPECTED = {
     bool: "true or false",
     int: "an integer",
@@ -19,36 +19,35 @@ _EXPECTED = {
     dict: "a table",
     list: "a list",
 }
-_SHOWN_CHARACTERS = 80
+_MOST_CHARACTERS = 80
 
 
 class ElementError(ValueError):
     """One value in a table or list is of a wrong type; ``key`` says which."""
 
     def __init__(self, message: str, key: str | int) -> None:
-        """Remember the key."""
         super().__init__(message)
         self.key = key
 
 
-def from_text(option: OptionInfo, text: str) -> Any:
+def from_string(option: OptionInfo, string: str) -> Any:
     """
-    Read the text of an environment variable.
+    Read the value of an environment variable.
 
     Raises:
-        ValueError: It is a table or list and no JSON. The text is not shown, because tables may hold secrets.
+        ValueError: It is a table or list but not JSON. It is not quoted, because tables may hold secrets.
     """
     kind, _ = kind_of(option)
     if kind in {str, Path}:
-        return text
+        return string
     if kind is bool:
-        return _TRUTH.get(text.strip().lower(), text)
+        return _BOOLS.get(string.strip().lower(), string)
     try:
-        return json.loads(text)
+        return json.loads(string)
     except ValueError as error:
         if kind in {dict, list}:
             raise ValueError(f"expected {_EXPECTED[kind]} in JSON, which this is not: {error}") from None
-        return text
+        return string
     except RecursionError:
         raise ValueError("is nested too deeply") from None
 
@@ -68,13 +67,14 @@ def typed(option: OptionInfo, value: Any, folder: Path) -> Any:
     """
     kind, item = kind_of(option)
     if not _fits(kind, value):
-        raise ValueError(f"expected {_EXPECTED[kind]}, got {_shown(option, kind, value)}")
+        raise ValueError(f"expected {_EXPECTED[kind]}, got {_formatted(option, kind, value)}")
     if kind is Path:
         return str(_absolute(value, folder))
     if item is not None:
-        for key, found in value.items() if isinstance(value, Mapping) else enumerate(value):
-            if not _fits(item, found):
-                raise ElementError(f"expected {_EXPECTED[item]} for {key!r}, got {_shown(option, item, found)}", key)
+        for key, element in value.items() if isinstance(value, Mapping) else enumerate(value):
+            if not _fits(item, element):
+                got = _formatted(option, item, element)
+                raise ElementError(f"expected {_EXPECTED[item]} for {key!r}, got {got}", key)
     return value
 
 
@@ -95,7 +95,7 @@ def _fits(kind: type, value: Any) -> bool:
     return isinstance(value, accepted.get(kind, kind)) and (kind is not Path or bool(value))
 
 
-def _shown(option: OptionInfo, kind: type, value: Any) -> str:
+def _formatted(option: OptionInfo, kind: type, value: Any) -> str:
     if option.path in SECRETS:
         return "a secret"
     if kind in {dict, list} or isinstance(value, Mapping | list):
@@ -103,7 +103,7 @@ def _shown(option: OptionInfo, kind: type, value: Any) -> str:
         names = {str: "a string", int: "a number", float: "a number", bool: "true or false", list: "a list"}
         return "a table" if isinstance(value, Mapping) else names.get(type(value), f"a {type(value).__name__}")
     text = repr(value) if isinstance(value, str | int | float) else str(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
 
 
 def _absolute(text: str, folder: Path) -> Path:

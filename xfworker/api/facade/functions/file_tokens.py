@@ -43,8 +43,8 @@ def get_parameter_file_token(conn: Connection, parameter: dict) -> Authorization
     references = file_references(parameter)
     if not references:
         raise InvalidParameter(f"get_parameter_file_token: the parameter names no files: {parameter!r:.200}")
-    places = dict.fromkeys(reference_resource(reference) for reference in references)
-    return _token(conn, [Scope("read", place) for place in places])
+    resources = dict.fromkeys(reference_resource(reference) for reference in references)
+    return _token(conn, [Scope("read", resource) for resource in resources])
 
 
 def get_xf_job_result_token(conn: Connection, job_serial: int | str, filename: str = None) -> AuthorizationToken:
@@ -55,11 +55,12 @@ def get_xf_job_result_token(conn: Connection, job_serial: int | str, filename: s
         RecordNotFound: There is no such job.
         PermissionDenied: The caller may not see it.
     """
-    place = record_resource("job_result", checked_serial(job_serial, "get_xf_job_result_token: job_serial"), filename)
+    serial = checked_serial(job_serial, "get_xf_job_result_token: job_serial")
+    resource = record_resource("job_result", serial, filename)
     try:
-        return _token(conn, [Scope(verb, place) for verb in _WORK])
+        return _token(conn, [Scope(verb, resource) for verb in _WORK])
     except PermissionDenied:
-        return _token(conn, [Scope(verb, place) for verb in _LOOK])
+        return _token(conn, [Scope(verb, resource) for verb in _LOOK])
 
 
 def get_xf_job_log_token(conn: Connection, job_serial: int | str, filename: str = None) -> AuthorizationToken:
@@ -145,8 +146,8 @@ def get_xf_userdata_token(conn: Connection, scopes: List[Tuple[str, str]]) -> Au
 
 
 def _reading(conn: Any, source: str, serial: Any, filename: Any) -> AuthorizationToken:
-    place = record_resource(source, checked_serial(serial, f"the serial for {source}"), filename)
-    return _token(conn, [Scope(verb, place) for verb in _LOOK])
+    resource = record_resource(source, checked_serial(serial, f"the serial for {source}"), filename)
+    return _token(conn, [Scope(verb, resource) for verb in _LOOK])
 
 
 def _token(conn: Any, scopes: "list[Scope]") -> AuthorizationToken:

@@ -40,7 +40,7 @@ def parse_version(version: str) -> Tuple[int, ...]:
     Read ``"1.10.7.0"`` as ``(1, 10, 7, 0)``, which compares as versions do.
 
     Raises:
-        InvalidParameter: The text is not integers with dots between.
+        InvalidParameter: The string is not integers with dots between.
     """
     return versions.parse_version(version)
 

@@ -128,7 +128,7 @@ def get_xf_combined_query(
         "task_type_serial": task_type_serial,
         "dependency_package_serial": dependency_package_serial,
     }
-    given = {
+    narrowing = {
         name: checked_serial(serial, f"get_xf_combined_query: {name}")
         for name, serial in serials.items()
         if serial is not None
@@ -144,14 +144,14 @@ def get_xf_combined_query(
     }
     parts = {part: _selector(part, selector) for part, selector in selectors.items() if selector is not None}
     if not parts:
-        parts = {part: "narrowed" for name in given for part in _NARROWED_BY[name]}
+        parts = {part: "narrowed" for name in narrowing for part in _NARROWED_BY[name]}
     if not parts:
         raise UsageError(
             "get_xf_combined_query: nothing was asked for; name a serial, or parts such as jobs='all' "
             f"({', '.join(selectors)})"
         )
-    found = server.combined_query(CombinedQuery(parts=parts, **given))
-    return {part: [record_dict(record) for record in records] for part, records in found.items()}
+    records_of = server.combined_query(CombinedQuery(parts=parts, **narrowing))
+    return {part: [record_dict(record) for record in records] for part, records in records_of.items()}
 
 
 _LONGEST_SELECTOR = 20_000

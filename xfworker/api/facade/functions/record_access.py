@@ -34,7 +34,7 @@ def checked_serial(value: Any, what: str) -> int:
     return value
 
 
-def checked_truth(value: Any, what: str) -> bool:
+def checked_bool(value: Any, what: str) -> bool:
     """
     Give a bool.
 

@@ -4,8 +4,8 @@ from typing import Any, Dict, List
 
 from xfworker.api.facade.connection import Connection, server_of
 from xfworker.api.facade.functions.record_access import (
+    checked_bool,
     checked_serial,
-    checked_truth,
     create_record,
     find_records,
     get_record,
@@ -78,7 +78,7 @@ def update_xf_job(
         IllegalTransition: The job cannot go to that state.
         UsageError: A name is not a field of a job.
     """
-    bump = checked_truth(bump_occ_lock_version, "update_xf_job: bump_occ_lock_version")
+    bump = checked_bool(bump_occ_lock_version, "update_xf_job: bump_occ_lock_version")
     return update_record(conn, Job, job, kwargs, "update_xf_job", bump=bump)
 
 

@@ -34,16 +34,16 @@ def get_xf_default_sns_server_connection_params(conn: Connection) -> Dict[str, A
         raise ConfigurationError(f"the server's configuration of {CONFIG_KEY} is not an object but {config!r:.80}")
     from xfworker.api.composition.network import server_url
 
-    shown = {key: value for key, value in config.items() if key != "token"}
-    url = shown.get("url")
+    public = {key: value for key, value in config.items() if key != "token"}
+    url = public.get("url")
     if isinstance(url, str) and url.startswith("/"):
         # A server need not know what it is called: the address is below the XF Server's own.
-        shown["url"] = server_url(session.arguments) + url
+        public["url"] = server_url(session.arguments) + url
 
     def opener() -> SnsServer:
-        return _open(shown, config.get("token"), session.arguments, session.clock)
+        return _open(public, config.get("token"), session.arguments, session.clock)
 
-    return SnsConnectionParams(shown, opener)
+    return SnsConnectionParams(public, opener)
 
 
 def get_sns_server_connection(sns_conn_params: Dict[str, Any]) -> ContextManager[Connection]:
