@@ -1,11 +1,19 @@
 """What the file service needs of the store that it serves: whole files, opened or received, and resumable uploads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Protocol, TypeVar
 
 from xfworker.domain.digests import Digests
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
+
+Permit = Callable[[], AbstractContextManager[None]]
+"""
+Holds the rights of a request still while its file is published or removed, or raises where they have ended meanwhile.
+
+A body may take hours to arrive, and its sender may have lost the right to store it by then.
+"""
 
 
 class OpenedFile(Protocol):
@@ -46,9 +54,9 @@ class IncomingFile(Protocol):
         """Give the digests of everything received so far."""
         ...
 
-    def publish(self, *, size: int | None = None, sha256: str | None = None) -> FileStat:
+    def publish(self, permit: Permit, *, size: int | None = None, sha256: str | None = None) -> FileStat:
         """
-        Give the file its place; it appears whole.
+        Give the file its place under a permit; it appears whole.
 
         Raises:
             ChecksumMismatch: It is not the file with this size and digest; it was deleted.
@@ -101,7 +109,9 @@ class ServedFiles(Protocol):
         """
         ...
 
-    def register(self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str) -> FileStat:
+    def register(
+        self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str, permit: Permit = nullcontext
+    ) -> FileStat:
         """
         Take over a file that was written by its direct-access path.
 
@@ -114,7 +124,7 @@ class ServedFiles(Protocol):
         """List a folder."""
         ...
 
-    def delete(self, token: AuthorizationToken, resource: Resource) -> None:
+    def delete(self, token: AuthorizationToken, resource: Resource, *, permit: Permit = nullcontext) -> None:
         """
         Delete a file.
 
@@ -210,8 +220,8 @@ class ResumableUploads(Protocol[UploadT, IncomingT]):
         """Drop what arrived behind an offset."""
         ...
 
-    def complete(self, upload: UploadT, incoming: IncomingT, digests: Digests) -> FileStat:
-        """Give the file its place; the upload stays known for a while, for a client that missed the answer."""
+    def complete(self, upload: UploadT, incoming: IncomingT, digests: Digests, permit: Permit) -> FileStat:
+        """Give the file its place under a permit; the upload stays known for a while, in case the answer is lost."""
         ...
 
     def remove(self, upload: UploadT) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -180,7 +181,7 @@ def test_what_expired_is_swept_and_nothing_else(tmp_path):
     with pytest.raises(FileNotInStore, match="expired"):
         uploads.load(old.identifier)
     assert uploads.load(new.identifier).size == 5
-    put.publish()
+    put.publish(nullcontext)
 
 
 def test_a_file_put_there_by_hand_gets_its_digest(tmp_path):
@@ -272,6 +273,8 @@ def test_a_servers_full_disk_reaches_the_client_as_such(small_disk, source, fold
 
 _MEMORY = """
 import sys
+from contextlib import nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.domain.files import AuthorizationToken, parse_resource

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -26,12 +26,20 @@ from xfworker.adapters.transfer.hashing import (
     new_hasher,
 )
 from xfworker.adapters.transfer.os_errors import disk_errors
-from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX, flush_file, partial_path, publish
+from xfworker.adapters.transfer.partial_file import (
+    PARTIAL_PREFIX,
+    flush_file,
+    flush_folder,
+    partial_path,
+    publish,
+    rename,
+)
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore, NotEnoughSpace
 from xfworker.domain.filenames import is_safe_filename
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource, require_file
 from xfworker.ports.file_store import Progress
+from xfworker.ports.served_files import Permit
 
 _UNKNOWN = Digests()
 _HASHED_ON_THE_SPOT = 64 << 20
@@ -200,7 +208,9 @@ class FolderFileStore:
         separator = "\\" if is_windows_path(self._direct_access_root) else "/"
         return separator.join((self._direct_access_root.rstrip("/\\"), *resource.segments))
 
-    def register(self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str) -> FileStat:
+    def register(
+        self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str, permit: Permit = nullcontext
+    ) -> FileStat:
         token.require("write", resource)
         path = self.layout.file_path(resource)
         with disk_errors(f"register {resource}"), _absent(resource):
@@ -213,7 +223,8 @@ class FolderFileStore:
                 )
             if self._fsync:
                 flush_file(path)
-            self._digests.put(resource, status, digests)
+            with permit():
+                self._digests.put(resource, status, digests)
             return self._stat(resource, path)
 
     def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
@@ -237,10 +248,10 @@ class FolderFileStore:
         files.sort(key=lambda stat: stat.resource.filename)
         return Folder(files=tuple(files), folders=tuple(sorted(folders)))
 
-    def delete(self, token: AuthorizationToken, resource: Resource) -> None:
+    def delete(self, token: AuthorizationToken, resource: Resource, *, permit: Permit = nullcontext) -> None:
         token.require("delete", resource)
         path = self.layout.file_path(resource)
-        with disk_errors(f"delete {resource}"), _absent(resource):
+        with disk_errors(f"delete {resource}"), _absent(resource), permit():
             path.unlink()
         self._digests.delete(resource)
         self.layout.prune(path.parent)
@@ -275,12 +286,14 @@ class FolderFileStore:
         """
         self.layout.path(require_file(resource))
         return IncomingFile(
-            str(resource), self.new_partial(), lambda partial, digests: self.publish(partial, resource, digests)
+            str(resource),
+            self.new_partial(),
+            lambda partial, digests, permit: self.publish(partial, resource, digests, permit),
         )
 
-    def publish(self, partial: Path, resource: Resource, digests: Digests) -> FileStat:
+    def publish(self, partial: Path, resource: Resource, digests: Digests, permit: Permit = nullcontext) -> FileStat:
         """
-        Move a complete file from :meth:`new_partial` into the store; the caller has checked the token.
+        Move a complete file from :meth:`new_partial` into the store, under a permit where rights may have ended.
 
         Raises:
             FileError: The resource is a folder, or lies below a file.
@@ -289,34 +302,48 @@ class FolderFileStore:
         with disk_errors(f"store {resource}"):
             if self._fsync:
                 flush_file(partial)
-            status = partial.stat()
-            # Before the rename: an entry for a file that is not there yet is no harm, one of another file is.
-            self._digests.put(resource, status, digests)
-            while True:
-                _make_parent(target, resource)
-                try:
-                    publish(partial, target, fsync=self._fsync)
-                except FileNotFoundError:
-                    if not partial.exists():
-                        raise
-                    continue  # the folder was just pruned by a delete
-                except OSError as error:
-                    if target.is_dir():
-                        raise FileError(f"cannot store {resource}: there is a folder of this name") from None
-                    if error.errno != errno.EXDEV:
-                        raise
-                    status = self._publish_across(partial, target, resource, digests)
-                break
+            try:
+                status = self._rename(partial, target, resource, digests, permit)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                status = self._rename_across(partial, target, resource, digests, permit)
+            if self._fsync:
+                flush_folder(target.parent)
         return _listed(resource, status, digests)
 
-    def _publish_across(self, partial: Path, target: Path, resource: Resource, digests: Digests) -> os.stat_result:
+    def _rename(
+        self, partial: Path, target: Path, resource: Resource, digests: Digests, permit: Permit
+    ) -> os.stat_result:
+        status = partial.stat()
+        while True:
+            _make_parent(target, resource)
+            try:
+                with permit():
+                    # Before the rename: an entry for a file that is not there yet is no harm, one for another's file
+                    # would be.
+                    self._digests.put(resource, status, digests)
+                    rename(partial, target)
+            except FileNotFoundError:
+                if not partial.exists():
+                    raise
+                continue  # the folder was just pruned by a delete
+            except OSError:
+                if target.is_dir():
+                    raise FileError(f"cannot store {resource}: there is a folder of this name") from None
+                raise
+            return status
+
+    def _rename_across(
+        self, partial: Path, target: Path, resource: Resource, digests: Digests, permit: Permit
+    ) -> os.stat_result:
         """Publish into a folder of the store that is a mount of its own: bring the file there first."""
         near = partial_path(target.parent)
         try:
             shutil.copy2(partial, near)
-            status = near.stat()
-            self._digests.put(resource, status, digests)
-            publish(near, target, fsync=self._fsync)
+            if self._fsync:
+                flush_file(near)
+            status = self._rename(near, target, resource, digests, permit)
         finally:
             with suppress(OSError):
                 near.unlink()

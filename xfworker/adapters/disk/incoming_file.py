@@ -12,12 +12,13 @@ from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch
 from xfworker.domain.files import FileStat
+from xfworker.ports.served_files import Permit
 
 _MOST_AT_ONCE = 512
 """Systems take 1024 pieces in one call."""
 
-Publish = Callable[[Path, Digests], FileStat]
-"""Gives a complete file with its digests its final name."""
+Publish = Callable[[Path, Digests, Permit], FileStat]
+"""Gives a complete file with its digests its final name, under a permit."""
 
 
 class IncomingFile:
@@ -97,9 +98,9 @@ class IncomingFile:
         """Give the digests of everything received so far."""
         return self.digest.settle().digests()
 
-    def publish(self, *, size: int | None = None, sha256: str | None = None) -> FileStat:
+    def publish(self, permit: Permit, *, size: int | None = None, sha256: str | None = None) -> FileStat:
         """
-        Give the file its final name.
+        Give the file its final name under a permit.
 
         Raises:
             ChecksumMismatch: It is not the file with this size and digest; it was deleted.
@@ -113,7 +114,7 @@ class IncomingFile:
             )
         self.close()
         try:
-            return self._publish(self._partial, digests)
+            return self._publish(self._partial, digests, permit)
         except BaseException:
             with suppress(OSError):
                 self._partial.unlink()

@@ -6,7 +6,7 @@ import re
 import secrets
 import shutil
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.adapters.wire.codec import read, write
 from xfworker.adapters.wire.files import FileEntry
 from xfworker.domain.digests import Digests
-from xfworker.domain.errors import FileNotInStore
+from xfworker.domain.errors import FileNotInStore, JobAborted, LeaseLost, PermissionDenied
 from xfworker.domain.files import FileStat, Resource, parse_resource, require_file
+from xfworker.ports.served_files import Permit
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{32}")
 _INFO = "info.json"
@@ -169,7 +170,7 @@ class PartialUploads:
             return IncomingFile(
                 str(upload.resource),
                 upload.data,
-                lambda partial, digests: self._store.publish(partial, upload.resource, digests),
+                lambda partial, digests, permit: self._store.publish(partial, upload.resource, digests, permit),
                 size=offset,
                 start=running.hash,
                 resume=True,
@@ -210,10 +211,16 @@ class PartialUploads:
             snapshot = running.verified_hash
             self._running[upload.identifier] = _Running(offset, snapshot.copy(), offset, snapshot)
 
-    def complete(self, upload: PartialUpload, incoming: IncomingFile, digests: Digests) -> FileStat:
-        """Publish the file; the upload stays known for a while, for a client that missed the answer."""
+    def complete(
+        self, upload: PartialUpload, incoming: IncomingFile, digests: Digests, permit: Permit = nullcontext
+    ) -> FileStat:
+        """Publish the file under a permit; the upload stays known for a while, for a client that missed the answer."""
         incoming.close()
-        stat = self._store.publish(upload.data, upload.resource, digests)
+        try:
+            stat = self._store.publish(upload.data, upload.resource, digests, permit)
+        except (PermissionDenied, LeaseLost, JobAborted):
+            self.remove(upload)  # nobody may go on with it; who only needs a new token goes on after asking for one
+            raise
         upload.completed = stat
         upload.save()
         self._running.pop(upload.identifier, None)

@@ -29,12 +29,13 @@ def publish(partial: Path, target: Path, *, fsync: bool = False) -> None:
     """
     if fsync:
         flush_file(partial)
-    _rename(partial, target)
+    rename(partial, target)
     if fsync:
-        _flush_folder(target.parent)
+        flush_folder(target.parent)
 
 
-def _rename(partial: Path, target: Path) -> None:
+def rename(partial: Path, target: Path) -> None:
+    """Give a file on the same file system another name, replacing what was there."""
     for pause in _WINDOWS_PAUSES if os.name == "nt" else ():
         try:
             partial.replace(target)
@@ -73,7 +74,8 @@ def flush_file(path: Path) -> None:
         os.close(handle)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
     if os.name == "nt":
         return  # a folder cannot be opened there, and NTFS journals names
     handle = os.open(folder, os.O_RDONLY)

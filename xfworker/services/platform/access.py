@@ -83,17 +83,34 @@ class Access:
             LeaseLost: The job ended, or was given to another worker.
             JobAborted: The script wants to write, and a person wants the job to stop.
         """
-        principal = self.principal
-        if principal.job_serial is None:
+        job = self._own_job()
+        if job is None:
             return
-        job = self.transaction.get(Job, principal.job_serial)
-        if job.attempt != principal.attempt or job.state is not JobState.RUNNING:
-            raise LeaseLost(
-                f"attempt {principal.attempt} at job {job.serial} is over: the job is {job.state}, attempt "
-                f"{job.attempt}; nothing more is taken from this attempt"
-            )
+        if job.attempt != self.principal.attempt or job.state is not JobState.RUNNING:
+            raise self._over(job)
         if to_write and ABORT_REQUESTED in job.metadata:
             raise JobAborted(f"job {job.serial} was aborted, so nothing more is taken from it")
+
+    def require_latest_attempt(self) -> None:
+        """
+        Refuse a script whose job was given to another attempt.
+
+        Raises:
+            LeaseLost: It was.
+        """
+        job = self._own_job()
+        if job is not None and job.attempt != self.principal.attempt:
+            raise self._over(job)
+
+    def _own_job(self) -> Job | None:
+        serial = self.principal.job_serial
+        return None if serial is None else self.transaction.get(Job, serial)
+
+    def _over(self, job: Job) -> LeaseLost:
+        return LeaseLost(
+            f"attempt {self.principal.attempt} at job {job.serial} is over: the job is {job.state}, attempt "
+            f"{job.attempt}; nothing more is taken from this attempt"
+        )
 
     def sees_all(self) -> bool:
         """Tell whether nothing is hidden from the caller."""

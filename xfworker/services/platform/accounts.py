@@ -290,7 +290,9 @@ def token_principal(transaction: RecordTransaction, claims: Mapping[str, Any], n
         raise AuthenticationFailed("the token was revoked or has expired; log in again or ask for a new one")
     token = found[0]
     if claims.get("kind") == PrincipalKind.WORKER.value:
-        return Principal(kind=PrincipalKind.WORKER, name=f"worker {token.name}")
+        return Principal(
+            kind=PrincipalKind.WORKER, name=f"worker {token.name}", token_key=token.key, expires_at=token.expires_at
+        )
     try:
         account = transaction.get(Account, token.account_serial)
     except RecordNotFound:
@@ -298,7 +300,13 @@ def token_principal(transaction: RecordTransaction, claims: Mapping[str, Any], n
     if account.disabled:
         raise AuthenticationFailed(f"the account {account.name} is disabled")
     kind = PrincipalKind.ADMIN if account.administrator else PrincipalKind.USER
-    return Principal(kind=kind, name=account.name, account_serial=account.serial)
+    return Principal(
+        kind=kind,
+        name=account.name,
+        account_serial=account.serial,
+        token_key=token.key,
+        expires_at=token.expires_at,
+    )
 
 
 def _shown(account: Account) -> dict[str, Any]:

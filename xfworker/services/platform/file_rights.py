@@ -45,17 +45,31 @@ def require_scopes(access: Access, scopes: Sequence[Scope]) -> None:
 def make_token(
     access: Access, scopes: Sequence[Scope], *, signer: TokenSigner, url: str, now: datetime, seconds: float
 ) -> AuthorizationToken:
-    """Give a token for scopes that were found to be allowed; a script's ends with its attempt at its job."""
+    """Give a token for scopes that were found to be allowed; it says whose it is, and never outlives their own."""
     expires_at = now + timedelta(seconds=seconds)
+    if access.principal.expires_at is not None:
+        expires_at = min(expires_at, access.principal.expires_at)
     claims: dict[str, Any] = {
         "kind": FILE_KIND,
         "sub": access.principal.name,
+        "by": access.principal.claims(),
         "scopes": scopes_to_json(scopes),
         "exp": int(expires_at.timestamp()),
     }
-    if access.principal.job_serial is not None:
-        claims |= {"job": access.principal.job_serial, "attempt": access.principal.attempt}
     return AuthorizationToken(url=url, token=signer.sign(claims), expires_at=expires_at, scopes=tuple(scopes))
+
+
+def bearer_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Give the claims of the caller whom a file token was made for.
+
+    Raises:
+        AuthenticationFailed: It does not say whose it is.
+    """
+    found = claims.get("by")
+    if not isinstance(found, dict):
+        raise AuthenticationFailed("the file token does not say whose it is; ask the XF Server for a new one")
+    return found
 
 
 def read_token(claims: Mapping[str, Any], text: str, url: str) -> AuthorizationToken:

@@ -35,8 +35,13 @@ class IdempotentRequest:
         """
         Give the record that the request led to before, or ``None`` where it is new.
 
+        It is given as the caller may see it now. A script whose attempt has ended may learn what its last request led
+        to, as long as no newer attempt has begun.
+
         Raises:
             UsageError: The key stands for another request.
+            RecordNotFound: The caller may not see the record any more.
+            LeaseLost: The script's job was given to another attempt meanwhile.
         """
         entry = None if self.key is None else access.transaction.note(self._place(access))
         if entry is None:
@@ -45,7 +50,8 @@ class IdempotentRequest:
             raise UsageError(
                 f"the idempotency key {self.key!r} was used for another request; make a new key for each request"
             )
-        return access.transaction.get(kind, entry["serial"])
+        access.require_latest_attempt()
+        return access.get(kind, entry["serial"])
 
     def put(self, access: Access, record: Record, now: datetime) -> None:
         """Keep which record the request led to."""

@@ -1,18 +1,19 @@
 """The platform: one record store, one clock, one secret; callers come in by their tokens."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from xfworker.domain.errors import AuthenticationFailed, ConfigurationError
 from xfworker.domain.files import AuthorizationToken
-from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job
 from xfworker.ports.clock import Clock
 from xfworker.ports.password_hasher import PasswordHasher
-from xfworker.ports.record_store import RecordStore
+from xfworker.ports.record_store import RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
+from xfworker.services.platform.access import Access
 from xfworker.services.platform.accounts import Accounts, token_principal
 from xfworker.services.platform.control import PlatformControl
-from xfworker.services.platform.file_rights import read_token
+from xfworker.services.platform.file_rights import bearer_claims, read_token, require_scopes
 from xfworker.services.platform.maintenance import delete_old_idempotency_keys, run_periodic_tasks
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
@@ -63,12 +64,17 @@ class Platform:
             AuthenticationFailed: The token is malformed, forged, expired, revoked or for something else.
         """
         claims = self.signer.verify(bearer)
+        if not _is_in_records(claims):
+            return self._principal(None, claims)
+        with self.records.transaction(write=False) as transaction:
+            return self._principal(transaction, claims)
+
+    def _principal(self, transaction: RecordTransaction | None, claims: Mapping[str, Any]) -> Principal:
+        if transaction is not None and _is_in_records(claims):
+            return token_principal(transaction, claims, self.clock.now())
         match claims.get("kind"):
             case PrincipalKind.ADMIN.value:
                 return ADMIN
-            case PrincipalKind.WORKER.value | PrincipalKind.USER.value:
-                with self.records.transaction(write=False) as transaction:
-                    return token_principal(transaction, claims, self.clock.now())
             case PrincipalKind.JOB.value:
                 return job_principal(claims)
             case _:
@@ -118,21 +124,44 @@ class Platform:
         Give the file token that a text stands for.
 
         Raises:
-            AuthenticationFailed: It is malformed, forged, expired, no file token, or its job's attempt is over.
+            AuthenticationFailed: It is malformed, forged, expired or no file token, or whoever it was made for is no
+                longer let in.
+            PermissionDenied: They may not touch these files any more.
+            LeaseLost: Its attempt at its job is over.
         """
         claims = self.signer.verify(text)
         token = read_token(claims, text, self.options.files_url)
-        if "job" in claims:
-            self._require_running(claims)
+        with self.records.transaction(write=False) as transaction:
+            self._require_file_rights(transaction, claims, token)
         return token
 
-    def _require_running(self, claims: dict[str, Any]) -> None:
-        with self.records.transaction(write=False) as transaction:
-            job = transaction.get(Job, int(claims["job"]))
-        if job.state is not JobState.RUNNING or job.attempt != claims.get("attempt"):
-            raise AuthenticationFailed(
-                f"the file token was for attempt {claims.get('attempt')} at job {job.serial}, which is over"
-            )
+    @contextmanager
+    def held_file_rights(self, token: AuthorizationToken) -> Iterator[None]:
+        """
+        Refuse a file token whose rights have ended, and let none of them end while the block runs.
+
+        Raises:
+            AuthenticationFailed: The token, its account or its worker is no longer let in.
+            PermissionDenied: Its account or worker may not touch these files any more.
+            LeaseLost: Its attempt at its job is over.
+            JobAborted: Its job is to stop.
+        """
+        claims = self.signer.verify(token.token)
+        with self.records.transaction() as transaction:
+            self._require_file_rights(transaction, claims, token, to_write=True)
+            yield
+
+    def _require_file_rights(
+        self,
+        transaction: RecordTransaction,
+        claims: Mapping[str, Any],
+        token: AuthorizationToken,
+        *,
+        to_write: bool = False,
+    ) -> None:
+        access = Access(self._principal(transaction, bearer_claims(claims)), transaction)
+        access.require_live(to_write=to_write)
+        require_scopes(access, token.scopes)
 
     def maintain(self) -> None:
         """Do what is due although nobody asks; called every few seconds while the platform is served."""
@@ -148,3 +177,8 @@ class Platform:
 
     def _parts(self) -> dict[str, Any]:
         return {"records": self.records, "clock": self.clock, "signer": self.signer, "options": self.options}
+
+
+def _is_in_records(claims: Mapping[str, Any]) -> bool:
+    """Tell whether the token has a record, by which it can be revoked."""
+    return "key" in claims or claims.get("kind") in (PrincipalKind.WORKER.value, PrincipalKind.USER.value)

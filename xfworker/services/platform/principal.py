@@ -1,10 +1,11 @@
 """Who is asking: an administrator, a person, a worker or a job's script."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from xfworker.domain.errors import AuthenticationFailed, PermissionDenied
 
@@ -31,6 +32,9 @@ class Principal:
         workflow_serial: The job's workflow.
         project_serial: The job's project.
         attempt: The attempt at the job that the script is.
+        token_key: The key of the personal or worker token that the caller came with; without it a token of the server's
+            secret alone.
+        expires_at: When that token ends (UTC), or ``None`` where it does not.
     """
 
     kind: PrincipalKind
@@ -40,6 +44,8 @@ class Principal:
     workflow_serial: int | None = None
     project_serial: int | None = None
     attempt: int | None = None
+    token_key: str | None = field(default=None, repr=False)
+    expires_at: datetime | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -61,6 +67,13 @@ class Principal:
         if self.kind is not PrincipalKind.ADMIN and self.kind not in kinds:
             allowed = ", ".join(kind.value for kind in (PrincipalKind.ADMIN, *kinds))
             raise PermissionDenied(f"{self.name} may not {to}; that is for: {allowed}")
+
+    def claims(self) -> dict[str, Any]:
+        """Give the claims of a token that stands for this caller, as its own token has them."""
+        if self.job_serial is not None:
+            return job_claims(self.job_serial, self.workflow_serial or 0, self.project_serial or 0, self.attempt or 0)
+        claims: dict[str, Any] = {"kind": self.kind.value}
+        return claims if self.token_key is None else claims | {"key": self.token_key}
 
 
 ADMIN = Principal(kind=PrincipalKind.ADMIN, name="admin")

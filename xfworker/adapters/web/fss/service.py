@@ -3,6 +3,8 @@
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -52,8 +54,12 @@ class FileTokenVerifier(Protocol):
         Give what the token allows.
 
         Raises:
-            AuthenticationFailed: It is malformed, forged or expired.
+            AuthenticationFailed: It is malformed, forged or expired, or whoever it was made for is no longer let in.
         """
+        ...
+
+    def held_file_rights(self, token: AuthorizationToken) -> AbstractContextManager[None]:
+        """Refuse a token whose rights have ended, and let none of them end while the block runs."""
         ...
 
 
@@ -106,7 +112,7 @@ class FileStorageService:
         self._mount = mount
         self._handles = KeptHandles()
         self._threads: ThreadPoolExecutor | None = None
-        self._uploads = TusUploads(uploads)
+        self._uploads = TusUploads(uploads, verifier.held_file_rights)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
@@ -150,7 +156,8 @@ class FileStorageService:
         elif area == "files" and request.method == "PUT":
             await self._put(request, token)
         elif area == "files" and request.method == "DELETE":
-            await asyncio.to_thread(self._store.delete, token, request.resource())
+            permit = partial(self._verifier.held_file_rights, token)
+            await asyncio.to_thread(self._store.delete, token, request.resource(), permit=permit)
             await request.answer(HTTPStatus.NO_CONTENT)
         elif area == "folders" and request.method == "GET":
             await send_folder(request, self._store, token)
@@ -172,7 +179,8 @@ class FileStorageService:
         incoming = await asyncio.to_thread(self._store.receive, resource)
         try:
             await receive_body(request, incoming)
-            stat = await asyncio.to_thread(incoming.publish, size=length, sha256=sha256)
+            permit = partial(self._verifier.held_file_rights, token)
+            stat = await asyncio.to_thread(incoming.publish, permit, size=length, sha256=sha256)
         except BaseException:
             incoming.discard()
             raise
@@ -182,7 +190,12 @@ class FileStorageService:
         registration = _read_registration(await request.body(_SMALL_JSON))
         resource = parse_resource(registration.resource)
         stat = await asyncio.to_thread(
-            self._store.register, token, resource, size=registration.size, sha256=registration.sha256
+            self._store.register,
+            token,
+            resource,
+            size=registration.size,
+            sha256=registration.sha256,
+            permit=partial(self._verifier.held_file_rights, token),
         )
         await request.answer_json(HTTPStatus.OK, write(FileEntry.of_stat(stat)), content_headers(stat))
 

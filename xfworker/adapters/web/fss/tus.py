@@ -11,7 +11,9 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from email.utils import format_datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -26,7 +28,7 @@ from xfworker.domain.digest_field import SHA256, XXH3, require_digest
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch, UsageError
 from xfworker.domain.files import AuthorizationToken, FileStat, Resource, parse_resource
-from xfworker.ports.served_files import IncomingFile, ResumableUpload, ResumableUploads
+from xfworker.ports.served_files import IncomingFile, Permit, ResumableUpload, ResumableUploads
 
 _PREFIX_DIGESTS = f"{SHA256}, {XXH3}"
 _ALGORITHMS = ("sha1", "sha256", "md5")
@@ -38,6 +40,7 @@ class TusUploads:
     """The requests below ``uploads``."""
 
     _uploads: ResumableUploads[Any, Any]
+    _held_rights: Callable[[AuthorizationToken], AbstractContextManager[None]]
     _turns: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
     _sweeping: "asyncio.Task[None] | None" = field(default=None, init=False)
 
@@ -118,7 +121,9 @@ class TusUploads:
         }
         if size == 0:
             incoming = await asyncio.to_thread(self._uploads.open, upload)
-            headers |= _published(await asyncio.to_thread(self._finish, upload, incoming, Digests(upload.sha256)))
+            permit = partial(self._held_rights, token)
+            stat = await asyncio.to_thread(self._finish, upload, incoming, Digests(upload.sha256), permit)
+            headers |= _published(stat)
         await request.answer(HTTPStatus.CREATED, {**TUS_HEADERS, **headers})
 
     # --- one upload -----------------------------------------------------------------------------------------------
@@ -175,7 +180,7 @@ class TusUploads:
                 require_digest(request.headers.get("repr-digest")) or upload.sha256,
                 require_digest(request.headers.get("xf-quick-digest"), XXH3),
             )
-            stat = await asyncio.to_thread(self._finish, upload, incoming, expected)
+            stat = await asyncio.to_thread(self._finish, upload, incoming, expected, partial(self._held_rights, token))
         await request.answer(HTTPStatus.NO_CONTENT, self._progress(upload, arrived, stat))
 
     def _open(self, request: Request, upload: ResumableUpload) -> IncomingFile:
@@ -193,7 +198,7 @@ class TusUploads:
             f"the first bytes of {upload.resource} did not arrive as they were sent; go on from {upload.verified}"
         )
 
-    def _finish(self, upload: ResumableUpload, incoming: IncomingFile, expected: Digests) -> FileStat:
+    def _finish(self, upload: ResumableUpload, incoming: IncomingFile, expected: Digests, permit: Permit) -> FileStat:
         digests = incoming.digests()
         if not digests.fit(expected):
             self._uploads.keep(upload, incoming)
@@ -202,7 +207,7 @@ class TusUploads:
                 f"{upload.resource} did not arrive as it was sent: SHA-256 {digests.sha256}, XXH3-128 {digests.xxh3} "
                 f"arrived, {expected.sha256 or expected.xxh3} was expected; go on from {upload.verified}"
             )
-        stat = self._uploads.complete(upload, incoming, digests)
+        stat = self._uploads.complete(upload, incoming, digests, permit)
         _log.info("xfworker.upload_received", file=str(upload.resource), bytes=upload.size, sha256=digests.sha256)
         return stat
 
