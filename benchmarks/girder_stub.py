@@ -1,4 +1,4 @@
-"""A server of our own in place of Girder's, in a process of its own."""
+"""A stand-in for Girder's server, in a process of its own."""
 
 import contextlib
 import hashlib
@@ -42,8 +42,8 @@ class _GirderStub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if not self.path.endswith("/download"):
             size = Path(os.environ["GIRDER_FILE"]).stat().st_size
-            found = {"_modelType": "file", "_id": "file", "name": "source", "size": size}
-            self._answer(json.dumps(found | {"created": "2024-01-01T00:00:00"}).encode())
+            described = {"_modelType": "file", "_id": "file", "name": "source", "size": size}
+            self._answer(json.dumps(described | {"created": "2024-01-01T00:00:00"}).encode())
             return
         path = Path(os.environ["GIRDER_FILE"])
         self.send_response(200)

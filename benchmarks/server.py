@@ -49,7 +49,7 @@ _STATES = (JobState.DONE, JobState.DONE, JobState.DONE, JobState.FAILED, JobStat
 
 
 @define
-class Lab:
+class FilledServer:
     """A server with a number of jobs, and the records that are asked for."""
 
     size: int
@@ -64,7 +64,7 @@ class Lab:
     milliseconds: dict[str, list[float]] = field(factory=dict)
 
     def once(self, name: str) -> None:
-        """Do one thing and note how long it took."""
+        """Do one thing and record how long it took."""
         prepared = _PREPARE.get(name, lambda _: None)(self)
         started = time.perf_counter()
         _WORK[name](self, prepared)
@@ -75,7 +75,7 @@ class Lab:
 def fill(data: Path, size: int) -> dict[str, int]:
     """Write jobs straight into the database; a server would take minutes for them."""
     records = opened_records(PlatformStorage(data=data, durable=False))
-    engine = records.engine  # type: ignore[attr-defined]  # a place without other address has SQLite
+    engine = records.engine  # type: ignore[attr-defined]  # storage without an address has SQLite
     now = datetime.now(UTC)
     times = {"created_at": now, "modified_at": now}
     with records.transaction() as transaction:
@@ -135,15 +135,15 @@ def _write(engine: Any, batch: list[dict[str, Any]]) -> None:
             connection.execute(insert(TABLES[Job.collection]), batch)
 
 
-def open_lab(stack: ExitStack, folder: Path, size: int) -> Lab:
+def open_filled(stack: ExitStack, folder: Path, size: int) -> FilledServer:
     """Fill a database and start a server on it."""
     data = folder / str(size)
-    known = fill(data, size)
+    serials = fill(data, size)
     embedded = stack.enter_context(EmbeddedServer(data))
     transport = HttpTransport(embedded.url, token=embedded.admin_token)
     stack.callback(transport.close)
     server = HttpXFServer(transport)
-    workflow = server.create(Workflow(project_serial=known["project"], name="flow", state=WorkflowState.ACTIVE))
+    workflow = server.create(Workflow(project_serial=serials["project"], name="flow", state=WorkflowState.ACTIVE))
     source = server.create(TaskType(name="Bench.Source", kind=TaskTypeKind.SOURCE))
     step = server.create(TaskType(name="Bench.Step", interface={"inputs": [{"key": "a", "type": "Float"}]}))
     first = server.create(Task(workflow_serial=workflow.serial, task_type_serial=source.serial, name="source"))
@@ -152,73 +152,73 @@ def open_lab(stack: ExitStack, folder: Path, size: int) -> Lab:
         first = server.create(
             Task(workflow_serial=workflow.serial, task_type_serial=step.serial, name="step", inputs=inputs)
         )
-    return Lab(
+    return FilledServer(
         size=size,
         embedded=embedded,
         server=server,
         queue=HttpJobQueue(transport),
         control=HttpWorkflowControl(transport),
         job=SEQUENCE + size // 2,
-        sequence_task=known["sequence_task"],
+        sequence_task=serials["sequence_task"],
         flow=workflow.serial,
-        worker=known["worker"],
+        worker=serials["worker"],
     )
 
 
-def _leased(lab: Lab) -> Any:
-    run = lab.control.start_run(lab.flow, outputs={"a": 1.0})
-    [job] = lab.server.find(Job, {"run_serial": run.serial, "state": JobState.READY})
-    lease = lab.queue.claim(lab.worker, job_serial=job.serial)
+def _leased(filled: FilledServer) -> Any:
+    run = filled.control.start_run(filled.flow, outputs={"a": 1.0})
+    [job] = filled.server.find(Job, {"run_serial": run.serial, "state": JobState.READY})
+    lease = filled.queue.claim(filled.worker, job_serial=job.serial)
     assert lease is not None
-    return lease, HttpXFServer(HttpTransport(lab.embedded.url, token=lease.server_auth))
+    return lease, HttpXFServer(HttpTransport(filled.embedded.url, token=lease.server_auth))
 
 
-def _finish(_: Lab, prepared: Any) -> None:
+def _finish(_: FilledServer, prepared: Any) -> None:
     lease, script = prepared
     values = {"/outputs": {"a": 2.0}, "/state": JobState.DONE.value}
     script.update(Job, lease.job.serial, Change(values=values, expected_version=lease.job.occ_lock_version))
 
 
-def _end(lab: Lab, prepared: Any) -> None:
+def _end(filled: FilledServer, prepared: Any) -> None:
     lease, script = prepared
     script.close()
-    lab.queue.end(lease, Outcome(ending=Ending.FINISHED, exit_code=0))
+    filled.queue.end(lease, Outcome(ending=Ending.FINISHED, exit_code=0))
     # What follows would be claimed by the next measurement's worker.
-    for job in lab.server.find(Job, {"run_serial": lease.job.run_serial, "state": JobState.READY}):
-        lab.control.abort_job(job.serial)
+    for job in filled.server.find(Job, {"run_serial": lease.job.run_serial, "state": JobState.READY}):
+        filled.control.abort_job(job.serial)
 
 
-def _claim(lab: Lab, _: Any) -> None:
-    run = lab.control.start_run(lab.flow, outputs={"a": 1.0})
-    lease = lab.queue.claim(lab.worker)
+def _claim(filled: FilledServer, _: Any) -> None:
+    run = filled.control.start_run(filled.flow, outputs={"a": 1.0})
+    lease = filled.queue.claim(filled.worker)
     assert lease is not None
     assert lease.job.run_serial == run.serial
-    lab.queue.end(lease, Outcome(ending=Ending.CRASHED, message="bench"))
+    filled.queue.end(lease, Outcome(ending=Ending.CRASHED, message="bench"))
 
 
-_PREPARE: dict[str, Callable[[Lab], Any]] = {"finish with follow-ups": _leased}
-_AFTERWARDS: dict[str, Callable[[Lab, Any], None]] = {"finish with follow-ups": _end}
-_WORK: dict[str, Callable[[Lab, Any], Any]] = {
-    "get job": lambda lab, _: lab.server.get(Job, lab.job),
-    "update job": lambda lab, _: lab.server.update(
-        Job, lab.job, Change(values={"/metadata/estimated_duration_seconds": time.time()}, bump=False)
+_PREPARE: dict[str, Callable[[FilledServer], Any]] = {"finish with downstream jobs": _leased}
+_AFTERWARDS: dict[str, Callable[[FilledServer, Any], None]] = {"finish with downstream jobs": _end}
+_WORK: dict[str, Callable[[FilledServer, Any], Any]] = {
+    "get job": lambda filled, _: filled.server.get(Job, filled.job),
+    "update job": lambda filled, _: filled.server.update(
+        Job, filled.job, Change(values={"/metadata/estimated_duration_seconds": time.time()}, bump=False)
     ),
-    "finish with follow-ups": _finish,
+    "finish with downstream jobs": _finish,
     "run, claim and end": _claim,
-    f"sequence of {SEQUENCE}": lambda lab, _: lab.server.output_values(
-        Sequence(task_serial=lab.sequence_task, key="mean")
+    f"sequence of {SEQUENCE}": lambda filled, _: filled.server.output_values(
+        Sequence(task_serial=filled.sequence_task, key="mean")
     ),
-    "combined query": lambda lab, _: lab.server.combined_query(
+    "combined query": lambda filled, _: filled.server.combined_query(
         CombinedQuery(
             parts=dict.fromkeys(("projects", "workflows", "tasks", "jobs", "task_types"), "narrowed"),
-            job_serial=lab.job,
+            job_serial=filled.job,
         )
     ),
 }
 _ROUNDS = {f"sequence of {SEQUENCE}": 0.2}
 
 
-def job_starts(lab: Lab, folder: Path, jobs: int) -> float:
+def job_starts(filled: FilledServer, folder: Path, jobs: int) -> float:
     """Give how many jobs a second a worker on this computer starts and ends whose script finishes at once."""
     package = folder / "package"
     package.mkdir()
@@ -227,20 +227,20 @@ def job_starts(lab: Lab, folder: Path, jobs: int) -> float:
     (package / "interface.json").write_text(json.dumps({"inputs": [], "outputs": []}))
     (package / "main.py").write_text("import xfworkerutil\nxfworkerutil.XFWorkerJob().finish({})\n")
     files = HttpFileStore()
-    record = check_in(lab.server, files, package).record
+    record = check_in(filled.server, files, package).record
     files.close()
-    workflow = lab.server.create(
-        Workflow(project_serial=lab.server.find(Project)[0].serial, name="starts", state=WorkflowState.ACTIVE)
+    workflow = filled.server.create(
+        Workflow(project_serial=filled.server.find(Project)[0].serial, name="starts", state=WorkflowState.ACTIVE)
     )
-    task = lab.server.create(
+    task = filled.server.create(
         Task(workflow_serial=workflow.serial, task_type_serial=record.serial, name="nothing", spawn_key="bench")
     )
     for _ in range(jobs):
-        lab.server.create(Job(task_serial=task.serial, state=JobState.READY))
-    command = [sys.executable, "-m", "xfworker", "worker", "--server", str(lab.embedded.data), "--until-idle"]
+        filled.server.create(Job(task_serial=task.serial, state=JobState.READY))
+    command = [sys.executable, "-m", "xfworker", "worker", "--server", str(filled.embedded.data), "--until-idle"]
     command += ["--concurrency", "2", "--data", str(folder / "worker")]
     subprocess.run(command, check=True, capture_output=True)
-    done = lab.server.find(Job, {"task_serial": task.serial, "state": JobState.DONE})
+    done = filled.server.find(Job, {"task_serial": task.serial, "state": JobState.DONE})
     assert len(done) == jobs, "some jobs failed"
     begun = sorted(job.started_at for job in done if job.started_at)
     ended = sorted(job.finished_at for job in done if job.finished_at)
@@ -250,21 +250,23 @@ def job_starts(lab: Lab, folder: Path, jobs: int) -> float:
 def measure(sizes: tuple[int, ...], rounds: int, *, jobs: int) -> dict[str, Any]:
     """Fill, ask in turns, and give all figures."""
     with tempfile.TemporaryDirectory(prefix="xfworker-bench-") as folder, ExitStack() as stack:
-        labs = []
+        servers = []
         for size in sizes:
             started = time.perf_counter()
-            labs.append(open_lab(stack, Path(folder), size))
+            servers.append(open_filled(stack, Path(folder), size))
             print(f"{size} jobs filled in {time.perf_counter() - started:.0f} s", file=sys.stderr)
         for name in _WORK:
             turns = max(5, int(rounds * _ROUNDS.get(name, 1)))
             for turn in range(turns + WARM_UP):
-                for lab in labs if turn % 2 else labs[::-1]:
-                    lab.once(name)
+                for filled in servers if turn % 2 else servers[::-1]:
+                    filled.once(name)
                     if turn < WARM_UP:
-                        lab.milliseconds[name].clear()
-        figures = {name: {str(lab.size): _summary(lab.milliseconds[name]) for lab in labs} for name in _WORK}
-        memory = {str(lab.size): psutil.Process(lab.embedded.pid).memory_info().rss / 2**20 for lab in labs}
-        starts = job_starts(labs[0], Path(folder), jobs)
+                        filled.milliseconds[name].clear()
+        figures = {
+            name: {str(filled.size): _summary(filled.milliseconds[name]) for filled in servers} for name in _WORK
+        }
+        memory = {str(filled.size): psutil.Process(filled.embedded.pid).memory_info().rss / 2**20 for filled in servers}
+        starts = job_starts(servers[0], Path(folder), jobs)
     return {"figures": figures, "memory_mib": memory, "job_starts_per_second": starts}
 
 
@@ -279,11 +281,11 @@ def _summary(values: list[float]) -> dict[str, float]:
 
 def goals(result: dict[str, Any]) -> list[dict[str, Any]]:
     """Hold the largest size against the smallest."""
-    found = []
+    compared = []
     for name, sizes in result["figures"].items():
         smallest, *_, largest = sizes
         figure = sizes[largest]["p50_ms"] / sizes[smallest]["p50_ms"]
-        found.append(
+        compared.append(
             {
                 "goal": f"{name}: p50 at {int(largest):,} jobs over that at {int(smallest):,}",
                 "figure": round(figure, 2),
@@ -291,7 +293,7 @@ def goals(result: dict[str, Any]) -> list[dict[str, Any]]:
                 "met": figure <= FLAT_GOAL,
             }
         )
-    return found
+    return compared
 
 
 def show(result: dict[str, Any]) -> None:

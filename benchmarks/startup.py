@@ -2,7 +2,7 @@
 What a script waits for before it can begin: ``python -m benchmarks.startup [--quick] [--json]``.
 
 Every figure is taken in fresh processes, one after the other and in turns, so that what disturbs one disturbs all. The
-best of them tells what the code costs, the median what it costs on this machine today; goals are held against the best.
+best of them is what the code costs, the median what it costs on this machine today; goals are held against the best.
 Byte code is where an installed package has it: the first round writes it to a folder of the benchmark's own and is not
 counted, whatever ``PYTHONDONTWRITEBYTECODE`` says and whenever the sources changed.
 """
@@ -137,7 +137,7 @@ def measure(rounds: int) -> tuple[list[Figure], list[Goal]]:
                 taken = run(code, environment())
                 values[name] += taken if counted else []
         requests, connections = run(WHOLE_JOB, environment())
-    figures = [Figure(name, found) for name, found in values.items()]
+    figures = [Figure(name, times) for name, times in values.items()]
     goals = [
         Goal("import xfworkerutil over a bare interpreter", figures[0].best, IMPORT_GOAL_MS, "ms"),
         Goal("XFWorkerJob() ready", figures[1].best, READY_GOAL_MS, "ms"),

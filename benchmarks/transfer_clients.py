@@ -24,9 +24,9 @@ MIB = 1 << 20
 class Case:
     """What is to be moved, and where."""
 
-    def __init__(self, url: str, token: str, place: str, path: str) -> None:
-        self.base, self.token, self.place, self.path = url, token, place, Path(path)
-        self.url = f"{url}/files/{place}"
+    def __init__(self, url: str, token: str, resource: str, path: str) -> None:
+        self.base, self.token, self.resource, self.path = url, token, resource, Path(path)
+        self.url = f"{url}/files/{resource}"
         self.headers = {"Authorization": f"Bearer {token}"}
 
     @property
@@ -57,7 +57,7 @@ def ours_up(case: Case) -> None:
     from xfworker.domain.files import AuthorizationToken, parse_resource
 
     token = AuthorizationToken(url=case.base, token=case.token)
-    HttpFileStore().upload(token, case.path, parse_resource(case.place))
+    HttpFileStore().upload(token, case.path, parse_resource(case.resource))
 
 
 def ours_down(case: Case) -> None:
@@ -66,7 +66,7 @@ def ours_down(case: Case) -> None:
     from xfworker.domain.files import AuthorizationToken, parse_resource
 
     token = AuthorizationToken(url=case.base, token=case.token)
-    HttpFileStore().download(token, parse_resource(case.place), case.path)
+    HttpFileStore().download(token, parse_resource(case.resource), case.path)
 
 
 # --- peers ----------------------------------------------------------------------------------------------------------
@@ -137,14 +137,14 @@ def _http_store(case: Case) -> Any:
 def obstore_up(case: Case) -> None:
     import obstore
 
-    obstore.put(_http_store(case), case.place, case.path, use_multipart=False)
+    obstore.put(_http_store(case), case.resource, case.path, use_multipart=False)
 
 
 def obstore_down(case: Case) -> None:
     import obstore
 
     with case.path.open("wb") as file:
-        for block in obstore.get(_http_store(case), case.place).stream(min_chunk_size=MIB):
+        for block in obstore.get(_http_store(case), case.resource).stream(min_chunk_size=MIB):
             file.write(block)
 
 
@@ -187,9 +187,9 @@ def dxpy_down(case: Case) -> None:
     size = int(urllib3.request("HEAD", case.url, headers=case.headers).headers["content-length"])
 
     def get(start: int) -> bytes:
-        wanted = f"bytes={start}-{min(start + _DX_PART, size) - 1}"
-        found: bytes = _dx(case.url, "GET", b"", {**case.headers, "Range": wanted}).data
-        return found
+        byte_range = f"bytes={start}-{min(start + _DX_PART, size) - 1}"
+        content: bytes = _dx(case.url, "GET", b"", {**case.headers, "Range": byte_range}).data
+        return content
 
     with ThreadPoolExecutor(2) as threads, case.path.open("wb") as file:
         for part in threads.map(get, range(0, size, _DX_PART)):
@@ -245,20 +245,20 @@ CLIENTS = ("ours", "urllib3", "curl", "obstore", "requests", "httpx", "dxpy", "g
 
 def transfer(client: str, direction: str) -> Callable[[Case], None] | None:
     """Give a client's way of doing it, where it has one."""
-    found: Callable[[Case], None] | None = globals().get(f"{client}_{direction}")
-    return found
+    function: Callable[[Case], None] | None = globals().get(f"{client}_{direction}")
+    return function
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("client", "direction", "url", "token", "place", "path"):
+    for name in ("client", "direction", "url", "token", "resource", "path"):
         parser.add_argument(name)
     asked = parser.parse_args()
     work = transfer(asked.client, asked.direction)
     assert work is not None
     for module in _IMPORTED_BEFORE.get(asked.client, (asked.client,)):
         importlib.import_module(module)
-    case = Case(asked.url, asked.token, asked.place, asked.path)
+    case = Case(asked.url, asked.token, asked.resource, asked.path)
     _warm_up(asked.client, case)
     computed, started = time.process_time(), time.perf_counter()
     work(case)

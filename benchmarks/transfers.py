@@ -127,23 +127,23 @@ class Bench:
         scratch.unlink()
 
     def move(self, row: Row) -> None:
-        """Let one client move the file once and note its figures."""
+        """Let one client move the file once and record its figures."""
         self._touch_memory()
         path = self.source if row.direction == "up" else self.folder / f"target-{row.client}"
-        place = f"userdata/{row.client}" if row.direction == "up" else "userdata/source"
+        resource = f"userdata/{row.client}" if row.direction == "up" else "userdata/source"
         url = self.girder if row.client == "girder" else self.token.url
         python = python_with(row.client) if row.client in APART else sys.executable
         command = [python, "-m", "benchmarks.transfer_clients", row.client, row.direction, url]
         done = subprocess.run(
-            [*command, self.token.token, place, str(path)], capture_output=True, text=True, check=False
+            [*command, self.token.token, resource, str(path)], capture_output=True, text=True, check=False
         )
         if done.returncode:
             row.note = f"failed: {(done.stderr.strip().splitlines() or ['?'])[-1][:90]}"
             return
-        found = json.loads(done.stdout.splitlines()[-1])
-        row.mib_per_second.append(self.source.stat().st_size / MIB / found["seconds"])
-        row.cpu.append(found["cpu"])
-        row.rss.append(found["rss"] / MIB)
+        figures = json.loads(done.stdout.splitlines()[-1])
+        row.mib_per_second.append(self.source.stat().st_size / MIB / figures["seconds"])
+        row.cpu.append(figures["cpu"])
+        row.rss.append(figures["rss"] / MIB)
         with contextlib.suppress(FileNotFoundError):
             self.source.with_name(f"{self.source.name}.girder").unlink()
         if row.direction == "down":
@@ -174,7 +174,7 @@ def bench(size: int) -> Iterator[Bench]:
                     print(f"the server ended: {end}", file=sys.stderr)
 
 
-def side_by_side(found: Bench, rounds: int) -> list[Row]:
+def side_by_side(prepared: Bench, rounds: int) -> list[Row]:
     rows = [
         Row(client, direction, note=missing(client))
         for direction in ("up", "down")
@@ -185,15 +185,15 @@ def side_by_side(found: Bench, rounds: int) -> list[Row]:
         start = number * len(rows) // rounds
         for row in rows[start:] + rows[:start]:
             if not row.note:
-                found.move(row)
+                prepared.move(row)
     return rows
 
 
-def many_files(found: Bench, count: int) -> dict[str, float]:
+def many_files(prepared: Bench, count: int) -> dict[str, float]:
     """Move small files by our services, and by raw urllib3 with as many threads; gives files a second."""
     import urllib3
 
-    folder = found.folder / "many"
+    folder = prepared.folder / "many"
     folder.mkdir()
     paths = [folder / f"{number}.raw" for number in range(count)]
     for path in paths:
@@ -204,14 +204,14 @@ def many_files(found: Bench, count: int) -> dict[str, float]:
     figures = {}
     started = time.perf_counter()
     uploads = list(zip(paths, resources, strict=True))
-    transfers.store_many(found.token, uploads, working_directory=folder)
+    transfers.store_many(prepared.token, uploads, working_directory=folder)
     figures["ours up"] = count / (time.perf_counter() - started)
-    (found.folder / "got").mkdir()
+    (prepared.folder / "got").mkdir()
     started = time.perf_counter()
-    transfers.fetch_many(found.token, resources, found.folder / "got")
+    transfers.fetch_many(prepared.token, resources, prepared.folder / "got")
     figures["ours down"] = count / (time.perf_counter() - started)
-    pool = urllib3.connectionpool.connection_from_url(found.token.url, maxsize=6, block=True)
-    headers = {"Authorization": f"Bearer {found.token.token}"}
+    pool = urllib3.connectionpool.connection_from_url(prepared.token.url, maxsize=6, block=True)
+    headers = {"Authorization": f"Bearer {prepared.token.token}"}
 
     def put(path: Path) -> None:
         answer = pool.request("PUT", f"/fss/v1/files/userdata/raw/{path.name}", body=path.read_bytes(), headers=headers)
@@ -220,7 +220,7 @@ def many_files(found: Bench, count: int) -> dict[str, float]:
     def get(path: Path) -> None:
         answer = pool.request("GET", f"/fss/v1/files/userdata/raw/{path.name}", headers=headers)
         assert answer.status == 200
-        (found.folder / "got" / f"raw-{path.name}").write_bytes(answer.data)
+        (prepared.folder / "got" / f"raw-{path.name}").write_bytes(answer.data)
 
     with ThreadPoolExecutor(6) as threads:
         for name, work in (("urllib3 up", put), ("urllib3 down", get)):
@@ -230,37 +230,37 @@ def many_files(found: Bench, count: int) -> dict[str, float]:
     return figures
 
 
-def sent_again(found: Bench) -> dict[str, float]:
-    """Cut the link at three places each way; gives the MiB that passed it beyond the file's own."""
-    size = found.source.stat().st_size
+def sent_again(prepared: Bench) -> dict[str, float]:
+    """Cut the link at three points each way; gives the MiB that passed it beyond the file's own."""
+    size = prepared.source.stat().st_size
     figures = {}
     for share in (0.3, 0.6, 0.9):
         for direction in ("up", "down"):
-            with faulty_link(found.token.url) as link:
-                token = evolve(found.token, url=f"{link.url}/fss/v1")
+            with faulty_link(prepared.token.url) as link:
+                token = evolve(prepared.token, url=f"{link.url}/fss/v1")
                 store = HttpFileStore()
-                place = parse_resource("userdata/source" if direction == "down" else "userdata/cut")
+                resource = parse_resource("userdata/source" if direction == "down" else "userdata/cut")
                 if direction == "up":
                     link.faults.append(Fault(cut_up_after=int(size * share)))
-                    store.upload(token, found.source, place)
+                    store.upload(token, prepared.source, resource)
                     passed = link.up
                 else:
                     link.faults.append(Fault(cut_down_after=int(size * share)))
-                    store.download(token, place, found.folder / "cut")
+                    store.download(token, resource, prepared.folder / "cut")
                     passed = link.down
                 store.close()
             figures[f"{direction}, cut at {share:.0%}"] = (passed - size) / MIB
     return figures
 
 
-def against_nginx(found: Bench, rounds: int) -> dict[str, float]:
+def against_nginx(prepared: Bench, rounds: int) -> dict[str, float]:
     """Serve the file by nginx as well and let curl throw it away; gives MiB a second."""
     nginx, curl = shutil.which("nginx"), shutil.which("curl")
     if not nginx or not curl:
         return {}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    root = found.folder
+    root = prepared.folder
     config = root / "nginx.conf"
     temporary = "".join(
         f"{part}_temp_path {root}/{part};" for part in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -283,11 +283,11 @@ def against_nginx(found: Bench, rounds: int) -> dict[str, float]:
         for _ in range(rounds):
             for name, url in (
                 ("nginx", f"http://127.0.0.1:{port}/source"),
-                ("built-in server", f"{found.token.url}/files/userdata/source"),
+                ("built-in server", f"{prepared.token.url}/files/userdata/source"),
             ):
                 command = [curl, "-sf", "-o", os.devnull, "-w", "%{speed_download}", url]
                 done = subprocess.run(
-                    [*command, "-H", f"Authorization: Bearer {found.token.token}"],
+                    [*command, "-H", f"Authorization: Bearer {prepared.token.token}"],
                     capture_output=True,
                     text=True,
                     check=True,
@@ -325,11 +325,11 @@ def main() -> int:
     asked = parser.parse_args()
     size, rounds, count = (256 * MIB, 2, 300) if asked.quick else (1024 * MIB, 5, 2000)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    with bench(size) as found:
-        rows = side_by_side(found, rounds)
-        small = many_files(found, count)
-        again = sent_again(found)
-        servers = against_nginx(found, rounds)
+    with bench(size) as prepared:
+        rows = side_by_side(prepared, rounds)
+        small = many_files(prepared, count)
+        again = sent_again(prepared)
+        servers = against_nginx(prepared, rounds)
     goals = goals_of(rows, again, servers)
     if asked.json:
         print(json.dumps(_document(rows, small, again, servers, goals), indent=2))

@@ -9,7 +9,7 @@ inputs = worker.job["inputs"]
 
 
 def majority(mask: np.ndarray) -> np.ndarray:
-    """Tell of each voxel whether most of its 3 x 3 x 3 neighbourhood is set; beyond the border nothing is."""
+    """Give for each voxel whether most of its 3 x 3 x 3 neighbourhood is set; beyond the border nothing is."""
     count = mask.astype(np.uint8)
     for axis in range(3):
         width = [(1, 1) if axis == other else (0, 0) for other in range(3)]
