@@ -171,7 +171,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # type checkers know every name from above, and what is no name
+if not TYPE_CHECKING:  # type checkers know every name from above, and what is not
 
     def __getattr__(name: str) -> object:
         for home, names in _HOMES.items():

@@ -1,4 +1,4 @@
-"""One job under the dispatcher: real scripts, and a platform in memory whose clock the tests turn."""
+"""One job under the executor: real scripts, and a platform in memory whose clock the tests turn."""
 
 import os
 import sys
@@ -21,8 +21,8 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Worker, Workflow
 from xfworker.services.jobs.staging import StagePlan, stage_job
 from xfworker.services.platform.principal import ADMIN
-from xfworker.services.worker.job_executor import Dispatcher, Observer, PreparedScript
-from xfworker.services.worker.loop import WorkLog, WorkLoop
+from xfworker.services.worker.job_executor import ExecutionEvents, JobExecutor, PreparedScript
+from xfworker.services.worker.loop import WorkerEvents, WorkerLoop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 WAIT = "import time; print('ready', flush=True); time.sleep(60)"
@@ -58,8 +58,8 @@ class JobExecution:
         worker = self.queue.register(Worker(name="w"))
         return self.queue.claim(worker.serial, job_serial=self.job().serial)
 
-    def dispatcher(self, code, **options):
-        return Dispatcher(
+    def executor(self, code, **options):
+        return JobExecutor(
             queue=options.pop("queue", self.queue),
             server=options.pop("server", self.server),
             files=self.files,
@@ -68,7 +68,7 @@ class JobExecution:
             source=Scripts(code),
             server_host="h",
             server_port="1",
-            **{"heartbeat_seconds": 0.05, "patience_seconds": 0.0, **options},
+            **{"heartbeat_seconds": 0.05, "retry_deadline_seconds": 0.0, **options},
         )
 
     def log(self, job):
@@ -83,7 +83,7 @@ def lab():
     lab.runner.close()
 
 
-class WhenReady(Observer):
+class WhenReady(ExecutionEvents):
     """Does something once, when the script has said that it is ready."""
 
     def __init__(self, action):
@@ -101,13 +101,13 @@ class WhenReady(Observer):
 
 
 def test_a_script_that_only_ends_is_a_failed_job_with_its_log(lab, tmp_path):
-    ended = lab.dispatcher("print('hello')").run(lab.lease(), tmp_path)
+    ended = lab.executor("print('hello')").run(lab.lease(), tmp_path)
     assert (ended.outcome.ending, ended.job.state) == (Ending.NO_FINISH, JobState.FAILED)
     assert lab.log(ended.job) == b"hello\n"
 
 
 def test_a_script_that_cannot_be_made_ready_is_a_failed_job_that_says_why(lab, tmp_path):
-    ended = lab.dispatcher(None).run(lab.lease(), tmp_path)
+    ended = lab.executor(None).run(lab.lease(), tmp_path)
     assert ended.outcome.ending is Ending.NOT_STARTED
     assert ended.job.metadata["error_message"] == "nothing to run"
     assert lab.log(ended.job) == b"nothing to run\n"
@@ -116,8 +116,8 @@ def test_a_script_that_cannot_be_made_ready_is_a_failed_job_that_says_why(lab, t
 def test_an_abort_ends_the_script_and_the_job(lab, tmp_path):
     lease = lab.lease()
     control = lab.platform.control_for(ADMIN)
-    observer = WhenReady(lambda: control.abort_job(lease.job.serial))
-    ended = lab.dispatcher(WAIT).run(lease, tmp_path, observer)
+    events = WhenReady(lambda: control.abort_job(lease.job.serial))
+    ended = lab.executor(WAIT).run(lease, tmp_path, events)
     assert (ended.outcome.ending, ended.job.state) == (Ending.ABORTED, JobState.ABORTED)
     assert ended.outcome.signal == "SIGTERM"
 
@@ -136,7 +136,7 @@ def test_a_lost_lease_ends_the_script_and_reports_nothing(lab, tmp_path):
             pids.append(script.pid)
 
     with pytest.raises(LeaseLost, match="its script was ended here"):
-        lab.dispatcher(WAIT).run(lease, tmp_path, Watch(lose))
+        lab.executor(WAIT).run(lease, tmp_path, Watch(lose))
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
     assert lab.server.get(Job, lease.job.serial).state is JobState.RUNNING
@@ -153,7 +153,7 @@ class AwayServer:
 
 
 def test_a_server_that_is_gone_when_the_script_ends_is_said(lab, tmp_path):
-    ended = lab.dispatcher("print('x')", server=AwayServer()).run(lab.lease(), tmp_path)
+    ended = lab.executor("print('x')", server=AwayServer()).run(lab.lease(), tmp_path)
     assert ended.outcome.ending is Ending.SERVER_LOST
     assert "connection refused" in ended.outcome.message
     assert not ended.log_kept
@@ -190,9 +190,9 @@ class CountingQueue:
 
 def test_the_lease_is_kept_while_the_script_is_made_ready(lab, tmp_path):
     queue = CountingQueue(lab.queue, 2)
-    dispatcher = lab.dispatcher(None, queue=queue)
-    dispatcher.source = SlowScripts("print('x')", lambda _: queue.renewed.wait(60))
-    assert dispatcher.run(lab.lease(), tmp_path).outcome.ending is Ending.NO_FINISH
+    executor = lab.executor(None, queue=queue)
+    executor.source = SlowScripts("print('x')", lambda _: queue.renewed.wait(60))
+    assert executor.run(lab.lease(), tmp_path).outcome.ending is Ending.NO_FINISH
     assert queue.renewed.is_set()
 
 
@@ -206,10 +206,10 @@ def test_a_job_that_is_aborted_or_lost_while_it_is_made_ready_is_not_started(lab
         queue.times = 3  # one may be on its way; when the third comes back, the second has been looked at
         assert queue.renewed.wait(60)
 
-    dispatcher = lab.dispatcher(None, queue=queue)
-    dispatcher.source = SlowScripts("open('started', 'w')", abort)
+    executor = lab.executor(None, queue=queue)
+    executor.source = SlowScripts("open('started', 'w')", abort)
     aborted.mkdir()
-    ended = dispatcher.run(lab.lease(), aborted)
+    ended = executor.run(lab.lease(), aborted)
     assert (ended.outcome.ending, ended.job.state) == (Ending.ABORTED, JobState.ABORTED)
     assert not (aborted / "started").exists()
 
@@ -218,11 +218,11 @@ def test_a_job_that_is_aborted_or_lost_while_it_is_made_ready_is_not_started(lab
         lab.queue.claim(lab.queue.register(Worker(name="other")).serial)
         next(thread for thread in threading.enumerate() if thread.name == f"lease-{lease.job.serial}").join(60)
 
-    dispatcher = lab.dispatcher(None)
-    dispatcher.source = SlowScripts("open('started', 'w')", lose)
+    executor = lab.executor(None)
+    executor.source = SlowScripts("open('started', 'w')", lose)
     lost.mkdir()
     with pytest.raises(LeaseLost):
-        dispatcher.run(lab.lease(), lost)
+        executor.run(lab.lease(), lost)
     assert not (lost / "started").exists()
 
 
@@ -236,40 +236,40 @@ def test_a_worker_whose_clock_is_wrong_keeps_its_script_while_the_server_is_away
     queue = AwayQueue(lab.queue, 3)
     path = tmp_path / "go"
 
-    class Watch(Observer):
+    class Watch(ExecutionEvents):
         def waiting(self, lease):
             if queue.renewed.is_set():
                 path.touch()
 
     code = f"import os, time\nwhile not os.path.exists({str(path)!r}):\n    time.sleep(0.02)\nprint('whole')"
-    ended = lab.dispatcher(code, queue=queue).run(lab.lease(), tmp_path, Watch())
+    ended = lab.executor(code, queue=queue).run(lab.lease(), tmp_path, Watch())
     assert ended.outcome.ending is Ending.NO_FINISH
     assert lab.log(ended.job) == b"whole\n"
 
 
 def test_an_observer_that_fails_takes_the_script_with_it(lab, tmp_path):
-    class Failing(Observer):
+    class Failing(ExecutionEvents):
         def started(self, lease, script):
             self.pid = script.pid
 
         def waiting(self, lease):
             raise RuntimeError("no display")
 
-    observer = Failing()
+    events = Failing()
     with pytest.raises(RuntimeError, match="no display"):
-        lab.dispatcher(WAIT).run(lab.lease(), tmp_path, observer)
+        lab.executor(WAIT).run(lab.lease(), tmp_path, events)
     with pytest.raises(ProcessLookupError):
-        os.kill(observer.pid, 0)
+        os.kill(events.pid, 0)
 
 
 def test_the_environment_holds_the_job_and_nothing_of_the_runner(lab, tmp_path, monkeypatch):
     code = "import os; print(sorted(n for n in os.environ if n.startswith('XF')), os.getcwd(), os.environ['XFTEMP'])"
-    ended = lab.dispatcher(code).run(lab.lease(), tmp_path)
+    ended = lab.executor(code).run(lab.lease(), tmp_path)
     names = "['XFTEMP', 'XF_JOB_SERIAL', 'XF_SERVER_AUTH', 'XF_SERVER_HOST', 'XF_SERVER_PORT']"
     assert lab.log(ended.job).decode() == f"{names} {tmp_path} {tmp_path / 'temp'}\n"
 
 
-class Seen(WorkLog):
+class Seen(WorkerEvents):
     def __init__(self):
         self.ends, self.losses, self.ready = [], [], threading.Event()
 
@@ -285,10 +285,10 @@ class Seen(WorkLog):
 
 
 def work_loop(lab, folder, code, seen, concurrency=2):
-    return WorkLoop(
+    return WorkerLoop(
         worker=lambda: Worker(name="w", max_concurrent_jobs=concurrency),
         queue=lab.queue,
-        dispatcher=lab.dispatcher(code),
+        executor=lab.executor(code),
         filesystem=LocalFilesystem(folder),
         clock=SystemClock(),
         list_old=list,
@@ -347,7 +347,7 @@ def test_a_directory_that_cannot_be_removed_is_reported_as_that(lab, tmp_path):
         def remove_tree(self, directory):
             raise FileError(f"{directory} is in use")
 
-    class Reports(WorkLog):
+    class Reports(WorkerEvents):
         def __init__(self):
             self.left, self.away = [], []
 

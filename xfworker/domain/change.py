@@ -18,7 +18,7 @@ from xfworker.domain.record import Record
 RecordT = TypeVar("RecordT", bound=Record)
 
 SERVER_FIELDS = frozenset({"serial", "occ_lock_version", "created_at", "modified_at"})
-"""Fields that only the server sets; a change that names them is refused, a difference in them is no change."""
+"""Fields that only the server sets; a change that names them is refused, a difference in them is not a change."""
 
 _MAX_DEPTH = 2
 
@@ -30,7 +30,7 @@ class Change:
 
     Attributes:
         values: New values by JSON pointer.
-        removals: JSON pointers of keys to remove; removing an absent key is no fault.
+        removals: JSON pointers of keys to remove; removing an absent key is not an error.
         expected_version: The lock version that the caller saw, or ``None`` where the change may apply to any. For a
             task it is the version of its workflow.
         bump: Whether the lock version counts on. Progress and estimates do not bump, so they disturb nobody.
@@ -55,13 +55,13 @@ def pointer_keys(text: str) -> tuple[str, ...]:
     Read a JSON pointer of one or two keys.
 
     Raises:
-        InvalidRecord: The text is no such pointer.
+        InvalidRecord: The string is not such a pointer.
     """
     if not text.startswith("/"):
-        raise InvalidRecord(f"{text!r} is no JSON pointer: it must start with '/'")
+        raise InvalidRecord(f"{text!r} is not a JSON pointer: it must start with '/'")
     keys = tuple(key.replace("~1", "/").replace("~0", "~") for key in text[1:].split("/"))
     if len(keys) > _MAX_DEPTH or not keys[0]:
-        raise InvalidRecord(f"{text!r} is no pointer to a field (/name) or to a key of a field (/metadata/key)")
+        raise InvalidRecord(f"{text!r} is not a pointer to a field (/name) or to a key of a field (/metadata/key)")
     if keys[0] in SERVER_FIELDS or keys[0] == "extra":
         raise InvalidRecord(f"{text!r}: {keys[0]} is set by the server only")
     return keys

@@ -1,7 +1,7 @@
 """
 The one converter between records and JSON objects, used by every adapter and by the facade.
 
-Primitive values are checked, never coerced: ``'5'`` is no int. Times are RFC 3339 in UTC. Faults name their path:
+Primitive values are checked, never coerced: ``'5'`` is not an int. Times are RFC 3339 in UTC. Errors name their path:
 ``job 17: inputs.image: expected object, got 3``.
 """
 
@@ -25,7 +25,7 @@ _JSON_NAMES = {dict: "object", list: "array", str: "string", bool: "bool", int: 
 
 
 def format_time(moment: datetime) -> str:
-    """Write a time as RFC 3339 in UTC with microseconds, so that texts sort as the times do."""
+    """Write a time as RFC 3339 in UTC with microseconds, so that strings sort as the times do."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -52,7 +52,7 @@ def from_json(kind: type[RecordT], value: Any) -> RecordT:
     Read a JSON object as a record; unknown keys are kept in ``extra``.
 
     Raises:
-        InvalidRecord: With every fault and its path.
+        InvalidRecord: With every violation and its path.
     """
     if not isinstance(value, Mapping):
         raise InvalidRecord(f"{kind.noun}: expected object, got {_shown(value)}", (f"$: {expected('object', value)}",))
@@ -79,10 +79,10 @@ def structured(by: Converter, kind: type[ValueT], value: Any, name: str) -> Valu
     try:
         return by.structure(value, kind)
     except (ClassValidationError, IterableValidationError) as error:
-        faults = tuple(_fault(line) for line in transform_error(error, path="", format_exception=_sentence))
+        violations = tuple(_violation(line) for line in transform_error(error, path="", format_exception=_sentence))
     except TypeError as error:
-        faults = (str(error),)
-    raise InvalidRecord(f"{name}: " + "; ".join(faults), faults)
+        violations = (str(error),)
+    raise InvalidRecord(f"{name}: " + "; ".join(violations), violations)
 
 
 def field_names(kind: type[Record]) -> frozenset[str]:
@@ -187,7 +187,7 @@ def _sentence(error: BaseException, _: type | None) -> str:
     return str(error)
 
 
-def _fault(line: str) -> str:
+def _violation(line: str) -> str:
     # cattrs writes "message @ .path.to.field"; people read the path first.
     message, _, path = line.rpartition(" @ ")
     path = path.removeprefix("$").removeprefix(".")

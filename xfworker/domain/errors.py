@@ -58,10 +58,10 @@ class RecordNotFound(RecordError):
 
 class InvalidContent(RecordError):
     """
-    Something has wrong values, all of which are told at once.
+    Something has wrong values, all of which are reported at once.
 
     Attributes:
-        faults: One sentence per fault, each starting with the path to the wrong value.
+        faults: One sentence per violation, each starting with the path to the wrong value.
     """
 
     code = "invalid-content"
@@ -163,7 +163,7 @@ class LeaseLost(AccessError):
 
 
 class ServerError(XFWorkerError):
-    """A server could not be reached or answered with a fault of its own."""
+    """A server could not be reached or answered with an error of its own."""
 
     code = "server"
     status = 502

@@ -27,21 +27,21 @@ def check_filename(name: object, *, what: str = "file name") -> str:
             character, one of ``* ? " < > |`` or a lone surrogate; ends with a dot or a space; or is a device name of
             Windows such as ``NUL`` or ``COM1.txt``.
     """
-    fault = _fault(name)
-    if fault:
-        raise InvalidFilename(f"{what} {_shown(name)} {fault}; use one plain name such as 'scan_seg.omni'")
+    violation = _violation(name)
+    if violation:
+        raise InvalidFilename(f"{what} {_shown(name)} {violation}; use one plain name such as 'scan_seg.omni'")
     return str(name)
 
 
 def is_safe_filename(name: object) -> bool:
-    """Tell whether :func:`check_filename` would take the name."""
-    return _fault(name) is None
+    """Return whether :func:`check_filename` would take the name."""
+    return _violation(name) is None
 
 
-def _fault(name: object) -> str | None:
+def _violation(name: object) -> str | None:
     if not isinstance(name, str):
-        return "is not a text"
-    return next((fault for rule in _RULES if (fault := rule(name))), None)
+        return "is not a string"
+    return next((violation for rule in _RULES if (violation := rule(name))), None)
 
 
 def _shape(name: str) -> str | None:

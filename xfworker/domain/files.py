@@ -56,7 +56,7 @@ class Resource:
         return self.segments[-1]
 
     def contains(self, other: "Resource") -> bool:
-        """Tell whether ``other`` is this place or lies under it, by whole segments."""
+        """Return whether ``other`` is this place or lies under it, by whole segments."""
         return other.segments[: len(self.segments)] == self.segments
 
     def child(self, name: str) -> "Resource":
@@ -69,7 +69,7 @@ def parse_resource(text: str) -> Resource:
     Read ``job_result/17/scan.omni``; a trailing slash is taken for a folder and dropped.
 
     Raises:
-        InvalidFilename: A segment is not a safe name, the source is unknown, or a serial is not a whole number.
+        InvalidFilename: A segment is not a safe name, the source is unknown, or a serial is not an integer.
     """
     segments = tuple(text.removesuffix("/").split("/"))
     for segment in segments:
@@ -77,9 +77,9 @@ def parse_resource(text: str) -> Resource:
     source = segments[0]
     if source not in SERIAL_KEYS and source != USERDATA:
         sources = ", ".join([*SERIAL_KEYS, USERDATA])
-        raise InvalidFilename(f"{text[:200]!a}: {source!r} is no source of files; sources are {sources}")
+        raise InvalidFilename(f"{text[:200]!a}: {source!r} is not a source of files; sources are {sources}")
     if source in SERIAL_KEYS and len(segments) > 1 and not _is_serial(segments[1]):
-        raise InvalidFilename(f"{text[:200]!a}: {segments[1]!r} is no serial")
+        raise InvalidFilename(f"{text[:200]!a}: {segments[1]!r} is not a serial")
     return Resource(segments)
 
 
@@ -88,7 +88,7 @@ def record_resource(source: str, serial: int | str, filename: str | None = None)
     Give the folder of a record's files, or one file in it.
 
     Raises:
-        InvalidFilename: The source is unknown, the serial is no whole number or the name is not safe.
+        InvalidFilename: The source is unknown, the serial is not an integer or the name is not safe.
     """
     if not str(serial):
         raise InvalidFilename(f"the files of a {source} need the serial of what they belong to")
@@ -190,7 +190,7 @@ class AuthorizationToken:
     scopes: tuple[Scope, ...] = ()
 
     def allows(self, verb: str, resource: Resource) -> bool:
-        """Tell whether one of the scopes covers the place, by whole segments."""
+        """Return whether one of the scopes covers the place, by whole segments."""
         return any(scope.verb == verb and scope.resource.contains(resource) for scope in self.scopes)
 
     def require(self, verb: str, resource: Resource) -> None:
@@ -251,7 +251,7 @@ class FileStat:
         modified_at: When the content last changed (UTC).
         direct_access_path: Where the store says the file lies on a shared disk, in the words of the server (a UNC path,
             a mount), or ``None``.
-        sample_sha256: Digest over samples of the content (:mod:`xfworker.domain.sampling`), told together with a
+        sample_sha256: Digest over samples of the content (:mod:`xfworker.domain.sampling`), given together with a
             direct-access path, so that a file found there can be recognised without reading all of it.
         xxh3: XXH3-128 of the content, 32 hexadecimal digits, where the store knows it: quick to compute, so that a
             transfer is checked by it. It finds damage, not forgery; ``sha256`` says what the file is.

@@ -1,4 +1,4 @@
-"""What a task script is told by its environment: which job it is and where the server stands."""
+"""What the environment passes to a task script: which job it is and where the server stands."""
 
 from collections.abc import Mapping
 
@@ -39,7 +39,7 @@ class JobArguments:
     server_auth: str = field(repr=False)
 
     def to_environment(self) -> dict[str, str]:
-        """Give the variables that tell a script these arguments."""
+        """Give the environment variables that pass a script these arguments."""
         return {
             JOB_SERIAL: str(self.job_serial),
             SERVER_HOST: self.server_host,
@@ -65,7 +65,7 @@ def read_job_arguments(environment: Mapping[str, str]) -> JobArguments:
 
 def read_job_serial(environment: Mapping[str, str]) -> int:
     """
-    Read the job's serial: a whole number of at least 1.
+    Read the job's serial: an integer of at least 1.
 
     Raises:
         ConfigurationError: It is missing or malformed.
@@ -74,7 +74,7 @@ def read_job_serial(environment: Mapping[str, str]) -> int:
     number = _number(text)
     if number < 1:
         raise ConfigurationError(
-            f"The environment variable {JOB_SERIAL} must be a whole number above 0, not {text[:80]!r}."
+            f"The environment variable {JOB_SERIAL} must be an integer above 0, not {text[:80]!r}."
         )
     return number
 

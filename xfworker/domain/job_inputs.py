@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xfworker.domain.errors import InvalidParameter
-from xfworker.domain.interface import PRIMITIVE_TYPES, input_faults
+from xfworker.domain.interface import PRIMITIVE_TYPES, input_violations
 from xfworker.domain.parameter_shapes import shown
 
 SOURCE_MODES = ("none", "output", "fixed", "define_on_first", "ui")
@@ -16,12 +16,12 @@ _WHOLE = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
 _DIGITS = re.compile(r"-?\d+", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", re.ASCII)
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_EXPECTED = {"Int": "a whole number", "Float": "a finite number", "String": "a text", "Bool": "true or false"}
+_EXPECTED = {"Int": "an integer", "Float": "a finite number", "String": "a string", "Bool": "true or false"}
 
 
 def is_required(field: Mapping[str, Any]) -> bool:
     """
-    Tell whether a job cannot run without a value for an input.
+    Return whether a job cannot run without a value for an input.
 
     It can where the interface gives a default, or lists ``none`` among the modes that it supports.
     """
@@ -29,7 +29,7 @@ def is_required(field: Mapping[str, Any]) -> bool:
 
 
 def is_primitive(field: Mapping[str, Any]) -> bool:
-    """Tell whether an input takes a plain number, text or truth value."""
+    """Return whether an input takes a plain number, string or bool."""
     return field.get("type") in PRIMITIVE_TYPES
 
 
@@ -39,7 +39,7 @@ def complete_inputs(interface: Mapping[str, Any], values: Mapping[str, Any]) -> 
     return {**declared, **values}
 
 
-def new_job_faults(interface: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
+def new_job_violations(interface: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
     """
     Say what keeps a job from being started with these inputs: unknown keys, misfits and missing required inputs.
 
@@ -48,7 +48,7 @@ def new_job_faults(interface: Mapping[str, Any], values: Mapping[str, Any]) -> l
         values: The inputs that are given, before :func:`complete_inputs`.
 
     Returns:
-        One sentence per fault, each starting with the path to the wrong value (``inputs.image: ...``).
+        One sentence per violation, each starting with the path to the wrong value (``inputs.image: ...``).
     """
     fields = [field for field in interface.get("inputs") or () if isinstance(field, Mapping)]
     missing = [
@@ -56,7 +56,7 @@ def new_job_faults(interface: Mapping[str, Any], values: Mapping[str, Any]) -> l
         for field in fields
         if is_required(field) and values.get(field["key"]) is None
     ]
-    return [*input_faults(interface, values), *missing]
+    return [*input_violations(interface, values), *missing]
 
 
 def read_text(field: Mapping[str, Any], text: str) -> Any:
@@ -64,12 +64,12 @@ def read_text(field: Mapping[str, Any], text: str) -> Any:
     Read a value of a declared primitive type as people write it.
 
     Raises:
-        InvalidParameter: The text is no such value, or the type has no values that are texts.
+        InvalidParameter: The string is not such a value, or the type has no values that can be written as one string.
     """
     type_name = str(field.get("type"))
     reader = _READERS.get(type_name)
     if reader is None:
-        raise InvalidParameter(f"an input of type {type_name} is no plain value; name a file (@) or give JSON (:=)")
+        raise InvalidParameter(f"an input of type {type_name} is not a plain value; name a file (@) or give JSON (:=)")
     try:
         return reader(text)
     except ValueError:
@@ -78,9 +78,9 @@ def read_text(field: Mapping[str, Any], text: str) -> Any:
 
 def read_untyped(text: str) -> int | float | bool | str:
     """
-    Read a value that no interface types: ``true`` and ``false``, else a whole number, else a number, else a text.
+    Read a value that no interface types: ``true`` and ``false``, else an integer, else a number, else a string.
 
-    What only nearly looks like a number stays a text: ``007``, ``1_000``, ``nan``, and digits that are too many for a
+    What only nearly looks like a number stays a string: ``007``, ``1_000``, ``nan``, and digits that are too many for a
     number that every reader takes, such as those of a long identifier.
     """
     if text in {"true", "false"}:

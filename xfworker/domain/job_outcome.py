@@ -84,6 +84,6 @@ class Outcome:
 
 
 def reported_error(metadata: Mapping[str, Any]) -> str:
-    """Give the error message that the script itself saved on the job, or an empty text."""
+    """Give the error message that the script itself saved on the job, or an empty string."""
     message = metadata.get("error_message")
     return message if isinstance(message, str) else ""

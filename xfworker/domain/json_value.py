@@ -10,7 +10,7 @@ _DEEPEST = 64
 
 
 def _nothing(value: Any) -> Any:
-    raise TypeError(f"a {type(value).__name__} is no JSON value")
+    raise TypeError(f"a {type(value).__name__} is not a JSON value")
 
 
 @define
@@ -18,14 +18,14 @@ class JsonWalk:
     """
     One walk through a value, which copies it and lists what makes it unfit to be kept as JSON.
 
-    NaN and infinities are no JSON (RFC 8259), and a number that a float cannot hold is none to most readers; a NUL or
+    NaN and infinities are not JSON (RFC 8259), and a number that a float cannot hold is none to most readers; a NUL or
     half of a surrogate pair in a string is refused by some databases and cannot be written as UTF-8; many levels are
     refused because readers refuse them.
 
     Attributes:
         deepest: How many levels are allowed.
         unwrap: Gives the JSON value that another object stands for, or raises ``TypeError``, saying why it has none.
-        errors: What is wrong so far, each with its path: ``outputs.mean: NaN is no JSON number``.
+        errors: What is wrong so far, each with its path: ``outputs.mean: NaN is not a JSON number``.
     """
 
     deepest: int = _DEEPEST
@@ -71,7 +71,7 @@ class JsonWalk:
             return int(value)
         if not is_finite(value):
             shown = "NaN" if math.isnan(value) else "an infinite number"
-            self._refuse(path, f"{shown} is no JSON number; give null (None) where there is no value")
+            self._refuse(path, f"{shown} is not a JSON number; give null (None) where there is no value")
         return float(value)
 
     def _members(
@@ -91,7 +91,7 @@ class JsonWalk:
         self.errors.append(f"{path or '$'}: {reason}")
 
 
-def json_faults(value: Any, path: str = "") -> list[str]:
+def json_violations(value: Any, path: str = "") -> list[str]:
     """List what makes a value unfit to be kept as JSON, each with its path."""
     walk = JsonWalk()
     walk.plain(value, path)
@@ -99,7 +99,7 @@ def json_faults(value: Any, path: str = "") -> list[str]:
 
 
 def is_finite(number: float) -> bool:
-    """Tell whether a number is one that a float can hold: readers of JSON take larger integers for infinite."""
+    """Return whether a number is one that a float can hold: readers of JSON take larger integers for infinite."""
     try:
         return math.isfinite(number)
     except OverflowError:
@@ -107,5 +107,5 @@ def is_finite(number: float) -> bool:
 
 
 def clean_text(text: str) -> str:
-    """Give a text as it can be kept: NUL characters and halves of surrogate pairs become question marks."""
+    """Give a string as it can be kept: NUL characters and halves of surrogate pairs become question marks."""
     return text.replace("\x00", "?").encode("utf-8", "replace").decode()

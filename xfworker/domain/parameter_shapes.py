@@ -16,7 +16,7 @@ from xfworker.domain.files import reference_resource
 from xfworker.domain.json_value import is_finite
 
 Check = Callable[[Any, str], Iterator[str]]
-"""Gives the faults of a value, each starting with its path."""
+"""Gives the violations of a value, each starting with its path."""
 
 _AXES = range(2, 8)
 _SPACE = (3,)
@@ -32,7 +32,7 @@ class Field:
 
     Attributes:
         name: The key.
-        check: Gives the faults of its value.
+        check: Gives the violations of its value.
         required: Whether it must be there.
     """
 
@@ -41,9 +41,9 @@ class Field:
     required: bool = True
 
 
-def shape_faults(value: Any, path: str, *, type_name: str | None = None) -> Iterator[str]:
+def shape_violations(value: Any, path: str, *, type_name: str | None = None) -> Iterator[str]:
     """
-    Give the faults of a composite parameter, deep ones included, each starting with the path to the wrong value.
+    Give the violations of a composite parameter, deep ones included, each starting with the path to the wrong value.
 
     Args:
         value: The parameter.
@@ -61,7 +61,7 @@ def shape_faults(value: Any, path: str, *, type_name: str | None = None) -> Iter
         yield f"{path}: expected {_a(type_name)}, got {_a(own)}"
         return
     if own in FILE_TYPES:
-        yield from _file_faults(value, path)
+        yield from _file_violations(value, path)
     for field in FIELDS.get(own, ()):
         if value.get(field.name) is not None:
             yield from field.check(value[field.name], f"{path}.{field.name}")
@@ -74,11 +74,11 @@ def check_shape(parameter: dict[str, Any], what: str) -> dict[str, Any]:
     Give the parameter back if it has the shape of its type.
 
     Raises:
-        InvalidParameter: With every fault and the path to it.
+        InvalidParameter: With every violation and the path to it.
     """
-    faults = [fault.removeprefix(f"{what}.") for fault in shape_faults(parameter, what)]
-    if faults:
-        raise InvalidParameter(f"{what}: {'; '.join(faults)}", faults)
+    violations = [violation.removeprefix(f"{what}.") for violation in shape_violations(parameter, what)]
+    if violations:
+        raise InvalidParameter(f"{what}: {'; '.join(violations)}", violations)
     return parameter
 
 
@@ -89,12 +89,12 @@ def shown(value: Any, limit: int = 60) -> str:
 
 
 def is_int(value: Any) -> bool:
-    """Tell whether a JSON value is a whole number; a truth value is none."""
+    """Return whether a JSON value is an integer; a bool is not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a JSON value is a finite number, as a float can hold it; a truth value is none."""
+    """Return whether a JSON value is a finite number, as a float can hold it; a bool is not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
 
 
@@ -102,7 +102,7 @@ def _a(type_name: str) -> str:
     return f"{'an' if type_name[:1] in 'AEIO' else 'a'} {type_name}"
 
 
-def _file_faults(value: Mapping[str, Any], path: str) -> Iterator[str]:
+def _file_violations(value: Mapping[str, Any], path: str) -> Iterator[str]:
     try:
         reference_resource(value)
     except InvalidFilename as error:
@@ -113,21 +113,21 @@ def _file_faults(value: Mapping[str, Any], path: str) -> Iterator[str]:
 
 def _text(value: Any, path: str) -> Iterator[str]:
     if not isinstance(value, str):
-        yield f"{path}: expected a text, got {shown(value)}"
+        yield f"{path}: expected a string, got {shown(value)}"
 
 
 def _named(value: Any, path: str) -> Iterator[str]:
     if not isinstance(value, str) or not value.strip():
-        yield f"{path}: expected a text that is not empty, got {shown(value)}"
+        yield f"{path}: expected a string that is not empty, got {shown(value)}"
 
 
 def _serial(value: Any, path: str) -> Iterator[str]:
     if not is_int(value) or value < 1:
-        yield f"{path}: expected a serial (a whole number above 0), got {shown(value)}"
+        yield f"{path}: expected a serial (an integer above 0), got {shown(value)}"
 
 
 def _is_a(type_name: str) -> Check:
-    return lambda value, path: shape_faults(value, path, type_name=type_name)
+    return lambda value, path: shape_violations(value, path, type_name=type_name)
 
 
 def _list(value: Any, path: str, item: Check) -> Iterator[str]:
@@ -153,7 +153,7 @@ def _reference(value: Any, path: str) -> Iterator[str]:
     if not isinstance(value, Mapping):
         yield f"{path}: expected a file reference (an object with 'source' and 'filename'), got {shown(value)}"
         return
-    yield from _file_faults(value, path)
+    yield from _file_violations(value, path)
 
 
 def _pair(value: Any, path: str) -> Iterator[str]:

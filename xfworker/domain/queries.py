@@ -6,7 +6,7 @@ from typing import Any
 from attrs import define
 
 from xfworker.domain.errors import InvalidParameter
-from xfworker.domain.json_value import json_faults
+from xfworker.domain.json_value import json_violations
 from xfworker.domain.records import DependencyPackage, Job, Project, Record, Task, TaskType, Worker, Workflow
 
 _MAX_SERIAL = 2**63 - 1
@@ -52,7 +52,7 @@ def parse_sequence(parameter: Mapping[str, Any]) -> Sequence:
         or not 1 <= task_serial <= _MAX_SERIAL
         or not isinstance(key, str)
         or not 1 <= len(key) <= _LONGEST_KEY
-        or any(json_faults(key))
+        or any(json_violations(key))
     ):
         raise InvalidParameter(
             "a sequence is {type: 'Sequence', task_serial: <serial of a task>, key: <key of an output>}, not "

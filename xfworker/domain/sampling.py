@@ -1,4 +1,4 @@
-"""Which parts of a file tell it apart from another of the same size without reading all of it."""
+"""Which parts of a file distinguish it from another of the same size without reading all of it."""
 
 SAMPLE_BYTES = 64 * 1024
 """How many bytes are taken at each place."""
@@ -8,7 +8,7 @@ _SAMPLES = 8
 
 def sample_offsets(size: int) -> list[int]:
     """
-    Give the places whose bytes are hashed to tell files of one size apart.
+    Give the offsets whose bytes are hashed to distinguish files of one size.
 
     A file of at most half a mebibyte is covered from end to end; of a larger one its start, its end and places spread
     evenly between. The digest is the SHA-256 over :data:`SAMPLE_BYTES` bytes from each place, in order.

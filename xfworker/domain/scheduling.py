@@ -112,13 +112,13 @@ def group_followers(steps: Iterable[Step], task_serial: int) -> list[Step]:
 
 
 def is_group(step: Step) -> bool:
-    """Tell whether a step has one job for all runs: it uses other tasks' outputs, and only as sequences."""
+    """Return whether a step has one job for all runs: it uses other tasks' outputs, and only as sequences."""
     ups = upstreams(step)
     return bool(ups) and all(up.is_sequence for up in ups)
 
 
 def is_root(step: Step) -> bool:
-    """Tell whether a step begins with its run: it uses no other task's output, and no script spawned it for itself."""
+    """Return whether a step begins with its run: it uses no other task's output, and no script spawned it."""
     return step.task_type.kind is not TaskTypeKind.SOURCE and not upstreams(step) and step.task.spawn_key is None
 
 
@@ -231,7 +231,7 @@ def first_of_each_task(jobs: Iterable[Job]) -> dict[int, Job]:
     return found
 
 
-def task_input_faults(step: Step, steps: Sequence[Step]) -> list[str]:
+def task_input_violations(step: Step, steps: Sequence[Step]) -> list[str]:
     """
     List what is wrong with a task's inputs: unknown modes, missing keys, tasks that are not there, circles.
 
@@ -243,26 +243,26 @@ def task_input_faults(step: Step, steps: Sequence[Step]) -> list[str]:
     undeclared = (
         [] if step.serial or not declared else [item for item in step.task.inputs if item.get("key") not in declared]
     )
-    faults: list[str] = []
+    violations: list[str] = []
     for index, item in enumerate(step.task.inputs):
         mode = item.get("mode")
         if item in undeclared:
-            faults.append(
-                f"inputs[{index}].key: {item.get('key')!r:.80} is no input of {step.task_type.name}; its inputs are "
-                f"{', '.join(map(str, declared))}"
+            violations.append(
+                f"inputs[{index}].key: {item.get('key')!r:.80} is not an input of {step.task_type.name}; its inputs "
+                f"are {', '.join(map(str, declared))}"
             )
         elif mode not in MODES:
-            faults.append(f"inputs[{index}].mode: expected one of {', '.join(MODES)}")
+            violations.append(f"inputs[{index}].mode: expected one of {', '.join(MODES)}")
         elif mode == "output":
             serial = item.get("task_serial")
             texts = isinstance(item.get("key"), str) and isinstance(item.get("output_key"), str)
             if not texts or isinstance(serial, bool) or not isinstance(serial, int):
-                faults.append(f"inputs[{index}]: mode output needs key, task_serial and output_key")
+                violations.append(f"inputs[{index}]: mode output needs key, task_serial and output_key")
             elif serial not in known:
-                faults.append(f"inputs[{index}].task_serial: there is no task {serial} in this workflow")
-    if not faults and step.serial and step.serial in preceding([*steps, step], step.serial):
-        faults.append("inputs: the task would follow itself")
-    return faults
+                violations.append(f"inputs[{index}].task_serial: there is no task {serial} in this workflow")
+    if not violations and step.serial and step.serial in preceding([*steps, step], step.serial):
+        violations.append("inputs: the task would follow itself")
+    return violations
 
 
 def _keyed(task: Task) -> list[tuple[str, Mapping[str, Any]]]:

@@ -1,5 +1,5 @@
 """
-Sort orders: texts that sort bytewise, with room between any two.
+Sort orders: strings that sort bytewise, with room between any two.
 
 They are made by fractional indexing (the ``fractional-indexing`` package). Texts that were made by other rules are
 allowed as bounds.
@@ -32,8 +32,8 @@ def sort_order_between(before: str | None, after: str | None) -> str:
     Give a sort order between two.
 
     Args:
-        before: The one that comes before; ``None`` or an empty text where there is none.
-        after: The one that comes after; ``None`` or an empty text where there is none.
+        before: The one that comes before; ``None`` or an empty string where there is none.
+        after: The one that comes after; ``None`` or an empty string where there is none.
 
     Raises:
         InvalidParameter: They are not in order, or no text lies between them.
@@ -50,7 +50,7 @@ def sort_order_between(before: str | None, after: str | None) -> str:
 def _check(before: str | None, after: str | None) -> tuple[str, str]:
     low, high = ("" if bound is None else bound for bound in (before, after))
     if not isinstance(low, str) or not isinstance(high, str):
-        raise InvalidParameter(f"sort orders are texts, not {before!r:.80} and {after!r:.80}")
+        raise InvalidParameter(f"sort orders are strings, not {before!r:.80} and {after!r:.80}")
     if high and low >= high:
         raise InvalidParameter(
             f"no sort order lies between {low!r:.80} and {high!r:.80}: the first must sort before the second"
@@ -68,7 +68,7 @@ def sort_orders_between(before: str | None, after: str | None, count: int) -> li
         InvalidParameter: The bounds are not in order, no text lies between them, or the count is negative.
     """
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MOST:
-        raise InvalidParameter(f"a count of sort orders is a whole number from 0 to {_MOST}, not {count!r:.80}")
+        raise InvalidParameter(f"a count of sort orders is an integer from 0 to {_MOST}, not {count!r:.80}")
     _check(before, after)
     if not after:
         return _following(before, count)

@@ -21,7 +21,7 @@ class FileStore(Protocol):
 
     def stat(self, token: "AuthorizationToken", resource: "Resource") -> "FileStat":
         """
-        Tell size, digest and direct-access path of a file (needs ``read`` or ``write``).
+        Return size, digest and direct-access path of a file (needs ``read`` or ``write``).
 
         Raises:
             FileNotInStore: There is no such file.
@@ -72,7 +72,7 @@ class FileStore(Protocol):
         self, token: "AuthorizationToken", resource: "Resource", *, for_writing: bool = False
     ) -> str | None:
         """
-        Tell where a file lies, or would lie, on a shared disk, in the words of the server; ``None`` where nowhere.
+        Return where a file lies, or would lie, on a shared disk, in the words of the server; ``None`` where nowhere.
 
         Args:
             token: Must allow ``read``, or ``write`` where the path is to be written to.
@@ -83,7 +83,7 @@ class FileStore(Protocol):
 
     def register(self, token: "AuthorizationToken", resource: "Resource", *, size: int, sha256: str) -> "FileStat":
         """
-        Make known a file that was written through its direct-access path (needs ``write``).
+        Register a file that was written through its direct-access path (needs ``write``).
 
         The store compares it with what the writer says it wrote.
 
@@ -94,7 +94,7 @@ class FileStore(Protocol):
         ...
 
     def list(self, token: "AuthorizationToken", folder: "Resource") -> "Folder":
-        """Tell what a folder holds (needs ``list``); a folder that is not there is empty."""
+        """Return what a folder holds (needs ``list``); a folder that is not there is empty."""
         ...
 
     def delete(self, token: "AuthorizationToken", resource: "Resource") -> None:

@@ -28,11 +28,11 @@ class Filesystem(Protocol):
         ...
 
     def remove_tree(self, directory: Path) -> None:
-        """Delete a directory with all that is in it; one that is not there is no fault. Links are not followed."""
+        """Delete a directory with all that is in it; one that is not there is not an error. Links are not followed."""
         ...
 
     def free_bytes(self, directory: Path) -> int:
-        """Tell how many bytes fit on the disk of ``directory``."""
+        """Return how many bytes fit on the disk of ``directory``."""
         ...
 
     def local_path(self, direct_access_path: str) -> Path:
@@ -40,19 +40,19 @@ class Filesystem(Protocol):
         ...
 
     def can_read(self, path: Path, *, size: int | None = None) -> bool:
-        """Tell whether the file can really be opened for reading here and has the given size. Never opens to write."""
+        """Return whether the file can really be opened for reading here and has the size. Never opens to write."""
         ...
 
-    def reading_fault(self, path: Path, wanted: "FileStat") -> str | None:
+    def reading_error(self, path: Path, expected: "FileStat") -> str | None:
         """
-        Tell why the file at ``path`` cannot be used in place of the one in the store, or ``None`` where it can.
+        Return why the file at ``path`` cannot be used in place of the one in the store, or ``None`` where it can.
 
         It must open for reading and have the store's size and content samples. Never opens to write.
         """
         ...
 
     def can_write(self, path: Path) -> bool:
-        """Tell whether a file at ``path`` can really be created or replaced here, leaving nothing behind."""
+        """Return whether a file at ``path`` can really be created or replaced here, leaving nothing behind."""
         ...
 
     def copy(self, source: Path, target: Path) -> None:
@@ -68,5 +68,5 @@ class Filesystem(Protocol):
         ...
 
     def is_network_path(self, path: Path) -> bool:
-        r"""Tell whether the path is a UNC share, ``\\server\share\...``, which some programs cannot open."""
+        r"""Return whether the path is a UNC share, ``\\server\share\...``, which some programs cannot open."""
         ...

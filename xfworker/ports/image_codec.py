@@ -135,7 +135,7 @@ class ImageCodec(Protocol):
 
     def recognises(self, path: Path, head: bytes, /) -> bool:
         """
-        Tell from content whether this looks like the format; never from the name alone.
+        Return from content whether this looks like the format; never from the name alone.
 
         Args:
             path: The file or folder.
@@ -147,7 +147,7 @@ class ImageCodec(Protocol):
         Read what the image is, without its pixels.
 
         Raises:
-            ImageFormatError: It is no well-formed image of this format.
+            ImageFormatError: It is not a well-formed image of this format.
             UnsupportedImage: It is one, of a kind that is not supported.
         """
 

@@ -38,7 +38,7 @@ class Lease:
         """
         How long the lease holds without a heartbeat, by the server's clock alone; ``None`` where that is not known.
 
-        The clocks of two computers may differ by minutes, so ``expires_at`` is no moment of the worker's.
+        The clocks of two computers may differ by minutes, so ``expires_at`` is not a moment of the worker's.
         """
         started_at = self.job.started_at
         return None if started_at is None else max((self.expires_at - started_at).total_seconds(), 0.0)
@@ -91,7 +91,7 @@ class JobQueue(Protocol):
 
         A job that the script itself brought to ``Done`` or ``ReadyForInteractive`` stays so. Every other ending makes
         it ``Failed`` (or ``Aborted``), with the outcome's message as the job's error message unless the script saved
-        one, and with the outcome under ``metadata.outcome``. Reporting twice is no fault.
+        one, and with the outcome under ``metadata.outcome``. Reporting twice is not an error.
 
         Raises:
             LeaseLost: The job was given to another worker in the meantime.

@@ -11,5 +11,5 @@ class PasswordHasher(Protocol):
         ...
 
     def matches(self, password: str, hashed: str) -> bool:
-        """Tell whether a password is the one that was hashed; a hash of nothing known matches nothing."""
+        """Return whether a password is the one that was hashed; a hash of nothing known matches nothing."""
         ...

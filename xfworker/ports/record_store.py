@@ -43,7 +43,7 @@ class RecordTransaction(Protocol):
         Args:
             kind: The class of the records.
             where: The value each field must have, or a tuple of allowed values.
-            after: Only what comes behind this place in that order: a job's sort order (else an empty text) and serial.
+            after: Only what comes behind this in that order: a job's sort order (else an empty string) and serial.
             limit: At most so many.
         """
         ...
@@ -66,7 +66,7 @@ class RecordTransaction(Protocol):
         ...
 
     def delete(self, kind: type[Record], where: Mapping[str, Any]) -> int:
-        """Remove records by field values and tell how many; only the platform's own bookkeeping is ever removed."""
+        """Remove records by field values and return how many; only the platform's own bookkeeping is ever removed."""
         ...
 
     def output_values(self, sequence: ParameterSequence) -> Iterator[OutputValue]:
@@ -90,19 +90,19 @@ class RecordTransaction(Protocol):
         """Give the greatest sort order among the workflow's jobs."""
         ...
 
-    def note(self, key: str) -> Mapping[str, Any] | None:
+    def entry(self, key: str) -> Mapping[str, Any] | None:
         """Give what is kept under the key (idempotency keys, revoked tokens, settings)."""
         ...
 
-    def put_note(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
+    def put_entry(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
         """Keep a JSON object under a key, as of a time where it is to be deleted some day."""
         ...
 
-    def delete_note(self, key: str) -> None:
+    def delete_entry(self, key: str) -> None:
         """Delete what is kept under a key, if anything."""
         ...
 
-    def delete_notes_before(self, moment: datetime) -> int:
+    def delete_entries_before(self, moment: datetime) -> int:
         """Delete what was kept as of an earlier time, and give how much that was."""
         ...
 

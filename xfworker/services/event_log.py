@@ -34,7 +34,7 @@ class EventLog:
         self._name = name
 
     def debug(self, event: str, **facts: Any) -> None:
-        """Write what only helps to find faults."""
+        """Write what only helps to find errors."""
         self._logger().debug(event, **facts)
 
     def info(self, event: str, **facts: Any) -> None:

@@ -38,7 +38,7 @@ class RetryPolicy:
         throttled_seconds: How long in all to wait for a server that asks to slow down (429, 503), which is not counted
             as a failure. ``None`` where it is: the HTTP client below has waited already.
         restarts: How often something is done from its beginning because its result was damaged.
-        logged: Whether the log says of each wait; to meet other writers is no news.
+        logged: Whether the log says of each wait; meeting other writers is routine.
     """
 
     on: tuple[type[XFWorkerError], ...] = PASSING_ERRORS

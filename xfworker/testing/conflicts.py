@@ -1,4 +1,4 @@
-"""Lost races on demand: somebody else changes a record just before a script does."""
+"""Lost races on demand: another client changes a record just before a script does."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ MARK = "changed_by_somebody_else"
 
 def get_ahead(server: XFServer, kind: type[Record], serial: int) -> None:
     """
-    Change a record as somebody else would, so that its lock version moves on and the next guarded change is too late.
+    Change a record as another client would, so that its lock version moves on and the next guarded change is too late.
 
     Args:
         server: With rights to change it.

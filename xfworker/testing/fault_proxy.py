@@ -52,7 +52,7 @@ class Upstream:
         faults: What goes wrong.
         requests: Where requests are noted.
         clock: Is waited on where the link is slow.
-        get_ahead: Changes a record as somebody else would.
+        get_ahead: Changes a record as another client would.
     """
 
     host: str

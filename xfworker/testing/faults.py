@@ -94,7 +94,7 @@ class Faults:
             self._failures.append(_Failure(operations, after, times, make))
 
     def conflict_next(self, *, times: int = 1) -> None:
-        """Have somebody else change the record just before each of the next ``times`` guarded updates."""
+        """Have another client change the record just before each of the next ``times`` guarded updates."""
         if times < 1:
             raise UsageError("conflict_next: times must be at least 1")
         with self._lock:
@@ -145,12 +145,12 @@ class Faults:
             raise due.error(f"{operation} {target}")
 
     def seconds(self, operation: str, size: int | None = None) -> float:
-        """Tell how long an operation takes, with the transfer of ``size`` bytes."""
+        """Return how long an operation takes, with the transfer of ``size`` bytes."""
         transfer = 0.0 if size is None or operation not in self.pace else size / self.pace[operation]
         return self.slow.get(operation, 0.0) + transfer
 
     def take_conflict(self) -> bool:
-        """Tell whether somebody else is to be quicker now, and count it."""
+        """Return whether another client is to be quicker now, and count it."""
         with self._lock:
             if not self._conflicts:
                 return False

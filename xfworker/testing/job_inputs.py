@@ -10,7 +10,7 @@ from xfworker.api.composition.input_files import describe_input_file
 from xfworker.api.facade.omni import Calibration, Image, create_image, create_segments
 from xfworker.domain.errors import UsageError
 from xfworker.domain.filenames import check_filename
-from xfworker.domain.job_inputs import complete_inputs, new_job_faults
+from xfworker.domain.job_inputs import complete_inputs, new_job_violations
 from xfworker.services.jobs.staging import StagedFile
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def image_input(
     Make an ``Image`` input from an array.
 
     Args:
-        pixels: Shape ``(z, y, x)``; truth values become segments with the values 0 and 1.
+        pixels: Shape ``(z, y, x)``; bools become segments with the values 0 and 1.
         spacing_mm: Distance between voxel centres in mm: one number, or (x, y, z).
         origin_mm: Position of voxel (0, 0, 0) along (x, y, z), in mm.
         calibrations: What raw values mean, such as ``omni.Calibration(unit_type="Density", slope=..., intercept=...)``.
@@ -137,7 +137,7 @@ def stage_inputs(inputs: Mapping[str, Any], folder: Path, interface: Mapping[str
 
     Raises:
         UsageError: Inputs do not fit the interface; all faults are listed.
-        InvalidParameter: A file is not there, or is no image where one is wanted.
+        InvalidParameter: A file is not there, or is not an image where one is wanted.
     """
     staged = StagedInputs()
     declared = {item["key"]: str(item.get("type")) for item in (interface or {}).get("inputs") or ()}
@@ -150,10 +150,10 @@ def stage_inputs(inputs: Mapping[str, Any], folder: Path, interface: Mapping[str
     if interface is not None:
         # Of a file only the type is known before it is stored.
         fields = [item for item in interface.get("inputs") or () if item["key"] not in staged.files]
-        faults = new_job_faults({"inputs": fields}, {k: v for k, v in staged.values.items() if v is not None})
-        faults += [f"inputs.{key}: is not declared in the interface" for key in staged.files if key not in declared]
-        if faults:
-            raise UsageError("these inputs cannot be used:\n  " + "\n  ".join(faults))
+        violations = new_job_violations({"inputs": fields}, {k: v for k, v in staged.values.items() if v is not None})
+        violations += [f"inputs.{key}: is not declared in the interface" for key in staged.files if key not in declared]
+        if violations:
+            raise UsageError("these inputs cannot be used:\n  " + "\n  ".join(violations))
         staged.values = {k: v for k, v in complete_inputs(interface, staged.values).items() if k not in staged.files}
     return staged
 

@@ -16,11 +16,11 @@ from xfworker.ports.job_queue import Lease
 from xfworker.services.platform.platform import Platform
 from xfworker.services.platform.principal import ADMIN
 from xfworker.services.script.session import Session
-from xfworker.services.worker.job_executor import Dispatcher, EndedJob, ScriptSource
+from xfworker.services.worker.job_executor import EndedJob, JobExecutor, ScriptSource
 from xfworker.testing.in_process_runner import InProcessRunner
 from xfworker.testing.platform import PlatformUnderTest
-from xfworker.testing.watched_files import WatchedFiles
-from xfworker.testing.watched_server import WatchedServer
+from xfworker.testing.recording_files import RecordingFiles
+from xfworker.testing.recording_server import RecordingServer
 
 _HOST = "memory"
 _PORT = "1"
@@ -61,14 +61,14 @@ class MemoryPlatform(PlatformUnderTest):
         """Give the ports of a script with these arguments: its own rights, the platform's faults, requests noted."""
         principal = self.platform.authenticate(arguments.server_auth)
         return Session(
-            server=WatchedServer(
+            server=RecordingServer(
                 server=self.platform.server_for(principal),
                 faults=self.faults,
                 requests=self.requests,
                 clock=self.clock,
                 get_ahead=self.get_ahead,
             ),
-            files=WatchedFiles(files=self.files, faults=self.faults, requests=self.requests, clock=self.clock),
+            files=RecordingFiles(files=self.files, faults=self.faults, requests=self.requests, clock=self.clock),
             filesystem=LocalFilesystem(temporary_folder),
             images=session_formats(Settings()),
             clock=self.clock,
@@ -91,7 +91,7 @@ class MemoryPlatform(PlatformUnderTest):
         if threading.current_thread() is not threading.main_thread():
             raise UsageError("a script runs inside this process only in its main thread")
         runner = InProcessRunner(self.session_for)
-        dispatcher = Dispatcher(
+        executor = JobExecutor(
             queue=self.queue,
             server=self.server,
             files=self.files,
@@ -101,5 +101,5 @@ class MemoryPlatform(PlatformUnderTest):
             server_host=_HOST,
             server_port=_PORT,
         )
-        ended = dispatcher.run(lease, directory)
+        ended = executor.run(lease, directory)
         return ended, runner.last.exception if runner.last is not None else None

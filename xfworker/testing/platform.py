@@ -78,7 +78,7 @@ class PlatformUnderTest(ABC):
         self.faults.fail_next(operation, times=times, after=after, error=error)
 
     def conflict_next(self, *, times: int = 1) -> None:
-        """Have somebody else change the record just before each of a script's next guarded updates."""
+        """Have another client change the record just before each of a script's next guarded updates."""
         self.faults.conflict_next(times=times)
 
     def slow_down(self, operation: str, *, seconds: float | None = None, bytes_per_second: float | None = None) -> None:
@@ -86,7 +86,7 @@ class PlatformUnderTest(ABC):
         self.faults.slow_down(operation, seconds=seconds, bytes_per_second=bytes_per_second)
 
     def get_ahead(self, kind: type[Any], serial: int) -> None:
-        """Change a record as somebody else would."""
+        """Change a record as another client would."""
         get_ahead(self.server, kind, serial)
 
     # --- what jobs work on --------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ class PlatformUnderTest(ABC):
 
         Args:
             target: A script, a package folder or an ``.xfp`` archive.
-            inputs: Inputs by key, for keys that are no names in Python.
+            inputs: Inputs by key, for keys that are not names in Python.
             check: Whether a task that does not end as ``Done`` raises.
             in_process: Whether the script runs inside this process; by default where the platform is in it as well.
             interface: What a script declares; a package has its own.

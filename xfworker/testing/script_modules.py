@@ -48,7 +48,7 @@ def _is_one_of(name: str, module: ModuleType | None, names: set[str]) -> bool:
 def _is_library(module: ModuleType) -> bool:
     filename = getattr(module, "__file__", None)
     if filename is None:
-        # Built into the interpreter, or a folder without __init__.py, which is no library.
+        # Built into the interpreter, or a folder without __init__.py, which is not a library.
         return not hasattr(module, "__path__")
     places = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
     return any(Path(place) in Path(filename).parents for place in places)

@@ -10,7 +10,7 @@ from xfworker.api.composition.session import session
 from xfworker.domain.job_arguments import JobArguments
 from xfworker.ports.job_queue import Lease
 from xfworker.services.script.session import Session
-from xfworker.services.worker.job_executor import Dispatcher, EndedJob, ScriptSource
+from xfworker.services.worker.job_executor import EndedJob, JobExecutor, ScriptSource
 from xfworker.testing.fault_proxy import FaultProxy, Upstream
 from xfworker.testing.in_process_runner import InProcessRunner
 from xfworker.testing.platform import PlatformUnderTest
@@ -25,8 +25,8 @@ class ServedPlatform(PlatformUnderTest):
     itself, ask for more failures than it makes attempts to see an error.
 
     Attributes:
-        host: The host that scripts are told.
-        port: The port that scripts are told.
+        host: The host that is passed to scripts.
+        port: The port that is passed to scripts.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,7 +83,7 @@ class ServedPlatform(PlatformUnderTest):
         self, lease: Lease, source: ScriptSource, directory: Path, *, in_process: bool | None
     ) -> tuple[EndedJob, Exception | None]:
         here = InProcessRunner(self._session_for) if in_process else None
-        dispatcher = Dispatcher(
+        executor = JobExecutor(
             queue=self.queue,
             server=self.server,
             files=self.files,
@@ -92,7 +92,7 @@ class ServedPlatform(PlatformUnderTest):
             source=source,
             server_host=self.host,
             server_port=str(self.port),
-            patience_seconds=0.0,
+            retry_deadline_seconds=0.0,
         )
-        ended = dispatcher.run(lease, directory)
+        ended = executor.run(lease, directory)
         return ended, None if here is None or here.last is None else here.last.exception

@@ -57,7 +57,7 @@ class TaskResult:
         """
         The outputs by key.
 
-        Numbers, texts and truth values are what they are; composites are dicts with methods that open their files:
+        Numbers, strings and bools are what they are; composites are dicts with methods that open their files:
         ``outputs["segments"].image()``, ``outputs["table"].rows()``.
         """
         return wrap_outputs(self.job.outputs, self._fetch)

@@ -122,7 +122,7 @@ class FacadeRecordsContract:
         wanted = {"workflow_serial": lab.workflow.serial, "task_type_serial": lab.task_type.serial}
         inputs = [{"key": "thershold", "mode": "fixed", "fixed_value": 5}]
         with pytest.raises(
-            InvalidRecord, match=r"'thershold' is no input of Lab\.Measure; its inputs are image, threshold"
+            InvalidRecord, match=r"'thershold' is not an input of Lab\.Measure; its inputs are image, threshold"
         ):
             xfworkerutil.create_xf_task(conn, wanted | {"inputs": inputs})
 

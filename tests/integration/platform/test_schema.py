@@ -50,7 +50,7 @@ def test_an_export_brings_everything_back_and_serials_go_on(records):
         for number in range(1200):
             transaction.insert(Project(name=f"p{number}", metadata={"é": [1, None]}))
         transaction.insert(Job(task_serial=1, state=JobState.WAITING, sort_order="a"))
-        transaction.put_note("k", {"n": 1})
+        transaction.put_entry("k", {"n": 1})
     written = io.BytesIO()
     count = write_rows(records.engine, written)
     with records.transaction() as transaction:
@@ -62,7 +62,7 @@ def test_an_export_brings_everything_back_and_serials_go_on(records):
         found = transaction.find(Project)
         assert [project.name for project in found] == [f"p{number}" for number in range(1200)]
         assert found[0].metadata == {"é": [1, None]}
-        assert transaction.note("k") == {"n": 1}
+        assert transaction.entry("k") == {"n": 1}
         assert transaction.insert(Project()).serial > found[-1].serial
 
 

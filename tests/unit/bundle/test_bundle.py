@@ -210,8 +210,8 @@ def test_a_file_that_was_tampered_with_is_refused(bundle, tmp_path):
         (lambda name, content: None if name == "bundle.json" else content, "no bundle.json"),
         (lambda name, content: None if name == "files/0002" else content, "missing or has another size"),
         (lambda name, content: content[:-1] if name == "files/0002" else content, "missing or has another size"),
-        (lambda name, content: b"{" if name == "bundle.json" else content, "no JSON"),
-        (lambda name, content: b"[" * 100_000 if name == "bundle.json" else content, "no JSON"),
+        (lambda name, content: b"{" if name == "bundle.json" else content, "not JSON"),
+        (lambda name, content: b"[" * 100_000 if name == "bundle.json" else content, "not JSON"),
         (lambda name, content: b'{"format": "XFJOB9.0"}' if name == "bundle.json" else content, "XFJOB9.0"),
         (lambda name, content: b'{"format": "XFJOB1.0"}' if name == "bundle.json" else content, "lacks something"),
         (
@@ -231,7 +231,7 @@ def test_a_damaged_bundle_is_refused_with_a_sentence(bundle, change, message):
 def test_what_is_no_bundle_is_refused(tmp_path, content):
     path = tmp_path / "a.xfjob"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="no bundle"):
+    with pytest.raises(UsageError, match="not a bundle"):
         OpenBundle(path)
     with pytest.raises(UsageError, match="there is no bundle"):
         OpenBundle(tmp_path / "absent.xfjob")

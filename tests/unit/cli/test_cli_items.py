@@ -80,14 +80,14 @@ def test_all_faults_are_listed_at_once(tmp_path):
         interface=INTERFACE,
     )
     for part in (
-        "count: expected a whole number (Int), got 'many'",
+        "count: expected an integer (Int), got 'many'",
         "level: is not JSON",
         "colour: there is no such input; inputs are: count, level, name, flag, image, table",
         "flag: is of type Bool, so it takes a value (=), not a file (@)",
         "image: there is no file",
         "'noitem' is not an ITEM",
         "count: is given twice",
-        "name: expected a text (String), got 5",
+        "name: expected a string (String), got 5",
     ):
         assert part in text
 
@@ -131,7 +131,7 @@ def test_an_omni_brings_its_pixels(tmp_path):
 @pytest.mark.parametrize(
     ("word", "part"),
     [
-        ("x:=1e999", "x: an infinite number is no JSON number"),
+        ("x:=1e999", "x: an infinite number is not a JSON number"),
         ("x:=" + "[" * 100 + "]" * 100, "levels deep"),
         ("x=\udcff", "half of a surrogate pair"),
         ('x:={"a": NaN}', "x: is not JSON (NaN"),

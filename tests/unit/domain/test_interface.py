@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xfworker.domain.errors import InvalidParameter
-from xfworker.domain.interface import check_outputs, input_faults, output_faults
+from xfworker.domain.interface import check_outputs, input_violations, output_violations
 
 BITMAP = {"type": "Bitmap", "source": "job_result", "job_serial": 1, "filename": "a.png"}
 
 
 def faults(field, value):
-    return output_faults({"outputs": [{"key": "x", **field}]}, {"x": value})
+    return output_violations({"outputs": [{"key": "x", **field}]}, {"x": value})
 
 
 @pytest.mark.parametrize(
@@ -40,16 +40,16 @@ def test_values_that_fit(field, value):
 @pytest.mark.parametrize(
     ("field", "value", "part"),
     [
-        ({"type": "Int"}, 3.0, "expected a whole number (Int), got 3.0"),
-        ({"type": "Int"}, True, "expected a whole number"),
-        ({"type": "Int"}, "3", "expected a whole number"),
+        ({"type": "Int"}, 3.0, "expected an integer (Int), got 3.0"),
+        ({"type": "Int"}, True, "expected an integer"),
+        ({"type": "Int"}, "3", "expected an integer"),
         ({"type": "Float"}, "3", "expected a finite number"),
         ({"type": "Float"}, float("inf"), "expected a finite number"),
         ({"type": "Float"}, True, "expected a finite number"),
         ({"type": "Bool"}, 1, "expected true or false"),
-        ({"type": "String"}, 1, "expected a text"),
+        ({"type": "String"}, 1, "expected a string"),
         ({"type": "String", "enum": ["a", "b"]}, "c", "none of 'a', 'b'"),
-        ({"type": "String", "format": "date-time"}, "yesterday", "no time"),
+        ({"type": "String", "format": "date-time"}, "yesterday", "not a time"),
         ({"type": "Int", "minimum": 4}, 3, "below the minimum 4"),
         ({"type": "Float", "maximum": 2.5}, 3, "above the maximum 2.5"),
         ({"type": "Float", "multipleOf": 0.1}, 0.35, "not a multiple of 0.1"),
@@ -80,15 +80,15 @@ def test_all_faults_are_told_at_once():
 
 
 def test_an_interface_without_outputs_declares_and_forbids_nothing():
-    assert output_faults({}, {"anything": object()}) == []
-    assert output_faults({"outputs": None}, {"anything": 1}) == []
-    assert output_faults({"outputs": []}, {"anything": 1}) != []
+    assert output_violations({}, {"anything": object()}) == []
+    assert output_violations({"outputs": None}, {"anything": 1}) == []
+    assert output_violations({"outputs": []}, {"anything": 1}) != []
 
 
 def test_inputs_need_not_be_complete():
     interface = {"inputs": [{"key": "a", "type": "Int"}, {"key": "b", "type": "Int"}]}
-    assert input_faults(interface, {"a": None}) == []
-    assert input_faults(interface, {"c": 1, "b": "x"}) != []
+    assert input_violations(interface, {"a": None}) == []
+    assert input_violations(interface, {"c": 1, "b": "x"}) != []
 
 
 @given(

@@ -11,7 +11,7 @@ import xfworkerutil
 from xfworker.api.facade import network, xfsortorder
 from xfworker.api.facade.worker_job import XFWorkerJob
 from xfworker.domain.errors import XFWorkerError
-from xfworker.domain.json_value import json_faults
+from xfworker.domain.json_value import json_violations
 
 ITSELF = {"type": "Image"}
 ITSELF["image"] = ITSELF
@@ -139,7 +139,7 @@ def test_the_modules_beside_refuse_junk(worker, function, tmp_path, monkeypatch)
 def test_what_no_reader_of_json_could_hold_is_refused_with_its_path(worker):
     with pytest.raises(XFWorkerError, match=r"outputs\.volume: a number of more than 308 digits is too large"):
         worker.finish({"volume": 10**400})
-    assert list(json_faults({"outputs": {"volume": -(10**400)}})) == [
+    assert list(json_violations({"outputs": {"volume": -(10**400)}})) == [
         "outputs.volume: a number of more than 308 digits is too large"
     ]
 

@@ -99,7 +99,7 @@ def test_finish_lists_all_faults_at_once_and_keeps_everything(lab, worker):
 
 
 def test_finish_refuses_what_is_no_json_with_its_path(lab, worker):
-    with pytest.raises(InvalidParameter, match=r"outputs\.volume: NaN is no JSON number"):
+    with pytest.raises(InvalidParameter, match=r"outputs\.volume: NaN is not a JSON number"):
         worker.finish({"volume": float("nan"), "label": "a"})
     assert worker.working_dir.path.exists()
 

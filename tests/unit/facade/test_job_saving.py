@@ -119,8 +119,8 @@ def test_with_save_false_nothing_is_saved_until_the_next_save(lab, worker):
     assert metadata["estimated_duration_seconds"] == 60.0
 
 
-def test_output_units_must_be_texts(worker):
-    with pytest.raises(UsageError, match="units are texts"):
+def test_output_units_must_be_strings(worker):
+    with pytest.raises(UsageError, match="units are strings"):
         worker.set_output_units({"volume": 3})
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xfworker.domain.errors import PackageError
-from xfworker.services.packages.archive import archive_faults, pack, unpack
+from xfworker.services.packages.archive import archive_violations, pack, unpack
 
 METADATA = b'{"package_format": "XFP-DEP1.0", "name": "Lab.A", "version": "1.0.0.0"}'
 
@@ -111,7 +111,7 @@ def test_links_are_refused(archive, target):
 def test_devices_are_refused(archive, target):
     entry = link("device")
     entry.external_attr = (stat.S_IFIFO | 0o644) << 16
-    assert "is no file and no folder" in refused(archive((entry, b"")), target)
+    assert "is neither a file nor a folder" in refused(archive((entry, b"")), target)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -144,7 +144,7 @@ def test_a_lie_about_the_size_is_noticed(archive, target):
 
 def test_too_many_files_are_refused(archive, target):
     entries = [zipfile.ZipInfo(f"f{number}") for number in range(20_001)]
-    assert "20000 is the most" in archive_faults(entries, 1 << 20)[0]
+    assert "20000 is the most" in archive_violations(entries, 1 << 20)[0]
 
 
 def test_metadata_must_be_at_the_root(archive, target):
@@ -164,7 +164,7 @@ def test_encrypted_files_are_refused(archive, target):
 def test_what_is_no_archive_is_said(tmp_path, target, content):
     path = tmp_path / "a.xfp"
     path.write_bytes(content)
-    assert "is no package archive" in refused(path, target)
+    assert "is not a package archive" in refused(path, target)
 
 
 def test_damage_is_said(archive, target):
@@ -184,7 +184,7 @@ def test_no_listed_name_leaves_the_folder(tmp_path_factory, names):
         entry = zipfile.ZipInfo("x")
         entry.filename = entry.orig_filename = name
         entries.append(entry)
-    if archive_faults(entries, 1 << 20):
+    if archive_violations(entries, 1 << 20):
         return
     folder = tmp_path_factory.getbasetemp() / "folder"
     for entry in entries:

@@ -116,7 +116,7 @@ SOURCES = [
     ({"mode": "none", "key": "x"}, "Additional properties"),
     ({"mode": "fixed"}, "'fixed_value' is a required property"),
     ({"mode": "fixed", "fixed_value": {}}, "fixed_value"),
-    ({"mode": "output", "task": 1, "key": "x"}, "is no earlier task"),
+    ({"mode": "output", "task": 1, "key": "x"}, "is not an earlier task"),
     ({"mode": "output", "task": -1, "key": "x"}, "task"),
     ({"mode": "output", "task": 0}, "'key' is a required property"),
     ({"mode": "define_on_first", "template": {}}, "template"),

@@ -121,7 +121,7 @@ class LocalFilesystem:
         except (OSError, ValueError):
             return False
 
-    def reading_fault(self, path: Path, expected: "FileStat") -> str | None:
+    def reading_error(self, path: Path, expected: "FileStat") -> str | None:
         """Say why the file cannot be used in place of the one in the store, or ``None`` where it can."""
         if not path.is_absolute():
             return "it is not a path of this computer; name its share in the path map"

@@ -24,7 +24,7 @@ from xfworker.adapters.http.pool import open_pool
 from xfworker.adapters.wire.authorization import authorization
 from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError, InvalidRecord, ProtocolViolation, ServerBusy, XFWorkerError
-from xfworker.domain.json_value import json_faults
+from xfworker.domain.json_value import json_violations
 from xfworker.ports.clock import Clock
 from xfworker.services.retry_policy import RetryPolicy
 
@@ -321,7 +321,7 @@ def _encoded(value: Any, doing: str) -> bytes:
     except (TypeError, ValueError, RecursionError):
         text = None
     # Half of a surrogate pair is nothing that a server could read, so it could not tell where it is. The rest it can.
-    violations = json_faults(value) if text is None or "\\ud" in text else []
+    violations = json_violations(value) if text is None or "\\ud" in text else []
     if text is None or violations:
         raise InvalidRecord(f"could not {doing}: " + ("; ".join(violations) or "the value is no JSON"), violations)
     return text.encode()

@@ -141,24 +141,24 @@ class _Transaction:
     def last_sort_order(self, workflow_serial: int) -> str | None:
         return max((job.sort_order for job in self._matching(Job, {"workflow_serial": workflow_serial})), default=None)
 
-    def note(self, key: str) -> Mapping[str, Any] | None:
+    def entry(self, key: str) -> Mapping[str, Any] | None:
         found = self._notes.get(key)
         return None if found is None else _copied(found[0])
 
-    def put_note(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
+    def put_entry(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
         self._check_write()
         self._keep_for_undo(key)
         self._notes[key] = (_copied(value), at)
 
-    def delete_note(self, key: str) -> None:
+    def delete_entry(self, key: str) -> None:
         self._check_write()
         self._keep_for_undo(key)
         self._notes.pop(key, None)
 
-    def delete_notes_before(self, moment: datetime) -> int:
+    def delete_entries_before(self, moment: datetime) -> int:
         old = [key for key, (_, at) in self._notes.items() if at is not None and at < moment]
         for key in old:
-            self.delete_note(key)
+            self.delete_entry(key)
         return len(old)
 
     def _keep_for_undo(self, key: str) -> None:

@@ -158,24 +158,24 @@ class SqlTransaction:
         found: str | None = self._connection.execute(statement).scalar_one()
         return found
 
-    def note(self, key: str) -> Mapping[str, Any] | None:
+    def entry(self, key: str) -> Mapping[str, Any] | None:
         """Give what is kept under a key."""
         found: Mapping[str, Any] | None = read_json(
             self._connection.execute(select(NOTES.c.value).where(NOTES.c.key == key)).scalar_one_or_none()
         )
         return found
 
-    def put_note(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
+    def put_entry(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
         """Keep a JSON object under a key."""
-        self.delete_note(key)
+        self.delete_entry(key)
         row = {"key": key, "value": write_json(value), "at": None if at is None else format_time(at)}
         self._connection.execute(insert(NOTES).values(row))
 
-    def delete_note(self, key: str) -> None:
+    def delete_entry(self, key: str) -> None:
         """Delete what is kept under a key, if anything."""
         self._connection.execute(delete(NOTES).where(NOTES.c.key == key))
 
-    def delete_notes_before(self, moment: datetime) -> int:
+    def delete_entries_before(self, moment: datetime) -> int:
         """Delete what was kept as of an earlier time."""
         return int(self._connection.execute(delete(NOTES).where(NOTES.c.at < format_time(moment))).rowcount)
 

@@ -14,8 +14,8 @@ from attrs import define, field
 
 from xfworker.api.composition.input_files import describe_input_file
 from xfworker.domain.errors import ImageError, InvalidFilename, InvalidParameter, UsageError
-from xfworker.domain.job_inputs import is_primitive, new_job_faults, read_text, read_untyped
-from xfworker.domain.json_value import json_faults
+from xfworker.domain.job_inputs import is_primitive, new_job_violations, read_text, read_untyped
+from xfworker.domain.json_value import json_violations
 from xfworker.ports.image_codec import ImageFormats
 from xfworker.services.jobs.staging import StagedFile
 
@@ -108,7 +108,7 @@ def _value(item: Item, declared: Mapping[str, Any] | None) -> Any:
         value = _json(item.text)
     else:
         value = read_untyped(item.text) if declared is None else read_text(declared, item.text)
-    for violation in json_faults(value):
+    for violation in json_violations(value):
         raise InvalidParameter(violation.removeprefix("$: "))
     return value
 
@@ -132,4 +132,4 @@ def _interface_errors(interface: Mapping[str, Any], inputs: Inputs, named: set[s
     # named but could not be read has its own line.
     left_out = named - set(inputs.values)
     fields = [field for field in interface.get("inputs") or () if field["key"] not in left_out]
-    return [error.removeprefix("inputs.") for error in new_job_faults({"inputs": fields}, values)]
+    return [error.removeprefix("inputs.") for error in new_job_violations({"inputs": fields}, values)]

@@ -19,7 +19,7 @@ from xfworker.ports.job_queue import Lease
 from xfworker.ports.job_runner import RunningScript
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.script.progress import PERCENTAGE
-from xfworker.services.worker.job_executor import EndedJob, Observer
+from xfworker.services.worker.job_executor import EndedJob, ExecutionEvents
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +44,7 @@ HEADLINES: dict[Ending, str] = {
 """The kinds of failures, as people read them."""
 
 
-class LiveJob(Observer):
+class LiveJob(ExecutionEvents):
     """Shows a job's progress and its script's output while it runs, and passes signals on to the script."""
 
     def __init__(self, console: "Console", server: XFServer, *, alive: Callable[[], None] = lambda: None) -> None:

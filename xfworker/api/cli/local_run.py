@@ -136,10 +136,10 @@ class LocalRun:
             self.console.print(f"{target.name} handed the job over to a person: {message}")
         elif not self.options.as_json:
             results().print(outputs_table(job, collected.paths, title=f"{target.name}: done"))
-        for problem in collected.faults:
+        for problem in collected.errors:
             self.console.print(problem, style="red")
         self.files_left |= collected.left
-        self.jobs.append(FinishedJob(job, collected.paths, code or int(bool(collected.faults))))
+        self.jobs.append(FinishedJob(job, collected.paths, code or int(bool(collected.errors))))
         return self.jobs[-1]
 
     def _keep_log(self, ended: EndedJob) -> None:

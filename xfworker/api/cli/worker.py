@@ -19,7 +19,7 @@ from xfworker.domain.records import DependencyPackage, Worker
 from xfworker.ports.job_queue import Lease
 from xfworker.services.event_log import EventLog
 from xfworker.services.worker.job_executor import EndedJob
-from xfworker.services.worker.loop import DIRECTORY_PREFIX, WorkLog, WorkLoop
+from xfworker.services.worker.loop import DIRECTORY_PREFIX, WorkerEvents, WorkerLoop
 
 if TYPE_CHECKING:
     from xfworker.api.composition.client import Client
@@ -100,7 +100,7 @@ def _loop(
     data: Path,
     keep_failed_days: float,
     concurrency: int,
-) -> WorkLoop:
+) -> WorkerLoop:
     from xfworker.adapters.clock import SystemClock
     from xfworker.adapters.disk.filesystem import LocalFilesystem
     from xfworker.adapters.process.environments import Environments, find_uv
@@ -108,7 +108,7 @@ def _loop(
     from xfworker.api.composition.local_filesystem import TEMPORARY_FOLDER
     from xfworker.api.composition.package_source import PackageSource
     from xfworker.services.packages.cache import PackageCache
-    from xfworker.services.worker.job_executor import Dispatcher
+    from xfworker.services.worker.job_executor import JobExecutor
 
     named = os.environ.get(TEMPORARY_FOLDER, "").strip()
     jobs = (Path(named) if named else loaded.settings.disk.temp_directory or data / "jobs").absolute()
@@ -123,7 +123,7 @@ def _loop(
         environments=environments,
         settings=script_settings(os.environ, loaded.file),
     )
-    dispatcher = Dispatcher(
+    executor = JobExecutor(
         queue=client.queue,
         server=client.server,
         files=client.files,
@@ -133,20 +133,20 @@ def _loop(
         server_host=client.address.script_host,
         server_port=client.address.script_port,
     )
-    return WorkLoop(
+    return WorkerLoop(
         worker=described,
         queue=client.queue,
-        dispatcher=dispatcher,
+        executor=executor,
         filesystem=LocalFilesystem(jobs),
         clock=clock,
         list_old=lambda: _directories(jobs),
-        log=_Events(),
+        log=_LoggedEvents(),
         keep_failed_seconds=keep_failed_days * _DAY_SECONDS,
         concurrency=concurrency,
     )
 
 
-class _Events(WorkLog):
+class _LoggedEvents(WorkerEvents):
     """Writes what a worker does as events."""
 
     def __init__(self) -> None:
@@ -179,7 +179,7 @@ class _Events(WorkLog):
 class _Signals:
     """Lets the first SIGINT or SIGTERM stop a worker, and the second drop its jobs."""
 
-    def __init__(self, loop: WorkLoop) -> None:
+    def __init__(self, loop: WorkerLoop) -> None:
         self._loop = loop
         self._count = 0
         self._before: dict[int, Any] = {}

@@ -21,7 +21,7 @@ from xfworker.adapters.process.runner import ProcessRunner
 from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.errors import JobError, ServerUnreachable
 from xfworker.domain.records import Job, Worker
-from xfworker.services.worker.job_executor import Dispatcher, EndedJob, Observer, ScriptSource
+from xfworker.services.worker.job_executor import EndedJob, ExecutionEvents, JobExecutor, ScriptSource
 
 # The server is a child of this process: when it does not answer, waiting will not bring it back.
 _LIMITS = HttpLimits(connect_seconds=5.0, attempts=2, patience_seconds=10.0)
@@ -66,7 +66,7 @@ class LocalPlatform:
         if ended is not None:
             raise ServerUnreachable(f"the built-in server is gone: {ended}")
 
-    def run_job(self, job: Job, source: ScriptSource, observer: Observer) -> EndedJob:
+    def run_job(self, job: Job, source: ScriptSource, events: ExecutionEvents) -> EndedJob:
         """
         Run one job to its end.
 
@@ -79,7 +79,7 @@ class LocalPlatform:
         lease = self.queue.claim(self._worker_serial, job_serial=job.serial)
         if lease is None:
             raise JobError(f"job {job.serial} is not ready to run")
-        dispatcher = Dispatcher(
+        executor = JobExecutor(
             queue=self.queue,
             server=self.server,
             files=self.files,
@@ -88,11 +88,11 @@ class LocalPlatform:
             source=source,
             server_host=self.embedded.endpoint.host,
             server_port=str(self.embedded.endpoint.port),
-            patience_seconds=0.0,
+            retry_deadline_seconds=0.0,
         )
         directory = Path(tempfile.mkdtemp(prefix=f"job_{job.serial}_", dir=self.folder))
         try:
-            ended = dispatcher.run(lease, directory, observer)
+            ended = executor.run(lease, directory, events)
         finally:
             self.check_alive()
         return ended

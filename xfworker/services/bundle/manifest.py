@@ -161,15 +161,17 @@ def read_manifest(content: bytes, name: str) -> Manifest:
         name: What messages call the bundle.
 
     Raises:
-        UsageError: It is no manifest, or one of another version; the message says what is wrong where.
+        UsageError: It is not a manifest, or one of another version; the message says what is wrong where.
     """
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
-        raise UsageError(f"{name} is damaged: {MANIFEST} in it is no JSON") from None
+        raise UsageError(f"{name} is damaged: {MANIFEST} in it is not JSON") from None
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
-        raise UsageError(f"{name} is no bundle of a known version: its format is {found!r}, and this reads {FORMAT!r}")
+        raise UsageError(
+            f"{name} is not a bundle of a known version: its format is {found!r}, and this reads {FORMAT!r}"
+        )
     try:
         return _manifest(document)
     except (InvalidRecord, InvalidFilename) as error:

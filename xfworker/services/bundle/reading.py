@@ -36,7 +36,7 @@ class OpenBundle:
         Open a bundle and read its manifest; every file's size is checked against it.
 
         Raises:
-            UsageError: There is no such file, it is no bundle, or it is damaged.
+            UsageError: There is no such file, it is not a bundle, or it is damaged.
         """
         self.path = path
         try:
@@ -44,7 +44,7 @@ class OpenBundle:
         except FileNotFoundError:
             raise UsageError(f"there is no bundle {path}; make one with: xfworker job bundle SERIAL") from None
         except _DAMAGE as error:
-            raise UsageError(f"{path} is no bundle, or it is damaged: {error}") from None
+            raise UsageError(f"{path} is not a bundle, or it is damaged: {error}") from None
         try:
             self.manifest = self._read_manifest()
         except BaseException:
@@ -106,7 +106,7 @@ class OpenBundle:
                 raise UsageError(f"{self.path}: {info.filename!r:.100} is encrypted or compressed in an unknown way")
             entries[info.filename] = info
         if MANIFEST not in entries:
-            raise UsageError(f"{self.path} is no bundle: it has no {MANIFEST}")
+            raise UsageError(f"{self.path} is not a bundle: it has no {MANIFEST}")
         if entries[MANIFEST].file_size > _LARGEST_MANIFEST:
             raise UsageError(f"{self.path}: {MANIFEST} in it is too large to be one")
         try:

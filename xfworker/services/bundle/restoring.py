@@ -180,7 +180,7 @@ def restore_job(server: XFServer, files: FileStore, bundle: OpenBundle, *, progr
         server: A server, with rights to make projects and task types.
         files: Where the files go.
         bundle: The bundle.
-        progress: Is told how far it is.
+        progress: Called as each file goes on.
 
     Returns:
         The job, ready to be claimed.

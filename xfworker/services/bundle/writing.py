@@ -124,7 +124,7 @@ def write_bundle(
         files: The file store.
         manifest: The plan.
         target: The file to write; the caller sees to it that it appears only when complete.
-        progress: Is told how far it is.
+        progress: Called as each file goes on.
 
     Returns:
         The manifest as it stands in the bundle, with every file's digest.

@@ -30,7 +30,7 @@ class Tolerance:
                 raise UsageError(f"the {name} tolerance must be a finite number of at least 0, not {value!r}")
 
     def allows(self, expected: float, actual: float) -> bool:
-        """Tell whether two numbers are close enough."""
+        """Return whether two numbers are close enough."""
         if expected == actual:
             return True
         if expected != expected or actual != actual:  # noqa: PLR0124  only NaN differs from itself, and ints may be huge

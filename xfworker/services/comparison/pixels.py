@@ -158,7 +158,7 @@ class _Tally:
             allowed = off <= tolerance.absolute + tolerance.relative * np.abs(left)
         allowed &= np.isfinite(left) & np.isfinite(right)
         if not tolerance.absolute and not tolerance.relative:
-            # 64-bit whole numbers that differ can be the same float.
+            # 64-bit integers that differ can be the same float.
             allowed[:] = False
         missing = np.isnan(left), np.isnan(right)
         wrong = ~(allowed | (missing[0] & missing[1]))

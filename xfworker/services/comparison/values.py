@@ -12,7 +12,7 @@ def compare_values(expected: Any, actual: Any, tolerance: Tolerance, path: str =
     """
     List where two JSON values differ.
 
-    ``true`` is no number; 1 and 1.0 are the same number. The order of an object's keys does not matter.
+    ``true`` is not a number; 1 and 1.0 are the same number. The order of an object's keys does not matter.
 
     Args:
         expected: What it should be.

@@ -24,12 +24,12 @@ class Collected:
 
     Attributes:
         paths: For each output with files, their paths in the order of the references.
-        faults: One sentence for each output whose files could not all be fetched.
+        errors: One sentence for each output whose files could not all be fetched.
         left: Whether files that could not be fetched are there all the same: they did not fit on the disk, say.
     """
 
     paths: dict[str, list[Path]]
-    faults: tuple[str, ...]
+    errors: tuple[str, ...]
     left: bool = False
 
 
@@ -52,23 +52,23 @@ def collect_files(
     """
     fetched: dict[Resource, Path] = {}
     collected: dict[str, list[Path]] = {}
-    faults = []
+    errors = []
     left = False
     for key, value in outputs.items():
         try:
             paths = _collect(key, value, fetched, server, files, filesystem, folder)
         except (FileNotInStore, AccessError) as error:
-            faults.append(f"output {key}: {error}")
+            errors.append(f"output {key}: {error}")
         except FileError as error:
-            faults.append(f"output {key}: {error}")
+            errors.append(f"output {key}: {error}")
             left = True
         except OSError as error:
-            faults.append(f"output {key}: its files cannot be brought to {folder}: {error.strerror or error}")
+            errors.append(f"output {key}: its files cannot be brought to {folder}: {error.strerror or error}")
             left = True
         else:
             if paths:
                 collected[key] = paths
-    return Collected(collected, tuple(faults), left)
+    return Collected(collected, tuple(errors), left)
 
 
 def _collect(

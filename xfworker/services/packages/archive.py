@@ -20,11 +20,11 @@ MOST_FILES = 20_000
 MOST_BYTES = 2 * 1024 * 1024 * 1024
 _FREE_BYTES = 64 * 1024 * 1024
 _MOST_RATIO = 200
-"""More than this beyond 64 MiB is no package but a bomb: source code and models shrink far less."""
+"""More than this beyond 64 MiB is not a package but a bomb: source code and models shrink far less."""
 _BLOCK = 1024 * 1024
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ENCRYPTED = 0x1
-_SHOWN_FAULTS = 50
+_MOST_VIOLATIONS = 50
 
 
 def pack(folder: Path, target: Path) -> None:
@@ -60,24 +60,24 @@ def unpack(archive: Path, folder: Path) -> None:
     Unpack an archive into an empty folder.
 
     Raises:
-        PackageError: It is no ZIP archive, or it is not fit to be unpacked; all faults are listed, and nothing was
-            written unless it was damaged inside.
+        PackageError: It is not a ZIP archive, or it is not fit to be unpacked; all violations are listed, and
+            nothing was written unless it was damaged inside.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = opened.infolist()
-            faults = archive_faults(entries, archive.stat().st_size)
-            if faults:
-                raise PackageError(_message(archive, faults), faults)
+            violations = archive_violations(entries, archive.stat().st_size)
+            if violations:
+                raise PackageError(_message(archive, violations), violations)
             left = MOST_BYTES
             for entry in entries:
                 if not entry.is_dir():
                     left -= _extract(opened, entry, folder, left)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        raise PackageError(f"{archive} is no package archive, or it is damaged: {error}") from error
+        raise PackageError(f"{archive} is not a package archive, or it is damaged: {error}") from error
 
 
-def archive_faults(entries: list[zipfile.ZipInfo], archive_bytes: int) -> list[str]:
+def archive_violations(entries: list[zipfile.ZipInfo], archive_bytes: int) -> list[str]:
     """
     Say why an archive must not be unpacked.
 
@@ -85,31 +85,31 @@ def archive_faults(entries: list[zipfile.ZipInfo], archive_bytes: int) -> list[s
         entries: What its directory lists.
         archive_bytes: Its size, to notice bombs.
     """
-    faults = _size_faults(entries, archive_bytes)
+    violations = _size_violations(entries, archive_bytes)
     taken: dict[str, str] = {}
     folders: dict[str, str] = {}
     for entry in entries:
         # The name as it stands in the file: zipfile cuts at NUL and turns backslashes on some systems.
         name = entry.orig_filename
-        fault = next((fault for rule in _RULES if (fault := rule(entry, name))), None)
-        if fault:
-            faults.append(f"{name[:200]!a}: {fault}")
+        violation = next((violation for rule in _RULES if (violation := rule(entry, name))), None)
+        if violation:
+            violations.append(f"{name[:200]!a}: {violation}")
             continue
         if entry.is_dir():
             folders.setdefault(name.rstrip("/").casefold(), name)
             continue
         same = taken.setdefault(name.casefold(), name)
         if same is not name:
-            faults.append(f"{name}: is there twice" + ("" if same == name else f", the other time as {same}"))
+            violations.append(f"{name}: is there twice" + ("" if same == name else f", the other time as {same}"))
         for parent in _parents(name.casefold()):
             folders.setdefault(parent, name)
-    faults += [f"{taken[name]}: is a file and a folder as well" for name in taken if name in folders]
-    if entries and not faults and METADATA_FILENAME not in {entry.orig_filename for entry in entries}:
-        faults.append(f"{METADATA_FILENAME}: is not at the root of the archive")
-    return faults[:_SHOWN_FAULTS]
+    violations += [f"{taken[name]}: is a file and a folder as well" for name in taken if name in folders]
+    if entries and not violations and METADATA_FILENAME not in {entry.orig_filename for entry in entries}:
+        violations.append(f"{METADATA_FILENAME}: is not at the root of the archive")
+    return violations[:_MOST_VIOLATIONS]
 
 
-def _size_faults(entries: list[zipfile.ZipInfo], archive_bytes: int) -> list[str]:
+def _size_violations(entries: list[zipfile.ZipInfo], archive_bytes: int) -> list[str]:
     if len(entries) > MOST_FILES:
         return [f"it lists {len(entries)} files; {MOST_FILES} is the most"]
     total = sum(entry.file_size for entry in entries)
@@ -120,7 +120,7 @@ def _size_faults(entries: list[zipfile.ZipInfo], archive_bytes: int) -> list[str
     return []
 
 
-def _path_fault(_: zipfile.ZipInfo, name: str) -> str | None:
+def _path_violation(_: zipfile.ZipInfo, name: str) -> str | None:
     if name.startswith("/"):
         return "is an absolute path"
     for part in name.removesuffix("/").split("/"):
@@ -131,23 +131,27 @@ def _path_fault(_: zipfile.ZipInfo, name: str) -> str | None:
     return None
 
 
-def _kind_fault(entry: zipfile.ZipInfo, _: str) -> str | None:
+def _kind_violation(entry: zipfile.ZipInfo, _: str) -> str | None:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind == stat.S_IFLNK:
         return "is a link; packages hold files only"
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-        return "is no file and no folder"
+        return "is neither a file nor a folder"
     return None
 
 
-def _content_fault(entry: zipfile.ZipInfo, _: str) -> str | None:
+def _content_violation(entry: zipfile.ZipInfo, _: str) -> str | None:
     if entry.flag_bits & _ENCRYPTED:
         return "is encrypted"
     known = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
     return None if entry.compress_type in known else "is compressed in a way other than deflate"
 
 
-_RULES: tuple[Callable[[zipfile.ZipInfo, str], str | None], ...] = (_path_fault, _kind_fault, _content_fault)
+_RULES: tuple[Callable[[zipfile.ZipInfo, str], str | None], ...] = (
+    _path_violation,
+    _kind_violation,
+    _content_violation,
+)
 
 
 def _parents(name: str) -> list[str]:
@@ -169,5 +173,5 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, left
     return written
 
 
-def _message(archive: Path, faults: list[str]) -> str:
-    return f"{archive} was not unpacked:\n  " + "\n  ".join(faults)
+def _message(archive: Path, violations: list[str]) -> str:
+    return f"{archive} was not unpacked:\n  " + "\n  ".join(violations)

@@ -11,7 +11,7 @@ from jsonschema.exceptions import ValidationError
 
 from xfworker.domain.errors import InvalidFilename, PackageError
 from xfworker.domain.filenames import check_filename, is_safe_filename
-from xfworker.domain.interface import PRIMITIVE_TYPES, value_faults
+from xfworker.domain.interface import PRIMITIVE_TYPES, value_violations
 from xfworker.domain.package import (
     INTERFACE_FILENAME,
     METADATA_FILENAME,
@@ -40,33 +40,35 @@ def check_package(folder: Path) -> Package:
     Read a package folder.
 
     Raises:
-        PackageError: With every fault, each starting with the file and the path in it.
+        PackageError: With every violation, each starting with the file and the path in it.
     """
     if not folder.is_dir():
-        raise PackageError(f"{folder} is no folder, so it is no package")
+        raise PackageError(f"{folder} is not a folder, so it is not a package")
     if not (folder / METADATA_FILENAME).is_file():
-        raise PackageError(f"{folder} is no package: it has no {METADATA_FILENAME}")
-    faults: list[str] = []
-    files = tuple(_files(folder, faults))
-    metadata = _read(folder / METADATA_FILENAME, faults)
+        raise PackageError(f"{folder} is not a package: it has no {METADATA_FILENAME}")
+    violations: list[str] = []
+    files = tuple(_files(folder, violations))
+    metadata = _read(folder / METADATA_FILENAME, violations)
     interface: Any = None
     tasks: Any = None
     if metadata is not None:
         declared = metadata.get("package_format") if isinstance(metadata, dict) else None
-        faults += _schema_faults(metadata, metadata_schema(declared), METADATA_FILENAME)
+        violations += _schema_violations(metadata, metadata_schema(declared), METADATA_FILENAME)
         if declared == PackageFormat.TASK_TYPE:
-            interface = _part(folder, INTERFACE_FILENAME, INTERFACE, faults)
+            interface = _part(folder, INTERFACE_FILENAME, INTERFACE, violations)
         elif declared == PackageFormat.WORKFLOW:
-            tasks = _part(folder, TASKS_FILENAME, TASKS, faults)
-        faults += _missing_files(metadata, files)
+            tasks = _part(folder, TASKS_FILENAME, TASKS, violations)
+        violations += _missing_files(metadata, files)
     if isinstance(interface, dict):
-        faults += interface_faults(interface)
+        violations += interface_violations(interface)
         if choose_script(files) is None:
-            faults.append("main.py: there is none, and no other .py file that stands alone, so nothing could be run")
+            violations.append(
+                "main.py: there is none, and no other .py file that stands alone, so nothing could be run"
+            )
     if isinstance(tasks, dict):
-        faults += task_faults(tasks)
-    if faults:
-        raise PackageError(_message(folder, faults), faults)
+        violations += task_violations(tasks)
+    if violations:
+        raise PackageError(_message(folder, violations), violations)
     return Package(
         metadata=metadata,
         interface=interface or {},
@@ -76,9 +78,9 @@ def check_package(folder: Path) -> Package:
     )
 
 
-def interface_faults(interface: Mapping[str, Any]) -> list[str]:
+def interface_violations(interface: Mapping[str, Any]) -> list[str]:
     """Say what a schema cannot: keys given twice, keys for other types, limits the wrong way round, unfit defaults."""
-    faults = []
+    violations = []
     for side in ("inputs", "outputs"):
         seen: set[str] = set()
         fields = interface.get(side)
@@ -87,13 +89,13 @@ def interface_faults(interface: Mapping[str, Any]) -> list[str]:
                 continue
             path = f"{INTERFACE_FILENAME}: {side}[{index}]"
             if field["key"] in seen:
-                faults.append(f"{path}.key: {field['key']!r} is declared twice")
+                violations.append(f"{path}.key: {field['key']!r} is declared twice")
             seen.add(field["key"])
-            faults += _field_faults(field, path)
-    return faults
+            violations += _field_violations(field, path)
+    return violations
 
 
-def _field_faults(field: Mapping[str, Any], path: str) -> Iterator[str]:
+def _field_violations(field: Mapping[str, Any], path: str) -> Iterator[str]:
     type_name = field.get("type")
     for name, types in _KEYS_OF_TYPES.items():
         if field.get(name) is not None and type_name not in types:
@@ -102,12 +104,12 @@ def _field_faults(field: Mapping[str, Any], path: str) -> Iterator[str]:
     if is_number(minimum) and is_number(maximum) and minimum > maximum:  # type: ignore[operator]  # is_number narrowed
         yield f"{path}.minimum: {minimum} is more than the maximum {maximum}"
     if field.get("default") is not None and type_name in PRIMITIVE_TYPES:
-        yield from value_faults(field, field["default"], f"{path}.default")
+        yield from value_violations(field, field["default"], f"{path}.default")
 
 
-def task_faults(tasks: Mapping[str, Any]) -> list[str]:
+def task_violations(tasks: Mapping[str, Any]) -> list[str]:
     """Say what is wrong with the sources of a workflow's inputs."""
-    faults = []
+    violations = []
     items = tasks.get("tasks")
     for index, task in enumerate(items if isinstance(items, list) else ()):
         inputs = task.get("inputs") if isinstance(task, Mapping) else None
@@ -116,45 +118,47 @@ def task_faults(tasks: Mapping[str, Any]) -> list[str]:
             if mode not in SOURCES:
                 continue
             path = f"tasks[{index}].inputs.{key}"
-            faults += _schema_faults(source, SOURCES[mode], f"{TASKS_FILENAME}: {path}")
+            violations += _schema_violations(source, SOURCES[mode], f"{TASKS_FILENAME}: {path}")
             earlier = source.get("task")
             if mode == "output" and isinstance(earlier, int) and earlier >= index:
-                faults.append(f"{TASKS_FILENAME}: {path}.task: {earlier} is no earlier task (this is task {index})")
-    return faults
+                violations.append(
+                    f"{TASKS_FILENAME}: {path}.task: {earlier} is not an earlier task (this is task {index})"
+                )
+    return violations
 
 
-def _part(folder: Path, filename: str, schema: Mapping[str, Any], faults: list[str]) -> Any:
+def _part(folder: Path, filename: str, schema: Mapping[str, Any], violations: list[str]) -> Any:
     if not (folder / filename).is_file():
-        faults.append(f"{filename}: is missing")
+        violations.append(f"{filename}: is missing")
         return None
-    content = _read(folder / filename, faults)
+    content = _read(folder / filename, violations)
     if content is not None:
-        faults += _schema_faults(content, schema, filename)
+        violations += _schema_violations(content, schema, filename)
     return content
 
 
-def _read(path: Path, faults: list[str]) -> Any:
+def _read(path: Path, violations: list[str]) -> Any:
     try:
         if path.stat().st_size > _MOST_JSON_BYTES:
-            faults.append(f"{path.name}: is larger than {_MOST_JSON_BYTES} bytes")
+            violations.append(f"{path.name}: is larger than {_MOST_JSON_BYTES} bytes")
             return None
         content = json.loads(path.read_text("utf-8-sig"))
     except UnicodeDecodeError as error:
-        faults.append(f"{path.name}: is not UTF-8 (byte {error.start})")
+        violations.append(f"{path.name}: is not UTF-8 (byte {error.start})")
     except RecursionError:
-        faults.append(f"{path.name}: is nested too deeply")
+        violations.append(f"{path.name}: is nested too deeply")
     except json.JSONDecodeError as error:
-        faults.append(f"{path.name}: line {error.lineno}, column {error.colno}: {error.msg}")
+        violations.append(f"{path.name}: line {error.lineno}, column {error.colno}: {error.msg}")
     except (OSError, ValueError) as error:
-        faults.append(f"{path.name}: cannot be read ({error})")
+        violations.append(f"{path.name}: cannot be read ({error})")
     else:
         if content is None:
-            faults.append(f"{path.name}: holds null, not an object")
+            violations.append(f"{path.name}: holds null, not an object")
         return content
     return None
 
 
-def _schema_faults(value: Any, schema: Mapping[str, Any], where: str) -> list[str]:
+def _schema_violations(value: Any, schema: Mapping[str, Any], where: str) -> list[str]:
     errors = sorted(Draft7Validator(schema).iter_errors(value), key=lambda error: [str(part) for part in error.path])
     return [_sentence(error, where) for error in errors]
 
@@ -192,19 +196,19 @@ def package_files(folder: Path) -> list[str]:
     Raises:
         PackageError: A name is not safe on every system, two differ only in case, or there are links.
     """
-    faults: list[str] = []
-    files = list(_files(folder, faults))
-    if faults:
-        raise PackageError(_message(folder, faults), faults)
+    violations: list[str] = []
+    files = list(_files(folder, violations))
+    if violations:
+        raise PackageError(_message(folder, violations), violations)
     return files
 
 
-def _files(folder: Path, faults: list[str]) -> list[str]:
+def _files(folder: Path, violations: list[str]) -> list[str]:
     found: dict[str, str] = {}
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
         here = Path(parent)
-        faults.extend(
+        violations.extend(
             f"{(here / name).relative_to(folder).as_posix()}: is a link; packages hold files only"
             for name in (*folders, *names)
             if (here / name).is_symlink()
@@ -215,14 +219,14 @@ def _files(folder: Path, faults: list[str]) -> list[str]:
             path = (here / name).relative_to(folder).as_posix()
             unsafe = [part for part in path.split("/") if not is_safe_filename(part)]
             if unsafe:
-                faults.append(f"{path!a}: {_name_fault(unsafe[0])}")
+                violations.append(f"{path!a}: {_name_violation(unsafe[0])}")
             same = found.setdefault(path.casefold(), path)
             if same != path:
-                faults.append(f"{path}: differs only in upper and lower case from {same}")
+                violations.append(f"{path}: differs only in upper and lower case from {same}")
     return sorted(found.values())
 
 
-def _name_fault(name: str) -> str:
+def _name_violation(name: str) -> str:
     try:
         check_filename(name)
     except InvalidFilename as error:
@@ -230,8 +234,8 @@ def _name_fault(name: str) -> str:
     return ""
 
 
-def _message(folder: Path, faults: list[str]) -> str:
-    return f"{folder} is no valid package:\n  " + "\n  ".join(faults)
+def _message(folder: Path, violations: list[str]) -> str:
+    return f"{folder} is not a valid package:\n  " + "\n  ".join(violations)
 
 
 def _shown(value: Any) -> str:

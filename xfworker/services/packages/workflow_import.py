@@ -8,7 +8,7 @@ from attrs import define
 
 from xfworker.domain.change import Change
 from xfworker.domain.errors import PackageError
-from xfworker.domain.interface import value_faults
+from xfworker.domain.interface import value_violations
 from xfworker.domain.job_inputs import is_required
 from xfworker.domain.package import TASKS_FILENAME, Package, PackageFormat
 from xfworker.domain.records import Project, Task, TaskType, Workflow
@@ -43,21 +43,21 @@ def import_workflow(server: XFServer, folder: Path, *, project: str, name: str |
         name: The workflow's name; the package's by default.
 
     Raises:
-        PackageError: With every fault: task types that are not installed, inputs and outputs that they do not have, a
-            mode that an input does not support, values that do not fit.
+        PackageError: With every violation: task types that are not installed, inputs and outputs that they do not have,
+            a mode that an input does not support, values that do not fit.
     """
     package = check_package(folder)
     if package.format is not PackageFormat.WORKFLOW:
-        raise PackageError(f"{folder} is no workflow package; check it in with: xfworker package install {folder}")
-    task_types, faults = _task_types(server, package)
-    if not faults:
-        faults = [
-            f"{TASKS_FILENAME}: tasks[{index}].{fault}"
+        raise PackageError(f"{folder} is not a workflow package; check it in with: xfworker package install {folder}")
+    task_types, violations = _task_types(server, package)
+    if not violations:
+        violations = [
+            f"{TASKS_FILENAME}: tasks[{index}].{violation}"
             for index in range(len(package.tasks))
-            for fault in _task_faults(index, package.tasks, task_types)
+            for violation in _task_violations(index, package.tasks, task_types)
         ]
-    if faults:
-        raise PackageError(f"{package} cannot be imported:\n  " + "\n  ".join(faults), faults)
+    if violations:
+        raise PackageError(f"{package} cannot be imported:\n  " + "\n  ".join(violations), violations)
     found = server.find(Project, {"name": project, "obsolete": False})
     home = found[0] if found else server.create(Project(name=project))
     workflow = server.create(
@@ -78,43 +78,43 @@ def import_workflow(server: XFServer, folder: Path, *, project: str, name: str |
 
 def _task_types(server: XFServer, package: Package) -> tuple[list[TaskType], list[str]]:
     found: list[TaskType] = []
-    faults = []
+    violations = []
     for index, task in enumerate(package.tasks):
         wanted = {"name": task["task_type"]["name"], "version": task["task_type"]["version"], "obsolete": False}
         known = server.find(TaskType, wanted)
         if known:
             found.append(known[0])
         else:
-            faults.append(
+            violations.append(
                 f"{TASKS_FILENAME}: tasks[{index}].task_type: {wanted['name']} {wanted['version']} is not installed on "
                 "the server"
             )
-    return found, faults
+    return found, violations
 
 
-def _task_faults(index: int, tasks: list[dict[str, Any]], task_types: list[TaskType]) -> list[str]:
+def _task_violations(index: int, tasks: list[dict[str, Any]], task_types: list[TaskType]) -> list[str]:
     interface = task_types[index].interface
     fields = {field["key"]: field for field in interface.get("inputs") or ()}
     sources: Mapping[str, Mapping[str, Any]] = tasks[index]["inputs"]
     known = ", ".join(fields) or "none"
-    faults = [f"inputs.{key}: there is no such input; inputs are: {known}" for key in sources if key not in fields]
+    violations = [f"inputs.{key}: there is no such input; inputs are: {known}" for key in sources if key not in fields]
     for key, field in fields.items():
         source = sources.get(key, {"mode": "none"})
         mode = source["mode"]
         supported = field.get("supported_modes")
         if mode == "none":
             if is_required(field):
-                faults.append(f"inputs.{key}: is required, so it needs a source other than none")
+                violations.append(f"inputs.{key}: is required, so it needs a source other than none")
         elif isinstance(supported, list) and mode not in supported:
-            faults.append(f"inputs.{key}.mode: {mode} is not among the supported modes: {', '.join(supported)}")
+            violations.append(f"inputs.{key}.mode: {mode} is not among the supported modes: {', '.join(supported)}")
         elif mode == "fixed":
-            faults += value_faults(field, source["fixed_value"], f"inputs.{key}.fixed_value")
+            violations += value_violations(field, source["fixed_value"], f"inputs.{key}.fixed_value")
         elif mode == "output":
-            faults += _output_faults(key, field, source, task_types)
-    return faults
+            violations += _output_violations(key, field, source, task_types)
+    return violations
 
 
-def _output_faults(
+def _output_violations(
     key: str, field: Mapping[str, Any], source: Mapping[str, Any], task_types: list[TaskType]
 ) -> list[str]:
     earlier = task_types[source["task"]]

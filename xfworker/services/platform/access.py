@@ -113,7 +113,7 @@ class Access:
         )
 
     def sees_all(self) -> bool:
-        """Tell whether nothing is hidden from the caller."""
+        """Return whether nothing is hidden from the caller."""
         return self.principal.kind in (PrincipalKind.ADMIN, PrincipalKind.WORKER)
 
     def projects(self) -> frozenset[int]:
@@ -133,7 +133,7 @@ class Access:
         return None
 
     def sees(self, record: Record) -> bool:
-        """Tell whether the caller may see a record."""
+        """Return whether the caller may see a record."""
         if self.sees_all():
             return True
         project = self.project_of(record)
@@ -146,7 +146,7 @@ class Access:
         Give a record that the caller may see.
 
         Raises:
-            RecordNotFound: There is none, or it is hidden; nobody can tell which.
+            RecordNotFound: There is none, or it is hidden; the error does not say which.
         """
         record = self.transaction.get(kind, serial)
         if not self.sees(record):

@@ -39,7 +39,7 @@ _MOST_DAYS = 36500
 
 @define(frozen=True)
 class NewToken:
-    """A token that was just made; its text is shown this once."""
+    """A token that was just made; its string is shown only now."""
 
     record: PersonalToken
     text: str = field(repr=False)
@@ -62,7 +62,7 @@ class Accounts:
         Raises:
             InvalidRecord: The name or the password is not fit.
             RecordConflict: There is an account of that name.
-            PermissionDenied: The caller is no administrator.
+            PermissionDenied: The caller is not an administrator.
         """
         self._require_admin("make an account")
         if not _NAME.fullmatch(name) or name.lower() in _TAKEN:
@@ -113,7 +113,7 @@ class Accounts:
             return after
 
     def all(self) -> list[Account]:
-        """List the accounts; those who are no administrators see themselves only."""
+        """List the accounts; those who are not administrators see themselves only."""
         with self.records.transaction(write=False) as transaction:
             where = None if self.principal.is_admin else {"serial": self.principal.account_serial or 0}
             return list(transaction.find(Account, where))
@@ -135,7 +135,7 @@ class Accounts:
         Give a token for a name and its password.
 
         Raises:
-            AuthenticationFailed: They do not belong together; it is not told which of them is wrong.
+            AuthenticationFailed: They do not belong together; the error does not say which of them is wrong.
         """
         with self.records.transaction(write=False) as transaction:
             found = transaction.find(Account, {"name": name}, limit=1)
@@ -154,10 +154,10 @@ class Accounts:
         Make a token for one of an account's programs.
 
         Raises:
-            PermissionDenied: It is somebody else's account.
+            PermissionDenied: It is another user's account.
             InvalidContent: It would end in the past, or after more than a hundred years.
         """
-        if days is not None and not 0 <= days <= _MOST_DAYS:  # so written, it refuses what is no number (nan) as well
+        if days is not None and not 0 <= days <= _MOST_DAYS:  # so written, it refuses nan as well
             raise InvalidContent(f"a token cannot be good for {days} days; give a number up to {_MOST_DAYS}")
         if self.principal.account_serial != account_serial:
             self._require_admin("make tokens for others")
@@ -175,7 +175,7 @@ class Accounts:
             return self._new_token(transaction, 0, name, PrincipalKind.WORKER, None)
 
     def tokens(self, account_serial: int | None = None) -> list[PersonalToken]:
-        """List tokens, never their texts; those who are no administrators see their own only."""
+        """List tokens, never their texts; those who are not administrators see their own only."""
         wanted = account_serial if self.principal.is_admin else self.principal.account_serial or -1
         where = None if wanted is None else {"account_serial": wanted}
         with self.records.transaction(write=False) as transaction:
@@ -186,7 +186,7 @@ class Accounts:
         Make a token useless from now on.
 
         Raises:
-            RecordNotFound: There is none, or it is somebody else's.
+            RecordNotFound: There is none, or it is another user's.
         """
         with self.records.transaction() as transaction:
             token = transaction.get(PersonalToken, serial)

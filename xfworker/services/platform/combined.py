@@ -37,7 +37,7 @@ def answer(access: Access, query: CombinedQuery) -> dict[str, list[Record]]:
 def _part(access: Access, part: str, selector: str, conditions: _Conditions) -> list[Record]:
     kind = QUERY_PARTS.get(part)
     if kind is None:
-        raise InvalidParameter(f"{part!r} is no part of a combined query; parts are {', '.join(QUERY_PARTS)}")
+        raise InvalidParameter(f"{part!r} is not a part of a combined query; parts are {', '.join(QUERY_PARTS)}")
     where: dict[str, Any] = {}
     if selector == NARROWED:
         if kind not in conditions:
@@ -54,7 +54,8 @@ def _serials(part: str, selector: str) -> tuple[int, ...]:
     texts = [text.strip() for text in selector.split(",")]
     if not all(text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS for text in texts):
         raise InvalidParameter(
-            f"{part}: {selector!r:.80} is no selector; it is 'all', 'narrowed', or serials with commas between: '17,18'"
+            f"{part}: {selector!r:.80} is not a selector; it is 'all', 'narrowed', or serials with commas between: "
+            "'17,18'"
         )
     return tuple(int(text) for text in texts)
 

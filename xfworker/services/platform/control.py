@@ -8,7 +8,7 @@ import attrs
 
 from xfworker.domain.change import Change
 from xfworker.domain.errors import IllegalTransition, InvalidParameter, RecordNotFound
-from xfworker.domain.job_inputs import new_job_faults
+from xfworker.domain.job_inputs import new_job_violations
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, TaskTypeKind, Workflow, WorkflowState
 from xfworker.domain.scheduling import OPEN_STATES, Step, upstreams
@@ -115,9 +115,9 @@ class PlatformControl:
         self, access: Access, run: Run, source: Step, inputs: dict[str, Any], outputs: Mapping[str, Any] | None
     ) -> Run:
         if outputs is None:
-            faults = new_job_faults(source.task_type.interface, inputs)
-            if faults:
-                raise InvalidParameter(f"the run cannot start: {'; '.join(faults)}", faults)
+            violations = new_job_violations(source.task_type.interface, inputs)
+            if violations:
+                raise InvalidParameter(f"the run cannot start: {'; '.join(violations)}", violations)
         job = self._server.insert(
             access,
             Job(

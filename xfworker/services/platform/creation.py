@@ -9,10 +9,10 @@ import attrs
 
 from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import InvalidRecord, RecordConflict, RecordLocked, RecordNotFound
-from xfworker.domain.interface import output_faults
+from xfworker.domain.interface import output_violations
 from xfworker.domain.job_inputs import complete_inputs
 from xfworker.domain.job_state import JobState
-from xfworker.domain.json_value import json_faults
+from xfworker.domain.json_value import json_violations
 from xfworker.domain.records import (
     ActivityEvent,
     Entity,
@@ -26,7 +26,7 @@ from xfworker.domain.records import (
     Worker,
     Workflow,
 )
-from xfworker.domain.scheduling import Step, task_input_faults
+from xfworker.domain.scheduling import Step, task_input_violations
 from xfworker.domain.sort_order import sort_order_after
 from xfworker.domain.version import parse_version
 from xfworker.services.platform.access import Access
@@ -47,7 +47,7 @@ def prepared(access: Access, record: RecordT, now: datetime) -> RecordT:
     Give the record as it is to be inserted.
 
     Raises:
-        InvalidRecord: A value is no JSON, a reference leads nowhere, or a first state is not allowed.
+        InvalidRecord: A value is not JSON, a reference leads nowhere, or a first state is not allowed.
         RecordLocked: It would go into something locked or obsolete.
     """
     check_json(record)
@@ -74,13 +74,16 @@ def check_json(record: Record) -> None:
     Refuse a record with values that cannot be kept.
 
     Raises:
-        InvalidRecord: With every fault and its path.
+        InvalidRecord: With every violation and its path.
     """
     fields = to_json(record)
-    faults = [*json_faults(fields), *(f"{name}: {_BEYOND}" for name, value in fields.items() if _is_beyond(value))]
-    if faults:
+    violations = [
+        *json_violations(fields),
+        *(f"{name}: {_BEYOND}" for name, value in fields.items() if _is_beyond(value)),
+    ]
+    if violations:
         name = str(record) if record.serial else record.noun
-        raise InvalidRecord(f"{name}: " + "; ".join(faults), faults)
+        raise InvalidRecord(f"{name}: " + "; ".join(violations), violations)
 
 
 def _is_beyond(value: Any) -> bool:
@@ -97,8 +100,8 @@ def referred(access: Access, kind: type[RecordT], serial: int, of: Record, field
     try:
         return access.get(kind, serial)
     except RecordNotFound:
-        fault = f"{field}: there is no {kind.noun} {serial}"
-        raise InvalidRecord(f"{of.noun}: {fault}", (fault,)) from None
+        violation = f"{field}: there is no {kind.noun} {serial}"
+        raise InvalidRecord(f"{of.noun}: {violation}", (violation,)) from None
 
 
 def require_open_workflow(workflow: Workflow) -> None:
@@ -144,14 +147,14 @@ def check_task_inputs(access: Access, task: Task) -> None:
     Refuse a task whose task type is not there, or whose inputs cannot be scheduled.
 
     Raises:
-        InvalidRecord: With every fault and its path.
+        InvalidRecord: With every violation and its path.
     """
     task_type = referred(access, TaskType, task.task_type_serial, task, "task_type_serial")
     others = [step for step in steps_of(access, task.workflow_serial) if step.serial != task.serial]
     own = Step(task, task_type)
-    faults = task_input_faults(own, [*others, own] if task.serial else others)
-    if faults:
-        raise InvalidRecord(f"{task}: " + "; ".join(faults), faults)
+    violations = task_input_violations(own, [*others, own] if task.serial else others)
+    if violations:
+        raise InvalidRecord(f"{task}: " + "; ".join(violations), violations)
 
 
 def _job(access: Access, job: Job, now: datetime) -> Job:
@@ -161,8 +164,8 @@ def _job(access: Access, job: Job, now: datetime) -> Job:
     task_type = access.transaction.get(TaskType, task.task_type_serial)
     for field, serial in (("workflow_serial", workflow.serial), ("project_serial", workflow.project_serial)):
         if getattr(job, field) not in (0, serial):
-            fault = f"{field}: task {task.serial} belongs to {serial}, not to {getattr(job, field)}"
-            raise InvalidRecord(f"job: {fault}", (fault,))
+            violation = f"{field}: task {task.serial} belongs to {serial}, not to {getattr(job, field)}"
+            raise InvalidRecord(f"job: {violation}", (violation,))
     if job.run_serial is not None:
         run = referred(access, Run, job.run_serial, job, "run_serial")
         _same_workflow(job, "run_serial", run.workflow_serial, workflow.serial)
@@ -170,17 +173,17 @@ def _job(access: Access, job: Job, now: datetime) -> Job:
         source = referred(access, Job, job.source_job_serial, job, "source_job_serial")
         _same_workflow(job, "source_job_serial", source.workflow_serial, workflow.serial)
     if job.state not in _FIRST_STATES:
-        fault = f"state: a new job can be {', '.join(_FIRST_STATES)}, not {job.state}"
-        raise InvalidRecord(f"job: {fault}", (fault,))
+        violation = f"state: a new job can be {', '.join(_FIRST_STATES)}, not {job.state}"
+        raise InvalidRecord(f"job: {violation}", (violation,))
     own: dict[str, Any] = {}
     if access.principal.job_serial is not None:
         own[SPAWNED_BY] = access.principal.job_serial
     done = job.state is JobState.DONE
-    faults = output_faults(task_type.interface, job.outputs) if done else []
-    if faults and access.outputs_must_fit:
-        raise InvalidRecord("job: " + "; ".join(faults), faults)
-    if faults:
-        own["output_faults"] = faults
+    violations = output_violations(task_type.interface, job.outputs) if done else []
+    if violations and access.outputs_must_fit:
+        raise InvalidRecord("job: " + "; ".join(violations), violations)
+    if violations:
+        own["output_faults"] = violations
     return attrs.evolve(
         job,
         workflow_serial=workflow.serial,
@@ -207,8 +210,8 @@ def _run(access: Access, run: Run, _: datetime) -> Run:
 
 def _same_workflow(record: Record, field: str, found: int, wanted: int) -> None:
     if found != wanted:
-        fault = f"{field}: it belongs to workflow {found}, not to workflow {wanted}"
-        raise InvalidRecord(f"{record.noun}: {fault}", (fault,))
+        violation = f"{field}: it belongs to workflow {found}, not to workflow {wanted}"
+        raise InvalidRecord(f"{record.noun}: {violation}", (violation,))
 
 
 def _task_type(_access: Access, task_type: TaskType, _: datetime) -> TaskType:
@@ -222,23 +225,23 @@ def check_interface(task_type: TaskType) -> None:
     Refuse an interface that no job could be made from.
 
     Raises:
-        InvalidRecord: With every fault and its path.
+        InvalidRecord: With every violation and its path.
     """
-    faults = [
-        f"interface.{part}[{index}]: expected an object with the texts key and type"
+    violations = [
+        f"interface.{part}[{index}]: expected an object with the strings key and type"
         for part in ("inputs", "outputs")
         for index, item in enumerate(_listed(task_type, part))
         if not (isinstance(item, dict) and isinstance(item.get("key"), str) and isinstance(item.get("type"), str))
     ]
-    if faults:
-        raise InvalidRecord(f"{task_type}: " + "; ".join(faults), faults)
+    if violations:
+        raise InvalidRecord(f"{task_type}: " + "; ".join(violations), violations)
 
 
 def _listed(task_type: TaskType, part: str) -> list[Any]:
     listed = task_type.interface.get(part)
     if listed is not None and not isinstance(listed, list):
-        fault = f"interface.{part}: expected an array"
-        raise InvalidRecord(f"{task_type}: {fault}", (fault,))
+        violation = f"interface.{part}: expected an array"
+        raise InvalidRecord(f"{task_type}: {violation}", (violation,))
     return listed or []
 
 

@@ -66,7 +66,7 @@ def after_end(access: Access, job: Job, now: datetime) -> None:
 
 
 def is_leased(access: Access, job: Job) -> bool:
-    """Tell whether a worker may still be busy with a job."""
+    """Return whether a worker may still be busy with a job."""
     return bool(access.transaction.find(JobLease, {"job_serial": job.serial}, limit=1))
 
 

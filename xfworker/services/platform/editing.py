@@ -9,7 +9,7 @@ import attrs
 from xfworker.domain.change import Change, apply
 from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import IllegalTransition, InvalidParameter, InvalidRecord, RecordConflict, RecordLocked
-from xfworker.domain.interface import output_faults
+from xfworker.domain.interface import output_violations
 from xfworker.domain.job_state import JobState, check_transition
 from xfworker.domain.records import (
     Entity,
@@ -109,13 +109,13 @@ def _inputs(task: Task) -> tuple[int, Any]:
 
 def _check_fixed(before: Record, after: Record) -> None:
     fixed = _FIXED.get(type(before), frozenset())
-    faults = [
+    violations = [
         f"{name}: the server sets it, so it cannot be changed"
         for name in sorted(fixed)
         if getattr(before, name) != getattr(after, name)
     ]
-    if faults:
-        raise InvalidRecord(f"{before}: " + "; ".join(faults), faults)
+    if violations:
+        raise InvalidRecord(f"{before}: " + "; ".join(violations), violations)
 
 
 def _check_open(access: Access, before: Record, after: Record) -> None:
@@ -149,16 +149,16 @@ def fitted(access: Access, job: Job, now: datetime) -> Job:
     Give a job that is to be done, its outputs held against the interface of its task type.
 
     Raises:
-        InvalidParameter: They do not fit, with every fault and its path, and the platform does not let that pass.
+        InvalidParameter: They do not fit, with every violation and its path, and the platform does not let that pass.
     """
     task = access.transaction.get(Task, job.task_serial)
     task_type = access.transaction.get(TaskType, task.task_type_serial)
-    faults = output_faults(task_type.interface, job.outputs)
-    if faults and access.outputs_must_fit:
-        raise InvalidParameter(f"job {job.serial} cannot be finished: " + "; ".join(faults), faults)
+    violations = output_violations(task_type.interface, job.outputs)
+    if violations and access.outputs_must_fit:
+        raise InvalidParameter(f"job {job.serial} cannot be finished: " + "; ".join(violations), violations)
     metadata = {key: value for key, value in job.metadata.items() if key != OUTPUT_FAULTS}
-    if faults:
+    if violations:
         title = f"job {job.serial} is done with outputs that do not fit"
-        log_event(access, title, job, {"faults": faults}, now, level="WARNING")
-        metadata[OUTPUT_FAULTS] = faults
+        log_event(access, title, job, {"faults": violations}, now, level="WARNING")
+        metadata[OUTPUT_FAULTS] = violations
     return attrs.evolve(job, metadata=metadata)

@@ -80,7 +80,7 @@ def read_token(claims: Mapping[str, Any], text: str, url: str) -> AuthorizationT
         AuthenticationFailed: They are of another kind of token.
     """
     if claims.get("kind") != FILE_KIND:
-        raise AuthenticationFailed("this is no token for files; ask the XF Server for one (POST /xf/v1/fss-tokens)")
+        raise AuthenticationFailed("this is not a token for files; ask the XF Server for one (POST /xf/v1/fss-tokens)")
     try:
         scopes = scopes_from_json(claims["scopes"])
         expires_at = datetime.fromtimestamp(claims["exp"], tz=UTC)

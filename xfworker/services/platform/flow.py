@@ -1,4 +1,4 @@
-"""What follows from a change of a record, in the same transaction: jobs made, made ready, restarted, told to stop."""
+"""What follows from a change of a record, in the same transaction: jobs made, made ready, restarted, aborted."""
 
 from datetime import datetime
 from typing import TypeVar

@@ -43,7 +43,7 @@ class IdempotentRequest:
             RecordNotFound: The caller may not see the record any more.
             LeaseLost: The script's job was given to another attempt meanwhile.
         """
-        entry = None if self.key is None else access.transaction.note(self._place(access))
+        entry = None if self.key is None else access.transaction.entry(self._entry_key(access))
         if entry is None:
             return None
         if entry["digest"] != self._digest():
@@ -57,9 +57,9 @@ class IdempotentRequest:
         """Keep which record the request led to."""
         if self.key is not None:
             entry = {"serial": record.serial, "digest": self._digest()}
-            access.transaction.put_note(self._place(access), entry, at=now)
+            access.transaction.put_entry(self._entry_key(access), entry, at=now)
 
-    def _place(self, access: Access) -> str:
+    def _entry_key(self, access: Access) -> str:
         return f"wish:{access.principal.name}:{self.key}"  # what stores hold since the first version
 
     def _digest(self) -> str:

@@ -24,7 +24,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.platform")
 def delete_old_idempotency_keys(records: RecordStore, clock: Clock, options: PlatformOptions) -> None:
     """Delete idempotency keys that are too old to be repeated."""
     with records.transaction() as transaction:
-        transaction.delete_notes_before(clock.now() - timedelta(seconds=options.idempotency_key_seconds))
+        transaction.delete_entries_before(clock.now() - timedelta(seconds=options.idempotency_key_seconds))
 
 
 def run_periodic_tasks(records: RecordStore, clock: Clock, options: PlatformOptions) -> None:
@@ -32,32 +32,32 @@ def run_periodic_tasks(records: RecordStore, clock: Clock, options: PlatformOpti
     now = clock.now()
     with records.transaction(write=False) as transaction:
         due = bool(transaction.expired_leases(now))
-        notes = _missing_notes(Access(_SERVER, transaction), clock, options)
+        reasons = _missing_reasons(Access(_SERVER, transaction), clock, options)
     if due:
         with records.transaction() as transaction:
             for job in end_expired_leases(Access(_SERVER, transaction), now, options):
                 _log.warning("xfworker.lease_expired", job=job.serial, attempt=job.attempt, state=job.state.value)
-    if notes:
+    if reasons:
         with records.transaction() as transaction:
-            for serial, note in notes.items():
-                _note(Access(_SERVER, transaction), serial, note)
+            for serial, reason in reasons.items():
+                _put_reason(Access(_SERVER, transaction), serial, reason)
 
 
-def _missing_notes(access: Access, clock: Clock, options: PlatformOptions) -> dict[int, str | None]:
-    """Give, for ready jobs whose note is not right, what no worker that is there has."""
+def _missing_reasons(access: Access, clock: Clock, options: PlatformOptions) -> dict[int, str | None]:
+    """Give, for ready jobs whose reason is not right, what no worker that is there has."""
     since = clock.now() - timedelta(seconds=options.worker_silent_seconds)
     workers = [
         worker for worker in access.transaction.find(Worker) if worker.last_seen_at and worker.last_seen_at >= since
     ]
     by_task: dict[int, str | None] = {}
-    notes: dict[int, str | None] = {}
+    reasons: dict[int, str | None] = {}
     for job in access.transaction.claimable_jobs(limit=_LOOKED_AT):
         if job.task_serial not in by_task:
             task = access.transaction.get(Task, job.task_serial)
             by_task[job.task_serial] = _missing(access.transaction.get(TaskType, task.task_type_serial), workers)
         if job.metadata.get(WORKER_MISSING) != by_task[job.task_serial]:
-            notes[job.serial] = by_task[job.task_serial]
-    return notes
+            reasons[job.serial] = by_task[job.task_serial]
+    return reasons
 
 
 def _missing(task_type: TaskType, workers: list[Worker]) -> str | None:
@@ -69,9 +69,9 @@ def _missing(task_type: TaskType, workers: list[Worker]) -> str | None:
     return f"Worker missing [{', '.join(nearest)}]" if nearest else None
 
 
-def _note(access: Access, serial: int, note: str | None) -> None:
+def _put_reason(access: Access, serial: int, reason: str | None) -> None:
     job = access.transaction.get(Job, serial)
     metadata = {key: value for key, value in job.metadata.items() if key != WORKER_MISSING}
-    if note is not None:
-        metadata[WORKER_MISSING] = note
+    if reason is not None:
+        metadata[WORKER_MISSING] = reason
     access.transaction.replace(attrs.evolve(job, metadata=metadata))

@@ -18,7 +18,7 @@ class PlatformOptions:
         idempotency_key_seconds: How long an idempotency key is kept; it is given as ``wish_seconds``.
         worker_silent_seconds: How long after its last sign a worker still counts as there.
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else the job is done
-            all the same, with the faults under ``metadata.output_faults`` and a warning in the activity log.
+            all the same, with the violations under ``metadata.output_faults`` and a warning in the activity log.
         global_config: What scripts can read of the server's configuration, such as ``default_sns_server``.
     """
 

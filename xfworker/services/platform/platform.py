@@ -89,7 +89,7 @@ class Platform:
         Give the job queue as a worker sees it.
 
         Raises:
-            PermissionDenied: The caller is no worker.
+            PermissionDenied: The caller is not a worker.
         """
         return PlatformQueue(principal, **self._parts())
 
@@ -121,7 +121,7 @@ class Platform:
 
     def verify_file_token(self, text: str) -> AuthorizationToken:
         """
-        Give the file token that a text stands for.
+        Give the file token that a string stands for.
 
         Raises:
             AuthenticationFailed: It is malformed, forged, expired or no file token, or whoever it was made for is no

@@ -49,7 +49,7 @@ class PlatformQueue:
         Prepare.
 
         Raises:
-            PermissionDenied: The caller is no worker.
+            PermissionDenied: The caller is not a worker.
         """
         principal.require(PrincipalKind.WORKER, PrincipalKind.USER, to="run jobs")
         self._principal = principal

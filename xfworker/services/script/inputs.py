@@ -63,7 +63,7 @@ def userdata_file_resource(virtualpath: str) -> Resource:
         InvalidParameter: The path names no file.
     """
     if not isinstance(virtualpath, str) or virtualpath.endswith(("/", "\\")):
-        raise InvalidParameter(f"{virtualpath!r} is no path of a file in user data, such as 'scans/2024/a.isq'")
+        raise InvalidParameter(f"{virtualpath!r} is not a path of a file in user data, such as 'scans/2024/a.isq'")
     place = userdata_resource(virtualpath)
     if len(place.segments) == 1:
         raise InvalidParameter(f"{virtualpath!r} names no file in user data")

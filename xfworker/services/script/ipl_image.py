@@ -35,7 +35,7 @@ class IplImages:
         ``None`` where there is none.
 
         Raises:
-            ImageError: The file is no image, or is broken.
+            ImageError: The file is not an image, or is broken.
         """
         info = self.formats.describe(path)
         if info.is_ipl_compatible:

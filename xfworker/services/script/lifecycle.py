@@ -105,10 +105,10 @@ def units_of(units: Mapping[str, str]) -> dict[str, str]:
     Give the units of outputs, by output key.
 
     Raises:
-        UsageError: It is no mapping of texts to texts.
+        UsageError: It is not a mapping of strings to strings.
     """
     if not isinstance(units, Mapping) or not all(isinstance(text, str) for pair in units.items() for text in pair):
-        raise UsageError(f"units are texts by output key, such as {{'volume': 'mm3'}}, not {units!r:.200}")
+        raise UsageError(f"units are strings by output key, such as {{'volume': 'mm3'}}, not {units!r:.200}")
     return dict(units)
 
 

@@ -107,7 +107,7 @@ def existing_file(path: Any) -> Path:
 
     Raises:
         FileError: It is not there, or is a directory.
-        UsageError: It is no path.
+        UsageError: It is not a path.
     """
     if not isinstance(path, str | PurePath):
         raise UsageError(f"expected the path of a local file, got {type(path).__name__} {repr(path)[:80]}")

@@ -37,7 +37,7 @@ def _unwrapped(value: Any) -> Any:
         return format_time(value)
     if type(value).__name__ == "UUID":
         return str(value)
-    # numpy's scalars and arrays are known by what they can do, so that numpy need not be imported to save a text.
+    # numpy's scalars and arrays are known by what they can do, so that numpy need not be imported to save a string.
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
         size = getattr(value, "size", 1)
         if size > _LONGEST_ARRAY:

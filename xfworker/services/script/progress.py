@@ -1,4 +1,4 @@
-"""How long a job will take, told to the server at most about once a second."""
+"""How long a job will take, reported to the server at most about once a second."""
 
 import math
 from collections.abc import Callable
@@ -24,10 +24,10 @@ _COMPLETE = 100.0
 
 def check_percentage(percentage: Any) -> float:
     """
-    Give the percentage as a float from 0 to 100; what lies beyond is drawn in.
+    Give the percentage as a float from 0 to 100; what lies beyond is clamped.
 
     Raises:
-        UsageError: It is no number.
+        UsageError: It is not a number.
     """
     number = _number(percentage, "progress: percentage")
     return min(max(number, 0.0), _COMPLETE)
@@ -38,7 +38,7 @@ def check_duration(seconds: Any) -> float:
     Give the estimated duration as a float of at least 0.
 
     Raises:
-        UsageError: It is no finite number of at least 0.
+        UsageError: It is not a finite number of at least 0.
     """
     number = _number(seconds, "set_estimated_duration: estimated_duration_in_seconds")
     if not math.isfinite(number) or number < 0:
@@ -82,7 +82,7 @@ class Throttle:
     _failures: int = field(default=0, init=False)
 
     def offer(self) -> ServerError | None:
-        """Send where the time has come; give the error where the server is away, which is no fault of the job."""
+        """Send where the time has come; give the error where the server is away, which is not an error of the job."""
         if self.clock.monotonic() < self._next:
             return None
         try:

@@ -71,5 +71,5 @@ def save_intent(
 
 
 def is_in_force(record: Record, intent: Change) -> bool:
-    """Tell whether the record already is as the intent wants it."""
+    """Return whether the record already is as the intent wants it."""
     return bool(intent) and apply(record, intent) == record

@@ -17,14 +17,14 @@ def floats_of(values: Iterable[OutputValue], key: str) -> list[float]:
     Give the values as floats.
 
     Raises:
-        InvalidParameter: One is no number; the message names the job.
+        InvalidParameter: One is not a number; the message names the job.
     """
     found = []
     for item in values:
         if not is_number(item.value):
             raise InvalidParameter(
-                f"output {key!r} of job {item.job_serial} is no number but {shown(item.value)}, so it cannot stand in "
-                "a sequence of floats"
+                f"output {key!r} of job {item.job_serial} is not a number but {shown(item.value)}, so it cannot stand "
+                "in a sequence of floats"
             )
         found.append(float(item.value))
     return found

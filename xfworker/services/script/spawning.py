@@ -18,7 +18,7 @@ _VERSION_PARTS = 4
 
 
 def task_types_of(server: XFServer, name: str) -> list[TaskType]:
-    """List the task types of a package, newest version first; versions compare as numbers, not as texts."""
+    """List the task types of a package, newest version first; versions compare as numbers, not as strings."""
     found = [task_type for task_type in server.find(TaskType, {"name": name}) if not task_type.obsolete]
     return sorted(found, key=lambda task_type: (parse_version(task_type.version), task_type.serial), reverse=True)
 
@@ -134,17 +134,17 @@ def ensure_task_type(server: XFServer, metadata: Mapping[str, Any], interface: M
 
 
 def _named(metadata: Mapping[str, Any]) -> tuple[str, str, TaskTypeKind]:
-    faults = []
+    violations = []
     name, version, kind = metadata.get("name"), metadata.get("version"), metadata.get("kind", TaskTypeKind.PROCESSING)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        faults.append(f"name: expected 1 to 50 letters, digits and dots, got {name!r:.80}")
+        violations.append(f"name: expected 1 to 50 letters, digits and dots, got {name!r:.80}")
     try:
         if not isinstance(version, str) or len(parse_version(version)) != _VERSION_PARTS:
-            faults.append(f"version: expected four numbers such as '1.0.0.0', got {version!r:.80}")
+            violations.append(f"version: expected four numbers such as '1.0.0.0', got {version!r:.80}")
     except InvalidParameter as error:
-        faults.append(f"version: {error}")
+        violations.append(f"version: {error}")
     if not isinstance(kind, str) or kind not in set(TaskTypeKind):
-        faults.append(f"kind: expected one of {', '.join(TaskTypeKind)}, got {kind!r:.80}")
-    if faults:
-        raise InvalidParameter(f"spawn_xf_task_type_basic: the metadata are wrong: {'; '.join(faults)}", faults)
+        violations.append(f"kind: expected one of {', '.join(TaskTypeKind)}, got {kind!r:.80}")
+    if violations:
+        raise InvalidParameter(f"spawn_xf_task_type_basic: the metadata are wrong: {'; '.join(violations)}", violations)
     return str(name), format_version(parse_version(str(version))), TaskTypeKind(kind)

@@ -95,10 +95,10 @@ class WorkingDirectory:
 
     def is_under(self, p: Path) -> bool:
         """
-        Tell whether the path lies in the working directory, links and ``..`` resolved.
+        Return whether the path lies in the working directory, links and ``..`` resolved.
 
         Raises:
-            UsageError: It is no path.
+            UsageError: It is not a path.
         """
         if not isinstance(p, PurePath | str) or "\0" in str(p):
             raise UsageError(f"is_under takes a path, not {p!r:.80}")
@@ -143,7 +143,7 @@ class WorkingDirectory:
 
     @property
     def _forked(self) -> bool:
-        # A forked process is not told which names the others give out.
+        # A forked process does not know which names the others give out.
         return self._process != os.getpid()
 
 

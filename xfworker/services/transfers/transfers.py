@@ -94,7 +94,7 @@ class Transfers:
         path: Path | str = stat.direct_access_path
         try:
             path = self.filesystem.local_path(stat.direct_access_path)
-            reason = self.filesystem.reading_fault(path, stat)
+            reason = self.filesystem.reading_error(path, stat)
         except FileError as error:
             reason = str(error)
         if reason is not None:

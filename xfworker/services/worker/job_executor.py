@@ -72,17 +72,17 @@ class ScriptSource(Protocol):
         ...
 
 
-class Observer:
-    """Is told what happens to a job; this one ignores it."""
+class ExecutionEvents:
+    """Receives the events of one job's execution; this one ignores them."""
 
     def started(self, lease: Lease, script: RunningScript) -> None:
-        """Note that the script runs; ``script`` may be aborted or sent signals."""
+        """The script runs; ``script`` may be aborted or sent signals."""
 
     def output(self, lease: Lease, piece: bytes) -> None:
-        """Note output of the script. Called from another thread."""
+        """The script wrote output. Called from another thread."""
 
     def waiting(self, lease: Lease) -> None:
-        """Note that the script still runs; called some times a second."""
+        """The script still runs; called some times a second."""
 
 
 @define(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ class EndedJob:
 
 
 @define(kw_only=True)
-class Dispatcher:
+class JobExecutor:
     """
     Runs jobs, each by one call of :meth:`run`, which may run in several threads at once.
 
@@ -115,11 +115,11 @@ class Dispatcher:
         runner: Starts the scripts.
         clock: The time.
         source: Makes scripts ready.
-        server_host: The server's host, as scripts are told.
-        server_port: The server's port, as scripts are told.
+        server_host: The server's host, as passed to scripts.
+        server_port: The server's port, as passed to scripts.
         heartbeat_seconds: How often a lease is renewed.
         log_seconds: How often the log so far is sent to the server.
-        patience_seconds: How long a server that is away is waited for when a script has ended.
+        retry_deadline_seconds: How long a server that is away is waited for when a script has ended.
     """
 
     queue: JobQueue
@@ -132,9 +132,9 @@ class Dispatcher:
     server_port: str
     heartbeat_seconds: float = 10.0
     log_seconds: float = 15.0
-    patience_seconds: float = 300.0
+    retry_deadline_seconds: float = 300.0
 
-    def run(self, lease: Lease, directory: Path, observer: Observer | None = None) -> EndedJob:
+    def run(self, lease: Lease, directory: Path, events: ExecutionEvents | None = None) -> EndedJob:
         """
         Run a job to its end and report it.
 
@@ -142,27 +142,27 @@ class Dispatcher:
             lease: The job, as it was handed out.
             directory: An empty directory for this attempt: it holds the log and the script's working directory. It is
                 left as it is; whoever gave it cleans up.
-            observer: Is told what happens.
+            events: Receives what happens.
 
         Raises:
             LeaseLost: The job was given to another worker; its script was ended here and nothing was reported.
         """
         log_path = directory / LOG_FILENAME
         with KeptLease(self.queue, lease, self.clock, heartbeat_seconds=self.heartbeat_seconds) as kept:
-            return self._run(lease, kept, directory, log_path, observer or Observer())
+            return self._run(lease, kept, directory, log_path, events or ExecutionEvents())
 
-    def _run(self, lease: Lease, kept: KeptLease, directory: Path, log_path: Path, observer: Observer) -> EndedJob:
+    def _run(self, lease: Lease, kept: KeptLease, directory: Path, log_path: Path, events: ExecutionEvents) -> EndedJob:
         try:
             prepared = self.source.prepare(lease)
             kept.check()
             if kept.abort_requested:
                 return self._report(lease, aborted_before_start(), log_path)
-            running = self._start(lease, prepared, directory, log_path, observer)
+            running = self._start(lease, prepared, directory, log_path, events)
         except (JobError, PackageError, FileError) as error:
             log_path.write_text(f"{error}\n", "utf-8")
             return self._report(lease, not_started(str(error)), log_path)
         try:
-            end = _Watch(self, lease, kept, running, log_path, observer).until_end()
+            end = _ScriptRun(self, lease, kept, running, log_path, events).until_end()
         except BaseException:
             # Whatever goes wrong here, a script without a lease must not go on.
             running.abort()
@@ -174,7 +174,7 @@ class Dispatcher:
         return self._judge(lease, end, log_path)
 
     def _start(
-        self, lease: Lease, prepared: PreparedScript, directory: Path, log_path: Path, observer: Observer
+        self, lease: Lease, prepared: PreparedScript, directory: Path, log_path: Path, events: ExecutionEvents
     ) -> RunningScript:
         temporary_folder = directory / "temp"
         temporary_folder.mkdir(exist_ok=True)
@@ -198,8 +198,8 @@ class Dispatcher:
             time_limit_seconds=prepared.time_limit_seconds,
             memory_limit_bytes=prepared.memory_limit_bytes,
         )
-        running = self.runner.start(call, lambda piece: observer.output(lease, piece))
-        observer.started(lease, running)
+        running = self.runner.start(call, lambda piece: events.output(lease, piece))
+        events.started(lease, running)
         return running
 
     def _judge(self, lease: Lease, end: ProcessExit, log_path: Path) -> EndedJob:
@@ -219,7 +219,7 @@ class Dispatcher:
         return EndedJob(job=job, outcome=outcome, log_path=log_path, log_kept=log_kept)
 
     def keep_log(self, lease: Lease, log_path: Path) -> bool:
-        """Send the log as it is to the server; tell whether that worked. A log that cannot be kept fails no job."""
+        """Send the log as it is to the server; return whether that worked. A log that cannot be kept fails no job."""
         try:
             resource = record_resource("job_log", lease.job.serial, LOG_FILENAME)
             token = self.server.file_token([Scope("write", resource)])
@@ -231,7 +231,7 @@ class Dispatcher:
     def _with_retries(self, ask: Callable[[], Answer], doing: str) -> Answer:
         policy = RetryPolicy(
             on=(ServerError,),
-            deadline_seconds=self.patience_seconds,
+            deadline_seconds=self.retry_deadline_seconds,
             first_wait_seconds=_AWAY_STEP_SECONDS,
             longest_wait_seconds=_AWAY_STEP_SECONDS,
         )
@@ -249,34 +249,34 @@ def _last_words(log_path: Path) -> str:
 
 
 @define
-class _Watch:
+class _ScriptRun:
     """Follows one running script, and ends it when it must not go on."""
 
-    dispatcher: Dispatcher
+    executor: JobExecutor
     lease: Lease
     kept: KeptLease
     running: RunningScript
     log_path: Path
-    observer: Observer
+    events: ExecutionEvents
     _sent_bytes: int = 0
 
     def until_end(self) -> ProcessExit:
         """Wait for the script's end; send the log meanwhile, and abort the script where it is no longer wanted."""
-        clock = self.dispatcher.clock
-        next_log = clock.monotonic() + self.dispatcher.log_seconds
+        clock = self.executor.clock
+        next_log = clock.monotonic() + self.executor.log_seconds
         aborted = False
         while (end := self.running.wait(_STEP_SECONDS)) is None:
-            self.observer.waiting(self.lease)
+            self.events.waiting(self.lease)
             if not aborted and (self.kept.lost or self.kept.server_lost is not None or self.kept.abort_requested):
                 aborted = True
                 self.running.abort()
-            self.kept.raise_fault()
+            self.kept.raise_error()
             if clock.monotonic() >= next_log:
-                next_log = clock.monotonic() + self.dispatcher.log_seconds * (1 + self._send_log() // _LOG_STEP_BYTES)
+                next_log = clock.monotonic() + self.executor.log_seconds * (1 + self._send_log() // _LOG_STEP_BYTES)
         return end
 
     def _send_log(self) -> int:
         size = self.log_path.stat().st_size if self.log_path.exists() else 0
-        if size != self._sent_bytes and self.dispatcher.keep_log(self.lease, self.log_path):
+        if size != self._sent_bytes and self.executor.keep_log(self.lease, self.log_path):
             self._sent_bytes = size
         return size

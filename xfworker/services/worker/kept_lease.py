@@ -36,7 +36,7 @@ class KeptLease:
         self.lost = False
         self.abort_requested = False
         self.server_lost: str | None = None
-        self._fault: XFWorkerError | None = None
+        self._error: XFWorkerError | None = None
         self._queue = queue
         self._lease = lease
         self._clock = clock
@@ -70,17 +70,17 @@ class KeptLease:
                 f"job {self._lease.job.serial}: attempt {self._lease.attempt} lost its lease, so its script was ended "
                 "here"
             )
-        self.raise_fault()
+        self.raise_error()
 
-    def raise_fault(self) -> None:
+    def raise_error(self) -> None:
         """
         Raise what the server refused, other than that the job is another worker's now.
 
         Raises:
             XFWorkerError: The server refused to renew the lease.
         """
-        if self._fault is not None:
-            raise self._fault
+        if self._error is not None:
+            raise self._error
 
     def _renew_until_left(self) -> None:
         renewed_at = self._clock.monotonic()
@@ -97,7 +97,7 @@ class KeptLease:
                     self.server_lost = str(error)
                     return
             except XFWorkerError as error:
-                self._fault = error
+                self._error = error
                 return
             else:
                 renewed_at = asked_at

@@ -1,4 +1,4 @@
-"""A worker's round: make itself known, claim jobs, run several at once, clean up behind them."""
+"""A worker's loop: register, claim jobs, run several at once, clean up behind them."""
 
 import threading
 from collections.abc import Callable
@@ -13,59 +13,59 @@ from xfworker.ports.clock import Clock
 from xfworker.ports.filesystem import Filesystem
 from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.job_runner import RunningScript
-from xfworker.services.worker.job_executor import Dispatcher, EndedJob, Observer
+from xfworker.services.worker.job_executor import EndedJob, ExecutionEvents, JobExecutor
 
 _DAY_SECONDS = 24 * 3600.0
 _SWEEP_SECONDS = 3600.0
 DIRECTORY_PREFIX = "xf-worker-job-"
-"""How directories of jobs begin, so that old ones are told from what else lies there."""
+"""How directories of jobs begin, so that old ones are distinguished from what else lies there."""
 
 
-class WorkLog(Observer):
-    """Is told what a worker does; this one ignores it."""
+class WorkerEvents(ExecutionEvents):
+    """Receives the events of a worker; this one ignores them."""
 
     def claimed(self, lease: Lease) -> None:
-        """Note that a job was taken."""
+        """A job was claimed."""
 
     def ended(self, lease: Lease, ended: EndedJob) -> None:
-        """Note how a job ended."""
+        """A job ended."""
 
     def lost(self, lease: Lease, reason: str) -> None:
-        """Note that a job was lost to another worker, or that running it went wrong here."""
+        """A job was lost to another worker, or that running it went wrong here."""
 
     def server_away(self, reason: str) -> None:
-        """Note that the server could not be asked; it is asked again."""
+        """The server could not be asked; it is asked again."""
 
     def directory_left(self, directory: Path, reason: str) -> None:
-        """Note that the directory of an ended job could not be removed; it is tried again when it is old."""
+        """The directory of an ended job could not be removed; it is tried again when it is old."""
 
 
 @define(kw_only=True)
-class WorkLoop:
+class WorkerLoop:
     """
-    Claims jobs and runs them until it is told to stop.
+    Claims jobs and runs them until :meth:`stop` is called.
 
     Attributes:
         worker: How the worker presents itself; asked for each time, since what is installed may change.
         queue: Hands out jobs.
-        dispatcher: Runs them.
+        executor: Runs them.
         filesystem: Makes and removes their directories.
         clock: The time.
         list_old: Lists the directories of ended jobs, and how many seconds ago each was last touched.
-        log: Is told what happens.
+        log: Receives what happens.
         concurrency: How many jobs run at once.
         idle_seconds: How long to wait before asking again when there was nothing to do.
-        register_seconds: How often the worker makes itself known.
+        register_seconds: How often the worker registers.
         keep_failed_seconds: How long directories of failed jobs stay, for diagnosis.
     """
 
     worker: Callable[[], Worker]
     queue: JobQueue
-    dispatcher: Dispatcher
+    executor: JobExecutor
     filesystem: Filesystem
     clock: Clock
     list_old: Callable[[], list[tuple[Path, float]]]
-    log: WorkLog = field(factory=WorkLog)
+    log: WorkerEvents = field(factory=WorkerEvents)
     concurrency: int = 1
     idle_seconds: float = 1.0
     register_seconds: float = 30.0
@@ -152,7 +152,7 @@ class WorkLoop:
             directory = self.filesystem.make_working_directory(f"{DIRECTORY_PREFIX}{lease.job.serial}-")
             with self._lock:
                 self._directories.add(directory)
-            ended = self.dispatcher.run(lease, directory, _Watched(self, self.log))
+            ended = self.executor.run(lease, directory, _LoopEvents(self, self.log))
         except LeaseLost as error:
             self.log.lost(lease, str(error))
         except _DroppedError:
@@ -192,10 +192,10 @@ class _DroppedError(Exception):
     """The worker stops and leaves its jobs to others."""
 
 
-class _Watched(Observer):
+class _LoopEvents(ExecutionEvents):
     """Passes on what happens, and stops following the script when the worker drops its jobs."""
 
-    def __init__(self, loop: WorkLoop, log: WorkLog) -> None:
+    def __init__(self, loop: WorkerLoop, log: WorkerEvents) -> None:
         self._loop = loop
         self._log = log
 

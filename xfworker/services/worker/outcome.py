@@ -5,7 +5,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
 from xfworker.domain.script_exit import ScriptExit
 
-_WINDOWS_FAULTS = {
+_WINDOWS_ERRORS = {
     0xC0000005: "access violation",
     0xC0000017: "no memory",
     0xC00000FD: "stack overflow",
@@ -14,14 +14,14 @@ _WINDOWS_FAULTS = {
     0xC0000409: "stack buffer overrun",
 }
 _WINDOWS_NO_MEMORY = 0xC0000017
-_FIRST_WINDOWS_FAULT = 0xC0000000
+_FIRST_WINDOWS_ERROR = 0xC0000000
 _MEBIBYTE = 1024 * 1024
 _MISUSED = f"the script ended with exit code {int(ScriptExit.HANDED_OVER)}, but the job was not handed over to a person"
 
 
 def decide_outcome(end: ProcessExit, job: Job, *, last_words: str = "") -> Outcome:
     """
-    Tell how a job ended.
+    Decide how a job ended.
 
     What the server holds comes first: outputs that are stored are stored, however the process ended afterwards. Then
     comes what the runner did itself, then what the operating system did, then what the script said by its exit code.
@@ -38,7 +38,7 @@ def decide_outcome(end: ProcessExit, job: Job, *, last_words: str = "") -> Outco
 
 def server_lost(end: ProcessExit | None, reason: str) -> Outcome:
     """
-    Tell of a job whose server went away, so that nobody knows what is stored.
+    Describe the end of a job whose server went away, so that nobody knows what is stored.
 
     Args:
         end: How the process ended, if it was started.
@@ -53,12 +53,12 @@ def server_lost(end: ProcessExit | None, reason: str) -> Outcome:
 
 
 def not_started(reason: str) -> Outcome:
-    """Tell of a script that could not be started at all."""
+    """Describe a script that could not be started at all."""
     return Outcome(ending=Ending.NOT_STARTED, message=reason)
 
 
 def aborted_before_start() -> Outcome:
-    """Tell of a job that was aborted while its script was being made ready."""
+    """Describe a job that was aborted while its script was being made ready."""
     return Outcome(ending=Ending.ABORTED, message="the job was aborted before its script was started")
 
 
@@ -83,7 +83,7 @@ def _enforced(end: ProcessExit) -> tuple[Ending, str] | None:
 def _by_signal(end: ProcessExit) -> tuple[Ending, str] | None:
     if end.signal is None:
         return None
-    return Ending.KILLED, f"the script was killed by {end.signal}, which came from outside or from a fault in its code"
+    return Ending.KILLED, f"the script was killed by {end.signal}, which came from outside or from an error in its code"
 
 
 def _by_exit_code(end: ProcessExit, reported: str, last_words: str) -> tuple[Ending, str]:
@@ -111,7 +111,7 @@ def _peak(end: ProcessExit) -> str:
 
 def _shown(code: int) -> str:
     unsigned = code & 0xFFFFFFFF
-    if unsigned < _FIRST_WINDOWS_FAULT:
+    if unsigned < _FIRST_WINDOWS_ERROR:
         return str(code)
-    name = _WINDOWS_FAULTS.get(unsigned)
+    name = _WINDOWS_ERRORS.get(unsigned)
     return f"0x{unsigned:08X}" + (f" ({name})" if name else "")

@@ -246,11 +246,11 @@ class FileStoreContract:
         up: list[tuple[int, int]] = []
         down: list[tuple[int, int]] = []
         (tmp_path / "source").write_bytes(os.urandom(_LARGE))
-        store.upload(token, tmp_path / "source", folder.child("a"), progress=lambda *told: up.append(told))
-        store.download(token, folder.child("a"), tmp_path / "target", progress=lambda *told: down.append(told))
-        for told in (up, down):
-            assert told[-1] == (_LARGE, _LARGE)
-            assert all(0 <= done <= total == _LARGE for done, total in told)
+        store.upload(token, tmp_path / "source", folder.child("a"), progress=lambda *calls: up.append(calls))
+        store.download(token, folder.child("a"), tmp_path / "target", progress=lambda *calls: down.append(calls))
+        for calls in (up, down):
+            assert calls[-1] == (_LARGE, _LARGE)
+            assert all(0 <= done <= total == _LARGE for done, total in calls)
 
     def test_a_stopped_transfer_leaves_nothing_under_the_name(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
@@ -286,7 +286,7 @@ class FileStoreContract:
         place = folder.child("a.raw")
         contents = [bytes([number]) * (300_000 + number) for number in range(4)]
         self._store(store, token, place, tmp_path, contents[0])
-        faults: list[object] = []
+        errors: list[object] = []
 
         def write(number: int) -> None:
             source = tmp_path / f"writer-{number}"
@@ -294,8 +294,8 @@ class FileStoreContract:
             try:
                 for _ in range(5):
                     store.upload(token, source, place)
-            except BaseException as error:  # noqa: BLE001  told in the test's own thread
-                faults.append(error)
+            except BaseException as error:  # noqa: BLE001  reported in the test's own thread
+                errors.append(error)
 
         writers = [threading.Thread(target=write, args=(number,)) for number in range(1, 4)]
         for writer in writers:
@@ -307,7 +307,7 @@ class FileStoreContract:
             reads += 1
         for writer in writers:
             writer.join()
-        assert faults == []
+        assert errors == []
         assert self._read(store, token, place) in contents
 
     @staticmethod

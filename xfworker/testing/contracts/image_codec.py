@@ -77,7 +77,7 @@ class ImageCodecContract:
         for suffix in (*codec.suffixes, ".bin"):
             path = tmp_path / f"other{suffix}"
             path.write_bytes(content)
-            # A JSON document may be one of the format, so its name counts; what is no document of it is then refused.
+            # A JSON document may be one of the format, so its name counts; what is not one is then refused.
             if codec.recognises(path, content):
                 with pytest.raises(ImageError):
                     codec.describe(path)

@@ -65,21 +65,21 @@ class JobQueueContract:
     def test_a_job_is_handed_out_once(self, setting: Setting, worker: Worker) -> None:
         jobs = {setting.job().serial for _ in range(12)}
         taken: list[int] = []
-        faults: list[BaseException] = []
+        errors: list[BaseException] = []
 
         def claim() -> None:
             try:
                 while (lease := setting.world.queue.claim(worker.serial)) is not None:
                     taken.append(lease.job.serial)
             except BaseException as error:  # noqa: BLE001  shown by the test
-                faults.append(error)
+                errors.append(error)
 
         threads = [threading.Thread(target=claim) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert not faults
+        assert not errors
         assert len(taken) == 12
         assert set(taken) == jobs
 

@@ -47,14 +47,14 @@ class RecordStoreContract:
     def test_an_exception_undoes_everything(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             before = transaction.insert(Project(name="before"))
-            transaction.put_note("kept", {"n": 1})
+            transaction.put_entry("kept", {"n": 1})
 
         def fail() -> None:
             with store.transaction() as transaction:
                 transaction.insert(Project(name="after"))
                 transaction.replace(Project(serial=before.serial, name="changed"))
-                transaction.put_note("kept", {"n": 2})
-                transaction.put_note("new", {"n": 3})
+                transaction.put_entry("kept", {"n": 2})
+                transaction.put_entry("new", {"n": 3})
                 transaction.delete(Project, {"serial": before.serial})
                 raise ZeroDivisionError
 
@@ -62,8 +62,8 @@ class RecordStoreContract:
             fail()
         with store.transaction(write=False) as transaction:
             assert [project.name for project in transaction.find(Project)] == ["before"]
-            assert transaction.note("kept") == {"n": 1}
-            assert transaction.note("new") is None
+            assert transaction.entry("kept") == {"n": 1}
+            assert transaction.entry("new") is None
 
     def test_what_a_caller_holds_is_not_what_is_kept(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
@@ -126,18 +126,18 @@ class RecordStoreContract:
             found = transaction.expired_leases(NOON + timedelta(seconds=61))
             assert sorted(lease.job_serial for lease in found) == [0, 1]
 
-    def test_notes_are_forgotten_by_age(self, store: RecordStore) -> None:
+    def test_entries_are_deleted_by_age(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
-            transaction.put_note("old", {"n": 1}, at=NOON)
-            transaction.put_note("new", {"n": 2}, at=NOON + timedelta(hours=1))
-            transaction.put_note("timeless", {"n": 3})
-            transaction.put_note("new", {"n": 4}, at=NOON + timedelta(hours=2))
-            assert transaction.delete_notes_before(NOON + timedelta(minutes=1)) == 1
-            assert transaction.note("old") is None
-            assert transaction.note("new") == {"n": 4}
-            transaction.delete_note("timeless")
-            assert transaction.note("timeless") is None
-            transaction.delete_note("never there")
+            transaction.put_entry("old", {"n": 1}, at=NOON)
+            transaction.put_entry("new", {"n": 2}, at=NOON + timedelta(hours=1))
+            transaction.put_entry("timeless", {"n": 3})
+            transaction.put_entry("new", {"n": 4}, at=NOON + timedelta(hours=2))
+            assert transaction.delete_entries_before(NOON + timedelta(minutes=1)) == 1
+            assert transaction.entry("old") is None
+            assert transaction.entry("new") == {"n": 4}
+            transaction.delete_entry("timeless")
+            assert transaction.entry("timeless") is None
+            transaction.delete_entry("never there")
 
     def test_ready_jobs_come_by_priority_then_sort_order(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
@@ -204,7 +204,7 @@ class RecordStoreContract:
     def test_writers_do_not_lose_each_others_changes(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             serial = transaction.insert(Entity(uuid="u", metadata={"n": 0})).serial
-        faults: list[BaseException] = []
+        errors: list[BaseException] = []
 
         def count() -> None:
             try:
@@ -213,13 +213,13 @@ class RecordStoreContract:
                         seen = transaction.get(Entity, serial)
                         transaction.replace(Entity(serial=serial, uuid="u", metadata={"n": seen.metadata["n"] + 1}))
             except BaseException as error:  # noqa: BLE001  shown by the test
-                faults.append(error)
+                errors.append(error)
 
         threads = [threading.Thread(target=count) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert not faults
+        assert not errors
         with store.transaction(write=False) as transaction:
             assert transaction.get(Entity, serial).metadata == {"n": 200}

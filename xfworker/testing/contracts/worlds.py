@@ -25,7 +25,7 @@ from xfworker.services.platform.platform import Platform
 
 @define
 class World:
-    """A server as its administrator sees it, and a way to be somebody else."""
+    """A server as its administrator sees it, and a way to act as another account."""
 
     admin: XFServer
     queue: JobQueue

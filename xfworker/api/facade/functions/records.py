@@ -13,7 +13,7 @@ from xfworker.api.facade.functions.record_access import (
 )
 from xfworker.api.facade.record_dict import record_dict
 from xfworker.domain.errors import UsageError
-from xfworker.domain.json_value import json_faults
+from xfworker.domain.json_value import json_violations
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, Workflow
 
 _LONGEST_UUID = 1000
@@ -229,6 +229,6 @@ def get_xf_db_entity_by_uuid(conn: Connection, uuid: str) -> Dict[str, Any]:
         UsageError: It is not a string.
     """
     server = server_of(conn)
-    if not isinstance(uuid, str) or not 1 <= len(uuid) <= _LONGEST_UUID or any(json_faults(uuid)):
+    if not isinstance(uuid, str) or not 1 <= len(uuid) <= _LONGEST_UUID or any(json_violations(uuid)):
         raise UsageError(f"get_xf_db_entity_by_uuid takes the UUID as a string, not {uuid!r:.80}")
     return record_dict(server.entity_by_uuid(uuid))

@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 
 
 @define(frozen=True, kw_only=True)
-class WatchedFiles:
+class RecordingFiles:
     """
     A file store behind which another one does the work.
 

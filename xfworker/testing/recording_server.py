@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 
 
 @define(frozen=True, kw_only=True)
-class WatchedServer:
+class RecordingServer:
     """
     A server behind which another one does the work.
 
@@ -29,7 +29,7 @@ class WatchedServer:
         faults: What goes wrong.
         requests: Where requests are noted.
         clock: Is waited on where the link is slow.
-        get_ahead: Changes a record as somebody else would, so that the change that comes next is too late.
+        get_ahead: Changes a record as another client would, so that the change that comes next is too late.
     """
 
     server: XFServer
