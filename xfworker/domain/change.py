@@ -128,9 +128,9 @@ def apply_to_json(fields: dict[str, Any], change: Change) -> None:
 def _parent(fields: dict[str, Any], parents: list[str], text: str) -> dict[str, Any]:
     if not parents:
         return fields
-    found = fields.setdefault(parents[0], {})
-    if found is None:
-        found = fields[parents[0]] = {}
-    if not isinstance(found, dict):
+    target = fields.setdefault(parents[0], {})
+    if target is None:
+        target = fields[parents[0]] = {}
+    if not isinstance(target, dict):
         raise InvalidRecord(f"{text!r}: {parents[0]} is not an object")
-    return found
+    return target

@@ -55,7 +55,9 @@ def from_json(kind: type[RecordT], value: Any) -> RecordT:
         InvalidRecord: With every violation and its path.
     """
     if not isinstance(value, Mapping):
-        raise InvalidRecord(f"{kind.noun}: expected object, got {_shown(value)}", (f"$: {expected('object', value)}",))
+        raise InvalidRecord(
+            f"{kind.noun}: expected object, got {_formatted(value)}", (f"$: {expected('object', value)}",)
+        )
     known = field_names(kind)
     fields = {key: value[key] for key in known if key in value}
     fields["extra"] = {key: item for key, item in value.items() if key not in known}
@@ -108,16 +110,16 @@ def converter() -> Converter:
     return made
 
 
-def _is(wanted: Any) -> Callable[[Any], bool]:
-    return lambda annotation: bool(annotation == wanted)
+def _is(expected_type: Any) -> Callable[[Any], bool]:
+    return lambda annotation: bool(annotation == expected_type)
 
 
 def _choice(value: Any, kind: Any) -> StrEnum:
     try:
-        found: StrEnum = kind(value)
+        member: StrEnum = kind(value)
     except ValueError:
         raise TypeError(expected(f"one of {', '.join(kind)}", value)) from None
-    return found
+    return member
 
 
 def _strict(kind: type) -> Any:
@@ -171,10 +173,10 @@ def _copied(value: Any) -> Any:
 
 def expected(what: str, value: Any) -> str:
     """Say that a JSON value is not what it must be."""
-    return f"expected {what}, got {_shown(value)}"
+    return f"expected {what}, got {_formatted(value)}"
 
 
-def _shown(value: Any, limit: int = 60) -> str:
+def _formatted(value: Any, limit: int = 60) -> str:
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 

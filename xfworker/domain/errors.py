@@ -332,10 +332,10 @@ class JobAborted(JobError):
 
 def all_errors() -> dict[str, type[XFWorkerError]]:
     """Give every error class by its ``code``, for adapters that carry errors over a wire."""
-    found: dict[str, type[XFWorkerError]] = {}
+    by_code: dict[str, type[XFWorkerError]] = {}
     pending: list[type[XFWorkerError]] = [XFWorkerError]
     while pending:
         error = pending.pop()
-        found.setdefault(error.code, error)
+        by_code.setdefault(error.code, error)
         pending.extend(error.__subclasses__())
-    return found
+    return by_code

@@ -29,7 +29,7 @@ def check_filename(name: object, *, what: str = "file name") -> str:
     """
     violation = _violation(name)
     if violation:
-        raise InvalidFilename(f"{what} {_shown(name)} {violation}; use one plain name such as 'scan_seg.omni'")
+        raise InvalidFilename(f"{what} {_formatted(name)} {violation}; use one plain name such as 'scan_seg.omni'")
     return str(name)
 
 
@@ -77,6 +77,6 @@ def _device(name: str) -> str | None:
 _RULES = (_shape, _characters, _length, _device)
 
 
-def _shown(name: object, limit: int = 80) -> str:
+def _formatted(name: object, limit: int = 80) -> str:
     text = ascii(name)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

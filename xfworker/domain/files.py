@@ -247,7 +247,7 @@ class FileStat:
         resource: The file's place.
         size: Bytes.
         sha256: Digest of the content, 64 hexadecimal digits, or ``None`` where the store does not know it.
-        etag: The store's own mark of this content, for resuming and for noticing changes.
+        etag: The store's own tag of this content (HTTP entity tag), for resuming and for detecting changes.
         modified_at: When the content last changed (UTC).
         direct_access_path: Where the store says the file lies on a shared disk, in the words of the server (a UNC path,
             a mount), or ``None``.

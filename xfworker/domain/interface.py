@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from xfworker.domain.errors import InvalidParameter
-from xfworker.domain.parameter_shapes import is_int, is_number, shape_violations, shown
+from xfworker.domain.parameter_shapes import formatted, is_int, is_number, shape_violations
 
 PRIMITIVE_TYPES = ("Int", "Float", "String", "Bool")
 """The types whose values are JSON numbers, strings and bools."""
@@ -72,7 +72,7 @@ def value_violations(field: Mapping[str, Any], value: Any, path: str) -> Iterato
         yield from shape_violations(value, path, type_name=type_name if isinstance(type_name, str) else None)
         return
     if not _has_type(value, type_name):
-        yield f"{path}: expected {_EXPECTED[type_name]} ({type_name}), got {shown(value)}"
+        yield f"{path}: expected {_EXPECTED[type_name]} ({type_name}), got {formatted(value)}"
         return
     if type_name in {"Int", "Float"}:
         yield from _range_violations(field, value, path)
@@ -111,9 +111,9 @@ def _is_multiple(value: float, step: float) -> bool:
 def _string_violations(field: Mapping[str, Any], value: str, path: str) -> Iterator[str]:
     allowed = field.get("enum")
     if isinstance(allowed, list) and value not in allowed:
-        yield f"{path}: {shown(value)} is none of {', '.join(map(repr, allowed))}"
+        yield f"{path}: {formatted(value)} is none of {', '.join(map(repr, allowed))}"
     if field.get("format") == "date-time" and not _is_time(value):
-        yield f"{path}: {shown(value)} is not a time such as 2024-05-01T12:00:00Z"
+        yield f"{path}: {formatted(value)} is not a time such as 2024-05-01T12:00:00Z"
 
 
 def _is_time(text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from xfworker.domain.errors import InvalidParameter
 from xfworker.domain.interface import PRIMITIVE_TYPES, input_violations
-from xfworker.domain.parameter_shapes import shown
+from xfworker.domain.parameter_shapes import formatted
 
 SOURCE_MODES = ("none", "output", "fixed", "define_on_first", "ui")
 """Where a task's input can come from."""
@@ -73,7 +73,7 @@ def read_text(field: Mapping[str, Any], text: str) -> Any:
     try:
         return reader(text)
     except ValueError:
-        raise InvalidParameter(f"expected {_EXPECTED[type_name]} ({type_name}), got {shown(text)}") from None
+        raise InvalidParameter(f"expected {_EXPECTED[type_name]} ({type_name}), got {formatted(text)}") from None
 
 
 def read_untyped(text: str) -> int | float | bool | str:

@@ -51,7 +51,8 @@ def shape_violations(value: Any, path: str, *, type_name: str | None = None) -> 
         type_name: The type that it must have; by default it may have any.
     """
     if not isinstance(value, Mapping):
-        yield f"{path}: expected {_a(type_name or 'composite parameter')} (an object with 'type'), got {shown(value)}"
+        what = _a(type_name or "composite parameter")
+        yield f"{path}: expected {what} (an object with 'type'), got {formatted(value)}"
         return
     own = value.get("type")
     if not isinstance(own, str) or not own:
@@ -82,7 +83,7 @@ def check_shape(parameter: dict[str, Any], what: str) -> dict[str, Any]:
     return parameter
 
 
-def shown(value: Any, limit: int = 60) -> str:
+def formatted(value: Any, limit: int = 60) -> str:
     """Give a value as messages show it: short."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
@@ -113,17 +114,17 @@ def _file_violations(value: Mapping[str, Any], path: str) -> Iterator[str]:
 
 def _text(value: Any, path: str) -> Iterator[str]:
     if not isinstance(value, str):
-        yield f"{path}: expected a string, got {shown(value)}"
+        yield f"{path}: expected a string, got {formatted(value)}"
 
 
 def _named(value: Any, path: str) -> Iterator[str]:
     if not isinstance(value, str) or not value.strip():
-        yield f"{path}: expected a string that is not empty, got {shown(value)}"
+        yield f"{path}: expected a string that is not empty, got {formatted(value)}"
 
 
 def _serial(value: Any, path: str) -> Iterator[str]:
     if not is_int(value) or value < 1:
-        yield f"{path}: expected a serial (an integer above 0), got {shown(value)}"
+        yield f"{path}: expected a serial (an integer above 0), got {formatted(value)}"
 
 
 def _is_a(type_name: str) -> Check:
@@ -132,7 +133,7 @@ def _is_a(type_name: str) -> Check:
 
 def _list(value: Any, path: str, item: Check) -> Iterator[str]:
     if not isinstance(value, list | tuple):
-        yield f"{path}: expected a list, got {shown(value)}"
+        yield f"{path}: expected a list, got {formatted(value)}"
         return
     for index, element in enumerate(value):
         yield from item(element, f"{path}[{index}]")
@@ -151,14 +152,14 @@ def _filename(value: Any, path: str) -> Iterator[str]:
 
 def _reference(value: Any, path: str) -> Iterator[str]:
     if not isinstance(value, Mapping):
-        yield f"{path}: expected a file reference (an object with 'source' and 'filename'), got {shown(value)}"
+        yield f"{path}: expected a file reference (an object with 'source' and 'filename'), got {formatted(value)}"
         return
     yield from _file_violations(value, path)
 
 
 def _pair(value: Any, path: str) -> Iterator[str]:
     if not isinstance(value, list | tuple) or len(value) != _PAIR:
-        count = f"{len(value)} items" if isinstance(value, list | tuple) else shown(value)
+        count = f"{len(value)} items" if isinstance(value, list | tuple) else formatted(value)
         yield f"{path}: expected a pair of images, got {count}"
         return
     yield from _list(value, path, _is_a("Image"))
@@ -170,14 +171,14 @@ def _numbers(counts: range | tuple[int, ...], *, whole: bool = False, positive: 
 
     def check(value: Any, path: str) -> Iterator[str]:
         if not isinstance(value, list | tuple):
-            yield f"{path}: expected a list of {wanted} {kind}, got {shown(value)}"
+            yield f"{path}: expected a list of {wanted} {kind}, got {formatted(value)}"
             return
         if len(value) not in counts:
             yield f"{path}: expected {wanted} {kind}, got {len(value)}"
         for index, item in enumerate(value):
             if not (is_int(item) if whole else is_number(item)) or (positive and item <= 0):
                 one = kind.replace("numbers", "number")
-                yield f"{path}[{index}]: expected a {one if whole else 'finite ' + one}, got {shown(item)}"
+                yield f"{path}[{index}]: expected a {one if whole else 'finite ' + one}, got {formatted(item)}"
 
     return check
 

@@ -73,12 +73,12 @@ def file_references(parameter: Any, *, only_additional: bool = False) -> list[di
     Raises:
         InvalidParameter: A name in ``filenames`` is none, or the value is nested too deep.
     """
-    found: list[dict[str, Any]] = []
+    references: list[dict[str, Any]] = []
     main = _own_reference(parameter) if isinstance(parameter, Mapping) else None
     for reference in _walk(parameter):
-        if reference not in found and not (only_additional and reference == main):
-            found.append(reference)
-    return found
+        if reference not in references and not (only_additional and reference == main):
+            references.append(reference)
+    return references
 
 
 def _walk(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:

@@ -130,26 +130,26 @@ def following(steps: Sequence[Step], task_serial: int) -> set[int]:
 def preceding(steps: Sequence[Step], task_serial: int) -> set[int]:
     """Give the serials of all tasks whose output a task uses, directly or by others."""
     sources = {step.serial: {up.task_serial for up in upstreams(step)} for step in steps}
-    found: set[int] = set()
+    serials: set[int] = set()
     pending = [task_serial]
     while pending:
-        for serial in sources.get(pending.pop(), set()) - found:
-            found.add(serial)
+        for serial in sources.get(pending.pop(), set()) - serials:
+            serials.add(serial)
             pending.append(serial)
-    return found
+    return serials
 
 
 def _closure(start: int, sources: Mapping[int, set[int]]) -> set[int]:
-    found: set[int] = set()
+    closure: set[int] = set()
     grown = {start}
     while grown:
-        grown = {serial for serial, used in sources.items() if used & grown and serial not in found}
-        found |= grown
-    return found
+        grown = {serial for serial, used in sources.items() if used & grown and serial not in closure}
+        closure |= grown
+    return closure
 
 
 def decide(
-    step: Step, run_jobs: Mapping[int, Job], given: Mapping[str, Any] | None = None, *, may_define: bool = True
+    step: Step, run_jobs: Mapping[int, Job], ui_inputs: Mapping[str, Any] | None = None, *, may_define: bool = True
 ) -> Decision | None:
     """
     Decide what becomes of a step's job in a run.
@@ -157,7 +157,7 @@ def decide(
     Args:
         step: The step.
         run_jobs: The run's job of each task.
-        given: Inputs that a person gave the job already (mode ``ui``).
+        ui_inputs: Inputs that a person gave the job already (mode ``ui``).
         may_define: Whether this job may be the one that defines the templates which are not defined yet.
 
     Returns:
@@ -174,7 +174,7 @@ def decide(
                 inputs[key] = item.get("template")
                 waits = waits or (inputs[key] is None and not may_define)
             case "ui":
-                inputs[key] = (given or {}).get(key)
+                inputs[key] = (ui_inputs or {}).get(key)
                 asks = asks or inputs[key] is None
             case _:
                 pass
@@ -211,8 +211,8 @@ def with_templates(task: Task, job: Job) -> list[dict[str, Any]] | None:
     A template is what the job's input is at the end (a person or the script set it), else the job's output of
     the same name.
     """
-    wanted = undefined_templates(task)
-    values = {key: job.outputs.get(key) if job.inputs.get(key) is None else job.inputs[key] for key in wanted}
+    keys = undefined_templates(task)
+    values = {key: job.outputs.get(key) if job.inputs.get(key) is None else job.inputs[key] for key in keys}
     if all(value is None for value in values.values()):
         return None
     return [
@@ -223,12 +223,12 @@ def with_templates(task: Task, job: Job) -> list[dict[str, Any]] | None:
 
 def first_of_each_task(jobs: Iterable[Job]) -> dict[int, Job]:
     """Give one job of each task: the first done one, else the first one, in sort order."""
-    found: dict[int, Job] = {}
+    jobs_by_task: dict[int, Job] = {}
     for job in jobs:
-        known = found.get(job.task_serial)
-        if known is None or (known.state is not JobState.DONE and job.state is JobState.DONE):
-            found[job.task_serial] = job
-    return found
+        earlier = jobs_by_task.get(job.task_serial)
+        if earlier is None or (earlier.state is not JobState.DONE and job.state is JobState.DONE):
+            jobs_by_task[job.task_serial] = job
+    return jobs_by_task
 
 
 def task_input_violations(step: Step, steps: Sequence[Step]) -> list[str]:

@@ -40,11 +40,11 @@ def sort_order_between(before: str | None, after: str | None) -> str:
     """
     low, high = _check(before, after)
     try:
-        found: str = generate_key_between(low or None, high or None)
+        between: str = generate_key_between(low or None, high or None)
     except (FIError, ValueError, IndexError):
         # One of them follows other rules.
         return _between_any(low, high)
-    return found if low < found and (not high or found < high) else _between_any(low, high)
+    return between if low < between and (not high or between < high) else _between_any(low, high)
 
 
 def _check(before: str | None, after: str | None) -> tuple[str, str]:
@@ -72,15 +72,15 @@ def sort_orders_between(before: str | None, after: str | None, count: int) -> li
     _check(before, after)
     if not after:
         return _following(before, count)
-    found: list[str | None] = [None] * count
+    orders: list[str | None] = [None] * count
     pending = [(0, count, before, after)]
     while pending:
         start, stop, low, high = pending.pop()
         if start < stop:
             middle = (start + stop) // 2
-            found[middle] = between = sort_order_between(low, high)
+            orders[middle] = between = sort_order_between(low, high)
             pending += [(start, middle, low, between), (middle + 1, stop, between, high)]
-    return [item for item in found if item is not None]
+    return [item for item in orders if item is not None]
 
 
 def greatest(sort_orders: Iterable[str | None]) -> str | None:
@@ -89,11 +89,11 @@ def greatest(sort_orders: Iterable[str | None]) -> str | None:
 
 
 def _following(before: str | None, count: int) -> list[str]:
-    found = []
+    orders = []
     for _ in range(count):
         before = sort_order_between(before, None)
-        found.append(before)
-    return found
+        orders.append(before)
+    return orders
 
 
 def _between_any(low: str, high: str) -> str:

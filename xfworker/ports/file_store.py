@@ -38,7 +38,7 @@ class FileStore(Protocol):
             FileNotInStore: There is no such file.
             ChecksumMismatch: What arrived is not what the store holds.
             FileChanged: The file changed in the store while it was fetched, repeatedly.
-            NotEnoughSpace: The disk has no room; noticed before the first byte where the size is known.
+            NotEnoughSpace: The disk has no room; detected before the first byte where the size is known.
             TransferInterrupted: The link broke too often; a later call goes on from there.
         """
         ...

@@ -6,7 +6,7 @@ from xfworker.domain.change import Change, pointer
 from xfworker.domain.records import Record, Task, Workflow
 from xfworker.ports.xf_server import XFServer
 
-MARK = "changed_by_somebody_else"
+_COUNT = "changed_by_somebody_else"
 """The key in a record's metadata that counts the changes which a test asked for."""
 
 
@@ -21,5 +21,5 @@ def get_ahead(server: XFServer, kind: type[Record], serial: int) -> None:
     """
     record: Any = server.get(kind, serial)
     guarded: Any = server.get(Workflow, record.workflow_serial) if isinstance(record, Task) else record
-    count = guarded.metadata.get(MARK, 0) + 1
-    server.update(type(guarded), guarded.serial, Change(values={pointer("metadata", MARK): count}))
+    count = guarded.metadata.get(_COUNT, 0) + 1
+    server.update(type(guarded), guarded.serial, Change(values={pointer("metadata", _COUNT): count}))

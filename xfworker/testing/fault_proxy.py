@@ -1,5 +1,5 @@
 """
-A reverse proxy on loopback that notes what passes, and breaks or slows it down where a test wants that.
+A reverse proxy on loopback that records the requests, and breaks or slows it down where a test wants that.
 
 It stands between scripts and a real server, so that scripts which are processes of their own meet real faults on a real
 wire: connections that end in the middle of a body, answers that say that the server is busy, slow links.
@@ -50,7 +50,7 @@ class Upstream:
         host: The server's host.
         port: The server's port.
         faults: What goes wrong.
-        requests: Where requests are noted.
+        requests: Where requests are recorded.
         clock: Is waited on where the link is slow.
         get_ahead: Changes a record as another client would.
     """
@@ -94,12 +94,12 @@ def operation_of(method: str, path: str) -> str:
         if kind in {"folders", "registrations"}:
             return "list" if kind == "folders" else "register"
         return "upload" if kind == "uploads" and method != "DELETE" else _FILE_METHODS.get(method, "upload")
-    found = _RECORD_PATH.match(path)
-    if found is None:
+    match = _RECORD_PATH.match(path)
+    if match is None:
         return method
-    if found["collection"] in _ASKED:
-        return _ASKED[found["collection"]]
-    by_method = {"GET": "get", "PATCH": "update"} if found["serial"] else {"GET": "find", "POST": "create"}
+    if match["collection"] in _ASKED:
+        return _ASKED[match["collection"]]
+    by_method = {"GET": "get", "PATCH": "update"} if match["serial"] else {"GET": "find", "POST": "create"}
     return by_method.get(method, method)
 
 
@@ -225,13 +225,13 @@ class _Handler(BaseHTTPRequestHandler):
         raise _CutOffError
 
     def _lose_race(self, path: str, content: bytes) -> None:
-        found = _RECORD_PATH.match(path)
+        match = _RECORD_PATH.match(path)
         try:
             guarded = json.loads(content).get("expected_occ_lock_version") is not None
         except (ValueError, AttributeError):
             return
-        if guarded and found is not None and self.upstream.faults.take_conflict():
-            self.upstream.get_ahead(RECORD_KINDS[found["collection"]], int(found["serial"]))
+        if guarded and match is not None and self.upstream.faults.take_conflict():
+            self.upstream.get_ahead(RECORD_KINDS[match["collection"]], int(match["serial"]))
 
     def _pacer(self, operation: str) -> Callable[[int], None]:
         pace = self.upstream.faults.pace.get(operation)
@@ -240,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
         return lambda size: self.upstream.clock.sleep(size / pace)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name in the standard library
-        """Write nothing: requests are noted."""
+        """Write nothing: requests are recorded."""
 
 
 class _Body:

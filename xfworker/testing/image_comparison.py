@@ -54,17 +54,20 @@ def assert_same_image(
             expected, actual, and what differs in red.
     """
     allowed = tolerance or Tolerance(absolute=absolute, relative=relative)
-    with _Opened(expected) as wanted, _Opened(actual) as given:
+    with _Opened(expected) as expected_image, _Opened(actual) as actual_image:
         report: list[str] = []
-        if wanted.info is not None and given.info is not None:
-            report = [str(found) for found in compare_descriptions(wanted.info, given.info, allowed, "image")]
-        other_shape = compare_shapes(wanted.volume, given.volume, "image")
+        if expected_image.info is not None and actual_image.info is not None:
+            report = [
+                str(difference)
+                for difference in compare_descriptions(expected_image.info, actual_image.info, allowed, "image")
+            ]
+        other_shape = compare_shapes(expected_image.volume, actual_image.volume, "image")
         if other_shape is not None:
             raise AssertionError("\n".join([str(other_shape), *report]))
-        voxels = compare_pixels(wanted.volume, given.volume, allowed)
+        voxels = compare_pixels(expected_image.volume, actual_image.volume, allowed)
         if voxels.differing:
             folder = Path(tempfile.mkdtemp(prefix="xf-difference-")) if pictures is None else pictures
-            picture = _save_picture(wanted.volume, given.volume, voxels.worst_slice, allowed, folder)
+            picture = _save_picture(expected_image.volume, actual_image.volume, voxels.worst_slice, allowed, folder)
             report = [f"{voxels}; see {picture}", *report]
     if report:
         raise AssertionError("the image is not as expected: " + "\n".join(report))
@@ -137,5 +140,5 @@ def _grey(*planes: Pixels) -> list[Pixels]:
     finite = np.concatenate([plane[np.isfinite(plane)].ravel() for plane in planes])
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     span = (high - low) or 1.0
-    shown = [np.nan_to_num((plane - low) / span, nan=0.0, posinf=1.0, neginf=0.0) for plane in planes]
-    return [np.clip(plane * 255, 0, 255).astype(np.uint8) for plane in shown]
+    scaled = [np.nan_to_num((plane - low) / span, nan=0.0, posinf=1.0, neginf=0.0) for plane in planes]
+    return [np.clip(plane * 255, 0, 255).astype(np.uint8) for plane in scaled]

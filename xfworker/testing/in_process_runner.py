@@ -152,12 +152,12 @@ def _exit_code(ending: SystemExit) -> int:
 
 def _script_part(trace: TracebackType | None) -> TracebackType | None:
     """Leave out the frames of this module and of runpy, which lead to the script."""
-    found = trace
-    while found is not None:
-        filename = found.tb_frame.f_code.co_filename
+    link = trace
+    while link is not None:
+        filename = link.tb_frame.f_code.co_filename
         if filename != str(_OWN) and "runpy" not in Path(filename).name:
-            return found
-        found = found.tb_next
+            return link
+        link = link.tb_next
     return trace
 
 

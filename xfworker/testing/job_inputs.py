@@ -158,21 +158,21 @@ def stage_inputs(inputs: Mapping[str, Any], folder: Path, interface: Mapping[str
     return staged
 
 
-def _as_file(key: str, value: Any, folder: Path, wanted: str | None) -> StagedFile | None:
+def _as_file(key: str, value: Any, folder: Path, type_name: str | None) -> StagedFile | None:
     if isinstance(value, FileInput):
         return StagedFile(type=value.type, paths=(value.path, *value.beside))
     if isinstance(value, Image):
         return _described(value.metadata_path, "Image")
     if isinstance(value, Path):
-        return _described(value, None if wanted in {"Int", "Float", "String", "Bool"} else wanted)
+        return _described(value, None if type_name in {"Int", "Float", "String", "Bool"} else type_name)
     image = value if isinstance(value, ImageInput) else image_input(value) if _is_array(value) else None
     return None if image is None else _described(_write(key, image, folder), "Image")
 
 
-def _described(path: Path, wanted: str | None) -> StagedFile:
+def _described(path: Path, type_name: str | None) -> StagedFile:
     from xfworker.api.composition.image_formats import image_formats
 
-    return describe_input_file(path, wanted, image_formats())
+    return describe_input_file(path, type_name, image_formats())
 
 
 def _write(key: str, image: ImageInput, folder: Path) -> Path:

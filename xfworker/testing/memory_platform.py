@@ -58,7 +58,7 @@ class MemoryPlatform(PlatformUnderTest):
         return self.session_for(arguments, directory)
 
     def session_for(self, arguments: JobArguments, temporary_folder: Path) -> Session:
-        """Give the ports of a script with these arguments: its own rights, the platform's faults, requests noted."""
+        """Give the ports of a script with these arguments: its own rights, its requests recorded, and the faults."""
         principal = self.platform.authenticate(arguments.server_auth)
         return Session(
             server=RecordingServer(
@@ -76,7 +76,7 @@ class MemoryPlatform(PlatformUnderTest):
         )
 
     def close(self) -> None:
-        """Forget everything."""
+        """Drop all records and files."""
         self.files.close()
         self.platform.close()
 

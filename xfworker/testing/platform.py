@@ -209,10 +209,10 @@ class PlatformUnderTest(ABC):
 
     def _run_target(self, job: Job, target: Target, *, check: bool, in_process: bool | None) -> TaskResult:
         directory = self._new_directory(job)
-        mark = self.requests.mark()
+        position = self.requests.position()
         lease = self.claim(job)
         ended, exception = self._run(lease, target, directory, in_process=in_process)
-        result = self._result(ended, directory, mark, exception)
+        result = self._result(ended, directory, position, exception)
         if check and result.state is not JobState.DONE:
             raise TaskFailed(result) from exception
         return result
@@ -254,7 +254,7 @@ class PlatformUnderTest(ABC):
         )
         return stage_job(self.server, self.files, plan)
 
-    def _result(self, ended: EndedJob, directory: Path, mark: int, exception: Exception | None) -> TaskResult:
+    def _result(self, ended: EndedJob, directory: Path, position: int, exception: Exception | None) -> TaskResult:
         serial = ended.job.serial
         fetch = Fetch(self._new_folder("fetched"), self._download)
         folder = record_resource("job_result", serial)
@@ -265,7 +265,7 @@ class PlatformUnderTest(ABC):
             outcome=ended.outcome,
             log=log_path.read_text("utf-8", "replace") if log_path.exists() else "",
             events=tuple(self.server.find(ActivityEvent, {"job_serial": serial})),
-            requests=self.requests.since(mark),
+            requests=self.requests.since(position),
             exception=exception,
             directory=directory,
             file_names=tuple(stat.resource.filename for stat in stored),

@@ -1,4 +1,4 @@
-"""A file store that notes what it is asked, and fails or is slow where a test wants it to."""
+"""A file store that records its requests, and fails or is slow where a test wants it to."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ class RecordingFiles:
     Attributes:
         files: The store that answers.
         faults: What goes wrong.
-        requests: Where requests are noted.
+        requests: Where requests are recorded.
         clock: Is waited on where the link is slow.
     """
 

@@ -1,4 +1,4 @@
-"""An XF Server that notes what it is asked, and fails or loses a race where a test wants it to."""
+"""An XF Server that records its requests, and fails or loses a race where a test wants it to."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ class RecordingServer:
     Attributes:
         server: The server that answers.
         faults: What goes wrong.
-        requests: Where requests are noted.
+        requests: Where requests are recorded.
         clock: Is waited on where the link is slow.
         get_ahead: Changes a record as another client would, so that the change that comes next is too late.
     """
@@ -44,8 +44,8 @@ class RecordingServer:
 
     def find(self, kind: type[RecordT], where: Mapping[str, Any] | None = None) -> list[RecordT]:
         """See :meth:`xfworker.ports.xf_server.XFServer.find`."""
-        shown = ", ".join(f"{key}={value}" for key, value in (where or {}).items())
-        return self._ask("find", f"{kind.collection} {shown}".rstrip(), lambda: self.server.find(kind, where))
+        conditions = ", ".join(f"{key}={value}" for key, value in (where or {}).items())
+        return self._ask("find", f"{kind.collection} {conditions}".rstrip(), lambda: self.server.find(kind, where))
 
     def create(self, record: RecordT, *, idempotency_key: str | None = None) -> RecordT:
         """See :meth:`xfworker.ports.xf_server.XFServer.create`."""
@@ -76,8 +76,8 @@ class RecordingServer:
 
     def file_token(self, scopes: Sequence[Scope]) -> AuthorizationToken:
         """See :meth:`xfworker.ports.xf_server.XFServer.file_token`."""
-        shown = ", ".join(f"{scope.verb} {scope.resource}" for scope in scopes)
-        return self._ask("file_token", shown, lambda: self.server.file_token(scopes))
+        scope_names = ", ".join(f"{scope.verb} {scope.resource}" for scope in scopes)
+        return self._ask("file_token", scope_names, lambda: self.server.file_token(scopes))
 
     def global_config(self) -> dict[str, Any]:
         """See :meth:`xfworker.ports.xf_server.XFServer.global_config`."""

@@ -34,16 +34,16 @@ class RequestLog:
     _lock: threading.Lock = field(factory=threading.Lock, repr=False)
 
     def add(self, request: Request) -> None:
-        """Note a request."""
+        """Record a request."""
         with self._lock:
             self._requests.append(request)
 
-    def mark(self) -> int:
-        """Give the place at which the next request will be noted, for :meth:`since`."""
+    def position(self) -> int:
+        """Give the position of the next request, for :meth:`since`."""
         with self._lock:
             return len(self._requests)
 
-    def since(self, mark: int = 0) -> tuple[Request, ...]:
-        """Give the requests from a place on."""
+    def since(self, position: int = 0) -> tuple[Request, ...]:
+        """Give the requests from a position on."""
         with self._lock:
-            return tuple(self._requests[mark:])
+            return tuple(self._requests[position:])

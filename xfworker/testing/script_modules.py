@@ -37,8 +37,8 @@ def script_modules(folder: Path, shim_folders: Sequence[Path] = ()) -> Iterator[
 
 
 def _importable_names(folder: Path) -> set[str]:
-    found = {path.stem for path in folder.glob("*.py")}
-    return found | {path.name for path in folder.iterdir() if path.is_dir() and path.name.isidentifier()}
+    names = {path.stem for path in folder.glob("*.py")}
+    return names | {path.name for path in folder.iterdir() if path.is_dir() and path.name.isidentifier()}
 
 
 def _is_one_of(name: str, module: ModuleType | None, names: set[str]) -> bool:

@@ -46,10 +46,10 @@ class ScriptOutput:
 
 
 class _Tee(io.BufferedIOBase):
-    def __init__(self, log: ScriptLog, on_output: Callable[[bytes], None] | None, shown: TextIO) -> None:
+    def __init__(self, log: ScriptLog, on_output: Callable[[bytes], None] | None, console: TextIO) -> None:
         self._log = log
         self._on_output = on_output
-        self._shown: TextIO | None = shown
+        self._console: TextIO | None = console
         self._lock = threading.Lock()
 
     @property
@@ -63,13 +63,13 @@ class _Tee(io.BufferedIOBase):
         content = bytes(piece)
         with self._lock:
             # What a script's daemon threads write after its end is lost, as it is with a process.
-            if self._shown is not None:
+            if self._console is not None:
                 self._log.write(content)
-                self._shown.write(content.decode("utf-8", "replace"))
+                self._console.write(content.decode("utf-8", "replace"))
                 if self._on_output is not None:
                     self._on_output(content)
         return len(content)
 
     def end(self) -> None:
         with self._lock:
-            self._shown = None
+            self._console = None

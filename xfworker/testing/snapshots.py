@@ -74,10 +74,10 @@ class Snapshots:
         from xfworker.api.composition.image_formats import image_formats
 
         tolerance = Tolerance(absolute=absolute, relative=relative)
-        found = compare_outputs(_read(place), actual, tolerance, image_formats(), read_bitmap=read_bitmap)
-        if found:
-            lines = [f"  {difference}" for difference in found[:_SHOWN]]
-            lines += [f"  and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+        differences = compare_outputs(_read(place), actual, tolerance, image_formats(), read_bitmap=read_bitmap)
+        if differences:
+            lines = [f"  {difference}" for difference in differences[:_SHOWN]]
+            lines += [f"  and {len(differences) - _SHOWN} more"] if len(differences) > _SHOWN else []
             raise AssertionError(
                 f"the outputs differ from the snapshot {place}:\n" + "\n".join(lines) + "\n"
                 f"If they are right, write it anew with: pytest {UPDATE_OPTION}"

@@ -16,7 +16,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from xfworker.services.transfers.watch import TransferProgress, watched_transfers
+from xfworker.services.transfers.observed import TransferProgress, observed_transfers
 
 _WORTH_A_BAR = 4 << 20
 """Smaller files come and go too quickly to be looked at."""
@@ -53,7 +53,7 @@ class Bars:
                 bar = self._bars[name] = self._progress.add_task(name, total=size)
         self._progress.update(bar, completed=done, total=size)
 
-    def watch(self, moved: TransferProgress) -> None:
+    def update(self, moved: TransferProgress) -> None:
         """Draw how far a transfer is, if its file is worth a bar."""
         if moved.size >= _WORTH_A_BAR:
             self.show(f"{moved.direction} {moved.file}", moved.done, moved.size)
@@ -91,7 +91,7 @@ def transfer_bars(console: Console | None = None, *, shown: bool = True) -> Iter
         return
     bars = Bars(Progress(*columns, console=found, transient=True))
     try:
-        with watched_transfers(bars.watch):
+        with observed_transfers(bars.update):
             yield bars
     finally:
         bars.end()

@@ -19,7 +19,7 @@ from xfworker.services.bundle.reading import OpenBundle
 from xfworker.services.bundle.restoring import Progress, restore_job
 from xfworker.services.comparison.difference import Difference, Tolerance
 from xfworker.services.comparison.outputs import RecordedOutputs, compare_outputs, neutral_outputs
-from xfworker.services.transfers.watch import reporting
+from xfworker.services.transfers.observed import reporting
 
 if TYPE_CHECKING:
     from xfworker.adapters.terminal.transfer_bars import Bars

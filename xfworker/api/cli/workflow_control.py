@@ -12,7 +12,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.parameters import create_parameter
 from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, TaskTypeKind, Workflow, WorkflowState
 from xfworker.ports.xf_server import XFServer
-from xfworker.services.transfers.watch import reporting
+from xfworker.services.transfers.observed import reporting
 
 if TYPE_CHECKING:
     from xfworker.api.composition.client import Client

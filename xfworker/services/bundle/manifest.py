@@ -167,10 +167,10 @@ def read_manifest(content: bytes, name: str) -> Manifest:
         document = json.loads(content)
     except (ValueError, RecursionError):
         raise UsageError(f"{name} is damaged: {MANIFEST} in it is not JSON") from None
-    found = document.get("format") if isinstance(document, dict) else None
-    if found != FORMAT:
+    format_name = document.get("format") if isinstance(document, dict) else None
+    if format_name != FORMAT:
         raise UsageError(
-            f"{name} is not a bundle of a known version: its format is {found!r}, and this reads {FORMAT!r}"
+            f"{name} is not a bundle of a known version: its format is {format_name!r}, and this reads {FORMAT!r}"
         )
     try:
         return _manifest(document)

@@ -19,13 +19,13 @@ from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.bundle.manifest import CONFIG, INPUT, BundledSequence, Manifest
 from xfworker.services.bundle.reading import OpenBundle
-from xfworker.services.transfers.watch import reporting
+from xfworker.services.transfers.observed import reporting
 
 Progress = Callable[[Resource, int, int], None]
 """Called with the file, bytes done and bytes in all, over all files."""
 
 _SOURCE_TYPE = "xfworker.Files"
-_MARK = "from_bundle"
+_FROM_BUNDLE = "from_bundle"
 
 
 @define
@@ -98,10 +98,10 @@ class _Restoring:
                 self.serials.setdefault(("job_serial", old_job), job.serial)
 
     def upload(self, bundle: OpenBundle, progress: Progress | None) -> None:
-        wanted = [file for file in self.manifest.files if file.role in {INPUT, CONFIG}]
-        total, done = sum(file.size for file in wanted), 0
+        restored = [file for file in self.manifest.files if file.role in {INPUT, CONFIG}]
+        total, done = sum(file.size for file in restored), 0
         with tempfile.TemporaryDirectory(prefix="xfworker-bundle-") as folder:
-            for file in wanted:
+            for file in restored:
                 resource = self.new_place(file.resource)
                 local = Path(folder) / "content"
                 bundle.extract(file, local)
@@ -130,7 +130,7 @@ class _Restoring:
                 state=JobState.READY,
                 inputs=self.rewritten(old.inputs),
                 name=old.name,
-                metadata={_MARK: {"job_serial": old.serial, "created_at": self.manifest.created_at}},
+                metadata={_FROM_BUNDLE: {"job_serial": old.serial, "created_at": self.manifest.created_at}},
             )
         )
 

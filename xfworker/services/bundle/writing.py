@@ -296,16 +296,16 @@ def _worker(server: XFServer, job: Job) -> dict[str, Any] | None:
 
 
 def _dependencies(server: XFServer, task_type: TaskType) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    wanted = list(task_type.metadata.get("dependencies") or [])
+    dependencies: list[dict[str, Any]] = []
+    pending = list(task_type.metadata.get("dependencies") or [])
     seen: set[tuple[Any, Any]] = set()
-    while wanted:
-        item = wanted.pop(0)
+    while pending:
+        item = pending.pop(0)
         name, version = item.get("name"), item.get("version")
         if (name, version) in seen:
             continue
         seen.add((name, version))
         for record in server.find(DependencyPackage, {"name": name, "version": version})[-1:]:
-            found.append({"name": record.name, "version": record.version, "install": record.install})
-            wanted += record.dependencies
-    return found
+            dependencies.append({"name": record.name, "version": record.version, "install": record.install})
+            pending += record.dependencies
+    return dependencies

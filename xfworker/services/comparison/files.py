@@ -18,7 +18,7 @@ from xfworker.services.comparison.pixels import (
     compare_pixels,
     compare_shapes,
 )
-from xfworker.services.comparison.values import compare_values, shown
+from xfworker.services.comparison.values import compare_values, formatted
 
 BitmapReader = Callable[[Path], Pixels | None]
 """Gives the pixels of a picture (PNG, JPEG, ...) as an array, or ``None`` for a file that is none."""
@@ -81,8 +81,8 @@ def compare_images(
     path = path or actual.name
     try:
         with formats.reader(expected) as left, formats.reader(actual) as right:
-            found = compare_descriptions(left.info, right.info, tolerance, path)
-            return found + compare_volumes(OpenImage(left), OpenImage(right), tolerance, path)
+            differences = compare_descriptions(left.info, right.info, tolerance, path)
+            return differences + compare_volumes(OpenImage(left), OpenImage(right), tolerance, path)
     except ImageError as error:
         return [Difference(path=path, message=f"cannot be compared as an image: {error}")]
 
@@ -151,24 +151,24 @@ def _compare_texts(expected: Path, actual: Path, tolerance: Tolerance, path: str
 
 
 def _compare_tables(expected: str, actual: str, tolerance: Tolerance, path: str) -> list[Difference]:
-    found: list[Difference] = []
+    differences: list[Difference] = []
     left, right = expected.splitlines(), actual.splitlines()
     if len(left) != len(right):
-        found.append(Difference(path=path, message=f"expected {len(left)} lines, got {len(right)}"))
-    for number, (wanted, given) in enumerate(zip(left, right, strict=False), 1):
-        if wanted != given:
-            found += _compare_lines(wanted, given, tolerance, f"{path} line {number}")
-    return found
+        differences.append(Difference(path=path, message=f"expected {len(left)} lines, got {len(right)}"))
+    for number, (expected_line, actual_line) in enumerate(zip(left, right, strict=False), 1):
+        if expected_line != actual_line:
+            differences += _compare_lines(expected_line, actual_line, tolerance, f"{path} line {number}")
+    return differences
 
 
 def _compare_lines(expected: str, actual: str, tolerance: Tolerance, path: str) -> list[Difference]:
     left, right = _SEPARATOR.split(expected), _SEPARATOR.split(actual)
     if len(left) != len(right):
-        return [Difference(path=path, message=f"expected {shown(expected)}, got {shown(actual)}")]
-    found: list[Difference] = []
-    for column, (wanted, given) in enumerate(zip(left, right, strict=True), 1):
-        found += compare_values(_cell(wanted), _cell(given), tolerance, f"{path}, column {column}")
-    return found
+        return [Difference(path=path, message=f"expected {formatted(expected)}, got {formatted(actual)}")]
+    differences: list[Difference] = []
+    for column, (expected_cell, actual_cell) in enumerate(zip(left, right, strict=True), 1):
+        differences += compare_values(_cell(expected_cell), _cell(actual_cell), tolerance, f"{path}, column {column}")
+    return differences
 
 
 def _cell(text: str) -> Any:

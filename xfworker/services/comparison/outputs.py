@@ -58,34 +58,36 @@ def compare_outputs(
         formats: Recognises images.
         read_bitmap: Reads pictures.
     """
-    found = compare_values(expected.values, actual.values, tolerance, "outputs")
-    found += compare_values(expected.units, actual.units, tolerance, "units")
+    differences = compare_values(expected.values, actual.values, tolerance, "outputs")
+    differences += compare_values(expected.units, actual.units, tolerance, "units")
     part_of_images = _pixel_files(expected.files, formats)
     for name, path in expected.files.items():
-        place = f"files[{name!r}]"
+        output_path = f"files[{name!r}]"
         if name not in actual.files:
-            found.append(Difference(path=place, message="was not stored"))
+            differences.append(Difference(path=output_path, message="was not stored"))
         elif name not in part_of_images:
-            found += compare_files(path, actual.files[name], tolerance, formats, read_bitmap=read_bitmap, path=place)
-    found += [
+            differences += compare_files(
+                path, actual.files[name], tolerance, formats, read_bitmap=read_bitmap, path=output_path
+            )
+    differences += [
         Difference(path=f"files[{name!r}]", message="was not expected")
         for name in actual.files
         if name not in expected.files
     ]
-    return found
+    return differences
 
 
 def _pixel_files(files: Mapping[str, Path], formats: ImageFormats) -> set[str]:
     """Name the files that are compared with the image whose pixels they hold."""
-    found: set[str] = set()
+    parts: set[str] = set()
     for name, path in files.items():
         try:
             info = formats.probe(path)
         except ImageError:
             continue
-        if info is not None and name not in found:
-            found.update(part.name for part in info.files if part.name != name)
-    return found
+        if info is not None and name not in parts:
+            parts.update(part.name for part in info.files if part.name != name)
+    return parts
 
 
 def _neutral(value: Any, job_serial: int) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 from xfworker.services.comparison.difference import Difference, Tolerance
 
-_LONGEST_SHOWN = 80
+_LONGEST_FORMATTED = 80
 
 
 def compare_values(expected: Any, actual: Any, tolerance: Tolerance, path: str = "$") -> list[Difference]:
@@ -31,40 +31,40 @@ def compare_values(expected: Any, actual: Any, tolerance: Tolerance, path: str =
         return [] if tolerance.allows(expected, actual) else [_numbers(expected, actual, tolerance, path)]
     if type(expected) is type(actual) and expected == actual:
         return []
-    return [Difference(path=path, message=f"expected {shown(expected)}, got {shown(actual)}")]
+    return [Difference(path=path, message=f"expected {formatted(expected)}, got {formatted(actual)}")]
 
 
-def shown(value: Any) -> str:
+def formatted(value: Any) -> str:
     """Write a value short enough for a report."""
     text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+    return text if len(text) <= _LONGEST_FORMATTED else f"{text[: _LONGEST_FORMATTED - 3]}..."
 
 
 def _objects(
     expected: Mapping[str, Any], actual: Mapping[str, Any], tolerance: Tolerance, path: str
 ) -> list[Difference]:
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for key, value in expected.items():
-        place = f"{path}.{key}"
+        item_path = f"{path}.{key}"
         if key in actual:
-            found += compare_values(value, actual[key], tolerance, place)
+            differences += compare_values(value, actual[key], tolerance, item_path)
         else:
-            found.append(Difference(path=place, message=f"is missing; expected {shown(value)}"))
-    found += [
-        Difference(path=f"{path}.{key}", message=f"was not expected; got {shown(actual[key])}")
+            differences.append(Difference(path=item_path, message=f"is missing; expected {formatted(value)}"))
+    differences += [
+        Difference(path=f"{path}.{key}", message=f"was not expected; got {formatted(actual[key])}")
         for key in actual
         if key not in expected
     ]
-    return found
+    return differences
 
 
 def _arrays(expected: Sequence[Any], actual: Sequence[Any], tolerance: Tolerance, path: str) -> list[Difference]:
-    found: list[Difference] = []
+    differences: list[Difference] = []
     if len(expected) != len(actual):
-        found.append(Difference(path=path, message=f"expected {len(expected)} items, got {len(actual)}"))
+        differences.append(Difference(path=path, message=f"expected {len(expected)} items, got {len(actual)}"))
     for index, (left, right) in enumerate(zip(expected, actual, strict=False)):
-        found += compare_values(left, right, tolerance, f"{path}[{index}]")
-    return found
+        differences += compare_values(left, right, tolerance, f"{path}[{index}]")
+    return differences
 
 
 def _numbers(expected: float, actual: float, tolerance: Tolerance, path: str) -> Difference:
@@ -74,7 +74,7 @@ def _numbers(expected: float, actual: float, tolerance: Tolerance, path: str) ->
         off = ""
     return Difference(
         path=path,
-        message=f"expected {shown(expected)}, got {shown(actual)}{off} (tolerance: {tolerance})",
+        message=f"expected {formatted(expected)}, got {formatted(actual)}{off} (tolerance: {tolerance})",
         figures={"expected": expected, "actual": actual},
     )
 

@@ -14,7 +14,7 @@ from xfworker.domain.parameters import file_references
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.filesystem import Filesystem
 from xfworker.ports.xf_server import XFServer
-from xfworker.services.transfers.watch import reporting
+from xfworker.services.transfers.observed import reporting
 
 
 @define(frozen=True)

@@ -18,7 +18,7 @@ from xfworker.domain.parameters import create_parameter
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, TaskTypeKind, Workflow
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
-from xfworker.services.transfers.watch import reporting
+from xfworker.services.transfers.observed import reporting
 
 SOURCE_TASK_TYPE = "xfworker.Files"
 """The task type whose jobs hold files that came from outside."""
@@ -67,9 +67,9 @@ class StagePlan:
 
 def new_workflow(server: XFServer, name: str, project_name: str | None = None) -> Workflow:
     """Make a workflow of its own in the project of that name (by default its own), made where there is none."""
-    wanted = name if project_name is None else project_name
-    projects = server.find(Project, {"name": wanted, "obsolete": False})
-    project = projects[0] if projects else server.create(Project(name=wanted))
+    title = name if project_name is None else project_name
+    projects = server.find(Project, {"name": title, "obsolete": False})
+    project = projects[0] if projects else server.create(Project(name=title))
     return server.create(Workflow(project_serial=project.serial, name=name))
 
 
@@ -81,9 +81,9 @@ def ensure_task_type(
     kind: TaskTypeKind = TaskTypeKind.PROCESSING,
 ) -> TaskType:
     """Give the task type of this name, version and interface, which is made where there is none."""
-    for found in server.find(TaskType, {"name": name, "version": version}):
-        if found.interface == dict(interface) and found.kind == kind:
-            return found
+    for task_type in server.find(TaskType, {"name": name, "version": version}):
+        if task_type.interface == dict(interface) and task_type.kind == kind:
+            return task_type
     return server.create(TaskType(name=name, version=version, kind=kind, interface=dict(interface)))
 
 

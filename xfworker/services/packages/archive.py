@@ -83,7 +83,7 @@ def archive_violations(entries: list[zipfile.ZipInfo], archive_bytes: int) -> li
 
     Args:
         entries: What its directory lists.
-        archive_bytes: Its size, to notice bombs.
+        archive_bytes: Its size, to detect bombs.
     """
     violations = _size_violations(entries, archive_bytes)
     taken: dict[str, str] = {}

@@ -169,7 +169,7 @@ def _sentence(error: ValidationError, where: str) -> str:
         path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{part}"
     place = where if not path else f"{where}.{path}" if ": " in where else f"{where}: {path}"
     if error.validator == "pattern":
-        return f"{place}: {_shown(error.instance)} does not match {error.validator_value}"
+        return f"{place}: {_formatted(error.instance)} does not match {error.validator_value}"
     if error.validator == "maxLength":
         return f"{place}: has more than {error.validator_value} characters"
     return f"{place}: {_shortened(error.message)}"
@@ -181,12 +181,13 @@ def _missing_files(metadata: Any, files: tuple[str, ...]) -> Iterator[str]:
     for key in ("description_filename", "citation_cff_filename"):
         name = metadata.get(key)
         if isinstance(name, str) and name and name not in files:
-            yield f"{METADATA_FILENAME}: {key}: there is no file {_shown(name)} in the package"
+            yield f"{METADATA_FILENAME}: {key}: there is no file {_formatted(name)} in the package"
     types = metadata.get("parameter_types")
     for index, item in enumerate(types if isinstance(types, list) else ()):
         name = item.get("$ref") if isinstance(item, Mapping) else None
         if isinstance(name, str) and name and name not in files:
-            yield f"{METADATA_FILENAME}: parameter_types[{index}].$ref: there is no file {_shown(name)} in the package"
+            path = f"parameter_types[{index}].$ref"
+            yield f"{METADATA_FILENAME}: {path}: there is no file {_formatted(name)} in the package"
 
 
 def package_files(folder: Path) -> list[str]:
@@ -204,7 +205,7 @@ def package_files(folder: Path) -> list[str]:
 
 
 def _files(folder: Path, violations: list[str]) -> list[str]:
-    found: dict[str, str] = {}
+    by_folded_path: dict[str, str] = {}
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
         here = Path(parent)
@@ -220,10 +221,10 @@ def _files(folder: Path, violations: list[str]) -> list[str]:
             unsafe = [part for part in path.split("/") if not is_safe_filename(part)]
             if unsafe:
                 violations.append(f"{path!a}: {_name_violation(unsafe[0])}")
-            same = found.setdefault(path.casefold(), path)
+            same = by_folded_path.setdefault(path.casefold(), path)
             if same != path:
                 violations.append(f"{path}: differs only in upper and lower case from {same}")
-    return sorted(found.values())
+    return sorted(by_folded_path.values())
 
 
 def _name_violation(name: str) -> str:
@@ -238,7 +239,7 @@ def _message(folder: Path, violations: list[str]) -> str:
     return f"{folder} is not a valid package:\n  " + "\n  ".join(violations)
 
 
-def _shown(value: Any) -> str:
+def _formatted(value: Any) -> str:
     return _shortened(repr(value), 60)
 
 

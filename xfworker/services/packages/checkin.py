@@ -22,7 +22,7 @@ from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.packages.archive import pack
 from xfworker.services.packages.check import check_package
-from xfworker.services.transfers.watch import reporting
+from xfworker.services.transfers.observed import reporting
 
 PACKAGE = "package"
 """The key in a record's metadata under which its package is described: ``{archive, sha256, complete, metadata}``."""
@@ -115,21 +115,21 @@ def _record_of(server: XFServer, kind: type[PackageT], package: Package, digest:
         "metadata": package.metadata,
         "script": package.script,
     }
-    for found in server.find(kind, {"name": package.name, "version": package.version}):
-        known = found.metadata.get(PACKAGE)
-        if not isinstance(known, dict):
+    for record in server.find(kind, {"name": package.name, "version": package.version}):
+        checked_in = record.metadata.get(PACKAGE)
+        if not isinstance(checked_in, dict):
             continue
-        if known.get("sha256") == digest:
-            return found, False
-        if known.get("complete"):
+        if checked_in.get("sha256") == digest:
+            return record, False
+        if checked_in.get("complete"):
             raise PackageError(
                 f"{package} is on the server with other files; raise the version in metadata.json, so that tasks which "
                 "use the old one keep it"
             )
-        change = Change(values={"/metadata": {**found.metadata, **_metadata(package, described)}} | _own(package))
-        return server.update(kind, found.serial, change), False
-    key = f"package:{package.name}:{package.version}:{digest}"
-    return server.create(_new(kind, package, described), idempotency_key=key), True
+        change = Change(values={"/metadata": {**record.metadata, **_metadata(package, described)}} | _own(package))
+        return server.update(kind, record.serial, change), False
+    idempotency_key = f"package:{package.name}:{package.version}:{digest}"
+    return server.create(_new(kind, package, described), idempotency_key=idempotency_key), True
 
 
 def _new(kind: type[PackageT], package: Package, described: dict[str, Any]) -> PackageT:
@@ -168,10 +168,10 @@ def _own(package: Package) -> dict[str, Any]:
 
 
 def _metadata(package: Package, described: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    display: dict[str, Any] = {
         key: package.metadata[key] for key in ("display_name", "summary") if key in package.metadata
     }
-    return {**shown, "dependencies": package.dependencies, PACKAGE: described}
+    return {**display, "dependencies": package.dependencies, PACKAGE: described}
 
 
 def _store(

@@ -32,14 +32,16 @@ def _visit(
     above: tuple[tuple[str, str], ...],
 ) -> None:
     for item in needed:
-        wanted = str(item.get("name")), str(item.get("version"))
-        if wanted in ordered:
+        requirement = str(item.get("name")), str(item.get("version"))
+        if requirement in ordered:
             continue
-        if wanted in above:
-            circle = " -> ".join(name for name, _ in (*above[above.index(wanted) :], wanted))
+        if requirement in above:
+            circle = " -> ".join(name for name, _ in (*above[above.index(requirement) :], requirement))
             raise JobError(f"these dependency packages need each other in a circle: {circle}")
-        package = find(*wanted)
+        package = find(*requirement)
         if package is None:
-            raise JobError(f"the dependency package {wanted[0]} {wanted[1]} is not on the server; check it in")
-        _visit(package.dependencies, find, ordered, (*above, wanted))
-        ordered[wanted] = package
+            raise JobError(
+                f"the dependency package {requirement[0]} {requirement[1]} is not on the server; check it in"
+            )
+        _visit(package.dependencies, find, ordered, (*above, requirement))
+        ordered[requirement] = package

@@ -58,8 +58,8 @@ def import_workflow(server: XFServer, folder: Path, *, project: str, name: str |
         ]
     if violations:
         raise PackageError(f"{package} cannot be imported:\n  " + "\n  ".join(violations), violations)
-    found = server.find(Project, {"name": project, "obsolete": False})
-    home = found[0] if found else server.create(Project(name=project))
+    projects = server.find(Project, {"name": project, "obsolete": False})
+    home = projects[0] if projects else server.create(Project(name=project))
     workflow = server.create(
         Workflow(
             project_serial=home.serial,
@@ -77,19 +77,19 @@ def import_workflow(server: XFServer, folder: Path, *, project: str, name: str |
 
 
 def _task_types(server: XFServer, package: Package) -> tuple[list[TaskType], list[str]]:
-    found: list[TaskType] = []
+    task_types: list[TaskType] = []
     violations = []
     for index, task in enumerate(package.tasks):
-        wanted = {"name": task["task_type"]["name"], "version": task["task_type"]["version"], "obsolete": False}
-        known = server.find(TaskType, wanted)
-        if known:
-            found.append(known[0])
+        requested = {"name": task["task_type"]["name"], "version": task["task_type"]["version"], "obsolete": False}
+        matches = server.find(TaskType, requested)
+        if matches:
+            task_types.append(matches[0])
         else:
             violations.append(
-                f"{TASKS_FILENAME}: tasks[{index}].task_type: {wanted['name']} {wanted['version']} is not installed on "
-                "the server"
+                f"{TASKS_FILENAME}: tasks[{index}].task_type: {requested['name']} {requested['version']} is not "
+                "installed on the server"
             )
-    return found, violations
+    return task_types, violations
 
 
 def _task_violations(index: int, tasks: list[dict[str, Any]], task_types: list[TaskType]) -> list[str]:
@@ -123,9 +123,9 @@ def _output_violations(
     if output is None:
         known = ", ".join(outputs) or "none"
         return [f"inputs.{key}.key: {earlier.name} has no output {source['key']!r}; outputs are: {known}"]
-    wanted, given = field.get("type"), output.get("type")
-    if wanted not in {given, _SEQUENCE} and not (wanted == "Float" and given == "Int"):
-        return [f"inputs.{key}: takes {wanted}, but output {source['key']} of {earlier.name} is {given}"]
+    input_type, output_type = field.get("type"), output.get("type")
+    if input_type not in {output_type, _SEQUENCE} and not (input_type == "Float" and output_type == "Int"):
+        return [f"inputs.{key}: takes {input_type}, but output {source['key']} of {earlier.name} is {output_type}"]
     return []
 
 

@@ -34,7 +34,7 @@ def log_change(access: Access, before: Record, after: Record, change: Change, no
     payload: dict[str, Any] = {
         "action": "changed",
         "fields": sorted({*change.values, *change.removals}),
-        "values": {pointer: _shown(value) for pointer, value in change.values.items() if _is_small(value)},
+        "values": {pointer: _formatted(value) for pointer, value in change.values.items() if _is_small(value)},
     }
     title = f"changed {after}"
     if isinstance(before, Job) and isinstance(after, Job) and before.state is not after.state:
@@ -67,5 +67,5 @@ def _is_small(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def _shown(value: Any) -> Any:
+def _formatted(value: Any) -> Any:
     return value[:_SHOWN_CHARACTERS] if isinstance(value, str) else value

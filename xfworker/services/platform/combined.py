@@ -61,33 +61,33 @@ def _serials(part: str, selector: str) -> tuple[int, ...]:
 
 
 def _narrowing(access: Access, query: CombinedQuery) -> _Conditions:
-    found: _Conditions = {}
+    conditions: _Conditions = {}
     if query.job_serial is not None:
         job = access.get(Job, query.job_serial)
         task = access.get(Task, job.task_serial)
-        found[Job] = {"serial": job.serial}
-        found[Task] = {"serial": task.serial}
-        found[Workflow] = {"serial": job.workflow_serial}
-        found[Project] = {"serial": job.project_serial}
-        found[TaskType] = {"serial": task.task_type_serial}
+        conditions[Job] = {"serial": job.serial}
+        conditions[Task] = {"serial": task.serial}
+        conditions[Workflow] = {"serial": job.workflow_serial}
+        conditions[Project] = {"serial": job.project_serial}
+        conditions[TaskType] = {"serial": task.task_type_serial}
     if query.project_serial is not None:
         project = access.get(Project, query.project_serial)
         workflows = access.transaction.find(Workflow, {"project_serial": project.serial})
-        _add(found, Project, {"serial": project.serial})
-        _add(found, Workflow, {"project_serial": project.serial})
-        _add(found, Task, {"workflow_serial": tuple(workflow.serial for workflow in workflows)})
-        _add(found, Job, {"project_serial": project.serial})
+        _add(conditions, Project, {"serial": project.serial})
+        _add(conditions, Workflow, {"project_serial": project.serial})
+        _add(conditions, Task, {"workflow_serial": tuple(workflow.serial for workflow in workflows)})
+        _add(conditions, Job, {"project_serial": project.serial})
     if query.task_type_serial is not None:
-        _add(found, TaskType, {"serial": access.get(TaskType, query.task_type_serial).serial})
-        _add(found, Task, {"task_type_serial": query.task_type_serial})
+        _add(conditions, TaskType, {"serial": access.get(TaskType, query.task_type_serial).serial})
+        _add(conditions, Task, {"task_type_serial": query.task_type_serial})
     if query.dependency_package_serial is not None:
         package = access.get(DependencyPackage, query.dependency_package_serial)
-        _add(found, DependencyPackage, {"serial": package.serial})
-    return found
+        _add(conditions, DependencyPackage, {"serial": package.serial})
+    return conditions
 
 
-def _add(found: _Conditions, kind: type[Record], condition: dict[str, Any]) -> None:
-    before = found.get(kind, {})
+def _add(conditions: _Conditions, kind: type[Record], condition: dict[str, Any]) -> None:
+    before = conditions.get(kind, {})
     # Two serials for one field can both hold only where they are the same.
     clash = any(name in before and before[name] != value for name, value in condition.items())
-    found[kind] = {"serial": ()} if clash else {**before, **condition}
+    conditions[kind] = {"serial": ()} if clash else {**before, **condition}

@@ -30,8 +30,8 @@ def intercepted(access: Access, before: Record, change: Change, now: datetime) -
     if change.values.get("/state") != JobState.ABORTED.value:
         return change
     values = {key: value for key, value in change.values.items() if key != "/state"}
-    mark = {"by": access.principal.name, "at": format_time(now)}
-    return attrs.evolve(change, values={**values, pointer("metadata", ABORT_REQUESTED): mark})
+    request = {"by": access.principal.name, "at": format_time(now)}
+    return attrs.evolve(change, values={**values, pointer("metadata", ABORT_REQUESTED): request})
 
 
 def after_creation(access: Access, record: Record, now: datetime) -> None:

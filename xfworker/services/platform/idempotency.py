@@ -25,7 +25,7 @@ class IdempotentRequest:
     Attributes:
         key: The caller's key, ``None`` where there is none: then nothing is kept and nothing replayed. Two callers with
             one key do not meet.
-        content: What is asked, so that a key that is used for two different requests is noticed.
+        content: What is asked, so that a key that is used for two different requests is refused.
     """
 
     key: str | None

@@ -93,9 +93,9 @@ class PlatformServer:
             if replayed is not None:
                 return replayed
             access.require_live(to_write=True)
-            found = self.insert(access, record)
-            request.put(access, found, self._now())
-            return found
+            created = self.insert(access, record)
+            request.put(access, created, self._now())
+            return created
 
     def update(
         self, kind: type[RecordT], serial: int, change: Change, *, idempotency_key: str | None = None
@@ -138,10 +138,10 @@ class PlatformServer:
 
     def entity_by_uuid(self, uuid: str) -> Entity:
         """Give the entity's record."""
-        found = self._read(lambda access: access.transaction.find(Entity, {"uuid": uuid}, limit=1))
-        if not found:
+        entities = self._read(lambda access: access.transaction.find(Entity, {"uuid": uuid}, limit=1))
+        if not entities:
             raise RecordNotFound(f"there is no entity with UUID {uuid[:80]!a}")
-        return found[0]
+        return entities[0]
 
     def file_token(self, scopes: Sequence[Scope]) -> AuthorizationToken:
         """Ask for the right to touch files."""
@@ -176,9 +176,9 @@ class PlatformServer:
         """Store a new record within a transaction, with all that follows from it."""
         fresh = prepared(access, record, self._now())
         access.require_create(fresh)
-        found = existing(access, fresh)
-        if found is not None:
-            return found
+        match = existing(access, fresh)
+        if match is not None:
+            return match
         stored = access.transaction.insert(fresh)
         if isinstance(stored, Project) and self.principal.account_serial is not None:
             access.transaction.insert(

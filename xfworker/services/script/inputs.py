@@ -147,17 +147,17 @@ class _Group:
 
     def bring(self, resources: Sequence[Resource]) -> list[Path]:
         transfers = self._session.transfers
-        places: list[Path] = []
+        paths: list[Path] = []
         if not self._copy:
             for resource in resources:
-                found = transfers.locate(self._token, resource)
-                if found is None:
+                located = transfers.locate(self._token, resource)
+                if located is None:
                     break
-                places.append(found[0])
+                paths.append(located[0])
             else:
-                if len({place.parent for place in places}) == 1:
-                    return places
-                return linked(self._session, self._working_dir, places[0].stem, places)[1]
+                if len({path.parent for path in paths}) == 1:
+                    return paths
+                return linked(self._session, self._working_dir, paths[0].stem, paths)[1]
         directory = self._working_dir.directory
         # An OMNI document must not meet a stranger's pixels under the name that it looks for.
         if len(resources) > 1 or resources[0].filename.lower().endswith(OMNI_SUFFIX):
@@ -167,7 +167,7 @@ class _Group:
             resources,
             directory,
             copy_even_on_direct_access=True,
-            look_in_place=self._copy or bool(places),
+            look_in_place=self._copy or bool(paths),
         )
 
     def bring_beside(self, path: Path, resources: Sequence[Resource]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from xfworker.domain.errors import InvalidParameter
-from xfworker.domain.parameter_shapes import is_number, shown
+from xfworker.domain.parameter_shapes import formatted, is_number
 from xfworker.domain.queries import OutputValue
 
 
@@ -19,15 +19,15 @@ def floats_of(values: Iterable[OutputValue], key: str) -> list[float]:
     Raises:
         InvalidParameter: One is not a number; the message names the job.
     """
-    found = []
+    floats = []
     for item in values:
         if not is_number(item.value):
             raise InvalidParameter(
-                f"output {key!r} of job {item.job_serial} is not a number but {shown(item.value)}, so it cannot stand "
-                "in a sequence of floats"
+                f"output {key!r} of job {item.job_serial} is not a number but {formatted(item.value)}, so it cannot "
+                "stand in a sequence of floats"
             )
-        found.append(float(item.value))
-    return found
+        floats.append(float(item.value))
+    return floats
 
 
 def paired(

@@ -19,8 +19,8 @@ _VERSION_PARTS = 4
 
 def task_types_of(server: XFServer, name: str) -> list[TaskType]:
     """List the task types of a package, newest version first; versions compare as numbers, not as strings."""
-    found = [task_type for task_type in server.find(TaskType, {"name": name}) if not task_type.obsolete]
-    return sorted(found, key=lambda task_type: (parse_version(task_type.version), task_type.serial), reverse=True)
+    task_types = [task_type for task_type in server.find(TaskType, {"name": name}) if not task_type.obsolete]
+    return sorted(task_types, key=lambda task_type: (parse_version(task_type.version), task_type.serial), reverse=True)
 
 
 def no_task_type(name: str) -> RecordNotFound:
@@ -31,7 +31,7 @@ def no_task_type(name: str) -> RecordNotFound:
 def ensure_task(
     server: XFServer,
     clock: Clock,
-    wanted: Task,
+    requested: Task,
     task_type: TaskType,
     *,
     upgradable: Iterable[int] = (),
@@ -44,17 +44,17 @@ def ensure_task(
     Args:
         server: Keeps the tasks.
         clock: Waits where others change the workflow.
-        wanted: The task to be, with its spawn key.
+        requested: The task to be, with its spawn key.
         task_type: Its task type.
         upgradable: Serials of task types from which the task may be upgraded.
 
     Raises:
         UsageError: The spawn key belongs to a task of another package.
     """
-    where = {"workflow_serial": wanted.workflow_serial, "spawn_key": wanted.spawn_key, "state": TaskState.ACTIVE}
-    known = server.find(Task, where)
+    where = {"workflow_serial": requested.workflow_serial, "spawn_key": requested.spawn_key, "state": TaskState.ACTIVE}
+    tasks = server.find(Task, where)
     # Of two that ask at once, the server lets one make the task and gives it to both.
-    task = known[0] if known else server.create(wanted)
+    task = tasks[0] if tasks else server.create(requested)
     if task.task_type_serial == task_type.serial:
         return task
     before = server.get(TaskType, task.task_type_serial)
@@ -64,7 +64,7 @@ def ensure_task(
         return _upgraded(server, clock, task, task_type)
     if before.name != task_type.name:
         raise UsageError(
-            f"the spawn key {wanted.spawn_key!r} belongs to task {task.serial} of task type {before.name}, not "
+            f"the spawn key {requested.spawn_key!r} belongs to task {task.serial} of task type {before.name}, not "
             f"{task_type.name}; choose another key, or name that task type in upgrade_task_types"
         )
     return task
@@ -129,8 +129,8 @@ def ensure_task_type(server: XFServer, metadata: Mapping[str, Any], interface: M
                     "version"
                 )
             return known
-    wanted = TaskType(name=name, version=version, kind=kind, interface=dict(interface), metadata=dict(metadata))
-    return server.create(wanted, idempotency_key=f"task-type {name} {version}")
+    task_type = TaskType(name=name, version=version, kind=kind, interface=dict(interface), metadata=dict(metadata))
+    return server.create(task_type, idempotency_key=f"task-type {name} {version}")
 
 
 def _named(metadata: Mapping[str, Any]) -> tuple[str, str, TaskTypeKind]:

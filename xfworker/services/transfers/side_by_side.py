@@ -74,10 +74,10 @@ class _Crew(Generic[ItemT, ResultT]):
         self._stopping.set()
 
     def next_result(self) -> tuple[int, ResultT]:
-        found = self._finished.get()
-        if isinstance(found, BaseException):
-            raise found
-        return found
+        result = self._finished.get()
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
     def _run(self) -> None:
         try:

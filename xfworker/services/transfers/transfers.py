@@ -12,8 +12,8 @@ from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore, Progress
 from xfworker.ports.filesystem import Filesystem
 from xfworker.services.event_log import EventLog
+from xfworker.services.transfers.observed import reporting
 from xfworker.services.transfers.side_by_side import DEFAULT_PARALLEL, side_by_side
-from xfworker.services.transfers.watch import reporting
 
 _log = EventLog("xfworker.transfers")
 
@@ -130,7 +130,7 @@ class Transfers:
         """
         Give local paths to several files of the store, in their order, as :meth:`fetch` gives one.
 
-        Whether the store lies on a shared disk is found out with the first file; where it does not, the others are
+        Whether the store lies on a shared disk is decided by the first file; where it does not, the others are
         fetched without asking again. Where one fails, the message names it, and those that were finished stay.
 
         Args:

@@ -42,7 +42,7 @@ def server_lost(end: ProcessExit | None, reason: str) -> Outcome:
 
     Args:
         end: How the process ended, if it was started.
-        reason: What was noticed.
+        reason: Why it is lost.
     """
     return Outcome(
         ending=Ending.SERVER_LOST,
@@ -100,7 +100,7 @@ def _by_exit_code(end: ProcessExit, reported: str, last_words: str) -> tuple[End
     if reported:
         return Ending.CRASHED, reported
     said = f"; its last words: {last_words}" if last_words else " and said nothing"
-    return Ending.CRASHED, f"the script crashed with exit code {_shown(code)}{said}"
+    return Ending.CRASHED, f"the script crashed with exit code {_formatted(code)}{said}"
 
 
 def _peak(end: ProcessExit) -> str:
@@ -109,7 +109,7 @@ def _peak(end: ProcessExit) -> str:
     return f" (its largest process held {end.peak_memory_bytes / _MEBIBYTE:,.0f} MiB)"
 
 
-def _shown(code: int) -> str:
+def _formatted(code: int) -> str:
     unsigned = code & 0xFFFFFFFF
     if unsigned < _FIRST_WINDOWS_ERROR:
         return str(code)

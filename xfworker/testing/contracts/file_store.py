@@ -74,7 +74,7 @@ class FileStoreContract:
             assert target.read_bytes() == content
             assert (fetched.size, fetched.sha256) == (stored.size, stored.sha256)
 
-    def test_stat_tells_size_digest_and_a_mark_of_the_content(
+    def test_stat_gives_size_digest_and_a_tag_of_the_content(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
     ) -> None:
         place = folder.child("a.raw")
@@ -122,16 +122,16 @@ class FileStoreContract:
                 ask()
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_folder_tells_its_files_and_folders_in_order(
+    def test_a_folder_lists_its_files_and_folders_in_order(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
     ) -> None:
         for name in ("b.raw", "a.raw", "c.raw"):
             self._store(store, token, folder.child(name), tmp_path, name.encode())
         self._store(store, token, folder.child("sub").child("deep.raw"), tmp_path, b"deep")
-        found = store.list(token, folder)
-        assert [stat.resource.filename for stat in found.files] == ["a.raw", "b.raw", "c.raw"]
-        assert [stat.size for stat in found.files] == [5, 5, 5]
-        assert found.folders == ("sub",)
+        listing = store.list(token, folder)
+        assert [stat.resource.filename for stat in listing.files] == ["a.raw", "b.raw", "c.raw"]
+        assert [stat.size for stat in listing.files] == [5, 5, 5]
+        assert listing.folders == ("sub",)
         assert [str(stat.resource) for stat in store.list(token, folder.child("sub")).files] == [
             f"{folder}/sub/deep.raw"
         ]
@@ -139,8 +139,8 @@ class FileStoreContract:
     def test_a_folder_that_is_not_there_is_empty(
         self, store: FileStore, token: AuthorizationToken, folder: Resource
     ) -> None:
-        found = store.list(token, folder.child("nowhere"))
-        assert (found.files, found.folders) == ((), ())
+        listing = store.list(token, folder.child("nowhere"))
+        assert (listing.files, listing.folders) == ((), ())
 
     def test_a_deleted_file_is_gone(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path

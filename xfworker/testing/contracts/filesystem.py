@@ -39,18 +39,18 @@ class FilesystemContract:
 
     def test_unique_paths_are_given_once(self, filesystem: Filesystem, tmp_path: Path) -> None:
         (tmp_path / "scan.nii.gz").write_bytes(b"")
-        given = [filesystem.unique_path(tmp_path / "scan.nii.gz") for _ in range(3)]
-        assert len({path.name.lower() for path in given}) == 3
-        assert all(not path.exists() and path.name.startswith("scan") and path.suffix == ".gz" for path in given)
+        unique = [filesystem.unique_path(tmp_path / "scan.nii.gz") for _ in range(3)]
+        assert len({path.name.lower() for path in unique}) == 3
+        assert all(not path.exists() and path.name.startswith("scan") and path.suffix == ".gz" for path in unique)
         assert filesystem.unique_path(tmp_path / "other.raw") == tmp_path / "other.raw"
 
     def test_a_unique_name_is_never_too_long(self, filesystem: Filesystem, tmp_path: Path) -> None:
         longest = tmp_path / ("ä" * 125 + ".omni")
         longest.touch()
-        given = filesystem.unique_path(longest)
-        given.touch()
-        assert len(given.name.encode()) <= 255
-        assert given.suffix == ".omni"
+        unique = filesystem.unique_path(longest)
+        unique.touch()
+        assert len(unique.name.encode()) <= 255
+        assert unique.suffix == ".omni"
 
     def test_removing_does_not_follow_links(self, filesystem: Filesystem, tmp_path: Path) -> None:
         kept = tmp_path / "kept"
@@ -67,7 +67,7 @@ class FilesystemContract:
         assert not doomed.exists()
         assert (kept / "precious").read_bytes() == b"x"
 
-    def test_free_space_is_told_of_folders_that_come_later(self, filesystem: Filesystem, tmp_path: Path) -> None:
+    def test_free_space_is_known_of_folders_that_come_later(self, filesystem: Filesystem, tmp_path: Path) -> None:
         assert filesystem.free_bytes(tmp_path / "not" / "yet") > 0
 
     def test_reading_is_tried_not_guessed(self, filesystem: Filesystem, tmp_path: Path) -> None:

@@ -111,9 +111,9 @@ class ImageCodecContract:
         path, expected = image
         out = np.full_like(expected[:1], 99)
         with codec.reader(path) as reader:
-            found = reader.read(len(expected) - 1, len(expected), out=out)
+            slab = reader.read(len(expected) - 1, len(expected), out=out)
         np.testing.assert_array_equal(out, expected[-1:])
-        assert found is out
+        assert slab is out
 
     def test_a_memory_map_shows_the_same_and_cannot_be_written(self, codec: ImageCodec, image: Sample) -> None:
         path, expected = image
@@ -201,8 +201,8 @@ class WrittenImageCodecContract(ImageCodecContract):
                         continue
                     taken.append(pixel_type)
                     with codec.reader(path.with_stem(f"{path.stem}-{pixel_type.value}")) as reader:
-                        found = reader.read(0, len(array))
-                    np.testing.assert_array_equal(found, array)
+                        slab = reader.read(0, len(array))
+                    np.testing.assert_array_equal(slab, array)
                 assert taken, f"{suffix} with {encoding} takes no pixel type at all"
 
     def test_size_and_spacing_come_back(self, codec: ImageCodec, image: Sample) -> None:

@@ -108,7 +108,7 @@ class RecordStoreContract:
             made = [transaction.insert(Project()).serial for _ in range(3)]
             assert [project.serial for project in transaction.find(Project, {"serial": tuple(range(70_000))})] == made
 
-    def test_deleting_tells_how_many(self, store: RecordStore) -> None:
+    def test_deleting_returns_how_many(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             for job_serial in (1, 1, 2):
                 transaction.insert(JobLease(job_serial=job_serial, worker_serial=1, attempt=1, expires_at=NOON))
@@ -123,8 +123,8 @@ class RecordStoreContract:
                         job_serial=minutes, worker_serial=1, attempt=1, expires_at=NOON + timedelta(minutes=minutes)
                     )
                 )
-            found = transaction.expired_leases(NOON + timedelta(seconds=61))
-            assert sorted(lease.job_serial for lease in found) == [0, 1]
+            leases = transaction.expired_leases(NOON + timedelta(seconds=61))
+            assert sorted(lease.job_serial for lease in leases) == [0, 1]
 
     def test_entries_are_deleted_by_age(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
@@ -164,7 +164,7 @@ class RecordStoreContract:
             job("other task", task_serial=2, sort_order="c")
 
             def names(**options: Any) -> list[str]:
-                return [found.name for found in transaction.claimable_jobs(**options)]
+                return [job.name for job in transaction.claimable_jobs(**options)]
 
             assert names() == ["first", "second", "third", "other task"]
             assert names(limit=2) == ["first", "second"]

@@ -61,9 +61,9 @@ class SnsServerContract:
         raise NotImplementedError("give a catalogue of the files in MEASUREMENTS")
 
     def test_measurements_come_by_patient_then_measurement(self, server: SnsServer) -> None:
-        found = server.measurements()
-        assert [(item.patient_index, item.measurement_index) for item in found] == [(1, 10), (1, 11), (2, 12)]
-        assert [item.filename for item in found] == ["earlier.isq", "later.isq", "b.isq"]
+        measurements = server.measurements()
+        assert [(item.patient_index, item.measurement_index) for item in measurements] == [(1, 10), (1, 11), (2, 12)]
+        assert [item.filename for item in measurements] == ["earlier.isq", "later.isq", "b.isq"]
 
     def test_measurements_are_narrowed_by_patient_and_measurement(self, server: SnsServer) -> None:
         def indices(**narrowed: int) -> list[int]:
@@ -77,17 +77,17 @@ class SnsServerContract:
         assert indices(patient_index=0) == []
 
     def test_a_measurement_is_described(self, server: SnsServer) -> None:
-        [found] = server.measurements(measurement_index=11)
-        assert found.size == (50, 40, 300)
-        assert found.spacing_mm == pytest.approx((0.01, 0.01, 0.01))
-        assert (found.site, found.scanner_id) == (4, 3401)
-        assert found.size_bytes == len(MEASUREMENTS["later.isq"])
-        assert found.created_at is None or found.created_at.utcoffset() == timedelta(0)
+        [measurement] = server.measurements(measurement_index=11)
+        assert measurement.size == (50, 40, 300)
+        assert measurement.spacing_mm == pytest.approx((0.01, 0.01, 0.01))
+        assert (measurement.site, measurement.scanner_id) == (4, 3401)
+        assert measurement.size_bytes == len(MEASUREMENTS["later.isq"])
+        assert measurement.created_at is None or measurement.created_at.utcoffset() == timedelta(0)
 
     def test_a_name_is_known_and_not_shown(self, server: SnsServer) -> None:
-        [found] = server.measurements(measurement_index=10)
-        assert found.name == "Jane Doe"
-        assert "Jane" not in repr(found)
+        [measurement] = server.measurements(measurement_index=10)
+        assert measurement.name == "Jane Doe"
+        assert "Jane" not in repr(measurement)
 
     @pytest.mark.parametrize(("index", "name"), [(10, "earlier.isq"), (11, "later.isq"), (12, "b.isq")])
     def test_a_measurement_is_fetched_byte_for_byte(

@@ -89,7 +89,7 @@ class XFServerContract:
             world.admin.get(Job, 999_999)
 
     @pytest.mark.parametrize("serial", [0, -1, 2**63, 2**70])
-    def test_a_number_that_is_no_serial_is_not_found(self, world: World, serial: int) -> None:
+    def test_a_number_that_is_not_a_serial_is_not_found(self, world: World, serial: int) -> None:
         with pytest.raises((RecordNotFound, UsageError)):
             world.admin.get(Project, serial)
 
@@ -116,8 +116,8 @@ class XFServerContract:
         last = setting.job(sort_order="c05")
         first = setting.job(sort_order="a0")
         middle = setting.job(sort_order="a0V")
-        found = setting.world.admin.find(Job, {"task_serial": setting.task.serial})
-        assert [job.serial for job in found] == [first.serial, middle.serial, last.serial]
+        jobs = setting.world.admin.find(Job, {"task_serial": setting.task.serial})
+        assert [job.serial for job in jobs] == [first.serial, middle.serial, last.serial]
 
     def test_a_new_job_sorts_behind_all_others_of_its_workflow(self, setting: Setting) -> None:
         orders = [setting.job().sort_order for _ in range(70)]
@@ -129,13 +129,13 @@ class XFServerContract:
     def test_a_list_has_no_end_that_is_cut_off(self, setting: Setting) -> None:
         create = setting.world.admin.create
         serials = [create(Entity(uuid=f"{setting.run.serial}-{n}")).serial for n in range(self.listed)]
-        found = [entity.serial for entity in setting.world.admin.find(Entity)]
-        assert found == sorted(found)
-        assert set(serials) <= set(found)
+        entities = [entity.serial for entity in setting.world.admin.find(Entity)]
+        assert entities == sorted(entities)
+        assert set(serials) <= set(entities)
 
     def test_a_search_may_name_very_many_values(self, setting: Setting) -> None:
-        found = setting.world.admin.find(Project, {"serial": tuple(range(1, 40_000))})
-        assert setting.project in found
+        projects = setting.world.admin.find(Project, {"serial": tuple(range(1, 40_000))})
+        assert setting.project in projects
 
     def test_a_request_that_is_sent_twice_is_carried_out_once(self, world: World) -> None:
         first = world.admin.create(Project(name="once"), idempotency_key="once-1")

@@ -8,8 +8,9 @@ from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.terminal.transfer_bars import transfer_bars
 from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
+from xfworker.services.transfers import watch
+from xfworker.services.transfers.observed import observed_transfers
 from xfworker.services.transfers.transfers import Transfers
-from xfworker.services.transfers.watch import watched_transfers
 
 FOLDER = parse_resource("job_result/17")
 TOKEN = AuthorizationToken(url="", token="", scopes=tuple(Scope(verb, FOLDER) for verb in VERBS))
@@ -42,7 +43,7 @@ def transfers(files):
 
 def test_every_transfer_in_the_block_is_reported_and_none_outside(transfers, tmp_path):
     seen = []
-    with watched_transfers(seen.append):
+    with observed_transfers(seen.append):
         path = transfers.fetch(TOKEN, FOLDER.child("0.raw"), tmp_path)
         transfers.store(TOKEN, path, FOLDER.child("copy.raw"), working_directory=tmp_path)
     transfers.fetch(TOKEN, FOLDER.child("1.raw"), tmp_path)
@@ -56,12 +57,12 @@ def test_every_transfer_in_the_block_is_reported_and_none_outside(transfers, tmp
 def test_files_that_move_side_by_side_are_reported_too(transfers, tmp_path):
     seen = []
     places = [FOLDER.child(f"{number}.raw") for number in range(5)]
-    with watched_transfers(seen.append):
+    with observed_transfers(seen.append):
         transfers.fetch_many(TOKEN, places, tmp_path, parallel=3)
     assert {event.file for event in seen if event.is_complete} == {str(place) for place in places}
 
 
-def test_what_the_watcher_raises_stops_the_transfer(transfers, tmp_path):
+def test_what_the_observer_raises_stops_the_transfer(transfers, tmp_path):
     class Enough(Exception):
         pass
 
@@ -69,7 +70,7 @@ def test_what_the_watcher_raises_stops_the_transfer(transfers, tmp_path):
         if event.done:
             raise Enough
 
-    with watched_transfers(stop), pytest.raises(Enough):
+    with observed_transfers(stop), pytest.raises(Enough):
         transfers.fetch(TOKEN, FOLDER.child("0.raw"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -89,3 +90,7 @@ def test_a_bar_shows_any_name_as_it_is(files, transfers, tmp_path):
     with transfer_bars(Console(file=drawn, force_terminal=True, width=100)):
         transfers.fetch(TOKEN, FOLDER.child("[b] [red]x[-b].raw"), tmp_path)
     assert "[b] [red]x[-b].raw" in drawn.getvalue()
+
+
+def test_the_former_names_are_the_same_things():
+    assert watch.watched_transfers is observed_transfers
