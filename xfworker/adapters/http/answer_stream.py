@@ -6,7 +6,7 @@ from typing import Any
 
 from urllib3 import BaseHTTPResponse
 
-from xfworker.adapters.http.connection import NETWORK_FAULTS, network_error
+from xfworker.adapters.http.connection import NETWORK_ERRORS, network_error
 from xfworker.adapters.http.low_water_mark import LowWaterMark
 from xfworker.domain.errors import ProtocolViolation, ServerTimeout, ServerUnreachable
 
@@ -22,7 +22,7 @@ class AnswerStream:
     Attributes:
         status: HTTP status.
         headers: Header fields; names are compared without case.
-        length: Bytes of the body, where the server told.
+        length: Bytes of the body, where the server states it.
         received: Bytes read so far.
     """
 
@@ -38,8 +38,8 @@ class AnswerStream:
         self._at = at
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
-        text = response.headers.get("content-length", "")
-        self.length = int(text) if text.isascii() and text.isdigit() else None
+        length = response.headers.get("content-length", "")
+        self.length = int(length) if length.isascii() and length.isdigit() else None
         if method == "HEAD" or response.status in _WITHOUT_BODY:
             self.length = 0
         self.received = 0
@@ -49,7 +49,7 @@ class AnswerStream:
                 f"could not {doing} at {at}: the answer is compressed ({response.headers['content-encoding']}) "
                 "although that was not asked for; is there a proxy in between that changes bodies?"
             )
-        # http.client fills a given buffer; urllib3 makes new bytes of each piece, which at 1 MiB costs half the speed.
+        # http.client fills a buffer; urllib3 makes new bytes of each piece, which at 1 MiB costs half the speed.
         inner: Any = getattr(response, "_fp", None)
         self._mark = LowWaterMark(response)
         self._read_into: Any = getattr(inner, "readinto", None) or response.readinto
@@ -77,7 +77,7 @@ class AnswerStream:
             raise ServerTimeout(
                 f"could not {self._doing} at {self._at}: the server fell silent after {self.received} bytes"
             ) from error
-        except NETWORK_FAULTS as error:
+        except NETWORK_ERRORS as error:
             raise network_error(error, doing=self._doing, at=self._at) from error
         except ValueError as error:  # closed by another thread that wants this one to stop
             raise ServerUnreachable(f"could not {self._doing} at {self._at}: the connection was closed") from error
@@ -96,13 +96,13 @@ class AnswerStream:
         Raises:
             ServerError: The connection broke, or fell silent.
         """
-        found = bytearray()
+        content = bytearray()
         view = memoryview(bytearray(min(limit, 1 << 16)))
-        while len(found) < limit and (count := self.read_into(view[: limit - len(found)])):
-            found += view[:count]
+        while len(content) < limit and (count := self.read_into(view[: limit - len(content)])):
+            content += view[:count]
             if self.length is not None and self.received >= self.length:
                 break
-        return bytes(found)
+        return bytes(content)
 
     def abort(self) -> None:
         """Cut the connection; may be called from another thread."""
@@ -116,8 +116,8 @@ class AnswerStream:
         """Keep the connection where the body was read to its end, else close it."""
         self._mark.lower()
         if self.length is not None and self.received >= self.length:
-            with suppress(*NETWORK_FAULTS, ValueError):
-                self._response.read()  # nothing is left, but http.client has to notice
+            with suppress(*NETWORK_ERRORS, ValueError):
+                self._response.read()  # nothing is left, but http.client has to read the end itself
             self._response.release_conn()
         else:
             self.abort()

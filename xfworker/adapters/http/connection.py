@@ -1,4 +1,4 @@
-"""Connections whose time limit for sending is their own, and network faults told apart."""
+"""Connections whose time limit for sending is their own, and network errors by kind."""
 
 import socket
 import ssl
@@ -24,7 +24,7 @@ from xfworker.domain.errors import (
     ServerUnreachable,
 )
 
-NETWORK_FAULTS = (HTTPError, OSError)
+NETWORK_ERRORS = (HTTPError, OSError)
 """What sending a request and reading its answer can raise."""
 
 
@@ -69,13 +69,13 @@ def with_write_limit(kind: type, seconds: float) -> type:
 
 
 def was_sent(error: BaseException) -> bool:
-    """Tell whether the request may have reached the server, so that repeating it could do things twice."""
+    """Whether the request may have reached the server, so that repeating it could do things twice."""
     return not any(isinstance(cause, NewConnectionError | ConnectTimeoutError) for cause in _causes(error))
 
 
 def network_error(error: BaseException, *, doing: str, at: str) -> ServerError:
     """
-    Give the error that a fault of the network stands for.
+    Give our error for one of the network.
 
     Args:
         error: What urllib3 or the socket raised.
@@ -83,20 +83,20 @@ def network_error(error: BaseException, *, doing: str, at: str) -> ServerError:
         at: Host and port.
     """
     causes = list(_causes(error))
-    for kinds, error_class, sentence in _FAULTS:
+    for kinds, error_class, sentence in _KINDS:
         for cause in causes:
             if isinstance(cause, kinds):
                 return error_class(f"could not {doing} at {at}: {sentence.format(reason=_reason(cause))}")
     return ServerUnreachable(f"could not {doing} at {at}: {_reason(error)}")
 
 
-# Told apart in this order, because one fault is often wrapped in several others.
-_FAULTS: tuple[tuple[tuple[type[BaseException], ...], type[ServerError], str], ...] = (
+# Tried in this order, because one error is often wrapped in several others.
+_KINDS: tuple[tuple[tuple[type[BaseException], ...], type[ServerError], str], ...] = (
     (
         (ssl.SSLCertVerificationError,),
         ServerCertificateError,
         (
-            "the server's certificate is not accepted ({reason}); check the host name, or name the lab's own "
+            "the server's certificate is not accepted ({reason}); check the host name, or name your own "
             "certificate authority in the settings (tls.ca_file)"
         ),
     ),
@@ -120,20 +120,20 @@ def _causes(error: BaseException) -> Iterable[BaseException]:
     pending: list[BaseException] = [error]
     seen: set[int] = set()
     while pending:
-        found = pending.pop(0)
-        if id(found) in seen:
+        cause = pending.pop(0)
+        if id(cause) in seen:
             continue
-        seen.add(id(found))
-        yield found
-        pending += [item for item in found.args if isinstance(item, BaseException)]
-        pending += [item for item in (found.__cause__, found.__context__) if item is not None]
-        reason = getattr(found, "reason", None)
+        seen.add(id(cause))
+        yield cause
+        pending += [item for item in cause.args if isinstance(item, BaseException)]
+        pending += [item for item in (cause.__cause__, cause.__context__) if item is not None]
+        reason = getattr(cause, "reason", None)
         if isinstance(reason, BaseException):
             pending.append(reason)
 
 
 def _reason(error: BaseException) -> str:
-    # urllib3's own texts name its objects and addresses in memory; the innermost cause says it plainly.
+    # urllib3's own messages name its objects and addresses in memory; the innermost cause says it plainly.
     *_, innermost = _causes(error)
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message

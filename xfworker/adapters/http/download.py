@@ -89,7 +89,7 @@ class Download:
             NotEnoughSpace: The disk has no room.
             TransferInterrupted: The link broke for too long.
         """
-        self._part.resume(self._read_noted)
+        self._part.resume(self._read_saved)
         if self._part.resumed_at:
             _log.info("xfworker.download_resumed", file=str(self._resource), bytes=self._part.resumed_at)
         try:
@@ -112,13 +112,13 @@ class Download:
             self._part.leave()
             raise
 
-    def _read_noted(self, value: Any) -> FileStat:
+    def _read_saved(self, value: Any) -> FileStat:
         known = {key: value[key] for key in ("size", "etag", "sha256", "xxh3")}
         return FileStat(resource=self._resource, **known)
 
     def _from_the_start(self, reason: FileError) -> None:
         self._helpers.stop()
-        self._part.forget()
+        self._part.reset()
         self._retries.start_over(reason)
         _log.warning("xfworker.download_restarted", file=str(self._resource), reason=str(reason))
 
@@ -127,7 +127,7 @@ class Download:
             span = self._part.spans.take_first()
             if span is None and self._part.spans.missing:
                 self._part.catch_up(0.2)
-                self._tell()
+                self._report()
                 continue
             if span is None and self._part.stat is not None:
                 self._part.catch_up(0.0)
@@ -164,11 +164,11 @@ class Download:
             if before is None or before.etag is None or before.etag != now.etag:
                 raise _Changed
         if answer.length is None:
-            raise ProtocolViolation(f"fetching {self._resource}: the answer does not tell its size")
+            raise ProtocolViolation(f"fetching {self._resource}: the answer does not state its size")
         self._helpers.stop()
         self._part.restart(stat_from_headers(self._resource, answer.headers, answer.length))
         self._ranges_work = answer.headers.get("accept-ranges", "").strip().lower() == "bytes"
-        self._tell()
+        self._report()
         return self._part.spans.take_first() or Span(0, 0, 0)
 
     def _request(self, start: int, end: int | None) -> Any:
@@ -186,9 +186,9 @@ class Download:
         return self._request(span.position, span.end)
 
     def _check_range(self, answer: AnswerStream, position: int) -> None:
-        found = parse_content_range(answer.headers.get("content-range"))
+        content_range = parse_content_range(answer.headers.get("content-range"))
         stat = self._part.stat
-        if stat is None or found is None or (found[0], found[2]) != (position, stat.size):
+        if stat is None or content_range is None or (content_range[0], content_range[2]) != (position, stat.size):
             raise _Changed
         if strong_etag(answer.headers) not in {None, stat.etag}:
             raise _Changed
@@ -210,10 +210,10 @@ class Download:
                 raise ProtocolViolation(f"fetching {self._resource}: the answer ended before the file did")
             part.write(span, block, count)
             self._retries.progressed()
-            self._tell()
+            self._report()
             if self._ranges_work:
                 self._helpers.add_where_it_gains()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self._progress is not None and self._part.stat is not None:
             self._progress(self._part.spans.arrived, self._part.stat.size)

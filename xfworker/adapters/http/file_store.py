@@ -80,7 +80,7 @@ class HttpFileStore:
         )
         length = answer.headers.get("content-length", "")
         if not length.isdigit():
-            raise ProtocolViolation(f"looking at {resource}: the answer does not tell the file's size")
+            raise ProtocolViolation(f"looking at {resource}: the answer does not state the file's size")
         return stat_from_headers(resource, answer.headers, int(length))
 
     def download(

@@ -32,7 +32,7 @@ class HttpJobQueue:
         return self._ask(Worker, "workers", worker, doing)
 
     def claim(self, worker_serial: int, *, job_serial: int | None = None) -> Lease | None:
-        """Take the next ready job that this worker can run, or the given one."""
+        """Take the next ready job that this worker can run, or the requested one."""
         doing = "claim a job" if job_serial is None else f"claim job {job_serial}"
         claim = Claim(worker_serial=worker_serial, job_serial=job_serial)
         # The key lets a claim be repeated whose answer was lost, without a second job being taken.

@@ -22,9 +22,9 @@ class LowWaterMark:
     def __init__(self, response: BaseHTTPResponse) -> None:
         """Take the connection of an answer. Where its mark cannot be used (TLS, other systems), it stays as it is."""
         connection = getattr(response, "_connection", None)
-        found = getattr(connection, "sock", None)
+        sock = getattr(connection, "sock", None)
         # TLS hands out records, whose ends have nothing to do with what the reader waits for.
-        self._socket = found if sys.platform == "linux" and type(found) is socket.socket else None
+        self._socket = sock if sys.platform == "linux" and type(sock) is socket.socket else None
         self._height = _FEWEST
 
     def raise_to(self, count: int) -> None:

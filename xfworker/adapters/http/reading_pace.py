@@ -12,8 +12,8 @@ class ReadingPace:
     """
     Adapts the size of blocks to the link.
 
-    A read of a mebibyte from a link of 100 KiB/s would take ten seconds in which no progress shows, no cancellation is
-    noticed, and all of which is lost by a cut.
+    A read of a mebibyte from a link of 100 KiB/s would take ten seconds in which no progress shows, no cancellation
+    takes effect, and all of which is lost by a cut.
 
     Attributes:
         bytes: How much to read next.
@@ -26,7 +26,7 @@ class ReadingPace:
         self.is_fast = False
 
     def measure(self, read: Callable[[memoryview], int], view: memoryview) -> int:
-        """Read, and take note of how long that took."""
+        """Read, and adapt to how long that took."""
         started = time.monotonic()
         count = read(view)
         seconds = time.monotonic() - started

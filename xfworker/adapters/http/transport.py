@@ -1,5 +1,5 @@
 """
-One server over HTTP: kept-alive connections, time limits, repeats that are safe, and faults as our errors.
+One server over HTTP: kept-alive connections, time limits, repeats that are safe, and failures as our errors.
 
 The token travels in the ``Authorization`` header only; no message, log event or ``repr`` shows it.
 """
@@ -17,7 +17,7 @@ from attrs import define, field
 
 from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.answer_stream import AnswerStream
-from xfworker.adapters.http.connection import NETWORK_FAULTS, network_error, was_sent
+from xfworker.adapters.http.connection import NETWORK_ERRORS, network_error, was_sent
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
 from xfworker.adapters.http.pool import open_pool
@@ -63,13 +63,13 @@ class HttpAnswer:
         Give the body as JSON.
 
         Raises:
-            ProtocolViolation: It is no JSON.
+            ProtocolViolation: It is not JSON.
         """
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             raise ProtocolViolation(
-                f"could not {self.doing}: the answer is no JSON ({self.headers.get('content-type', 'no type')}); "
+                f"could not {self.doing}: the answer is not JSON ({self.headers.get('content-type', 'no type')}); "
                 "is this the address of an XF Server?"
             ) from None
 
@@ -193,7 +193,7 @@ class HttpTransport:
             error: XFWorkerError
             try:
                 answer = self._once(method, self._address.path + path, body, fields, doing, read_seconds)
-            except NETWORK_FAULTS as caught:
+            except NETWORK_ERRORS as caught:
                 error, may_pass = network_error(caught, doing=doing, at=self.at), repeat or not was_sent(caught)
             else:
                 if answer.status < _FIRST_ERROR or answer.status == _NOT_MODIFIED:
@@ -223,7 +223,7 @@ class HttpTransport:
             method: The HTTP method.
             path: Path and query, below the transport's address.
             doing: What is being done, for messages.
-            headers: Header fields to send besides; a body that is no bytes needs its ``Content-Length`` here.
+            headers: Header fields to send besides; a body other than bytes needs its ``Content-Length`` here.
             body: Bytes, a file, or something to iterate over.
             accept: Statuses from 300 on that are answers here rather than errors.
             read_seconds: How long to wait for the answer where it takes the server longer than usual.
@@ -246,7 +246,7 @@ class HttpTransport:
                     connect=self._limits.connect_seconds, read=read_seconds or self._limits.read_seconds
                 ),
             )
-        except NETWORK_FAULTS as error:
+        except NETWORK_ERRORS as error:
             raise network_error(error, doing=doing, at=self.at) from error
         answer = AnswerStream(response, method=method, doing=doing, at=self.at)
         try:
@@ -317,22 +317,22 @@ def new_idempotency_key() -> str:
 
 def _encoded(value: Any, doing: str) -> bytes:
     try:
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+        encoded = json.dumps(value, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError):
-        text = None
-    # Half of a surrogate pair is nothing that a server could read, so it could not tell where it is. The rest it can.
-    violations = json_violations(value) if text is None or "\\ud" in text else []
-    if text is None or violations:
-        raise InvalidRecord(f"could not {doing}: " + ("; ".join(violations) or "the value is no JSON"), violations)
-    return text.encode()
+        encoded = None
+    # Half of a surrogate pair is nothing that a server could read, so it could not say where it is. The rest it can.
+    violations = json_violations(value) if encoded is None or "\\ud" in encoded else []
+    if encoded is None or violations:
+        raise InvalidRecord(f"could not {doing}: " + ("; ".join(violations) or "the value is not JSON"), violations)
+    return encoded.encode()
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit() and len(text) < _DIGITS_OF_SECONDS:
-        return float(text)
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit() and len(value) < _DIGITS_OF_SECONDS:
+        return float(value)
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(value)
     except ValueError:
         return None
     return max((moment - datetime.now(UTC)).total_seconds(), 0.0) if moment.tzinfo else None

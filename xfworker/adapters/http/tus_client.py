@@ -34,7 +34,7 @@ def upload_to_tus_server(
     Args:
         url: Where the server creates uploads.
         source: The file.
-        metadata: What to tell the server of it; its name where nothing is given.
+        metadata: The upload's ``Upload-Metadata``; the file's name where ``None``.
         headers: Header fields of every request, such as ``Authorization``.
         limits: Time limits and repeats.
         transfers: How the file is cut into pieces.

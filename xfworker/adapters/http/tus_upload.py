@@ -77,7 +77,7 @@ class TusUpload:
             endpoint: Path at which uploads are created.
             source: The file.
             what: What to call it.
-            metadata: What to tell the server of it.
+            metadata: The upload's ``Upload-Metadata``.
             headers: Header fields of every request, the token among them.
             limits: How it is cut into pieces.
             retries: When it goes on after an error.
@@ -181,17 +181,17 @@ class TusUpload:
 
     def _below(self, location: str) -> str:
         url = urljoin(self._transport.url + self._endpoint, location)
-        found = urlsplit(url)
+        parts = urlsplit(url)
         try:
             is_same = Address.read(url).at == self._transport.at
         except ConfigurationError:
             is_same = False
         if not is_same:
             raise ProtocolViolation(
-                f"storing {self._what}: the upload's address is on another server ({found.netloc}), which must not "
+                f"storing {self._what}: the upload's address is on another server ({parts.netloc}), which must not "
                 "see this token"
             )
-        return found.path + (f"?{found.query}" if found.query else "")
+        return parts.path + (f"?{parts.query}" if parts.query else "")
 
     def _offered_checksum(self) -> str | None:
         with self._stream("OPTIONS", self._endpoint, {}) as answer:
@@ -209,11 +209,11 @@ class TusUpload:
             offset = _offset(answer, self._what)
             if offset > self._source.size:
                 raise self._begin_again("the server has more than there is")
-            found = _lowered(answer)
+            fields = _lowered(answer)
         if offset == self._source.size:
             self._source.go_to(offset)
-            self._completed = found
-            if self._told(found) not in {None, self._source.digest()}:
+            self._completed = fields
+            if self._stated_digest(fields) not in {None, self._source.digest()}:
                 raise self._begin_again("it was completed with what the file held before")
         if offset > self._confirmed:
             self._confirmed = offset
@@ -240,7 +240,7 @@ class TusUpload:
         last = missing <= self._limits.block_bytes
         if not last:
             count = min(missing - self._limits.block_bytes, self._limits.request_bytes)
-            self._patch(headers, count, self._telling(self._source.blocks(count)))
+            self._patch(headers, count, self._reporting(self._source.blocks(count)))
             return None
         block = self._source.read(missing)
         self._source.require_unchanged()
@@ -252,12 +252,12 @@ class TusUpload:
         body: Any
         if self._checksum is None:
             count = min(missing, self._limits.request_bytes)
-            body = self._telling(self._source.blocks(count))
+            body = self._reporting(self._source.blocks(count))
         else:
             count = min(missing, _CHECKED_BYTES)
             body = self._source.read(count)
-            found = hashlib.new(self._checksum, body, usedforsecurity=False).digest()
-            headers["Upload-Checksum"] = f"{self._checksum} {base64.b64encode(found).decode()}"
+            checksum = hashlib.new(self._checksum, body, usedforsecurity=False).digest()
+            headers["Upload-Checksum"] = f"{self._checksum} {base64.b64encode(checksum).decode()}"
         self._source.require_unchanged()
         answered = self._patch(headers, count, body)
         return self._finished(answered) if count == missing else None
@@ -274,38 +274,38 @@ class TusUpload:
         ) as answer:
             if answer.status in {_OFFSET_MOVED, *_GONE} or _offset(answer, self._what) != expected:
                 raise _Moved(f"the upload of {self._what} stands somewhere else than at {expected}")
-            found = _lowered(answer)
+            fields = _lowered(answer)
         self._confirmed = expected
         self._retries.progressed()
-        self._source.mark()
-        self._tell()
-        return found
+        self._source.confirm()
+        self._report()
+        return fields
 
     def _finished(self, headers: Mapping[str, str]) -> TusResult:
-        sent, told = self._source.digest(), self._told(headers)
-        if told not in {None, sent}:
+        sent, stated = self._source.digest(), self._stated_digest(headers)
+        if stated not in {None, sent}:
             raise ChecksumMismatch(
-                f"storing {self._what}: the server has {told} ({self._source.algorithm}), {sent} was sent"
+                f"storing {self._what}: the server has {stated} ({self._source.algorithm}), {sent} was sent"
             )
         self._journal.remove()
-        self._tell()
+        self._report()
         if self._source.algorithm == SHA256:
             return TusResult(sha256=sent, xxh3=None, etag=strong_etag(headers))
         # What the server says of SHA-256 is about these very bytes, since it has the same quick digest.
-        sha256 = read_digest(headers.get("repr-digest")) if told else None
+        sha256 = read_digest(headers.get("repr-digest")) if stated else None
         return TusResult(sha256=sha256 or file_sha256(self._source.path), xxh3=sent, etag=strong_etag(headers))
 
-    def _told(self, headers: Mapping[str, str]) -> str | None:
+    def _stated_digest(self, headers: Mapping[str, str]) -> str | None:
         """Give what an answer says of the whole, in the kind of digest that is computed here."""
         algorithm = self._source.algorithm
         return read_digest(headers.get(DIGEST_FIELDS[algorithm].lower()), algorithm)
 
-    def _telling(self, blocks: Any) -> Any:
+    def _reporting(self, blocks: Any) -> Any:
         for block in blocks:
             yield block
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self._progress is not None:
             self._progress(self._source.position, self._source.size)
 
@@ -325,10 +325,10 @@ class TusUpload:
 
 
 def _offset(answer: AnswerStream, what: str) -> int:
-    text = answer.headers.get("upload-offset", "")
-    if not (text.isascii() and text.isdigit()):
-        raise ProtocolViolation(f"storing {what}: the answer does not tell the offset; is this a tus server?")
-    return int(text)
+    value = answer.headers.get("upload-offset", "")
+    if not (value.isascii() and value.isdigit()):
+        raise ProtocolViolation(f"storing {what}: the answer does not state the offset; is this a tus server?")
+    return int(value)
 
 
 def _lowered(answer: AnswerStream) -> dict[str, str]:

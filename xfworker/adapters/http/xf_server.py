@@ -45,10 +45,10 @@ class HttpXFServer:
 
     def find(self, kind: type[RecordT], where: Mapping[str, Any] | None = None) -> list[RecordT]:
         """List records by field values; pages are fetched one after the other."""
-        found: list[RecordT] = []
+        records: list[RecordT] = []
         for conditions in _portions(where or {}):
-            found += self._find(kind, conditions)
-        return found
+            records += self._find(kind, conditions)
+        return records
 
     def create(self, record: RecordT, *, idempotency_key: str | None = None) -> RecordT:
         """Store a new record and give it as the server made it."""
@@ -94,22 +94,22 @@ class HttpXFServer:
         doing = "ask a combined query"
         body = write(CombinedQueryBody.of(query))
         answer = self._transport.request("POST", f"{BASE}/combined-query", doing=doing, json_body=body, repeat=True)
-        found = read_answer(dict[str, Any], answer.json(), doing)
-        if unknown := set(found) - set(QUERY_PARTS):
+        parts = read_answer(dict[str, Any], answer.json(), doing)
+        if unknown := set(parts) - set(QUERY_PARTS):
             raise unexpected_answer(doing, f"unknown parts: {', '.join(sorted(unknown))}")
         return {
             part: [read_answer(QUERY_PARTS[part], item, doing) for item in read_answer(list[Any], items, doing)]
-            for part, items in found.items()
+            for part, items in parts.items()
         }
 
     def entity_by_uuid(self, uuid: str) -> "Entity":
         """Give the entity's record."""
         from xfworker.domain.records import Entity
 
-        found = self.find(Entity, {"uuid": uuid})
-        if not found:
+        entities = self.find(Entity, {"uuid": uuid})
+        if not entities:
             raise RecordNotFound(f"there is no entity with UUID {uuid[:80]!a}")
-        return found[0]
+        return entities[0]
 
     def file_token(self, scopes: "Sequence[Scope]") -> "AuthorizationToken":
         """Ask for the right to touch files."""
@@ -138,19 +138,19 @@ class HttpXFServer:
 
         doing = f"list {kind.nouns()}"
         parameters = [
-            ("null", name) if value is None else (name, _text(value))
+            ("null", name) if value is None else (name, _parameter(value))
             for name, values in where.items()
             for value in (values if isinstance(values, tuple) else (values,))
         ]
-        found: list[RecordT] = []
+        records: list[RecordT] = []
         cursor: str | None = None
         while True:
             query = urlencode([*parameters, *([("cursor", cursor)] if cursor else [])])
             answer = self._transport.request("GET", f"{BASE}/{kind.collection}?{query}", doing=doing).json()
             page = read_answer(Page[kind], answer, doing)  # type: ignore[valid-type]  # a class of records
-            found += page.items
+            records += page.items
             if page.next is None:
-                return found
+                return records
             if page.next == cursor:
                 raise unexpected_answer(doing, "the next page is the same page")
             cursor = page.next
@@ -174,7 +174,7 @@ def _portions(where: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [{**where, long: values[start : start + size]} for start in range(0, len(values), size)]
 
 
-def _text(value: Any) -> str:
+def _parameter(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):

@@ -62,10 +62,10 @@ class LayeredFileStore:
         files: dict[str, FileStat] = {}
         folders: set[str] = set()
         for store in self._layers:
-            found = store.list(token, folder)
-            for stat in found.files:
+            listing = store.list(token, folder)
+            for stat in listing.files:
                 files.setdefault(stat.resource.filename, stat)
-            folders.update(found.folders)
+            folders.update(listing.folders)
         return Folder(files=tuple(files[name] for name in sorted(files)), folders=tuple(sorted(folders)))
 
     def delete(self, token: AuthorizationToken, resource: Resource) -> None:

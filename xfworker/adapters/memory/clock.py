@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told to go on, for tests."""
+"""A clock that stands still until it is moved, for tests."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ class ManualClock:
         return self._monotonic
 
     def sleep(self, seconds: float) -> None:
-        """Note the wait and move on by it."""
+        """Record the wait and move on by it."""
         self.slept.append(seconds)
         self.advance(seconds)
 

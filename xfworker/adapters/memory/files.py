@@ -1,4 +1,4 @@
-"""A file store that forgets everything with the process, for tests and for trying things out."""
+"""A file store that loses everything with the process, for tests and for trying things out."""
 
 import hashlib
 import threading
@@ -67,7 +67,7 @@ class MemoryFileStore:
         Store bytes, for those who set the store up; no token is asked for.
 
         Raises:
-            InvalidFilename: The place is a folder.
+            InvalidFilename: The resource is a folder.
             FileError: Part of the path is a file, or there is a folder of this name.
         """
         if len(resource.segments) < (2 if resource.source == USERDATA else 3):
@@ -113,7 +113,11 @@ class MemoryFileStore:
         token.require("list", folder)
         depth = len(folder.segments)
         with self._lock:
-            below = [stored.stat for place, stored in self._files.items() if folder.contains(place) and place != folder]
+            below = [
+                stored.stat
+                for resource, stored in self._files.items()
+                if folder.contains(resource) and resource != folder
+            ]
         files = [stat for stat in below if len(stat.resource.segments) == depth + 1]
         folders = {stat.resource.segments[depth] for stat in below if len(stat.resource.segments) > depth + 1}
         return Folder(
@@ -131,7 +135,7 @@ class MemoryFileStore:
 
     def _get(self, resource: Resource) -> _Stored:
         with self._lock:
-            found = self._files.get(resource)
-        if found is None:
+            stored = self._files.get(resource)
+        if stored is None:
             raise FileNotInStore(f"the file store holds no file {resource}")
-        return found
+        return stored

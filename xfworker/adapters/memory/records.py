@@ -69,8 +69,8 @@ class _Transaction:
         record = self._table(kind).get(serial)
         if record is None:
             raise RecordNotFound(f"there is no {kind.noun} {serial}")
-        found: RecordT = _own(record)
-        return found
+        own: RecordT = _own(record)
+        return own
 
     def find(
         self,
@@ -80,10 +80,10 @@ class _Transaction:
         after: tuple[str, int] | None = None,
         limit: int | None = None,
     ) -> Sequence[RecordT]:
-        found = sorted(self._matching(kind, where), key=_order)
+        matching = sorted(self._matching(kind, where), key=_order)
         if after is not None:
-            found = [record for record in found if _order(record) > after]
-        return [_own(record) for record in found[:limit]]
+            matching = [record for record in matching if _order(record) > after]
+        return [_own(record) for record in matching[:limit]]
 
     def count(self, kind: type[Record], where: Mapping[str, Any] | None = None) -> int:
         return sum(1 for _ in self._matching(kind, where))
@@ -142,8 +142,8 @@ class _Transaction:
         return max((job.sort_order for job in self._matching(Job, {"workflow_serial": workflow_serial})), default=None)
 
     def entry(self, key: str) -> Mapping[str, Any] | None:
-        found = self._notes.get(key)
-        return None if found is None else _copied(found[0])
+        entry = self._notes.get(key)
+        return None if entry is None else _copied(entry[0])
 
     def put_entry(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
         self._check_write()
@@ -173,9 +173,9 @@ class _Transaction:
 
     def _matching(self, kind: type[RecordT], where: Mapping[str, Any] | None) -> Iterator[RecordT]:
         # A wrong field name fails here as it would in a database, so that no test passes by a typo.
-        wanted = [(_checked(kind, name), _choices(value)) for name, value in (where or {}).items()]
+        conditions = [(_checked(kind, name), _choices(value)) for name, value in (where or {}).items()]
         for record in self._table(kind).values():
-            if all(getattr(record, name) in choices for name, choices in wanted):
+            if all(getattr(record, name) in choices for name, choices in conditions):
                 yield record
 
     def _check_write(self) -> None:

@@ -1,4 +1,4 @@
-"""Tokens that this process remembers: nothing to forge, nothing that outlives it."""
+"""Tokens that this process keeps: nothing to forge, nothing that outlives it."""
 
 import secrets
 import threading
@@ -10,7 +10,7 @@ from xfworker.ports.clock import Clock
 
 
 class MemoryTokenSigner:
-    """Gives random tokens and remembers the claims of each."""
+    """Gives random tokens and keeps the claims of each."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -1,1 +1,1 @@
-"""File stores made from a few plain operations: the base for adapters of somebody else's."""
+"""File stores made from a few plain operations: the base for adapters of your own."""

@@ -26,7 +26,7 @@ from xfworker.ports.file_store import Progress
 _BLOCK = 1 << 20
 _NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
-"""A file below a file is as absent as one in an absent folder; some libraries tell it by the number alone."""
+"""A file below a file is as absent as one in an absent folder; some libraries say so by the number alone."""
 _MOST_DIGESTS = 10_000
 
 
@@ -65,7 +65,7 @@ class PlainFileStore(ABC):
 
     @abstractmethod
     def look(self, path: str) -> Found | None:
-        """Tell what lies at a path; where nothing does, give ``None`` or raise ``FileNotFoundError``."""
+        """Give what lies at a path; where nothing does, give ``None`` or raise ``FileNotFoundError``."""
 
     @abstractmethod
     def entries(self, path: str) -> Iterable[tuple[str, Found]]:
@@ -94,14 +94,14 @@ class PlainFileStore(ABC):
         """See :meth:`xfworker.ports.file_store.FileStore.stat`."""
         if not token.allows("write", resource):
             token.require("read", resource)
-        found = self._file(resource)
-        key = str(resource), found.size, found.mark
+        entry = self._file(resource)
+        key = str(resource), entry.size, entry.mark
         if key not in self._digests:
             digest = hashlib.sha256()
             for block in self._blocks(resource):
                 digest.update(block)
-            self._remember(key, digest.hexdigest())
-        return _stat(resource, found.size, self._digests[key])
+            self._keep_digest(key, digest.hexdigest())
+        return _stat(resource, entry.size, self._digests[key])
 
     def download(
         self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
@@ -122,7 +122,7 @@ class PlainFileStore(ABC):
                     raise ChecksumMismatch(
                         f"{resource}: {counted.done} bytes came of a file of {after.size} bytes; nothing was kept"
                     )
-                self._remember((str(resource), after.size, after.mark), counted.sha256)
+                self._keep_digest((str(resource), after.size, after.mark), counted.sha256)
             os.replace(partial, target)  # noqa: PTH105  Path.replace is this; the name says that it is atomic
         finally:
             partial.unlink(missing_ok=True)
@@ -133,15 +133,15 @@ class PlainFileStore(ABC):
     ) -> FileStat:
         """See :meth:`xfworker.ports.file_store.FileStore.upload`."""
         token.require("write", resource)
-        found = self._look(resource)
-        if len(resource.segments) == 1 or (found is not None and found.is_folder):
+        entry = self._look(resource)
+        if len(resource.segments) == 1 or (entry is not None and entry.is_folder):
             raise InvalidFilename(f"{resource} is a folder of the file store; name a file in it")
         counted = _Counted(_read_unchanged(source), source.stat().st_size, progress)
         with _our_errors(resource):
             self.write(str(resource), counted)
         written = self._look(resource)
         if written is not None and written.size == counted.done:
-            self._remember((str(resource), written.size, written.mark), counted.sha256)
+            self._keep_digest((str(resource), written.size, written.mark), counted.sha256)
         return _stat(resource, counted.done, counted.sha256)
 
     def open_read(
@@ -179,14 +179,14 @@ class PlainFileStore(ABC):
         token.require("list", folder)
         try:
             with _our_errors(folder):
-                found = sorted(self.entries(str(folder)), key=lambda item: item[0])
+                entries = sorted(self.entries(str(folder)), key=lambda item: item[0])
         except FileNotInStore:
             return Folder()
         return Folder(
             files=tuple(
-                FileStat(resource=folder.child(name), size=item.size) for name, item in found if not item.is_folder
+                FileStat(resource=folder.child(name), size=item.size) for name, item in entries if not item.is_folder
             ),
-            folders=tuple(name for name, item in found if item.is_folder),
+            folders=tuple(name for name, item in entries if item.is_folder),
         )
 
     def delete(self, token: AuthorizationToken, resource: Resource) -> None:
@@ -197,7 +197,7 @@ class PlainFileStore(ABC):
             self.remove(str(resource))
 
     def close(self) -> None:
-        """Forget what is known of digests; override it to let go of connections."""
+        """Drop the known digests; override it to let go of connections."""
         self._digests.clear()
 
     # --- inside -------------------------------------------------------------------------------------------------
@@ -210,10 +210,10 @@ class PlainFileStore(ABC):
             return None
 
     def _file(self, resource: Resource) -> Found:
-        found = self._look(resource)
-        if found is None or found.is_folder:
+        entry = self._look(resource)
+        if entry is None or entry.is_folder:
             raise FileNotInStore(f"{resource} is not in the file store")
-        return found
+        return entry
 
     def _blocks(self, resource: Resource, offset: int = 0) -> Generator[bytes, None, None]:
         with _our_errors(resource), closing(self.read(str(resource), offset)) as blocks:
@@ -221,19 +221,19 @@ class PlainFileStore(ABC):
                 for start in range(0, len(block), _BLOCK):
                     yield block[start : start + _BLOCK]
 
-    def _remember(self, key: tuple[str, int, object], digest: str) -> None:
+    def _keep_digest(self, key: tuple[str, int, object], digest: str) -> None:
         if len(self._digests) >= _MOST_DIGESTS:
             self._digests.clear()
         self._digests[key] = digest
 
 
 class _Counted:
-    """Blocks on their way: counted, hashed, and told of."""
+    """Blocks on their way: counted, hashed, and reported."""
 
     def __init__(self, blocks: Iterable[bytes], total: int, progress: Progress | None) -> None:
         self._blocks = blocks
         self._total = total
-        self._tell: Callable[[int, int], None] | None = progress
+        self._progress: Callable[[int, int], None] | None = progress
         self._digest = hashlib.sha256()
         self.done = 0
 
@@ -242,8 +242,8 @@ class _Counted:
             yield block
             self._digest.update(block)
             self.done += len(block)
-            if self._tell is not None:
-                self._tell(self.done, max(self._total, self.done))
+            if self._progress is not None:
+                self._progress(self.done, max(self._total, self.done))
 
     @property
     def sha256(self) -> str:

@@ -1,4 +1,4 @@
-"""The C library's memory allocator, told to keep what a server will want again a moment later."""
+"""The C library's memory allocator, set to keep what a server needs again a moment later."""
 
 import ctypes
 import sys
@@ -13,7 +13,7 @@ def keep_freed_memory() -> bool:
     Let freed blocks of up to 32 MiB be used again instead of giving them back to the system each time.
 
     The body of a request arrives in blocks of some hundred kibibytes. glibc returns such blocks to the system when they
-    are freed, and the next ones are faulted in anew, page by page, which costs a server that receives large files a
+    are freed, and the next ones are mapped in anew, page by page, which costs a server that receives large files a
     sixth of its computing time. At most 64 MiB are kept per arena (mallopt(3)).
 
     Returns:

@@ -2,7 +2,7 @@
 Virtual environments for scripts: one per set of dependency packages, made once.
 
 An environment sees the packages of this interpreter behind its own, so that ``xfworkerutil`` is there without being
-installed again. It is made in a folder of its own and counts when a note points to it, so that a worker that dies on
+installed again. It is made in a folder of its own and counts when an entry points to it, so that a worker that dies on
 the way, or two that make the same one, do no harm.
 """
 
@@ -26,7 +26,7 @@ from attrs import define
 from xfworker.domain.errors import JobError
 
 _INSTALL_SECONDS = 3600.0
-_SHOWN_CHARACTERS = 2000
+_QUOTED_CHARACTERS = 2000
 
 
 @define(frozen=True)
@@ -38,7 +38,7 @@ class Installation:
         name: Its name and version, for messages.
         command: Its install command; ``%xfpip%`` stands for pip in the environment.
         folder: Its files; the command starts there.
-        digest: What tells this content from any other.
+        digest: Of its content.
     """
 
     name: str
@@ -84,65 +84,69 @@ class Environments:
         Raises:
             JobError: An install command failed; the message shows the end of what it wrote.
         """
-        wanted = [item for item in installations if item.command]
-        if not wanted:
+        installable = [item for item in installations if item.command]
+        if not installable:
             return Environment(Path(sys.executable), {})
-        key = _key(wanted)
+        key = _key(installable)
         with self._lock_of(key):
-            place = self._noted(key)
-            if place is None:
-                place = self._make(key, wanted)
-        return _environment(place)
+            location = self._existing(key)
+            if location is None:
+                location = self._make(key, installable)
+        return _environment(location)
 
     def sweep(self, *, older_than_seconds: float = 24 * 3600.0) -> None:
         """Remove what makers that died left behind."""
         if not self._folder.is_dir():
             return
-        noted = {self._noted(note.stem) for note in self._folder.glob("*.json")}
-        for place in self._folder.iterdir():
-            if place.is_dir() and place not in noted and time.time() - place.stat().st_mtime > older_than_seconds:
-                shutil.rmtree(place, ignore_errors=True)
+        in_use = {self._existing(entry.stem) for entry in self._folder.glob("*.json")}
+        for location in self._folder.iterdir():
+            if (
+                location.is_dir()
+                and location not in in_use
+                and time.time() - location.stat().st_mtime > older_than_seconds
+            ):
+                shutil.rmtree(location, ignore_errors=True)
 
-    def _noted(self, key: str) -> Path | None:
+    def _existing(self, key: str) -> Path | None:
         try:
-            place = Path(json.loads((self._folder / f"{key}.json").read_text("utf-8"))["folder"])
+            location = Path(json.loads((self._folder / f"{key}.json").read_text("utf-8"))["folder"])
         except (OSError, ValueError, KeyError):
             return None
-        return place if _python(place).exists() else None
+        return location if _python(location).exists() else None
 
     def _make(self, key: str, installations: Sequence[Installation]) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f"{key[:16]}-", dir=self._folder))
+        location = Path(tempfile.mkdtemp(prefix=f"{key[:16]}-", dir=self._folder))
         try:
-            self._create(place)
+            self._create(location)
             for installation in installations:
-                self._install(place, installation)
+                self._install(location, installation)
         except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(location, ignore_errors=True)
             raise
-        note = place / "environment.json"
+        entry = location / "environment.json"
         packages = [item.name for item in installations]
-        note.write_text(json.dumps({"folder": str(place), "packages": packages}), "utf-8")
-        note.replace(self._folder / f"{key}.json")
-        return place
+        entry.write_text(json.dumps({"folder": str(location), "packages": packages}), "utf-8")
+        entry.replace(self._folder / f"{key}.json")
+        return location
 
-    def _create(self, place: Path) -> None:
+    def _create(self, location: Path) -> None:
         if self._uv is not None:
-            command = [self._uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(place)]
-            _run(command, place, {}, "making a virtual environment")
+            command = [self._uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(location)]
+            _run(command, location, {}, "making a virtual environment")
         else:
-            venv.EnvBuilder(with_pip=True, symlinks=sys.platform != "win32").create(place)
-        (_site_packages(place) / "zz_xfworker.pth").write_text(
+            venv.EnvBuilder(with_pip=True, symlinks=sys.platform != "win32").create(location)
+        (_site_packages(location) / "zz_xfworker.pth").write_text(
             "".join(f"import site; site.addsitedir({folder!r})\n" for folder in _own_folders()), "utf-8"
         )
 
-    def _install(self, place: Path, installation: Installation) -> None:
+    def _install(self, location: Path, installation: Installation) -> None:
         assert installation.command is not None
-        pip = f'"{self._uv}" pip' if self._uv is not None else f'"{_python(place)}" -m pip'
-        command = installation.command.replace("%xfpip%", pip).replace("%xfpython%", f'"{_python(place)}"')
-        variables = {**_environment(place).variables, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        pip = f'"{self._uv}" pip' if self._uv is not None else f'"{_python(location)}" -m pip'
+        command = installation.command.replace("%xfpip%", pip).replace("%xfpython%", f'"{_python(location)}"')
+        variables = {**_environment(location).variables, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         # The command is a line for the system's shell, by the definition of dependency packages.
-        _run(command, installation.folder or place, variables, f"installing {installation.name}")
+        _run(command, installation.folder or location, variables, f"installing {installation.name}")
 
     def _lock_of(self, key: str) -> threading.Lock:
         with self._lock:
@@ -156,7 +160,7 @@ def find_uv() -> str | None:
 
 
 def _run(command: str | Sequence[str], folder: Path, variables: Mapping[str, str], doing: str) -> None:
-    # The worker's own token and settings are no business of install commands.
+    # The worker's own token and settings are not for install commands.
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("XF_", "XFWORKER_"))}
     try:
         done = subprocess.run(  # noqa: S603  packages that an administrator checked in
@@ -173,7 +177,7 @@ def _run(command: str | Sequence[str], folder: Path, variables: Mapping[str, str
     except (OSError, subprocess.TimeoutExpired) as error:
         raise JobError(f"{doing} failed: {error}") from error
     if done.returncode:
-        end = done.stdout.decode("utf-8", "replace").strip()[-_SHOWN_CHARACTERS:]
+        end = done.stdout.decode("utf-8", "replace").strip()[-_QUOTED_CHARACTERS:]
         raise JobError(f"{doing} failed with exit code {done.returncode}; the end of its output: {end}")
 
 
@@ -186,20 +190,20 @@ def _key(installations: Sequence[Installation]) -> str:
     return hashlib.sha256("\n".join(described).encode()).hexdigest()
 
 
-def _environment(place: Path) -> Environment:
-    scripts = _python(place).parent
+def _environment(location: Path) -> Environment:
+    scripts = _python(location).parent
     path = os.pathsep.join([str(scripts), os.environ.get("PATH", "")]).rstrip(os.pathsep)
-    return Environment(_python(place), {"VIRTUAL_ENV": str(place), "PATH": path})
+    return Environment(_python(location), {"VIRTUAL_ENV": str(location), "PATH": path})
 
 
-def _python(place: Path) -> Path:
-    return place / "Scripts" / "python.exe" if sys.platform == "win32" else place / "bin" / "python"
+def _python(location: Path) -> Path:
+    return location / "Scripts" / "python.exe" if sys.platform == "win32" else location / "bin" / "python"
 
 
-def _site_packages(place: Path) -> Path:
+def _site_packages(location: Path) -> Path:
     if sys.platform == "win32":
-        return place / "Lib" / "site-packages"
-    return place / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+        return location / "Lib" / "site-packages"
+    return location / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 
 
 def _own_folders() -> list[str]:

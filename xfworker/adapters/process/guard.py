@@ -2,7 +2,7 @@
 Ends scripts whose runner died without a chance to end them itself (``kill -9``, a crash).
 
 A small process of its own that the runner starts once. It reads ``+PGID`` and ``-PGID`` lines from its stdin; when the
-stream ends, because the runner ended in whatever way, it ends all process groups that are still noted. It imports
+stream ends, because the runner ended in whatever way, it ends all process groups that are still listed. It imports
 nothing of this package, so that it starts quickly and stays small. POSIX only: on Windows, job objects do this.
 """
 
@@ -18,15 +18,15 @@ _POLL_SECONDS = 0.05
 
 
 def watch(lines: Iterable[str]) -> set[int]:
-    """Follow the notes to their end and give the process groups that were left."""
+    """Follow the lines to their end and give the process groups that were left."""
     groups: set[int] = set()
     for line in lines:
-        mark, number = line[:1], line[1:].strip()
+        sign, number = line[:1], line[1:].strip()
         if not number.isdigit():
             continue
-        if mark == "+":
+        if sign == "+":
             groups.add(int(number))
-        elif mark == "-":
+        elif sign == "-":
             groups.discard(int(number))
     return groups
 

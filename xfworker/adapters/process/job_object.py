@@ -79,7 +79,7 @@ class JobObject:
         self._kernel.TerminateJobObject(self._handle, _ENDED_BY_US)
 
     def peak_memory_bytes(self) -> int | None:
-        """Tell the most memory that the processes had committed together."""
+        """Give the most memory that the processes had committed together."""
         limits = _ExtendedLimits()
         done = self._kernel.QueryInformationJobObject(
             self._handle, _EXTENDED_LIMIT_INFORMATION, ctypes.byref(limits), ctypes.sizeof(limits), None

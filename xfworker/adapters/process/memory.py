@@ -18,7 +18,7 @@ _OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 def session_memory_bytes(session: int) -> int | None:
     """
-    Tell how much memory the processes of a session take together; ``None`` where the system does not tell.
+    Give how much memory the processes of a session take together; ``None`` where the system does not say.
 
     Args:
         session: The session's id: the process id of the script that was started as its leader.
@@ -89,10 +89,10 @@ def _control_group_events() -> list[Path]:
 
 def _count(path: Path) -> int:
     try:
-        found = _OOM_KILLS.search(path.read_text("utf-8"))
+        match = _OOM_KILLS.search(path.read_text("utf-8"))
     except OSError:
         return 0
-    return int(found[1]) if found else 0
+    return int(match[1]) if match else 0
 
 
 def offer_to_out_of_memory_killer(pid: int) -> None:

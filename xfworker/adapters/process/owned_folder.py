@@ -1,4 +1,4 @@
-"""Temporary folders that are told from abandoned ones: their owner holds a lock that the system frees when it dies."""
+"""Temporary folders that can be known to be abandoned: their owner holds a lock that the system frees when it dies."""
 
 import contextlib
 import os
@@ -40,16 +40,16 @@ def owned_folder(purpose: str, filesystem: Filesystem, *, keep: bool = False) ->
         return
     owner = folder / _OWNER
     try:
-        with owner.open("xb", buffering=0) as mark:
-            _lock(mark)
-            # Only a mark with content counts: between being made and being locked it looks like that of a dead owner.
-            mark.write(_HELD)
+        with owner.open("xb", buffering=0) as lock_file:
+            _lock(lock_file)
+            # Only one with content counts: between being made and being locked it looks like that of a dead owner.
+            lock_file.write(_HELD)
             try:
                 yield folder
             finally:
                 _remove_content(folder, filesystem)
     finally:
-        _remove_mark(owner)
+        _remove_lock_file(owner)
 
 
 def keep_folder(folder: Path) -> None:
@@ -69,19 +69,19 @@ def sweep_abandoned(filesystem: Filesystem) -> list[Path]:
     Returns:
         The folders that were abandoned.
     """
-    found = []
+    abandoned = []
     try:
         entries = list(os.scandir(tempfile.gettempdir()))
     except OSError:
         return []
     for entry in entries:
-        # A folder of somebody else, or a link, is not ours to remove.
+        # Another user's folder, or a link, is not ours to remove.
         if entry.name.startswith(PREFIX) and _is_own_folder(entry):
             folder = Path(entry.path)
             with contextlib.suppress(OSError):
                 if _take_over(folder, filesystem):
-                    found.append(folder)
-    return found
+                    abandoned.append(folder)
+    return abandoned
 
 
 def _is_own_folder(entry: os.DirEntry[str]) -> bool:
@@ -95,19 +95,19 @@ def _is_own_folder(entry: os.DirEntry[str]) -> bool:
 
 def _take_over(folder: Path, filesystem: Filesystem) -> bool:
     owner = folder / _OWNER
-    with owner.open("r+b", buffering=0) as mark:
-        if not _lock(mark) or not os.fstat(mark.fileno()).st_size or (folder / _KEPT).exists():
+    with owner.open("r+b", buffering=0) as lock_file:
+        if not _lock(lock_file) or not os.fstat(lock_file.fileno()).st_size or (folder / _KEPT).exists():
             return False
         _end_processes(folder)
         _remove_content(folder, filesystem)
-    _remove_mark(owner)
+    _remove_lock_file(owner)
     return True
 
 
 def _remove_content(folder: Path, filesystem: Filesystem) -> None:
     if (folder / _KEPT).exists():
         return
-    # The mark goes last: a folder without one is never swept.
+    # The lock file goes last: a folder without one is never swept.
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             if path.name != _OWNER:
@@ -115,7 +115,7 @@ def _remove_content(folder: Path, filesystem: Filesystem) -> None:
                     filesystem.remove_tree(path)
 
 
-def _remove_mark(owner: Path) -> None:
+def _remove_lock_file(owner: Path) -> None:
     with contextlib.suppress(OSError):
         if [path.name for path in owner.parent.iterdir()] == [_OWNER]:
             owner.unlink()
@@ -126,13 +126,13 @@ def _end_processes(folder: Path) -> None:
     """End servers whose data are in the folder, and scripts whose temporary files are."""
     import psutil
 
-    found = []
+    asked = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.pid != os.getpid() and _works_in(process, folder):
                 process.terminate()
-                found.append(process)
-    _, alive = psutil.wait_procs(found, timeout=_GRACE_SECONDS)
+                asked.append(process)
+    _, alive = psutil.wait_procs(asked, timeout=_GRACE_SECONDS)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
@@ -148,16 +148,16 @@ def _works_in(process: "psutil.Process", folder: Path) -> bool:
     return "serve" in words and any(word.startswith(beginning) for word in words)
 
 
-def _lock(mark: BinaryIO) -> bool:
+def _lock(lock_file: BinaryIO) -> bool:
     try:
         if sys.platform == "win32":
             import msvcrt
 
-            msvcrt.locking(mark.fileno(), msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(lock_file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
 
-            fcntl.flock(mark.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock_file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -8,7 +8,7 @@ from typing import Any
 
 def python_environment() -> dict[str, Any]:
     """Give the interpreter, the operating system and every installed package with its version."""
-    packages = {str(found.metadata["Name"]): found.version for found in distributions() if found.metadata["Name"]}
+    packages = {str(item.metadata["Name"]): item.version for item in distributions() if item.metadata["Name"]}
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -25,7 +25,7 @@ def environment_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -
         there: The environment of a run before.
         here: The environment of this run.
     """
-    found = [
+    differences = [
         f"{name}: {there[name]} then, {here.get(name)} now"
         for name in ("python", "system", "machine")
         if there.get(name) is not None and there[name] != here.get(name)
@@ -33,10 +33,10 @@ def environment_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -
     before, now = (_packages(environment) for environment in (there, here))
     for name, version in before.items():
         if name not in now:
-            found.append(f"package {name}: {version} then, absent now")
+            differences.append(f"package {name}: {version} then, absent now")
         elif now[name] != version:
-            found.append(f"package {name}: {version} then, {now[name]} now")
-    return found
+            differences.append(f"package {name}: {version} then, {now[name]} now")
+    return differences
 
 
 def _packages(environment: Mapping[str, Any]) -> dict[str, str]:

@@ -52,7 +52,7 @@ class ProcessRunner:
                 f"the log file {call.log_path} cannot be opened ({error.strerror}), so the script was not started"
             ) from error
         try:
-            process = subprocess.Popen(  # noqa: S603  running the given script is what this is for
+            process = subprocess.Popen(  # noqa: S603  running scripts is what this is for
                 call.command,
                 env=dict(call.environment),
                 cwd=call.working_directory,
@@ -69,7 +69,7 @@ class ProcessRunner:
                 f"the script could not be started: {_program(call.command)}: {error} "
                 f"(working directory {call.working_directory})"
             ) from error
-        self._note(f"+{process.pid}")
+        self._send_to_guard(f"+{process.pid}")
         return ScriptProcess(
             process,
             log,
@@ -77,7 +77,7 @@ class ProcessRunner:
             time_limit_seconds=call.time_limit_seconds,
             memory_limit_bytes=call.memory_limit_bytes,
             grace_seconds=self._grace_seconds,
-            on_end=lambda: self._note(f"-{process.pid}"),
+            on_end=lambda: self._send_to_guard(f"-{process.pid}"),
         )
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class ProcessRunner:
             process.stdin.close()
             process.wait()
 
-    def _note(self, line: str) -> None:
+    def _send_to_guard(self, line: str) -> None:
         if sys.platform == "win32":
             return
         with self._lock:

@@ -13,7 +13,7 @@ class ScriptLog:
     Appends a script's output to a file; what exceeds the limit is left out, except for the end.
 
     A script that writes without end must fill neither the disk nor the server. A disk that is full must not stop the
-    script, so faults of writing are noted and no more.
+    script, so errors of writing are kept and no more.
     """
 
     def __init__(self, path: Path, *, limit_bytes: int = 256 * 1024 * 1024, tail_bytes: int = 1024 * 1024) -> None:
@@ -73,7 +73,7 @@ class ScriptLog:
 
 
 def read_end(path: Path, *, lines: int = 30, most_bytes: int = 16 * 1024) -> str:
-    """Give the last lines of a log; an empty text where there is none."""
+    """Give the last lines of a log; an empty string where there is none."""
     try:
         with path.open("rb") as file:
             file.seek(0, 2)

@@ -27,7 +27,7 @@ def open_bucket(
 
     Args:
         url: The address.
-        endpoint: The server, ``https://s3.lab:9000``, where it is not Amazon's.
+        endpoint: The server, ``https://s3.example.org:9000``, where it is not Amazon's.
         access_key: The credentials' name; from the environment (``AWS_ACCESS_KEY_ID``) where ``None``.
         secret_key: The credentials' secret; from the environment (``AWS_SECRET_ACCESS_KEY``) where ``None``.
         region: The region; ``us-east-1`` where neither this nor the environment names one.
@@ -39,7 +39,7 @@ def open_bucket(
         The bucket and the prefix for :class:`~xfworker.adapters.s3.file_store.S3FileStore`.
 
     Raises:
-        ConfigurationError: The address is no S3 address, or a setting is refused.
+        ConfigurationError: The address is not an S3 address, or a setting is refused.
     """
     parts = urlsplit(url)
     if parts.scheme != "s3" or not parts.netloc:

@@ -86,8 +86,8 @@ class S3FileStore:
 
     def _stat(self, resource: Resource) -> FileStat:
         with _object_errors(f"look at {resource}", resource):
-            found = obstore.get(self._store, self._path(resource), options={"head": True})
-            return _file_stat(resource, found.meta, found.attributes.get(_SHA256))
+            result = obstore.get(self._store, self._path(resource), options={"head": True})
+            return _file_stat(resource, result.meta, result.attributes.get(_SHA256))
 
     def download(
         self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
@@ -116,7 +116,7 @@ class S3FileStore:
                 assert part.stat is not None
                 sha256 = part.publish(part.stat)
             except (ChecksumMismatch, FileChanged) as damaged:
-                part.forget()
+                part.reset()
                 retries.start_over(damaged)
             except ServerError as error:
                 retries.wait(error)
@@ -132,15 +132,15 @@ class S3FileStore:
         if part.stat is not None and position:
             options = {"range": {"offset": position}, "if_match": f'"{part.stat.etag}"'}
         with _object_errors(f"fetch {resource}", resource):
-            found = obstore.get(self._store, self._path(resource), options=options)
+            result = obstore.get(self._store, self._path(resource), options=options)
             if not options:
-                part.restart(_file_stat(resource, found.meta, found.attributes.get(_SHA256)))
+                part.restart(_file_stat(resource, result.meta, result.attributes.get(_SHA256)))
             span = part.spans.take_first()
             assert part.stat is not None
             if span is None:
                 return
             try:
-                for chunk in found.stream(min_chunk_size=_BLOCK):
+                for chunk in result.stream(min_chunk_size=_BLOCK):
                     view = memoryview(chunk)
                     while view:
                         block = part.pool.take()
@@ -216,11 +216,11 @@ class S3FileStore:
         if offset >= end:
             return iter(())
         with _object_errors(f"read {resource}", resource):
-            found = obstore.get(self._store, self._path(resource), options={"range": (offset, end)})
+            result = obstore.get(self._store, self._path(resource), options={"range": (offset, end)})
 
         def blocks() -> Iterator[bytes]:
             with _object_errors(f"read {resource}", resource):
-                for chunk in found.stream(min_chunk_size=_BLOCK):
+                for chunk in result.stream(min_chunk_size=_BLOCK):
                     view = memoryview(chunk)
                     for at in range(0, len(view), _BLOCK):
                         yield bytes(view[at : at + _BLOCK])
@@ -246,13 +246,13 @@ class S3FileStore:
         token.require("list", folder)
         start = self._path(folder) + "/"
         with _object_errors(f"list {folder}", folder):
-            found = obstore.list_with_delimiter(self._store, start)
+            listing = obstore.list_with_delimiter(self._store, start)
         files = [
             _file_stat(folder.child(name), meta, None)
-            for meta in found["objects"]
+            for meta in listing["objects"]
             if is_safe_filename(name := meta["path"].removeprefix(start))
         ]
-        names = {path.removeprefix(start).rstrip("/") for path in found["common_prefixes"]}
+        names = {path.removeprefix(start).rstrip("/") for path in listing["common_prefixes"]}
         return Folder(
             files=tuple(sorted(files, key=lambda stat: stat.resource.filename)),
             folders=tuple(sorted(filter(is_safe_filename, names))),
@@ -260,7 +260,7 @@ class S3FileStore:
 
     def delete(self, token: AuthorizationToken, resource: Resource) -> None:
         token.require("delete", resource)
-        self._stat(resource)  # deleting what is not there is no error to an object store
+        self._stat(resource)  # deleting what is not there is not an error to an object store
         with _object_errors(f"delete {resource}", resource):
             obstore.delete(self._store, self._path(resource))
 
@@ -269,7 +269,7 @@ class S3FileStore:
 
 
 class _Pieces:
-    """Something to iterate over that is no generator, so that obstore asks for one piece at a time."""
+    """Something to iterate over that is not a generator, so that obstore asks for one piece at a time."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
@@ -311,4 +311,4 @@ def _object_errors(doing: str, resource: Resource) -> Iterator[None]:
         if isinstance(cause, XFWorkerError):
             raise cause from None
         first_line = str(error).strip().partition("\n")[0][:300]
-        raise ServerFault(f"cannot {doing}: the object store answered with a fault ({first_line})") from error
+        raise ServerFault(f"cannot {doing}: the object store answered with an error ({first_line})") from error

@@ -33,7 +33,7 @@ class FolderSnsCatalogue:
     """
     Every ISQ file below a folder, whatever it is called; links that lead out of the folder are left alone.
 
-    Files are looked at again only when they changed. What is no ISQ, or a broken one, is left out.
+    Files are looked at again only when they changed. What is not an ISQ, or a broken one, is left out.
 
     Attributes:
         folder: The folder.
@@ -54,13 +54,13 @@ class FolderSnsCatalogue:
         self, *, patient_index: int | None = None, measurement_index: int | None = None
     ) -> Sequence[Measurement]:
         """List measurements, by patient index, then measurement index."""
-        found = [
+        matches = [
             entry.measurement
             for entry in self._entries()
             if patient_index in (None, entry.measurement.patient_index)
             and measurement_index in (None, entry.measurement.measurement_index)
         ]
-        return sorted(found, key=lambda item: (item.patient_index, item.measurement_index, item.filename))
+        return sorted(matches, key=lambda item: (item.patient_index, item.measurement_index, item.filename))
 
     def file(self, measurement_index: int) -> tuple[Path, Measurement]:
         """
@@ -69,10 +69,10 @@ class FolderSnsCatalogue:
         Raises:
             RecordNotFound: There is no such measurement.
         """
-        found = [entry for entry in self._entries() if entry.measurement.measurement_index == measurement_index]
-        if not found:
+        matches = [entry for entry in self._entries() if entry.measurement.measurement_index == measurement_index]
+        if not matches:
             raise RecordNotFound(f"there is no measurement {measurement_index} in the catalogue")
-        entry = max(found, key=lambda item: item.modified_ns)
+        entry = max(matches, key=lambda item: item.modified_ns)
         return entry.path, entry.measurement
 
     def download(self, measurement_index: int, target: Path) -> Path:
@@ -129,7 +129,7 @@ def _entry(codec: ImageCodec, key: tuple[Path, int, int]) -> _Entry | None:
 def _measurement(info: ImageInfo, path: Path, size: int) -> Measurement:
     header = info.header
     created = header.get("created")
-    # The words of ``ctdata_header.shown``: its fields, the name and the date.
+    # As ``ctdata_header.shown`` names them: its fields, the name and the date.
     return Measurement(
         patient_index=int(header.get("patient_index", 0)),
         measurement_index=int(header.get("index_measurement", 0)),

@@ -1,4 +1,4 @@
-"""All records as text, in one snapshot: what backups are made of, the same for every database."""
+"""All records as lines of JSON, in one snapshot: what backups are made of, the same for every database."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ _BATCH = 500
 
 def write_rows(engine: Engine, target: IO[bytes]) -> int:
     """
-    Write every row of every table as one JSON array a line, ``["jobs", {...}]``, and tell how many.
+    Write every row of every table as one JSON array a line, ``["jobs", {...}]``, and give how many.
 
     All come from one snapshot; writers go on meanwhile.
     """
@@ -36,7 +36,7 @@ def write_rows(engine: Engine, target: IO[bytes]) -> int:
 
 def read_rows(engine: Engine, source: IO[bytes]) -> int:
     """
-    Replace every row of every table by what :func:`write_rows` wrote, in one transaction, and tell how many.
+    Replace every row of every table by what :func:`write_rows` wrote, in one transaction, and give how many.
 
     Raises:
         ConfigurationError: A line is not what was written; nothing is changed.
@@ -103,7 +103,7 @@ def _batches(source: IO[bytes]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def _count_on(connection: Connection) -> None:
-    # PostgreSQL's counters do not notice serials that were given; SQLite's do.
+    # PostgreSQL's counters do not follow serials that were inserted; SQLite's do.
     if connection.dialect.name != "postgresql":
         return
     for table in METADATA.sorted_tables:

@@ -40,13 +40,13 @@ def column_value(kind: type[Record], name: str, value: Any) -> Any:
     return None if value is None else dict(_writers(kind.collection))[name](value)
 
 
-def read_json(text: str | None) -> Any:
-    """Read a JSON text."""
-    return None if text is None else msgspec.json.decode(text)
+def read_json(encoded: str | None) -> Any:
+    """Read a value from JSON."""
+    return None if encoded is None else msgspec.json.decode(encoded)
 
 
 def write_json(value: Any) -> str | None:
-    """Write a JSON text."""
+    """Write a value as JSON."""
     return None if value is None else msgspec.json.encode(value).decode()
 
 
@@ -62,8 +62,8 @@ def _write_time(value: datetime | None) -> str | None:
     return None if value is None else format_time(value)
 
 
-def _read_time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+def _read_time(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value).astimezone(UTC)
 
 
 @cache
@@ -84,7 +84,7 @@ def _reader(form: str, cls: Any) -> Callable[[Any], Any]:
         case "time":
             return _read_time
         case "enum":
-            return lambda text: None if text is None else cls(text)
+            return lambda value: None if value is None else cls(value)
         case "bool":
             return lambda value: None if value is None else bool(value)
         case _:

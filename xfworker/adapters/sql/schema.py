@@ -49,9 +49,9 @@ def upgrade(engine: Engine, back_up: Callable[[str], Path]) -> str:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
     except DBAPIError as error:
-        shown = engine.url.render_as_string(hide_password=True)
+        url = engine.url.render_as_string(hide_password=True)
         reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
-        raise ConfigurationError(f"could not open the database {shown}: {reason}") from None
+        raise ConfigurationError(f"could not open the database {url}: {reason}") from None
     _log.info("xfworker.schema_upgraded", before=before, after=head)
     return head
 
@@ -59,9 +59,9 @@ def upgrade(engine: Engine, back_up: Callable[[str], Path]) -> str:
 def _check_known(revision: str | None, engine: Engine) -> None:
     known = {script.revision for script in _scripts().walk_revisions()}
     if revision is not None and revision not in known:
-        shown = engine.url.render_as_string(hide_password=True)
+        url = engine.url.render_as_string(hide_password=True)
         raise ConfigurationError(
-            f"the database {shown} was made by a newer version of xfworker (schema {revision}); install that version"
+            f"the database {url} was made by a newer version of xfworker (schema {revision}); install that version"
         )
 
 

@@ -1,5 +1,5 @@
 """
-The tables: one per kind of record, a typed column per field, JSON texts for objects and arrays.
+The tables: one per kind of record, a typed column per field, JSON strings for objects and arrays.
 
 The columns follow the record classes. What a running database has comes from the migrations; a test holds the two
 against each other.
@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeEngine
 from xfworker.domain.bookkeeping import BOOKKEEPING_KINDS
 from xfworker.domain.records import RECORD_KINDS, Record
 
-# Texts compare bytewise everywhere, because sort orders and times are made to be compared so.
+# Strings compare bytewise everywhere, because sort orders and times are made to be compared so.
 TEXT: TypeEngine[Any] = Text().with_variant(Text(collation="C"), "postgresql")
 SERIAL: TypeEngine[Any] = BigInteger().with_variant(Integer(), "sqlite")
 

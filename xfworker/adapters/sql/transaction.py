@@ -45,7 +45,7 @@ _RUNS = TABLES[Run.collection]
 _WORKFLOWS = TABLES[Workflow.collection]
 _LEASES = TABLES[JobLease.collection]
 _FEW = 50
-_KEY = "wanted_serial"
+_KEY = "requested_serial"
 
 # Made once: putting a statement together costs more than running it.
 _SELECT_ONE = {name: select(table).where(table.c.serial == bindparam(_KEY)) for name, table in TABLES.items()}
@@ -123,7 +123,7 @@ class SqlTransaction:
             self._rank_again(record)
 
     def delete(self, kind: type[Record], where: Mapping[str, Any]) -> int:
-        """Remove records by field values and tell how many."""
+        """Remove records by field values and give how many."""
         return int(self._connection.execute(delete(table_of(kind)).where(*self._conditions(kind, where))).rowcount)
 
     def output_values(self, sequence: ParameterSequence) -> Iterator[OutputValue]:
@@ -134,8 +134,8 @@ class SqlTransaction:
             .where(_JOBS.c.task_serial == sequence.task_serial, _JOBS.c.state == JobState.DONE.value, ~obsolete)
             .order_by(_JOBS.c.sort_order, _JOBS.c.serial)
         )
-        for serial, run_serial, text in self._connection.execute(statement).all():
-            outputs = read_json(text)
+        for serial, run_serial, outputs_json in self._connection.execute(statement).all():
+            outputs = read_json(outputs_json)
             if sequence.key in outputs:
                 yield OutputValue(job_serial=serial, run_serial=run_serial, value=outputs[sequence.key])
 
@@ -155,15 +155,15 @@ class SqlTransaction:
     def last_sort_order(self, workflow_serial: int) -> str | None:
         """Give the greatest sort order among the workflow's jobs."""
         statement = select(func.max(_JOBS.c.sort_order)).where(_JOBS.c.workflow_serial == workflow_serial)
-        found: str | None = self._connection.execute(statement).scalar_one()
-        return found
+        last: str | None = self._connection.execute(statement).scalar_one()
+        return last
 
     def entry(self, key: str) -> Mapping[str, Any] | None:
         """Give what is kept under a key."""
-        found: Mapping[str, Any] | None = read_json(
+        value: Mapping[str, Any] | None = read_json(
             self._connection.execute(select(NOTES.c.value).where(NOTES.c.key == key)).scalar_one_or_none()
         )
-        return found
+        return value
 
     def put_entry(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
         """Keep a JSON object under a key."""
@@ -187,8 +187,8 @@ class SqlTransaction:
         return [self._condition(kind, table, name, value) for name, value in (where or {}).items()]
 
     def _condition(self, kind: type[Record], table: Table, name: str, value: Any) -> ColumnElement[bool]:
-        wanted = value if isinstance(value, tuple) else (value,)
-        values = [column_value(kind, name, item) for item in wanted]
+        allowed = value if isinstance(value, tuple) else (value,)
+        values = [column_value(kind, name, item) for item in allowed]
         column = table.c[name]
         present = [item for item in values if item is not None and not _is_beyond(item)]
         choices: list[ColumnElement[bool]] = []

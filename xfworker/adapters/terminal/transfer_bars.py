@@ -36,7 +36,7 @@ class Bars:
         Draw how far something is; its bar goes when it is done.
 
         Args:
-            name: What it is called; also tells it from others.
+            name: What it is called; no two bars share a name.
             done: Bytes done.
             size: Bytes in all.
         """
@@ -71,25 +71,25 @@ def transfer_bars(console: Console | None = None, *, shown: bool = True) -> Iter
 
     Args:
         console: Where to draw; standard error by default, so that standard output stays for results. Nothing is drawn
-            where it is no terminal.
+            where it is not a terminal.
         shown: Whether anything is drawn at all.
 
     Yields:
         The bars, for what is to be shown besides.
     """
     columns = (
-        # Names of files are shown as they are: "[/b].raw" is no markup.
+        # Names of files are shown as they are: "[/b].raw" is not markup.
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    found = console or Console(stderr=True)
-    if not shown or not found.is_interactive:
+    output = console or Console(stderr=True)
+    if not shown or not output.is_interactive:
         yield Bars(Progress(disable=True))
         return
-    bars = Bars(Progress(*columns, console=found, transient=True))
+    bars = Bars(Progress(*columns, console=output, transient=True))
     try:
         with observed_transfers(bars.update):
             yield bars

@@ -12,7 +12,7 @@ from xfworker.adapters.transfer.partial_file import replacing
 _FICLONE = 0x40049409
 """The ioctl request that makes a copy-on-write clone on Btrfs, XFS and others (linux/fs.h)."""
 _CHUNK = 64 << 20
-"""Bytes asked of the kernel at once: few enough that progress moves and an interruption is noticed."""
+"""Bytes asked of the kernel at once: few enough that progress moves and an interruption takes effect."""
 
 OnBytes = Callable[[int], None]
 """Called with the bytes copied so far."""
@@ -43,22 +43,18 @@ def copy_content(reader: FileIO, partial: Path, on_bytes: OnBytes | None = None)
     Raises:
         OSError: The source cannot be read, or the target exists or cannot be written.
     """
-    tell = on_bytes or _tell_nobody
+    report = on_bytes or (lambda _: None)
     if sys.platform == "win32":
-        return _copy_windows(Path(reader.name), partial, tell)
+        return _copy_windows(Path(reader.name), partial, report)
     with partial.open("xb", buffering=0) as writer:
         for name, way in (("reflink", _reflink), ("copy_file_range", _copy_range), ("sendfile", _sendfile)):
-            if way(reader, writer, tell):
+            if way(reader, writer, report):
                 return name
-        _copy_blocks(reader, writer, tell)
+        _copy_blocks(reader, writer, report)
         return "blocks"
 
 
-def _tell_nobody(_: int) -> None:
-    """Stand in where nobody wants to know."""
-
-
-def _copy_blocks(reader: FileIO, writer: FileIO, tell: OnBytes) -> None:
+def _copy_blocks(reader: FileIO, writer: FileIO, report: OnBytes) -> None:
     reader.seek(0)
     writer.seek(0)
     writer.truncate()
@@ -67,10 +63,10 @@ def _copy_blocks(reader: FileIO, writer: FileIO, tell: OnBytes) -> None:
         rest = view[:count]
         while rest:
             rest = rest[writer.write(rest) :]
-        tell(reader.tell())
+        report(reader.tell())
 
 
-def _reflink(reader: FileIO, writer: FileIO, tell: OnBytes) -> bool:
+def _reflink(reader: FileIO, writer: FileIO, report: OnBytes) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     import fcntl
@@ -81,25 +77,25 @@ def _reflink(reader: FileIO, writer: FileIO, tell: OnBytes) -> bool:
         if error.errno not in _UNSUPPORTED:
             raise
         return False
-    tell(os.fstat(writer.fileno()).st_size)
+    report(os.fstat(writer.fileno()).st_size)
     return True
 
 
-def _copy_range(reader: FileIO, writer: FileIO, tell: OnBytes) -> bool:
+def _copy_range(reader: FileIO, writer: FileIO, report: OnBytes) -> bool:
     call = getattr(os, "copy_file_range", None)
     if call is None:
         return False
-    return _in_kernel(reader, lambda done: call(reader.fileno(), writer.fileno(), _CHUNK, done, done), tell)
+    return _in_kernel(reader, lambda done: call(reader.fileno(), writer.fileno(), _CHUNK, done, done), report)
 
 
-def _sendfile(reader: FileIO, writer: FileIO, tell: OnBytes) -> bool:
+def _sendfile(reader: FileIO, writer: FileIO, report: OnBytes) -> bool:
     if not sys.platform.startswith("linux"):
         return False  # elsewhere sendfile writes to sockets only
     writer.seek(0)
-    return _in_kernel(reader, lambda done: os.sendfile(writer.fileno(), reader.fileno(), done, _CHUNK), tell)
+    return _in_kernel(reader, lambda done: os.sendfile(writer.fileno(), reader.fileno(), done, _CHUNK), report)
 
 
-def _in_kernel(reader: FileIO, move: Callable[[int], int], tell: OnBytes) -> bool:
+def _in_kernel(reader: FileIO, move: Callable[[int], int], report: OnBytes) -> bool:
     size = os.fstat(reader.fileno()).st_size
     done = 0
     while done < size:
@@ -113,11 +109,11 @@ def _in_kernel(reader: FileIO, move: Callable[[int], int], tell: OnBytes) -> boo
             # Some network file systems answer "0 bytes" instead of an error; and a file can have become shorter.
             return False
         done += count
-        tell(done)
+        report(done)
     return True
 
 
-def _copy_windows(source: Path, partial: Path, tell: OnBytes) -> str:
+def _copy_windows(source: Path, partial: Path, report: OnBytes) -> str:
     """Copy by CopyFileW, which clones blocks on ReFS and lets a file server copy on its own side (SMB)."""
     if sys.platform != "win32":
         raise AssertionError
@@ -125,6 +121,6 @@ def _copy_windows(source: Path, partial: Path, tell: OnBytes) -> str:
 
     if not ctypes.windll.kernel32.CopyFileW(str(source), str(partial), 1):
         raise ctypes.WinError()
-    partial.chmod(0o600)  # CopyFileW keeps a read-only mark, which would make the copy undeletable
-    tell(partial.stat().st_size)
+    partial.chmod(0o600)  # CopyFileW keeps a read-only attribute, which would make the copy undeletable
+    report(partial.stat().st_size)
     return "CopyFileW"

@@ -75,7 +75,7 @@ def checking_digest(stat: FileStat) -> tuple[str, str | None]:
     """
     Give the kind of digest by which a copy of a file is checked, and what it must be, where that is known.
 
-    With both kinds known the quick one is enough: whoever told it knew the SHA-256 of the same bytes.
+    With both kinds known the quick one is enough: whoever stated it knew the SHA-256 of the same bytes.
     """
     return (XXH3, stat.xxh3) if stat.xxh3 is not None and stat.sha256 is not None else (SHA256, stat.sha256)
 

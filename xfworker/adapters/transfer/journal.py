@@ -1,8 +1,8 @@
 """
-Notes beside an incomplete transfer, from which another attempt, in this process or a later one, goes on.
+A record beside an incomplete transfer, from which another attempt, in this process or a later one, goes on.
 
-No locks: on network file systems they are a silent no-op. An orphan is taken over by renaming its notes, which only one
-can do; a transfer whose process still lives is left alone.
+No locks: on network file systems they are a silent no-op. An orphan is taken over by renaming its record, which only
+one can do; a transfer whose process still lives is left alone.
 """
 
 import contextlib
@@ -23,45 +23,45 @@ from xfworker.domain.filenames import is_safe_filename
 
 _SUFFIX = ".json"
 _FOREIGN_ORPHAN_SECONDS = 600.0
-"""After so long without a note, a transfer begun on another machine counts as given up."""
+"""After so long without being saved, a transfer begun on another machine counts as given up."""
 _SWEPT_AFTER_SECONDS = 7 * 24 * 3600.0
 
 
 @define
 class Journal:
     """
-    The notes of one transfer.
+    The record of one transfer.
 
     Attributes:
-        data: The incomplete file that the notes are about; the name is nobody else's.
-        path: The file of the notes.
-        fields: What was noted last; empty for a transfer that begins.
-        noted: Whether notes are taken. They are not while another living process works on the same transfer.
+        data: The incomplete file of this attempt alone.
+        path: The file of the record.
+        fields: What was saved last; empty for a transfer that begins.
+        is_saved: Whether it is written. It is not while another living process works on the same transfer.
     """
 
     data: Path
     path: Path
     fields: dict[str, Any]
-    noted: bool = True
+    is_saved: bool = True
 
     def save(self, **fields: Any) -> None:
-        """Note how far the transfer is. A folder that takes no notes only costs the chance to go on later."""
+        """Save how far the transfer is. A folder that cannot be written only costs the chance to go on later."""
         self.fields |= fields
         self._write({**self.fields, "owner": _myself()})
 
     def release(self) -> None:
-        """Note that nobody works on the transfer at the moment."""
+        """Record that nobody works on the transfer at the moment."""
         if self.fields:
             self._write({**self.fields, "owner": None})
 
     def _write(self, fields: dict[str, Any]) -> None:
-        if self.noted:
+        if self.is_saved:
             with contextlib.suppress(OSError), replacing(self.path) as partial:
                 partial.write_text(json.dumps({**fields, "data": self.data.name}), encoding="utf-8")
 
     def remove(self) -> None:
-        """Drop the notes, if they are this transfer's, and what is left of the incomplete file."""
-        mine = self.noted and (_read(self.path) or {}).get("data") == self.data.name
+        """Delete the record, if it is this transfer's, and what is left of the incomplete file."""
+        mine = self.is_saved and (_read(self.path) or {}).get("data") == self.data.name
         for path in (self.path, self.data) if mine else (self.data,):
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -76,24 +76,24 @@ def begin(folder: Path, key: str) -> Journal:
         key: What the transfer is about; the same for every attempt at it.
 
     Returns:
-        Notes with what the earlier attempt noted, or without anything.
+        The record with what the earlier attempt saved, or without anything.
     """
-    mark = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:20]
-    path = folder / f"{PARTIAL_PREFIX}{mark}{_SUFFIX}"
-    mine = Journal(partial_path(folder, f"{mark}-"), path, {})
+    key_hash = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    path = folder / f"{PARTIAL_PREFIX}{key_hash}{_SUFFIX}"
+    mine = Journal(partial_path(folder, f"{key_hash}-"), path, {})
     fields = _read(path)
     if fields is None:
         return mine
     if _is_alive(fields.get("owner"), path):
-        mine.noted = False
+        mine.is_saved = False
         return mine
-    claimed = partial_path(folder, f"{mark}-")
+    claimed = partial_path(folder, f"{key_hash}-")
     try:
         path.rename(claimed)  # only one of several can
     except OSError:
         return mine
     name = fields.pop("data", None)
-    if isinstance(name, str) and name.startswith(f"{PARTIAL_PREFIX}{mark}-") and is_safe_filename(name):
+    if isinstance(name, str) and name.startswith(f"{PARTIAL_PREFIX}{key_hash}-") and is_safe_filename(name):
         with contextlib.suppress(OSError):
             folder.joinpath(name).rename(mine.data)
     mine.save(**fields)
@@ -148,9 +148,9 @@ def _process_lives(pid: int) -> bool:
         if not handle:
             return False
         code = ctypes.c_ulong()
-        found = ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
+        succeeded = ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
         ctypes.windll.kernel32.CloseHandle(handle)
-        return bool(found) and code.value == still_active
+        return bool(succeeded) and code.value == still_active
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -161,7 +161,7 @@ def _process_lives(pid: int) -> bool:
 
 
 def _start_of(pid: int) -> str | None:
-    """Tell when a process started, where the system says so: process numbers are used again."""
+    """Give when a process started, where the system says so: process numbers are used again."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -25,7 +25,7 @@ class TransferLimits:
         request_bytes: The most bytes of an upload that one request carries. The server has checked all before it.
         ranges_above_bytes: With so much or more missing, a download may use several connections.
         connections_per_file: How many at most. They are added one by one, as long as the network gains from it.
-        journal_bytes: A download notes how far it is whenever so much has been written (and once a second).
+        journal_bytes: A download saves how far it is whenever so much has been written (and once a second).
         attempts: How often a transfer may break off without getting any further before it is given up.
         fsync: Whether a downloaded file must outlive a power cut as soon as it has its name.
     """

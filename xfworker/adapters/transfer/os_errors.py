@@ -40,7 +40,7 @@ def disk_error(doing: str, error: OSError) -> FileError:
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Tell whether the error means that a disk or a quota is full."""
+    """Whether the error means that a disk or a quota is full."""
     return (
         error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         or getattr(error, "winerror", None) in _WINDOWS_DISK_FULL

@@ -1,4 +1,4 @@
-"""A file that is being fetched: where its parts are written, how far it is verified, and the notes to go on from."""
+"""A file that is being fetched: where its parts are written, how far it is verified, and the record to go on from."""
 
 import shutil
 import time
@@ -17,7 +17,7 @@ from xfworker.adapters.transfer.spans import Span, Spans
 from xfworker.domain.errors import ChecksumMismatch, NotEnoughSpace
 from xfworker.domain.files import FileStat
 
-_SECONDS_BETWEEN_NOTES = 1.0
+_SECONDS_BETWEEN_SAVES = 1.0
 
 
 class PartialDownload:
@@ -41,14 +41,14 @@ class PartialDownload:
         self._file: PositionedFile | None = None
         self._digest: DigestThread[Hasher] | None = None
         self._hashed = 0
-        self._noted = (0, 0.0)
+        self._saved = (0, 0.0)
         self.pool = BlockPool(limits.blocks, limits.block_bytes)
         self.stat: FileStat | None = None
         self.spans = Spans.of_size(0)
         self.resumed_at = 0
 
     def resume(self, read_stat: Callable[[Any], FileStat]) -> None:
-        """Go on from the notes of an earlier attempt, as far as what it left is what it noted."""
+        """Go on from what an earlier attempt left, as far as that is what it saved."""
         fields = self._journal.fields
         try:
             stat = read_stat(fields["stat"])
@@ -57,15 +57,15 @@ class PartialDownload:
             if spans is None or stat.etag is None or self._journal.data.stat().st_size > stat.size:
                 return
             algorithm, _ = checking_digest(stat)
-            found = hash_file(self._journal.data, new_hasher(algorithm), length=verified)
-            if found.hexdigest() != digest or spans.contiguous < verified:
+            hasher = hash_file(self._journal.data, new_hasher(algorithm), length=verified)
+            if hasher.hexdigest() != digest or spans.contiguous < verified:
                 return
         except (OSError, ValueError, KeyError, TypeError):
             return
         with disk_errors(f"fetch {self._what}"):
             self._file = PositionedFile(self._journal.data)
         self.stat, self.spans, self._hashed = stat, spans, verified
-        self._digest = running_digest(algorithm, found)
+        self._digest = running_digest(algorithm, hasher)
         self.resumed_at = spans.arrived
 
     def restart(self, stat: FileStat) -> None:
@@ -85,7 +85,7 @@ class PartialDownload:
         self.stat, self.spans, self._hashed = stat, Spans.of_size(stat.size), 0
         self._digest = running_digest(checking_digest(stat)[0])
         self.pool = BlockPool(self._limits.blocks, max(min(self._limits.block_bytes, stat.size), 1))
-        self._noted = (0, time.monotonic())
+        self._saved = (0, time.monotonic())
 
     def _require_room(self, size: int) -> None:
         with disk_errors(f"fetch {self._what}"):
@@ -113,7 +113,7 @@ class PartialDownload:
             self._write_at(position, block[:count])
             self.pool.give_back(block)
         self.spans.advance(span, count)
-        self._note_now_and_then()
+        self._save_now_and_then()
 
     def write_elsewhere(self, span: Span, block: memoryview) -> None:
         """Write bytes that another connection received; they are hashed when their turn comes."""
@@ -134,7 +134,7 @@ class PartialDownload:
             count = self._read_at(self._hashed, block[: min(len(block), reached - self._hashed)])
             self._hashed += count
             self._digest.update(block[:count], lambda: self.pool.give_back(block))
-            self._note_now_and_then()
+            self._save_now_and_then()
 
     def _read_at(self, position: int, view: memoryview) -> int:
         with disk_errors(f"read back {self._what}"):
@@ -146,22 +146,22 @@ class PartialDownload:
         """Whether everything has arrived and was hashed."""
         return self.stat is not None and not self.spans.missing and self._hashed == self.stat.size
 
-    def _note_now_and_then(self) -> None:
-        hashed, moment = self._noted
+    def _save_now_and_then(self) -> None:
+        hashed, moment = self._saved
         now = time.monotonic()
-        if self._hashed - hashed < self._limits.journal_bytes and now - moment < _SECONDS_BETWEEN_NOTES:
+        if self._hashed - hashed < self._limits.journal_bytes and now - moment < _SECONDS_BETWEEN_SAVES:
             return
-        self._noted = (self._hashed, now)
-        self._note_behind_the_digest()
+        self._saved = (self._hashed, now)
+        self._save_behind_the_digest()
 
-    def _note_behind_the_digest(self) -> None:
+    def _save_behind_the_digest(self) -> None:
         digest, hashed, spans = self._digest, self._hashed, self.spans.to_json()
         assert digest is not None
 
-        def note() -> None:
+        def save() -> None:
             self._save(hashed, digest.current().hexdigest(), spans)
 
-        digest.after_that(note)
+        digest.after_that(save)
 
     def _save(self, hashed: int, digest: str, spans: list[list[int]]) -> None:
         stat = self.stat
@@ -169,7 +169,7 @@ class PartialDownload:
             fields = {key: getattr(stat, key) for key in ("size", "etag", "sha256", "xxh3")}
             self._journal.save(stat=fields, verified=[hashed, digest], spans=spans)
 
-    def publish(self, wanted: FileStat) -> str:
+    def publish(self, expected: FileStat) -> str:
         """
         Check the whole and give it its final name; gives its SHA-256.
 
@@ -178,20 +178,20 @@ class PartialDownload:
         """
         assert self._digest is not None
         arrived = self._digest.hexdigest()
-        algorithm, told = checking_digest(wanted)
-        if told not in {None, arrived}:
+        algorithm, digest = checking_digest(expected)
+        if digest not in {None, arrived}:
             raise ChecksumMismatch(
                 f"{self._what} did not arrive as the store holds it: {algorithm.upper()} {arrived} arrived, "
-                f"{told} was told"
+                f"{digest} was expected"
             )
         self._close_file()
         with disk_errors(f"fetch {self._what} to {self._target}"):
             publish(self._journal.data, self._target, fsync=self._limits.fsync)
         self._journal.remove()
-        return wanted.sha256 or arrived
+        return expected.sha256 or arrived
 
     def leave(self) -> None:
-        """Stop here, with notes from which a later attempt goes on; without anything to go on from, nothing is left."""
+        """Stop here so that a later attempt can go on; without anything to go on from, nothing is left."""
         if self.stat is None or self.stat.etag is None or not self.spans.arrived:
             self.discard()
             return
@@ -200,8 +200,8 @@ class PartialDownload:
         self._close_file()
         self._journal.release()
 
-    def forget(self) -> None:
-        """Forget what arrived, to begin again."""
+    def reset(self) -> None:
+        """Discard what arrived, to begin again."""
         if self._digest is not None:
             self._digest.close()
             self._digest = None

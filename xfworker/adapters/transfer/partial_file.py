@@ -13,9 +13,9 @@ PARTIAL_PREFIX = ".xfpart-"
 _WINDOWS_PAUSES = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)
 
 
-def partial_path(folder: Path, mark: str = "") -> Path:
+def partial_path(folder: Path, infix: str = "") -> Path:
     """Give a unique hidden path in a folder for a file that is being written."""
-    return folder / f"{PARTIAL_PREFIX}{mark}{secrets.token_hex(8)}"
+    return folder / f"{PARTIAL_PREFIX}{infix}{secrets.token_hex(8)}"
 
 
 def publish(partial: Path, target: Path, *, fsync: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Reading and writing at given places of a file, from several threads."""
+"""Reading and writing at any position of a file, from several threads."""
 
 import os
 import threading
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class PositionedFile:
-    """A file open for reading and writing at any place. Safe to use from several threads."""
+    """A file open for reading and writing at any position. Safe to use from several threads."""
 
     def __init__(self, path: Path) -> None:
         """
@@ -42,17 +42,17 @@ class PositionedFile:
             return os.write(self._handle, block)
 
     def read_at(self, position: int, view: memoryview) -> int:
-        """Fill memory from a place; give how many bytes there were."""
+        """Fill memory from a position; give how many bytes there were."""
         if hasattr(os, "preadv"):
             return os.preadv(self._handle, [view], position)
         with self._lock:
             os.lseek(self._handle, position, os.SEEK_SET)
-            found = os.read(self._handle, len(view))
-        view[: len(found)] = found
-        return len(found)
+            content = os.read(self._handle, len(view))
+        view[: len(content)] = content
+        return len(content)
 
     def close(self) -> None:
-        """Close the file; twice is no fault."""
+        """Close the file; closing twice is not an error."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1

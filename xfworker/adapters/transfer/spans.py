@@ -63,13 +63,13 @@ class Spans:
             return [[span.start, span.position, span.end] for span in self._spans]
 
     def advance(self, span: Span, count: int) -> None:
-        """Note that so many more bytes have been written."""
+        """Record that so many more bytes have been written."""
         with self.changed:
             span.position += count
             self.changed.notify_all()
 
     def room(self, span: Span) -> int:
-        """Tell how many bytes the span still takes; another thread may have shortened it."""
+        """Give how many bytes the span still takes; another thread may have shortened it."""
         with self.changed:
             return span.missing
 
@@ -92,10 +92,10 @@ class Spans:
                 largest.taken = True
                 return largest
             middle = largest.position + largest.missing // 2
-            found = Span(middle, middle, largest.end, taken=True)
+            half = Span(middle, middle, largest.end, taken=True)
             largest.end = middle
-            self._spans.insert(self._spans.index(largest) + 1, found)
-            return found
+            self._spans.insert(self._spans.index(largest) + 1, half)
+            return half
 
     def give_back(self, span: Span) -> None:
         """Let someone else work on a part."""

@@ -28,7 +28,7 @@ class UploadSource:
         Open the file.
 
         Raises:
-            FileError: It cannot be read, or is no file.
+            FileError: It cannot be read, or is not a file.
         """
         self.path = path
         with disk_errors(f"read {path}"):
@@ -41,19 +41,19 @@ class UploadSource:
         self._pool = BlockPool(blocks, max(min(block_bytes, self.size), 1))
         self.algorithm = SHA256
         self._digest = running_digest(SHA256)
-        self._mark: tuple[int, Hasher] = (0, new_hasher(SHA256))
+        self._confirmed: tuple[int, Hasher] = (0, new_hasher(SHA256))
 
     def check_by(self, algorithm: str) -> None:
         """Take another digest from now on; reading begins at the start again."""
         if algorithm != self.algorithm:
             self.algorithm = algorithm
-            self._mark = (0, new_hasher(algorithm))
+            self._confirmed = (0, new_hasher(algorithm))
             self.position = -1
             self.go_to(0)
 
     @property
     def identity(self) -> list[int]:
-        """What tells this content from a later one: time, size and number of the file."""
+        """What distinguishes this content from a later one: time, size and number of the file."""
         return list(self._identity)
 
     def require_unchanged(self) -> None:
@@ -64,10 +64,10 @@ class UploadSource:
             FileChanged: Its size, time or identity is another, or it is gone.
         """
         try:
-            found = _identity(self.path.stat())
+            identity = _identity(self.path.stat())
         except OSError:
-            found = ()
-        if found != self._identity:
+            identity = ()
+        if identity != self._identity:
             raise FileChanged(
                 f"{self.path} changed while it was read, so it was not stored; store it when it is complete"
             )
@@ -82,16 +82,16 @@ class UploadSource:
         while count:
             block = self._pool.take()
             with disk_errors(f"read {self.path}"):
-                found = self._file.readinto(block[: min(count, len(block))])
-            if not found:
+                size = self._file.readinto(block[: min(count, len(block))])
+            if not size:
                 self._pool.give_back(block)
                 raise FileChanged(f"{self.path} became shorter while it was read, so it was not stored")
-            self.position += found
-            count -= found
+            self.position += size
+            count -= size
             # The digest may give the block back before it was sent; but only this generator takes blocks, and it
             # takes the next when this one was sent.
-            self._digest.update(block[:found], lambda block=block: self._pool.give_back(block))  # type: ignore[misc]  # binds the block of this round
-            yield block[:found]
+            self._digest.update(block[:size], lambda block=block: self._pool.give_back(block))  # type: ignore[misc]  # binds the block of this round
+            yield block[:size]
 
     def read(self, count: int) -> bytes:
         """
@@ -100,32 +100,32 @@ class UploadSource:
         Raises:
             FileChanged: The file ends before.
         """
-        found = bytearray()
+        content = bytearray()
         for block in self.blocks(count):
-            found += block
-        return bytes(found)
+            content += block
+        return bytes(content)
 
     def digest(self) -> str:
         """Give the digest of everything up to the position."""
         return self._digest.hexdigest()
 
-    def mark(self) -> None:
-        """Remember the digest here: the server has confirmed everything up to the position."""
-        self._mark = (self.position, self._digest.settle().copy())
+    def confirm(self) -> None:
+        """Keep the digest of this position: the server has confirmed everything up to the position."""
+        self._confirmed = (self.position, self._digest.settle().copy())
 
     def go_to(self, offset: int) -> None:
         """
-        Go on reading from another place, with the digest of everything before it.
+        Go on reading from another position, with the digest of everything before it.
 
         Raises:
             FileError: The file cannot be read again.
         """
         if offset != self.position:
-            marked, found = self._mark
+            confirmed, hasher = self._confirmed
             self._digest.close()
             with disk_errors(f"read {self.path}"):
-                start = found.copy() if marked <= offset else new_hasher(self.algorithm)
-                begin = marked if marked <= offset else 0
+                start = hasher.copy() if confirmed <= offset else new_hasher(self.algorithm)
+                begin = confirmed if confirmed <= offset else 0
                 hash_file(self.path, start, offset=begin, length=offset - begin)
                 self._digest = running_digest(self.algorithm, start)
         with disk_errors(f"read {self.path}"):
@@ -138,5 +138,5 @@ class UploadSource:
         self._file.close()
 
 
-def _identity(found: os.stat_result) -> tuple[int, ...]:
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_mtime_ns, status.st_size, status.st_ino)

@@ -1,4 +1,4 @@
-"""The web application: the platform's routes, errors as problems, a mark on every request."""
+"""The web application: the platform's routes, errors as problems, an id for every request."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from xfworker.adapters.web.exchange import answer_message, authentication, in_th
 from xfworker.adapters.web.metrics import MEDIA_TYPE, RequestMetrics
 from xfworker.adapters.web.openapi import document_text
 from xfworker.adapters.web.periodic_tasks import PeriodicTasks
-from xfworker.adapters.web.problems import answer_error, answer_fault, answer_http_error
+from xfworker.adapters.web.problems import answer_error, answer_internal_error, answer_http_error
 from xfworker.adapters.web.request_log import RequestLog
 from xfworker.adapters.web.xf_routes.accounts import account_router, login_route
 from xfworker.adapters.web.xf_routes.control import control_router
@@ -54,8 +54,8 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
                 return {f'state="{state}"': transaction.count(Job, {"state": state}) for state in JobState}
 
         jobs = await in_thread(counted)
-        text = metrics.text({"xfworker_jobs": ("Jobs by state.", jobs)})
-        return Response(content=text.encode(), media_type=MEDIA_TYPE)
+        rendered = metrics.render({"xfworker_jobs": ("Jobs by state.", jobs)})
+        return Response(content=rendered.encode(), media_type=MEDIA_TYPE)
 
     @get("/xf/v1/openapi.json")
     async def openapi() -> Response[bytes]:
@@ -77,7 +77,7 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
     handlers: dict[Any, Any] = {
         XFWorkerError: answer_error,
         HTTPException: answer_http_error,
-        Exception: answer_fault,
+        Exception: answer_internal_error,
     }
     app = Litestar(
         route_handlers=[health, figures, openapi, login_route(platform), xf_routes, *routes],

@@ -56,7 +56,7 @@ async def json_object(request: AnyRequest) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise InvalidRecord(f"the request's body is no JSON: {error}") from None
+        raise InvalidRecord(f"the request's body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise InvalidRecord(f"the request's body must be a JSON object, not a {type(value).__name__}")
     return value

@@ -23,7 +23,7 @@ class RequestMetrics:
         self._buckets: dict[str, list[int]] = {}
         self._seconds: Counter[str] = Counter()
 
-    def note(self, method: str, area: str, status: int, seconds: float) -> None:
+    def count(self, method: str, area: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
         with self._lock:
             if area not in self._buckets and len(self._buckets) >= _MAX_SERIES:
@@ -33,7 +33,7 @@ class RequestMetrics:
             buckets[bisect_left(BOUNDS, seconds)] += 1
             self._seconds[area] += seconds  # type: ignore[assignment]  # a Counter adds floats as well
 
-    def text(self, gauges: Mapping[str, tuple[str, Mapping[str, float]]]) -> str:
+    def render(self, gauges: Mapping[str, tuple[str, Mapping[str, float]]]) -> str:
         """
         Write all figures.
 
@@ -46,16 +46,16 @@ class RequestMetrics:
     def _lines(self) -> Iterator[str]:
         yield "# HELP xfworker_requests_total Requests answered."
         yield "# TYPE xfworker_requests_total counter"
-        for (method, area, status), count in sorted(self._requests.items()):
+        for (method, area, status), number in sorted(self._requests.items()):
             labels = f'method="{_escaped(method)}",area="{_escaped(area)}",status="{status}"'
-            yield f"xfworker_requests_total{{{labels}}} {count}"
+            yield f"xfworker_requests_total{{{labels}}} {number}"
         yield "# HELP xfworker_request_seconds Time to answer a request."
         yield "# TYPE xfworker_request_seconds histogram"
         for area, buckets in sorted(self._buckets.items()):
             label = f'area="{_escaped(area)}"'
             total = 0
-            for bound, count in zip((*BOUNDS, "+Inf"), buckets, strict=True):
-                total += count
+            for bound, number in zip((*BOUNDS, "+Inf"), buckets, strict=True):
+                total += number
                 yield f'xfworker_request_seconds_bucket{{{label},le="{bound}"}} {total}'
             yield f"xfworker_request_seconds_sum{{{label}}} {float(self._seconds[area]):.6f}"
             yield f"xfworker_request_seconds_count{{{label}}} {total}"
@@ -69,5 +69,5 @@ def _gauge_lines(gauges: Mapping[str, tuple[str, Mapping[str, float]]]) -> Itera
             yield f"{name}{{{label}}} {value:g}" if label else f"{name} {value:g}"
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -48,7 +48,7 @@ _PROBLEMS = {
 
 @cache
 def document_text() -> str:
-    """Give the document as JSON text."""
+    """Give the document as JSON."""
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -90,18 +90,18 @@ def document() -> dict[str, Any]:
     }
 
 
-def _body(found: Schema) -> Schema:
-    return {"required": True, "content": {"application/json": {"schema": found}}}
+def _body(content: Schema) -> Schema:
+    return {"required": True, "content": {"application/json": {"schema": content}}}
 
 
 def _answers(answer: Schema, *problems: str, status: str = "200", what: str = "Done.") -> Schema:
-    found: Schema = {status: {"description": what, "content": {"application/json": {"schema": answer}}}}
+    answers: Schema = {status: {"description": what, "content": {"application/json": {"schema": answer}}}}
     for problem in sorted({"400", "401", "403", *problems}):
-        found[problem] = {
+        answers[problem] = {
             "description": _PROBLEMS[problem],
             "content": {"application/problem+json": {"schema": reference("Problem")}},
         }
-    return found
+    return answers
 
 
 def _path_serial() -> Schema:
@@ -113,13 +113,13 @@ def _idempotency_key() -> Schema:
         "name": "Idempotency-Key",
         "in": "header",
         "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[A-Za-z0-9._-]+$"},
-        "description": "The same request sent again with the same key is granted once.",
+        "description": "The same request sent again with the same key is carried out once.",
     }
 
 
 def _query(name: str, kind: Schema, description: str = "") -> Schema:
-    found: Schema = {"name": name, "in": "query", "schema": kind}
-    return found | ({"description": description} if description else {})
+    parameter: Schema = {"name": name, "in": "query", "schema": kind}
+    return parameter | ({"description": description} if description else {})
 
 
 def _record_paths(kind: type[Record]) -> Schema:
@@ -167,7 +167,7 @@ def _record_paths(kind: type[Record]) -> Schema:
 
 
 def _question_paths() -> Schema:
-    found = {
+    result = {
         "type": "object",
         "properties": {part: schema(list[kind]) for part, kind in QUERY_PARTS.items()},  # type: ignore[valid-type]  # as above
     }
@@ -188,7 +188,7 @@ def _question_paths() -> Schema:
                 "operationId": "ask_combined_query",
                 "summary": "Several questions at once.",
                 "requestBody": _body(schema(CombinedQueryBody)),
-                "responses": _answers(found, "404", "422"),
+                "responses": _answers(result, "404", "422"),
             }
         },
         "/xf/v1/fss-tokens": {
@@ -212,10 +212,10 @@ def _question_paths() -> Schema:
 def _queue_paths() -> Schema:
     return {
         "/xf/v1/queue/workers": {
-            "post": _operation("register_worker", "Make a worker known.", reference("NewWorker"), Worker)
+            "post": _operation("register_worker", "Register a worker.", reference("NewWorker"), Worker)
         },
         "/xf/v1/queue/claims": {
-            "post": _operation("claim_job", "Take the next job, or a given one.", schema(Claim), Claimed)
+            "post": _operation("claim_job", "Take the next job, or a certain one.", schema(Claim), Claimed)
             | {"parameters": [_idempotency_key()]}
         },
         "/xf/v1/queue/heartbeats": {
@@ -240,12 +240,12 @@ def _control_paths() -> Schema:
 
 
 def _operation(name: str, summary: str, body: Schema | None, answer: type, *, status: str = "200") -> Schema:
-    found: Schema = {
+    operation: Schema = {
         "operationId": name,
         "summary": summary,
         "responses": _answers(schema(answer, answered=True), "404", "409", "422", "423", status=status),
     }
-    return found if body is None else found | {"requestBody": _body(body)}
+    return operation if body is None else operation | {"requestBody": _body(body)}
 
 
 def _open_paths() -> Schema:

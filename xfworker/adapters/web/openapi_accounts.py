@@ -42,7 +42,7 @@ def account_paths() -> Schema:
                 "add_worker_token", "Make a token for a worker.", NewToken, status="201", body=NewWorkerTokenRequest
             )
         },
-        "/xf/v1/tokens": {"get": _operation("list_tokens", "List tokens, without their texts.", Items[TokenEntry])},
+        "/xf/v1/tokens": {"get": _operation("list_tokens", "List tokens, without their values.", Items[TokenEntry])},
         "/xf/v1/tokens/{serial}": {
             "delete": _operation("revoke_token", "Make a token useless.", None, token, status="204")
         },
@@ -75,12 +75,12 @@ def _operation(
     if answer is not None:
         done["content"] = {"application/json": {"schema": schema(answer, answered=True)}}
     problems = {code: {"description": "Refused.", "content": _PROBLEM} for code in _REFUSALS}
-    found: Schema = {"operationId": name, "summary": summary, "responses": {status: done, **problems}}
+    operation: Schema = {"operationId": name, "summary": summary, "responses": {status: done, **problems}}
     if parameters:
-        found["parameters"] = parameters
+        operation["parameters"] = parameters
     if body is not None:
-        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema(body)}}}
-    return found
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema(body)}}}
+    return operation
 
 
 _REFUSALS = ("400", "401", "403", "404", "409", "422")

@@ -18,15 +18,15 @@ _BYTES: Schema = {"application/octet-stream": {"schema": {"type": "string", "for
 _PROBLEM: Schema = {"application/problem+json": {"schema": reference("Problem")}}
 _PROBLEMS = {
     "400": "The request cannot be understood, or the store has no such request.",
-    "401": "The token is missing, forged or expired, or it is no file token.",
-    "403": "The token is not for this, or for another place.",
+    "401": "The token is missing, forged or expired, or it is not a file token.",
+    "403": "The token is not for this, or for another resource.",
     "404": "There is no such file, folder or upload.",
     "405": "An upload takes HEAD, PATCH and DELETE.",
     "409": "The upload stands at another offset, or the file changed meanwhile.",
     "412": "Another version of tus was asked for.",
     "415": "The body of an upload is `application/offset+octet-stream`.",
     "422": "A name in the path is not safe on every system, or the source is unknown.",
-    "460": "What arrived has another digest than was told.",
+    "460": "What arrived has another digest than was stated.",
     "507": "The disk has no room for it.",
 }
 _ETAG = {"ETag": "Another for every change of the file."}
@@ -47,7 +47,7 @@ _UPLOAD = {"Tus-Resumable": "`1.0.0`.", "Upload-Offset": "How many bytes are the
 
 
 def file_paths() -> Schema:
-    """Give the paths of the file storage service. Each template stands for deeper places as well."""
+    """Give the paths of the file storage service. Each template stands for deeper paths as well."""
     record = [_parameter("source", "path", {"type": "string", "enum": sorted(SERIAL_KEYS)}), _serial()]
     name = _parameter("filename", "path", {**_TEXT, "minLength": 1, "examples": ["scan.omni"]}, _SEGMENT)
     virtual = _parameter(
@@ -64,7 +64,7 @@ def file_paths() -> Schema:
         f"{FSS}/registrations": {
             "post": _operation(
                 "register_file",
-                "Make a file known that was written into the store's folder directly.",
+                "Register a file that was written into the store's folder directly.",
                 {"200": _answer("What is known of the file.", _json(FileEntry), _CONTENT)},
                 ("404", "409", "422", "460"),
                 body={"application/json": {"schema": schema(Registration)}},
@@ -77,7 +77,7 @@ def file_paths() -> Schema:
 _SEGMENT = "Percent-encoded; one segment, without separators, and a name that every system can have."
 
 
-def _file_operations(noun: str, place: list[Schema]) -> Schema:
+def _file_operations(noun: str, path: list[Schema]) -> Schema:
     ranges = [_header("Range", "One range of bytes."), _header("If-Range", "The `ETag` that the range is of.")]
     known = _header("If-None-Match", "The `ETag` of what the caller has.")
     digests = [_header(name, "`sha-256=:<base64>:`; checked.") for name in ("Repr-Digest", "Content-Digest")]
@@ -96,36 +96,36 @@ def _file_operations(noun: str, place: list[Schema]) -> Schema:
             "What is known of a file. Problems travel as `XF-Error` and `XF-Error-Detail`.",
             head | unchanged | beyond,
             ("404", "422"),
-            parameters=[*place, for_writing, *ranges, known],
+            parameters=[*path, for_writing, *ranges, known],
             has_body=False,
         ),
         "get": _operation(
-            f"get_{noun}", "Download.", whole | unchanged | beyond, ("404", "422"), parameters=[*place, *ranges, known]
+            f"get_{noun}", "Download.", whole | unchanged | beyond, ("404", "422"), parameters=[*path, *ranges, known]
         ),
         "put": _operation(
             f"put_{noun}",
             "Store a file by one request. It appears under its name when it is complete.",
             {"201": _answer("What is known of it.", _json(FileEntry), _CONTENT)},
             ("409", "422", "460", "507"),
-            parameters=[*place, *digests],
+            parameters=[*path, *digests],
             body=_BYTES,
         ),
         "delete": _operation(
-            f"delete_{noun}", "Delete a file.", {"204": _answer("It is gone.")}, ("404", "422"), parameters=place
+            f"delete_{noun}", "Delete a file.", {"204": _answer("It is gone.")}, ("404", "422"), parameters=path
         ),
     }
 
 
-def _listing(name: str, place: list[Schema]) -> Schema:
+def _listing(name: str, path: list[Schema]) -> Schema:
     answer = _answer("Files and folders, sorted. A folder that is not there is empty.", _json(Listing))
-    return _operation(name, "List a folder.", {"200": answer}, ("404", "422"), parameters=place)
+    return _operation(name, "List a folder.", {"200": answer}, ("404", "422"), parameters=path)
 
 
 def _upload_paths() -> Schema:
     version = _parameter("Tus-Resumable", "header", {"type": "string", "enum": ["1.0.0"]}, required=True)
     offset = _parameter("Upload-Offset", "header", _COUNT, "Where the body begins.", required=True)
     length = _parameter("Upload-Length", "header", _COUNT, "The size of the file.", required=True)
-    metadata = _header("Upload-Metadata", "`resource <base64>`: the place in the store; `sha256 <base64>`: its digest.")
+    metadata = _header("Upload-Metadata", "`resource <base64>`: the path in the store; `sha256 <base64>`: its digest.")
     checksum = _header("Upload-Checksum", "`sha256 <base64>`, `sha1` or `md5`: of the body.")
     prefix = _header("XF-Prefix-Digest", "Of everything before this body.")
     whole = [_header(name, "With the last body: of the whole.") for name in ("Repr-Digest", "XF-Quick-Digest")]
@@ -179,12 +179,12 @@ def _abilities(name: str, *, parameters: list[Schema] | None = None) -> Schema:
         "XF-Prefix-Digest": "Digests that `XF-Prefix-Digest` may be of.",
     }
     responses = {"204": _answer("This.", None, abilities)}
-    found: Schema = {"operationId": name, "summary": "What uploads can do.", "security": [], "responses": responses}
-    return found | ({"parameters": parameters} if parameters else {})
+    operation: Schema = {"operationId": name, "summary": "What uploads can do.", "security": [], "responses": responses}
+    return operation | ({"parameters": parameters} if parameters else {})
 
 
 def measurement_paths() -> Schema:
-    """Give the paths of the catalogue of measurements, which is served where the server was given a folder of them."""
+    """Give the paths of the catalogue of measurements, which is served where the server has a folder of them."""
     index: Schema = {"type": "integer", "minimum": 0, "maximum": 10**10 - 1}
     etag = {"ETag": "Another for every change of the file.", "Accept-Ranges": "`bytes`."}
     listing = _operation(
@@ -230,33 +230,35 @@ def _operation(
     responses = dict(answers)
     for status in sorted({"400", "401", "403", *problems}):
         responses[status] = _answer(_PROBLEMS[status], _PROBLEM if has_body else None)
-    found: Schema = {
+    operation: Schema = {
         "operationId": name,
         "summary": summary,
         "security": [{FILE_TOKEN: []}],
         "responses": responses,
     }
     if parameters:
-        found["parameters"] = parameters
-    return found if body is None else found | {"requestBody": {"required": True, "content": body}}
+        operation["parameters"] = parameters
+    return operation if body is None else operation | {"requestBody": {"required": True, "content": body}}
 
 
 def _answer(what: str, content: Schema | None = None, headers: dict[str, str] | None = None) -> Schema:
-    found: Schema = {"description": what}
+    answer: Schema = {"description": what}
     if headers:
-        found["headers"] = {name: {"description": text, "schema": _TEXT} for name, text in headers.items()}
-    return found if content is None else found | {"content": content}
+        answer["headers"] = {
+            name: {"description": description, "schema": _TEXT} for name, description in headers.items()
+        }
+    return answer if content is None else answer | {"content": content}
 
 
 def _json(kind: type) -> Schema:
     return {"application/json": {"schema": schema(kind, answered=True)}}
 
 
-def _parameter(name: str, place: str, kind: Schema, what: str = "", *, required: bool = False) -> Schema:
-    found: Schema = {"name": name, "in": place, "schema": kind}
+def _parameter(name: str, location: str, kind: Schema, what: str = "", *, required: bool = False) -> Schema:
+    parameter: Schema = {"name": name, "in": location, "schema": kind}
     if what:
-        found["description"] = what
-    return found | ({"required": True} if required or place == "path" else {})
+        parameter["description"] = what
+    return parameter | ({"required": True} if required or location == "path" else {})
 
 
 def _header(name: str, what: str) -> Schema:

@@ -19,12 +19,12 @@ def answer_error(request: Request[Any, Any, Any], error: XFWorkerError) -> Respo
 
 
 def answer_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """Answer with the problem that the web framework found: no such route, method not allowed, body too large."""
+    """Answer with the problem that the web framework reports: no such route, method not allowed, body too large."""
     return _response(http_problem_body(error.status_code, error.detail), error.status_code, dict(error.headers or {}))
 
 
-def answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Answer a fault of the server itself; what it was stays in the server's log."""
+def answer_internal_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer an internal error; what it was stays in the server's log."""
     _log.error("xfworker.request_failed", method=request.method, path=request.url.path, exc_info=error)
     return answer_error(request, ServerFault("the server failed at this request; its log says why"))
 

@@ -1,4 +1,4 @@
-"""A mark for every request, in its answer and in the log line about it."""
+"""An id for every request, in its answer and in the log event about it."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from xfworker.adapters.web.metrics import RequestMetrics
 
 HEADER = b"x-request-id"
-"""The header field that carries the mark; a client may choose it."""
+"""The header field that carries the id; a client may choose it."""
 
 _FIT = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -20,7 +20,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.web")
 
 
 class RequestLog:
-    """ASGI middleware: gives each request a mark, counts it, and writes one event when it is answered."""
+    """ASGI middleware: gives each request an id, counts it, and writes one event when it is answered."""
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         """Wrap an application."""
@@ -32,23 +32,23 @@ class RequestLog:
         if scope["type"] == ScopeType.WEBSOCKET:
             await self._app(scope, receive, send)
             return
-        mark = _mark(scope)
+        request_id = _request_id(scope)
         started = time.perf_counter()
         status = 500
 
-        async def marked(message: Message) -> None:
+        async def with_request_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (HEADER, mark)]
+                message["headers"] = [*message.get("headers", ()), (HEADER, request_id)]
             await send(message)
 
         try:
-            with structlog.contextvars.bound_contextvars(request_id=mark.decode()):
-                await self._app(scope, receive, marked)
+            with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
+                await self._app(scope, receive, with_request_id)
         finally:
             seconds = time.perf_counter() - started
-            self._metrics.note(scope["method"], _area(scope["path"]), status, seconds)
+            self._metrics.count(scope["method"], _area(scope["path"]), status, seconds)
             state: dict[str, Any] = scope.get("state") or {}
             _log.info(
                 "xfworker.request_answered",
@@ -57,11 +57,11 @@ class RequestLog:
                 status=status,
                 milliseconds=round(seconds * 1000, 2),
                 caller=state.get("xfworker_caller"),
-                request_id=mark.decode(),
+                request_id=request_id.decode(),
             )
 
 
-def _mark(scope: Any) -> bytes:
+def _request_id(scope: Any) -> bytes:
     for name, value in scope["headers"]:
         if name == HEADER and _FIT.fullmatch(value):
             return bytes(value)

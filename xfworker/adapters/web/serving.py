@@ -1,4 +1,4 @@
-"""Runs the web application on Granian, in this process, until it is told to stop."""
+"""Runs the web application on Granian, in this process, until it is asked to stop."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ class ServeOptions:
     Where to serve.
 
     Attributes:
-        host: The address to listen on; loopback unless a lab decides otherwise.
+        host: The address to listen on; loopback unless the operator decides otherwise.
         port: The port; 0 takes a free one.
         tls_certificate: PEM file of the server's certificate; with it the server speaks https.
         tls_key: PEM file of the certificate's key.
@@ -115,7 +115,7 @@ async def _serve(app: Litestar, options: ServeOptions, port: int, announce: Call
 
 
 async def _announce_when_listening(host: str, port: int, announce: Callable[[int], None]) -> None:
-    # Granian tells when it starts, not when it listens.
+    # Granian reports when it starts, not when it listens.
     while True:
         try:
             _, writer = await asyncio.open_connection(host, port)
@@ -136,7 +136,7 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) ->
 
 
 def _stop_signals() -> list[signal.Signals]:
-    # A terminal that is closed is a wish to stop like any other, unless the server was started with nohup.
+    # A terminal that is closed is a request to stop like any other, unless the server was started with nohup.
     numbers = [signal.SIGINT, signal.SIGTERM]
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)

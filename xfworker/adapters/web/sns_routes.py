@@ -78,9 +78,9 @@ def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
             yield block
 
 
-def _index(text: str | None, name: str) -> int | None:
-    if text is None:
+def _index(value: str | None, name: str) -> int | None:
+    if value is None:
         return None
-    if not (text.isascii() and text.lstrip("-").isdigit() and len(text) <= _MAX_DIGITS):
-        raise UsageError(f"{name} must be a whole number, not {text[:40]!a}")
-    return int(text)
+    if not (value.isascii() and value.lstrip("-").isdigit() and len(value) <= _MAX_DIGITS):
+        raise UsageError(f"{name} must be an integer, not {value[:40]!a}")
+    return int(value)

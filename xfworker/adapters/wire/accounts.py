@@ -80,7 +80,7 @@ class AccountEntry(Message):
 
 @define(frozen=True, kw_only=True)
 class TokenEntry(Message):
-    """A token as it is listed, without its text."""
+    """A token as it is listed, without its value."""
 
     serial: Serial
     account_serial: int
@@ -91,7 +91,7 @@ class TokenEntry(Message):
 
 @define(frozen=True, kw_only=True)
 class NewToken(TokenEntry):
-    """A new token with its text, which is sent only now."""
+    """A new token with its value, which is sent only now."""
 
     token: str = field(repr=False)
 

@@ -21,7 +21,7 @@ def write_range(start: int, end: int | None = None) -> str:
     return f"bytes={start}-{'' if end is None else end - 1}"
 
 
-def parse_range(text: str | None, size: int) -> tuple[int, int] | None:
+def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     """
     Give start and end (exclusive) of the range, or ``None`` where the whole file is to be sent.
 
@@ -30,10 +30,10 @@ def parse_range(text: str | None, size: int) -> tuple[int, int] | None:
     Raises:
         UnsatisfiableRange: No byte of the file is in the range.
     """
-    found = _ONE_RANGE.fullmatch(text) if text else None
-    if found is None or found.groups() == ("", ""):
+    match = _ONE_RANGE.fullmatch(header) if header else None
+    if match is None or match.groups() == ("", ""):
         return None
-    first, last = found.groups()
+    first, last = match.groups()
     if not first:
         start, end = max(size - int(last), 0), size
     else:
@@ -45,10 +45,10 @@ def parse_range(text: str | None, size: int) -> tuple[int, int] | None:
     return start, end
 
 
-def parse_content_range(text: str | None) -> tuple[int, int, int] | None:
+def parse_content_range(header: str | None) -> tuple[int, int, int] | None:
     """Give start, end (exclusive) and the size of the file, or ``None`` where the field does not say."""
-    found = _CONTENT_RANGE.fullmatch((text or "").strip())
-    return None if found is None else (int(found[1]), int(found[2]) + 1, int(found[3]))
+    match = _CONTENT_RANGE.fullmatch((header or "").strip())
+    return None if match is None else (int(match[1]), int(match[2]) + 1, int(match[3]))
 
 
 @define(frozen=True)
@@ -83,20 +83,20 @@ def answer_range(
     """
     applies = _range_applies(request.get("if-range"), etag, modified_at)
     try:
-        wanted = parse_range(request.get("range"), size) if applies else None
+        part = parse_range(request.get("range"), size) if applies else None
     except UnsatisfiableRange:
         status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
         return RangeAnswer(status, 0, 0, {"Content-Range": f"bytes */{size}"})
-    start, end = wanted or (0, size)
+    start, end = part or (0, size)
     headers = {"Content-Length": str(end - start)}
-    if wanted is None:
+    if part is None:
         return RangeAnswer(HTTPStatus.OK, start, end, headers)
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     return RangeAnswer(HTTPStatus.PARTIAL_CONTENT, start, end, headers)
 
 
 def is_unmodified(if_none_match: str | None, etag: str) -> bool:
-    """Tell whether the caller has the content already; ``etag`` is quoted."""
+    """Whether the caller has the content already; ``etag`` is quoted."""
     if if_none_match is None:
         return False
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}

@@ -39,7 +39,7 @@ class Message:
 
     @classmethod
     def of(cls, source: Any, **more: Any) -> Self:
-        """Give the message with what ``source`` has under the names of its fields, or with what is given instead."""
+        """Give the message with what ``source`` has under the names of its fields, or with what ``others`` has instead."""
         names = {field.name for field in attrs.fields(cls)} - set(more)  # type: ignore[arg-type]  # every message is one
         return cls(**{name: getattr(source, name) for name in names}, **more)
 
@@ -134,8 +134,8 @@ def _array_reader(by: Converter, kind: Any) -> Callable[[Any, Any], Any]:
     def read_array(value: Any, _: Any) -> Any:
         if not isinstance(value, list | tuple) or size not in {None, len(value)}:
             raise TypeError(expected("array" if size is None else f"array of {size}", value))
-        found = inner(value, kind)
-        return found if size is None else tuple(found)
+        items_read = inner(value, kind)
+        return items_read if size is None else tuple(items_read)
 
     return read_array
 

@@ -61,12 +61,12 @@ def quoted_etag(etag: str | None) -> str:
 
 def strong_etag(headers: Mapping[str, str]) -> str | None:
     """Give the entity tag without its quotes; a weak one does not count, as bytes may differ under it."""
-    text = headers.get("etag", "").strip()
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else None
+    tag = headers.get("etag", "").strip()
+    return tag[1:-1] if len(tag) > 1 and tag[0] == tag[-1] == '"' else None
 
 
-def _time(text: str | None) -> datetime | None:
+def _time(value: str | None) -> datetime | None:
     try:
-        return parsedate_to_datetime(text) if text else None
+        return parsedate_to_datetime(value) if value else None
     except ValueError:
         return None

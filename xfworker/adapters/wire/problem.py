@@ -49,8 +49,8 @@ class Problem(Message):
 
 def problem_body(error: XFWorkerError, status: int | None = None) -> bytes:
     """Write the problem document of an error; ``status`` where it travels with another than its own."""
-    found = status or error.status
-    problem = Problem(type=TYPE_PREFIX + error.code, title=_title(found), status=found, detail=str(error))
+    sent = status or error.status
+    problem = Problem(type=TYPE_PREFIX + error.code, title=_title(sent), status=sent, detail=str(error))
     return json.dumps({**write(problem), **error.details()}).encode()
 
 
@@ -81,19 +81,19 @@ def error_from_answer(
         status: The HTTP status, 300 or above.
         media_type: The answer's ``Content-Type``.
         body: The answer's body; it is only looked into where it is a problem document.
-        doing: What was being done, for messages: ``get job 17 at xf.lab:443``.
-        request_id: The server's mark of the request, shown so that its log can be searched for it.
+        doing: What was being done, for messages: ``get job 17 at xf.example.org:443``.
+        request_id: The server's id of the request, with which its log can be searched.
     """
-    mark = f" [request {request_id}]" if request_id else ""
+    suffix = f" [request {request_id}]" if request_id else ""
     problem = _problem(media_type, body)
     if problem is None:
-        return _without_problem(status, doing, mark)
+        return _without_problem(status, doing, suffix)
     detail = str(problem.get("detail") or problem.get("title") or f"status {status}")
     code = str(problem.get("type", "")).removeprefix(TYPE_PREFIX)
     kind = all_errors().get(code)
     if kind is None:
-        return _without_problem(status, doing, mark, detail)
-    return _of_kind(kind, detail + mark, problem)
+        return _without_problem(status, doing, suffix, detail)
+    return _of_kind(kind, detail + suffix, problem)
 
 
 def problem_in_headers(headers: Mapping[str, str]) -> bytes | None:
@@ -120,24 +120,24 @@ def _of_kind(kind: type[XFWorkerError], message: str, problem: Mapping[str, Any]
         current = problem.get("current")
         return kind(message, current=current if isinstance(current, Mapping) else {})
     if issubclass(kind, InvalidContent):
-        faults = problem.get("faults")
-        return kind(message, [str(fault) for fault in faults] if isinstance(faults, list) else ())
+        violations = problem.get("faults")
+        return kind(message, [str(item) for item in violations] if isinstance(violations, list) else ())
     try:
         return kind(message)
     except TypeError:  # an error whose construction needs more than travels; its sentence is what counts
         return ServerFault(message)
 
 
-def _without_problem(status: int, doing: str, mark: str, detail: str = "") -> XFWorkerError:
-    shown = f": {detail}" if detail else ""
+def _without_problem(status: int, doing: str, suffix: str, detail: str = "") -> XFWorkerError:
+    reason = f": {detail}" if detail else ""
     if status == _UNAUTHORIZED:
-        return AuthenticationFailed(f"could not {doing}: the server does not accept the token{shown}{mark}")
+        return AuthenticationFailed(f"could not {doing}: the server does not accept the token{reason}{suffix}")
     if status in _BUSY:
-        return ServerBusy(f"could not {doing}: the server is too busy (status {status}){shown}{mark}")
+        return ServerBusy(f"could not {doing}: the server is too busy (status {status}){reason}{suffix}")
     if status in _FOR_NOW:
-        return ServerFault(f"could not {doing}: it was refused for now (status {status}){shown}{mark}")
+        return ServerFault(f"could not {doing}: it was refused for now (status {status}){reason}{suffix}")
     if status >= _SERVER_ERRORS:
-        return ServerFault(f"could not {doing}: the server failed (status {status}){shown}{mark}")
+        return ServerFault(f"could not {doing}: the server failed (status {status}){reason}{suffix}")
     return ProtocolViolation(
-        f"could not {doing}: the answer has status {status}{shown}{mark}; is this the address of an XF Server?"
+        f"could not {doing}: the answer has status {status}{reason}{suffix}; is this the address of an XF Server?"
     )

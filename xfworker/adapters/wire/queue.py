@@ -10,7 +10,7 @@ from xfworker.ports.job_queue import Lease
 
 @define(frozen=True, kw_only=True)
 class Claim(Message):
-    """A worker asks for the next job, or for the given one."""
+    """A worker asks for the next job, or for a certain one."""
 
     worker_serial: Serial
     job_serial: Serial | None = None

@@ -102,7 +102,7 @@ def record_schema(kind: type[Record]) -> Schema:
 def new_record_schema(kind: type[Record]) -> Schema:
     """Give the schema of a record that is to be made."""
     required = {field.name for field in attrs.fields(kind) if field.default is attrs.NOTHING}
-    own = {name: found for name, found in _record_fields(kind).items() if name not in SERVER_SET}
+    own = {name: field_schema for name, field_schema in _record_fields(kind).items() if name not in SERVER_SET}
     return {"type": "object", "properties": own, "required": sorted(required & set(own))}
 
 

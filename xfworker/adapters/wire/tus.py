@@ -18,18 +18,18 @@ def write_metadata(metadata: Mapping[str, str]) -> str:
     return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in metadata.items())
 
 
-def read_metadata(text: str) -> dict[str, str]:
+def read_metadata(header: str) -> dict[str, str]:
     """
     Read ``Upload-Metadata``: ``key base64,key base64``.
 
     Raises:
         UsageError: It is malformed.
     """
-    found: dict[str, str] = {}
-    for pair in filter(None, (part.strip() for part in text.split(","))):
+    metadata: dict[str, str] = {}
+    for pair in filter(None, (part.strip() for part in header.split(","))):
         key, _, value = pair.partition(" ")
         try:
-            found[key] = base64.b64decode(value, validate=True).decode()
+            metadata[key] = base64.b64decode(value, validate=True).decode()
         except (binascii.Error, ValueError):
             raise UsageError(f"Upload-Metadata: the value of {key[:40]!a} is not UTF-8 in base64") from None
-    return found
+    return metadata

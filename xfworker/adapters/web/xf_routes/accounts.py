@@ -56,8 +56,8 @@ def account_router(platform: Platform) -> Router:
 def _account_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
     @get("/accounts")
     async def list_accounts(request: AnyRequest) -> Response[bytes]:
-        found = await in_thread(lambda: accounts(request).all())
-        return answer_message(Items(items=[AccountEntry.of(account) for account in found]))
+        records = await in_thread(lambda: accounts(request).all())
+        return answer_message(Items(items=[AccountEntry.of(account) for account in records]))
 
     @post("/accounts")
     async def add_account(request: AnyRequest) -> Response[bytes]:
@@ -77,8 +77,8 @@ def _account_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
 def _token_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
     @get("/tokens")
     async def list_tokens(request: AnyRequest) -> Response[bytes]:
-        found = await in_thread(lambda: accounts(request).tokens())
-        return answer_message(Items(items=[TokenEntry.of(token) for token in found]))
+        records = await in_thread(lambda: accounts(request).tokens())
+        return answer_message(Items(items=[TokenEntry.of(token) for token in records]))
 
     @post("/accounts/{serial:int}/tokens")
     async def add_token(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
@@ -102,17 +102,17 @@ def _token_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
 def _member_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
     @get("/projects/{serial:int}/members")
     async def list_members(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
-        found = await in_thread(lambda: accounts(request).members(serial_in_range(serial)))
-        return answer_message(Items(items=[Member.of(member) for member in found]))
+        records = await in_thread(lambda: accounts(request).members(serial_in_range(serial)))
+        return answer_message(Items(items=[Member.of(member) for member in records]))
 
     @put("/projects/{serial:int}/members/{account:int}")
     async def share(request: AnyRequest, serial: FromPath[int], account: FromPath[int]) -> Response[bytes]:
-        places = serial_in_range(serial), serial_in_range(account)
-        return answer_message(Member.of(await in_thread(lambda: accounts(request).share(*places))))
+        serials = serial_in_range(serial), serial_in_range(account)
+        return answer_message(Member.of(await in_thread(lambda: accounts(request).share(*serials))))
 
     @delete("/projects/{serial:int}/members/{account:int}")
     async def unshare(request: AnyRequest, serial: FromPath[int], account: FromPath[int]) -> None:
-        places = serial_in_range(serial), serial_in_range(account)
-        await in_thread(lambda: accounts(request).unshare(*places))
+        serials = serial_in_range(serial), serial_in_range(account)
+        await in_thread(lambda: accounts(request).unshare(*serials))
 
     return [list_members, share, unshare]

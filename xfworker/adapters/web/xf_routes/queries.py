@@ -21,23 +21,23 @@ def question_router(platform: Platform) -> Router:
     async def output_values(request: AnyRequest) -> Response[bytes]:
         sequence = _sequence(request.query_params.get("task_serial"), request.query_params.get("key"))
 
-        found = await in_thread(lambda: platform.server_for(caller(request)).output_values(sequence))
-        return answer_message(Items(items=found))
+        values = await in_thread(lambda: platform.server_for(caller(request)).output_values(sequence))
+        return answer_message(Items(items=values))
 
     @post("/combined-query", status_code=200)
     async def combined_query(request: AnyRequest) -> Response[bytes]:
         query = (await message(request, CombinedQueryBody, "the combined query")).query()
 
         def ask() -> dict[str, Any]:
-            found = platform.server_for(caller(request)).combined_query(query)
-            return {part: [to_json(record) for record in records] for part, records in found.items()}
+            result = platform.server_for(caller(request)).combined_query(query)
+            return {part: [to_json(record) for record in records] for part, records in result.items()}
 
         return answer(await in_thread(ask))
 
     @post("/fss-tokens")
     async def file_token(request: AnyRequest) -> Response[bytes]:
-        wanted = scopes_from_json((await message(request, FileTokenRequest, "the request")).scopes)
-        token = await in_thread(lambda: platform.server_for(caller(request)).file_token(wanted))
+        scopes = scopes_from_json((await message(request, FileTokenRequest, "the request")).scopes)
+        token = await in_thread(lambda: platform.server_for(caller(request)).file_token(scopes))
         return answer_message(FileToken.of_token(token), 201, {"Cache-Control": "no-store"})
 
     @get("/config")

@@ -33,12 +33,12 @@ def queue_router(platform: Platform) -> Router:
 
     @post("/claims", status_code=200)
     async def claim(request: AnyRequest) -> Response[bytes]:
-        wanted = await message(request, Claim, "the claim")
+        claimed = await message(request, Claim, "the claim")
         key = idempotency_key(request)
 
         def work() -> Lease | None:
             queue = platform.queue_for(caller(request))
-            return queue.claim(wanted.worker_serial, job_serial=wanted.job_serial, claim_key=key)
+            return queue.claim(claimed.worker_serial, job_serial=claimed.job_serial, claim_key=key)
 
         return answer_message(Claimed(lease=await in_thread(work)), headers={"Cache-Control": "no-store"})
 

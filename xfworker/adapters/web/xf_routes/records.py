@@ -36,9 +36,9 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
 
         def page() -> Page[Record]:
             server = platform.server_for(caller(request))
-            found = server.page(kind, where, after=after, limit=limit + 1)
-            last = found[limit - 1] if len(found) > limit else None
-            return Page(items=list(found[:limit]), next=None if last is None else cursor_after(last))
+            records = server.page(kind, where, after=after, limit=limit + 1)
+            last = records[limit - 1] if len(records) > limit else None
+            return Page(items=list(records[:limit]), next=None if last is None else cursor_after(last))
 
         return answer_message(await in_thread(page))
 

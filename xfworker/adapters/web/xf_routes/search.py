@@ -22,7 +22,7 @@ _MAX_INT = 2**63 - 1
 
 def searchable_fields(kind: type[Record]) -> dict[str, Any]:
     """Give the fields of a record that can be searched by, with their types."""
-    found: dict[str, Any] = {}
+    searchable: dict[str, Any] = {}
     for field in attrs.fields(attrs.resolve_types(kind)):
         origin = getattr(field.type, "__origin__", None)
         choices = [choice for choice in get_args(field.type) if choice is not type(None)] or [field.type]
@@ -30,8 +30,8 @@ def searchable_fields(kind: type[Record]) -> dict[str, Any]:
             choice in _UNSEARCHABLE or getattr(choice, "__origin__", None) in _UNSEARCHABLE for choice in choices
         ):
             continue
-        found[field.name] = choices[0]
-    return found
+        searchable[field.name] = choices[0]
+    return searchable
 
 
 def conditions(kind: type[Record], parameters: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -42,46 +42,46 @@ def conditions(kind: type[Record], parameters: Iterable[tuple[str, str]]) -> dic
         UsageError: A field cannot be searched by, or a value is not of its type.
     """
     fields = searchable_fields(kind)
-    found: dict[str, list[Any]] = {}
-    for name, text in parameters:
+    conditions: dict[str, list[Any]] = {}
+    for name, value in parameters:
         if name == "null":
-            found.setdefault(_known(kind, fields, text), []).append(None)
+            conditions.setdefault(_known(kind, fields, value), []).append(None)
         elif name not in _RESERVED:
-            found.setdefault(_known(kind, fields, name), []).append(_value(name, fields[name], text))
-    return {name: tuple(values) for name, values in found.items()}
+            conditions.setdefault(_known(kind, fields, name), []).append(_value(name, fields[name], value))
+    return {name: tuple(values) for name, values in conditions.items()}
 
 
-def page_limit(text: str | None) -> int:
+def page_limit(value: str | None) -> int:
     """
     Read how many records a page may hold.
 
     Raises:
         UsageError: The number is not between 1 and 1000.
     """
-    if text is None:
+    if value is None:
         return PAGE
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= PAGE):
-        raise UsageError(f"limit: expected a number from 1 to {PAGE}, got {text[:40]!a}")
-    return int(text)
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= PAGE):
+        raise UsageError(f"limit: expected a number from 1 to {PAGE}, got {value[:40]!a}")
+    return int(value)
 
 
 def cursor_after(record: Record) -> str:
-    """Write the place behind a record, for the next page."""
-    place = [record.sort_order if isinstance(record, Job) else "", record.serial]
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+    """Write the position behind a record, for the next page."""
+    position = [record.sort_order if isinstance(record, Job) else "", record.serial]
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
 
 
-def read_cursor(text: str | None) -> tuple[str, int] | None:
+def read_cursor(cursor: str | None) -> tuple[str, int] | None:
     """
-    Read the place behind a record.
+    Read the position behind a record.
 
     Raises:
-        UsageError: The text was not made by :func:`cursor_after`.
+        UsageError: The cursor was not made by :func:`cursor_after`.
     """
-    if text is None:
+    if cursor is None:
         return None
     try:
-        order, serial = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        order, serial = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, TypeError, binascii.Error):
         order = serial = None
     if not isinstance(order, str) or type(serial) is not int or not 0 <= serial <= _MAX_INT or "\x00" in order:
@@ -95,21 +95,21 @@ def _known(kind: type[Record], fields: dict[str, Any], name: str) -> str:
     return name
 
 
-def _value(name: str, kind: Any, text: str) -> Any:
+def _value(name: str, kind: Any, value: str) -> Any:
     if kind is str:
-        if "\x00" in text:
-            raise UsageError(f"{name}: the text contains a NUL character")
-        return text
+        if "\x00" in value:
+            raise UsageError(f"{name}: the string contains a NUL character")
+        return value
     if kind is bool:
-        if text not in {"true", "false"}:
-            raise UsageError(f"{name}: expected true or false, got {text[:40]!a}")
-        return text == "true"
+        if value not in {"true", "false"}:
+            raise UsageError(f"{name}: expected true or false, got {value[:40]!a}")
+        return value == "true"
     if kind is int:
-        digits = text.removeprefix("-")
-        if not (digits.isascii() and digits.isdigit() and abs(int(text[:20])) <= _MAX_INT):
-            raise UsageError(f"{name}: expected a whole number, got {text[:40]!a}")
-        return int(text[:20])
+        digits = value.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit() and abs(int(value[:20])) <= _MAX_INT):
+            raise UsageError(f"{name}: expected an integer, got {value[:40]!a}")
+        return int(value[:20])
     try:
-        return kind(text)
+        return kind(value)
     except ValueError:
-        raise UsageError(f"{name}: expected one of {', '.join(kind)}, got {text[:40]!a}") from None
+        raise UsageError(f"{name}: expected one of {', '.join(kind)}, got {value[:40]!a}") from None
