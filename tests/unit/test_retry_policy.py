@@ -88,6 +88,15 @@ def test_a_busy_server_that_names_no_time_is_waited_for_with_growing_pauses(cloc
     assert clock.slept == [1.0, 2.0, 4.0, 8.0, 8.0]
 
 
+def test_a_busy_server_that_asks_for_no_wait_for_ever_is_asked_with_pauses_and_given_up(clock):
+    retries = policy(throttled_seconds=10.0, jitter=0.0).begin(clock, "fetch")
+    for _ in range(10):
+        retries.wait(ServerBusy("busy", retry_after_seconds=0.0))
+    assert clock.slept == [1.0] * 10
+    with pytest.raises(ServerBusy):
+        retries.wait(ServerBusy("busy", retry_after_seconds=0.0))
+
+
 def test_a_busy_server_counts_as_failing_where_somebody_else_has_waited_for_it(clock):
     with pytest.raises(ServerBusy):
         policy().with_retries(failing(3, ServerBusy("busy", retry_after_seconds=1000.0)), clock, "ask")

@@ -36,7 +36,8 @@ class RetryPolicy:
         longest_wait_seconds: Up to which the mean doubles.
         jitter: How far a wait is from its mean at most, as a part of it: 0.5 gives half to one and a half times.
         throttled_seconds: How long in all to wait for a server that asks to slow down (429, 503), which is not counted
-            as a failure. ``None`` where it is: the HTTP client below has waited already.
+            as a failure. Each wait is as long as the server asks for, but no shorter than the first one of a failure.
+            ``None`` where it is counted: the HTTP client below has waited already.
         restarts: How often something is done from its beginning because its result was damaged.
         logged: Whether the log says of each wait; meeting other writers is routine.
     """
@@ -145,6 +146,9 @@ class Retries:
         seconds = error.retry_after_seconds
         if seconds is None:
             seconds = self._policy.wait_seconds(min(self._throttled, _MOST_THROTTLED_DOUBLINGS + 1))
+        else:
+            # A server that says 0 for ever would be asked without pause, and the limit would never be reached.
+            seconds = max(seconds, self._policy.wait_seconds(1))
         self._throttled_seconds += seconds
         if self._throttled_seconds > limit_seconds:
             raise error
