@@ -12,7 +12,7 @@ from xfworker.adapters.web.exchange import answer_message, authentication, in_th
 from xfworker.adapters.web.metrics import MEDIA_TYPE, RequestMetrics
 from xfworker.adapters.web.openapi import document_text
 from xfworker.adapters.web.periodic_tasks import PeriodicTasks
-from xfworker.adapters.web.problems import answer_error, answer_internal_error, answer_http_error
+from xfworker.adapters.web.problems import answer_error, answer_http_error, answer_internal_error
 from xfworker.adapters.web.request_log import RequestLog
 from xfworker.adapters.web.xf_routes.accounts import account_router, login_route
 from xfworker.adapters.web.xf_routes.control import control_router

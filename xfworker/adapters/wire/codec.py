@@ -39,7 +39,7 @@ class Message:
 
     @classmethod
     def of(cls, source: Any, **more: Any) -> Self:
-        """Give the message with what ``source`` has under the names of its fields, or with what ``others`` has instead."""
+        """Give the message with what ``source`` has under the names of its fields, or ``more``."""
         names = {field.name for field in attrs.fields(cls)} - set(more)  # type: ignore[arg-type]  # every message is one
         return cls(**{name: getattr(source, name) for name in names}, **more)
 

@@ -42,13 +42,13 @@ def conditions(kind: type[Record], parameters: Iterable[tuple[str, str]]) -> dic
         UsageError: A field cannot be searched by, or a value is not of its type.
     """
     fields = searchable_fields(kind)
-    conditions: dict[str, list[Any]] = {}
+    allowed: dict[str, list[Any]] = {}
     for name, value in parameters:
         if name == "null":
-            conditions.setdefault(_known(kind, fields, value), []).append(None)
+            allowed.setdefault(_known(kind, fields, value), []).append(None)
         elif name not in _RESERVED:
-            conditions.setdefault(_known(kind, fields, name), []).append(_value(name, fields[name], value))
-    return {name: tuple(values) for name, values in conditions.items()}
+            allowed.setdefault(_known(kind, fields, name), []).append(_value(name, fields[name], value))
+    return {name: tuple(values) for name, values in allowed.items()}
 
 
 def page_limit(value: str | None) -> int:
