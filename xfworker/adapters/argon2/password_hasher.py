@@ -18,11 +18,9 @@ class Argon2PasswordHasher:
         self._hasher = argon2.PasswordHasher(time_cost=rounds, memory_cost=memory_kib, parallelism=4)
 
     def hash(self, password: str) -> str:
-        """Give a salted hash."""
         return self._hasher.hash(password)
 
     def matches(self, password: str, hashed: str) -> bool:
-        """Whether a password is the one that was hashed."""
         try:
             return self._hasher.verify(hashed, password)
         except (Argon2Error, InvalidHashError):

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -25,17 +25,18 @@ from xfworker.adapters.transfer.hashing import (
     hash_file,
     new_hasher,
 )
-from xfworker.adapters.transfer.os_errors import disk_errors
+from xfworker.adapters.transfer.os_errors import disk_errors, require_room
 from xfworker.adapters.transfer.partial_file import (
     PARTIAL_PREFIX,
     flush_file,
     flush_folder,
     partial_path,
-    publish,
     rename,
+    replacing,
 )
+from xfworker.adapters.transfer.source_file import require_unchanged
 from xfworker.domain.digests import Digests
-from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore, NotEnoughSpace
+from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore
 from xfworker.domain.filenames import is_safe_filename
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource, require_file
 from xfworker.ports.file_store import Progress
@@ -123,24 +124,12 @@ class FolderFileStore:
         known, opened = self.open_file(token, resource)
         with disk_errors(f"fetch {resource} to {target}"), opened.file as source:
             require_room(target.parent, known.size, f"fetch {resource}")
-            partial = partial_path(target.parent)
-            try:
+            with replacing(target) as partial:
                 self._copy(source, partial, known.size, progress)
                 sha256 = _checked(partial, known)
-                publish(partial, target)
-            finally:
-                with suppress(OSError):
-                    partial.unlink()
         return evolve(known, sha256=sha256)
 
     def open_file(self, token: AuthorizationToken, resource: Resource) -> tuple[FileStat, OpenedFile]:
-        """
-        Open a file for reading and describe it; the two belong together even while others replace the file.
-
-        Raises:
-            FileNotInStore: There is no such file.
-            PermissionDenied: The token does not allow ``read``.
-        """
         token.require("read", resource)
         path = self.layout.file_path(resource)
         with disk_errors(f"read {resource}"), _absent(resource):
@@ -262,12 +251,6 @@ class FolderFileStore:
     # --- for servers that receive a file piece by piece -----------------------------------------------------------
 
     def require_room(self, what: object, size: int) -> None:
-        """
-        Refuse what cannot fit.
-
-        Raises:
-            NotEnoughSpace: The disk has not so many free bytes.
-        """
         require_room(self.layout.root, size, f"store {what}")
 
     def new_partial(self) -> Path:
@@ -278,12 +261,6 @@ class FolderFileStore:
         return partial_path(folder)
 
     def receive(self, resource: Resource) -> IncomingFile:
-        """
-        Begin to receive a file; the caller has checked the token.
-
-        Raises:
-            InvalidFilename: The resource is a folder.
-        """
         self.layout.path(require_file(resource))
         return IncomingFile(
             str(resource),
@@ -351,29 +328,6 @@ class FolderFileStore:
         return status
 
 
-def require_room(folder: Path, size: int, doing: str) -> None:
-    """
-    Refuse what cannot fit on the disk.
-
-    Raises:
-        NotEnoughSpace: Saying what is there and what is needed.
-    """
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        raise NotEnoughSpace(f"cannot {doing}: it has {size} bytes, and the disk of {folder} has room for {free}")
-
-
-def require_unchanged(source: Path, before: os.stat_result) -> None:
-    """
-    Refuse to go on with a file that changed since it was first looked at.
-
-    Raises:
-        FileChanged: Size, time or identity is another.
-    """
-    if _etag(source.stat()) != _etag(before):
-        raise FileChanged(f"{source} changed while it was read, so it was not stored; store it when it is complete")
-
-
 def _etag(status: os.stat_result) -> str:
     return f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"
 
@@ -407,16 +361,13 @@ def _make_parent(target: Path, resource: Resource) -> None:
         raise FileError(f"cannot store {resource}: part of its path is a file") from None
 
 
-class _absent:  # noqa: N801  reads as the block it begins
-    """Turns a file that vanished between two looks into the error for a file that is not there."""
-
-    def __init__(self, resource: Resource) -> None:
-        self._resource = resource
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+@contextmanager
+def _absent(resource: Resource) -> Iterator[None]:
+    """Turn a file that vanished between two looks into the error for a file that is not there."""
+    try:
+        yield
+    except FileNotFoundError as error:
         # ``filename`` belongs to the store only where it is not the caller's own file.
-        if isinstance(error, FileNotFoundError) and str(error.filename or "").endswith(self._resource.filename):
-            raise FileNotInStore(f"the file store holds no file {self._resource}") from error
+        if not str(error.filename or "").endswith(resource.filename):
+            raise
+        raise FileNotInStore(f"the file store holds no file {resource}") from error

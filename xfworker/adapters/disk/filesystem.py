@@ -96,7 +96,6 @@ class LocalFilesystem:
                 _remove_tree(directory)
 
     def free_bytes(self, directory: Path) -> int:
-        """Give how many bytes fit on the disk of ``directory``, which need not exist yet."""
         existing = directory.absolute()
         while not existing.exists() and existing != existing.parent:
             existing = existing.parent
@@ -104,16 +103,9 @@ class LocalFilesystem:
             return shutil.disk_usage(existing).free
 
     def local_path(self, direct_access_path: str) -> Path:
-        """
-        Translate a path in the server's words to one of this machine, by the configured path map.
-
-        Raises:
-            FileError: The path climbs with ``..``.
-        """
         return self._path_map.local_path(direct_access_path)
 
     def can_read(self, path: Path, *, size: int | None = None) -> bool:
-        """Whether the file can really be opened for reading here and has the given size."""
         try:
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
@@ -140,7 +132,6 @@ class LocalFilesystem:
         return None
 
     def can_write(self, path: Path) -> bool:
-        """Whether a file at ``path`` can really be created or replaced here, leaving nothing behind."""
         trial = partial_path(path.parent)
         if not path.is_absolute():
             return False  # to POSIX a UNC path is a file name like any other
@@ -169,19 +160,12 @@ class LocalFilesystem:
             copy_file(source, target)
 
     def sha256(self, path: Path) -> str:
-        """
-        Give the SHA-256 of a file's content.
-
-        Raises:
-            FileError: It cannot be read.
-        """
         with disk_errors(f"read {path}"):
             from xfworker.adapters.transfer.hashing import file_sha256
 
             return file_sha256(path)
 
     def is_network_path(self, path: Path) -> bool:
-        r"""Whether the path is a UNC share, ``\\server\share\...``, which some programs cannot open."""
         string = str(path)
         # On POSIX two slashes at the start are an ordinary, if odd, absolute path.
         return is_unc_path(string) and (os.name == "nt" or string.startswith("\\\\"))

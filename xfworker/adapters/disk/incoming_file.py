@@ -66,12 +66,6 @@ class IncomingFile:
         self.digest = DigestThread(start or TwoHashes())
 
     def write(self, *blocks: bytes) -> None:
-        """
-        Add bytes.
-
-        Raises:
-            NotEnoughSpace: The disk is full.
-        """
         self.digest.update_all(blocks)
         try:
             with disk_errors(f"store {self.what}"):
@@ -95,16 +89,9 @@ class IncomingFile:
                 self.size += count
 
     def digests(self) -> Digests:
-        """Give the digests of everything received so far."""
         return self.digest.settle().digests()
 
     def publish(self, permit: Permit, *, size: int | None = None, sha256: str | None = None) -> FileStat:
-        """
-        Give the file its final name under a permit.
-
-        Raises:
-            ChecksumMismatch: It is not the file with this size and digest; it was deleted.
-        """
         digests = self.digests()
         if size not in {None, self.size} or not digests.fit(Digests(sha256)):
             self.discard()
@@ -121,7 +108,6 @@ class IncomingFile:
             raise
 
     def discard(self) -> None:
-        """Delete what was received."""
         self.close()
         with suppress(OSError):
             self._partial.unlink()

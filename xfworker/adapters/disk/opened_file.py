@@ -39,5 +39,4 @@ class OpenedFile:
                 yield block
 
     def close(self) -> None:
-        """Close the file; closing twice is not an error."""
         self.file.close()

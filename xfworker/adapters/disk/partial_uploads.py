@@ -115,13 +115,6 @@ class PartialUploads:
         return self._store.layout.private / "uploads"
 
     def create(self, resource: Resource, size: int, *, metadata: str, sha256: str | None) -> PartialUpload:
-        """
-        Begin an upload.
-
-        Raises:
-            NotEnoughSpace: The disk has no room for it.
-            InvalidFilename: The resource is a folder.
-        """
         self._store.layout.path(require_file(resource))
         self._store.require_room(resource, size)
         identifier = secrets.token_hex(16)
@@ -134,12 +127,6 @@ class PartialUploads:
         return upload
 
     def load(self, identifier: str) -> PartialUpload:
-        """
-        Find an upload.
-
-        Raises:
-            FileNotInStore: There is none, or it expired.
-        """
         gone = FileNotInStore("there is no such upload; it may have expired, so begin it again")
         if not _IDENTIFIER.fullmatch(identifier):
             raise gone
@@ -161,7 +148,6 @@ class PartialUploads:
         )
 
     def open(self, upload: PartialUpload) -> IncomingFile:
-        """Go on receiving behind what has arrived."""
         offset = upload.offset
         running = self._running.get(upload.identifier)
         with disk_errors(f"store {upload.resource}"):
@@ -195,7 +181,6 @@ class PartialUploads:
         return incoming.size
 
     def mark_verified(self, upload: PartialUpload, incoming: IncomingFile) -> None:
-        """Record that everything up to here is what the client sent."""
         running = self._running.get(upload.identifier)
         if running is not None:
             running.verified, running.verified_hash = incoming.size, incoming.digest.settle().copy()
@@ -203,7 +188,6 @@ class PartialUploads:
         upload.save()
 
     def roll_back(self, upload: PartialUpload, offset: int) -> None:
-        """Discard what arrived behind an offset."""
         with disk_errors(f"store {upload.resource}"):
             os.truncate(upload.data, offset)
         running = self._running.pop(upload.identifier, None)
@@ -227,16 +211,13 @@ class PartialUploads:
         return stat
 
     def remove(self, upload: PartialUpload) -> None:
-        """End an upload and delete what arrived."""
         self._running.pop(upload.identifier, None)
         shutil.rmtree(upload.folder, ignore_errors=True)
 
     def expires_at(self, upload: PartialUpload) -> datetime:
-        """Give the time (UTC) at which the upload is deleted unless more arrives."""
         return datetime.fromtimestamp(_last_change(upload.folder) + self.lifetime_seconds, UTC)
 
     def sweep(self) -> int:
-        """Delete uploads and other incomplete files that nobody went on with; give their number."""
         limit = time.time() - self.lifetime_seconds
         swept = 0
         for folder in (self._folder, self._store.layout.private / "incoming"):
@@ -252,7 +233,6 @@ class PartialUploads:
         return swept
 
     def sweep_is_due(self) -> bool:
-        """Whether it is time to sweep; the next time is counted from here."""
         now = time.monotonic()
         if self._swept_at and now - self._swept_at < min(self.lifetime_seconds / 4, 3600.0):
             return False

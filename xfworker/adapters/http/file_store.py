@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from attrs import evolve
@@ -170,13 +171,15 @@ class HttpFileStore:
         if length == 0:
             self.stat(token, resource)
             return iter(())
-        opened = transport.stream(
-            "GET", base + file_path(resource), doing=f"read {resource}", headers=headers, accept=frozenset({416})
+        opened = ExitStack()
+        answer = opened.enter_context(
+            transport.stream(
+                "GET", base + file_path(resource), doing=f"read {resource}", headers=headers, accept=frozenset({416})
+            )
         )
-        answer = opened.__enter__()
 
         def blocks() -> Iterator[bytes]:
-            with _closing(opened):
+            with opened:
                 if answer.status == 416:  # noqa: PLR2004  the range begins behind the end
                     return
                 view = memoryview(bytearray(block_bytes))
@@ -236,7 +239,6 @@ class HttpFileStore:
         )
 
     def close(self) -> None:
-        """Close all connections."""
         with self._lock:
             for transport in self._transports.values():
                 transport.close()
@@ -275,19 +277,6 @@ class HttpFileStore:
             backoff_seconds=self._limits.backoff_seconds,
             throttled_seconds=self._limits.patience_seconds,
         )
-
-
-class _closing:  # noqa: N801  reads as the block it begins
-    """Ends a context that was entered elsewhere."""
-
-    def __init__(self, opened: object) -> None:
-        self._opened = opened
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        self._opened.__exit__(*error)  # type: ignore[attr-defined]  # a context manager
 
 
 def _confirmed(stat: FileStat, sha256: str) -> FileStat:

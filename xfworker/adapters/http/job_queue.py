@@ -27,25 +27,21 @@ class HttpJobQueue:
         return f"HttpJobQueue({self._transport.url!r})"
 
     def register(self, worker: Worker) -> Worker:
-        """Make the worker known, or refresh what is known of the one with the same name."""
         doing = f"register worker {worker.name!r}"
         return self._ask(Worker, "workers", worker, doing)
 
     def claim(self, worker_serial: int, *, job_serial: int | None = None) -> Lease | None:
-        """Take the next ready job that this worker can run, or the requested one."""
         doing = "claim a job" if job_serial is None else f"claim job {job_serial}"
         claim = Claim(worker_serial=worker_serial, job_serial=job_serial)
         # The key lets a claim be repeated whose answer was lost, without a second job being taken.
         return self._ask(Claimed, "claims", claim, doing, {"Idempotency-Key": new_idempotency_key()}).lease
 
     def heartbeat(self, lease: Lease) -> LeaseStatus:
-        """Renew the lease."""
         doing = f"renew the lease on job {lease.job.serial}"
         beat = Heartbeat(job_serial=lease.job.serial, attempt=lease.attempt)
         return self._ask(LeaseStatus, "heartbeats", beat, doing)
 
     def end(self, lease: Lease, outcome: Outcome) -> Job:
-        """Report how the script ended, and give the job as it is then."""
         doing = f"report the end of job {lease.job.serial}"
         # The message may quote what a script wrote, and that may be anything; the end must be reported all the same.
         sendable = evolve(outcome, message=clean_text(outcome.message))

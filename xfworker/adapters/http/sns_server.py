@@ -47,7 +47,6 @@ class HttpSnsServer:
     def measurements(
         self, *, patient_index: int | None = None, measurement_index: int | None = None
     ) -> Sequence[Measurement]:
-        """List measurements, by patient index, then measurement index."""
         indices = {"patient_index": patient_index, "measurement_index": measurement_index}
         query = urlencode({name: index for name, index in indices.items() if index is not None})
         doing = "list measurements"
@@ -97,5 +96,4 @@ class HttpSnsServer:
                 retries.wait(error)
 
     def close(self) -> None:
-        """Close all connections."""
         self._transport.close()

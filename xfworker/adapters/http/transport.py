@@ -192,10 +192,11 @@ class HttpTransport:
         while True:
             error: XFWorkerError
             try:
-                answer = self._once(method, self._address.path + path, body, fields, doing, read_seconds)
+                response = self._send(method, path, body, fields, read_seconds, whole=True)
             except NETWORK_ERRORS as caught:
                 error, may_pass = network_error(caught, doing=doing, at=self.at), repeat or not was_sent(caught)
             else:
+                answer = HttpAnswer(status=response.status, headers=response.headers, body=response.data, doing=doing)
                 if answer.status < _FIRST_ERROR or answer.status == _NOT_MODIFIED:
                     return answer
                 error = self._refusal(answer)
@@ -234,18 +235,7 @@ class HttpTransport:
         """
         fields = self._fields(headers)
         try:
-            response = self._pool.urlopen(
-                method,
-                self._address.path + path,
-                body=body,
-                headers=fields,
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                timeout=urllib3.Timeout(
-                    connect=self._limits.connect_seconds, read=read_seconds or self._limits.read_seconds
-                ),
-            )
+            response = self._send(method, path, body, fields, read_seconds, whole=False)
         except NETWORK_ERRORS as error:
             raise network_error(error, doing=doing, at=self.at) from error
         answer = AnswerStream(response, method=method, doing=doing, at=self.at)
@@ -271,22 +261,21 @@ class HttpTransport:
             fields = authorization(self._token) | fields
         return fields
 
-    def _once(
-        self, method: str, path: str, body: bytes | None, fields: dict[str, str], doing: str, read_seconds: float | None
-    ) -> HttpAnswer:
-        response = self._pool.urlopen(
+    def _send(
+        self, method: str, path: str, body: Any, fields: dict[str, str], read_seconds: float | None, *, whole: bool
+    ) -> urllib3.BaseHTTPResponse:
+        return self._pool.urlopen(
             method,
-            path,
+            self._address.path + path,
             body=body,
             headers=fields,
             retries=False,
             redirect=False,
-            preload_content=True,
+            preload_content=whole,
             timeout=urllib3.Timeout(
                 connect=self._limits.connect_seconds, read=read_seconds or self._limits.read_seconds
             ),
         )
-        return HttpAnswer(status=response.status, headers=response.headers, body=response.data, doing=doing)
 
     def _refusal(self, answer: HttpAnswer) -> XFWorkerError:
         from xfworker.adapters.wire.problem import error_from_answer, problem_in_headers

@@ -34,7 +34,6 @@ class HttpWorkflowControl:
         priority: RunPriority = RunPriority.NORMAL,
         idempotency_key: str | None = None,
     ) -> Run:
-        """Start a run of a workflow."""
         start = RunStart(
             inputs=inputs, outputs=outputs, entity=entity, task_serial=task_serial, name=name, priority=priority
         )
@@ -43,11 +42,9 @@ class HttpWorkflowControl:
         return self._ask(Run, f"workflows/{workflow_serial}/runs", doing, write(start), headers)
 
     def restart_job(self, job_serial: int) -> Job:
-        """Let a job that has ended run again."""
         return self._ask(Job, f"jobs/{job_serial}/restart", f"restart job {job_serial}")
 
     def abort_job(self, job_serial: int) -> Job:
-        """Abort a job."""
         return self._ask(Job, f"jobs/{job_serial}/abort", f"abort job {job_serial}")
 
     def _ask(

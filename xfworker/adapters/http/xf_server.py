@@ -39,7 +39,6 @@ class HttpXFServer:
         return f"HttpXFServer({self._transport.url!r})"
 
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
-        """Give one record."""
         doing = f"get {kind.noun} {serial}"
         return read_answer(kind, self._transport.request("GET", _path(kind, serial), doing=doing).json(), doing)
 
@@ -51,7 +50,6 @@ class HttpXFServer:
         return records
 
     def create(self, record: RecordT, *, idempotency_key: str | None = None) -> RecordT:
-        """Store a new record and give it as the server made it."""
         doing = f"create {record.a_noun()}"
         answer = self._transport.request(
             "POST",
@@ -63,7 +61,6 @@ class HttpXFServer:
         return read_answer(type(record), answer.json(), doing)
 
     def update(self, kind: type[RecordT], serial: int, change: Change) -> RecordT:
-        """Apply a change by compare-and-set and give the record as it is then."""
         doing = f"change {kind.noun} {serial}"
         from xfworker.adapters.wire.records import RecordChange
 
@@ -87,7 +84,6 @@ class HttpXFServer:
         return [item.output_value() for item in read_answer(Items[SequenceValue], answer, doing).items]
 
     def combined_query(self, query: "CombinedQuery") -> dict[str, list[Record]]:
-        """Answer several questions at once."""
         from xfworker.adapters.wire.queries import CombinedQueryBody
         from xfworker.domain.queries import QUERY_PARTS
 
@@ -103,7 +99,6 @@ class HttpXFServer:
         }
 
     def entity_by_uuid(self, uuid: str) -> "Entity":
-        """Give the entity's record."""
         from xfworker.domain.records import Entity
 
         entities = self.find(Entity, {"uuid": uuid})
@@ -112,7 +107,6 @@ class HttpXFServer:
         return entities[0]
 
     def file_token(self, scopes: "Sequence[Scope]") -> "AuthorizationToken":
-        """Ask for the right to touch files."""
         from xfworker.adapters.wire.queries import FileToken, FileTokenRequest
 
         doing = "ask for a file token"
@@ -125,12 +119,10 @@ class HttpXFServer:
             raise unexpected_answer(doing, error) from None
 
     def global_config(self) -> dict[str, Any]:
-        """Give the server's configuration as far as scripts may see it."""
         doing = "get the server's configuration"
         return read_answer(dict[str, Any], self._transport.request("GET", f"{BASE}/config", doing=doing).json(), doing)
 
     def close(self) -> None:
-        """Close the connections."""
         self._transport.close()
 
     def _find(self, kind: type[RecordT], where: Mapping[str, Any]) -> list[RecordT]:

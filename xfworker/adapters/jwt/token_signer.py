@@ -40,16 +40,9 @@ class JwtTokenSigner:
         return "JwtTokenSigner()"
 
     def sign(self, claims: Mapping[str, Any]) -> str:
-        """Give a token for the claims."""
         return jwt.encode({"alg": _ALGORITHM}, dict(claims), self._key)
 
     def verify(self, token: str) -> dict[str, Any]:
-        """
-        Give the claims of a token.
-
-        Raises:
-            AuthenticationFailed: It is malformed, forged or expired.
-        """
         try:
             claims = jwt.decode(token, self._key, algorithms=[_ALGORITHM]).claims
         except (JoseError, ValueError, TypeError, RecursionError):

@@ -10,7 +10,8 @@ from attrs import define
 
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import replacing
-from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore, InvalidFilename
+from xfworker.adapters.transfer.source_file import require_unchanged
+from xfworker.domain.errors import ChecksumMismatch, FileError, FileNotInStore, InvalidFilename
 from xfworker.domain.files import USERDATA, AuthorizationToken, FileStat, Folder, Resource
 from xfworker.ports.file_store import Progress
 
@@ -54,9 +55,7 @@ class MemoryFileStore:
         with disk_errors(f"store {source.name} as {resource}"):
             before = source.stat()
             content = source.read_bytes()
-            after = source.stat()
-        if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, len(content)):
-            raise FileChanged(f"{source} changed while it was read, so it was not stored; store it when it is complete")
+            require_unchanged(source, before)
         stat = self.put(resource, content)
         if progress:
             progress(stat.size, stat.size)

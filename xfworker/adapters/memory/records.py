@@ -33,7 +33,6 @@ class MemoryRecordStore:
 
     @contextmanager
     def transaction(self, *, write: bool = True) -> "Iterator[_Transaction]":
-        """Begin a transaction; it is undone by an exception."""
         with self._lock:
             transaction = _Transaction(self._tables, self._last_serials, self._notes, may_write=write)
             try:

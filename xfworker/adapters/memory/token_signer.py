@@ -21,19 +21,12 @@ class MemoryTokenSigner:
         return f"MemoryTokenSigner({len(self._claims)} tokens)"
 
     def sign(self, claims: Mapping[str, Any]) -> str:
-        """Give a new token for the claims."""
         token = secrets.token_urlsafe(24)
         with self._lock:
             self._claims[token] = dict(claims)
         return token
 
     def verify(self, token: str) -> dict[str, Any]:
-        """
-        Give the claims of a token.
-
-        Raises:
-            AuthenticationFailed: It was not made here, or has expired.
-        """
         with self._lock:
             claims = self._claims.get(token)
         if claims is None:

@@ -2,8 +2,6 @@
 
 import errno
 import hashlib
-import os
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -11,9 +9,10 @@ from pathlib import Path
 
 from attrs import define
 
+from xfworker.adapters.transfer.partial_file import replacing
+from xfworker.adapters.transfer.source_file import require_unchanged
 from xfworker.domain.errors import (
     ChecksumMismatch,
-    FileChanged,
     FileError,
     FileNotInStore,
     InvalidFilename,
@@ -109,8 +108,7 @@ class PlainFileStore(ABC):
         """See :meth:`xfworker.ports.file_store.FileStore.download`."""
         token.require("read", resource)
         before = self._file(resource)
-        partial = target.with_name(f".{uuid.uuid4().hex}.part")
-        try:
+        with replacing(target) as partial:
             # Closed at once where the transfer is stopped: on some stores an open file cannot be replaced.
             with partial.open("xb") as copy, closing(self._blocks(resource)) as blocks:
                 counted = _Counted(blocks, before.size, progress)
@@ -123,9 +121,6 @@ class PlainFileStore(ABC):
                         f"{resource}: {counted.done} bytes came of a file of {after.size} bytes; nothing was kept"
                     )
                 self._keep_digest((str(resource), after.size, after.mark), counted.sha256)
-            os.replace(partial, target)  # noqa: PTH105  Path.replace is this; the name says that it is atomic
-        finally:
-            partial.unlink(missing_ok=True)
         return _stat(resource, counted.done, counted.sha256)
 
     def upload(
@@ -251,14 +246,11 @@ class _Counted:
 
 
 def _read_unchanged(source: Path) -> Iterator[bytes]:
-    before, done = source.stat(), 0
+    before = source.stat()
     with source.open("rb") as content:
         while block := content.read(_BLOCK):
-            done += len(block)
             yield block
-    after = source.stat()
-    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, done):
-        raise FileChanged(f"{source} changed while it was read, so it was not stored; store it when it is complete")
+    require_unchanged(source, before)
 
 
 def _stat(resource: Resource, size: int, sha256: str) -> FileStat:

@@ -35,16 +35,6 @@ class ProcessRunner:
         self._lock = threading.Lock()
 
     def start(self, call: ScriptCall, on_output: Callable[[bytes], None] | None = None) -> ScriptProcess:
-        """
-        Start a script in a process group of its own.
-
-        Args:
-            call: What to start.
-            on_output: Called from another thread with what the script writes, after it is in the log file.
-
-        Raises:
-            JobError: It could not be started; the message says why.
-        """
         try:
             log = ScriptLog(call.log_path)
         except OSError as error:

@@ -79,18 +79,15 @@ class ScriptProcess:
             self._thread(self._keep_limits, "limits")
 
     def wait(self, timeout_seconds: float | None = None) -> ProcessExit | None:
-        """Wait for the end; give ``None`` where it has not come within the time."""
         self._ended.wait(timeout_seconds)
         return self._exit
 
     def abort(self) -> None:
-        """Ask the whole process group to stop, and after the grace time end it. The exit then says ``aborted``."""
         if not self._leader_ended.is_set():
             self._aborted = True
             self._end_with_grace()
 
     def pass_signal(self, number: int) -> None:
-        """Pass a signal on to the script's process group, as if it had been sent to it."""
         if self._leader_ended.is_set():
             return
         if sys.platform == "win32":

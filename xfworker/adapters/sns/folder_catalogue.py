@@ -53,7 +53,6 @@ class FolderSnsCatalogue:
     def measurements(
         self, *, patient_index: int | None = None, measurement_index: int | None = None
     ) -> Sequence[Measurement]:
-        """List measurements, by patient index, then measurement index."""
         matches = [
             entry.measurement
             for entry in self._entries()
@@ -63,12 +62,6 @@ class FolderSnsCatalogue:
         return sorted(matches, key=lambda item: (item.patient_index, item.measurement_index, item.filename))
 
     def file(self, measurement_index: int) -> tuple[Path, Measurement]:
-        """
-        Give a measurement's file; of several with one index, the one that changed last.
-
-        Raises:
-            RecordNotFound: There is no such measurement.
-        """
         matches = [entry for entry in self._entries() if entry.measurement.measurement_index == measurement_index]
         if not matches:
             raise RecordNotFound(f"there is no measurement {measurement_index} in the catalogue")
@@ -76,13 +69,6 @@ class FolderSnsCatalogue:
         return entry.path, entry.measurement
 
     def download(self, measurement_index: int, target: Path) -> Path:
-        """
-        Fetch a measurement's ISQ file; ``target`` appears only when complete.
-
-        Raises:
-            RecordNotFound: There is no such measurement.
-            FileError: The file cannot be copied.
-        """
         path, _ = self.file(measurement_index)
         with disk_errors(f"fetch measurement {measurement_index} to {target}"):
             copy_file(path, target)

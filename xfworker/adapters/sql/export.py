@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from sqlalchemy import Connection, Engine, MetaData, delete, func, insert, selec
 
 from xfworker.adapters.sql.engine import WRITES
 from xfworker.adapters.sql.tables import METADATA
+from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.domain.errors import ConfigurationError
 
 _BATCH = 500
@@ -59,13 +59,8 @@ def export_to_folder(engine: Engine, folder: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     target = folder / f"{name}-{stamp}.jsonl.gz"
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        with gzip.open(partial, "wb") as file:
-            write_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is written like any other
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(target) as partial, gzip.open(partial, "wb") as file:
+        write_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is written like any other
     return target
 
 

@@ -35,7 +35,6 @@ class SqlRecordStore:
 
     @contextmanager
     def transaction(self, *, write: bool = True) -> Iterator[SqlTransaction]:
-        """Begin a transaction; it is undone by an exception."""
         with self._writer if write else nullcontext(), _own_errors(), self._engine.connect() as connection:
             self._prepare(connection, write=write)
             with connection.begin():
@@ -44,7 +43,6 @@ class SqlRecordStore:
                 yield SqlTransaction(connection)
 
     def close(self) -> None:
-        """Close all connections."""
         self._engine.dispose()
 
     def _prepare(self, connection: Connection, *, write: bool) -> None:

@@ -63,7 +63,6 @@ class SqlTransaction:
         self._on_sqlite = connection.dialect.name == "sqlite"
 
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
-        """Give one record."""
         if -_MAX_SERIAL <= serial < _MAX_SERIAL:
             for row in self._connection.execute(_SELECT_ONE[kind.collection], {_KEY: serial}):
                 return to_record(kind, row._mapping)  # type: ignore[arg-type]  # noqa: SLF001  public by its documentation
@@ -77,7 +76,6 @@ class SqlTransaction:
         after: tuple[str, int] | None = None,
         limit: int | None = None,
     ) -> Sequence[RecordT]:
-        """List records by field values."""
         table = table_of(kind)
         statement = select(table).where(*self._conditions(kind, where))
         if kind is Job:
@@ -95,12 +93,10 @@ class SqlTransaction:
         return [to_record(kind, row) for row in self._rows(statement)]
 
     def count(self, kind: type[Record], where: Mapping[str, Any] | None = None) -> int:
-        """Count records by field values."""
         statement = select(func.count()).select_from(table_of(kind)).where(*self._conditions(kind, where))
         return int(self._connection.execute(statement).scalar_one())
 
     def insert(self, record: RecordT) -> RecordT:
-        """Store a new record under the next serial of its kind."""
         row = to_row(record)
         row.pop("serial", None)
         if isinstance(record, Job):
@@ -110,7 +106,6 @@ class SqlTransaction:
         return attrs.evolve(record, serial=serial)
 
     def replace(self, record: Record) -> None:
-        """Store a changed record under its serial."""
         row = to_row(record)
         row[_KEY] = row.pop("serial", 0)
         if isinstance(record, Job):
@@ -123,11 +118,9 @@ class SqlTransaction:
             self._rank_again(record)
 
     def delete(self, kind: type[Record], where: Mapping[str, Any]) -> int:
-        """Remove records by field values and give how many."""
         return int(self._connection.execute(delete(table_of(kind)).where(*self._conditions(kind, where))).rowcount)
 
     def output_values(self, sequence: ParameterSequence) -> Iterator[OutputValue]:
-        """Give the values of a sequence."""
         obsolete = exists().where(_RUNS.c.serial == _JOBS.c.run_serial, _RUNS.c.obsolete.is_(True))
         statement = (
             select(_JOBS.c.serial, _JOBS.c.run_serial, _JOBS.c.outputs)
@@ -140,7 +133,6 @@ class SqlTransaction:
                 yield OutputValue(job_serial=serial, run_serial=run_serial, value=outputs[sequence.key])
 
     def claimable_jobs(self, *, excluding_tasks: frozenset[int] = frozenset(), limit: int = 100) -> Sequence[Job]:
-        """List jobs that a worker may claim, in the order in which they are handed out."""
         rank = _JOBS.c[CLAIM_RANK]
         statement = select(_JOBS).where(rank.isnot(None)).order_by(rank, _JOBS.c.sort_order, _JOBS.c.serial)
         if excluding_tasks:
@@ -148,35 +140,29 @@ class SqlTransaction:
         return [to_record(Job, row) for row in self._rows(statement.limit(limit))]
 
     def expired_leases(self, moment: datetime) -> Sequence[JobLease]:
-        """List leases that ended before a moment."""
         statement = select(_LEASES).where(_LEASES.c.expires_at < format_time(moment)).order_by(_LEASES.c.serial)
         return [to_record(JobLease, row) for row in self._rows(statement)]
 
     def last_sort_order(self, workflow_serial: int) -> str | None:
-        """Give the greatest sort order among the workflow's jobs."""
         statement = select(func.max(_JOBS.c.sort_order)).where(_JOBS.c.workflow_serial == workflow_serial)
         last: str | None = self._connection.execute(statement).scalar_one()
         return last
 
     def entry(self, key: str) -> Mapping[str, Any] | None:
-        """Give what is kept under a key."""
         value: Mapping[str, Any] | None = read_json(
             self._connection.execute(select(NOTES.c.value).where(NOTES.c.key == key)).scalar_one_or_none()
         )
         return value
 
     def put_entry(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
-        """Keep a JSON object under a key."""
         self.delete_entry(key)
         row = {"key": key, "value": write_json(value), "at": None if at is None else format_time(at)}
         self._connection.execute(insert(NOTES).values(row))
 
     def delete_entry(self, key: str) -> None:
-        """Delete what is kept under a key, if anything."""
         self._connection.execute(delete(NOTES).where(NOTES.c.key == key))
 
     def delete_entries_before(self, moment: datetime) -> int:
-        """Delete what was kept as of an earlier time."""
         return int(self._connection.execute(delete(NOTES).where(NOTES.c.at < format_time(moment))).rowcount)
 
     def _rows(self, statement: Select[Any]) -> Iterable[Mapping[str, Any]]:

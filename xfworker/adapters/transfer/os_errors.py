@@ -1,6 +1,7 @@
 """Turns errors of the operating system about files into this project's own, once, at the edge."""
 
 import errno
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,18 @@ def disk_error(doing: str, error: OSError) -> FileError:
         return NotEnoughSpace(f"cannot {doing}: the disk is full{_at(error)}; make room and try again")
     reason = (error.strerror or str(error) or type(error).__name__).lower()
     return FileError(f"cannot {doing}: {reason}{_at(error)}")
+
+
+def require_room(folder: Path, size: int, doing: str, *, freed: int = 0) -> None:
+    """
+    Refuse what cannot fit on the disk of a folder; ``freed`` bytes more are free when it begins.
+
+    Raises:
+        NotEnoughSpace: Saying what is there and what is needed.
+    """
+    free = shutil.disk_usage(folder).free + freed
+    if free < size:
+        raise NotEnoughSpace(f"cannot {doing}: it has {size} bytes, and the disk of {folder} has room for {free}")
 
 
 def is_disk_full(error: OSError) -> bool:

@@ -1,6 +1,5 @@
 """A file that is being fetched: where its parts are written, how far it is verified, and the record to go on from."""
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +9,11 @@ from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.digest_thread import BlockPool, DigestThread, running_digest
 from xfworker.adapters.transfer.hashing import Hasher, checking_digest, hash_file, new_hasher
 from xfworker.adapters.transfer.limits import TransferLimits
-from xfworker.adapters.transfer.os_errors import disk_errors
+from xfworker.adapters.transfer.os_errors import disk_errors, require_room
 from xfworker.adapters.transfer.partial_file import publish
 from xfworker.adapters.transfer.positioned_file import PositionedFile
 from xfworker.adapters.transfer.spans import Span, Spans
-from xfworker.domain.errors import ChecksumMismatch, NotEnoughSpace
+from xfworker.domain.errors import ChecksumMismatch
 from xfworker.domain.files import FileStat
 
 _SECONDS_BETWEEN_SAVES = 1.0
@@ -75,8 +74,9 @@ class PartialDownload:
         Raises:
             NotEnoughSpace: The disk has no room for it.
         """
-        self._require_room(stat.size)
         with disk_errors(f"fetch {self._what}"):
+            freed = self._file.size if self._file else 0
+            require_room(self._target.parent, stat.size, f"fetch {self._what}", freed=freed)
             if self._file is None:
                 self._file = PositionedFile(self._journal.data)
             self._file.truncate(0)
@@ -86,15 +86,6 @@ class PartialDownload:
         self._digest = running_digest(checking_digest(stat)[0])
         self.pool = BlockPool(self._limits.blocks, max(min(self._limits.block_bytes, stat.size), 1))
         self._saved = (0, time.monotonic())
-
-    def _require_room(self, size: int) -> None:
-        with disk_errors(f"fetch {self._what}"):
-            free = shutil.disk_usage(self._target.parent).free + (self._file.size if self._file else 0)
-        if free < size:
-            raise NotEnoughSpace(
-                f"cannot fetch {self._what}: it has {size} bytes, and the disk of {self._target.parent} has "
-                f"room for {free}"
-            )
 
     def write(self, span: Span, block: memoryview, count: int) -> None:
         """

@@ -8,6 +8,7 @@ from pathlib import Path
 from xfworker.adapters.transfer.digest_thread import BlockPool, running_digest
 from xfworker.adapters.transfer.hashing import Hasher, hash_file, new_hasher
 from xfworker.adapters.transfer.os_errors import disk_errors
+from xfworker.adapters.transfer.source_file import file_identity, require_unchanged
 from xfworker.domain.digest_field import SHA256
 from xfworker.domain.errors import FileChanged
 
@@ -33,10 +34,10 @@ class UploadSource:
         self.path = path
         with disk_errors(f"read {path}"):
             self._file = path.open("rb", buffering=0)
-            self._identity = _identity(os.fstat(self._file.fileno()))
+            self._before = os.fstat(self._file.fileno())
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        self.size = os.fstat(self._file.fileno()).st_size
+        self.size = self._before.st_size
         self.position = 0
         self._pool = BlockPool(blocks, max(min(block_bytes, self.size), 1))
         self.algorithm = SHA256
@@ -54,7 +55,7 @@ class UploadSource:
     @property
     def identity(self) -> list[int]:
         """What distinguishes this content from a later one: time, size and number of the file."""
-        return list(self._identity)
+        return list(file_identity(self._before))
 
     def require_unchanged(self) -> None:
         """
@@ -63,14 +64,7 @@ class UploadSource:
         Raises:
             FileChanged: Its size, time or identity is another, or it is gone.
         """
-        try:
-            identity = _identity(self.path.stat())
-        except OSError:
-            identity = ()
-        if identity != self._identity:
-            raise FileChanged(
-                f"{self.path} changed while it was read, so it was not stored; store it when it is complete"
-            )
+        require_unchanged(self.path, self._before)
 
     def blocks(self, count: int) -> Iterator[memoryview]:
         """
@@ -136,7 +130,3 @@ class UploadSource:
         """Close the file."""
         self._digest.close()
         self._file.close()
-
-
-def _identity(status: os.stat_result) -> tuple[int, ...]:
-    return (status.st_mtime_ns, status.st_size, status.st_ino)
