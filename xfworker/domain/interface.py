@@ -6,13 +6,84 @@ from datetime import datetime
 from typing import Any
 
 from xfworker.domain.errors import InvalidParameter
+from xfworker.domain.package_schemas import INTERFACE_FIELD, INTERFACE_OF_RECORD
 from xfworker.domain.parameter_shapes import formatted, is_int, is_number, shape_violations
+from xfworker.domain.schema_violations import schema_violations
 
 PRIMITIVE_TYPES = ("Int", "Float", "String", "Bool")
 """The types whose values are JSON numbers, strings and bools."""
 
 _EXPECTED = {"Int": "an integer", "Float": "a finite number", "String": "a string", "Bool": "true or false"}
 _ROUNDING = 1e-9
+_KEYS_OF_TYPES = {
+    "default": PRIMITIVE_TYPES,
+    "minimum": ("Int", "Float"),
+    "maximum": ("Int", "Float"),
+    "multipleOf": ("Float",),
+    "enum": ("String",),
+    "format": ("String",),
+}
+
+
+def interface_violations(interface: Mapping[str, Any]) -> list[str]:
+    """
+    List everything that is wrong with an interface, each error starting with its path (``inputs[0].key: ...``).
+
+    The ``inputs`` and ``outputs`` of a record may be left out; an interface that comes with a package has both.
+    """
+    return [*schema_violations(interface, INTERFACE_OF_RECORD), *declaration_violations(interface)]
+
+
+def declaration_violations(interface: Mapping[str, Any]) -> Iterator[str]:
+    """Give what no schema says: keys given twice, keys for other types, limits the wrong way round, unfit defaults."""
+    for part in ("inputs", "outputs"):
+        listed = interface.get(part)
+        seen: set[str] = set()
+        for index, field in enumerate(listed if isinstance(listed, list) else ()):
+            if not isinstance(field, Mapping) or not isinstance(field.get("key"), str):
+                continue
+            path = f"{part}[{index}]"
+            if field["key"] in seen:
+                yield f"{path}.key: {field['key']!r} is declared twice"
+            seen.add(field["key"])
+            yield from _field_violations(field, path)
+
+
+def _field_violations(field: Mapping[str, Any], path: str) -> Iterator[str]:
+    type_name = field.get("type")
+    for name, types in _KEYS_OF_TYPES.items():
+        if field.get(name) is not None and type_name not in types:
+            yield f"{path}.{name}: is for {' and '.join(types)}, not for {type_name}"
+    minimum, maximum = field.get("minimum"), field.get("maximum")
+    if is_number(minimum) and is_number(maximum) and minimum > maximum:  # type: ignore[operator]  # is_number narrowed
+        yield f"{path}.minimum: {minimum} is more than the maximum {maximum}"
+    if field.get("default") is not None and type_name in PRIMITIVE_TYPES:
+        yield from value_violations(field, field["default"], f"{path}.default")
+
+
+def declared_fields(interface: Mapping[str, Any], part: str) -> dict[str, Mapping[str, Any]]:
+    """
+    Give the declared inputs or outputs by key, in their order.
+
+    What no job could be made from is left out, so that one bad record in the store harms no others; what it is says
+    :func:`unusable_fields`.
+    """
+    listed = interface.get(part)
+    fields = listed if isinstance(listed, list | tuple) else ()
+    return {field["key"]: field for field in fields if not any(schema_violations(field, INTERFACE_FIELD))}
+
+
+def unusable_fields(interface: Mapping[str, Any]) -> list[str]:
+    """List why some of what an interface declares cannot be used, each error starting with its path."""
+    errors: list[str] = []
+    for part in ("inputs", "outputs"):
+        listed = interface.get(part)
+        if listed is not None and not isinstance(listed, list | tuple):
+            errors.append(f"interface.{part}: {formatted(listed)} is not of type 'array'")
+            continue
+        for index, field in enumerate(listed or ()):
+            errors += schema_violations(field, INTERFACE_FIELD, f"interface.{part}[{index}]")
+    return errors
 
 
 def check_outputs(interface: Mapping[str, Any], outputs: Mapping[str, Any], *, what: str = "the outputs") -> None:
@@ -34,18 +105,18 @@ def output_violations(interface: Mapping[str, Any], outputs: Mapping[str, Any]) 
     Every declared output must be there; ``None`` says that there is no value. An interface without ``outputs`` declares
     nothing and forbids nothing.
     """
-    declared = interface.get("outputs")
-    return [] if not isinstance(declared, list) else list(_violations(declared, outputs, "outputs", complete=True))
+    return list(_violations(interface, outputs, "outputs", complete=True))
 
 
 def input_violations(interface: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
     """List what is wrong with inputs; ``None`` and a missing key say that an input is not set."""
-    declared = interface.get("inputs")
-    return [] if not isinstance(declared, list) else list(_violations(declared, inputs, "inputs", complete=False))
+    return list(_violations(interface, inputs, "inputs", complete=False))
 
 
-def _violations(declared: list[Any], values: Mapping[str, Any], what: str, *, complete: bool) -> Iterator[str]:
-    fields = {field["key"]: field for field in declared if isinstance(field, Mapping) and "key" in field}
+def _violations(interface: Mapping[str, Any], values: Mapping[str, Any], what: str, *, complete: bool) -> Iterator[str]:
+    if not isinstance(interface.get(what), list):
+        return
+    fields = declared_fields(interface, what)
     for key, field in fields.items():
         if key not in values:
             if complete:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xfworker.domain.errors import InvalidParameter
-from xfworker.domain.interface import PRIMITIVE_TYPES, input_violations
+from xfworker.domain.interface import PRIMITIVE_TYPES, declared_fields, input_violations
 from xfworker.domain.parameter_shapes import formatted
 
 SOURCE_MODES = ("none", "output", "fixed", "define_on_first", "ui")
@@ -35,7 +35,7 @@ def is_primitive(field: Mapping[str, Any]) -> bool:
 
 def complete_inputs(interface: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Give every declared input in the order of the interface: as given, else its default, else ``None``."""
-    declared = {field["key"]: field.get("default") for field in interface.get("inputs") or ()}
+    declared = {key: field.get("default") for key, field in declared_fields(interface, "inputs").items()}
     return {**declared, **values}
 
 
@@ -50,11 +50,10 @@ def new_job_violations(interface: Mapping[str, Any], values: Mapping[str, Any]) 
     Returns:
         One sentence per violation, each starting with the path to the wrong value (``inputs.image: ...``).
     """
-    fields = [field for field in interface.get("inputs") or () if isinstance(field, Mapping)]
     missing = [
-        f"inputs.{field['key']}: is required and was not given ({field.get('type')})"
-        for field in fields
-        if is_required(field) and values.get(field["key"]) is None
+        f"inputs.{key}: is required and was not given ({field.get('type')})"
+        for key, field in declared_fields(interface, "inputs").items()
+        if is_required(field) and values.get(key) is None
     ]
     return [*input_violations(interface, values), *missing]
 

@@ -88,14 +88,50 @@ _OUTPUT = {
     "required": ["key", "type"],
 }
 
+_FIELDS = {"inputs": {"type": "array", "items": _INPUT}, "outputs": {"type": "array", "items": _OUTPUT}}
+
 INTERFACE: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "title": "interface.json of a task type package",
     "type": "object",
-    "properties": {"inputs": {"type": "array", "items": _INPUT}, "outputs": {"type": "array", "items": _OUTPUT}},
+    "properties": _FIELDS,
     "required": ["inputs", "outputs"],
 }
 """``interface.json``."""
+
+INTERFACE_OF_RECORD: dict[str, Any] = {"type": "object", "properties": _FIELDS}
+"""The interface of a task type's record, which need not come from a package."""
+
+INTERFACE_FIELD: dict[str, Any] = {
+    "type": "object",
+    "properties": {"key": _KEY, "type": _TYPE, "supported_modes": {"type": "array", "items": {"type": "string"}}},
+    "required": ["key", "type"],
+}
+"""What scheduling needs of an input or output; older records may hold the rest in any shape."""
+
+DEPENDENCIES: dict[str, Any] = {
+    "type": "array",
+    "items": {**_REFERENCE, "properties": {"name": _NAME, "version": {**_VERSION, "type": ["string", "null"]}}},
+}
+"""The dependency packages that a record lists, as ``{name, version}``; without a version any will do."""
+DEPENDENCIES["items"]["required"] = ["name"]
+
+PARAMETER_TYPES: dict[str, Any] = _OF_FORMAT["XFP-DEP1.0"]["parameter_types"]
+"""The parameter types that a dependency package declares."""
+
+INSTALLED_PACKAGE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "archive": {"type": "string", "minLength": 1, "maxLength": 200},
+        "sha256": {"type": "string", "pattern": r"^[0-9a-f]{64}$(?!\n)"},
+        "complete": {"type": "boolean"},
+        "metadata": {"type": "object"},
+        "script": {"type": ["string", "null"]},
+    },
+    "required": ["archive", "sha256", "complete"],
+    "additionalProperties": False,
+}
+"""What a record says of the package that it was installed from."""
 
 _SOURCES: dict[str, dict[str, Any]] = {
     "none": {},

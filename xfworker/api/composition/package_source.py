@@ -9,13 +9,12 @@ from attrs import define
 from xfworker.adapters.process.environments import Environments, Installation
 from xfworker.api.composition.shim_folder import SHIM_FOLDER
 from xfworker.domain.errors import JobError
-from xfworker.domain.package import memory_limit_bytes, time_limit_seconds
+from xfworker.domain.package import PACKAGE, memory_limit_bytes, time_limit_seconds
 from xfworker.domain.records import DependencyPackage
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.job_queue import Lease
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.packages.cache import PackageCache
-from xfworker.services.packages.checkin import PACKAGE
 from xfworker.services.packages.requirements import ordered_packages
 from xfworker.services.worker.job_executor import PreparedScript
 

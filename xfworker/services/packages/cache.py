@@ -7,10 +7,11 @@ from pathlib import Path
 
 from xfworker.domain.errors import FileError, PackageError
 from xfworker.domain.files import Scope
+from xfworker.domain.package import PACKAGE
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.packages.archive import unpack
-from xfworker.services.packages.checkin import PACKAGE, PackageRecord, archive_resource, file_sha256
+from xfworker.services.packages.checkin import PackageRecord, archive_resource, file_sha256
 
 
 class PackageCache:

@@ -6,12 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft7Validator
-from jsonschema.exceptions import ValidationError
-
 from xfworker.domain.errors import InvalidFilename, PackageError
 from xfworker.domain.filenames import check_filename, is_safe_filename
-from xfworker.domain.interface import PRIMITIVE_TYPES, value_violations
+from xfworker.domain.interface import declaration_violations
 from xfworker.domain.package import (
     INTERFACE_FILENAME,
     METADATA_FILENAME,
@@ -21,18 +18,10 @@ from xfworker.domain.package import (
     choose_script,
 )
 from xfworker.domain.package_schemas import INTERFACE, SOURCES, TASKS, metadata_schema
-from xfworker.domain.parameter_shapes import is_number
+from xfworker.domain.schema_violations import schema_violations
 
 _LEFT_OUT = frozenset({"__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
 _MOST_JSON_BYTES = 4 * 1024 * 1024
-_KEYS_OF_TYPES = {
-    "default": PRIMITIVE_TYPES,
-    "minimum": ("Int", "Float"),
-    "maximum": ("Int", "Float"),
-    "multipleOf": ("Float",),
-    "enum": ("String",),
-    "format": ("String",),
-}
 
 
 def check_package(folder: Path) -> Package:
@@ -60,7 +49,7 @@ def check_package(folder: Path) -> Package:
             tasks = _part(folder, TASKS_FILENAME, TASKS, violations)
         violations += _missing_files(metadata, files)
     if isinstance(interface, dict):
-        violations += interface_violations(interface)
+        violations += [f"{INTERFACE_FILENAME}: {violation}" for violation in declaration_violations(interface)]
         if choose_script(files) is None:
             violations.append(
                 "main.py: there is none, and no other .py file that stands alone, so nothing could be run"
@@ -76,35 +65,6 @@ def check_package(folder: Path) -> Package:
         files=files,
         script=choose_script(files) if metadata["package_format"] == PackageFormat.TASK_TYPE else None,
     )
-
-
-def interface_violations(interface: Mapping[str, Any]) -> list[str]:
-    """Say what a schema cannot: keys given twice, keys for other types, limits the wrong way round, unfit defaults."""
-    violations = []
-    for side in ("inputs", "outputs"):
-        seen: set[str] = set()
-        fields = interface.get(side)
-        for index, field in enumerate(fields if isinstance(fields, list) else ()):
-            if not isinstance(field, Mapping) or not isinstance(field.get("key"), str):
-                continue
-            path = f"{INTERFACE_FILENAME}: {side}[{index}]"
-            if field["key"] in seen:
-                violations.append(f"{path}.key: {field['key']!r} is declared twice")
-            seen.add(field["key"])
-            violations += _field_violations(field, path)
-    return violations
-
-
-def _field_violations(field: Mapping[str, Any], path: str) -> Iterator[str]:
-    type_name = field.get("type")
-    for name, types in _KEYS_OF_TYPES.items():
-        if field.get(name) is not None and type_name not in types:
-            yield f"{path}.{name}: is for {' and '.join(types)}, not for {type_name}"
-    minimum, maximum = field.get("minimum"), field.get("maximum")
-    if is_number(minimum) and is_number(maximum) and minimum > maximum:  # type: ignore[operator]  # is_number narrowed
-        yield f"{path}.minimum: {minimum} is more than the maximum {maximum}"
-    if field.get("default") is not None and type_name in PRIMITIVE_TYPES:
-        yield from value_violations(field, field["default"], f"{path}.default")
 
 
 def task_violations(tasks: Mapping[str, Any]) -> list[str]:
@@ -159,20 +119,8 @@ def _read(path: Path, violations: list[str]) -> Any:
 
 
 def _schema_violations(value: Any, schema: Mapping[str, Any], where: str) -> list[str]:
-    errors = sorted(Draft7Validator(schema).iter_errors(value), key=lambda error: [str(part) for part in error.path])
-    return [_sentence(error, where) for error in errors]
-
-
-def _sentence(error: ValidationError, where: str) -> str:
-    path = ""
-    for part in error.absolute_path:
-        path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{part}"
-    place = where if not path else f"{where}.{path}" if ": " in where else f"{where}: {path}"
-    if error.validator == "pattern":
-        return f"{place}: {_formatted(error.instance)} does not match {error.validator_value}"
-    if error.validator == "maxLength":
-        return f"{place}: has more than {error.validator_value} characters"
-    return f"{place}: {_shortened(error.message)}"
+    filename, _, path = where.partition(": ")
+    return [f"{filename}: {violation}" for violation in sorted(schema_violations(value, schema, path))]
 
 
 def _missing_files(metadata: Any, files: tuple[str, ...]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from attrs import define
 from xfworker.domain.change import Change
 from xfworker.domain.errors import PackageError
 from xfworker.domain.files import Resource, Scope, record_resource
-from xfworker.domain.package import Package, PackageFormat
+from xfworker.domain.package import PACKAGE, Package, PackageFormat
 from xfworker.domain.records import DependencyPackage, TaskType, TaskTypeKind
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
@@ -24,8 +24,6 @@ from xfworker.services.packages.archive import pack
 from xfworker.services.packages.check import check_package
 from xfworker.services.transfers.observed import reporting
 
-PACKAGE = "package"
-"""The key in a record's metadata under which its package is described: ``{archive, sha256, complete, metadata}``."""
 _BLOCK = 1024 * 1024
 
 PackageRecord = TaskType | DependencyPackage
