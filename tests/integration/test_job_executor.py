@@ -298,6 +298,20 @@ def work_loop(lab, folder, code, seen, concurrency=2):
     )
 
 
+def test_a_task_type_of_an_unexpected_shape_fails_its_job_with_the_reason(lab, tmp_path):
+    class Strange:
+        def prepare(self, lease):
+            return {}["package"]
+
+    job = lab.job()
+    seen = Seen()
+    loop = work_loop(lab, tmp_path, "", seen)
+    loop.executor.source = Strange()
+    loop.run(until_idle=True)
+    assert seen.ends == [(job.serial, Ending.NOT_STARTED)]
+    assert "KeyError: 'package'" in lab.server.get(Job, job.serial).metadata["error_message"]
+
+
 def test_a_worker_runs_all_that_is_ready_and_stops_when_idle(lab, tmp_path):
     jobs = [lab.job() for _ in range(5)]
     seen = Seen()
@@ -307,7 +321,7 @@ def test_a_worker_runs_all_that_is_ready_and_stops_when_idle(lab, tmp_path):
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_a_worker_that_drops_its_jobs_reports_none(lab, tmp_path):
+def test_a_worker_that_drops_its_jobs_gives_them_back_and_reports_no_end(lab, tmp_path):
     job = lab.job()
     seen = Seen()
     loop = work_loop(lab, tmp_path, WAIT, seen)
@@ -318,7 +332,32 @@ def test_a_worker_that_drops_its_jobs_reports_none(lab, tmp_path):
     thread.join(60)
     assert not thread.is_alive()
     assert seen.ends == []
-    assert "runs again elsewhere" in seen.losses[0]
+    assert seen.losses == ["the worker stops; the job runs again elsewhere"]
+    after = lab.server.get(Job, job.serial)
+    assert (after.state, after.metadata) == (JobState.READY, {})
+
+
+def test_a_worker_that_cannot_give_its_jobs_back_leaves_them_to_their_leases(lab, tmp_path):
+    class Away(CountingQueue):
+        def register(self, worker):
+            return self._queue.register(worker)
+
+        def claim(self, serial):
+            return self._queue.claim(serial)
+
+        def end(self, lease, outcome):
+            raise ServerUnreachable("the server does not answer")
+
+    job = lab.job()
+    seen = Seen()
+    loop = work_loop(lab, tmp_path, WAIT, seen)
+    loop.executor.queue = Away(lab.queue, 0)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    assert seen.ready.wait(60)
+    loop.drop()
+    thread.join(60)
+    assert "once its lease has run out" in seen.losses[0]
     assert lab.server.get(Job, job.serial).state is JobState.RUNNING
 
 

@@ -30,6 +30,8 @@ class Ending(StrEnum):
     """It could not be started at all."""
     HANDED_OVER = "handed_over"
     """It handed the job over to a person."""
+    HANDED_BACK = "handed_back"
+    """Its worker stopped in an orderly way and gave the job back; it runs again elsewhere."""
     SERVER_LOST = "server_lost"
     """The server could not be reached any more."""
 

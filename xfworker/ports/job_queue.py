@@ -89,9 +89,10 @@ class JobQueue(Protocol):
         """
         Report how the script ended, and give the job as it is then.
 
-        A job that the script itself brought to ``Done`` or ``ReadyForInteractive`` stays so. Every other ending makes
-        it ``Failed`` (or ``Aborted``), with the outcome's message as the job's error message unless the script saved
-        one, and with the outcome under ``metadata.outcome``. Reporting twice is not an error.
+        A job that the script itself brought to ``Done`` or ``ReadyForInteractive`` stays so. The ending ``handed_back``
+        makes a running job ready again at once, without counting the attempt. Every other ending makes it ``Failed``
+        (or ``Aborted``), with the outcome's message as the error message unless the script saved one, and with the
+        outcome under ``metadata.outcome``. Reporting twice is no violation.
 
         Raises:
             LeaseLost: The job was given to another worker in the meantime.

@@ -19,7 +19,7 @@ from xfworker.ports.job_runner import JobRunner, RunningScript, ScriptCall
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.retry_policy import RetryPolicy
 from xfworker.services.worker.kept_lease import KeptLease
-from xfworker.services.worker.outcome import aborted_before_start, decide_outcome, not_started, server_lost
+from xfworker.services.worker.outcome import aborted_before_start, decide_outcome, handed_back, not_started, server_lost
 from xfworker.services.worker.script_environment import script_environment
 
 LOG_FILENAME = "log.txt"
@@ -153,7 +153,7 @@ class JobExecutor:
 
     def _run(self, lease: Lease, kept: KeptLease, directory: Path, log_path: Path, events: ExecutionEvents) -> EndedJob:
         try:
-            prepared = self.source.prepare(lease)
+            prepared = self._prepared(lease)
             kept.check()
             if kept.abort_requested:
                 return self._report(lease, aborted_before_start(), log_path)
@@ -172,6 +172,16 @@ class JobExecutor:
         if kept.server_lost is not None:
             return EndedJob(job=lease.job, outcome=server_lost(end, kept.server_lost), log_path=log_path)
         return self._judge(lease, end, log_path)
+
+    def _prepared(self, lease: Lease) -> PreparedScript:
+        try:
+            return self.source.prepare(lease)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # A record of an unexpected shape is its job's trouble, not the worker's.
+            raise PackageError(
+                f"the records of {lease.task_type} cannot be used, so its script was not started: "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
     def _start(
         self, lease: Lease, prepared: PreparedScript, directory: Path, log_path: Path, events: ExecutionEvents
@@ -217,6 +227,14 @@ class JobExecutor:
             lost = server_lost(None, f"{error}; the script had ended: {outcome.message or outcome.ending.value}")
             return EndedJob(job=lease.job, outcome=lost, log_path=log_path, log_kept=log_kept)
         return EndedJob(job=job, outcome=outcome, log_path=log_path, log_kept=log_kept)
+
+    def hand_back(self, lease: Lease) -> bool:
+        """Give a job back whose script was ended here, so that it is ready again at once; tell whether that worked."""
+        try:
+            self.queue.end(lease, handed_back())
+        except (ServerError, AccessError):
+            return False  # then the lease lapses, and the job is ready again after that
+        return True
 
     def keep_log(self, lease: Lease, log_path: Path) -> bool:
         """Send the log as it is to the server; return whether that worked. A log that cannot be kept fails no job."""

@@ -83,9 +83,13 @@ class KeptLease:
             raise self._error
 
     def _renew_until_left(self) -> None:
-        renewed_at = self._clock.monotonic()
+        renewed_at = rested_at = self._clock.monotonic()
         while not self._left.wait(self._step_seconds):
             asked_at = self._clock.monotonic()
+            # A computer that was suspended could not ask; what it missed is no silence of the server's.
+            overslept = asked_at - rested_at - self._step_seconds
+            if overslept > self._step_seconds:
+                renewed_at += overslept
             try:
                 status = self._queue.heartbeat(self._lease)
             except LeaseLost:
@@ -102,3 +106,4 @@ class KeptLease:
             else:
                 renewed_at = asked_at
                 self.abort_requested = status.abort_requested
+            rested_at = self._clock.monotonic()

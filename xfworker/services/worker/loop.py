@@ -127,9 +127,9 @@ class WorkerLoop:
 
     def drop(self) -> None:
         """
-        Stop, and end the scripts that run without reporting them.
+        Stop, end the scripts that run, and give their jobs back: they are ready again at once.
 
-        Their leases lapse, and the jobs run again on another worker.
+        Such an attempt is not counted. Where the server is away the leases lapse, and the jobs are ready after that.
         """
         # Each job's own thread sees this and ends its script; ended from here, it would be reported as aborted.
         self._dropped = True
@@ -156,7 +156,8 @@ class WorkerLoop:
         except LeaseLost as error:
             self.log.lost(lease, str(error))
         except _DroppedError:
-            self.log.lost(lease, "the worker stops; the job runs again elsewhere")
+            when = "" if self.executor.hand_back(lease) else ", once its lease has run out"
+            self.log.lost(lease, f"the worker stops; the job runs again elsewhere{when}")
         except (XFWorkerError, OSError) as error:
             self.log.lost(lease, str(error))
         else:

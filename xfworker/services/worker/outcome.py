@@ -57,6 +57,11 @@ def not_started(reason: str) -> Outcome:
     return Outcome(ending=Ending.NOT_STARTED, message=reason)
 
 
+def handed_back() -> Outcome:
+    """Tell of a job whose worker stops, so that another one runs it."""
+    return Outcome(ending=Ending.HANDED_BACK, message="the worker stopped; the job runs again elsewhere")
+
+
 def aborted_before_start() -> Outcome:
     """Describe a job that was aborted while its script was being made ready."""
     return Outcome(ending=Ending.ABORTED, message="the job was aborted before its script was started")

@@ -12,6 +12,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, Worker, Workflow, WorkflowState
 from xfworker.testing.contracts.worlds import Setting, World
 
+HANDED_BACK = Outcome(ending=Ending.HANDED_BACK, message="the worker stopped")
 CRASHED = Outcome(ending=Ending.CRASHED, message="the script ended with exit code 1", exit_code=1)
 
 
@@ -172,6 +173,30 @@ class JobQueueContract:
     def test_an_aborted_script_leaves_an_aborted_job(self, setting: Setting) -> None:
         job = setting.world.queue.end(setting.leased(), Outcome(ending=Ending.ABORTED, message="aborted"))
         assert job.state is JobState.ABORTED
+
+    def test_a_job_that_is_handed_back_is_ready_at_once_and_not_counted(self, setting: Setting) -> None:
+        job = setting.job()
+        for attempt in range(1, 6):
+            lease = setting.leased(job)
+            assert lease.attempt == attempt
+            after = setting.world.queue.end(lease, HANDED_BACK)
+            assert (after.state, after.worker_serial, after.metadata) == (JobState.READY, None, {})
+            assert setting.world.queue.end(lease, HANDED_BACK) == after  # the answer was lost
+            with pytest.raises(LeaseLost):
+                setting.world.queue.heartbeat(lease)
+            with pytest.raises(LeaseLost):
+                setting.script(lease).update(Job, job.serial, Change(values={"/outputs": {"late": 1}}))
+
+    def test_a_job_that_ended_while_it_was_handed_back_stays_as_it_is(self, setting: Setting) -> None:
+        lease = setting.leased()
+        setting.script(lease).update(Job, lease.job.serial, Change(values={"/outputs": {"n": 1}, "/state": "Done"}))
+        job = setting.world.queue.end(lease, HANDED_BACK)
+        assert (job.state, job.outputs, "outcome" in job.metadata) == (JobState.DONE, {"n": 1}, False)
+
+    def test_a_job_that_is_to_stop_is_aborted_when_it_is_handed_back(self, setting: Setting) -> None:
+        lease = setting.leased()
+        setting.world.admin.update(Job, lease.job.serial, Change(values={"/state": "Aborted"}))
+        assert setting.world.queue.end(lease, HANDED_BACK).state is JobState.ABORTED
 
     def test_an_end_may_be_reported_twice(self, setting: Setting) -> None:
         lease = setting.leased()
