@@ -26,6 +26,10 @@ class ManualClock:
         self.slept.append(seconds)
         self.advance(seconds)
 
+    def set_time(self, now: datetime) -> None:
+        """Set the time of day alone, as a person or NTP does; monotonic time stays."""
+        self._now = now
+
     def advance(self, seconds: float) -> None:
         """Move on."""
         self._now += timedelta(seconds=seconds)

@@ -8,22 +8,20 @@ import structlog
 from xfworker.adapters.web.exchange import in_thread
 from xfworker.services.platform.platform import Platform
 
-_EVERY_SECONDS = 5.0
-
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.web")
 
 
 class PeriodicTasks:
     """Runs the platform's maintenance every few seconds, in the event loop that serves."""
 
-    def __init__(self, platform: Platform, *, every_seconds: float = _EVERY_SECONDS) -> None:
+    def __init__(self, platform: Platform) -> None:
         """Prepare; nothing runs yet."""
         self._platform = platform
-        self._every_seconds = every_seconds
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin."""
+        self._platform.begin_serving()
         self._task = asyncio.create_task(self._keep_going())
 
     async def stop(self) -> None:
@@ -35,7 +33,7 @@ class PeriodicTasks:
 
     async def _keep_going(self) -> None:
         while True:
-            await asyncio.sleep(self._every_seconds)
+            await asyncio.sleep(self._platform.maintenance_seconds)
             try:
                 await in_thread(self._platform.maintain)
             except Exception:  # noqa: BLE001  one failure must not end the maintenance

@@ -1,7 +1,6 @@
 """The job that a script works on."""
 
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, ContextManager, Dict, Iterator, NoReturn
 
 from xfworker.api.composition.provided_session import current_session
@@ -12,7 +11,7 @@ from xfworker.api.facade.job_files import JobFiles
 from xfworker.api.facade.job_outputs import JobOutputs
 from xfworker.api.facade.job_spawning import JobSpawning
 from xfworker.domain.change import Change, pointer
-from xfworker.domain.conversion import from_json, parse_time, to_json
+from xfworker.domain.conversion import from_json, to_json
 from xfworker.domain.errors import FileError, UsageError, XFWorkerError
 from xfworker.domain.job import Job
 from xfworker.domain.script_exit import ScriptExit
@@ -49,7 +48,7 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
         self._hook = ExceptionHook(self._report_uncaught)
         self._hook.install()
         super().__init__(session or current_session() or _session_of_environment())
-        self._started_at = _start_of(self.job, self._session)
+        self._started_at = self._session.clock.monotonic()
         self._estimates = progress.Throttle(self._session.clock, self._send_estimate)
 
     def __repr__(self) -> str:
@@ -116,10 +115,10 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
             UsageError: The percentage is not a number.
         """
         done = progress.check_percentage(percentage)
-        now = self._session.clock.now()
+        elapsed = self._session.clock.monotonic() - self._started_at
         with self._lock:
             self._metadata()[progress.PERCENTAGE] = done
-            seconds = progress.estimated_duration_seconds(done, self._started_at, now)
+            seconds = progress.estimated_duration_seconds(done, elapsed)
             if seconds is not None:
                 self._metadata()[progress.ESTIMATE] = seconds
             self._offer_estimate(save=save)
@@ -314,8 +313,3 @@ def _session_of_environment() -> Session:
     from xfworker.api.composition.session import session
 
     return session()
-
-
-def _start_of(job: Dict[str, Any], session: Session) -> datetime:
-    started = job.get("started_at")
-    return parse_time(started) if isinstance(started, str) else session.clock.now()

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from attrs import define, field
@@ -58,12 +57,18 @@ def _number(value: Any, what: str) -> float:
     return number
 
 
-def estimated_duration_seconds(percentage: float, started_at: datetime, now: datetime) -> float | None:
-    """Give the whole duration that the progress so far foretells, or ``None`` while there is no progress."""
-    elapsed = (now - started_at).total_seconds()
-    if percentage <= 0 or elapsed < 0:
+def estimated_duration_seconds(percentage: float, elapsed_seconds: float) -> float | None:
+    """
+    Give the whole duration that the progress so far foretells, or ``None`` while there is no progress.
+
+    Args:
+        percentage: How much is done, 0 to 100.
+        elapsed_seconds: How long the script has run, by one clock: that of this computer may be hours apart from the
+            server's.
+    """
+    if percentage <= 0:
         return None
-    return elapsed / percentage * _COMPLETE
+    return elapsed_seconds / percentage * _COMPLETE
 
 
 @define

@@ -1,0 +1,117 @@
+"""Leases when clocks do not agree: no worker that renews its lease loses it, and one that is silent does."""
+
+from datetime import timedelta
+
+import pytest
+
+from xfworker.adapters.memory.clock import ManualClock
+from xfworker.adapters.memory.records import MemoryRecordStore
+from xfworker.domain.errors import IllegalTransition
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Worker
+from xfworker.ports.job_queue import Lease
+from xfworker.services.platform.lease_watch import LeaseWatch, maintenance_seconds
+from xfworker.testing.contracts.worlds import DirectWorld, Setting
+
+LEASE_SECONDS = 60.0
+
+
+class Served:
+    """A platform with maintenance that comes in time, and a job that one worker holds."""
+
+    def __init__(self) -> None:
+        self.world = DirectWorld.over(MemoryRecordStore())
+        self.platform, self.clock = self.world.platform, self.world.clock
+        self.setting = Setting.make(self.world)
+        self.lease = self.setting.leased()
+        self.bystander = self.world.queue.register(Worker(name="bystander")).serial
+        self.platform.maintain()
+
+    @property
+    def state(self) -> JobState:
+        return self.world.admin.get(Job, self.lease.job.serial).state
+
+    def pass_time(self, seconds: float, *, renewing: bool = False) -> None:
+        for _ in range(round(seconds / 5)):
+            self.clock.advance(5)
+            if renewing:
+                self.world.queue.heartbeat(self.lease)
+            self.platform.maintain()
+
+    def claim(self) -> Lease | None:
+        return self.world.queue.claim(self.bystander)
+
+
+@pytest.fixture
+def served() -> Served:
+    return Served()
+
+
+def test_a_silent_worker_loses_its_job_after_the_lease(served):
+    served.pass_time(60)
+    assert served.state is JobState.RUNNING
+    served.pass_time(5)
+    assert served.state is JobState.READY
+
+
+@pytest.mark.parametrize("step", [300, -300, 86_400, -86_400, 7])
+@pytest.mark.parametrize("first", ["maintenance", "claim"])
+def test_a_clock_that_is_set_costs_no_lease_and_a_silent_worker_still_loses_its_own(served, step, first):
+    served.pass_time(30, renewing=True)
+    served.clock.set_time(served.clock.now() + timedelta(seconds=step))
+    if first == "claim":
+        assert served.claim() is None
+    served.pass_time(120, renewing=True)
+    assert served.state is JobState.RUNNING
+    served.pass_time(70)
+    assert served.state is JobState.READY
+
+
+def test_a_clock_that_is_set_back_does_not_keep_the_lease_of_a_silent_worker(served):
+    served.clock.set_time(served.clock.now() - timedelta(days=1))
+    served.pass_time(70)
+    assert served.state is JobState.READY
+
+
+@pytest.mark.parametrize("first", ["maintenance", "claim"])
+def test_a_server_that_was_suspended_grants_a_fresh_period_first(served, first):
+    served.clock.advance(3600)
+    if first == "claim":
+        assert served.claim() is None
+    served.platform.maintain()
+    assert served.state is JobState.RUNNING
+    served.pass_time(55)
+    assert served.state is JobState.RUNNING
+    served.pass_time(10)
+    assert served.state is JobState.READY
+
+
+def test_a_claim_that_fails_does_not_use_up_the_fresh_period(served):
+    served.clock.advance(3600)
+    with pytest.raises(IllegalTransition):
+        served.world.queue.claim(served.bystander, job_serial=served.lease.job.serial)
+    assert served.claim() is None
+    assert served.state is JobState.RUNNING
+
+
+def test_a_server_that_starts_grants_a_fresh_period_first(served):
+    served.clock.advance(3600)
+    restarted = DirectWorld.over(served.platform.records)
+    restarted.clock.set_time(served.clock.now())
+    restarted.platform.begin_serving()
+    assert restarted.queue.claim(served.bystander) is None
+    assert served.state is JobState.RUNNING
+
+
+def test_small_differences_between_the_clocks_are_nothing():
+    clock = ManualClock()
+    watch = LeaseWatch(clock, LEASE_SECONDS)
+    for _ in range(100):
+        clock.advance(5)
+        clock.set_time(clock.now() + timedelta(milliseconds=200))
+        assert watch.look(for_maintenance=True) == 0
+
+
+@pytest.mark.parametrize(("lease", "interval"), [(3600, 5.0), (60, 5.0), (6, 1.0), (1.2, 0.2)])
+def test_leases_are_looked_at_several_times_in_each(lease, interval):
+    assert maintenance_seconds(lease) == pytest.approx(interval)
