@@ -9,9 +9,10 @@ never undo each other, and one composite value is never mixed from two.
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import attrs
 from attrs import define, field
 
-from xfworker.domain.conversion import from_json, to_json
+from xfworker.domain.conversion import field_names, from_json, to_json
 from xfworker.domain.errors import InvalidRecord
 from xfworker.domain.record import Record
 
@@ -105,9 +106,29 @@ def apply(record: RecordT, change: Change) -> RecordT:
     Raises:
         InvalidRecord: A pointer is wrong, or the result would not be a valid record.
     """
-    fields = to_json(record)
+    kind = type(record)
+    # Objects and arrays can be large, so they are neither copied nor looked through where the change does not reach in.
+    large = {name for name in field_names(kind) if isinstance(getattr(record, name), dict | list)}
+    light = attrs.evolve(record, **{name: type(getattr(record, name))() for name in large}, extra={})
+    fields = {**record.extra, **to_json(light), **{name: getattr(record, name) for name in large}}
+    reached = {keys[0] for keys in map(pointer_keys, (*change.values, *change.removals)) if len(keys) > 1}
+    fields |= {name: dict(fields[name]) for name in reached if isinstance(fields.get(name), dict)}
     apply_to_json(fields, change)
-    return from_json(type(record), fields)
+    whole = {name: fields.pop(name) for name in list(fields) if _is_whole(record, name, large, fields[name])}
+    after = from_json(kind, fields)
+    extra = {name: whole.pop(name) for name in list(whole) if name not in large}
+    return attrs.evolve(after, **whole, extra=extra)
+
+
+def _is_whole(record: Record, name: str, large: set[str], value: Any) -> bool:
+    """Return whether a field needs no further reading: it is an object or array as before, or a key nobody knows."""
+    if name not in field_names(type(record)):
+        return True
+    if name not in large:
+        return False
+    if isinstance(getattr(record, name), dict):
+        return isinstance(value, dict)
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def apply_to_json(fields: dict[str, Any], change: Change) -> None:

@@ -20,6 +20,10 @@ class RecordTransaction(Protocol):
     What it writes is seen by others when its ``with`` block ends without an exception, all at once; else not at all.
     """
 
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Begin a part of the transaction that is undone alone when its ``with`` block ends by an exception."""
+        ...
+
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
         """
         Give one record.

@@ -1,9 +1,8 @@
 """Workflows flow: what a finished, failed, restarted or aborted job makes of the others."""
 
-from typing import Any
-
 import pytest
 
+from tests.unit.platform.small_workflow import ENDED, SmallWorkflow, output
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.change import Change
@@ -13,68 +12,12 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.records import (
     ActivityEvent,
     Job,
-    Project,
     Run,
     RunPriority,
     Task,
     TaskType,
-    TaskTypeKind,
     Worker,
-    Workflow,
-    WorkflowState,
 )
-from xfworker.testing.contracts.worlds import DirectWorld
-
-ENDED = Outcome(ending=Ending.FINISHED, exit_code=0)
-
-
-class SmallWorkflow:
-    """A small lab: task types by name, a workflow of tasks, one worker."""
-
-    def __init__(self, records):
-        self.world = DirectWorld.over(records)
-        self.server = self.world.admin
-        self.queue = self.world.queue
-        platform = self.world.platform
-        self.control = platform.control_for(platform.authenticate(platform.admin_token()))
-        self.project = self.server.create(Project(name="bones"))
-        self.workflow = self.server.create(Workflow(project_serial=self.project.serial, name="w")).serial
-        self.worker = self.queue.register(Worker(name="bench")).serial
-
-    def task(self, name: str, kind: str = "Processing", types: dict[str, str] | None = None, **inputs: Any) -> int:
-        declared = [{"key": key, "type": (types or {}).get(key, "Float")} for key in inputs]
-        task_type = self.server.create(
-            TaskType(name=f"Lab.{name}", kind=TaskTypeKind(kind), interface={"inputs": declared})
-        )
-        sources = [{"key": key, **source} for key, source in inputs.items()]
-        task = Task(workflow_serial=self.workflow, task_type_serial=task_type.serial, name=name, inputs=sources)
-        return self.server.create(task).serial
-
-    def start(self) -> None:
-        self.server.update(Workflow, self.workflow, Change(values={"/state": WorkflowState.ACTIVE.value}))
-
-    def jobs(self, task: int) -> list[Job]:
-        return self.server.find(Job, {"task_serial": task})
-
-    def states(self, *tasks: int) -> list[list[str]]:
-        return [[job.state.value for job in self.jobs(task)] for task in tasks]
-
-    def work(self, outputs: dict[str, Any] | None = None, *, job: Job | None = None) -> Job:
-        """Claim the next job (or the given one), finish it, and say so."""
-        lease = self.queue.claim(self.worker, job_serial=job.serial if job else None)
-        assert lease is not None
-        script = self.world.as_bearer(lease.server_auth)
-        script.update(Job, lease.job.serial, Change(values={"/outputs": outputs or {}, "/state": "Done"}))
-        return self.queue.end(lease, ENDED)
-
-    def fail(self) -> Job:
-        lease = self.queue.claim(self.worker)
-        assert lease is not None
-        return self.queue.end(lease, Outcome(ending=Ending.CRASHED, message="crash"))
-
-
-def output(task: int, key: str = "out") -> dict[str, Any]:
-    return {"mode": "output", "task_serial": task, "output_key": key}
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -456,15 +399,15 @@ def test_a_run_is_started_once_by_one_key(lab):
 
 
 @pytest.mark.parametrize(
-    ("source", "fault"),
+    ("source", "violation"),
     [
         ({"mode": "sometimes"}, "mode"),
         ({"mode": "output"}, "task_serial"),
         ({"mode": "output", "task_serial": 4711, "output_key": "out"}, "4711"),
     ],
 )
-def test_inputs_that_cannot_be_scheduled_are_refused(lab, source, fault):
-    with pytest.raises(InvalidRecord, match=fault):
+def test_inputs_that_cannot_be_scheduled_are_refused(lab, source, violation):
+    with pytest.raises(InvalidRecord, match=violation):
         lab.task("mask", image=source)
 
 

@@ -60,9 +60,18 @@ class _Transaction:
         self._may_write = may_write
         self._undo: list[Callable[[], object]] = []
 
-    def undo(self) -> None:
-        for step in reversed(self._undo):
-            step()
+    def undo(self, *, down_to: int = 0) -> None:
+        while len(self._undo) > down_to:
+            self._undo.pop()()
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        done = len(self._undo)
+        try:
+            yield
+        except BaseException:
+            self.undo(down_to=done)
+            raise
 
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
         record = self._table(kind).get(serial)

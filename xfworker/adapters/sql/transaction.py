@@ -1,6 +1,7 @@
 """One transaction over the tables, in the words of the record store's port."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -61,6 +62,12 @@ class SqlTransaction:
         """Take a connection on which a transaction has begun."""
         self._connection = connection
         self._on_sqlite = connection.dialect.name == "sqlite"
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Begin a part of the transaction that is undone alone."""
+        with self._connection.begin_nested():
+            yield
 
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
         if -_MAX_SERIAL <= serial < _MAX_SERIAL:

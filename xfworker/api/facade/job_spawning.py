@@ -107,8 +107,9 @@ class JobSpawning(JobContext):
         """
         Spawn a job of a task.
 
-        A script that runs again gets the job that it spawned before: jobs are distinguished by their task, source,
-        inputs and outputs (the UUIDs of entities aside), and by their number where these are the same.
+        A script that runs again gets the job that it spawned before, as does another job's script that spawns the same:
+        jobs are distinguished by their task, source, inputs and outputs (the UUIDs of entities aside), and by their
+        number where these are the same.
 
         Args:
             connection: The connection.
@@ -232,11 +233,11 @@ class JobSpawning(JobContext):
     def _keyed(self, job: Job) -> Job:
         from xfworker.services.script.spawning import job_spawn_key
 
-        content = job_spawn_key(self.job["serial"], job, 0)
+        content = job_spawn_key(job, 0)
         with self._lock:
             occurrence = self._spawned[content]
             self._spawned[content] += 1
-        return evolve(job, spawn_key=job_spawn_key(self.job["serial"], job, occurrence))
+        return evolve(job, spawn_key=job_spawn_key(job, occurrence))
 
 
 def _string(value: Any, what: str) -> str:

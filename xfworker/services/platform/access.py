@@ -13,6 +13,7 @@ from attrs import define, field
 
 from xfworker.domain.bookkeeping import ProjectMember
 from xfworker.domain.errors import JobAborted, LeaseLost, PermissionDenied, RecordNotFound
+from xfworker.domain.job_metadata import ABORT_REQUESTED
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import (
     ActivityEvent,
@@ -31,9 +32,6 @@ from xfworker.ports.record_store import RecordTransaction
 from xfworker.services.platform.principal import Principal, PrincipalKind
 
 RecordT = TypeVar("RecordT", bound=Record)
-
-ABORT_REQUESTED = "abort_requested"
-"""The key in a running job's metadata that says who wants it to stop, and since when."""
 
 _OF_WORKFLOW = (Task, Run)
 _OF_PROJECT = (Workflow, Job, ActivityEvent)

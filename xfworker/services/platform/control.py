@@ -7,16 +7,19 @@ from typing import Any
 import attrs
 
 from xfworker.domain.change import Change
-from xfworker.domain.errors import IllegalTransition, InvalidParameter, RecordNotFound
+from xfworker.domain.errors import IllegalTransition, InvalidParameter
+from xfworker.domain.interface import input_violations
 from xfworker.domain.job_inputs import new_job_violations
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, TaskTypeKind, Workflow, WorkflowState
-from xfworker.domain.scheduling import OPEN_STATES, Step, upstreams
+from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, TaskTypeKind, Workflow
+from xfworker.domain.scheduling import OPEN_STATES, own_inputs
+from xfworker.domain.workflow_graph import Step, source_of_run
 from xfworker.ports.clock import Clock
 from xfworker.ports.record_store import RecordStore
 from xfworker.services.platform.access import Access
-from xfworker.services.platform.downstream import start_roots, steps_of
+from xfworker.services.platform.downstream import graph_of, start_roots
 from xfworker.services.platform.idempotency import IdempotentRequest
+from xfworker.services.platform.keeping import check_json
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import Principal, PrincipalKind
 from xfworker.services.platform.server import PlatformServer
@@ -61,33 +64,28 @@ class PlatformControl:
     ) -> Run:
         """Start a run of a workflow."""
         content = [workflow_serial, inputs, outputs, task_serial, name, entity, priority.value]
+        request = IdempotentRequest(idempotency_key, ("start run", content))
+        wanted = Run(
+            workflow_serial=workflow_serial,
+            name=name,
+            entity=None if entity is None else dict(entity),
+            priority=priority,
+        )
+        check_json(wanted)
+        check_json(Job(task_serial=0, inputs=dict(inputs or {}), outputs=dict(outputs or {})))
         with self._records.transaction() as transaction:
             access = Access(self._principal, transaction)
-            request = IdempotentRequest(idempotency_key, ("start run", content))
             replayed = request.replayed(access, Run)
             if replayed is not None:
                 return replayed
             workflow = access.get(Workflow, workflow_serial)
-            if workflow.state is WorkflowState.DRAFT or workflow.obsolete:
-                what = "obsolete" if workflow.obsolete else "a draft"
-                raise IllegalTransition(f"workflow {workflow.serial} is {what}; start it before a run of it")
-            steps = steps_of(access, workflow.serial)
-            source = _source(steps, task_serial)
-            run = self._server.insert(
-                access,
-                Run(
-                    workflow_serial=workflow.serial,
-                    name=name,
-                    entity=None if entity is None else dict(entity),
-                    priority=priority,
-                ),
-            )
+            graph = graph_of(access, workflow.serial)
+            source = source_of_run(workflow, graph, task_serial, takes_values=bool(inputs or outputs))
+            run = self._server.insert(access, wanted)
             if source is not None:
                 run = self._with_source_job(access, run, source, dict(inputs or {}), outputs)
-            elif inputs or outputs:
-                raise InvalidParameter(f"workflow {workflow.serial} has no source task that takes inputs")
             else:
-                start_roots(access, steps, run, self._now())
+                start_roots(access, graph, run, self._now())
             request.put(access, run, self._now())
             return run
 
@@ -114,10 +112,11 @@ class PlatformControl:
     def _with_source_job(
         self, access: Access, run: Run, source: Step, inputs: dict[str, Any], outputs: Mapping[str, Any] | None
     ) -> Run:
-        if outputs is None:
-            violations = new_job_violations(source.task_type.interface, inputs)
-            if violations:
-                raise InvalidParameter(f"the run cannot start: {'; '.join(violations)}", violations)
+        inputs = {**own_inputs(source), **inputs}
+        check = new_job_violations if outputs is None else input_violations
+        violations = check(source.task_type.interface, inputs)
+        if violations:
+            raise InvalidParameter(f"the run cannot start: {'; '.join(violations)}", violations)
         job = self._server.insert(
             access,
             Job(
@@ -139,16 +138,3 @@ class PlatformControl:
 
     def _now(self) -> datetime:
         return self._clock.now()
-
-
-def _source(steps: list[Step], task_serial: int | None) -> Step | None:
-    sources = [step for step in steps if step.task_type.kind is TaskTypeKind.SOURCE and not upstreams(step)]
-    if task_serial is not None:
-        for step in sources:
-            if step.serial == task_serial:
-                return step
-        raise RecordNotFound(f"there is no source task {task_serial} in the workflow")
-    if len(sources) > 1:
-        names = ", ".join(f"{step.serial} ({step.task.name})" for step in sources)
-        raise InvalidParameter(f"the workflow has several source tasks; name one: {names}")
-    return sources[0] if sources else None

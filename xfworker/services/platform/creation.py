@@ -8,13 +8,15 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from xfworker.domain.conversion import to_json
-from xfworker.domain.errors import InvalidRecord, RecordConflict, RecordLocked, RecordNotFound
-from xfworker.domain.interface import output_violations
+from xfworker.domain.errors import InvalidParameter, InvalidRecord, RecordConflict, RecordLocked, RecordNotFound
+from xfworker.domain.interface import input_violations, output_violations
 from xfworker.domain.job_inputs import complete_inputs
+from xfworker.domain.job_metadata import OUTPUT_FAULTS, SPAWNED_BY, without_platform_keys
 from xfworker.domain.job_state import JobState
-from xfworker.domain.json_value import json_violations
+from xfworker.domain.package import PACKAGE
 from xfworker.domain.records import (
     ActivityEvent,
+    DependencyPackage,
     Entity,
     Job,
     Project,
@@ -26,31 +28,30 @@ from xfworker.domain.records import (
     Worker,
     Workflow,
 )
-from xfworker.domain.scheduling import Step, task_input_violations
 from xfworker.domain.sort_order import sort_order_after
 from xfworker.domain.version import parse_version
+from xfworker.domain.workflow_graph import Step, task_input_violations
 from xfworker.services.platform.access import Access
-from xfworker.services.platform.downstream import steps_of
+from xfworker.services.platform.declarations import check_declarations
+from xfworker.services.platform.downstream import spawning_tasks, steps_of
+from xfworker.services.platform.holding import is_live
 
 RecordT = TypeVar("RecordT", bound=Record)
 
-SPAWNED_BY = "spawned_by_job"
-"""The key in a job's metadata that names the job whose script made it."""
+MOST_SPAWNERS = 20
+"""How many jobs may spawn each other in a chain, each by the script of the one before."""
 
-_MAX_NUMBER = 2**63 - 1
-_BEYOND = "the number is larger than a database can hold"
 _FIRST_STATES = (JobState.WAITING, JobState.READY, JobState.READY_FOR_INTERACTIVE, JobState.DONE)
 
 
 def prepared(access: Access, record: RecordT, now: datetime) -> RecordT:
     """
-    Give the record as it is to be inserted.
+    Give the record as it is to be inserted; that it can be kept was checked by :func:`check_json`.
 
     Raises:
-        InvalidRecord: A value is not JSON, a reference leads nowhere, or a first state is not allowed.
+        InvalidRecord: A reference leads nowhere, or a first state is not allowed.
         RecordLocked: It would go into something locked or obsolete.
     """
-    check_json(record)
     fresh = attrs.evolve(record, serial=0, occ_lock_version=1, created_at=now, modified_at=now)
     rule = _RULES.get(type(record))
     return fresh if rule is None else cast("RecordT", rule(access, fresh, now))
@@ -64,30 +65,9 @@ def existing(access: Access, record: RecordT) -> RecordT | None:
         return cast("RecordT", found[0]) if found else None
     if isinstance(record, Job) and record.spawn_key is not None:
         where = {"task_serial": record.task_serial, "spawn_key": record.spawn_key}
-        jobs = access.transaction.find(Job, where, limit=1)
+        jobs = [job for job in access.transaction.find(Job, where) if is_live(access, job)]
         return cast("RecordT", jobs[0]) if jobs else None
     return None
-
-
-def check_json(record: Record) -> None:
-    """
-    Refuse a record with values that cannot be kept.
-
-    Raises:
-        InvalidRecord: With every violation and its path.
-    """
-    fields = to_json(record)
-    violations = [
-        *json_violations(fields),
-        *(f"{name}: {_BEYOND}" for name, value in fields.items() if _is_beyond(value)),
-    ]
-    if violations:
-        name = str(record) if record.serial else record.noun
-        raise InvalidRecord(f"{name}: " + "; ".join(violations), violations)
-
-
-def _is_beyond(value: Any) -> bool:
-    return isinstance(value, int) and not -_MAX_NUMBER <= value <= _MAX_NUMBER
 
 
 def referred(access: Access, kind: type[RecordT], serial: int, of: Record, field: str) -> RecordT:
@@ -175,15 +155,17 @@ def _job(access: Access, job: Job, now: datetime) -> Job:
     if job.state not in _FIRST_STATES:
         violation = f"state: a new job can be {', '.join(_FIRST_STATES)}, not {job.state}"
         raise InvalidRecord(f"job: {violation}", (violation,))
+    _check_given(access, task_type, job)
     own: dict[str, Any] = {}
     if access.principal.job_serial is not None:
         own[SPAWNED_BY] = access.principal.job_serial
+        _check_spawning(access, access.principal.job_serial)
     done = job.state is JobState.DONE
     violations = output_violations(task_type.interface, job.outputs) if done else []
     if violations and access.outputs_must_fit:
         raise InvalidRecord("job: " + "; ".join(violations), violations)
     if violations:
-        own["output_faults"] = violations
+        own[OUTPUT_FAULTS] = violations
     return attrs.evolve(
         job,
         workflow_serial=workflow.serial,
@@ -192,10 +174,31 @@ def _job(access: Access, job: Job, now: datetime) -> Job:
         sort_order=job.sort_order or sort_order_after(access.transaction.last_sort_order(workflow.serial)),
         started_at=now if done else None,
         finished_at=now if done else None,
-        metadata={**job.metadata, **own},
+        metadata={**without_platform_keys(job.metadata), **own},
         worker_serial=None,
         attempt=0,
     )
+
+
+def _check_given(access: Access, task_type: TaskType, job: Job) -> None:
+    """Refuse inputs that a person gives and ``run`` would refuse."""
+    if access.principal.is_job:
+        return
+    violations = input_violations(
+        task_type.interface, {key: value for key, value in job.inputs.items() if value is not None}
+    )
+    if violations:
+        raise InvalidParameter("job: " + "; ".join(violations), violations)
+
+
+def _check_spawning(access: Access, spawner: int) -> None:
+    chain = spawning_tasks(access, access.transaction.get(Job, spawner))
+    if len(chain) >= MOST_SPAWNERS:
+        violation = (
+            f"job {spawner}, which spawns it, is the last of {MOST_SPAWNERS} jobs that spawned each other one by one; "
+            "that looks like a loop, so no more is spawned"
+        )
+        raise InvalidRecord(f"job: {violation}", (violation,))
 
 
 def _run(access: Access, run: Run, _: datetime) -> Run:
@@ -214,35 +217,19 @@ def _same_workflow(record: Record, field: str, found: int, wanted: int) -> None:
         raise InvalidRecord(f"{record.noun}: {violation}", (violation,))
 
 
-def _task_type(_access: Access, task_type: TaskType, _: datetime) -> TaskType:
+def _task_type(access: Access, task_type: TaskType, _: datetime) -> TaskType:
     parse_version(task_type.version)
-    check_interface(task_type)
+    # A script describes what it spawns, but brings no package.
+    if access.principal.is_job:
+        metadata = {key: value for key, value in task_type.metadata.items() if key != PACKAGE}
+        task_type = attrs.evolve(task_type, metadata=metadata)
+    check_declarations(task_type)
     return task_type
 
 
-def check_interface(task_type: TaskType) -> None:
-    """
-    Refuse an interface that no job could be made from.
-
-    Raises:
-        InvalidRecord: With every violation and its path.
-    """
-    violations = [
-        f"interface.{part}[{index}]: expected an object with the strings key and type"
-        for part in ("inputs", "outputs")
-        for index, item in enumerate(_listed(task_type, part))
-        if not (isinstance(item, dict) and isinstance(item.get("key"), str) and isinstance(item.get("type"), str))
-    ]
-    if violations:
-        raise InvalidRecord(f"{task_type}: " + "; ".join(violations), violations)
-
-
-def _listed(task_type: TaskType, part: str) -> list[Any]:
-    listed = task_type.interface.get(part)
-    if listed is not None and not isinstance(listed, list):
-        violation = f"interface.{part}: expected an array"
-        raise InvalidRecord(f"{task_type}: {violation}", (violation,))
-    return listed or []
+def _dependency_package(_access: Access, package: DependencyPackage, _: datetime) -> DependencyPackage:
+    check_declarations(package)
+    return package
 
 
 def _entity(access: Access, entity: Entity, _: datetime) -> Entity:
@@ -272,6 +259,7 @@ _RULES: dict[type[Record], Callable[[Access, Any, datetime], Record]] = {
     Job: _job,
     Run: _run,
     TaskType: _task_type,
+    DependencyPackage: _dependency_package,
     Entity: _entity,
     Worker: _worker,
     ActivityEvent: _event,

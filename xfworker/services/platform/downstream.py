@@ -1,35 +1,30 @@
-"""Makes the jobs that a finished job makes possible, by the rules of :mod:`xfworker.domain.scheduling`."""
+"""Makes the jobs that a finished job makes possible, by the rules of :mod:`xfworker.domain.workflow_graph`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import attrs
 
-from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.job_metadata import ERROR_MESSAGE, SPAWNED_BY, VALUES_CHANGED, of_restart
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Run, Task, TaskState, TaskType, TaskTypeKind, Workflow, WorkflowState
 from xfworker.domain.scheduling import (
-    OPEN_STATES,
+    COMING_STATES,
     Decision,
-    Step,
     decide,
     first_of_each_task,
-    followers,
-    group_followers,
-    is_group,
-    is_root,
-    preceding,
     undefined_templates,
     with_templates,
 )
 from xfworker.domain.sort_order import sort_order_after
+from xfworker.domain.workflow_graph import Graph, Step
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
+from xfworker.services.platform.holding import is_busy, is_leased, is_live, made_from, make_wait, note_new_values
 from xfworker.services.platform.runs import begin_run, keep_entity
 
-VALUES_CHANGED = "values_changed"
-"""The key in a running group job's metadata that says that its sequences have grown since it started."""
+_WITH_OLD_VALUES = (JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.ABORTED)
 
 
 def steps_of(access: Access, workflow_serial: int) -> list[Step]:
@@ -37,7 +32,17 @@ def steps_of(access: Access, workflow_serial: int) -> list[Step]:
     tasks = access.transaction.find(Task, {"workflow_serial": workflow_serial, "state": TaskState.ACTIVE})
     serials = tuple({task.task_type_serial for task in tasks})
     types = {found.serial: found for found in access.transaction.find(TaskType, {"serial": serials})}
-    return [Step(task, types[task.task_type_serial]) for task in tasks]
+    return [
+        Step(task, types[task.task_type_serial])
+        if task.task_type_serial in types
+        else Step(task, TaskType(name=""), missing_type=True)
+        for task in tasks
+    ]
+
+
+def graph_of(access: Access, workflow_serial: int) -> Graph:
+    """Give what follows from what in a workflow."""
+    return Graph.of(steps_of(access, workflow_serial))
 
 
 def after_end(access: Access, job: Job, now: datetime) -> None:
@@ -45,112 +50,243 @@ def after_end(access: Access, job: Job, now: datetime) -> None:
     workflow = access.transaction.get(Workflow, job.workflow_serial)
     if workflow.obsolete or workflow.state is WorkflowState.DRAFT:
         return
-    steps = steps_of(access, workflow.serial)
-    own = next((step for step in steps if step.serial == job.task_serial), None)
-    if own is not None and undefined_templates(own.task):
-        steps = _define_templates(access, own, steps, job, now)
-    is_source = own is not None and own.task_type.kind is TaskTypeKind.SOURCE
-    run = None if job.run_serial is None else access.transaction.get(Run, job.run_serial)
-    if run is None and is_source and job.state is JobState.DONE:
-        run = begin_run(access, job, now)
-    if job.state is JobState.DONE and run is not None and not run.obsolete:
-        if is_source:
+    graph = graph_of(access, workflow.serial)
+    own = graph.step(job.task_serial)
+    if own is not None and undefined_templates(own):
+        graph = _define_templates(access, graph, own, job, now)
+    run = _run_of(access, own, job, now)
+    counts = run is None or not run.obsolete
+    if job.state is JobState.DONE and counts:
+        if run is not None and _is_source(own):
             run = _about_the_source(access, run, job, now)
-            start_roots(access, steps, run, now)
-        for step in followers(steps, job.task_serial):
-            make_or_promote(access, step, run, now)
-    if own is not None and is_group(own) and VALUES_CHANGED in job.metadata and not is_leased(access, job):
-        make_group(access, own, steps, now)
-    for step in _groups_behind(steps, job.task_serial):
-        make_group(access, step, steps, now)
+            _start_roots_of_source(access, graph, run, job, now)
+        for step in graph.gaining(job):
+            _gain(access, step, now)
+    # A job for all runs that got more values while it ran is made again behind all that it lets begin.
+    for step in [*graph.concerned(job.task_serial), *([own] if own is not None else [])]:
+        if step.serial in graph.groups:
+            make_group(access, graph, step, now)
+            continue
+        if run is not None and counts and _takes(graph, step, job):
+            make_or_promote(access, graph, step, run, now)
+        if job.task_serial in graph.awaited(step.serial):
+            promote_waiting(access, graph, step, now)
 
 
-def is_leased(access: Access, job: Job) -> bool:
-    """Return whether a worker may still be busy with a job."""
-    return bool(access.transaction.find(JobLease, {"job_serial": job.serial}, limit=1))
+def _run_of(access: Access, own: Step | None, job: Job, now: datetime) -> Run | None:
+    if job.run_serial is not None:
+        return access.transaction.get(Run, job.run_serial)
+    return begin_run(access, job, now) if _is_source(own) and job.state is JobState.DONE else None
 
 
-def start_roots(access: Access, steps: Sequence[Step], run: Run, now: datetime) -> None:
+def _is_source(step: Step | None) -> bool:
+    return step is not None and step.task_type.kind is TaskTypeKind.SOURCE
+
+
+def settle(access: Access, workflow_serial: int, now: datetime) -> None:
+    """Let begin what can begin, after a change of what counts: a run or a task that became obsolete, or an input."""
+    workflow = access.transaction.get(Workflow, workflow_serial)
+    if workflow.obsolete or workflow.state is WorkflowState.DRAFT:
+        return
+    graph = graph_of(access, workflow.serial)
+    for step in graph.steps:
+        if step.serial in graph.groups:
+            make_group(access, graph, step, now)
+        else:
+            promote_waiting(access, graph, step, now)
+
+
+def after_return(access: Access, run: Run, now: datetime) -> None:
+    """Make what follows from the jobs of a run that is no longer obsolete."""
+    for job in access.transaction.find(Job, {"run_serial": run.serial, "state": JobState.DONE}):
+        after_end(access, job, now)
+    settle(access, run.workflow_serial, now)
+
+
+def after_lease(access: Access, job: Job, now: datetime) -> None:
+    """Make a job again whose sequences got more values while it ran, now that its worker is done with it."""
+    graph = graph_of(access, job.workflow_serial)
+    own = graph.step(job.task_serial)
+    if own is not None and own.serial in graph.groups:
+        make_group(access, graph, own, now)
+
+
+def start_roots(access: Access, graph: Graph, run: Run, now: datetime) -> None:
     """Make the jobs that begin with a run."""
-    for step in steps:
-        if is_root(step):
-            make_or_promote(access, step, run, now)
+    for step in graph.roots():
+        make_or_promote(access, graph, step, run, now)
 
 
 def catch_up(access: Access, workflow: Workflow, now: datetime) -> None:
     """Make what was not made while the workflow was a draft."""
-    for step in steps_of(access, workflow.serial):
+    graph = graph_of(access, workflow.serial)
+    for step in graph.steps:
         if step.task_type.kind is TaskTypeKind.SOURCE:
             for job in access.transaction.find(Job, {"task_serial": step.serial, "state": JobState.DONE}):
                 after_end(access, job, now)
     for job in access.transaction.find(Job, {"workflow_serial": workflow.serial, "state": JobState.DONE}):
         after_end(access, job, now)
+    settle(access, workflow.serial, now)
 
 
 def reconsider(access: Access, job: Job, now: datetime) -> None:
-    """Decide again about a waiting job."""
-    steps = steps_of(access, job.workflow_serial)
-    own = next((step for step in steps if step.serial == job.task_serial), None)
-    if own is not None and job.run_serial is not None:
-        make_or_promote(access, own, access.transaction.get(Run, job.run_serial), now)
-
-
-def make_or_promote(access: Access, step: Step, run: Run, now: datetime) -> None:
-    """Make a step's job in a run where its inputs are there, or go on with the one that waits for them."""
-    if is_group(step) or step.task_type.kind is TaskTypeKind.SOURCE:
+    """Decide again about a waiting job, to which a person gave inputs."""
+    graph = graph_of(access, job.workflow_serial)
+    own = graph.step(job.task_serial)
+    if own is None or not is_live(access, job):
         return
-    jobs = _run_jobs(access, run)
-    own = jobs.get(step.serial)
+    if own.serial in graph.groups:
+        make_group(access, graph, own, now, answered=True)
+        return
+    decision = _decision(access, graph, own, job.run_serial, job, answered=True)
+    if decision is None:
+        return
+    if not graph.upstreams(own.serial):
+        # It runs on what it was given, of which its task sets only a part.
+        decision = attrs.evolve(decision, inputs={**job.inputs, **_set(decision.inputs)})
+    _promote(access, job, decision, now)
+
+
+def make_or_promote(access: Access, graph: Graph, step: Step, run: Run, now: datetime) -> None:
+    """Make a step's job in a run where its inputs are there, or go on with the one that waits for them."""
+    if step.serial in graph.groups or step.task_type.kind is TaskTypeKind.SOURCE:
+        return
+    own = first_of_each_task(access.transaction.find(Job, {"run_serial": run.serial, "task_serial": step.serial})).get(
+        step.serial
+    )
     if own is not None and own.state is not JobState.WAITING:
         return
-    decision = decide(step, jobs, own.inputs if own else None, may_define=_may_define(access, step, own))
+    decision = _decision(access, graph, step, run.serial, own)
+    if decision is None:
+        return
+    if own is not None:
+        _promote(access, own, decision, now)
+    elif decision.makes:
+        _make(access, step, run, decision, now)
+
+
+def promote_waiting(access: Access, graph: Graph, step: Step, now: datetime) -> None:
+    """Go on with a step's waiting jobs of all runs."""
+    for job in access.transaction.find(Job, {"task_serial": step.serial, "state": JobState.WAITING}):
+        if job.run_serial is not None:
+            run = access.transaction.get(Run, job.run_serial)
+            if not run.obsolete:
+                make_or_promote(access, graph, step, run, now)
+
+
+def make_group(access: Access, graph: Graph, step: Step, now: datetime, *, answered: bool = False) -> None:
+    """Make, or make again, the one job of a step that works on the values of all runs, once no more are to come."""
+    if not is_complete(access, graph, step) or not has_value(access, graph, step):
+        return
+    found = access.transaction.find(Job, {"task_serial": step.serial}, limit=1)
+    own = found[0] if found else None
+    if own is not None and (own.state in COMING_STATES or is_leased(access, own)):
+        return
+    if own is not None and own.state is not JobState.WAITING and VALUES_CHANGED not in own.metadata:
+        return  # nothing was added to what it worked on
+    decision = _decision(access, graph, step, None, own, answered=answered)
     if decision is None:
         return
     if own is None:
-        _make(access, step, run, decision, now)
-    elif decision.state is not JobState.WAITING or decision.inputs != own.inputs:
-        _promote(access, own, decision, now)
-
-
-def make_group(access: Access, step: Step, steps: Sequence[Step], now: datetime) -> None:
-    """Make, or make again, the one job of a step that works on the values of all runs, once no more are to come."""
-    sources = tuple(preceding(steps, step.serial))
-    if _has_open(access, sources):
+        if decision.makes:
+            _make(access, step, None, decision, now)
         return
-    decision = decide(step, {})
-    if decision is None or not access.transaction.find(Job, {"task_serial": sources, "state": JobState.DONE}, limit=1):
-        return
-    found = access.transaction.find(Job, {"task_serial": step.serial}, limit=1)
-    if not found:
-        _make(access, step, None, decision, now)
-    elif found[0].state is JobState.RUNNING or is_leased(access, found[0]):
-        job = found[0]
-        access.transaction.replace(attrs.evolve(job, metadata={**job.metadata, VALUES_CHANGED: True}, modified_at=now))
-    else:
-        _promote(access, found[0], decision, now)
+    _promote(access, own, decision, now)
+    for other in made_from(access, graph, own):
+        if is_busy(access, other):
+            note_new_values(access, other, now)
+        else:
+            make_wait(access, other, now)
 
 
-def _groups_behind(steps: Sequence[Step], task_serial: int) -> list[Step]:
-    direct = group_followers(steps, task_serial)
-    return direct + [
-        step for step in steps if is_group(step) and step not in direct and task_serial in preceding(steps, step.serial)
-    ]
+def is_complete(access: Access, graph: Graph, step: Step) -> bool:
+    """Return whether no more values are to come for a step's sequences."""
+    awaited = tuple(graph.awaited(step.serial))
+    if not awaited:
+        return True
+    return not _any_live(access, {"task_serial": awaited, "state": COMING_STATES})
 
 
-def _has_open(access: Access, task_serials: tuple[int, ...]) -> bool:
-    runs: dict[int, Run] = {}
-    for job in access.transaction.find(Job, {"task_serial": task_serials, "state": OPEN_STATES}):
-        if job.run_serial is None:
-            return True
-        run = runs.setdefault(job.run_serial, access.transaction.get(Run, job.run_serial))
-        if not run.obsolete:
-            return True
-    return False
+def has_value(access: Access, graph: Graph, step: Step) -> bool:
+    """Return whether there is a done job, in a run that counts, of a task whose values a step takes."""
+    used = tuple({up.task_serial for up in graph.upstreams(step.serial)})
+    return _any_live(access, {"task_serial": used, "state": JobState.DONE})
 
 
-def _define_templates(access: Access, own: Step, steps: list[Step], job: Job, now: datetime) -> list[Step]:
+def _any_live(access: Access, where: Mapping[str, Any]) -> bool:
+    first = access.transaction.find(Job, where, limit=1)
+    if not first or is_live(access, first[0]):
+        return bool(first)
+    jobs = access.transaction.find(Job, where)
+    serials = tuple({job.run_serial for job in jobs if job.run_serial is not None})
+    obsolete = {run.serial for run in access.transaction.find(Run, {"serial": serials, "obsolete": True})}
+    return any(job.run_serial not in obsolete for job in jobs)
+
+
+def jobs_for_inputs(access: Access, graph: Graph, step: Step, run_serial: int | None) -> dict[int, Job]:
+    """Give the job of each task whose single output a step takes: of the run, or the one for all runs."""
+    used = {up.task_serial for up in graph.upstreams(step.serial) if not up.is_sequence}
+    found: list[Job] = []
+    if used & graph.groups:
+        found += access.transaction.find(Job, {"task_serial": tuple(used & graph.groups)})
+    if run_serial is not None and used - graph.groups:
+        where = {"task_serial": tuple(used - graph.groups), "run_serial": run_serial}
+        found += access.transaction.find(Job, where)
+    return first_of_each_task(found)
+
+
+def _decision(
+    access: Access, graph: Graph, step: Step, run_serial: int | None, own: Job | None, *, answered: bool = False
+) -> Decision | None:
+    return decide(
+        step,
+        jobs_for_inputs(access, graph, step, run_serial),
+        own.inputs if own else None,
+        may_define=_may_define(access, step, own),
+        complete=is_complete(access, graph, step),
+        answered=answered,
+    )
+
+
+def _takes(graph: Graph, step: Step, job: Job) -> bool:
+    return any(up.task_serial == job.task_serial and not up.is_sequence for up in graph.upstreams(step.serial))
+
+
+def _set(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in inputs.items() if value is not None}
+
+
+def _gain(access: Access, step: Step, now: datetime) -> None:
+    """Note on the job of a step that there are values which it has not seen."""
+    where = {"task_serial": step.serial, "state": _WITH_OLD_VALUES}
+    for job in access.transaction.find(Job, where, limit=1):
+        note_new_values(access, job, now)
+
+
+def _start_roots_of_source(access: Access, graph: Graph, run: Run, job: Job, now: datetime) -> None:
+    spawners = spawning_tasks(access, job)
+    if not spawners:
+        start_roots(access, graph, run, now)
+    for step in graph.roots_of_spawned(job.task_serial, spawners) if spawners else ():
+        make_or_promote(access, graph, step, run, now)
+
+
+def spawning_tasks(access: Access, job: Job) -> list[int]:
+    """Give the tasks of the jobs whose scripts led to a job, the nearest first; none where no script spawned it."""
+    tasks: list[int] = []
+    seen: set[int] = set()
+    spawner = job.metadata.get(SPAWNED_BY)
+    while isinstance(spawner, int) and spawner not in seen:
+        seen.add(spawner)
+        by = access.transaction.get(Job, spawner)
+        tasks.append(by.task_serial)
+        spawner = by.metadata.get(SPAWNED_BY)
+    return tasks
+
+
+def _define_templates(access: Access, graph: Graph, own: Step, job: Job, now: datetime) -> Graph:
     """Let a finished job define its task's templates, and let the jobs go on that waited for them."""
-    inputs = with_templates(own.task, job) if job.state is JobState.DONE else None
+    inputs = with_templates(own, job) if job.state is JobState.DONE else None
     if inputs is not None:
         task = attrs.evolve(own.task, inputs=inputs, occ_lock_version=own.task.occ_lock_version + 1, modified_at=now)
         access.transaction.replace(task)
@@ -159,20 +295,22 @@ def _define_templates(access: Access, own: Step, steps: list[Step], job: Job, no
             attrs.evolve(workflow, occ_lock_version=workflow.occ_lock_version + 1, modified_at=now)
         )
         log_event(access, f"{job} defined templates of {task}", task, {"action": "changed", "fields": ["/inputs"]}, now)
-        own = Step(task, own.task_type)
-        steps = [own if step.serial == own.serial else step for step in steps]
-    for waiting in access.transaction.find(Job, {"task_serial": own.serial, "state": JobState.WAITING}):
-        if waiting.run_serial is not None:
-            make_or_promote(access, own, access.transaction.get(Run, waiting.run_serial), now)
-    return steps
+        own = attrs.evolve(own, task=task)
+        graph = Graph.of([own if step.serial == own.serial else step for step in graph.steps])
+    promote_waiting(access, graph, own, now)
+    return graph
 
 
 def _may_define(access: Access, step: Step, own: Job | None) -> bool:
-    if not undefined_templates(step.task):
+    if not undefined_templates(step):
         return True
-    where = {"task_serial": step.serial, "state": OPEN_STATES}
-    others = [job for job in access.transaction.find(Job, where) if own is None or job.serial != own.serial]
     # One job at a time may be the first: the one that is under way, else the one that waits longest.
+    where = {"task_serial": step.serial, "state": (JobState.WAITING, *COMING_STATES)}
+    others = [
+        job
+        for job in access.transaction.find(Job, where)
+        if (own is None or job.serial != own.serial) and is_live(access, job)
+    ]
     return all(job.state is JobState.WAITING and own is not None and own.serial < job.serial for job in others)
 
 
@@ -191,10 +329,6 @@ def _is_entity(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("type") == "Entity" and isinstance(value.get("uuid"), str)
 
 
-def _run_jobs(access: Access, run: Run) -> dict[int, Job]:
-    return first_of_each_task(access.transaction.find(Job, {"run_serial": run.serial}))
-
-
 def _make(access: Access, step: Step, run: Run | None, decision: Decision, now: datetime) -> None:
     workflow = access.transaction.get(Workflow, step.task.workflow_serial)
     source = None if run is None else run.source_job_serial
@@ -204,6 +338,7 @@ def _make(access: Access, step: Step, run: Run | None, decision: Decision, now: 
         if source is not None
         else sort_order_after(access.transaction.last_sort_order(workflow.serial))
     )
+    failed = decision.state is JobState.FAILED
     job = access.transaction.insert(
         Job(
             task_serial=step.serial,
@@ -213,6 +348,8 @@ def _make(access: Access, step: Step, run: Run | None, decision: Decision, now: 
             source_job_serial=source,
             state=decision.state,
             inputs=decision.inputs,
+            metadata={ERROR_MESSAGE: decision.reason} if failed else {},
+            finished_at=now if failed else None,
             sort_order=order,
             name=step.task.name if run is None else run.name,
             created_at=now,
@@ -223,13 +360,18 @@ def _make(access: Access, step: Step, run: Run | None, decision: Decision, now: 
 
 
 def _promote(access: Access, job: Job, decision: Decision, now: datetime) -> None:
+    if decision.state is job.state and decision.inputs == job.inputs:
+        return
+    failed = decision.state is JobState.FAILED
+    metadata = of_restart(job.metadata) | ({ERROR_MESSAGE: decision.reason} if failed else {})
     after = attrs.evolve(
         job,
         state=decision.state,
         inputs=decision.inputs,
         outputs={},
         started_at=None,
-        finished_at=None,
+        finished_at=now if failed else None,
+        metadata=metadata,
         occ_lock_version=job.occ_lock_version + 1,
         modified_at=now,
     )

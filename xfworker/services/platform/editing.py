@@ -9,9 +9,12 @@ import attrs
 from xfworker.domain.change import Change, apply
 from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import IllegalTransition, InvalidParameter, InvalidRecord, RecordConflict, RecordLocked
-from xfworker.domain.interface import output_violations
+from xfworker.domain.interface import declared_fields, input_violations, output_violations
+from xfworker.domain.job_inputs import new_job_violations
+from xfworker.domain.job_metadata import OUTPUT_FAULTS, kept_platform_keys
 from xfworker.domain.job_state import JobState, check_transition
 from xfworker.domain.records import (
+    DependencyPackage,
     Entity,
     Job,
     Project,
@@ -24,7 +27,9 @@ from xfworker.domain.records import (
 )
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
-from xfworker.services.platform.creation import check_interface, check_json, check_task_inputs, require_unlocked
+from xfworker.services.platform.creation import check_task_inputs, require_unlocked
+from xfworker.services.platform.declarations import check_declarations
+from xfworker.services.platform.keeping import check_size
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -49,9 +54,6 @@ _FIXED: Mapping[type[Record], frozenset[str]] = {
     Entity: frozenset({"uuid"}),
     Worker: frozenset({"name", "last_seen_at"}),
 }
-OUTPUT_FAULTS = "output_faults"
-"""The key in a job's metadata that lists what was let pass about its outputs."""
-
 _WHILE_SHUT = frozenset({"obsolete", "locked", "state", "metadata"})
 """What can be changed of a project, workflow or run that is obsolete or locked."""
 
@@ -88,13 +90,16 @@ def changed(access: Access, record: RecordT, change: Change, now: datetime) -> R
         InvalidParameter: A finished job's outputs do not fit its task type's interface.
     """
     after = apply(record, change)
-    check_json(after)
+    check_size(after, change)
     _check_fixed(record, after)
     _check_open(access, record, after)
     if isinstance(record, Task) and isinstance(after, Task) and _inputs(after) != _inputs(record):
         check_task_inputs(access, after)
-    if isinstance(after, TaskType):
-        check_interface(after)
+    if isinstance(after, TaskType | DependencyPackage) and _declared(after) != _declared(record):
+        check_declarations(after)
+    if isinstance(record, Job) and isinstance(after, Job):
+        after = _with_platform_keys(record, after)  # type: ignore[assignment]  # RecordT is Job here
+        _check_given(access, record, after)
     bump = change.bump
     if isinstance(record, Job) and isinstance(after, Job) and after.state is not record.state:
         after = _moved(access, record, after, now)  # type: ignore[assignment]  # RecordT is Job here
@@ -105,6 +110,37 @@ def changed(access: Access, record: RecordT, change: Change, now: datetime) -> R
 
 def _inputs(task: Task) -> tuple[int, Any]:
     return task.task_type_serial, task.inputs
+
+
+def _declared(record: Record) -> tuple[Any, ...]:
+    # What was kept before it was checked may stay as it is while something else is changed.
+    names = ("interface", "metadata", "dependencies", "parameter_types")
+    return tuple(getattr(record, name, None) for name in names)
+
+
+def _check_given(access: Access, before: Job, after: Job) -> None:
+    """Refuse inputs that a person gives and ``run`` would refuse; a script may leave what it likes in its own job."""
+    answers = before.state is JobState.READY_FOR_INTERACTIVE and after.state is JobState.WAITING
+    if access.principal.is_job or (after.inputs == before.inputs and not answers):
+        return
+    task = access.transaction.get(Task, before.task_serial)
+    interface = access.transaction.get(TaskType, task.task_type_serial).interface
+    given = {key: value for key, value in after.inputs.items() if value is not None and value != before.inputs.get(key)}
+    violations = input_violations(interface, given)
+    if answers:
+        asked = {item.get("key") for item in task.inputs if item.get("mode") == "ui"}
+        fields = {key: field for key, field in declared_fields(interface, "inputs").items() if key in asked}
+        values = {key: after.inputs.get(key) for key in fields}
+        violations += new_job_violations({"inputs": list(fields.values())}, values)
+    if violations:
+        raise InvalidParameter(f"{before}: " + "; ".join(dict.fromkeys(violations)), violations)
+
+
+def _with_platform_keys(before: Job, after: Job) -> Job:
+    metadata, violations = kept_platform_keys(before.metadata, after.metadata)
+    if violations:
+        raise InvalidRecord(f"{before}: " + "; ".join(violations), violations)
+    return attrs.evolve(after, metadata=metadata)
 
 
 def _check_fixed(before: Record, after: Record) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 from xfworker.domain.errors import AuthenticationFailed, FileError, InvalidFilename, PermissionDenied, RecordNotFound
 from xfworker.domain.files import USERDATA, AuthorizationToken, Resource, Scope, scopes_from_json, scopes_to_json
+from xfworker.domain.job_metadata import SPAWNED_BY
 from xfworker.domain.records import DependencyPackage, Job, Record, Task, TaskType, Workflow
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
-from xfworker.services.platform.creation import SPAWNED_BY
 from xfworker.services.platform.principal import PrincipalKind
 
 FILE_KIND = "file"

@@ -29,7 +29,16 @@ class IdempotentRequest:
     """
 
     key: str | None
-    content: Sequence[Any]
+    content: Sequence[Any] = attrs.field(repr=False)
+    _digest: str = attrs.field(init=False)
+
+    @_digest.default
+    def _digest_of_content(self) -> str:
+        # Made with the request, because that takes its time where much is sent, and locks are held later.
+        if self.key is None:
+            return ""
+        text = json.dumps(self.content, sort_keys=True, default=_as_json)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def replayed(self, access: Access, kind: type[RecordT]) -> RecordT | None:
         """
@@ -46,7 +55,7 @@ class IdempotentRequest:
         entry = None if self.key is None else access.transaction.entry(self._entry_key(access))
         if entry is None:
             return None
-        if entry["digest"] != self._digest():
+        if entry["digest"] != self._digest:
             raise UsageError(
                 f"the idempotency key {self.key!r} was used for another request; make a new key for each request"
             )
@@ -56,15 +65,11 @@ class IdempotentRequest:
     def put(self, access: Access, record: Record, now: datetime) -> None:
         """Keep which record the request led to."""
         if self.key is not None:
-            entry = {"serial": record.serial, "digest": self._digest()}
+            entry = {"serial": record.serial, "digest": self._digest}
             access.transaction.put_entry(self._entry_key(access), entry, at=now)
 
     def _entry_key(self, access: Access) -> str:
         return f"wish:{access.principal.name}:{self.key}"  # what stores hold since the first version
-
-    def _digest(self) -> str:
-        text = json.dumps(self.content, sort_keys=True, default=_as_json)
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _as_json(value: Any) -> Any:

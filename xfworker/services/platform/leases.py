@@ -1,25 +1,35 @@
 """How jobs end that did not end by themselves: lost workers, aborts, failures."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
 
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.change import Change
+from xfworker.domain.job_metadata import (
+    ABORT_REQUESTED,
+    ERROR_MESSAGE,
+    LOST_ATTEMPTS,
+    OUTCOME,
+    VALUES_CHANGED,
+    lost_attempts,
+    of_new_attempt,
+)
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Worker
-from xfworker.services.platform.access import ABORT_REQUESTED, Access
+from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_change
+from xfworker.services.platform.downstream import after_lease
 from xfworker.services.platform.flow import after_change
+from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.options import PlatformOptions
-from xfworker.services.platform.restarts import clean_metadata
 
 
 def ended_job(job: Job, state: JobState, message: str, now: datetime, *, outcome: Outcome) -> Job:
     """Give the job as it is after an attempt that did not finish it."""
-    metadata: dict[str, Any] = {**job.metadata, "outcome": outcome.to_json(), "error_message": message}
+    metadata: dict[str, Any] = {**job.metadata, OUTCOME: outcome.to_json(), ERROR_MESSAGE: message}
     metadata.pop(ABORT_REQUESTED, None)
     return attrs.evolve(
         job,
@@ -31,9 +41,72 @@ def ended_job(job: Job, state: JobState, message: str, now: datetime, *, outcome
     )
 
 
-def end_expired_leases(access: Access, now: datetime, options: PlatformOptions) -> list[Job]:
-    """Take their jobs from workers that are silent for too long: to be run again, or failed after too many attempts."""
-    return [_expire(access, lease, now, options) for lease in access.transaction.expired_leases(now)]
+def fail_unusable_if_ready(access: Access, serial: int, reason: str, now: datetime) -> None:
+    """Fail a job that cannot be handled unless it went on in the meantime, or even that is not possible."""
+
+    def fail() -> None:
+        if access.transaction.get(Job, serial).state is JobState.READY:
+            fail_unusable(access, serial, reason, now)
+
+    isolated(access.transaction, f"job {serial}", fail, lambda _: None)
+
+
+def fail_unusable(access: Access, serial: int, reason: str, now: datetime) -> Job:
+    """Fail a job that cannot be handled, so that it is in nobody's way; what follows from it is left alone."""
+    job = access.transaction.get(Job, serial)
+    message = f"the job cannot be handled: {reason}"
+    after = ended_job(job, JobState.FAILED, message, now, outcome=Outcome(ending=Ending.NOT_STARTED, message=message))
+    access.transaction.delete(JobLease, {"job_serial": serial})
+    access.transaction.replace(after)
+    log_change(access, job, after, Change(values={"/state": after.state.value}), now)
+    return after
+
+
+def renew_all(access: Access, now: datetime, options: PlatformOptions) -> None:
+    """Grant every lease a fresh period."""
+    expires_at = now + timedelta(seconds=options.lease_seconds)
+    for lease in access.transaction.find(JobLease):
+        access.transaction.replace(attrs.evolve(lease, expires_at=expires_at, modified_at=now))
+
+
+def end_expired_leases(access: Access, now: datetime, options: PlatformOptions, *, irregular: bool) -> list[Job]:
+    """
+    Take their jobs from workers that are silent for too long: to be run again, or failed after too many attempts.
+
+    A job that cannot be handled fails itself; the leases of all others end as they should.
+
+    Args:
+        access: The caller's.
+        now: The time.
+        options: How long leases hold, and how many may be lost.
+        irregular: Whether time did not pass as it should since leases were last looked at: then none ends, and all are
+            granted a fresh period.
+    """
+    ended: list[Job] = []
+    if irregular:
+        renew_all(access, now, options)
+        return ended
+    for lease in access.transaction.expired_leases(now):
+        job = isolated(
+            access.transaction,
+            f"the end of the lease on job {lease.job_serial}",
+            lambda lease=lease: _expire(access, lease, now, options),  # type: ignore[misc]  # the loop's own value
+            lambda reason, lease=lease: _drop(access, lease, reason, now),  # type: ignore[misc]  # as above
+        )
+        if job is not None:
+            ended.append(job)
+    return ended
+
+
+def _drop(access: Access, lease: JobLease, reason: str, now: datetime) -> Job | None:
+    access.transaction.delete(JobLease, {"serial": lease.serial})
+    what = f"job {lease.job_serial}"
+    return isolated(
+        access.transaction,
+        what,
+        lambda: fail_unusable(access, lease.job_serial, reason, now),
+        lambda _: None,
+    )
 
 
 def _expire(access: Access, lease: JobLease, now: datetime, options: PlatformOptions) -> Job:
@@ -41,26 +114,36 @@ def _expire(access: Access, lease: JobLease, now: datetime, options: PlatformOpt
     transaction.delete(JobLease, {"serial": lease.serial})
     job = transaction.get(Job, lease.job_serial)
     if job.state is not JobState.RUNNING or job.attempt != lease.attempt:
+        if VALUES_CHANGED in job.metadata:
+            after_lease(access, job, now)
         return job
     worker = transaction.get(Worker, lease.worker_serial)
     lost = f"worker {worker.name} stopped answering during attempt {job.attempt}"
+    before = lost_attempts(job.metadata)
     if ABORT_REQUESTED in job.metadata:
         outcome = Outcome(ending=Ending.ABORTED, message=f"the job was aborted; {lost}")
         after = ended_job(job, JobState.ABORTED, outcome.message, now, outcome=outcome)
-    elif job.attempt >= options.max_attempts:
+    elif len(before) + 1 >= options.max_attempts:
         message = f"{lost}, the last of {options.max_attempts} allowed; restart the job once the workers are well"
         outcome = Outcome(ending=Ending.SERVER_LOST, message=message)
         after = ended_job(job, JobState.FAILED, message, now, outcome=outcome)
     else:
-        after = attrs.evolve(
-            job,
-            state=JobState.READY,
-            worker_serial=None,
-            metadata=clean_metadata(job.metadata) | {"lost_attempts": [*job.metadata.get("lost_attempts", ()), lost]},
-            occ_lock_version=job.occ_lock_version + 1,
-            modified_at=now,
-        )
+        after = ready_again(job, now)
+        after = attrs.evolve(after, metadata={**after.metadata, LOST_ATTEMPTS: [*before, lost]})
     transaction.replace(after)
     log_change(access, job, after, Change(values={"/state": after.state.value}), now)
     after_change(access, job, after, now)
     return after
+
+
+def ready_again(job: Job, now: datetime) -> Job:
+    """Give a running job as it is when it is handed out to another worker."""
+    return attrs.evolve(
+        job,
+        state=JobState.READY,
+        worker_serial=None,
+        started_at=None,
+        metadata=of_new_attempt(job.metadata),
+        occ_lock_version=job.occ_lock_version + 1,
+        modified_at=now,
+    )

@@ -14,6 +14,7 @@ from xfworker.services.platform.access import Access
 from xfworker.services.platform.accounts import Accounts, token_principal
 from xfworker.services.platform.control import PlatformControl
 from xfworker.services.platform.file_rights import bearer_claims, read_token, require_scopes
+from xfworker.services.platform.lease_watch import LeaseWatch, maintenance_seconds
 from xfworker.services.platform.maintenance import delete_old_idempotency_keys, run_periodic_tasks
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
@@ -50,6 +51,7 @@ class Platform:
         self.signer = signer
         self.options = options or PlatformOptions()
         self._hasher = hasher
+        self._lease_watch = LeaseWatch(clock, self.options.lease_seconds)
         self._keys_deleted_at: float | None = None
 
     def admin_token(self) -> str:
@@ -91,7 +93,7 @@ class Platform:
         Raises:
             PermissionDenied: The caller is not a worker.
         """
-        return PlatformQueue(principal, **self._parts())
+        return PlatformQueue(principal, **self._parts(), lease_watch=self._lease_watch)
 
     def control_for(self, principal: Principal) -> PlatformControl:
         """
@@ -163,9 +165,18 @@ class Platform:
         access.require_live(to_write=to_write)
         require_scopes(access, token.scopes)
 
+    @property
+    def maintenance_seconds(self) -> float:
+        """At which interval :meth:`maintain` is to be called."""
+        return maintenance_seconds(self.options.lease_seconds)
+
+    def begin_serving(self) -> None:
+        """Grant the leases of before a fresh period with the next look: while no server ran, none could be renewed."""
+        self._lease_watch.begin()
+
     def maintain(self) -> None:
         """Do what is due although nobody asks; called every few seconds while the platform is served."""
-        run_periodic_tasks(self.records, self.clock, self.options)
+        run_periodic_tasks(self.records, self.clock, self.options, self._lease_watch)
         now = self.clock.monotonic()
         if self._keys_deleted_at is None or now - self._keys_deleted_at >= _DELETE_KEYS_EVERY_SECONDS:
             delete_old_idempotency_keys(self.records, self.clock, self.options)
@@ -180,5 +191,5 @@ class Platform:
 
 
 def _is_in_records(claims: Mapping[str, Any]) -> bool:
-    """Tell whether the token has a record, by which it can be revoked."""
+    """Return whether the token has a record, by which it can be revoked."""
     return "key" in claims or claims.get("kind") in (PrincipalKind.WORKER.value, PrincipalKind.USER.value)

@@ -9,6 +9,7 @@ import attrs
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.change import Change, pointer
 from xfworker.domain.errors import IllegalTransition, LeaseLost
+from xfworker.domain.job_metadata import ABORT_REQUESTED, OUTCOME, VALUES_CHANGED, of_new_attempt
 from xfworker.domain.job_outcome import Ending, Outcome, reported_error
 from xfworker.domain.job_state import JobState
 from xfworker.domain.json_value import clean_text
@@ -18,18 +19,20 @@ from xfworker.ports.clock import Clock
 from xfworker.ports.job_queue import Lease, LeaseStatus
 from xfworker.ports.record_store import RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
-from xfworker.services.platform.access import ABORT_REQUESTED, Access
+from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_change
-from xfworker.services.platform.creation import check_json
-from xfworker.services.platform.downstream import VALUES_CHANGED, after_end
+from xfworker.services.platform.downstream import after_lease
 from xfworker.services.platform.flow import after_change
-from xfworker.services.platform.leases import end_expired_leases, ended_job
+from xfworker.services.platform.isolation import isolated
+from xfworker.services.platform.keeping import check_json
+from xfworker.services.platform.lease_watch import LeaseWatch
+from xfworker.services.platform.leases import end_expired_leases, ended_job, fail_unusable_if_ready, ready_again
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims
-from xfworker.services.platform.restarts import clean_metadata
 
 _CLAIMABLE = (JobState.READY, JobState.READY_FOR_INTERACTIVE)
 _LOOKED_AT = 8
+_MOST_CHARACTERS = 16_000
 _BY_HAND = (JobState.DONE, JobState.READY_FOR_INTERACTIVE)
 
 
@@ -44,6 +47,7 @@ class PlatformQueue:
         clock: Clock,
         signer: TokenSigner,
         options: PlatformOptions,
+        lease_watch: LeaseWatch,
     ) -> None:
         """
         Prepare.
@@ -57,6 +61,7 @@ class PlatformQueue:
         self._clock = clock
         self._signer = signer
         self._options = options
+        self._lease_watch = lease_watch
 
     def register(self, worker: Worker) -> Worker:
         """Make the worker known, or refresh what is known of the one with the same name."""
@@ -96,10 +101,13 @@ class PlatformQueue:
             repeated = self._repeated(transaction, worker_serial, claim_key)
             if repeated is not None:
                 return repeated
-            end_expired_leases(access, now, self._options)
+            irregular = self._lease_watch.look()
+            end_expired_leases(access, now, self._options, irregular=bool(irregular))
             transaction.replace(attrs.evolve(worker, last_seen_at=now))
-            job = self._wanted(access, job_serial) if job_serial is not None else self._next(access, worker)
-            return None if job is None else self._lease(access, job, worker, claim_key, now)
+            job = self._wanted(access, job_serial) if job_serial is not None else self._next(access, worker, now)
+            lease = None if job is None else self._lease(access, job, worker, claim_key, now)
+        self._lease_watch.grant(irregular)
+        return lease
 
     def heartbeat(self, lease: Lease) -> LeaseStatus:
         """Renew the lease."""
@@ -129,16 +137,16 @@ class PlatformQueue:
             access = Access(self._principal, transaction)
             job, kept = self._held(transaction, job_serial, attempt)
             if kept is None:
-                if job.attempt == attempt and "outcome" in job.metadata and job.state is not JobState.READY:
-                    return job  # it was reported before
+                if _was_reported(job, attempt, outcome):
+                    return job
                 raise LeaseLost(_lost(job, attempt))
             transaction.delete(JobLease, {"job_serial": job.serial})
-            outcome = attrs.evolve(outcome, message=clean_text(outcome.message))
+            outcome = attrs.evolve(outcome, message=_readable(clean_text(outcome.message)))
             after = _with_outcome(job, outcome, now)
             transaction.replace(after)
-            log_change(access, job, after, Change(values={pointer("metadata", "outcome"): outcome.to_json()}), now)
+            log_change(access, job, after, Change(values={pointer("metadata", OUTCOME): outcome.to_json()}), now)
             if after.state is job.state and VALUES_CHANGED in job.metadata:
-                after_end(access, after, now)  # what waited for the worker to be done with it
+                after_lease(access, after, now)
             else:
                 after_change(access, job, after, now)
             return transaction.get(Job, job.serial)
@@ -162,16 +170,19 @@ class PlatformQueue:
             raise IllegalTransition(f"job {job.serial} cannot be run now: it is {job.state}, not Ready")
         return job
 
-    def _next(self, access: Access, worker: Worker) -> Job | None:
+    def _next(self, access: Access, worker: Worker, now: datetime) -> Job | None:
         unfit: set[int] = set()
         while True:
             jobs = access.transaction.claimable_jobs(excluding_tasks=frozenset(unfit), limit=_LOOKED_AT)
             for job in jobs:
                 if job.task_serial in unfit:
                     continue
-                task = access.transaction.get(Task, job.task_serial)
-                task_type = access.transaction.get(TaskType, task.task_type_serial)
-                if access.sees(job) and not missing_packages(task_type, worker):
+                if isolated(
+                    access.transaction,
+                    str(job),
+                    lambda job=job: _is_fit(access, job, worker),  # type: ignore[misc]  # the loop's own value
+                    lambda reason, job=job: _give_up(access, job, reason, now),  # type: ignore[misc]  # as above
+                ):
                     return job
                 unfit.add(job.task_serial)
             if not jobs:
@@ -186,7 +197,7 @@ class PlatformQueue:
             worker_serial=worker.serial,
             started_at=now,
             finished_at=None,
-            metadata=clean_metadata(job.metadata),
+            metadata=of_new_attempt(job.metadata),
             occ_lock_version=job.occ_lock_version + 1,
             modified_at=now,
         )
@@ -219,15 +230,42 @@ class PlatformQueue:
         )
 
 
+def _is_fit(access: Access, job: Job, worker: Worker) -> bool:
+    task = access.transaction.get(Task, job.task_serial)
+    task_type = access.transaction.get(TaskType, task.task_type_serial)
+    return access.sees(job) and not missing_packages(task_type, worker)
+
+
+def _give_up(access: Access, job: Job, reason: str, now: datetime) -> bool:
+    fail_unusable_if_ready(access, job.serial, reason, now)
+    return False
+
+
 def _is_to_stop(job: Job) -> bool:
     # A person may have asked for it, or have declared the job failed while its script was running.
     return ABORT_REQUESTED in job.metadata or job.state not in (JobState.RUNNING, *_BY_HAND)
 
 
+def _readable(message: str) -> str:
+    left_out = len(message) - _MOST_CHARACTERS
+    return message if left_out <= 0 else f"{message[:_MOST_CHARACTERS]}... ({left_out} characters left out)"
+
+
+def _was_reported(job: Job, attempt: int, outcome: Outcome) -> bool:
+    if job.attempt != attempt:
+        return False
+    if outcome.ending is Ending.HANDED_BACK:
+        return job.state is not JobState.RUNNING
+    return OUTCOME in job.metadata and job.state is not JobState.READY
+
+
 def _with_outcome(job: Job, outcome: Outcome, now: datetime) -> Job:
+    if outcome.ending is Ending.HANDED_BACK and ABORT_REQUESTED not in job.metadata:
+        # The attempt is not counted: nobody was lost, and the job is as well as it was.
+        return ready_again(job, now) if job.state is JobState.RUNNING else job
     if job.state in _BY_HAND or job.state.is_final:
         # The script itself brought it there, or a person did; what is new is only how the script ended.
-        return attrs.evolve(job, metadata={**job.metadata, "outcome": outcome.to_json()}, modified_at=now)
+        return attrs.evolve(job, metadata={**job.metadata, OUTCOME: outcome.to_json()}, modified_at=now)
     aborted = outcome.ending is Ending.ABORTED or ABORT_REQUESTED in job.metadata
     message = outcome.message or _default_message(outcome)
     if not aborted:

@@ -1,54 +1,53 @@
 """Restarts: a job runs again, and all that was made from it waits for it."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import attrs
 
 from xfworker.domain.errors import IllegalTransition
+from xfworker.domain.job_metadata import of_restart
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job, Run
-from xfworker.domain.scheduling import Step, decide, first_of_each_task, following, is_group, upstreams
-from xfworker.services.platform.access import ABORT_REQUESTED, Access
-from xfworker.services.platform.activity import log_event
-from xfworker.services.platform.downstream import VALUES_CHANGED, steps_of
-
-WORKER_MISSING = "worker_missing"
-"""The key in a waiting job's metadata that says which dependency packages no worker has."""
-
-_OF_ONE_ATTEMPT = frozenset(
-    {
-        "error_message",
-        "outcome",
-        "estimated_duration_seconds",
-        "progress_percentage",
-        "output_units",
-        ABORT_REQUESTED,
-        VALUES_CHANGED,
-        WORKER_MISSING,
-    }
+from xfworker.domain.records import Job, Workflow
+from xfworker.domain.scheduling import decide
+from xfworker.domain.workflow_graph import Graph, Step
+from xfworker.services.platform.access import Access
+from xfworker.services.platform.downstream import (
+    graph_of,
+    has_value,
+    is_complete,
+    jobs_for_inputs,
 )
+from xfworker.services.platform.holding import is_busy, is_live, made_from, make_wait
 
 
-def clean_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a job's metadata without what an earlier attempt left in it."""
-    return {key: value for key, value in metadata.items() if key not in _OF_ONE_ATTEMPT}
-
-
-def restart(access: Access, job: Job, now: datetime) -> None:
+def restart(access: Access, before: Job, job: Job, now: datetime) -> None:
     """
     Let a job begin anew that was just taken out of its final state, and let all that follows wait for it.
 
+    Args:
+        access: The caller's.
+        before: The job as it was.
+        job: The job as it is, in the state that was asked for.
+        now: The time.
+
     Raises:
-        IllegalTransition: Something that follows is running.
+        IllegalTransition: Something that follows is running, or the job could not run: its run or workflow is obsolete,
+            or what it would work on is not there.
     """
-    steps = steps_of(access, job.workflow_serial)
-    own = next((step for step in steps if step.serial == job.task_serial), None)
-    _hold_back(access, job, steps, now)
-    state, inputs = job.state, job.inputs
-    if own is not None and upstreams(own):
-        state, inputs = _decided(access, own, job)
+    _require_live(access, job)
+    graph = graph_of(access, job.workflow_serial)
+    held_back = made_from(access, graph, before)
+    for other in held_back:
+        if is_busy(access, other):
+            raise IllegalTransition(
+                f"job {job.serial} cannot be restarted: job {other.serial}, which uses what it made, is running; "
+                "abort that one first"
+            )
+    for other in held_back:
+        make_wait(access, other, now)
+    own = graph.step(job.task_serial)
+    state, inputs = (job.state, job.inputs) if own is None else _decided(access, graph, own, job)
     access.transaction.replace(
         attrs.evolve(
             job,
@@ -58,53 +57,42 @@ def restart(access: Access, job: Job, now: datetime) -> None:
             started_at=None,
             finished_at=None,
             worker_serial=None,
-            metadata={key: item for key, item in clean_metadata(job.metadata).items() if key != "lost_attempts"},
+            metadata=of_restart(job.metadata),
         )
     )
 
 
-def _decided(access: Access, own: Step, job: Job) -> tuple[JobState, dict[str, Any]]:
-    jobs: dict[int, Job] = {}
-    if job.run_serial is not None:
-        jobs = first_of_each_task(access.transaction.find(Job, {"run_serial": job.run_serial}))
-    decision = decide(own, jobs, job.inputs)
+def _require_live(access: Access, job: Job) -> None:
+    # What is taken back in something obsolete would never be made again, because nothing of it runs.
+    workflow = access.transaction.get(Workflow, job.workflow_serial)
+    obsolete = f"workflow {workflow.serial}" if workflow.obsolete else ""
+    if not obsolete and not is_live(access, job):
+        obsolete = f"run {job.run_serial}"
+    if obsolete:
+        raise IllegalTransition(
+            f"job {job.serial} cannot be restarted: {obsolete} is obsolete, so nothing of it runs; take that back first"
+        )
+
+
+def _decided(access: Access, graph: Graph, own: Step, job: Job) -> tuple[JobState, dict[str, Any]]:
+    asked = job.state
+    if not graph.upstreams(own.serial):
+        # Nothing of others goes into it: it runs on the inputs that it was given.
+        return (JobState.READY if asked is JobState.WAITING else asked), job.inputs
+    complete = is_complete(access, graph, own)
+    if own.serial in graph.groups and complete and not has_value(access, graph, own):
+        raise IllegalTransition(f"job {job.serial} cannot be restarted: its sequences have no values")
+    jobs = jobs_for_inputs(access, graph, own, job.run_serial)
+    decision = decide(own, jobs, job.inputs, complete=complete)
     if decision is None:
-        return JobState.WAITING, job.inputs
-    wanted = job.state if decision.state is JobState.READY else decision.state
-    return wanted, decision.inputs
-
-
-def _hold_back(access: Access, job: Job, steps: list[Step], now: datetime) -> None:
-    serials = following(steps, job.task_serial)
-    groups = {step.serial for step in steps if is_group(step)} & serials
-    found: list[Job] = []
-    if job.run_serial is not None and serials:
-        run = access.transaction.get(Run, job.run_serial)
-        found += access.transaction.find(Job, {"run_serial": run.serial, "task_serial": tuple(serials - groups)})
-    if groups:
-        found += access.transaction.find(Job, {"task_serial": tuple(groups)})
-    for follower in found:
-        if follower.state is JobState.RUNNING:
+        absent = [up for up in graph.upstreams(own.serial) if not up.is_sequence and up.task_serial not in jobs]
+        if absent:
             raise IllegalTransition(
-                f"job {job.serial} cannot be restarted: job {follower.serial}, which uses what it made, is running; "
-                "abort that one first"
+                f"job {job.serial} cannot be restarted: task {absent[0].task_serial}, whose output it takes as "
+                f"{absent[0].key}, has no job in its run"
             )
-        if follower.state is not JobState.WAITING:
-            _make_wait(access, follower, now)
-
-
-def _make_wait(access: Access, job: Job, now: datetime) -> None:
-    after = attrs.evolve(
-        job,
-        state=JobState.WAITING,
-        outputs={},
-        started_at=None,
-        finished_at=None,
-        worker_serial=None,
-        metadata=clean_metadata(job.metadata),
-        occ_lock_version=job.occ_lock_version + 1,
-        modified_at=now,
-    )
-    access.transaction.replace(after)
-    payload = {"action": "changed", "state": [job.state.value, after.state.value]}
-    log_event(access, f"{after}: {job.state} to {after.state}", after, payload, now)
+        return JobState.WAITING, job.inputs
+    if decision.state is JobState.FAILED:
+        raise IllegalTransition(f"job {job.serial} cannot be restarted: {decision.reason}")
+    waits_for_person = asked is JobState.READY_FOR_INTERACTIVE and decision.state is JobState.READY
+    return (asked if waits_for_person else decision.state), decision.inputs

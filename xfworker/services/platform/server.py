@@ -22,8 +22,9 @@ from xfworker.services.platform.combined import answer
 from xfworker.services.platform.creation import existing, prepared
 from xfworker.services.platform.editing import changed, require_version
 from xfworker.services.platform.file_rights import make_token, require_scopes
-from xfworker.services.platform.flow import after_change, after_creation, intercepted
+from xfworker.services.platform.flow import after_change, after_creation, asked_to_stop, asks_to_stop, without_stop
 from xfworker.services.platform.idempotency import IdempotentRequest
+from xfworker.services.platform.keeping import check_change, check_json
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import Principal
 
@@ -86,9 +87,10 @@ class PlatformServer:
 
     def create(self, record: RecordT, *, idempotency_key: str | None = None) -> RecordT:
         """Store a new record and give it as the server made it."""
+        check_json(record)
+        request = IdempotentRequest(idempotency_key, ("create", record.collection, record))
         with self._records.transaction() as transaction:
             access = Access(self.principal, transaction, outputs_must_fit=self._options.outputs_must_fit)
-            request = IdempotentRequest(idempotency_key, ("create", record.collection, record))
             replayed = request.replayed(access, type(record))
             if replayed is not None:
                 return replayed
@@ -109,9 +111,10 @@ class PlatformServer:
             change: What to make different.
             idempotency_key: A second call with the same key changes nothing and gives the record as it is.
         """
+        check_change(kind, serial, change)
+        request = IdempotentRequest(idempotency_key, ("update", f"{kind.collection}/{serial}", change))
         with self._records.transaction() as transaction:
             access = Access(self.principal, transaction, outputs_must_fit=self._options.outputs_must_fit)
-            request = IdempotentRequest(idempotency_key, ("update", f"{kind.collection}/{serial}", change))
             replayed = request.replayed(access, kind)
             if replayed is not None:
                 return replayed
@@ -173,7 +176,7 @@ class PlatformServer:
             return question(access)
 
     def insert(self, access: Access, record: RecordT) -> RecordT:
-        """Store a new record within a transaction, with all that follows from it."""
+        """Store a new record, which was checked by ``check_json``, within a transaction, with what follows from it."""
         fresh = prepared(access, record, self._now())
         access.require_create(fresh)
         match = existing(access, fresh)
@@ -194,8 +197,11 @@ class PlatformServer:
     def change(self, access: Access, before: RecordT, change: Change) -> RecordT:
         """Change a record within a transaction, with all that follows from it."""
         now = self._now()
-        change = intercepted(access, before, change, now)
+        stops = asks_to_stop(access, before, change)
+        change = without_stop(change) if stops else change
         after = changed(access, before, change, now)
+        if stops:
+            after, change = asked_to_stop(access, after, change, now)
         access.transaction.replace(after)
         if isinstance(after, Task):
             workflow = access.transaction.get(Workflow, after.workflow_serial)

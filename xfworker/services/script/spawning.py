@@ -78,23 +78,23 @@ def _upgraded(server: XFServer, clock: Clock, task: Task, task_type: TaskType) -
     return save_intent(server, clock, Task, task.serial, intent, version_of=version_of)
 
 
-def job_spawn_key(spawner: int, job: Job, occurrence: int) -> str:
+def job_spawn_key(job: Job, occurrence: int) -> str:
     """
-    Give the name under which a job is spawned, the same whenever the spawning script does the same again.
+    Give the name under which a job is spawned, the same whenever a script spawns the same.
 
-    It follows from what the job is made of. UUIDs of entities do not count, because a script makes new ones each time;
-    nor does the sort order, which depends on the jobs that are there already.
+    It follows from what the job is made of, not from who spawns it, so that a search that runs in another run finds
+    what it spawned before instead of spawning it again. UUIDs of entities do not count, because a script makes new ones
+    each time; nor does the sort order, which depends on the jobs that are there already.
 
     Args:
-        spawner: The serial of the spawning job.
         job: The job to be.
         occurrence: How many jobs of the same content the script spawned before.
     """
     import hashlib
 
-    content = [spawner, job.task_serial, job.source_job_serial, _stable(job.inputs), _stable(job.outputs), occurrence]
+    content = [job.task_serial, job.source_job_serial, _stable(job.inputs), _stable(job.outputs), occurrence]
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
-    return f"{spawner}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _stable(value: Any) -> Any:

@@ -65,6 +65,18 @@ class RecordStoreContract:
             assert transaction.entry("kept") == {"n": 1}
             assert transaction.entry("new") is None
 
+    def test_a_part_of_a_transaction_is_undone_alone(self, store: RecordStore) -> None:
+        with store.transaction() as transaction:
+            kept = transaction.insert(Project(name="kept"))
+            with pytest.raises(ZeroDivisionError), transaction.savepoint():
+                transaction.insert(Project(name="undone"))
+                transaction.replace(Project(serial=kept.serial, name="changed"))
+                raise ZeroDivisionError
+            with transaction.savepoint():
+                transaction.insert(Project(name="kept as well"))
+        with store.transaction(write=False) as transaction:
+            assert [project.name for project in transaction.find(Project)] == ["kept", "kept as well"]
+
     def test_what_a_caller_holds_is_not_what_is_kept(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             stored = transaction.insert(Project(metadata={"list": [1]}))
