@@ -105,6 +105,11 @@ def _described(path: Path, file: IO[bytes]) -> tuple[ImageInfo, Placed]:
         )
     log = header.log.decode(processing_log.ENCODING)
     spacing = aim_header.spacing_of(header)
+    assumptions: tuple[str, ...] = ()
+    if spacing != header.element_size_mm:
+        assumptions = (
+            f"states an element size of {header.element_size_mm} mm, which cannot be right; {spacing} mm is taken",
+        )
     info = ImageInfo(
         path=path,
         format=NAME,
@@ -122,6 +127,7 @@ def _described(path: Path, file: IO[bytes]) -> tuple[ImageInfo, Placed]:
         header=_shown(header, kind),
         source=verbatim_source(header, kind, file),
         files=(path,),
+        assumptions=assumptions,
     )
     return info, Placed(header=header, kind=kind, file_size=os.fstat(file.fileno()).st_size)
 

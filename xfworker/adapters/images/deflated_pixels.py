@@ -95,6 +95,25 @@ def unpacked_beginning(head: bytes, most: int) -> bytes:
     return data
 
 
+def unpacked_size(path: Path, offset: int, packing: Packing) -> int:
+    """
+    Give how many bytes the stream of a file unpacks to, unpacking all of it.
+
+    Raises:
+        ImageFormatError: It is damaged.
+    """
+    count = 0
+    with open_to_read(path) as file:
+        file.seek(offset)
+        stream = PackedStream(file.read, packing)
+        try:
+            while data := stream.next(_BLOCK):
+                count += len(data)
+        except ValueError as error:
+            raise ImageFormatError(f"the compressed pixels are damaged: {error}.", path=path) from None
+    return count
+
+
 class DeflatedReader(SlabReader):
     """
     Reads a compressed stream of pixels; going back begins again from its start.

@@ -6,13 +6,22 @@ from typing import Final
 
 import attrs
 
-from xfworker.adapters.images.carried_metadata import carried, with_carried
+from xfworker.adapters.images.ascii_pixels import AsciiReader
+from xfworker.adapters.images.carried_metadata import (
+    KEY,
+    carried,
+    line_for_others,
+    rescaled,
+    unseen_calibrations,
+    with_carried,
+)
 from xfworker.adapters.images.deflated_pixels import DeflatedReader
 from xfworker.adapters.images.header_lines import numbers, read_lines, sibling, whole_numbers
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
 from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo
+from xfworker.domain.image.length_units import MILLIMETRE, is_no_unit, length_unit
 from xfworker.domain.image.pixel_type import PixelType
 
 _TYPES: Final = {
@@ -27,7 +36,11 @@ _TYPES: Final = {
     "MET_FLOAT": PixelType.FLOAT32,
     "MET_DOUBLE": PixelType.FLOAT64,
 }
-_NOTE: Final = "Comment"
+_OLD_NOTE: Final = "Comment"
+"""Where notes stood once: MetaIO takes no comment beyond 500 characters, but any value of a key that is new to it."""
+
+_SLOPE, _INTERCEPT = "ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset"
+_ASCII: Final = "ASCII"
 _MOST_AXES: Final = 3
 
 
@@ -50,9 +63,10 @@ class MetaImageCodec:
     def reader(self, path: Path) -> SlabReader:
         """Open the pixels; see the port."""
         info, offset = self._described(path)
-        return (
-            RawReader(info) if info.pixels_offset is not None else DeflatedReader(info, info.pixels_path, offset=offset)
-        )
+        if info.pixels_offset is not None:
+            return RawReader(info)
+        reader = AsciiReader if info.encoding == _ASCII else DeflatedReader
+        return reader(info, info.pixels_path, offset=offset)
 
     def _described(self, path: Path) -> tuple[ImageInfo, int]:
         fields, header_size = _fields(path)
@@ -64,10 +78,16 @@ class MetaImageCodec:
         if pixel_type is None or fields.get("ElementNumberOfChannels", "1") != "1":
             raise UnsupportedImage(f"{path}: elements of type {fields.get('ElementType')} are not read.")
         ones, zeros = "1 " * count, "0 " * count
-        step = fields.get("ElementSpacing") or fields.get("ElementSize") or ones
-        spacing = [abs(value) or 1.0 for value in numbers(step, count, path, "ElementSpacing")] + [1.0, 1.0]
+        assumptions: tuple[str, ...] = ()
+        step = fields.get("ElementSpacing") or fields.get("ElementSize")
+        steps = numbers(step or ones, count, path, "ElementSpacing")
+        if step is None or 0 in steps:
+            assumptions = ("states no spacing (ElementSpacing); 1 mm is taken",)
+        word = fields.get("DistanceUnits", "")
+        unit = MILLIMETRE if is_no_unit(word) else length_unit(word, path, "DistanceUnits")
+        spacing = [unit.mm(abs(value)) or 1.0 for value in steps] + [1.0, 1.0]
         place = fields.get("Offset") or fields.get("Position") or fields.get("Origin") or zeros
-        origin = [*numbers(place, count, path, "Offset"), 0.0, 0.0]
+        origin = [*(unit.mm(at) for at in numbers(place, count, path, "Offset")), 0.0, 0.0]
         turned = fields.get("TransformMatrix") or fields.get("Rotation") or fields.get("Orientation")
         direction: tuple[float, ...] = ALONG_THE_AXES
         if turned and count == _MOST_AXES:
@@ -76,7 +96,10 @@ class MetaImageCodec:
             direction = tuple(rows[3 * axis + row] for row in range(3) for axis in range(3))
         packed = fields.get("CompressedData", "False").lower() == "true"
         big = (fields.get("BinaryDataByteOrderMSB") or fields.get("ElementByteOrderMSB") or "False").lower() == "true"
+        is_text = fields.get("BinaryData", "True").lower() == "false"
         name = fields.get("ElementDataFile", "")
+        if name.upper().startswith("LIST") or "%" in name:
+            raise UnsupportedImage(f"{path}: pixels in several files ({name[:60]}) are not read; write them to one.")
         local = name.upper() == "LOCAL"
         pixels = path if local else sibling(path, name, "ElementDataFile")
         bytes_of_pixels = math.prod(size) * pixel_type.size
@@ -84,25 +107,31 @@ class MetaImageCodec:
         offset = header_size if local else skip
         if offset < 0:
             offset = max(0, pixels.stat().st_size - bytes_of_pixels) if pixels.exists() else 0
+        (slope,) = numbers(fields.get(_SLOPE, "1"), 1, path, _SLOPE)
+        (intercept,) = numbers(fields.get(_INTERCEPT, "0"), 1, path, _INTERCEPT)
+        calibrations = rescaled(slope, intercept, "Scaled")
         info = ImageInfo(
             path=path,
             format=self.name,
-            encoding="zlib" if packed else "raw",
+            encoding=_ASCII if is_text else "zlib" if packed else "raw",
             axes="XYZ"[:count],
             size=size,
             pixel_type=pixel_type,
             byte_order="big" if big else "little",
             pixels_path=pixels,
-            pixels_offset=None if packed else offset,
+            pixels_offset=None if packed or is_text else offset,
             spacing_mm=(spacing[0], spacing[1], spacing[2]),
             origin_mm=(origin[0], origin[1], origin[2]),
             direction=direction,
-            header={key: value for key, value in fields.items() if key != _NOTE},
+            calibrations=calibrations,
+            default_unit_type=calibrations[0].unit_type if calibrations else None,
+            header={key: value for key, value in fields.items() if key not in (KEY, _OLD_NOTE)},
             files=(path,) if local else (path, pixels),
+            assumptions=assumptions,
         )
-        if not packed:
+        if info.pixels_offset is not None:
             check_raw_size(info)
-        return with_carried(info, fields.get(_NOTE, "")), offset
+        return with_carried(info, fields.get(KEY) or fields.get(_OLD_NOTE, "")), offset
 
     def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> HeaderThenPixelsWriter:
         """Begin a MetaImage; ``.mhd`` puts the pixels into ``.raw`` beside it. See the port."""
@@ -112,18 +141,23 @@ class MetaImageCodec:
         count = len(image.size)
         turned = [image.direction[3 * row + axis] for axis in range(3) for row in range(3)]
         word = next(name for name, kind in _TYPES.items() if kind is image.pixel_type)
+        line = line_for_others(image)
+        lines_of_values = (
+            [] if line is None else [f"{_SLOPE} = {line.line()[0]!r}", f"{_INTERCEPT} = {line.line()[1]!r}"]
+        )
         lines = [
             "ObjectType = Image",
             f"NDims = {count}",
             "BinaryData = True",
             "BinaryDataByteOrderMSB = False",
             "CompressedData = False",
-            f"{_NOTE} = {carried(image)}",
             *([f"TransformMatrix = {' '.join(map(repr, turned))}"] if count == _MOST_AXES else []),
             f"Offset = {' '.join(map(repr, image.origin_mm[:count]))}",
             f"ElementSpacing = {' '.join(map(repr, image.spacing_mm[:count]))}",
             f"DimSize = {' '.join(map(str, image.size))}",
+            *lines_of_values,
             f"ElementType = {word}",
+            f"{KEY} = {carried(image, line)}",
             f"ElementDataFile = {'LOCAL' if pixels == path else pixels.name}",
         ]
         info = attrs.evolve(
@@ -135,7 +169,9 @@ class MetaImageCodec:
             files=tuple(dict.fromkeys((path, pixels))),
             byte_order="little",
         )
-        return HeaderThenPixelsWriter(info, ("\n".join(lines) + "\n").encode("utf-8"))
+        # ITK takes no notice of the function, other programs that read MetaImages do.
+        remarks = unseen_calibrations(image, None, f"the keys {_SLOPE} and {KEY}")
+        return HeaderThenPixelsWriter(info, ("\n".join(lines) + "\n").encode("utf-8"), remarks=remarks)
 
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:

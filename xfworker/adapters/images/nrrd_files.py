@@ -6,14 +6,17 @@ from typing import Any, Final
 
 import attrs
 
-from xfworker.adapters.images.carried_metadata import KEY, carried, with_carried
-from xfworker.adapters.images.deflated_pixels import DeflatedReader
+from xfworker.adapters.images.ascii_pixels import AsciiReader
+from xfworker.adapters.images.carried_metadata import KEY, carried, unseen_calibrations, with_carried
+from xfworker.adapters.images.deflated_pixels import DeflatedReader, Packing, unpacked_size
 from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.header_lines import read_lines, sibling
+from xfworker.adapters.images.nrrd_geometry import place_of
+from xfworker.adapters.images.opening import open_to_read
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
-from xfworker.domain.image.description import ImageInfo, Triple
+from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 
 _TYPE_WORDS: Final = {
@@ -29,11 +32,22 @@ _TYPE_WORDS: Final = {
     PixelType.FLOAT64: "double",
 }
 _MOST_AXES: Final = 3
-_PER_MM: Final = {"um": 1000.0, "µm": 1000.0, "micron": 1000.0, "microns": 1000.0, "nm": 1e6, "cm": 0.1, "m": 0.001}
+_ENCODINGS: Final = {
+    "raw": "raw",
+    "gz": "gzip",
+    "gzip": "gzip",
+    "bz2": "bzip2",
+    "bzip2": "bzip2",
+    "txt": "ascii",
+    "text": "ascii",
+    "ascii": "ascii",
+}
+_PACKINGS: Final[dict[str, Packing]] = {"gzip": "deflate", "bzip2": "bzip2"}
+_KINDS_OF_SPACE: Final = ("domain", "space", "none", "???", "")
 
 
 class NrrdCodec:
-    """The ``ImageCodec`` of NRRD volumes, raw or compressed with gzip."""
+    """The ``ImageCodec`` of NRRD volumes: raw, as text, or compressed with gzip or bzip2."""
 
     name = "NRRD"
     suffixes: tuple[str, ...] = (".nrrd",)
@@ -52,7 +66,12 @@ class NrrdCodec:
         info, offset, skip = self._described(path)
         if info.pixels_offset is not None:
             return RawReader(info)
-        return DeflatedReader(info, info.pixels_path, offset=offset, skip=skip)
+        if info.encoding == "ascii":
+            return AsciiReader(info, info.pixels_path, offset=offset)
+        packing = _PACKINGS[info.encoding]
+        if skip < 0:
+            skip = unpacked_size(info.pixels_path, offset, packing) - info.byte_count
+        return DeflatedReader(info, info.pixels_path, offset=offset, skip=skip, packing=packing)
 
     def _described(self, path: Path) -> tuple[ImageInfo, int, int]:
         """Describe the image; also where its pixels' stream begins, and how much of it to skip once it is unpacked."""
@@ -71,42 +90,49 @@ class NrrdCodec:
             raise ImageFormatError(
                 f"pynrrd cannot read its header: {error!r:.200}.", path=path, field="header"
             ) from error
-        pixel_type = PixelType.of_numpy_code(code)
-        encoding = str(header.get("encoding", "raw")).lower()
-        if pixel_type is None or not 1 <= len(size) <= _MOST_AXES or min(size) < 1:
-            raise UnsupportedImage(f"{path}: pixels of type {header.get('type')} and size {size} are not read.")
-        if encoding not in ("raw", "gz", "gzip"):
-            raise UnsupportedImage(f"{path}: NRRD with encoding {encoding} is not read; raw and gzip are.")
+        pixel_type, encoding = _checked(header, code, size, path)
         name = header.get("data file") or header.get("datafile")
+        if name is not None and (str(name).upper().startswith("LIST") or "%" in str(name)):
+            raise UnsupportedImage(
+                f"{path}: pixels in several files ({str(name)[:60]}) are not read; write them to one."
+            )
         pixels = path if name is None else sibling(path, str(name), "data file")
         offset = header_size if name is None else 0
-        packed = encoding != "raw"
         try:
-            spacing, origin, direction = _place(header, len(size))
+            spacing, origin, direction, assumptions = place_of(header, len(size), path)
             skip = int(header.get("byte skip", header.get("byteskip", 0)) or 0)
             lines_to_skip = int(header.get("line skip", header.get("lineskip", 0)) or 0)
         except (TypeError, ValueError, AttributeError) as error:
             raise ImageFormatError(f"its place cannot be read: {error}.", path=path, field="header") from error
-        if skip < 0 or lines_to_skip:
-            raise UnsupportedImage(f"{path}: NRRD with skipped lines is not read.")
+        if skip < -1 or lines_to_skip < 0:
+            raise ImageFormatError(
+                f"{skip} bytes and {lines_to_skip} lines cannot be skipped.", path=path, field="byte skip, line skip"
+            )
+        offset = _behind_lines(pixels, offset, lines_to_skip)
+        if encoding == "raw" and skip == -1:
+            pixels_end = pixels.stat().st_size if pixels.exists() else 0
+            offset, skip = max(offset, pixels_end - math.prod(size) * pixel_type.size), 0
+        if encoding == "ascii":
+            offset, skip = offset + max(skip, 0), 0
         info = ImageInfo(
             path=path,
             format=self.name,
             format_version=data[4:8].decode("ascii", "replace"),
-            encoding="gzip" if packed else "raw",
+            encoding=encoding,
             axes="XYZ"[: len(size)],
             size=size,
             pixel_type=pixel_type,
             byte_order="big" if header.get("endian") == "big" else "little",
             pixels_path=pixels,
-            pixels_offset=None if packed else offset + skip,
+            pixels_offset=offset + skip if encoding == "raw" else None,
             spacing_mm=spacing,
             origin_mm=origin,
             direction=direction,
             header={key: str(value) for key, value in header.items() if key != KEY},
             files=tuple(dict.fromkeys((path, pixels))),
+            assumptions=assumptions,
         )
-        if not packed:
+        if encoding == "raw":
             check_raw_size(info)
         return with_carried(info, str(header.get(KEY, ""))), offset, skip
 
@@ -127,6 +153,7 @@ class NrrdCodec:
             f"sizes: {' '.join(map(str, image.size))}",
             f"space directions: {' '.join(directions)}",
             f"space origin: ({','.join(map(repr, image.origin_mm[:count]))})",
+            "space units: " + " ".join(count * ['"mm"']),
             "endian: little",
             "encoding: raw",
             f"{KEY}:={carried(image)}",
@@ -134,36 +161,41 @@ class NrrdCodec:
         info = attrs.evolve(
             image, path=path, format=self.name, encoding="raw", pixels_path=path, files=(path,), byte_order="little"
         )
-        return HeaderThenPixelsWriter(info, ("\n".join(lines) + "\n\n").encode("ascii"))
+        remarks = unseen_calibrations(image, None, f"the key {KEY}")
+        return HeaderThenPixelsWriter(info, ("\n".join(lines) + "\n\n").encode("ascii"), remarks=remarks)
 
 
-def _place(header: dict[str, Any], count: int) -> tuple[Triple, Triple, tuple[float, ...]]:
-    """Give spacing, origin and direction; a space that points to the right and front is turned to the left and back."""
-    import numpy as np
-
-    units = [
-        _PER_MM.get(str(unit).strip().lower(), 1.0) for unit in header.get("space units") or header.get("units") or ()
-    ]
-    per_mm = [*units, *[1.0] * 3][:3]
-    sides = _sides(str(header.get("space", "")).lower())
-    places = [] if header.get("space origin") is None else [float(value) for value in header["space origin"]]
-    at = [place if math.isfinite(place) else 0.0 for place in (*places, 0.0, 0.0, 0.0)]
-    origin = (sides[0] * at[0] / per_mm[0] + 0.0, sides[1] * at[1] / per_mm[1] + 0.0, at[2] / per_mm[2])
-    turned = np.eye(3)
-    spacings: Any = header.get("spacings", ())
-    steps = [float(step) for step in spacings][:count]
-    if header.get("space directions") is not None:
-        rows = np.asarray(header["space directions"], np.float64)[:count]
-        steps = [float(step) for step in np.linalg.norm(rows, axis=1)]
-        if rows.shape == (3, 3) and all(0 < step < math.inf for step in steps):
-            turned = (np.asarray(sides)[:, None] * (rows / np.asarray(steps)[:, None]).T) + 0.0
-    lengths = [abs(step) if math.isfinite(step) and step else 1.0 for step in (*steps, 1.0, 1.0, 1.0)]
-    spacing = (lengths[0] / per_mm[0], lengths[1] / per_mm[1], lengths[2] / per_mm[2])
-    return spacing, origin, tuple(turned.ravel().tolist())
+def _behind_lines(path: Path, offset: int, count: int) -> int:
+    """Give the byte behind so many lines from an offset on."""
+    if not count:
+        return offset
+    with open_to_read(path) as file:
+        file.seek(offset)
+        left, block = count, b"-"
+        while left and (block := file.read(1 << 16)):
+            ends = block.count(b"\n")
+            if ends < left:
+                left, offset = left - ends, offset + len(block)
+                continue
+            at = -1
+            for _ in range(left):
+                at = block.index(b"\n", at + 1)
+            return offset + at + 1
+    raise ImageFormatError(f"it ends within the {count} lines that are to be skipped.", path=path, field="line skip")
 
 
-def _sides(space: str) -> tuple[float, float, float]:
-    """Give the signs that turn a named space to one that points to the left, the back and up."""
-    right = space.startswith(("right", "ra", "rp"))
-    front = "anterior" in space or space in ("ras", "las")
-    return (-1.0 if right else 1.0, -1.0 if front else 1.0, 1.0)
+def _checked(header: dict[str, Any], code: str, size: tuple[int, ...], path: Path) -> tuple[PixelType, str]:
+    """Give pixel type and encoding; refuse what is not a volume of numbers."""
+    pixel_type = PixelType.of_numpy_code(code)
+    if pixel_type is None or not 1 <= len(size) <= _MOST_AXES or min(size) < 1:
+        raise UnsupportedImage(f"{path}: pixels of type {header.get('type')} and size {size} are not read.")
+    encoding = _ENCODINGS.get(str(header.get("encoding", "raw")).lower(), "")
+    if not encoding:
+        raise UnsupportedImage(
+            f"{path}: NRRD with encoding {header.get('encoding')} is not read; {', '.join(_ENCODINGS)} are."
+        )
+    kinds = [str(kind) for kind in header.get("kinds") or ()]
+    foreign = [kind for kind in kinds if kind.lower() not in _KINDS_OF_SPACE]
+    if foreign:
+        raise UnsupportedImage(f"{path} has an axis of kind {foreign[0]}, which is not one of space.")
+    return pixel_type, encoding

@@ -10,6 +10,7 @@ from xfworker.adapters.images.raw_pixels import RawReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import UnsupportedImage
 from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.length_units import MILLIMETRE, is_no_unit, length_unit
 from xfworker.domain.image.pixel_type import PixelType
 
 _TYPES: Final = {
@@ -25,7 +26,6 @@ _TYPES: Final = {
     ("float", 32): PixelType.FLOAT32,
     ("float", 64): PixelType.FLOAT64,
 }
-_MM: Final = {"mm": 1.0, "um": 0.001, "µm": 0.001, "cm": 10.0, "m": 1000.0, "": 1.0}
 
 
 class VolumeGraphicsCodec:
@@ -54,9 +54,13 @@ class VolumeGraphicsCodec:
         pixel_type = _TYPES.get((word, bits))
         if pixel_type is None:
             raise UnsupportedImage(f"{path}: voxels of type {word} with {bits} bits are not read.")
-        unit = _MM.get(fields.get("unit", "mm").lower(), 1.0)
-        spacing = [step * unit for step in numbers(fields.get("resolution", "1 1 1"), 3, path, "resolution")]
-        place = [step * unit for step in numbers(fields.get("position", "0 0 0"), 3, path, "position")]
+        word = fields.get("unit", "")
+        unit = MILLIMETRE if is_no_unit(word) else length_unit(word, path, "unit")
+        spacing = [unit.mm(step) for step in numbers(fields.get("resolution", "1 1 1"), 3, path, "resolution")]
+        place = [unit.mm(step) for step in numbers(fields.get("position", "0 0 0"), 3, path, "position")]
+        assumptions = [] if "resolution" in fields else ["states no spacing (resolution); 1 mm is taken"]
+        if is_no_unit(word) and "resolution" in fields:
+            assumptions.append("states no unit of length; mm are taken")
         pixels = sibling(path, fields.get("name", path.with_suffix(".vol").name), "Name")
         info = ImageInfo(
             path=path,
@@ -70,6 +74,7 @@ class VolumeGraphicsCodec:
             origin_mm=(place[0], place[1], place[2]),
             header=dict(fields),
             files=(path, pixels),
+            assumptions=tuple(assumptions),
         )
         check_raw_size(info)
         return info
@@ -124,7 +129,12 @@ def _fields(path: Path) -> dict[str, str]:
     """Read ``key = value`` lines; of a key that comes several times, the first."""
     data, _ = read_lines(path)
     fields: dict[str, str] = {}
-    for line in data.decode("utf-8", "replace").splitlines():
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        # As programs of Windows write it.
+        text = data.decode("latin-1")
+    for line in text.splitlines():
         key, equals, value = line.partition("=")
         if equals:
             fields.setdefault(key.strip().lower(), value.strip())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from xfworker.adapters.images.carried_metadata import KEY, carried, with_carried
+from xfworker.adapters.images.carried_metadata import KEY, carried, unseen_calibrations, with_carried
 from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.incomplete_image import PartialFolder
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
@@ -77,6 +77,8 @@ def _described(path: Path) -> tuple[ImageInfo, Any]:
         header={"chunks": list(array.chunks)},
         files=(path,),
     )
+    if notes.get(_SPACING) is None:
+        info = attrs.evolve(info, assumptions=("states no spacing; 1 mm is taken",))
     return with_carried(info, json.dumps({KEY: notes.get(KEY)}, default=str)), array
 
 
@@ -131,6 +133,7 @@ class ZarrWriter(SlabWriter):
             )
         )
         self._folder = PartialFolder(path)
+        self.remarks = unseen_calibrations(image, None, f"the attribute {KEY}")
         try:
             place = {name: list(getattr(image, name)) for name in (_SPACING, _ORIGIN, _DIRECTION)}
             notes = {**json.loads(carried(image)), **place}

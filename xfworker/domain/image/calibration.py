@@ -232,4 +232,4 @@ def per_centimetre(unit_name: str | None) -> float | None:
     if found is None:
         return None
     unit = known_length_unit(found.group(1) or found.group(2))
-    return None if unit is None else 10 * unit.divisor / unit.multiplier
+    return None if unit is None else float(10 / unit.in_mm)

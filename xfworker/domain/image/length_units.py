@@ -1,5 +1,7 @@
 """Units of length as image files write them, and how many millimetres each one is: one table for every format."""
 
+import math
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -11,36 +13,37 @@ from xfworker.domain.errors import ImageFormatError
 @attrs.frozen
 class LengthUnit:
     """
-    A unit of length: ``multiplier / divisor`` millimetres.
+    A unit of length.
 
-    Two integers where there can be, because 60.7 / 1000 is the decimal 0.0607, and 60.7 * 0.001 is not.
+    Attributes:
+        in_mm: Millimetres per unit.
     """
 
-    multiplier: float = 1.0
-    divisor: float = 1.0
+    in_mm: Decimal
 
     def mm(self, length: float) -> float:
-        """Give a length in mm."""
-        return length * self.multiplier / self.divisor
+        """Give a length in mm, as decimals are counted: 60.7 um are 0.0607 mm, not 0.060700000000000004."""
+        length = float(length)
+        return float(Decimal(repr(length)) * self.in_mm) if math.isfinite(length) else length
 
 
-MILLIMETRE: Final = LengthUnit()
+MILLIMETRE: Final = LengthUnit(Decimal(1))
 
 _UNITS: Final = {
-    "km": LengthUnit(1e6),
-    "m": LengthUnit(1000.0),
-    "dm": LengthUnit(100.0),
-    "cm": LengthUnit(10.0),
+    "km": LengthUnit(Decimal(1_000_000)),
+    "m": LengthUnit(Decimal(1000)),
+    "dm": LengthUnit(Decimal(100)),
+    "cm": LengthUnit(Decimal(10)),
     "mm": MILLIMETRE,
-    "um": LengthUnit(1.0, 1e3),
-    "nm": LengthUnit(1.0, 1e6),
-    "pm": LengthUnit(1.0, 1e9),
-    "inch": LengthUnit(25.4),
-    "foot": LengthUnit(304.8),
-    "yard": LengthUnit(914.4),
-    "thou": LengthUnit(25.4, 1e3),
-    "point": LengthUnit(25.4, 72.0),
-    "\u00e5": LengthUnit(1.0, 1e7),
+    "um": LengthUnit(Decimal("1e-3")),
+    "nm": LengthUnit(Decimal("1e-6")),
+    "pm": LengthUnit(Decimal("1e-9")),
+    "inch": LengthUnit(Decimal("25.4")),
+    "foot": LengthUnit(Decimal("304.8")),
+    "yard": LengthUnit(Decimal("914.4")),
+    "thou": LengthUnit(Decimal("0.0254")),
+    "point": LengthUnit(Decimal("25.4") / 72),
+    "\u00e5": LengthUnit(Decimal("1e-7")),
 }
 
 _PREFIXES: Final = {

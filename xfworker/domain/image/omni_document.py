@@ -114,6 +114,7 @@ def info_of(document: Any, path: Path) -> ImageInfo:
         header={key: value for key, value in reader.document.items() if key != "source"},
         source=source,
         files=(path, *(path.with_name(name) for name in dict.fromkeys((pixels_filename, *additional)))),
+        assumptions=() if "spacing_mm" in reader.document else ("states no spacing_mm; 1 mm is taken",),
         unknown={key: value for key, value in reader.document.items() if key not in KNOWN_KEYS},
     )
 
