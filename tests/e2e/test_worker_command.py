@@ -102,8 +102,9 @@ def working(embedded, tmp_path):
             process.kill()
 
 
-def work(embedded, tmp_path, *options):
+def work(embedded, tmp_path, *options, **variables):
     command, environment = worker_call(embedded, tmp_path)
+    environment |= variables
     command += options
     command.append("--until-idle")
     return subprocess.run(
@@ -206,6 +207,58 @@ def test_a_failing_installation_fails_the_job_with_its_output(lab, package, new_
     after = client.server.get(Job, job.serial)
     assert after.metadata["outcome"]["ending"] == "not_started"
     assert "exit code 3; the end of its output: cannot" in after.metadata["error_message"]
+
+
+SPY = """
+import json, os, pathlib
+found = []
+for folder in pathlib.Path('/proc').iterdir():
+    if folder.name.isdigit():
+        try:
+            content = (folder / 'environ').read_bytes() + (folder / 'cmdline').read_bytes()
+        except OSError:
+            continue
+        # Only this worker and what it started; the tests beside this one have a token of their own.
+        if b'worker-secret' in content and b'pytest' not in content:
+            found.append(content.decode(errors='replace'))
+print('FOUND', found)
+print('OWN', sorted(os.environ), pathlib.Path(os.environ['TMPDIR']).is_relative_to(pathlib.Path.cwd()))
+worker.finish({'n': len(found)})
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_script_finds_no_secret_of_its_worker_in_any_process(lab, package, new_jobs, tmp_path):
+    embedded, client = lab
+    task_type = check_in(client.server, client.files, package(HEAD + SPY)).record
+    (job,) = new_jobs(task_type)
+    settings = tmp_path / "xfworker.toml"
+    settings.write_text(f'[server]\ntoken = "{embedded.admin_token}"\n')
+    secrets = {"PGPASSWORD": "worker-secret", "AWS_SECRET_ACCESS_KEY": "worker-secret", "PYTHONPATH": "/worker-secret"}
+    assert work(embedded, tmp_path, XFWORKER_CONFIG=str(settings), **secrets).returncode == 0
+    log = log_of(client, job)
+    assert client.server.get(Job, job.serial).outputs == {"n": 0}, log
+    own = log.partition("OWN")[2]
+    assert own.rstrip().endswith("True")
+    assert not any(name in own for name in secrets if name != "PYTHONPATH")
+
+
+def test_a_worker_refuses_a_folder_that_others_can_write_to(lab, tmp_path):
+    embedded, _ = lab
+    (tmp_path / "worker").mkdir()
+    (tmp_path / "worker").chmod(0o777)
+    done = work(embedded, tmp_path)
+    assert done.returncode == 2
+    assert "can be written to by other users (mode 777)" in done.stderr
+
+
+def test_a_worker_of_a_user_without_a_home_asks_for_a_folder(lab, tmp_path):
+    embedded, _ = lab
+    command = [sys.executable, "-m", "xfworker", "worker", "--server", str(embedded.data), "--until-idle"]
+    environment = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "HOME is not set); name one with --data" in done.stderr
 
 
 def test_jobs_go_to_the_worker_that_has_the_software(lab, package, new_jobs, tmp_path):

@@ -3,14 +3,16 @@ Virtual environments for scripts: one per set of dependency packages, made once.
 
 An environment sees the packages of this interpreter behind its own, so that ``xfworkerutil`` is there without being
 installed again. It is made in a folder of its own and counts when an entry points to it, so that a worker that dies on
-the way, or two that make the same one, do no harm.
+the way, or two that make the same one, do no harm. Once made it is read-only.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
 import site
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -18,15 +20,25 @@ import tempfile
 import threading
 import time
 import venv
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, distributions, requires
 from pathlib import Path
 
 from attrs import define
 
+from xfworker.adapters.process.script_user import ScriptUser
 from xfworker.domain.errors import JobError
+from xfworker.services.worker.script_environment import allowed_variables
+
+Report = Callable[[bytes], None]
+"""Gets what install commands write, piece by piece."""
 
 _INSTALL_SECONDS = 3600.0
-_QUOTED_CHARACTERS = 2000
+_SHOWN_LINES = 20
+_OF_INSTALLERS = ("PIP_*", "CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS")
+_FLOOR = re.compile(r"(?P<name>[A-Za-z0-9._-]+)>=(?P<version>\d+(?:\.\d+)*)")
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 @define(frozen=True)
@@ -38,7 +50,7 @@ class Installation:
         name: Its name and version, for messages.
         command: Its install command; ``%xfpip%`` stands for pip in the environment.
         folder: Its files; the command starts there.
-        digest: Of its content.
+        digest: What tells this content from any other.
     """
 
     name: str
@@ -64,121 +76,223 @@ class Environment:
 class Environments:
     """A folder of virtual environments. Safe to use from several threads and processes."""
 
-    def __init__(self, folder: Path, *, uv: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, variables: Mapping[str, str] | None = None, user: ScriptUser | None = None
+    ) -> None:
         """
         Take the folder.
 
         Args:
             folder: Where environments are made; it is made when it is first needed.
-            uv: The uv program to make them with, or ``None`` for the standard library's way.
+            variables: The environment variables that install commands get, beside those that are about installing;
+                what scripts get by default.
+            user: As whom install commands run; as this process's own user by default.
         """
         self._folder = folder
-        self._uv = uv
+        self._variables = {
+            **allowed_variables(os.environ, _OF_INSTALLERS),
+            **(variables or {}),
+            **({} if user is None else user.variables),
+        }
+        self._user = user
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def get(self, installations: Sequence[Installation]) -> Environment:
+    def get(self, installations: Sequence[Installation], report: Report | None = None) -> Environment:
         """
         Give the environment in which all of these are installed; nothing to install gives this interpreter's own.
 
+        Args:
+            installations: What is to be installed, in this order.
+            report: Gets what the commands write.
+
         Raises:
-            JobError: An install command failed; the message shows the end of what it wrote.
+            JobError: An install command failed, or installed what ``xfworkerutil`` cannot work with; the message names
+                the package and shows the end of what the command wrote.
         """
-        installable = [item for item in installations if item.command]
-        if not installable:
+        needed = [item for item in installations if item.command]
+        if not needed:
             return Environment(Path(sys.executable), {})
-        key = _key(installable)
+        key = _key(needed)
         with self._lock_of(key):
-            location = self._existing(key)
-            if location is None:
-                location = self._make(key, installable)
-        return _environment(location)
+            folder = self._existing(key)
+            if folder is None:
+                folder = self._make(key, needed, report or _ignore)
+        return self._environment(folder)
 
     def sweep(self, *, older_than_seconds: float = 24 * 3600.0) -> None:
         """Remove what makers that died left behind."""
         if not self._folder.is_dir():
             return
         in_use = {self._existing(entry.stem) for entry in self._folder.glob("*.json")}
-        for location in self._folder.iterdir():
-            if (
-                location.is_dir()
-                and location not in in_use
-                and time.time() - location.stat().st_mtime > older_than_seconds
-            ):
-                shutil.rmtree(location, ignore_errors=True)
+        for folder in self._folder.iterdir():
+            if folder.is_dir() and folder not in in_use and time.time() - folder.stat().st_mtime > older_than_seconds:
+                _remove(folder)
 
     def _existing(self, key: str) -> Path | None:
         try:
-            location = Path(json.loads((self._folder / f"{key}.json").read_text("utf-8"))["folder"])
+            folder = Path(json.loads((self._folder / f"{key}.json").read_text("utf-8"))["folder"])
         except (OSError, ValueError, KeyError):
             return None
-        return location if _python(location).exists() else None
+        return folder if _python(folder).exists() else None
 
-    def _make(self, key: str, installations: Sequence[Installation]) -> Path:
+    def _make(self, key: str, installations: Sequence[Installation], report: Report) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        location = Path(tempfile.mkdtemp(prefix=f"{key[:16]}-", dir=self._folder))
+        folder = Path(tempfile.mkdtemp(prefix=f"{key[:16]}-", dir=self._folder))
         try:
-            self._create(location)
+            self._create(folder)
             for installation in installations:
-                self._install(location, installation)
+                self._install(folder, installation, report)
+            # Last, so that pip sees the environment's own packages only: what it needs is installed in it.
+            _see_own_packages(folder)
+            self._close(folder)
         except BaseException:
-            shutil.rmtree(location, ignore_errors=True)
+            _remove(folder)
             raise
-        entry = location / "environment.json"
         packages = [item.name for item in installations]
-        entry.write_text(json.dumps({"folder": str(location), "packages": packages}), "utf-8")
+        entry = self._folder / f".{folder.name}.json"
+        entry.write_text(json.dumps({"folder": str(folder), "packages": packages}), "utf-8")
         entry.replace(self._folder / f"{key}.json")
-        return location
+        return folder
 
-    def _create(self, location: Path) -> None:
-        if self._uv is not None:
-            command = [self._uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(location)]
-            _run(command, location, {}, "making a virtual environment")
-        else:
-            venv.EnvBuilder(with_pip=True, symlinks=sys.platform != "win32").create(location)
-        (_site_packages(location) / "zz_xfworker.pth").write_text(
-            "".join(f"import site; site.addsitedir({folder!r})\n" for folder in _own_folders()), "utf-8"
-        )
+    def _create(self, folder: Path) -> None:
+        try:
+            venv.EnvBuilder(with_pip=True, symlinks=sys.platform != "win32").create(folder)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise JobError(
+                f"making a virtual environment failed: {error}; the worker's Python needs the modules venv and "
+                "ensurepip (on Debian and Ubuntu: apt install python3-venv)"
+            ) from error
+        if self._user is not None:
+            for path in _content(folder):
+                self._user.give(path)
 
-    def _install(self, location: Path, installation: Installation) -> None:
+    def _install(self, folder: Path, installation: Installation, report: Report) -> None:
         assert installation.command is not None
-        pip = f'"{self._uv}" pip' if self._uv is not None else f'"{_python(location)}" -m pip'
-        command = installation.command.replace("%xfpip%", pip).replace("%xfpython%", f'"{_python(location)}"')
-        variables = {**_environment(location).variables, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        constraints = folder / "xfworker-constraints.txt"
+        constraints.write_text("".join(f"{name}>={version}\n" for name, version in _floors().items()), "utf-8")
+        python = f'"{_python(folder)}"'
+        command = installation.command.replace("%xfpip%", f"{python} -m pip").replace("%xfpython%", python)
+        variables = {
+            **self._environment(folder).variables,
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_CONSTRAINT": _joined(self._variables.get("PIP_CONSTRAINT"), constraints),
+        }
+        report(f"xfworker: installing {installation.name}\n".encode())
         # The command is a line for the system's shell, by the definition of dependency packages.
-        _run(command, installation.folder or location, variables, f"installing {installation.name}")
+        self._run(command, installation.folder or folder, variables, f"installing {installation.name}", report)
+        for name, floor in _floors().items():
+            version = _installed_version(folder, name)
+            if version is not None and _numbers(version) < _numbers(floor):
+                raise JobError(
+                    f"{installation.name} installs {name} {version}, beside which xfworkerutil does not work: it needs "
+                    f"{name}>={floor}; ask for such a version in the package's install command"
+                )
+
+    def _run(self, command: str, folder: Path, variables: Mapping[str, str], doing: str, report: Report) -> None:
+        last: deque[str] = deque(maxlen=_SHOWN_LINES)
+        try:
+            with subprocess.Popen(  # noqa: S602  packages that an administrator checked in
+                command,
+                shell=True,
+                cwd=folder,
+                env={**self._variables, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                **({} if self._user is None else self._user.process_options),
+            ) as process:
+                assert process.stdout is not None
+                limit = threading.Timer(_INSTALL_SECONDS, process.kill)
+                limit.daemon = True
+                limit.start()
+                for line in process.stdout:
+                    report(line)
+                    last.append(line.decode("utf-8", "replace").rstrip())
+                code = process.wait()
+                limit.cancel()
+        except OSError as error:
+            raise JobError(f"{doing} failed: {error}") from error
+        if code:
+            said = "\n".join(last).strip()
+            # pip calls the floors "constraint" without saying whose they are.
+            whose = (
+                f"; the constraints are what xfworkerutil needs itself: {_floors_text()}" if "onstraint" in said else ""
+            )
+            raise JobError(f"{doing} failed with exit code {code}{whose}; the end of its output: {said}")
+
+    def _close(self, folder: Path) -> None:
+        for path in _content(folder):
+            if self._user is not None:
+                os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
+            if not path.is_symlink():
+                readable = stat.S_IRGRP | stat.S_IROTH | (stat.S_IXGRP | stat.S_IXOTH if path.is_dir() else 0)
+                mode = path.stat().st_mode & ~_WRITABLE
+                path.chmod(mode if self._user is None else mode | readable)
+
+    def _environment(self, folder: Path) -> Environment:
+        scripts = _python(folder).parent
+        path = os.pathsep.join([str(scripts), self._variables.get("PATH", "")]).rstrip(os.pathsep)
+        return Environment(_python(folder), {"VIRTUAL_ENV": str(folder), "PATH": path})
 
     def _lock_of(self, key: str) -> threading.Lock:
         with self._lock:
             return self._locks.setdefault(key, threading.Lock())
 
 
-def find_uv() -> str | None:
-    """Give the uv program where it is installed, beside this interpreter or on the path."""
-    beside = Path(sys.executable).parent / ("uv.exe" if sys.platform == "win32" else "uv")
-    return str(beside) if beside.exists() else shutil.which("uv")
+def _ignore(_: bytes) -> None:
+    pass
 
 
-def _run(command: str | Sequence[str], folder: Path, variables: Mapping[str, str], doing: str) -> None:
-    # The worker's own token and settings are not for install commands.
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("XF_", "XFWORKER_"))}
+def _content(folder: Path) -> Iterator[Path]:
+    """Give everything in a folder, and the folder itself last."""
+    for parent, folders, files in os.walk(folder, topdown=False):
+        yield from (Path(parent) / name for name in (*files, *folders))
+    yield folder
+
+
+def _remove(folder: Path) -> None:
+    # What is in a folder that cannot be written to cannot be removed either.
+    for parent, folders, _ in os.walk(folder):
+        for path in (Path(parent), *(Path(parent) / name for name in folders)):
+            if not path.is_symlink():
+                path.chmod(stat.S_IRWXU)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _floors() -> dict[str, str]:
+    """Give the lowest versions of other packages beside which this one works."""
     try:
-        done = subprocess.run(  # noqa: S603  packages that an administrator checked in
-            command,
-            shell=isinstance(command, str),
-            cwd=folder,
-            env={**kept, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_INSTALL_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise JobError(f"{doing} failed: {error}") from error
-    if done.returncode:
-        end = done.stdout.decode("utf-8", "replace").strip()[-_QUOTED_CHARACTERS:]
-        raise JobError(f"{doing} failed with exit code {done.returncode}; the end of its output: {end}")
+        stated = requires("xfworker") or []
+    except PackageNotFoundError:
+        return {}
+    found = (_FLOOR.match(text) for text in stated if ";" not in text)
+    return {floor["name"]: floor["version"] for floor in found if floor is not None}
+
+
+def _floors_text() -> str:
+    return ", ".join(f"{name}>={version}" for name, version in _floors().items())
+
+
+def _installed_version(folder: Path, name: str) -> str | None:
+    for found in distributions(name=name, path=[str(_site_packages(folder))]):
+        return found.version
+    return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    leading = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in leading[0].split(".")) if leading else ()
+
+
+def _joined(before: str | None, constraints: Path) -> str:
+    # pip takes several, with blanks between them.
+    return f"{before} {constraints}" if before else str(constraints)
+
+
+def _see_own_packages(folder: Path) -> None:
+    lines = "".join(f"import site; site.addsitedir({own!r})\n" for own in _own_folders())
+    (_site_packages(folder) / "zz_xfworker.pth").write_text(lines, "utf-8")
 
 
 def _key(installations: Sequence[Installation]) -> str:
@@ -190,20 +304,14 @@ def _key(installations: Sequence[Installation]) -> str:
     return hashlib.sha256("\n".join(described).encode()).hexdigest()
 
 
-def _environment(location: Path) -> Environment:
-    scripts = _python(location).parent
-    path = os.pathsep.join([str(scripts), os.environ.get("PATH", "")]).rstrip(os.pathsep)
-    return Environment(_python(location), {"VIRTUAL_ENV": str(location), "PATH": path})
+def _python(folder: Path) -> Path:
+    return folder / "Scripts" / "python.exe" if sys.platform == "win32" else folder / "bin" / "python"
 
 
-def _python(location: Path) -> Path:
-    return location / "Scripts" / "python.exe" if sys.platform == "win32" else location / "bin" / "python"
-
-
-def _site_packages(location: Path) -> Path:
+def _site_packages(folder: Path) -> Path:
     if sys.platform == "win32":
-        return location / "Lib" / "site-packages"
-    return location / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+        return folder / "Lib" / "site-packages"
+    return folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 
 
 def _own_folders() -> list[str]:

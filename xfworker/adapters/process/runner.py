@@ -1,5 +1,6 @@
 """Runs scripts as processes of this computer."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -9,8 +10,10 @@ from pathlib import Path
 from xfworker.adapters.process import guard
 from xfworker.adapters.process.script_log import ScriptLog
 from xfworker.adapters.process.script_process import ScriptProcess
+from xfworker.adapters.process.script_user import ScriptUser
 from xfworker.domain.errors import JobError
 from xfworker.ports.job_runner import ScriptCall
+from xfworker.services.worker.script_environment import allowed_variables
 
 GRACE_SECONDS = 10.0
 """How long a script has to end by itself after it was asked to."""
@@ -23,14 +26,16 @@ class ProcessRunner:
     Implements :class:`~xfworker.ports.job_runner.JobRunner`.
     """
 
-    def __init__(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
+    def __init__(self, *, grace_seconds: float = GRACE_SECONDS, user: ScriptUser | None = None) -> None:
         """
         Make a runner; nothing is started yet.
 
         Args:
             grace_seconds: How long a script has to end by itself when it is aborted or takes too long.
+            user: As whom scripts run; as this process's own user by default.
         """
         self._grace_seconds = grace_seconds
+        self._user = user
         self._guard: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -41,10 +46,12 @@ class ProcessRunner:
             raise JobError(
                 f"the log file {call.log_path} cannot be opened ({error.strerror}), so the script was not started"
             ) from error
+        if self._user is not None:
+            _hand_over(call.working_directory, self._user)
         try:
             process = subprocess.Popen(  # noqa: S603  running scripts is what this is for
                 call.command,
-                env=dict(call.environment),
+                env={**call.environment, **({} if self._user is None else self._user.variables)},
                 cwd=call.working_directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -52,6 +59,7 @@ class ProcessRunner:
                 bufsize=0,
                 start_new_session=True,
                 creationflags=_new_process_group(),
+                **({} if self._user is None else self._user.process_options),
             )
         except (OSError, ValueError) as error:
             log.close()
@@ -99,6 +107,8 @@ def _start_guard() -> subprocess.Popen[bytes] | None:
     try:
         return subprocess.Popen(  # noqa: S603  our own file, by our own interpreter
             [sys.executable, "-I", "-S", str(Path(guard.__file__))],
+            # Scripts can read the environment of every process of their user.
+            env=allowed_variables(os.environ),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -106,6 +116,14 @@ def _start_guard() -> subprocess.Popen[bytes] | None:
         )
     except OSError:
         return None
+
+
+def _hand_over(directory: Path, user: ScriptUser) -> None:
+    """Let a script's user work in its directory, in which the log and what else the runner made stay the runner's."""
+    user.share(directory)
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            user.give(path)
 
 
 def _new_process_group() -> int:

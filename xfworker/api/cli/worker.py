@@ -5,7 +5,6 @@ import platform
 import re
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,14 +21,13 @@ from xfworker.services.worker.job_executor import EndedJob
 from xfworker.services.worker.loop import DIRECTORY_PREFIX, WorkerEvents, WorkerLoop
 
 if TYPE_CHECKING:
+    from xfworker.adapters.process.script_user import ScriptUser
     from xfworker.api.composition.client import Client
     from xfworker.api.settings.model import LoadedSettings
 
 app = App(name="worker", help="Run the jobs of a server on this computer.", help_format="plaintext")
 
 _DEPENDENCY = re.compile(r"(?P<name>[a-zA-Z0-9.]+)==(?P<version>\d+\.\d+\.\d+\.\d+)")
-_SCRIPT_RETRIES = {"XFWORKER_HTTP_ATTEMPTS": "16", "XFWORKER_TRANSFERS_ATTEMPTS": "10"}
-"""With waits that double from a quarter of a second and then stay, this is about a minute."""
 _DAY_SECONDS = 24 * 3600.0
 
 
@@ -44,6 +42,8 @@ def worker(
     data: Path | None = None,
     keep_failed_days: float = 7.0,
     until_idle: Annotated[bool, Parameter(negative="")] = False,
+    run_as: str | None = None,
+    pass_variable: Annotated[tuple[str, ...], Parameter(negative="")] = (),
 ) -> int:
     """
     Run the jobs of a server on this computer until Ctrl-C or SIGTERM.
@@ -62,8 +62,15 @@ def worker(
             are made in XFTEMP where that is set.
         keep_failed_days: How long the directories of failed jobs stay.
         until_idle: End when there is nothing to do.
+        run_as: The user of this computer as whom scripts and install commands run; the worker must be started by root.
+            Without it they run as the worker's own user and can read what that user can read.
+        pass_variable: An environment variable that scripts get beside the usual ones (PATH, LANG, CUDA_...), or a
+            pattern such as LICENSE_*; may be repeated.
     """
+    from xfworker.adapters.process.own_secrets import hide_environment
+    from xfworker.adapters.process.script_user import find_script_user
     from xfworker.api.composition.client import connected, find_server
+    from xfworker.api.composition.script_settings import script_variables
     from xfworker.api.logging import write_server_log
     from xfworker.api.settings.file import load_settings
 
@@ -71,8 +78,13 @@ def worker(
         raise UsageError("--concurrency is at least 1")
     by_hand = [_dependency(text) for text in dependency]
     loaded = load_settings()
+    user = None if run_as is None else find_script_user(run_as)
+    address = find_server(server, loaded.settings)
+    folder = (data or _cache_folder(os.environ)).absolute()
+    variables = script_variables(loaded, os.environ, pass_variable)
+    hide_environment(variables.keys())
     write_server_log()
-    with connected(find_server(server, loaded.settings), loaded.settings) as client:
+    with connected(address, loaded.settings) as client:
 
         def described() -> Worker:
             found = [] if only_dependencies else client.server.find(DependencyPackage)
@@ -83,8 +95,7 @@ def worker(
                 metadata={"platform": platform.platform(), "python": platform.python_version()},
             )
 
-        folder = (data or _cache_folder(os.environ)).absolute()
-        loop = _loop(client, loaded, described, folder, keep_failed_days, concurrency)
+        loop = _loop(client, loaded, described, folder, keep_failed_days, concurrency, variables, user)
         events = EventLog("xfworker.worker")
         events.info("xfworker.worker_started", server=client.address.url, data=str(folder), concurrency=concurrency)
         with _Signals(loop):
@@ -100,34 +111,45 @@ def _loop(
     data: Path,
     keep_failed_days: float,
     concurrency: int,
+    variables: Mapping[str, str],
+    user: "ScriptUser | None",
 ) -> WorkerLoop:
     from xfworker.adapters.clock import SystemClock
     from xfworker.adapters.disk.filesystem import LocalFilesystem
-    from xfworker.adapters.process.environments import Environments, find_uv
+    from xfworker.adapters.process.environments import Environments
+    from xfworker.adapters.process.private_folder import private_folder
     from xfworker.adapters.process.runner import ProcessRunner
     from xfworker.api.composition.local_filesystem import TEMPORARY_FOLDER
     from xfworker.api.composition.package_source import PackageSource
+    from xfworker.api.composition.script_settings import script_settings
     from xfworker.services.packages.cache import PackageCache
     from xfworker.services.worker.job_executor import JobExecutor
 
     named = os.environ.get(TEMPORARY_FOLDER, "").strip()
     jobs = (Path(named) if named else loaded.settings.disk.temp_directory or data / "jobs").absolute()
-    jobs.mkdir(parents=True, exist_ok=True)
+    # Another user's scripts pass through, and see the names of nothing.
+    mode = 0o700 if user is None else 0o711
+    for folder in (data, data / "packages", data / "environments"):
+        private_folder(folder, mode=mode)
+    jobs.mkdir(mode=mode, parents=True, exist_ok=True)
+    if user is not None:
+        user.check(jobs)
     clock = SystemClock()
-    environments = Environments(data / "environments", uv=find_uv())
+    environments = Environments(data / "environments", variables=variables, user=user)
     environments.sweep()
     source = PackageSource(
         server=client.server,
         files=client.files,
         cache=PackageCache(data / "packages"),
         environments=environments,
-        settings=script_settings(os.environ, loaded.file),
+        variables=variables,
+        settings=script_settings(loaded),
     )
     executor = JobExecutor(
         queue=client.queue,
         server=client.server,
         files=client.files,
-        runner=ProcessRunner(),
+        runner=ProcessRunner(user=user),
         clock=clock,
         source=source,
         server_host=client.address.script_host,
@@ -212,19 +234,6 @@ def _stop_signals() -> list[signal.Signals]:
     return numbers
 
 
-def script_settings(environment: Mapping[str, str], file: Path | None) -> dict[str, str]:
-    """Give scripts the worker's own settings, without what is about the worker's own way to the server."""
-    from xfworker.api.settings.file import CONFIG_VARIABLE
-    from xfworker.api.settings.model import PREFIX
-
-    own = (f"{PREFIX}SERVER_TOKEN", f"{PREFIX}SERVER_TOKEN_FILE", f"{PREFIX}SERVER_URL")
-    kept = {name: value for name, value in environment.items() if name.startswith(PREFIX) and name not in own}
-    # A script that has worked for hours must not fail because the server is restarted; where a file has its say on
-    # that, it is kept.
-    retries = {} if file is not None else _SCRIPT_RETRIES
-    return {**retries, **kept, CONFIG_VARIABLE: "" if file is None else str(file)}
-
-
 def _dependency(named: str) -> dict[str, str]:
     match = _DEPENDENCY.fullmatch(named)
     if match is None:
@@ -252,11 +261,17 @@ def _directories(folder: Path) -> list[tuple[Path, float]]:
 
 
 def _cache_folder(environment: Mapping[str, str]) -> Path:
+    home = environment.get("HOME")
     if sys.platform == "win32":
         base = environment.get("LOCALAPPDATA")
-        return Path(base or tempfile.gettempdir()) / "xfworker"
-    home = environment.get("HOME")
-    if sys.platform == "darwin" and home:
-        return Path(home) / "Library" / "Caches" / "xfworker"
-    base = environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else tempfile.gettempdir())
+    elif sys.platform == "darwin":
+        base = f"{home}/Library/Caches" if home else None
+    else:
+        base = environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
+    if not base:
+        # A folder for temporary files is shared with other users, who could put packages there that this one runs.
+        raise UsageError(
+            "there is no folder for packages and environments, because this user has no home (HOME is not set); name "
+            "one with --data"
+        )
     return Path(base) / "xfworker"

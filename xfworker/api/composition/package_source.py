@@ -1,6 +1,5 @@
 """Makes the scripts of installed packages ready for a worker."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,6 +28,7 @@ class PackageSource:
         files: Where packages are fetched from.
         cache: Packages on this computer.
         environments: Virtual environments on this computer.
+        variables: What scripts get of the worker's environment variables.
         settings: Settings for the scripts, ``XFWORKER_*``.
     """
 
@@ -36,6 +36,7 @@ class PackageSource:
     files: FileStore
     cache: PackageCache
     environments: Environments
+    variables: Mapping[str, str]
     settings: Mapping[str, str]
 
     def prepare(self, lease: Lease) -> PreparedScript:
@@ -57,7 +58,7 @@ class PackageSource:
         metadata = described.get("metadata") or {}
         return PreparedScript(
             command=(str(environment.python), str(folder / script)),
-            environment={**os.environ, **environment.variables},
+            environment={**self.variables, **environment.variables},
             module_folders=(SHIM_FOLDER,),
             settings=self.settings,
             time_limit_seconds=time_limit_seconds(metadata),
