@@ -7,7 +7,7 @@ for suite in (
     "xf_server",
     "job_queue",
     "record_store",
-    "facade_lab",
+    "facade_project",
     "facade_records",
     "facade_job",
     "facade_files",

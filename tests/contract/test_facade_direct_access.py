@@ -8,7 +8,7 @@ import pytest
 
 import xfworkerutil
 from tests.contract.suites.facade_files import FacadeFilesContract
-from tests.contract.suites.facade_lab import ScriptProject, memory_place
+from tests.contract.suites.facade_project import ScriptProject, memory_place
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.api.facade import omni
 from xfworker.domain.errors import UsageError

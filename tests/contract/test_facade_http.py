@@ -4,7 +4,7 @@ import pytest
 
 from tests.contract.suites.facade_files import FacadeFilesContract
 from tests.contract.suites.facade_job import FacadeJobContract
-from tests.contract.suites.facade_lab import ScriptProject, http_place
+from tests.contract.suites.facade_project import ScriptProject, http_place
 from tests.contract.suites.facade_records import FacadeRecordsContract
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.suites.facade_lab import ScriptProject, memory_place
+from tests.contract.suites.facade_project import ScriptProject, memory_place
 from xfworker.adapters.process.runner import ProcessRunner
 from xfworker.testing.contracts.job_runner import ConcurrentJobRunnerContract, JobRunnerContract
 from xfworker.testing.in_process_runner import InProcessRunner

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.contract.suites.facade_lab import ScriptProject, http_place
+from tests.contract.suites.facade_project import ScriptProject, http_place
 from xfworker.api.composition.shim_folder import SHIM_FOLDER as SHIMS
 from xfworker.api.facade import omni
 from xfworker.domain.files import Scope, reference_resource
@@ -33,12 +33,9 @@ def lab(place, tmp_path):
 
 def script_environment(lab, job):
     """Give the environment that a worker gives to a job's script."""
-    worker = lab.worker(job)
-    worker.working_dir.remove()
-    worker._hook.remove()
     return {
         **os.environ,
-        **worker.session.arguments.to_environment(),
+        **lab.arguments(job).to_environment(),
         "XFTEMP": str(lab.folder),
         "PYTHONPATH": os.pathsep.join([str(SHIMS), str(ROOT)]),
     }

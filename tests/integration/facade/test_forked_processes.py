@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.suites.facade_lab import ScriptProject, http_place
+from tests.contract.suites.facade_project import ScriptProject, http_place
 from tests.integration.facade.faulty_wire import FaultyWire
 from xfworker.api.composition.shim_folder import SHIM_FOLDER as SHIMS
 
@@ -68,10 +68,7 @@ def test_forked_processes_share_the_job_but_neither_connections_nor_names(lab):
     lab.put("userdata/shared/scan.nii.gz", b"voxels")
     others = [lab.new_job().serial for _ in range(PROCESSES)]
     job = lab.new_job()
-    worker = lab.worker(job)
-    worker.working_dir.remove()
-    worker._hook.remove()
-    arguments = worker.session.arguments
+    arguments = lab.arguments(job)
     with FaultyWire(int(arguments.server_port)) as wire:
         environment = {**os.environ, **arguments.to_environment(), "XF_SERVER_PORT": str(wire.port)}
         environment |= {"XFTEMP": str(lab.folder), "PYTHONPATH": os.pathsep.join([str(SHIMS), str(ROOT)])}

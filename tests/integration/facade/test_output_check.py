@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.suites.facade_lab import ScriptProject, http_place
+from tests.contract.suites.facade_project import ScriptProject, http_place
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from tests.contract.suites.facade_lab import ScriptProject, http_place
+from tests.contract.suites.facade_project import ScriptProject, http_place
 from tests.integration.facade.faulty_wire import FaultyWire
 from xfworker.api.composition.shim_folder import SHIM_FOLDER as SHIMS
 from xfworker.domain.job_state import JobState
@@ -36,10 +36,7 @@ def job(lab):
 
 @pytest.fixture
 def arguments(lab, job):
-    worker = lab.worker(job)
-    worker.working_dir.remove()
-    worker._hook.remove()
-    return worker.session.arguments
+    return lab.arguments(job)
 
 
 def start(lab, arguments, script, **more):

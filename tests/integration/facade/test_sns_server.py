@@ -6,10 +6,9 @@ import os
 import threading
 
 import pytest
-from attrs import evolve
 
 import xfworkerutil
-from tests.contract.suites.facade_lab import ScriptProject, http_place, memory_place
+from tests.contract.suites.facade_project import ScriptProject, http_place, memory_place
 from tests.integration.facade.faulty_wire import FaultyWire
 from xfworker.api.composition.measurements import folder_catalogue
 from xfworker.domain.errors import (
@@ -20,6 +19,7 @@ from xfworker.domain.errors import (
     TransferInterrupted,
     UsageError,
 )
+from xfworker.services.platform.options import PlatformOptions
 from xfworker.testing.contracts.sns_server import isq_file
 
 
@@ -209,10 +209,8 @@ def test_without_a_catalogue_there_is_no_default_server(tmp_path):
 
 
 def test_a_folder_can_be_the_default_server(tmp_path, scans):
-    place = memory_place()
-    worker = ScriptProject.make(place, tmp_path).worker()
-    server = worker.session.server
-    server._options = evolve(server._options, global_config={"default_sns_server": {"folder": str(scans)}})
+    options = PlatformOptions(global_config={"default_sns_server": {"folder": str(scans)}})
+    worker = ScriptProject.make(memory_place(options=options), tmp_path).worker()
     with worker.server_connection() as connection:
         params = xfworkerutil.get_xf_default_sns_server_connection_params(connection)
     with xfworkerutil.get_sns_server_connection(params) as connection:

@@ -2,8 +2,11 @@
 
 import random
 import shutil
+import subprocess
+import sys
 import threading
 
+import psutil
 import pytest
 
 from xfworker.adapters.http.file_store import HttpFileStore
@@ -223,10 +226,15 @@ def test_a_server_goes_on_where_it_stopped(tmp_path):
 
 
 def test_the_server_ends_with_the_process_that_started_it(tmp_path):
-    embedded = EmbeddedServer(tmp_path)
-    embedded.start()
-    assert embedded._process is not None
-    assert embedded._process.stdin is not None
-    embedded._process.stdin.close()
-    assert embedded._process.wait(120) == 0
-    embedded.stop()
+    code = (
+        "import sys; from xfworker.api.composition.embedded_server import EmbeddedServer; "
+        "print(EmbeddedServer(sys.argv[1]).start().pid, flush=True); sys.stdin.read()"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with owner:
+        server = psutil.Process(int(owner.stdout.readline()))
+        assert server.is_running()
+        owner.kill()
+    server.wait(120)

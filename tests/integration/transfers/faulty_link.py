@@ -60,13 +60,14 @@ class FaultyLink:
         url: Where clients connect.
         faults: What the next connections suffer, one each; then none.
         always: What every connection suffers that has no fault of its own.
+        server: Where the server is; a test may set another while the link stands.
         up: Bytes that went towards the server.
         down: Bytes that came from it.
         connections: How many connections were made.
         on_bytes: Called after each chunk.
     """
 
-    _server: tuple[str, int]
+    server: tuple[str, int]
     faults: list[Fault] = field(factory=list)
     always: Fault = field(factory=Fault)
     up: int = 0
@@ -104,7 +105,7 @@ class FaultyLink:
             client.close()
             return
         try:
-            server = socket.create_connection(self._server)
+            server = socket.create_connection(self.server)
         except OSError:
             _reset(client)
             return

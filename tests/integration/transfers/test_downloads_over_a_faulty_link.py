@@ -1,8 +1,10 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
@@ -148,9 +150,7 @@ def test_a_file_that_changes_all_the_time_is_an_error(store, served, link, token
 
 
 def test_no_room_is_noticed_before_the_first_byte(store, link, token, place, tmp_path, monkeypatch):
-    import shutil
-
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=100, used=99, free=1))
     with pytest.raises(NotEnoughSpace, match="room for 1"):
         store.download(token, place, tmp_path / "target")
     assert leftovers(tmp_path) == []

@@ -234,7 +234,7 @@ def test_a_killed_server_is_waited_for_and_gone_on_with(own_server, source, cont
             successor = EmbeddedServer(data)
             successor.__enter__()
             successors.append(successor)
-            link._server = (successor.host, successor.port)
+            link.server = (successor.host, successor.port)
 
         def kill_once(found):
             if found.up > 10 * MIB:

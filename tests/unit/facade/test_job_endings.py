@@ -232,11 +232,12 @@ def test_an_uncaught_exception_becomes_the_error_message(lab, worker, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_an_error_of_ours_shows_the_scripts_frames_only(lab, worker, capsys):
+def test_an_error_of_ours_shows_the_scripts_frames_only(lab, session, capsys):
+    sys.excepthook = sys.__excepthook__
+    worker = XFWorkerJob(session=session)
     try:
         worker.download_input_file({"source": "nowhere", "filename": "a"})
     except FileError:
-        worker._hook._previous = sys.__excepthook__
         sys.excepthook(*sys.exc_info())
     shown = capsys.readouterr().err
     assert "worker.download_input_file" in shown
@@ -254,45 +255,48 @@ def test_an_exception_without_a_readable_message_is_named(lab, worker, capsys):
     assert "Broken" in lab.job(worker.job["serial"]).metadata["error_message"]
 
 
-def test_ctrl_c_is_told_as_an_interruption(lab, worker, capsys):
+def test_ctrl_c_is_reported_as_an_interruption(lab, worker, capsys):
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert "interrupted" in lab.job(worker.job["serial"]).metadata["error_message"]
 
 
-def test_an_exception_in_a_thread_is_told(lab, worker, capsys):
+def test_an_exception_in_a_thread_is_reported(lab, session):
     def work():
         raise OSError("disk")
 
+    shown = []
+    threading.excepthook = shown.append
+    worker = XFWorkerJob(session=session)
     thread = threading.Thread(target=work, name="counting")
-    hook = threading.excepthook
-    worker._hook._previous_thread = lambda args: None
-    assert hook == worker._hook.uncaught_in_thread
     thread.start()
     thread.join()
+    assert [str(args.exc_value) for args in shown] == ["disk"]
     assert "in thread counting: OSError: disk" in lab.job(worker.job["serial"]).metadata["error_message"]
 
 
-def test_the_hook_is_given_back_at_the_end(worker):
-    assert sys.excepthook == worker._hook.uncaught
+def test_the_hooks_are_as_they_were_after_the_end(session):
+    before = sys.excepthook, threading.excepthook
+    worker = XFWorkerJob(session=session)
+    assert sys.excepthook != before[0]
+    assert threading.excepthook != before[1]
     worker.finish(GOOD)
-    assert sys.excepthook != worker._hook.uncaught
+    assert (sys.excepthook, threading.excepthook) == before
 
 
 def test_a_second_job_in_one_process_takes_the_hook_over(lab, worker):
     other = XFWorkerJob(session=lab.start())
-    other._hook._previous = lambda *_: None
     uncaught(ValueError("second"))
     assert "error_message" in lab.job(other.job["serial"]).metadata
     assert "error_message" not in lab.job(worker.job["serial"]).metadata
 
 
-def test_a_job_that_is_not_there_is_told_and_leaves_no_directory(lab, session):
+def test_a_job_that_is_not_there_is_an_error_and_leaves_no_directory(session, tmp_path):
     session.arguments = type(session.arguments)(
         job_serial=999, server_host="h", server_port="1", server_auth=session.arguments.server_auth
     )
     with pytest.raises(RecordNotFound):
         XFWorkerJob(session=session)
-    assert list(lab.filesystem._temp_directory.iterdir()) == []
+    assert list((tmp_path / "xftemp").iterdir()) == []
 
 
 def test_switching_to_interactive_mode_hands_job_and_task_over(lab, worker):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEAST_SIDE: Final = 240
 """Smaller pictures are enlarged, so that what is written around them fits."""
 
-_INK: Final = (240, 240, 240)
+INK: Final = (240, 240, 240)
 _DIRECTIONS: Final = (("L", "R"), ("P", "A"), ("S", "I"))
 """What is at the ends of the axes of space (left, back, up): forwards, backwards."""
 _STATE_DIRECTIONS: Final = frozenset({"DICOM", "NIfTI", "NRRD", "MetaImage"})
@@ -59,7 +59,7 @@ def with_sides(view: View, info: ImageInfo) -> View:
     down, right = AXES_OF_PLANE[view.axis]
     names = {"bottom": _side(info, down, 0), "top": _side(info, down, 1)}
     names |= {"right": _side(info, right, 0), "left": _side(info, right, 1)}
-    marks = {side: _text(name, size) for side, name in names.items()}
+    marks = {side: string_mask(name, size) for side, name in names.items()}
     margin = {side: _along(mark, side) + 4 * size for side, mark in marks.items()}
     (rows, columns), depth = view.pixels.shape[:2], _depth(view.pixels)
     height, width = margin["top"] + rows + margin["bottom"], margin["left"] + columns + margin["right"]
@@ -86,13 +86,13 @@ def with_scale_bar(view: View) -> View:
     (rows, columns), depth = view.pixels.shape[:2], _depth(view.pixels)
     length_mm = _round_length(columns * view.pixel_mm / 3)
     bar = max(1, round(length_mm / view.pixel_mm))
-    mark = _text(f"{length_mm:g} mm", size)
+    mark = string_mask(f"{length_mm:g} mm", size)
     strip = mark.shape[0] + 6 * size
     width = max(columns, bar + mark.shape[1] + 12 * size)
     result = _background(rows + strip, width, depth)
     result[:rows, :columns] = in_colours(view.pixels, depth)
     top = rows + strip // 2
-    result[top - size : top + size, 4 * size : 4 * size + bar, :3] = _INK
+    result[top - size : top + size, 4 * size : 4 * size + bar, :3] = INK
     _draw(result, mark, top - mark.shape[0] // 2, 8 * size + bar)
     return attrs.evolve(view, pixels=result)
 
@@ -120,7 +120,8 @@ def _letter_size(pixels: "Bytes") -> int:
     return max(2, round(longest / 240))
 
 
-def _text(text: str, size: int) -> "Mask":
+def string_mask(text: str, size: int) -> "Mask":
+    """Give the pixels of a line of letters; ``size`` is how many pixels a dot has."""
     import numpy as np
 
     columns = len(text) * (_GLYPH_COLUMNS + 1) - 1
@@ -142,7 +143,7 @@ def _along(mark: "Mask", side: str) -> int:
 def _draw(picture: "Bytes", mark: "Mask", top: int, left: int) -> None:
     top, left = max(0, top), max(0, left)
     part = picture[top : top + mark.shape[0], left : left + mark.shape[1]]
-    part[mark[: part.shape[0], : part.shape[1]], :3] = _INK
+    part[mark[: part.shape[0], : part.shape[1]], :3] = INK
 
 
 def _background(rows: int, columns: int, depth: int) -> "Bytes":

@@ -20,6 +20,7 @@ from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.record_store import RecordStore
 from xfworker.ports.workflow_control import WorkflowControl
 from xfworker.ports.xf_server import XFServer
+from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.platform import Platform
 
 
@@ -43,9 +44,9 @@ class DirectWorld(World):
     control: WorkflowControl
 
     @classmethod
-    def over(cls, records: RecordStore) -> "DirectWorld":
+    def over(cls, records: RecordStore, options: PlatformOptions | None = None) -> "DirectWorld":
         clock = ManualClock()
-        platform = Platform(records, clock, MemoryTokenSigner(clock))
+        platform = Platform(records, clock, MemoryTokenSigner(clock), options)
         admin = platform.authenticate(platform.admin_token())
         return cls(
             admin=platform.server_for(admin),

@@ -27,6 +27,7 @@ from xfworker.domain.records import Job, Project, Run, Task, TaskType, Worker, W
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.xf_server import XFServer
+from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.script.session import Session
 from xfworker.testing.contracts.worlds import DirectWorld
 
@@ -96,9 +97,16 @@ class ScriptProject:
         return lease
 
     def worker(self, job: Job | None = None) -> XFWorkerJob:
+        return XFWorkerJob(session=self._session(job))
+
+    def arguments(self, job: Job) -> JobArguments:
+        """Give what the environment of a job's script holds, for a script in a process of its own."""
+        return self._session(job).arguments
+
+    def _session(self, job: Job | None) -> Session:
         lease = self.lease(job)
         self.leases[lease.job.serial] = lease
-        return XFWorkerJob(session=self.place.session_of(lease, self.folder))
+        return self.place.session_of(lease, self.folder)
 
     def run_again(self, job_serial: int) -> XFWorkerJob:
         """End a job whose script reported an error, restart it, and give the next script's job."""
@@ -130,8 +138,8 @@ def filesystem_in(folder: Path) -> LocalFilesystem:
     return LocalFilesystem(temp)
 
 
-def memory_place(files: FileStore | None = None) -> Place:
-    world = DirectWorld.over(MemoryRecordStore())
+def memory_place(files: FileStore | None = None, options: PlatformOptions | None = None) -> Place:
+    world = DirectWorld.over(MemoryRecordStore(), options)
     files = files or MemoryFileStore()
 
     def session_of(lease: Lease, folder: Path) -> Session:
