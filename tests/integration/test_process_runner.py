@@ -9,7 +9,7 @@ import pytest
 from xfworker.adapters.process.runner import ProcessRunner
 from xfworker.domain.errors import JobError
 from xfworker.ports.job_runner import ScriptCall
-from xfworker.testing.contracts.job_runner import ScriptWatch
+from xfworker.testing.contracts.job_runner import CollectedOutput
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 LONG = 60
@@ -58,7 +58,7 @@ def wait_until_gone(pid):
 
 
 def test_output_environment_and_exit_code_arrive(runner, call, tmp_path):
-    output = ScriptWatch()
+    output = CollectedOutput()
     end = runner.start(call("import os, sys; print(os.environ['WORD']); sys.exit(7)"), output).wait(LONG)
     assert end.exit_code == 7
     assert end.signal is None
@@ -79,7 +79,7 @@ def test_a_passed_signal_reaches_the_script_and_its_children(runner, call):
         "print('ready', child.pid, flush=True)\n"
         "time.sleep(60)"
     )
-    output = ScriptWatch(b"\n")
+    output = CollectedOutput(b"\n")
     script = runner.start(call(code), output)
     assert output.seen.wait(LONG)
     child = int(output.content.split()[1])
@@ -114,7 +114,7 @@ def test_children_that_were_left_behind_are_ended(runner, call):
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
         "print(child.pid, flush=True)"
     )
-    output = ScriptWatch(b"\n")
+    output = CollectedOutput(b"\n")
     end = runner.start(call(code), output).wait(LONG)
     assert end.exit_code == 0
     assert wait_until_gone(int(output.content))

@@ -34,7 +34,7 @@ def parse_time(text: str) -> datetime:
     Read an RFC 3339 time; one without an offset is taken as UTC.
 
     Raises:
-        ValueError: The text is not a time.
+        ValueError: The string is not a time.
     """
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -2,7 +2,7 @@
 Where files live in the file store, and who may touch them.
 
 A **file reference** is the JSON object ``{source, filename, ...}`` that parameters carry. A **resource** is the same
-place as a path of segments, ``job_result/17/scan.omni``, which is what the file store and its tokens speak of.
+resource as a path of segments, ``job_result/17/scan.omni``, which is what the file store and its tokens speak of.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ VERBS = ("read", "write", "list", "delete")
 @define(frozen=True)
 class Resource:
     """
-    A place in the file store: a file or a folder.
+    A location in the file store: a file or a folder.
 
     Attributes:
         segments: At least the source; each segment is a safe file name.
@@ -56,11 +56,11 @@ class Resource:
         return self.segments[-1]
 
     def contains(self, other: "Resource") -> bool:
-        """Return whether ``other`` is this place or lies under it, by whole segments."""
+        """Return whether ``other`` is this location or lies under it, by whole segments."""
         return other.segments[: len(self.segments)] == self.segments
 
     def child(self, name: str) -> "Resource":
-        """Give the place ``name`` in this folder."""
+        """Give the resource ``name`` in this folder."""
         return Resource((*self.segments, check_filename(name)))
 
 
@@ -98,7 +98,7 @@ def record_resource(source: str, serial: int | str, filename: str | None = None)
 
 def userdata_resource(virtualpath: str) -> Resource:
     """
-    Give the place of a path in user data: ``scans/2024/a.isq``, with or without ``@xfuserdata/`` before it.
+    Give the resource of a path in user data: ``scans/2024/a.isq``, with or without ``@xfuserdata/`` before it.
 
     Raises:
         InvalidFilename: A segment is not a safe name.
@@ -109,7 +109,7 @@ def userdata_resource(virtualpath: str) -> Resource:
 
 def reference_resource(reference: Mapping[str, Any]) -> Resource:
     """
-    Give the place that a file reference (or a composite parameter, which is one as well) names.
+    Give the resource that a file reference (or a composite parameter, which is one as well) names.
 
     Raises:
         FileError: Keys are missing or the source is unknown.
@@ -134,15 +134,15 @@ def _userdata_reference(reference: Mapping[str, Any]) -> Resource:
     filename = reference.get("filename")
     if not isinstance(virtualpath, str):
         raise FileError("a file reference with source 'userdata' needs 'virtualpath'")
-    place = userdata_resource(virtualpath)
-    # Scripts name the file itself or its folder (with a slash behind it or not); its last name tells which it is.
-    if filename and (virtualpath.endswith("/") or place.segments[1:][-1:] != (filename,)):
-        return place.child(filename)
-    return place
+    resource = userdata_resource(virtualpath)
+    # Scripts name the file itself or its folder (with a slash behind it or not); its last segment says which it is.
+    if filename and (virtualpath.endswith("/") or resource.segments[1:][-1:] != (filename,)):
+        return resource.child(filename)
+    return resource
 
 
 def resource_reference(resource: Resource) -> dict[str, Any]:
-    """Give the file reference of a file's place."""
+    """Give the file reference of a resource."""
     if resource.source == USERDATA:
         return {
             "source": USERDATA,
@@ -162,7 +162,7 @@ def _is_serial(text: str) -> bool:
 
 @define(frozen=True)
 class Scope:
-    """One thing that a token allows: a verb on a place and all that lies under it."""
+    """One thing that a token allows: a verb on a resource and all that lies under it."""
 
     verb: str
     resource: Resource
@@ -190,7 +190,7 @@ class AuthorizationToken:
     scopes: tuple[Scope, ...] = ()
 
     def allows(self, verb: str, resource: Resource) -> bool:
-        """Return whether one of the scopes covers the place, by whole segments."""
+        """Return whether one of the scopes covers the resource, by whole segments."""
         return any(scope.verb == verb and scope.resource.contains(resource) for scope in self.scopes)
 
     def require(self, verb: str, resource: Resource) -> None:
@@ -198,7 +198,7 @@ class AuthorizationToken:
         Refuse what no scope covers.
 
         Raises:
-            PermissionDenied: Naming the verb, the place and what the token does allow.
+            PermissionDenied: Naming the verb, the resource and what the token does allow.
         """
         if not self.allows(verb, resource):
             allowed = ", ".join(f"{scope.verb} {scope.resource}" for scope in self.scopes) or "nothing"
@@ -206,15 +206,15 @@ class AuthorizationToken:
 
     def resource(self, verb: str | None = None) -> Resource:
         """
-        Give the one place that the token is about (for callers that hold nothing but the token).
+        Give the one resource that the token is about (for callers that hold nothing but the token).
 
         Raises:
-            FileError: The token is about no place or several.
+            FileError: The token is about no resource or several.
         """
-        places = {scope.resource for scope in self.scopes if verb is None or scope.verb == verb}
-        if len(places) != 1:
-            raise FileError(f"this file token is about {len(places)} places, so the place must be named")
-        return places.pop()
+        resources = {scope.resource for scope in self.scopes if verb is None or scope.verb == verb}
+        if len(resources) != 1:
+            raise FileError(f"this file token is about {len(resources)} resources, so one must be named")
+        return resources.pop()
 
 
 def scopes_to_json(scopes: Iterable[Scope]) -> list[list[str]]:
@@ -244,7 +244,7 @@ class FileStat:
     What the file store says of a file.
 
     Attributes:
-        resource: The file's place.
+        resource: Where the file lies in the store.
         size: Bytes.
         sha256: Digest of the content, 64 hexadecimal digits, or ``None`` where the store does not know it.
         etag: The store's own tag of this content (HTTP entity tag), for resuming and for detecting changes.
@@ -286,7 +286,7 @@ class Folder:
 
 def require_file(resource: Resource) -> Resource:
     """
-    Refuse a place that can only be a folder.
+    Refuse a resource that can only be a folder.
 
     Raises:
         InvalidFilename: It names a source, or a record, without a file.

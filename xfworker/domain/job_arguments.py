@@ -29,7 +29,7 @@ class JobArguments:
     Attributes:
         job_serial: The serial of the current job.
         server_host: The server's host name; ``https://`` or ``http://`` before it states the scheme.
-        server_port: The server's port, as the documented text.
+        server_port: The server's port, as the documented string.
         server_auth: The script's token; never shown.
     """
 
@@ -94,7 +94,7 @@ def read_server_host(environment: Mapping[str, str]) -> str:
 
 def read_server_port(environment: Mapping[str, str]) -> str:
     """
-    Read the server's port: a number from 1 to 65535, given as the documented text.
+    Read the server's port: a number from 1 to 65535, given as the documented string.
 
     Raises:
         ConfigurationError: It is missing or malformed.

@@ -12,10 +12,10 @@ from xfworker.domain.parameter_shapes import formatted
 SOURCE_MODES = ("none", "output", "fixed", "define_on_first", "ui")
 """Where a task's input can come from."""
 
-_WHOLE = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
+_INTEGER = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
 _DIGITS = re.compile(r"-?\d+", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", re.ASCII)
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _EXPECTED = {"Int": "an integer", "Float": "a finite number", "String": "a string", "Bool": "true or false"}
 
 
@@ -58,7 +58,7 @@ def new_job_violations(interface: Mapping[str, Any], values: Mapping[str, Any]) 
     return [*input_violations(interface, values), *missing]
 
 
-def read_text(field: Mapping[str, Any], text: str) -> Any:
+def read_string(field: Mapping[str, Any], text: str) -> Any:
     """
     Read a value of a declared primitive type as people write it.
 
@@ -84,7 +84,7 @@ def read_untyped(text: str) -> int | float | bool | str:
     """
     if text in {"true", "false"}:
         return text == "true"
-    if _WHOLE.fullmatch(text):
+    if _INTEGER.fullmatch(text):
         return int(text)
     if _DIGITS.fullmatch(text):
         return text
@@ -93,7 +93,7 @@ def read_untyped(text: str) -> int | float | bool | str:
     return text
 
 
-def _read_whole(text: str) -> int:
+def _read_int(text: str) -> int:
     if not re.fullmatch(r"[-+]?\d{1,19}", text.strip(), re.ASCII):
         raise ValueError(text)
     return int(text)
@@ -106,15 +106,15 @@ def _read_number(text: str) -> float:
     return value
 
 
-def _read_truth(text: str) -> bool:
-    if text.strip().lower() not in _TRUTH:
+def _read_bool(text: str) -> bool:
+    if text.strip().lower() not in _BOOLS:
         raise ValueError(text)
-    return _TRUTH[text.strip().lower()]
+    return _BOOLS[text.strip().lower()]
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "Int": _read_whole,
+    "Int": _read_int,
     "Float": _read_number,
     "String": str,
-    "Bool": _read_truth,
+    "Bool": _read_bool,
 }

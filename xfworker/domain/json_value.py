@@ -132,6 +132,6 @@ def is_finite(number: float) -> bool:
         return False
 
 
-def clean_text(text: str) -> str:
+def clean_string(text: str) -> str:
     """Give a string as it can be kept: NUL characters and halves of surrogate pairs become question marks."""
     return text.replace("\x00", "?").encode("utf-8", "replace").decode()

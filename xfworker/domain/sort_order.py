@@ -36,7 +36,7 @@ def sort_order_between(before: str | None, after: str | None) -> str:
         after: The one that comes after; ``None`` or an empty string where there is none.
 
     Raises:
-        InvalidParameter: They are not in order, or no text lies between them.
+        InvalidParameter: They are not in order, or no string lies between them.
     """
     low, high = _check(before, after)
     try:
@@ -65,7 +65,7 @@ def sort_orders_between(before: str | None, after: str | None, count: int) -> li
     They are spread by halving, so that they grow with the logarithm of the count only.
 
     Raises:
-        InvalidParameter: The bounds are not in order, no text lies between them, or the count is negative.
+        InvalidParameter: The bounds are not in order, no string lies between them, or the count is negative.
     """
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MOST:
         raise InvalidParameter(f"a count of sort orders is an integer from 0 to {_MOST}, not {count!r:.80}")

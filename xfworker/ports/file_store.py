@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all. Done may step back when a part has to be sent again."""
 
+FileProgress = Callable[["Resource", int, int], None]
+"""Called with the file, bytes done and bytes in all, over all files."""
+
 
 class FileStore(Protocol):
     """
@@ -76,7 +79,7 @@ class FileStore(Protocol):
 
         Args:
             token: Must allow ``read``, or ``write`` where the path is to be written to.
-            resource: The file's place; for writing it need not exist yet.
+            resource: The file; for writing it need not exist yet.
             for_writing: Ask for a path that may be written to. The folder is there afterwards.
         """
         ...

@@ -47,7 +47,7 @@ class RecordTransaction(Protocol):
         Args:
             kind: The class of the records.
             where: The value each field must have, or a tuple of allowed values.
-            after: Only what comes behind this in that order: a job's sort order (else an empty string) and serial.
+            after: Only what comes after this in that order: a job's sort order (else an empty string) and serial.
             limit: At most so many.
         """
         ...

@@ -56,7 +56,7 @@ class IncomingFile(Protocol):
 
     def publish(self, permit: Permit, *, size: int | None = None, sha256: str | None = None) -> FileStat:
         """
-        Give the file its place under a permit; it appears whole.
+        Publish the file under a permit; it appears whole.
 
         Raises:
             ChecksumMismatch: It is not the file with this size and digest; it was deleted.
@@ -105,7 +105,7 @@ class ServedFiles(Protocol):
         Begin to receive a file; the caller has checked the token.
 
         Raises:
-            InvalidFilename: The place is a folder.
+            InvalidFilename: The resource is a folder.
         """
         ...
 
@@ -191,7 +191,7 @@ class ResumableUploads(Protocol[UploadT, IncomingT]):
 
         Raises:
             NotEnoughSpace: The store has no room for it.
-            InvalidFilename: The place is a folder.
+            InvalidFilename: The resource is a folder.
         """
         ...
 
@@ -221,7 +221,7 @@ class ResumableUploads(Protocol[UploadT, IncomingT]):
         ...
 
     def complete(self, upload: UploadT, incoming: IncomingT, digests: Digests, permit: Permit) -> FileStat:
-        """Give the file its place under a permit; the upload stays known for a while, in case the answer is lost."""
+        """Publish the file under a permit; the upload stays known for a while, in case the answer is lost."""
         ...
 
     def remove(self, upload: UploadT) -> None:

@@ -40,7 +40,7 @@ __all__ = [
     "image_input",
 ]
 
-_PLACES = {
+_MODULES = {
     "CompositeOutput": "job_outputs",
     "Faults": "faults",
     "FileInput": "job_inputs",
@@ -61,9 +61,9 @@ _PLACES = {
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is: the plugin is loaded into every run of pytest and must cost nothing."""
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

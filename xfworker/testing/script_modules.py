@@ -50,5 +50,5 @@ def _is_library(module: ModuleType) -> bool:
     if filename is None:
         # Built into the interpreter, or a folder without __init__.py, which is not a library.
         return not hasattr(module, "__path__")
-    places = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return any(Path(place) in Path(filename).parents for place in places)
+    library_folders = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return any(Path(folder) in Path(filename).parents for folder in library_folders)

@@ -34,7 +34,7 @@ class Snapshots:
     """
 
     def __init__(self, test_file: Path, test_name: str, *, update: bool) -> None:
-        """Find the place of a test's snapshots."""
+        """Find the folder of a test's snapshots."""
         self.folder = test_file.parent / FOLDER / test_file.stem / re.sub(r"[^A-Za-z0-9._-]+", "_", test_name)
         self.update = update
         self._used: set[str] = set()
@@ -59,49 +59,49 @@ class Snapshots:
         if name in self._used:
             raise UsageError(f"this test has compared with the snapshot {name!r} before; give each one a name")
         self._used.add(name)
-        place = self.folder / re.sub(r"[^A-Za-z0-9._-]+", "_", name)
+        snapshot = self.folder / re.sub(r"[^A-Za-z0-9._-]+", "_", name)
         actual = RecordedOutputs(
             values=neutral_outputs(result.job.outputs, result.job.serial),
             files=result.files,
             units=result.job.metadata.get("output_units") or {},
         )
         if self.update:
-            _write(place, actual)
+            _write(snapshot, actual)
             return
-        if not (place / _OUTPUTS).exists():
-            raise AssertionError(f"there is no snapshot {place} yet; write it with: pytest {UPDATE_OPTION}")
+        if not (snapshot / _OUTPUTS).exists():
+            raise AssertionError(f"there is no snapshot {snapshot} yet; write it with: pytest {UPDATE_OPTION}")
         from xfworker.adapters.images.bitmap_pixels import read_bitmap
         from xfworker.api.composition.image_formats import image_formats
 
         tolerance = Tolerance(absolute=absolute, relative=relative)
-        differences = compare_outputs(_read(place), actual, tolerance, image_formats(), read_bitmap=read_bitmap)
+        differences = compare_outputs(_read(snapshot), actual, tolerance, image_formats(), read_bitmap=read_bitmap)
         if differences:
             lines = [f"  {difference}" for difference in differences[:_SHOWN]]
             lines += [f"  and {len(differences) - _SHOWN} more"] if len(differences) > _SHOWN else []
             raise AssertionError(
-                f"the outputs differ from the snapshot {place}:\n" + "\n".join(lines) + "\n"
+                f"the outputs differ from the snapshot {snapshot}:\n" + "\n".join(lines) + "\n"
                 f"If they are right, write it anew with: pytest {UPDATE_OPTION}"
             )
 
 
-def _write(place: Path, outputs: RecordedOutputs) -> None:
+def _write(snapshot: Path, outputs: RecordedOutputs) -> None:
     size = sum(path.stat().st_size for path in outputs.files.values())
     if size > LARGEST_BYTES:
         raise UsageError(
             f"the files of this snapshot have {size:,} bytes, more than the {LARGEST_BYTES:,} that are kept with "
             "tests; use a smaller image"
         )
-    if place.exists():
-        shutil.rmtree(place)
-    (place / _FILES).mkdir(parents=True)
+    if snapshot.exists():
+        shutil.rmtree(snapshot)
+    (snapshot / _FILES).mkdir(parents=True)
     for name, path in outputs.files.items():
-        shutil.copyfile(path, place / _FILES / name)
+        shutil.copyfile(path, snapshot / _FILES / name)
     document: dict[str, Any] = {"values": outputs.values, "units": outputs.units}
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
-    (place / _OUTPUTS).write_text(f"{text}\n", encoding="utf-8")
+    (snapshot / _OUTPUTS).write_text(f"{text}\n", encoding="utf-8")
 
 
-def _read(place: Path) -> RecordedOutputs:
-    document = json.loads((place / _OUTPUTS).read_text("utf-8"))
-    files = {path.name: path for path in sorted((place / _FILES).glob("*"))}
+def _read(snapshot: Path) -> RecordedOutputs:
+    document = json.loads((snapshot / _OUTPUTS).read_text("utf-8"))
+    files = {path.name: path for path in sorted((snapshot / _FILES).glob("*"))}
     return RecordedOutputs(values=document["values"], files=files, units=document["units"])

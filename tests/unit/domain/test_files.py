@@ -164,7 +164,7 @@ def test_malformed_scopes_are_refused(value):
         scopes_from_json(value)
 
 
-def test_a_token_about_one_place_can_tell_it():
+def test_a_token_about_one_resource_names_it():
     assert token(("list", "userdata/a")).resource("list") == userdata_resource("a")
-    with pytest.raises(FileError, match="2 places"):
+    with pytest.raises(FileError, match="2 resources"):
         token(("read", "userdata/a"), ("read", "userdata/b")).resource()

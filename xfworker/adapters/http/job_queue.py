@@ -9,7 +9,7 @@ from xfworker.adapters.http.xf_server import BASE
 from xfworker.adapters.wire.codec import read_answer, write
 from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat
 from xfworker.domain.job_outcome import Outcome
-from xfworker.domain.json_value import clean_text
+from xfworker.domain.json_value import clean_string
 from xfworker.domain.records import Job, Worker
 from xfworker.ports.job_queue import Lease, LeaseStatus
 
@@ -44,7 +44,7 @@ class HttpJobQueue:
     def end(self, lease: Lease, outcome: Outcome) -> Job:
         doing = f"report the end of job {lease.job.serial}"
         # The message may quote what a script wrote, and that may be anything; the end must be reported all the same.
-        sendable = evolve(outcome, message=clean_text(outcome.message))
+        sendable = evolve(outcome, message=clean_string(outcome.message))
         end = End(job_serial=lease.job.serial, attempt=lease.attempt, outcome=sendable)
         return self._ask(Job, "ends", end, doing)
 

@@ -5,7 +5,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from xfworker.adapters.images.disk_room import writing_errors
 from xfworker.adapters.images.opening import open_to_read, positioned_reader_into
-from xfworker.adapters.images.raw_planes import Progress, fill, read_plane
+from xfworker.adapters.images.raw_planes import RowsDone, fill, read_plane
 from xfworker.domain.errors import ImageError, ImageFormatError, UsageError
 from xfworker.domain.image.description import ImageInfo
 
@@ -106,7 +106,7 @@ class RawReader(SlabReader):
         dtype = np.dtype(self.info.pixel_type.numpy_code(self.info.byte_order))
         return np.memmap(self.info.pixels_path, dtype, "r", self._offset, self.info.shape)
 
-    def read_plane(self, axis: str, index: int, step: int = 1, progress: Progress | None = None) -> "Pixels":
+    def read_plane(self, axis: str, index: int, step: int = 1, progress: RowsDone | None = None) -> "Pixels":
         """Read one plane across the slices; see ``PlaneReader``."""
         assert self._file is not None
         return read_plane(self._file, self.info, axis, index, step, progress)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[Any]
 
-Progress = Callable[[int, int], None]
+RowsDone = Callable[[int, int], None]
 
 _BLOCK_BYTES: Final = 1 << 24
 _LONG_ROW_BYTES: Final = 1 << 16
@@ -26,7 +26,7 @@ _LONG_ROW_BYTES: Final = 1 << 16
 
 
 def read_plane(
-    file: IO[bytes], info: ImageInfo, axis: str, index: int, step: int = 1, progress: Progress | None = None
+    file: IO[bytes], info: ImageInfo, axis: str, index: int, step: int = 1, progress: RowsDone | None = None
 ) -> "Pixels":
     """
     Read one plane of a volume with axes XYZ.
@@ -57,7 +57,7 @@ def read_plane(
     return plane.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _rows(file: IO[bytes], info: ImageInfo, dtype: Any, index: int, step: int, progress: Progress | None) -> "Pixels":
+def _rows(file: IO[bytes], info: ImageInfo, dtype: Any, index: int, step: int, progress: RowsDone | None) -> "Pixels":
     import numpy as np
 
     columns, _, slices = info.size
@@ -72,7 +72,7 @@ def _rows(file: IO[bytes], info: ImageInfo, dtype: Any, index: int, step: int, p
     return plane
 
 
-def _columns(file: IO[bytes], info: ImageInfo, dtype: Any, index: int, progress: Progress | None) -> "Pixels":
+def _columns(file: IO[bytes], info: ImageInfo, dtype: Any, index: int, progress: RowsDone | None) -> "Pixels":
     import numpy as np
 
     columns, rows, slices = info.size
@@ -99,7 +99,7 @@ def _columns(file: IO[bytes], info: ImageInfo, dtype: Any, index: int, progress:
 
 
 def _single_pixels(
-    file: IO[bytes], info: ImageInfo, dtype: Any, index: int, step: int, progress: Progress | None
+    file: IO[bytes], info: ImageInfo, dtype: Any, index: int, step: int, progress: RowsDone | None
 ) -> "Pixels":
     import numpy as np
 

@@ -11,7 +11,7 @@ from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 
 if TYPE_CHECKING:
-    from xfworker.services.images.conversion import Progress
+    from xfworker.services.images.conversion import SliceProgress
 
 
 def check_picture(path: Path) -> None:
@@ -45,7 +45,7 @@ def name_assumptions(image: ImageInfo) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(title: str, *, quiet: bool) -> "Iterator[Progress | None]":
+def progress_bar(title: str, *, quiet: bool) -> "Iterator[SliceProgress | None]":
     """Show progress on stderr where that is a terminal."""
     console = messages()
     if quiet or not console.is_terminal:

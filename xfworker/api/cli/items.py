@@ -14,7 +14,7 @@ from attrs import define, field
 
 from xfworker.api.composition.input_files import describe_input_file
 from xfworker.domain.errors import ImageError, InvalidFilename, InvalidParameter, UsageError
-from xfworker.domain.job_inputs import is_primitive, new_job_violations, read_text, read_untyped
+from xfworker.domain.job_inputs import is_primitive, new_job_violations, read_string, read_untyped
 from xfworker.domain.json_value import json_violations
 from xfworker.ports.image_codec import ImageFormats
 from xfworker.services.jobs.staging import StagedFile
@@ -107,7 +107,7 @@ def _value(item: Item, declared: Mapping[str, Any] | None) -> Any:
     if item.operator == ":=":
         value = _json(item.text)
     else:
-        value = read_untyped(item.text) if declared is None else read_text(declared, item.text)
+        value = read_untyped(item.text) if declared is None else read_string(declared, item.text)
     for violation in json_violations(value):
         raise InvalidParameter(violation.removeprefix("$: "))
     return value

@@ -14,9 +14,10 @@ from xfworker.domain.errors import UsageError
 from xfworker.domain.files import Resource, Scope, record_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
+from xfworker.ports.file_store import FileProgress
 from xfworker.services.bundle.manifest import OUTPUT
 from xfworker.services.bundle.reading import OpenBundle
-from xfworker.services.bundle.restoring import Progress, restore_job
+from xfworker.services.bundle.restoring import restore_job
 from xfworker.services.comparison.difference import Difference, Tolerance
 from xfworker.services.comparison.outputs import RecordedOutputs, compare_outputs, neutral_outputs
 from xfworker.services.transfers.observed import reporting
@@ -160,7 +161,7 @@ def _stored(platform: LocalPlatform, job: Job, folder: Path) -> dict[str, Path]:
     return paths
 
 
-def _progress(bars: "Bars") -> Progress:
+def _progress(bars: "Bars") -> FileProgress:
     def report(resource: Resource, done: int, total: int) -> None:
         del resource
         bars.show("unpacking the bundle", done, total)

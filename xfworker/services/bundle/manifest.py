@@ -31,7 +31,7 @@ class BundledFile:
     A file in a bundle.
 
     Attributes:
-        resource: Its place on the server that it came from.
+        resource: Where it lay on the server that it came from.
         entry: Its name in the archive.
         size: Bytes.
         sha256: Digest of the content.
@@ -91,7 +91,7 @@ class Manifest:
         run: Its run, where it has one.
         sequences: The sequences among its inputs.
         files: Files, in the order in which they are in the archive.
-        archive: The place of the package with the script, where there is one.
+        archive: The resource of the package with the script, where there is one.
         environment: What is known of where it ran: ``{worker, dependency_packages, bundled_on}``.
         created_at: When the bundle was made (RFC 3339, UTC).
     """

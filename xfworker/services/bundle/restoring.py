@@ -6,7 +6,7 @@ references (``source`` and its serial) and sequences. A serial that a script hol
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,11 @@ from attrs import define, field
 from xfworker.domain.files import SERIAL_KEYS, USERDATA, Resource, Scope, record_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, TaskTypeKind, Workflow
-from xfworker.ports.file_store import FileStore
+from xfworker.ports.file_store import FileProgress, FileStore
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.bundle.manifest import CONFIG, INPUT, BundledSequence, Manifest
 from xfworker.services.bundle.reading import OpenBundle
 from xfworker.services.transfers.observed import reporting
-
-Progress = Callable[[Resource, int, int], None]
-"""Called with the file, bytes done and bytes in all, over all files."""
 
 _SOURCE_TYPE = "xfworker.Files"
 _FROM_BUNDLE = "from_bundle"
@@ -97,7 +94,7 @@ class _Restoring:
                 # Where the job's files are taken in, they belong to the job made for them.
                 self.serials.setdefault(("job_serial", old_job), job.serial)
 
-    def upload(self, bundle: OpenBundle, progress: Progress | None) -> None:
+    def upload(self, bundle: OpenBundle, progress: FileProgress | None) -> None:
         restored = [file for file in self.manifest.files if file.role in {INPUT, CONFIG}]
         total, done = sum(file.size for file in restored), 0
         with tempfile.TemporaryDirectory(prefix="xfworker-bundle-") as folder:
@@ -172,7 +169,7 @@ class _Restoring:
         )
 
 
-def restore_job(server: XFServer, files: FileStore, bundle: OpenBundle, *, progress: Progress | None = None) -> Job:
+def restore_job(server: XFServer, files: FileStore, bundle: OpenBundle, *, progress: FileProgress | None = None) -> Job:
     """
     Make the job of a bundle anew, with everything it takes in.
 

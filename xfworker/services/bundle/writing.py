@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from xfworker.domain.parameters import file_references
 from xfworker.domain.queries import parse_sequence
 from xfworker.domain.records import DependencyPackage, Job, Project, Run, Task, TaskType, Worker, Workflow
 from xfworker.ports.clock import Clock
-from xfworker.ports.file_store import FileStore
+from xfworker.ports.file_store import FileProgress, FileStore
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.bundle.manifest import (
     CONFIG,
@@ -31,9 +31,6 @@ from xfworker.services.bundle.manifest import (
     write_manifest,
 )
 from xfworker.services.packages.checkin import archive_resource
-
-Progress = Callable[[Resource, int, int], None]
-"""Called with the file, bytes done and bytes in all, over all files."""
 
 _TRIED_BYTES = 1024 * 1024
 _WORTH_IT = 0.9
@@ -112,7 +109,7 @@ def plan_bundle(
 
 
 def write_bundle(
-    server: XFServer, files: FileStore, manifest: Manifest, target: Path, *, progress: Progress | None = None
+    server: XFServer, files: FileStore, manifest: Manifest, target: Path, *, progress: FileProgress | None = None
 ) -> Manifest:
     """
     Write the bundle that was planned.

@@ -183,21 +183,21 @@ def _cell(text: str) -> Any:
 
 def _compare_bytes(expected: Path, actual: Path, path: str) -> list[Difference]:
     sizes = expected.stat().st_size, actual.stat().st_size
-    place = _first_difference(expected, actual)
-    if place is None:
+    offset = _first_difference(expected, actual)
+    if offset is None:
         return []
     size = f"; {sizes[0]:,} bytes were expected, {sizes[1]:,} are there" if sizes[0] != sizes[1] else ""
-    return [Difference(path=path, message=f"the content differs from byte {place:,} on{size}")]
+    return [Difference(path=path, message=f"the content differs from byte {offset:,} on{size}")]
 
 
 def _first_difference(expected: Path, actual: Path) -> int | None:
-    place = 0
+    offset = 0
     with expected.open("rb") as left, actual.open("rb") as right:
         while True:
             one, other = left.read(_BLOCK), right.read(_BLOCK)
             if one != other:
                 shared = zip(one, other, strict=False)
-                return place + next((i for i, (a, b) in enumerate(shared) if a != b), min(len(one), len(other)))
+                return offset + next((i for i, (a, b) in enumerate(shared) if a != b), min(len(one), len(other)))
             if not one:
                 return None
-            place += len(one)
+            offset += len(one)

@@ -121,10 +121,10 @@ def compare_pixels(expected: Volume, actual: Volume, tolerance: Tolerance) -> Pi
         left, right = expected.read(start, stop).reshape(-1), actual.read(start, stop).reshape(-1)
         for begin in range(0, left.size, CHUNK_VOXELS):
             chunk = slice(begin, begin + CHUNK_VOXELS)
-            places = np.flatnonzero(left[chunk] != right[chunk])
-            if places.size:
+            indices = np.flatnonzero(left[chunk] != right[chunk])
+            if indices.size:
                 first = start * tally.slice_voxels + begin
-                tally.add(places + first, left[chunk][places], right[chunk][places], tolerance)
+                tally.add(indices + first, left[chunk][indices], right[chunk][indices], tolerance)
     return tally.result()
 
 
@@ -149,7 +149,7 @@ class _Tally:
         self._not_numbers = 0
         self._worst: tuple[float, int, float, float] | None = None
 
-    def add(self, places: Pixels, expected: Pixels, actual: Pixels, tolerance: Tolerance) -> None:
+    def add(self, indices: Pixels, expected: Pixels, actual: Pixels, tolerance: Tolerance) -> None:
         import numpy as np
 
         left, right = expected.astype(np.float64), actual.astype(np.float64)
@@ -167,11 +167,11 @@ class _Tally:
         self._not_numbers += int(off.size - numbers.sum())
         if not wrong.any():
             return
-        self._differing += np.bincount(places[wrong] // self.slice_voxels, minlength=self._shape[0])
+        self._differing += np.bincount(indices[wrong] // self.slice_voxels, minlength=self._shape[0])
         off[missing[0] != missing[1]] = np.inf
         worst = int(np.where(wrong, off, -1.0).argmax())
         if self._worst is None or off[worst] > self._worst[0]:
-            self._worst = float(off[worst]), int(places[worst]), float(left[worst]), float(right[worst])
+            self._worst = float(off[worst]), int(indices[worst]), float(left[worst]), float(right[worst])
 
     def result(self) -> PixelDifference:
         import numpy as np

@@ -21,7 +21,7 @@ def compare_values(expected: Any, actual: Any, tolerance: Tolerance, path: str =
         path: The name of the value, for the report.
 
     Returns:
-        One difference per place, in the order of the expected value; empty where there is none.
+        One difference per path, in the order of the expected value; empty where there is none.
     """
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         return _objects(expected, actual, tolerance, path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[Any]
 
-Progress = Callable[[int, int], None]
+SliceProgress = Callable[[int, int], None]
 """Called with the slices that are done and all there are."""
 
 
@@ -50,7 +50,7 @@ def convert(
     encoding: str | None = None,
     pixel_type: PixelType | None = None,
     without_person: bool = False,
-    progress: Progress | None = None,
+    progress: SliceProgress | None = None,
 ) -> Conversion:
     """
     Convert an image file.
@@ -93,7 +93,7 @@ def convert(
         return Conversion(found, written, removed, (*losses(wanted, written), *writer.remarks))
 
 
-def copy_pixels(reader: PixelReader, writer: PixelWriter, progress: Progress | None = None) -> None:
+def copy_pixels(reader: PixelReader, writer: PixelWriter, progress: SliceProgress | None = None) -> None:
     """
     Copy all pixels, converting their type where it differs.
 

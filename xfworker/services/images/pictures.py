@@ -7,7 +7,7 @@ import attrs
 
 from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.image_codec import PixelReader
-from xfworker.services.images.conversion import Progress
+from xfworker.services.images.conversion import SliceProgress
 from xfworker.services.images.placement import offset_in
 from xfworker.services.images.slices import AXES_OF_PLANE, Axis, axes_shown, plane, slice_index
 
@@ -116,7 +116,7 @@ def slice_view(
     choose: ChooseWindow = window_of,
     overlay: PixelReader | None = None,
     step: int = 1,
-    progress: Progress | None = None,
+    progress: SliceProgress | None = None,
 ) -> View:
     """
     Give the picture of one orthogonal slice in true proportions.
@@ -142,7 +142,7 @@ def montage_views(
     choose: ChooseWindow = window_of,
     overlay: PixelReader | None = None,
     step: int = 1,
-    progress: Progress | None = None,
+    progress: SliceProgress | None = None,
 ) -> list[View]:
     """
     Give the middle slices at one scale in mm: along z, along y, along x; of a flat image its only one.
@@ -196,7 +196,7 @@ def _views(
     choose: ChooseWindow,
     overlay: PixelReader | None,
     step: int,
-    progress: Progress | None,
+    progress: SliceProgress | None,
 ) -> list[View]:
     import numpy as np
 

@@ -6,7 +6,7 @@ from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.image_codec import PixelReader, PlaneReader
 from xfworker.services.images.blocks import slices_per_block
-from xfworker.services.images.conversion import Progress
+from xfworker.services.images.conversion import SliceProgress
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,7 +55,7 @@ def slice_index(info: ImageInfo, axis: Axis, index: int | None = None) -> int:
 
 
 def plane(
-    reader: PixelReader, axis: Axis, index: int | None = None, *, step: int = 1, progress: Progress | None = None
+    reader: PixelReader, axis: Axis, index: int | None = None, *, step: int = 1, progress: SliceProgress | None = None
 ) -> "Plane":
     """
     Give one orthogonal slice of an image. Of raw pixels, only what is shown is read where the file allows it.

@@ -8,7 +8,7 @@ import attrs
 from xfworker.domain.errors import ImageError
 from xfworker.ports.image_codec import PixelReader
 from xfworker.services.images.blocks import blocks
-from xfworker.services.images.conversion import Progress
+from xfworker.services.images.conversion import SliceProgress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,7 +77,7 @@ class Statistics:
         return self.minimum * (1 - share) + self.maximum * share
 
 
-def statistics(reader: PixelReader, progress: Progress | None = None) -> Statistics:
+def statistics(reader: PixelReader, progress: SliceProgress | None = None) -> Statistics:
     """
     Take the statistics of all pixels.
 
@@ -92,7 +92,7 @@ def statistics(reader: PixelReader, progress: Progress | None = None) -> Statist
     return _of_small_integers(reader, progress) if code in ("i1", "u1", "i2", "u2") else _of_others(reader, progress)
 
 
-def _of_small_integers(reader: PixelReader, progress: Progress | None) -> Statistics:
+def _of_small_integers(reader: PixelReader, progress: SliceProgress | None) -> Statistics:
     """Count every value: all figures follow exactly from the counts."""
     import numpy as np
 
@@ -129,7 +129,7 @@ def _of_small_integers(reader: PixelReader, progress: Progress | None) -> Statis
     )
 
 
-def _of_others(reader: PixelReader, progress: Progress | None) -> Statistics:
+def _of_others(reader: PixelReader, progress: SliceProgress | None) -> Statistics:
     """Combine means and deviations of blocks (Chan, Golub, LeVeque), then count bins in a second pass."""
     import numpy as np
 
@@ -171,7 +171,7 @@ def _of_others(reader: PixelReader, progress: Progress | None) -> Statistics:
     )
 
 
-def _binned(reader: PixelReader, least: float, largest: float, progress: Progress | None) -> "Histogram":
+def _binned(reader: PixelReader, least: float, largest: float, progress: SliceProgress | None) -> "Histogram":
     import numpy as np
 
     if least == largest:

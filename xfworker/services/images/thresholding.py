@@ -11,7 +11,7 @@ from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.ports.image_codec import ImageFormats
 from xfworker.services.images.blocks import blocks
-from xfworker.services.images.conversion import Progress, check_apart
+from xfworker.services.images.conversion import SliceProgress, check_apart
 
 
 def threshold(
@@ -24,7 +24,7 @@ def threshold(
     unit_type: str | None = None,
     label: str = "object",
     encoding: str | None = None,
-    progress: Progress | None = None,
+    progress: SliceProgress | None = None,
 ) -> ImageInfo:
     """
     Write segments: pixels from ``lower`` to ``upper`` (both included) become objects, all others 0.

@@ -120,8 +120,8 @@ def stage_files(
         outputs = {}
         for key in group:
             for path in staged[key].paths:
-                place = record_resource("job_result", job.serial, path.name)
-                files.upload(token, path, place, progress=reporting("upload", place))
+                resource = record_resource("job_result", job.serial, path.name)
+                files.upload(token, path, resource, progress=reporting("upload", resource))
             outputs[key] = _parameter(staged[key], job.serial)
         done = Change(
             values={"/outputs": outputs, "/state": JobState.DONE.value}, expected_version=job.occ_lock_version

@@ -38,9 +38,9 @@ class PackageCache:
         resource = archive_resource(record)
         digest = str(record.metadata[PACKAGE]["sha256"])
         name = f"{record.name}-{record.version}-{digest[:16]}"
-        place = self._folder / name
+        folder = self._folder / name
         with self._lock_of(name):
-            if not place.is_dir():
+            if not folder.is_dir():
                 self._folder.mkdir(parents=True, exist_ok=True)
                 scratch = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._folder))
                 try:
@@ -50,18 +50,18 @@ class PackageCache:
                         raise PackageError(f"{record.name} {record.version}: the archive is not what was checked in")
                     (scratch / name).mkdir()
                     unpack(archive, scratch / name)
-                    self._publish(scratch / name, place)
+                    self._publish(scratch / name, folder)
                 finally:
                     shutil.rmtree(scratch, ignore_errors=True)
-        return place
+        return folder
 
-    def _publish(self, unpacked: Path, place: Path) -> None:
+    def _publish(self, unpacked: Path, folder: Path) -> None:
         try:
-            unpacked.rename(place)
+            unpacked.rename(folder)
         except OSError as error:
             # Another process was quicker; its copy has the same content.
-            if not place.is_dir():
-                raise FileError(f"the package could not be put at {place}: {error.strerror}") from error
+            if not folder.is_dir():
+                raise FileError(f"the package could not be put at {folder}: {error.strerror}") from error
 
     def _lock_of(self, name: str) -> threading.Lock:
         with self._lock:

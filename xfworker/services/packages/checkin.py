@@ -76,7 +76,7 @@ def check_in(server: XFServer, files: FileStore, folder: Path) -> CheckedIn:
 
 def archive_resource(record: PackageRecord) -> Resource:
     """
-    Give the place of a package's archive.
+    Give the resource of a package's archive.
 
     Raises:
         PackageError: The record was not checked in from a package.
@@ -178,8 +178,8 @@ def _store(
     source = _source(record)
     token = server.file_token([Scope("write", record_resource(source, record.serial))])
     for path in (archive, *(folder / name for name in package.files if "/" not in name)):
-        place = record_resource(source, record.serial, path.name)
-        files.upload(token, path, place, progress=reporting("upload", place))
+        resource = record_resource(source, record.serial, path.name)
+        files.upload(token, path, resource, progress=reporting("upload", resource))
 
 
 def _complete(server: XFServer, record: PackageRecord) -> PackageRecord:

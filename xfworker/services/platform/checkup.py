@@ -172,20 +172,20 @@ def _files_below(files: FileStore, token: AuthorizationToken, folder: Resource) 
 
 
 def _all(records: RecordStore, kind: type[RecordT]) -> Iterator[RecordT]:
-    place: tuple[str, int] | None = None
+    last_key: tuple[str, int] | None = None
     while True:
         with records.transaction(write=False) as transaction:
-            page = transaction.find(kind, after=place, limit=_PAGE)
+            page = transaction.find(kind, after=last_key, limit=_PAGE)
         yield from page
         if len(page) < _PAGE:
             return
-        place = (page[-1].sort_order if isinstance(page[-1], Job) else "", page[-1].serial)
+        last_key = (page[-1].sort_order if isinstance(page[-1], Job) else "", page[-1].serial)
 
 
 def _everywhere() -> AuthorizationToken:
-    places = [Resource((source,)) for source in (*SERIAL_KEYS, USERDATA)]
+    resources = [Resource((source,)) for source in (*SERIAL_KEYS, USERDATA)]
     return AuthorizationToken(
         url="",
         token="",
-        scopes=tuple(Scope(verb, place) for verb in ("read", "list") for place in places),
+        scopes=tuple(Scope(verb, last_key) for verb in ("read", "list") for last_key in resources),
     )

@@ -12,7 +12,7 @@ from xfworker.domain.errors import IllegalTransition, LeaseLost
 from xfworker.domain.job_metadata import ABORT_REQUESTED, OUTCOME, VALUES_CHANGED, of_new_attempt
 from xfworker.domain.job_outcome import Ending, Outcome, reported_error
 from xfworker.domain.job_state import JobState
-from xfworker.domain.json_value import clean_text
+from xfworker.domain.json_value import clean_string
 from xfworker.domain.packages_needed import missing_packages
 from xfworker.domain.records import Job, Task, TaskType, Worker
 from xfworker.ports.clock import Clock
@@ -141,7 +141,7 @@ class PlatformQueue:
                     return job
                 raise LeaseLost(_lost(job, attempt))
             transaction.delete(JobLease, {"job_serial": job.serial})
-            outcome = attrs.evolve(outcome, message=_readable(clean_text(outcome.message)))
+            outcome = attrs.evolve(outcome, message=_readable(clean_string(outcome.message)))
             after = _with_outcome(job, outcome, now)
             transaction.replace(after)
             log_change(access, job, after, Change(values={pointer("metadata", OUTCOME): outcome.to_json()}), now)

@@ -46,7 +46,7 @@ def fetch_additional(
 
 def related_resource(parameter: Mapping[str, Any], filename: str) -> Resource:
     """
-    Give the place of a file that stands beside a parameter's own file.
+    Give the resource of a file that stands beside a parameter's own file.
 
     Raises:
         InvalidFilename: The name is not one safe file name.
@@ -57,17 +57,17 @@ def related_resource(parameter: Mapping[str, Any], filename: str) -> Resource:
 
 def userdata_file_resource(virtualpath: str) -> Resource:
     """
-    Give the place of a file in user data.
+    Give the resource of a file in user data.
 
     Raises:
         InvalidParameter: The path names no file.
     """
     if not isinstance(virtualpath, str) or virtualpath.endswith(("/", "\\")):
         raise InvalidParameter(f"{virtualpath!r} is not a path of a file in user data, such as 'scans/2024/a.isq'")
-    place = userdata_resource(virtualpath)
-    if len(place.segments) == 1:
+    resource = userdata_resource(virtualpath)
+    if len(resource.segments) == 1:
         raise InvalidParameter(f"{virtualpath!r} names no file in user data")
-    return place
+    return resource
 
 
 def fetch_image(
@@ -97,18 +97,21 @@ def fetch_image(
     """
     main = reference_resource(parameter)
     own_files = {**parameter, "image": None}
-    beside = [place for reference in _beside(own_files) if (place := reference_resource(reference)) != main]
+    beside = [resource for reference in _beside(own_files) if (resource := reference_resource(reference)) != main]
     folder = Resource(main.segments[:-1])
-    # The folder rather than the file: the OMNI document may name pixels that the parameter forgot.
-    scopes = [folder if len(folder.segments) > 1 else main, *(place for place in beside if not folder.contains(place))]
+    # The folder rather than the file: the OMNI document may name pixels that the parameter does not name.
+    scopes = [
+        folder if len(folder.segments) > 1 else main,
+        *(resource for resource in beside if not folder.contains(resource)),
+    ]
     group = _Group(session, working_dir, session.server.file_token(reading(scopes)), copy=copy)
     if only_metadata:
         return group.bring([main])[0]
     path = group.bring([main, *beside])[0]
-    known = {place.filename for place in beside}
-    forgotten = [name for name in pixel_filenames(path) if name not in known and not path.with_name(name).exists()]
-    if forgotten:
-        group.bring_beside(path, [folder.child(name) for name in forgotten])
+    known = {resource.filename for resource in beside}
+    missing = [name for name in pixel_filenames(path) if name not in known and not path.with_name(name).exists()]
+    if missing:
+        group.bring_beside(path, [folder.child(name) for name in missing])
     return path
 
 
@@ -125,7 +128,7 @@ def pixel_filenames(path: Path) -> list[str]:
 
 
 def reading(resources: Sequence[Resource]) -> list[Scope]:
-    """Give the right to read each of the places once."""
+    """Give the right to read each of the resources once."""
     return [Scope("read", resource) for resource in dict.fromkeys(resources)]
 
 
@@ -179,7 +182,7 @@ class _Group:
 
 
 def linked(
-    session: Session, working_dir: WorkingDirectory, name: str, places: Sequence[Path]
+    session: Session, working_dir: WorkingDirectory, name: str, paths: Sequence[Path]
 ) -> tuple[Path, list[Path]]:
     """
     Bring files together in a new folder of the working directory by links, or by copies where links are not allowed.
@@ -188,18 +191,18 @@ def linked(
         session: Whose files they are.
         working_dir: Where the folder is made.
         name: What the folder is named after.
-        places: The files.
+        paths: The files.
 
     Returns:
         The folder and the links in it, in the order of the files.
     """
     directory = working_dir.create_temp_directory(name)
     links = []
-    for place in places:
-        link = session.filesystem.unique_path(directory / place.name)
+    for path in paths:
+        link = session.filesystem.unique_path(directory / path.name)
         try:
-            link.symlink_to(place.absolute())
+            link.symlink_to(path.absolute())
         except OSError:  # Windows asks for a privilege
-            session.filesystem.copy(place, link)
+            session.filesystem.copy(path, link)
         links.append(link)
     return directory, links

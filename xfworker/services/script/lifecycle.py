@@ -9,7 +9,7 @@ from xfworker.domain.change import Change, pointer
 from xfworker.domain.errors import ServerError, UsageError
 from xfworker.domain.job import Job
 from xfworker.domain.job_state import JobState
-from xfworker.domain.json_value import clean_text
+from xfworker.domain.json_value import clean_string
 from xfworker.services.retry_policy import RetryPolicy
 from xfworker.services.script.saving import save_intent
 from xfworker.services.script.session import Session
@@ -61,7 +61,7 @@ def save_error_message(session: Session, message: str, *, also: Mapping[str, Any
         also: Other metadata that waits to be saved.
     """
     values = {pointer("metadata", key): value for key, value in (also or {}).items()}
-    values[pointer("metadata", ERROR_MESSAGE)] = clean_text(message)
+    values[pointer("metadata", ERROR_MESSAGE)] = clean_string(message)
     return session.server.update(Job, session.arguments.job_serial, Change(values=values))
 
 
@@ -90,7 +90,7 @@ def hand_over(session: Session, job: Job, edits: Change, *, error_message: str |
         ),
         version_of=version_of,
     )
-    message = {} if error_message is None else {pointer("metadata", ERROR_MESSAGE): clean_text(error_message)}
+    message = {} if error_message is None else {pointer("metadata", ERROR_MESSAGE): clean_string(error_message)}
     intent = evolve(
         edits,
         values={**edits.values, **message, "/state": JobState.READY_FOR_INTERACTIVE.value},

@@ -17,7 +17,7 @@ JOB_RESULT = "job_result"
 
 def output_resource(session: Session, filename: str) -> Resource:
     """
-    Give the place of an output file of the current job.
+    Give the resource of an output file of the current job.
 
     Raises:
         InvalidFilename: The name is not one safe file name.

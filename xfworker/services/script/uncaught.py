@@ -9,12 +9,12 @@ _LONGEST_MESSAGE = 4000
 
 
 def describe_exception(error: BaseException) -> str:
-    """Give ``Type: text (script.py, line 12)``, with the place in the script rather than in the libraries below it."""
+    """Give ``Type: text (script.py, line 12)``, with the line of the script rather than of the libraries below it."""
     name = type(error).__name__
     text = "interrupted (Ctrl-C)" if isinstance(error, KeyboardInterrupt) else _text(error)
     message = f"{name}: {text}" if text else name
-    place = script_place(error.__traceback__)
-    return printable(message) + (f" ({place})" if place else "")
+    location = script_location(error.__traceback__)
+    return printable(message) + (f" ({location})" if location else "")
 
 
 def printable(message: str) -> str:
@@ -31,7 +31,7 @@ def script_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
     return [frame for frame in traceback.extract_tb(trace) if _PACKAGE not in Path(frame.filename).parents]
 
 
-def script_place(trace: TracebackType | None) -> str:
+def script_location(trace: TracebackType | None) -> str:
     """Name file and line of the deepest frame that is the script's own, or the deepest of all."""
     frames = script_frames(trace)
     own = [frame for frame in frames if not _is_library(frame.filename)] or frames

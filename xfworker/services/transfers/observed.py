@@ -16,7 +16,7 @@ class TransferProgress:
 
     Attributes:
         direction: ``download`` or ``upload``.
-        file: The file's place in the store.
+        file: The file's path in the store.
         done: Bytes done; may step back when a part has to be sent again.
         size: Bytes in all.
     """

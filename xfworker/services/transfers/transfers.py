@@ -179,7 +179,7 @@ class Transfers:
         Args:
             token: Must allow ``write``.
             source: The complete local file.
-            resource: Its place in the store.
+            resource: Where it goes in the store.
             working_directory: Files in here were never written directly, which saves a question to the store.
             progress: Called with bytes done and bytes in all.
 
@@ -215,7 +215,7 @@ class Transfers:
 
         Args:
             token: Must allow ``write`` for all of them.
-            uploads: Local files and their places.
+            uploads: Local files and their resources.
             working_directory: See :meth:`store`.
             parallel: How many are stored at once.
             progress: Called with files done and files in all.
@@ -235,7 +235,7 @@ class Transfers:
 
         Args:
             token: Must allow ``write``.
-            resource: The file's place in the store; it need not exist.
+            resource: The file in the store; it need not exist.
             fallback: What to give otherwise: a unique path in the working directory.
         """
         direct = self.files.direct_access_path(token, resource, for_writing=True)

@@ -77,36 +77,36 @@ class FileStoreContract:
     def test_stat_gives_size_digest_and_a_tag_of_the_content(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
     ) -> None:
-        place = folder.child("a.raw")
-        first = self._store(store, token, place, tmp_path, b"one")
-        stat = store.stat(token, place)
-        assert stat.resource == place
+        resource = folder.child("a.raw")
+        first = self._store(store, token, resource, tmp_path, b"one")
+        stat = store.stat(token, resource)
+        assert stat.resource == resource
         assert stat.size == 3
         assert stat.sha256 == hashlib.sha256(b"one").hexdigest()
-        self._store(store, token, place, tmp_path, b"two")
-        assert store.stat(token, place).etag != first.etag
+        self._store(store, token, resource, tmp_path, b"two")
+        assert store.stat(token, resource).etag != first.etag
 
     def test_storing_again_replaces(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
     ) -> None:
-        place = folder.child("a.raw")
-        self._store(store, token, place, tmp_path, b"a much longer first content")
-        self._store(store, token, place, tmp_path, b"second")
-        assert self._read(store, token, place) == b"second"
-        assert [stat.resource for stat in store.list(token, folder).files] == [place]
+        resource = folder.child("a.raw")
+        self._store(store, token, resource, tmp_path, b"a much longer first content")
+        self._store(store, token, resource, tmp_path, b"second")
+        assert self._read(store, token, resource) == b"second"
+        assert [stat.resource for stat in store.list(token, folder).files] == [resource]
 
     def test_a_part_can_be_read(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
     ) -> None:
-        place, content = folder.child("a.raw"), os.urandom(3 << 20)
-        self._store(store, token, place, tmp_path, content)
-        assert b"".join(store.open_read(token, place)) == content
-        assert b"".join(store.open_read(token, place, offset=5)) == content[5:]
-        assert b"".join(store.open_read(token, place, offset=5, length=1 << 20)) == content[5 : 5 + (1 << 20)]
-        assert b"".join(store.open_read(token, place, offset=len(content) - 1, length=99)) == content[-1:]
-        assert b"".join(store.open_read(token, place, offset=len(content) + 7)) == b""
-        assert b"".join(store.open_read(token, place, length=0)) == b""
-        assert max(map(len, store.open_read(token, place))) <= 1 << 20
+        resource, content = folder.child("a.raw"), os.urandom(3 << 20)
+        self._store(store, token, resource, tmp_path, content)
+        assert b"".join(store.open_read(token, resource)) == content
+        assert b"".join(store.open_read(token, resource, offset=5)) == content[5:]
+        assert b"".join(store.open_read(token, resource, offset=5, length=1 << 20)) == content[5 : 5 + (1 << 20)]
+        assert b"".join(store.open_read(token, resource, offset=len(content) - 1, length=99)) == content[-1:]
+        assert b"".join(store.open_read(token, resource, offset=len(content) + 7)) == b""
+        assert b"".join(store.open_read(token, resource, length=0)) == b""
+        assert max(map(len, store.open_read(token, resource))) <= 1 << 20
 
     def test_what_is_not_there_is_said_so(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
@@ -145,11 +145,11 @@ class FileStoreContract:
     def test_a_deleted_file_is_gone(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
     ) -> None:
-        place = folder.child("sub").child("a.raw")
-        self._store(store, token, place, tmp_path, b"x")
-        store.delete(token, place)
+        resource = folder.child("sub").child("a.raw")
+        self._store(store, token, resource, tmp_path, b"x")
+        store.delete(token, resource)
         with pytest.raises(FileNotInStore):
-            store.stat(token, place)
+            store.stat(token, resource)
         # Whether an empty folder is still named is the store's own matter.
         assert store.list(token, folder.child("sub")).files == ()
 
@@ -176,24 +176,24 @@ class FileStoreContract:
     def test_what_the_token_does_not_allow_is_refused(
         self, store: FileStore, token: AuthorizationToken, token_for: TokenFor, folder: Resource, tmp_path: Path
     ) -> None:
-        place = folder.child("a.raw")
-        self._store(store, token, place, tmp_path, b"x")
-        reader = token_for([Scope("read", place)])
+        resource = folder.child("a.raw")
+        self._store(store, token, resource, tmp_path, b"x")
+        reader = token_for([Scope("read", resource)])
         (tmp_path / "new").write_bytes(b"y")
         for verb, refused in (
-            ("write", lambda: store.upload(reader, tmp_path / "new", place)),
+            ("write", lambda: store.upload(reader, tmp_path / "new", resource)),
             ("list", lambda: store.list(reader, folder)),
-            ("delete", lambda: store.delete(reader, place)),
+            ("delete", lambda: store.delete(reader, resource)),
         ):
             with pytest.raises(PermissionDenied, match=verb):
                 refused()
-        writer = token_for([Scope("write", place)])
+        writer = token_for([Scope("write", resource)])
         with pytest.raises(PermissionDenied, match="read"):
-            store.download(writer, place, tmp_path / "got")
+            store.download(writer, resource, tmp_path / "got")
         with pytest.raises(PermissionDenied, match="read"):
-            list(store.open_read(writer, place))
-        assert store.stat(writer, place).size == 1
-        assert self._read(store, reader, place) == b"x"
+            list(store.open_read(writer, resource))
+        assert store.stat(writer, resource).size == 1
+        assert self._read(store, reader, resource) == b"x"
 
     def test_a_token_for_a_name_says_nothing_of_longer_names(
         self, store: FileStore, token: AuthorizationToken, token_for: TokenFor, folder: Resource, tmp_path: Path
@@ -223,7 +223,7 @@ class FileStoreContract:
     def test_a_file_that_changes_while_it_is_stored_is_no_mixture(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
     ) -> None:
-        source, place = tmp_path / "growing.raw", folder.child("growing.raw")
+        source, resource = tmp_path / "growing.raw", folder.child("growing.raw")
         source.write_bytes(os.urandom(_LARGE))
 
         def change(_done: int, _all: int) -> None:
@@ -233,12 +233,12 @@ class FileStoreContract:
 
         # A store that tells progress only at its end has read the file as it was.
         try:
-            stored = store.upload(token, source, place, progress=change)
+            stored = store.upload(token, source, resource, progress=change)
         except FileChanged:
             with pytest.raises(FileNotInStore):
-                store.stat(token, place)
+                store.stat(token, resource)
         else:
-            assert hashlib.sha256(self._read(store, token, place)).hexdigest() == stored.sha256
+            assert hashlib.sha256(self._read(store, token, resource)).hexdigest() == stored.sha256
 
     def test_progress_ends_with_everything(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
@@ -263,13 +263,13 @@ class FileStoreContract:
                 raise Stopped
 
         (tmp_path / "source").write_bytes(os.urandom(_LARGE))
-        place = folder.child("a")
-        store.upload(token, tmp_path / "source", place)
+        resource = folder.child("a")
+        store.upload(token, tmp_path / "source", resource)
         try:
-            store.download(token, place, tmp_path / "target", progress=stop)
+            store.download(token, resource, tmp_path / "target", progress=stop)
         except Stopped:
             assert not (tmp_path / "target").exists()
-        store.download(token, place, tmp_path / "target")
+        store.download(token, resource, tmp_path / "target")
         assert (tmp_path / "target").read_bytes() == (tmp_path / "source").read_bytes()
         other = folder.child("b")
         try:
@@ -283,9 +283,9 @@ class FileStoreContract:
     def test_readers_see_one_content_or_the_other(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
     ) -> None:
-        place = folder.child("a.raw")
+        resource = folder.child("a.raw")
         contents = [bytes([number]) * (300_000 + number) for number in range(4)]
-        self._store(store, token, place, tmp_path, contents[0])
+        self._store(store, token, resource, tmp_path, contents[0])
         errors: list[object] = []
 
         def write(number: int) -> None:
@@ -293,7 +293,7 @@ class FileStoreContract:
             source.write_bytes(contents[number])
             try:
                 for _ in range(5):
-                    store.upload(token, source, place)
+                    store.upload(token, source, resource)
             except BaseException as error:  # noqa: BLE001  reported in the test's own thread
                 errors.append(error)
 
@@ -302,25 +302,25 @@ class FileStoreContract:
             writer.start()
         reads = 0
         while any(writer.is_alive() for writer in writers) or not reads:
-            store.download(token, place, tmp_path / "read")
+            store.download(token, resource, tmp_path / "read")
             assert (tmp_path / "read").read_bytes() in contents
             reads += 1
         for writer in writers:
             writer.join()
         assert errors == []
-        assert self._read(store, token, place) in contents
+        assert self._read(store, token, resource) in contents
 
     @staticmethod
     def _store(
-        store: FileStore, token: AuthorizationToken, place: Resource, tmp_path: Path, content: bytes
+        store: FileStore, token: AuthorizationToken, resource: Resource, tmp_path: Path, content: bytes
     ) -> FileStat:
         source = tmp_path / "contract-source"
         source.write_bytes(content)
         try:
-            return store.upload(token, source, place)
+            return store.upload(token, source, resource)
         finally:
             source.unlink()
 
     @staticmethod
-    def _read(store: FileStore, token: AuthorizationToken, place: Resource) -> bytes:
-        return b"".join(store.open_read(token, place))
+    def _read(store: FileStore, token: AuthorizationToken, resource: Resource) -> bytes:
+        return b"".join(store.open_read(token, resource))

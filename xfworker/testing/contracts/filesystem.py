@@ -83,10 +83,10 @@ class FilesystemContract:
     def test_a_file_in_place_must_be_the_same_file(self, filesystem: Filesystem, tmp_path: Path) -> None:
         file = tmp_path / "a.raw"
         file.write_bytes(b"12345")
-        place = parse_resource("job_result/1/a.raw")
-        assert filesystem.reading_error(file, FileStat(resource=place, size=5)) is None
-        assert "4" in str(filesystem.reading_error(file, FileStat(resource=place, size=4)))
-        other = FileStat(resource=place, size=5, sample_sha256="0" * 64)
+        resource = parse_resource("job_result/1/a.raw")
+        assert filesystem.reading_error(file, FileStat(resource=resource, size=5)) is None
+        assert "4" in str(filesystem.reading_error(file, FileStat(resource=resource, size=4)))
+        other = FileStat(resource=resource, size=5, sample_sha256="0" * 64)
         assert filesystem.reading_error(file, other) is not None
 
     def test_writing_is_tried_and_leaves_nothing_behind(self, filesystem: Filesystem, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ ScriptCaller = Callable[..., ScriptCall]
 
 
 @define
-class ScriptWatch:
+class CollectedOutput:
     """
     Collects what a script writes, and says when a word has come.
 
@@ -87,12 +87,12 @@ class JobRunnerContract:
         return make
 
     def test_output_arrives_as_it_is_in_the_log(self, runner: JobRunner, call: ScriptCaller) -> None:
-        watch = ScriptWatch()
+        output = CollectedOutput()
         started = call("import sys; print('Ümläut 🦴'); print('to stderr', file=sys.stderr); print('last')")
-        assert runner.start(started, watch).wait(LONG_SECONDS)
+        assert runner.start(started, output).wait(LONG_SECONDS)
         lines = started.log_path.read_bytes().decode("utf-8").splitlines()
         assert lines == ["Ümläut 🦴", "to stderr", "last"]
-        assert watch.content == started.log_path.read_bytes()
+        assert output.content == started.log_path.read_bytes()
 
     @pytest.mark.parametrize(
         ("code", "expected"),
@@ -190,9 +190,9 @@ class ConcurrentJobRunnerContract(JobRunnerContract):
     """
 
     def test_wait_gives_nothing_while_the_script_runs(self, runner: JobRunner, call: ScriptCaller) -> None:
-        watch = ScriptWatch()
-        script = runner.start(call("print('ready'); import time; time.sleep(60)"), watch)
-        assert watch.seen.wait(LONG_SECONDS)
+        output = CollectedOutput()
+        script = runner.start(call("print('ready'); import time; time.sleep(60)"), output)
+        assert output.seen.wait(LONG_SECONDS)
         assert script.wait(0.01) is None
         script.abort()
         ended = script.wait(LONG_SECONDS)
@@ -217,10 +217,10 @@ class ConcurrentJobRunnerContract(JobRunnerContract):
 
     @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
     def test_a_script_that_ignores_the_abort_is_ended(self, runner: JobRunner, call: ScriptCaller) -> None:
-        watch = ScriptWatch()
+        output = CollectedOutput()
         code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
-        script = runner.start(call(code), watch)
-        assert watch.seen.wait(LONG_SECONDS)
+        script = runner.start(call(code), output)
+        assert output.seen.wait(LONG_SECONDS)
         script.abort()
         ended = script.wait(LONG_SECONDS)
         assert ended is not None
@@ -229,9 +229,9 @@ class ConcurrentJobRunnerContract(JobRunnerContract):
 
     @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
     def test_a_signal_is_passed_on_and_an_end_by_one_is_named(self, runner: JobRunner, call: ScriptCaller) -> None:
-        watch = ScriptWatch()
-        script = runner.start(call("print('ready', flush=True); import time; time.sleep(60)"), watch)
-        assert watch.seen.wait(LONG_SECONDS)
+        output = CollectedOutput()
+        script = runner.start(call("print('ready', flush=True); import time; time.sleep(60)"), output)
+        assert output.seen.wait(LONG_SECONDS)
         script.pass_signal(signal.SIGTERM)
         ended = script.wait(LONG_SECONDS)
         assert ended is not None

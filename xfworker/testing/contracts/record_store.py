@@ -102,9 +102,9 @@ class RecordStoreContract:
         with store.transaction(write=False) as transaction:
             assert list(transaction.find(Job)) == expected
             first = transaction.find(Job, limit=2)
-            place = (first[-1].sort_order, first[-1].serial)
-            assert list(transaction.find(Job, after=place)) == expected[2:]
-            assert list(transaction.find(Job, {"sort_order": "a"}, after=place)) == [jobs[2]]
+            key = (first[-1].sort_order, first[-1].serial)
+            assert list(transaction.find(Job, after=key)) == expected[2:]
+            assert list(transaction.find(Job, {"sort_order": "a"}, after=key)) == [jobs[2]]
 
     def test_counting_and_finding_agree(self, store: RecordStore) -> None:
         with store.transaction() as transaction:

@@ -65,10 +65,10 @@ class TokenSignerContract:
     def test_a_token_that_was_tampered_with_is_refused(self, signer: TokenSigner) -> None:
         token = signer.sign(_CLAIMS)
         # The last character of a Base64 text may hold bits that mean nothing, so it is left alone.
-        for place in range(len(token) - 1):
-            changed = "A" if token[place] != "A" else "B"
+        for position in range(len(token) - 1):
+            changed = "A" if token[position] != "A" else "B"
             with pytest.raises(AuthenticationFailed):
-                signer.verify(token[:place] + changed + token[place + 1 :])
+                signer.verify(token[:position] + changed + token[position + 1 :])
         for other in (token[:-2], token[1:], token * 2):
             with pytest.raises(AuthenticationFailed):
                 signer.verify(other)

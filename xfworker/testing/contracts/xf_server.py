@@ -373,7 +373,7 @@ class XFServerContract:
             script.file_token([Scope("read", parse_resource(f"job_result/{lease.job.serial}"))])
 
     @pytest.mark.parametrize(
-        ("verb", "place", "allowed"),
+        ("verb", "resource", "allowed"),
         [
             ("read", "job_result/{own}", True),
             ("write", "job_result/{own}/scan.omni", True),
@@ -389,7 +389,7 @@ class XFServerContract:
         ],
     )
     def test_a_script_gets_tokens_for_its_own_files(
-        self, setting: Setting, verb: str, place: str, allowed: bool
+        self, setting: Setting, verb: str, resource: str, allowed: bool
     ) -> None:
         lease = setting.leased()
         names = {
@@ -399,7 +399,7 @@ class XFServerContract:
             "type": setting.task_type.serial,
             "workflow": setting.workflow.serial,
         }
-        scope = Scope(verb, parse_resource(place.format(**names)))
+        scope = Scope(verb, parse_resource(resource.format(**names)))
         script = setting.script(lease)
         if allowed:
             token = script.file_token([scope])
@@ -407,7 +407,7 @@ class XFServerContract:
             assert token.token
             assert token.expires_at is not None
         else:
-            with pytest.raises(PermissionDenied, match=place.format(**names)):
+            with pytest.raises(PermissionDenied, match=resource.format(**names)):
                 script.file_token([scope])
 
     def test_a_script_may_write_the_results_of_jobs_that_it_spawned(self, setting: Setting) -> None:
