@@ -135,7 +135,9 @@ def test_who_is_no_administrator_makes_no_accounts(house):
 def test_a_new_password_ends_all_tokens(house):
     anna = house.person("anna")
     token = house.platform.accounts_for(anna).add_token(anna.account_serial, "laptop")
-    house.platform.accounts_for(anna).change(anna.account_serial, password="something new")
+    house.platform.accounts_for(anna).change(
+        anna.account_serial, password="something new", current_password="anna-password"
+    )
     with pytest.raises(AuthenticationFailed, match="revoked"):
         house.platform.authenticate(token.text)
     with pytest.raises(AuthenticationFailed):

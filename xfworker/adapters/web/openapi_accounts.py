@@ -6,6 +6,7 @@ from xfworker.adapters.wire.accounts import (
     Login,
     Member,
     NewAccount,
+    NewMember,
     NewToken,
     NewTokenRequest,
     NewWorkerTokenRequest,
@@ -47,7 +48,15 @@ def account_paths() -> Schema:
             "delete": _operation("revoke_token", "Make a token useless.", None, token, status="204")
         },
         "/xf/v1/projects/{serial}/members": {
-            "get": _operation("list_members", "List who sees a project.", Items[Member], _path("serial"))
+            "get": _operation("list_members", "List who sees a project.", Items[Member], _path("serial")),
+            "post": _operation(
+                "share_project_by_name",
+                "Let the account of a name see a project.",
+                Member,
+                _path("serial"),
+                status="201",
+                body=NewMember,
+            ),
         },
         "/xf/v1/projects/{serial}/members/{account}": {
             "put": _operation("share_project", "Let an account see a project.", Member, member),

@@ -45,6 +45,7 @@ class AccountChange(Message):
     sparse: ClassVar[bool] = True
 
     password: Password | None = field(default=None, repr=False)
+    current_password: PrintableText | None = field(default=None, repr=False)
     administrator: bool | None = None
     disabled: bool | None = None
 
@@ -102,4 +103,14 @@ class Member(Message):
 
     project_serial: Serial
     account_serial: Serial
+    name: str
     role: MemberRole
+
+
+@define(frozen=True, kw_only=True)
+class NewMember(Message):
+    """An account that is to see a project, by its name."""
+
+    closed: ClassVar[bool] = True
+
+    name: PrintableText

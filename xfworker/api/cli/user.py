@@ -62,12 +62,21 @@ def password(name: str, *, password_stdin: Flag = False, server: Server = None) 
     """
     Give an account a new password. All its tokens end.
 
+    Who is not an administrator changes their own, and says the current one as well.
+
     Args:
         name: The account's name.
-        password_stdin: Read the password from standard input instead of asking for it.
+        password_stdin: Read the new password from the first line of standard input instead of asking for it, and the
+            current one, where it is needed, from the second.
         server: The server's address, or the data folder of one that runs on this computer.
     """
-    return _change(name, {"password": _password(stdin=password_stdin)}, server)
+    body = {"password": _password(stdin=password_stdin)}
+    current = (
+        sys.stdin.readline().rstrip("\r\n")
+        if password_stdin
+        else getpass.getpass("current password (administrators leave it empty): ")
+    )
+    return _change(name, body | ({"current_password": current} if current else {}), server)
 
 
 @app.command
@@ -104,7 +113,7 @@ def token(
     Args:
         name: The account's name; with --worker the computer's name.
         purpose: What the token is for.
-        days: After how many days it ends; never by default.
+        days: After how many days it ends; by default with the token that asks for it, else never.
         worker: Make a token for a computer that runs jobs.
         server: The server's address, or the data folder of one that runs on this computer.
     """
@@ -114,7 +123,8 @@ def token(
         else:
             path = f"accounts/{_serial(client, name)}/tokens"
             made = _ask(client, "POST", path, f"make a token for {name}", {"name": purpose, "days": days})
-    messages().print(f"token {made['serial']}; it is shown only now")
+    ends = f"ends at {made['expires_at']}" if made["expires_at"] else "never ends"
+    messages().print(f"token {made['serial']}, which {ends}; it is shown only now")
     results().print(made["token"], soft_wrap=True)
     return 0
 
@@ -164,8 +174,7 @@ def share(project: int, name: str, *, server: Server = None) -> int:
         server: The server's address, or the data folder of one that runs on this computer.
     """
     with linked(server) as client:
-        path = f"projects/{project}/members/{_serial(client, name)}"
-        _ask(client, "PUT", path, f"share project {project} with {name}")
+        _ask(client, "POST", f"projects/{project}/members", f"share project {project} with {name}", {"name": name})
     return 0
 
 
@@ -180,8 +189,13 @@ def unshare(project: int, name: str, *, server: Server = None) -> int:
         server: The server's address, or the data folder of one that runs on this computer.
     """
     with linked(server) as client:
-        path = f"projects/{project}/members/{_serial(client, name)}"
-        _ask(client, "DELETE", path, f"unshare project {project} with {name}")
+        members = _ask(client, "GET", f"projects/{project}/members", f"list who sees project {project}")["items"]
+        for member in members:
+            if member["name"] == name:
+                path = f"projects/{project}/members/{member['account_serial']}"
+                _ask(client, "DELETE", path, f"unshare project {project} with {name}")
+                return 0
+        raise RecordNotFound(f"project {project} is not shared with {name}")
     return 0
 
 

@@ -3,7 +3,8 @@ Who may see and change which records.
 
 Administrators may everything. People see the projects they made or that are shared with them. A script sees its own
 project while its attempt at its job runs. What belongs to no project (task types, dependency packages, workers,
-entities) is seen by all.
+entities) is seen by people and scripts; task types and workers are changed by their owners only. A worker sees its own
+record, the jobs it has a lease on with their task types, and dependency packages, nothing else.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from xfworker.domain.bookkeeping import ProjectMember
+from xfworker.domain.bookkeeping import JobLease, ProjectMember
 from xfworker.domain.errors import JobAborted, LeaseLost, PermissionDenied, RecordNotFound
 from xfworker.domain.job_metadata import ABORT_REQUESTED
 from xfworker.domain.job_state import JobState
@@ -29,6 +30,7 @@ from xfworker.domain.records import (
     Workflow,
 )
 from xfworker.ports.record_store import RecordTransaction
+from xfworker.services.platform.ownership import OWNED, owns, shown_owner
 from xfworker.services.platform.principal import Principal, PrincipalKind
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -112,7 +114,7 @@ class Access:
 
     def sees_all(self) -> bool:
         """Return whether nothing is hidden from the caller."""
-        return self.principal.kind in (PrincipalKind.ADMIN, PrincipalKind.WORKER)
+        return self.principal.is_admin
 
     def projects(self) -> frozenset[int]:
         """Give the serials of the projects that the caller sees; not for those who see all."""
@@ -134,6 +136,8 @@ class Access:
         """Return whether the caller may see a record."""
         if self.sees_all():
             return True
+        if self.principal.is_worker:
+            return self._worker_sees(record)
         project = self.project_of(record)
         if project is None:
             return not isinstance(record, ActivityEvent) or record.user == self.principal.name
@@ -145,17 +149,22 @@ class Access:
 
         Raises:
             RecordNotFound: There is none, or it is hidden; the error does not say which.
+            LeaseLost: The caller is a worker, and has no lease on the job.
         """
         record = self.transaction.get(kind, serial)
         if not self.sees(record):
+            if self.principal.is_worker and isinstance(record, Job):
+                raise LeaseLost(f"{self.principal.name} has no lease on job {serial}")
             raise RecordNotFound(f"there is no {kind.noun} {serial}")
         return record
 
     def narrowed(self, kind: type[Record], where: Mapping[str, Any] | None) -> dict[str, Any]:
         """Give the condition narrowed to what the caller may see."""
         conditions = dict(where or {})
-        if self.sees_all():
+        if self.sees_all() or (self.principal.is_worker and kind is DependencyPackage):
             return conditions
+        if self.principal.is_worker:
+            return _also(conditions, "serial", self._serials_for_worker(kind))
         if kind is Project:
             return _also(conditions, "serial", self.projects())
         if issubclass(kind, _OF_PROJECT):
@@ -185,8 +194,54 @@ class Access:
         if isinstance(record, ActivityEvent):
             raise PermissionDenied("what is in the activity log stays as it is")
         self.principal.require(*_EDITORS.get(type(record), ()), to=f"change {record}")
+        if isinstance(record, OWNED):
+            self.require_own(record, f"change {record}")
         if self.principal.is_job and not isinstance(record, Project):
             self._require_own_workflow(record, f"change {record}")
+
+    def require_own(self, record: Record, to: str) -> None:
+        """
+        Refuse what only the owner of a task type or of a worker's record may do.
+
+        Raises:
+            PermissionDenied: It is another's, and the caller is not an administrator.
+        """
+        if not owns(self.transaction, self.principal, record):
+            owner = shown_owner(self.transaction, record)
+            hint = "; make a version of your own" if isinstance(record, TaskType) else ""
+            raise PermissionDenied(f"{self.principal.name} may not {to}: it belongs to {owner}{hint}")
+
+    def may_run(self, job: Job) -> bool:
+        """Return whether the caller's workers may run a job."""
+        return self.principal.is_worker or self.sees(job)
+
+    def _worker_sees(self, record: Record) -> bool:
+        if isinstance(record, DependencyPackage):
+            return True
+        if isinstance(record, ActivityEvent):
+            return record.user == self.principal.name
+        if isinstance(record, Worker):
+            return owns(self.transaction, self.principal, record)
+        if isinstance(record, Job):
+            leases = self.transaction.find(JobLease, {"job_serial": record.serial, "attempt": record.attempt}, limit=1)
+            return any(self._is_own_worker(lease.worker_serial) for lease in leases)
+        return isinstance(record, TaskType) and record.serial in self._serials_for_worker(TaskType)
+
+    def _is_own_worker(self, serial: int) -> bool:
+        return owns(self.transaction, self.principal, self.transaction.get(Worker, serial))
+
+    def _serials_for_worker(self, kind: type[Record]) -> frozenset[int]:
+        if kind is Worker:
+            workers = self.transaction.find(Worker)
+            return frozenset(found.serial for found in workers if owns(self.transaction, self.principal, found))
+        if kind not in (Job, TaskType):
+            return frozenset()
+        leases = [lease for lease in self.transaction.find(JobLease) if self._is_own_worker(lease.worker_serial)]
+        if kind is Job:
+            return frozenset(lease.job_serial for lease in leases)
+        jobs = self.transaction.find(Job, {"serial": tuple(lease.job_serial for lease in leases)})
+        tasks = self.transaction.find(Task, {"serial": tuple({job.task_serial for job in jobs})})
+        return frozenset(task.task_type_serial for task in tasks)
 
     def _require_own_workflow(self, record: Record, what: str) -> None:
         workflow = record.serial if isinstance(record, Workflow) else getattr(record, "workflow_serial", None)

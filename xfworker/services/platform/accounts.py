@@ -10,6 +10,7 @@ import attrs
 from attrs import define, field
 
 from xfworker.domain.bookkeeping import Account, MemberRole, PersonalToken, ProjectMember
+from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import (
     AuthenticationFailed,
     InvalidContent,
@@ -72,8 +73,9 @@ class Accounts:
             )
         hashed = self._hashed(password)
         with self.records.transaction() as transaction:
-            for found in transaction.find(Account, {"name": name}):
-                raise RecordConflict(f"there is an account {name} already", current=_shown(found))
+            for found in transaction.find(Account):
+                if found.name.casefold() == name.casefold():
+                    raise RecordConflict(f"there is an account {found.name} already", current=_shown(found))
             now = self.clock.now()
             account = transaction.insert(
                 Account(name=name, password_hash=hashed, administrator=administrator, created_at=now, modified_at=now)
@@ -86,18 +88,23 @@ class Accounts:
         serial: int,
         *,
         password: str | None = None,
+        current_password: str | None = None,
         administrator: bool | None = None,
         disabled: bool | None = None,
     ) -> Account:
         """
-        Change an account; what is ``None`` stays. Everybody may change their own password.
+        Change an account; what is ``None`` stays. Everybody may change their own password who knows it.
 
         Raises:
             PermissionDenied: The caller may not.
+            AuthenticationFailed: The current password is not this one, and the caller is not an administrator.
         """
         own = self.principal.account_serial == serial and administrator is None and disabled is None
         if not own:
             self._require_admin("change this account")
+        if not self.principal.is_admin:
+            # A token is good for a while and can be revoked; a password that it could set would outlive it.
+            self._require_password(serial, current_password or "")
         hashed = None if password is None else self._hashed(password)
         with self.records.transaction() as transaction:
             account = transaction.get(Account, serial)
@@ -153,9 +160,14 @@ class Accounts:
         """
         Make a token for one of an account's programs.
 
+        Args:
+            account_serial: Whose token it will be.
+            name: What it is for.
+            days: After how many days it ends; with the caller's own token by default.
+
         Raises:
             PermissionDenied: It is another user's account.
-            InvalidContent: It would end in the past, or after more than a hundred years.
+            InvalidContent: It would end in the past, after more than a hundred years, or after the caller's own token.
         """
         if days is not None and not 0 <= days <= _MOST_DAYS:  # so written, it refuses nan as well
             raise InvalidContent(f"a token cannot be good for {days} days; give a number up to {_MOST_DAYS}")
@@ -163,16 +175,24 @@ class Accounts:
             self._require_admin("make tokens for others")
         if self.principal.is_job:
             raise PermissionDenied(f"{self.principal.name} may not make tokens")
-        expires_at = None if days is None else self.clock.now() + timedelta(days=days)
+        expires_at = self.principal.expires_at
+        if days is not None:
+            wanted = self.clock.now() + timedelta(days=days)
+            if expires_at is not None and wanted > expires_at:
+                raise InvalidContent(
+                    f"a token cannot outlive the one that asks for it, which ends at {format_time(expires_at)}; ask "
+                    "for fewer days, or let an administrator make it"
+                )
+            expires_at = wanted
         with self.records.transaction() as transaction:
             transaction.get(Account, account_serial)
             return self._new_token(transaction, account_serial, name, PrincipalKind.USER, expires_at)
 
     def add_worker_token(self, name: str) -> NewToken:
-        """Make a token for a computer that runs jobs."""
+        """Make a token for a computer that runs jobs; it ends with the caller's own token, where that ends."""
         self._require_admin("make tokens for workers")
         with self.records.transaction() as transaction:
-            return self._new_token(transaction, 0, name, PrincipalKind.WORKER, None)
+            return self._new_token(transaction, 0, name, PrincipalKind.WORKER, self.principal.expires_at)
 
     def tokens(self, account_serial: int | None = None) -> list[PersonalToken]:
         """List tokens, never their texts; those who are not administrators see their own only."""
@@ -195,9 +215,13 @@ class Accounts:
             transaction.delete(PersonalToken, {"serial": serial})
             self._log(transaction, token, "revoked")
 
-    def share(self, project_serial: int, account_serial: int) -> ProjectMember:
+    def share(self, project_serial: int, account: int | str) -> tuple[ProjectMember, str]:
         """
-        Let an account see a project.
+        Let an account see a project, and give the membership with the account's name.
+
+        Args:
+            project_serial: The project.
+            account: The account's serial or its name; owners need not see other accounts to share with them.
 
         Raises:
             RecordNotFound: The caller does not see the project, or there is no such account.
@@ -205,10 +229,11 @@ class Accounts:
         """
         with self.records.transaction() as transaction:
             self._require_owner(transaction, project_serial)
-            transaction.get(Account, account_serial)
+            found_account = _account(transaction, account)
+            account_serial = found_account.serial
             where = {"project_serial": project_serial, "account_serial": account_serial}
             for found in transaction.find(ProjectMember, where):
-                return found
+                return found, found_account.name
             now = self.clock.now()
             member = transaction.insert(
                 ProjectMember(
@@ -216,7 +241,7 @@ class Accounts:
                 )
             )
             self._log(transaction, transaction.get(Project, project_serial), "shared", account=account_serial)
-            return member
+            return member, found_account.name
 
     def unshare(self, project_serial: int, account_serial: int) -> None:
         """Let an account see a project no longer; who owns it keeps it."""
@@ -226,11 +251,20 @@ class Accounts:
             if transaction.delete(ProjectMember, where):
                 self._log(transaction, transaction.get(Project, project_serial), "unshared", account=account_serial)
 
-    def members(self, project_serial: int) -> list[ProjectMember]:
-        """List who sees a project."""
+    def members(self, project_serial: int) -> list[tuple[ProjectMember, str]]:
+        """List who sees a project, each with the account's name."""
         with self.records.transaction(write=False) as transaction:
-            Access(self.principal, transaction).get(Project, project_serial)
-            return list(transaction.find(ProjectMember, {"project_serial": project_serial}))
+            access = Access(self.principal, transaction)
+            access.require_live()
+            access.get(Project, project_serial)
+            found = transaction.find(ProjectMember, {"project_serial": project_serial})
+            return [(member, transaction.get(Account, member.account_serial).name) for member in found]
+
+    def _require_password(self, serial: int, password: str) -> None:
+        with self.records.transaction(write=False) as transaction:
+            account = transaction.get(Account, serial)
+        if not self.hasher.matches(password, account.password_hash):
+            raise AuthenticationFailed(f"the current password of {account.name} is needed, and it is not this one")
 
     def _hashed(self, password: str) -> str:
         if not _SHORTEST <= len(password) <= _LONGEST:
@@ -307,6 +341,14 @@ def token_principal(transaction: RecordTransaction, claims: Mapping[str, Any], n
         token_key=token.key,
         expires_at=token.expires_at,
     )
+
+
+def _account(transaction: RecordTransaction, account: int | str) -> Account:
+    if isinstance(account, int):
+        return transaction.get(Account, account)
+    for found in transaction.find(Account, {"name": account}, limit=1):
+        return found
+    raise RecordNotFound(f"there is no account {account[:80]!a}")
 
 
 def _shown(account: Account) -> dict[str, Any]:

@@ -114,11 +114,10 @@ def _workflow(access: Access, workflow: Workflow, _: datetime) -> Workflow:
     return workflow
 
 
-def _task(access: Access, task: Task, now: datetime) -> Task:
+def _task(access: Access, task: Task, _: datetime) -> Task:
     workflow = referred(access, Workflow, task.workflow_serial, task, "workflow_serial")
     require_unlocked(workflow)
     check_task_inputs(access, task)
-    access.transaction.replace(attrs.evolve(workflow, occ_lock_version=workflow.occ_lock_version + 1, modified_at=now))
     return task
 
 
@@ -224,6 +223,9 @@ def _task_type(access: Access, task_type: TaskType, _: datetime) -> TaskType:
         metadata = {key: value for key, value in task_type.metadata.items() if key != PACKAGE}
         task_type = attrs.evolve(task_type, metadata=metadata)
     check_declarations(task_type)
+    # Workflows find task types by name and version, so nobody may put another one in a version's place.
+    for found in access.transaction.find(TaskType, {"name": task_type.name, "version": task_type.version}):
+        access.require_own(found, f"make another {found}")
     return task_type
 
 
@@ -240,7 +242,9 @@ def _entity(access: Access, entity: Entity, _: datetime) -> Entity:
     return entity
 
 
-def _worker(_access: Access, worker: Worker, now: datetime) -> Worker:
+def _worker(access: Access, worker: Worker, now: datetime) -> Worker:
+    for found in access.transaction.find(Worker, {"name": worker.name}):
+        access.require_own(found, f"make another {found}")
     return attrs.evolve(worker, last_seen_at=now)
 
 

@@ -4,12 +4,20 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from xfworker.domain.errors import AuthenticationFailed, FileError, InvalidFilename, PermissionDenied, RecordNotFound
+from xfworker.domain.errors import (
+    AuthenticationFailed,
+    FileError,
+    InvalidFilename,
+    LeaseLost,
+    PermissionDenied,
+    RecordNotFound,
+)
 from xfworker.domain.files import USERDATA, AuthorizationToken, Resource, Scope, scopes_from_json, scopes_to_json
 from xfworker.domain.job_metadata import SPAWNED_BY
 from xfworker.domain.records import DependencyPackage, Job, Record, Task, TaskType, Workflow
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
+from xfworker.services.platform.ownership import owns
 from xfworker.services.platform.principal import PrincipalKind
 
 FILE_KIND = "file"
@@ -24,7 +32,7 @@ _OWNERS: Mapping[str, type[Record]] = {
     "dependency_package_config": DependencyPackage,
 }
 _READING = ("read", "list")
-_FOR_USERS = ("job_result", "task_config", "task_type_config", "workflow_config")
+_FOR_USERS = ("job_result", "task_config", "workflow_config")
 
 
 def require_scopes(access: Access, scopes: Sequence[Scope]) -> None:
@@ -94,7 +102,7 @@ def _allowed(access: Access, verb: str, resource: Resource) -> bool:
     if principal.is_admin:
         return True
     if resource.source == USERDATA:
-        return principal.kind is not PrincipalKind.WORKER or verb in _READING
+        return not principal.is_worker
     # A whole source is everybody's, so it is for administrators only.
     owner = _owner(access, resource) if len(resource.segments) > 1 else None
     return owner is not None and (verb in _READING or _may_write(access, verb, resource, owner))
@@ -105,7 +113,8 @@ def _may_write(access: Access, verb: str, resource: Resource, owner: Record) -> 
         case PrincipalKind.WORKER:
             return resource.source == "job_log" or (resource.source == "job_result" and verb == "delete")
         case PrincipalKind.USER:
-            return resource.source in _FOR_USERS
+            own = isinstance(owner, TaskType) and owns(access.transaction, access.principal, owner)
+            return resource.source in _FOR_USERS or own
         case _:
             return resource.source == "job_result" and _is_own(access, owner)
 
@@ -113,7 +122,7 @@ def _may_write(access: Access, verb: str, resource: Resource, owner: Record) -> 
 def _owner(access: Access, resource: Resource) -> Record | None:
     try:
         return access.get(_OWNERS[resource.source], int(resource.segments[1]))
-    except (RecordNotFound, InvalidFilename):
+    except (RecordNotFound, InvalidFilename, LeaseLost):
         return None
 
 

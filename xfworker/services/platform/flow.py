@@ -69,6 +69,10 @@ def after_creation(access: Access, record: Record, now: datetime) -> None:
             _following(access, job, lambda: after_end(access, job, now), now)
     elif isinstance(record, Run):
         keep_entity(access, record, now)
+    elif isinstance(record, Task):
+        workflow = access.transaction.get(Workflow, record.workflow_serial)
+        version = workflow.occ_lock_version + 1
+        access.transaction.replace(attrs.evolve(workflow, occ_lock_version=version, modified_at=now))
 
 
 def after_change(access: Access, before: Record, after: Record, now: datetime) -> None:

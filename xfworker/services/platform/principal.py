@@ -53,6 +53,11 @@ class Principal:
         return self.kind is PrincipalKind.ADMIN
 
     @property
+    def is_worker(self) -> bool:
+        """Whether the caller is a computer that runs jobs."""
+        return self.kind is PrincipalKind.WORKER
+
+    @property
     def is_job(self) -> bool:
         """Whether the caller is a job's script."""
         return self.kind is PrincipalKind.JOB
@@ -67,6 +72,15 @@ class Principal:
         if self.kind is not PrincipalKind.ADMIN and self.kind not in kinds:
             allowed = ", ".join(kind.value for kind in (PrincipalKind.ADMIN, *kinds))
             raise PermissionDenied(f"{self.name} may not {to}; that is for: {allowed}")
+
+    @property
+    def identity(self) -> str:
+        """Which account, worker token or job it is, the same for all tokens of an account."""
+        if self.account_serial is not None:
+            return f"account:{self.account_serial}"
+        if self.job_serial is not None:
+            return f"job:{self.job_serial}"
+        return self.kind.value if self.token_key is None else f"token:{self.token_key}"
 
     def claims(self) -> dict[str, Any]:
         """Give the claims of a token that stands for this caller, as its own token has them."""

@@ -28,6 +28,7 @@ from xfworker.services.platform.keeping import check_json
 from xfworker.services.platform.lease_watch import LeaseWatch
 from xfworker.services.platform.leases import end_expired_leases, ended_job, fail_unusable_if_ready, ready_again
 from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.ownership import is_abandoned, owns, set_owner
 from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims
 
 _CLAIMABLE = (JobState.READY, JobState.READY_FOR_INTERACTIVE)
@@ -70,9 +71,12 @@ class PlatformQueue:
             now = self._clock.now()
             known = transaction.find(Worker, {"name": worker.name}, limit=1)
             if not known:
-                return transaction.insert(
+                made = transaction.insert(
                     attrs.evolve(worker, occ_lock_version=1, created_at=now, modified_at=now, last_seen_at=now)
                 )
+                set_owner(transaction, made, self._principal)
+                return made
+            self._require_own(transaction, known[0], "register")
             fresh = attrs.evolve(
                 known[0],
                 dependency_packages=worker.dependency_packages,
@@ -98,6 +102,7 @@ class PlatformQueue:
             now = self._clock.now()
             access = Access(self._principal, transaction)
             worker = transaction.get(Worker, worker_serial)
+            self._require_own(transaction, worker, "claim jobs for")
             repeated = self._repeated(transaction, worker_serial, claim_key)
             if repeated is not None:
                 return repeated
@@ -151,10 +156,28 @@ class PlatformQueue:
                 after_change(access, job, after, now)
             return transaction.get(Job, job.serial)
 
+    def _require_own(self, transaction: RecordTransaction, worker: Worker, to: str) -> None:
+        """Refuse another's worker; one whose owner cannot come in again is taken over."""
+        if not owns(transaction, self._principal, worker) and is_abandoned(transaction, worker):
+            set_owner(transaction, worker, self._principal)
+        Access(self._principal, transaction).require_own(worker, f"{to} {worker}")
+
     def _held(self, transaction: RecordTransaction, job_serial: int, attempt: int) -> tuple[Job, JobLease | None]:
-        job = Access(self._principal, transaction).get(Job, job_serial)
+        """
+        Give a job and the caller's own lease on this attempt at it, if there is one.
+
+        Raises:
+            PermissionDenied: Another worker has the lease, or had it last.
+        """
+        job = transaction.get(Job, job_serial)
+        if job.attempt != attempt:
+            Access(self._principal, transaction).get(Job, job_serial)
+            return job, None
         kept = transaction.find(JobLease, {"job_serial": job.serial, "attempt": attempt}, limit=1)
-        return job, kept[0] if kept and job.attempt == attempt else None
+        worker_serial = kept[0].worker_serial if kept else job.worker_serial
+        if worker_serial is not None:
+            self._require_own(transaction, transaction.get(Worker, worker_serial), f"look after {job}, which runs on")
+        return job, kept[0] if kept else None
 
     def _repeated(self, transaction: RecordTransaction, worker_serial: int, claim_key: str | None) -> Lease | None:
         if claim_key is None:
@@ -165,7 +188,9 @@ class PlatformQueue:
         return None
 
     def _wanted(self, access: Access, job_serial: int) -> Job:
-        job = access.get(Job, job_serial)
+        job = access.transaction.get(Job, job_serial)
+        if not access.may_run(job):
+            access.get(Job, job_serial)
         if job.state not in _CLAIMABLE:
             raise IllegalTransition(f"job {job.serial} cannot be run now: it is {job.state}, not Ready")
         return job
@@ -233,7 +258,7 @@ class PlatformQueue:
 def _is_fit(access: Access, job: Job, worker: Worker) -> bool:
     task = access.transaction.get(Task, job.task_serial)
     task_type = access.transaction.get(TaskType, task.task_type_serial)
-    return access.sees(job) and not missing_packages(task_type, worker)
+    return access.may_run(job) and not missing_packages(task_type, worker)
 
 
 def _give_up(access: Access, job: Job, reason: str, now: datetime) -> bool:

@@ -26,6 +26,7 @@ from xfworker.services.platform.flow import after_change, after_creation, asked_
 from xfworker.services.platform.idempotency import IdempotentRequest
 from xfworker.services.platform.keeping import check_change, check_json
 from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.ownership import OWNED, set_owner
 from xfworker.services.platform.principal import Principal
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -141,7 +142,9 @@ class PlatformServer:
 
     def entity_by_uuid(self, uuid: str) -> Entity:
         """Give the entity's record."""
-        entities = self._read(lambda access: access.transaction.find(Entity, {"uuid": uuid}, limit=1))
+        entities = self._read(
+            lambda access: access.transaction.find(Entity, access.narrowed(Entity, {"uuid": uuid}), limit=1)
+        )
         if not entities:
             raise RecordNotFound(f"there is no entity with UUID {uuid[:80]!a}")
         return entities[0]
@@ -183,6 +186,8 @@ class PlatformServer:
         if match is not None:
             return match
         stored = access.transaction.insert(fresh)
+        if isinstance(stored, OWNED):
+            set_owner(access.transaction, stored, self.principal)
         if isinstance(stored, Project) and self.principal.account_serial is not None:
             access.transaction.insert(
                 ProjectMember(

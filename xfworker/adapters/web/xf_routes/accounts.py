@@ -15,6 +15,7 @@ from xfworker.adapters.wire.accounts import (
     Login,
     Member,
     NewAccount,
+    NewMember,
     NewToken,
     NewTokenRequest,
     NewWorkerTokenRequest,
@@ -102,17 +103,24 @@ def _token_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
 def _member_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
     @get("/projects/{serial:int}/members")
     async def list_members(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
-        records = await in_thread(lambda: accounts(request).members(serial_in_range(serial)))
-        return answer_message(Items(items=[Member.of(member) for member in records]))
+        members = await in_thread(lambda: accounts(request).members(serial_in_range(serial)))
+        return answer_message(Items(items=[Member.of(member, name=name) for member, name in members]))
+
+    @post("/projects/{serial:int}/members")
+    async def share_by_name(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
+        body = await message(request, NewMember, "the request")
+        member, name = await in_thread(lambda: accounts(request).share(serial_in_range(serial), body.name))
+        return answer_message(Member.of(member, name=name), 201)
 
     @put("/projects/{serial:int}/members/{account:int}")
     async def share(request: AnyRequest, serial: FromPath[int], account: FromPath[int]) -> Response[bytes]:
         serials = serial_in_range(serial), serial_in_range(account)
-        return answer_message(Member.of(await in_thread(lambda: accounts(request).share(*serials))))
+        member, name = await in_thread(lambda: accounts(request).share(*serials))
+        return answer_message(Member.of(member, name=name))
 
     @delete("/projects/{serial:int}/members/{account:int}")
     async def unshare(request: AnyRequest, serial: FromPath[int], account: FromPath[int]) -> None:
         serials = serial_in_range(serial), serial_in_range(account)
         await in_thread(lambda: accounts(request).unshare(*serials))
 
-    return [list_members, share, unshare]
+    return [list_members, share_by_name, share, unshare]
