@@ -12,13 +12,13 @@ OWNED = (TaskType, Worker)
 
 def owner_of(transaction: RecordTransaction, record: Record) -> str | None:
     """Give the :attr:`.Principal.identity` of a record's owner; ``None`` where it is from before records had one."""
-    kept = transaction.note(_key(record))
+    kept = transaction.entry(_key(record))
     return None if kept is None else str(kept["owner"])
 
 
 def set_owner(transaction: RecordTransaction, record: Record, principal: Principal) -> None:
     """Give a record to a caller."""
-    transaction.put_note(_key(record), {"owner": principal.identity})
+    transaction.put_entry(_key(record), {"owner": principal.identity})
 
 
 def owns(transaction: RecordTransaction, principal: Principal, record: Record) -> bool:
