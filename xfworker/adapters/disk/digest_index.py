@@ -63,7 +63,6 @@ class DigestIndex:
         return entry if isinstance(entry, dict) and entry.get("resource") == str(resource) else {}
 
     def delete(self, resource: Resource) -> None:
-        """Drop the entry of a file."""
         with suppress(OSError):
             self._path(resource).unlink()
 

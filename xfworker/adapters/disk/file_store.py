@@ -34,7 +34,7 @@ from xfworker.adapters.transfer.partial_file import (
     rename,
     replacing,
 )
-from xfworker.adapters.transfer.source_file import require_unchanged
+from xfworker.adapters.transfer.source_file import file_identity, require_unchanged
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore
 from xfworker.domain.filenames import is_safe_filename
@@ -297,8 +297,8 @@ class FolderFileStore:
             _make_parent(target, resource)
             try:
                 with permit():
-                    # Before the rename: an entry for a file that is not there yet is no harm, one for another's file
-                    # would be.
+                    # Before the rename: an entry for a file that is not there yet does no harm, one for another file
+                    # would.
                     self._digests.put(resource, status, digests)
                     rename(partial, target)
             except FileNotFoundError:
@@ -329,7 +329,7 @@ class FolderFileStore:
 
 
 def _etag(status: os.stat_result) -> str:
-    return f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"
+    return "-".join(f"{part:x}" for part in file_identity(status))
 
 
 def _listed(resource: Resource, status: os.stat_result, digests: Digests = _UNKNOWN) -> FileStat:

@@ -8,6 +8,7 @@ from urllib3 import BaseHTTPResponse
 
 from xfworker.adapters.http.connection import NETWORK_ERRORS, network_error
 from xfworker.adapters.http.low_water_mark import LowWaterMark
+from xfworker.adapters.wire.digits import read_digits
 from xfworker.domain.errors import ProtocolViolation, ServerTimeout, ServerUnreachable
 
 _WITHOUT_BODY = frozenset({204, 304})
@@ -38,8 +39,7 @@ class AnswerStream:
         self._at = at
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
-        length = response.headers.get("content-length", "")
-        self.length = int(length) if length.isascii() and length.isdigit() else None
+        self.length = read_digits(response.headers.get("content-length"))
         if method == "HEAD" or response.status in _WITHOUT_BODY:
             self.length = 0
         self.received = 0

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from attrs import evolve
 
@@ -12,7 +13,7 @@ from xfworker.adapters.http.download import Download
 from xfworker.adapters.http.file_addresses import file_path, quoted
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
-from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.transport import HttpAnswer, HttpTransport
 from xfworker.adapters.http.tus_upload import TusUpload
 from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.limits import TransferLimits
@@ -21,6 +22,7 @@ from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.adapters.wire.authorization import authorization
 from xfworker.adapters.wire.byte_range import write_range
 from xfworker.adapters.wire.codec import read_answer, unexpected_answer, write
+from xfworker.adapters.wire.digits import read_digits
 from xfworker.adapters.wire.file_headers import stat_from_headers
 from xfworker.adapters.wire.files import FileEntry, Listing, Registration
 from xfworker.domain.address import Address
@@ -75,14 +77,11 @@ class HttpFileStore:
         self._lock = threading.Lock()
 
     def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
-        transport, base = self._server(token)
-        answer = transport.request(
-            "HEAD", base + file_path(resource), doing=f"look at {resource}", headers=authorization(token.token)
-        )
-        length = answer.headers.get("content-length", "")
-        if not length.isdigit():
+        answer = self._ask(token, "HEAD", file_path(resource), f"look at {resource}")
+        size = read_digits(answer.headers.get("content-length"))
+        if size is None:
             raise ProtocolViolation(f"looking at {resource}: the answer does not state the file's size")
-        return stat_from_headers(resource, answer.headers, int(length))
+        return stat_from_headers(resource, answer.headers, size)
 
     def download(
         self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
@@ -195,48 +194,27 @@ class HttpFileStore:
     ) -> str | None:
         if not for_writing:
             return self.stat(token, resource).direct_access_path
-        transport, base = self._server(token)
-        answer = transport.request(
-            "HEAD",
-            f"{base}{file_path(resource)}?for=write",
-            doing=f"ask where {resource} may be written",
-            headers=authorization(token.token),
-        )
+        doing = f"ask where {resource} may be written"
+        answer = self._ask(token, "HEAD", f"{file_path(resource)}?for=write", doing)
         return stat_from_headers(resource, answer.headers, 0).direct_access_path
 
     def register(self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str) -> FileStat:
-        transport, base = self._server(token)
+        doing = f"register {resource}"
+        body = write(Registration(resource=str(resource), size=size, sha256=sha256))
         seconds = self._limits.read_seconds + size / _HASHED_PER_SECOND
-        answer = transport.request(
-            "POST",
-            f"{base}/registrations",
-            doing=f"register {resource}",
-            json_body=write(Registration(resource=str(resource), size=size, sha256=sha256)),
-            headers=authorization(token.token),
-            repeat=True,
-            read_seconds=seconds,
-        )
-        return read_answer(FileEntry, answer.json(), f"register {resource}").stat()
+        answer = self._ask(token, "POST", "/registrations", doing, json_body=body, repeat=True, read_seconds=seconds)
+        return read_answer(FileEntry, answer.json(), doing).stat()
 
     def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
-        transport, base = self._server(token)
-        answer = transport.request(
-            "GET", f"{base}/folders/{quoted(folder)}", doing=f"list {folder}", headers=authorization(token.token)
-        )
+        doing = f"list {folder}"
+        answer = self._ask(token, "GET", f"/folders/{quoted(folder)}", doing)
         try:
-            return read_answer(Listing, answer.json(), f"list {folder}").folder()
+            return read_answer(Listing, answer.json(), doing).folder()
         except FileError as error:
-            raise unexpected_answer(f"list {folder}", error) from None
+            raise unexpected_answer(doing, error) from None
 
     def delete(self, token: AuthorizationToken, resource: Resource) -> None:
-        transport, base = self._server(token)
-        transport.request(
-            "DELETE",
-            base + file_path(resource),
-            doing=f"delete {resource}",
-            headers=authorization(token.token),
-            repeat=False,
-        )
+        self._ask(token, "DELETE", file_path(resource), f"delete {resource}", repeat=False)
 
     def close(self) -> None:
         with self._lock:
@@ -260,6 +238,10 @@ class HttpFileStore:
                     clock=self._clock,
                 )
         return transport, address.path
+
+    def _ask(self, token: AuthorizationToken, method: str, path: str, doing: str, **options: Any) -> HttpAnswer:
+        transport, base = self._server(token)
+        return transport.request(method, base + path, doing=doing, headers=authorization(token.token), **options)
 
     def _sweep(self, folder: Path) -> None:
         """Delete what downloads to a folder left long ago; looked for once per folder, as it may hold many files."""

@@ -20,7 +20,6 @@ class HttpJobQueue:
     """The job queue over HTTP, as the worker whose token the transport carries. It does not close the transport."""
 
     def __init__(self, transport: HttpTransport) -> None:
-        """Take the transport."""
         self._transport = transport
 
     def __repr__(self) -> str:

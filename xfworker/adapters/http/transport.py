@@ -22,6 +22,7 @@ from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
 from xfworker.adapters.http.pool import open_pool
 from xfworker.adapters.wire.authorization import authorization
+from xfworker.adapters.wire.digits import read_digits
 from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError, InvalidRecord, ProtocolViolation, ServerBusy, XFWorkerError
 from xfworker.domain.json_value import json_violations
@@ -38,7 +39,7 @@ _PASSING = (500, 502, 503, 504)
 _FIRST_ERROR = 300
 _NOT_MODIFIED = 304
 _PROBLEM_BYTES = 256 * 1024
-_DIGITS_OF_SECONDS = 8
+_DIGITS_OF_SECONDS = 7
 _LONGEST_WAIT_SECONDS = 5.0
 
 
@@ -293,7 +294,6 @@ class HttpTransport:
         return error
 
     def close(self) -> None:
-        """Close all connections."""
         self._pool.close()
 
 
@@ -318,8 +318,9 @@ def _encoded(value: Any, doing: str) -> bytes:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit() and len(value) < _DIGITS_OF_SECONDS:
-        return float(value)
+    seconds = read_digits(value, most=_DIGITS_OF_SECONDS)
+    if seconds is not None:
+        return float(seconds)
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:

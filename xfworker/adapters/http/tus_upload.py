@@ -20,6 +20,7 @@ from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.hashing import file_sha256
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.upload_source import UploadSource
+from xfworker.adapters.wire.digits import read_digits
 from xfworker.adapters.wire.file_headers import DIGEST_FIELDS, strong_etag
 from xfworker.adapters.wire.tus import TUS_HEADERS, UPLOAD_TYPE, write_metadata
 from xfworker.domain.address import Address
@@ -325,10 +326,10 @@ class TusUpload:
 
 
 def _offset(answer: AnswerStream, what: str) -> int:
-    value = answer.headers.get("upload-offset", "")
-    if not (value.isascii() and value.isdigit()):
+    offset = read_digits(answer.headers.get("upload-offset"))
+    if offset is None:
         raise ProtocolViolation(f"storing {what}: the answer does not state the offset; is this a tus server?")
-    return int(value)
+    return offset
 
 
 def _lowered(answer: AnswerStream) -> dict[str, str]:

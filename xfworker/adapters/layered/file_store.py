@@ -76,7 +76,6 @@ class LayeredFileStore:
             raise FileError(f"cannot delete {resource}: it lies in an archive that is only read") from None
 
     def close(self) -> None:
-        """Close all of them."""
         for store in self._layers:
             store.close()
 

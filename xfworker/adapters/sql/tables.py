@@ -57,7 +57,6 @@ _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 def table_name(kind: type[Record]) -> str:
-    """Give the name of the table of a kind of record."""
     return kind.collection.replace("-", "_")
 
 
@@ -127,5 +126,4 @@ Index("ix_notes_at", NOTES.c.at)
 
 
 def table_of(kind: type[Record]) -> Table:
-    """Give the table of a kind of record."""
     return TABLES[kind.collection]

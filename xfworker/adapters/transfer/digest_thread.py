@@ -103,7 +103,6 @@ class DigestThread(Generic[HasherT]):
         return self.settle().hexdigest()
 
     def close(self) -> None:
-        """End the thread."""
         if self._thread is not None:
             self._work.put(None)
             self._thread.join()

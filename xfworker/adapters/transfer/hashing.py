@@ -49,20 +49,16 @@ class TwoHashes:
     _xxh3: Hasher = field(factory=lambda: new_hasher(XXH3))
 
     def update(self, data: bytes | memoryview, /) -> None:
-        """Add bytes."""
         self._xxh3.update(data)
         self._sha256.update(data)
 
     def copy(self) -> "TwoHashes":
-        """Give a second one that has seen the same."""
         return TwoHashes(self._sha256.copy(), self._xxh3.copy())
 
     def hexdigest(self) -> str:
-        """Give the SHA-256 so far."""
         return self._sha256.hexdigest()
 
     def digests(self) -> Digests:
-        """Give both so far."""
         return Digests(self._sha256.hexdigest(), self._xxh3.hexdigest())
 
 

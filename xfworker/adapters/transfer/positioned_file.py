@@ -20,15 +20,12 @@ class PositionedFile:
 
     @property
     def size(self) -> int:
-        """Bytes in the file."""
         return os.fstat(self._handle).st_size
 
     def truncate(self, size: int) -> None:
-        """Cut the file to a size."""
         os.ftruncate(self._handle, size)
 
     def write_at(self, position: int, block: memoryview) -> None:
-        """Write all of a block."""
         while block:
             count = self._write_some(position, block)
             position += count
@@ -52,7 +49,6 @@ class PositionedFile:
         return len(content)
 
     def close(self) -> None:
-        """Close the file; closing twice is not an error."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1

@@ -127,6 +127,5 @@ class UploadSource:
         self.position = offset
 
     def close(self) -> None:
-        """Close the file."""
         self._digest.close()
         self._file.close()

@@ -35,7 +35,6 @@ def authentication(platform: Platform) -> Callable[[AnyRequest], Awaitable[None]
 
 
 def caller(request: AnyRequest) -> Principal:
-    """Give who is asking."""
     principal: Principal = request.scope["state"][_PRINCIPAL]
     return principal
 

@@ -24,7 +24,6 @@ class RequestMetrics:
         self._seconds: Counter[str] = Counter()
 
     def count(self, method: str, area: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
         with self._lock:
             if area not in self._buckets and len(self._buckets) >= _MAX_SERIES:
                 area = "other"

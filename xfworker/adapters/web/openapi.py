@@ -53,7 +53,6 @@ def document_text() -> str:
 
 
 def document() -> dict[str, Any]:
-    """Give the document."""
     paths: dict[str, Any] = {}
     for kind in RECORD_KINDS.values():
         paths |= _record_paths(kind)

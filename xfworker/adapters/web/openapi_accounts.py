@@ -20,7 +20,6 @@ _PROBLEM: Schema = {"application/problem+json": {"schema": reference("Problem")}
 
 
 def account_paths() -> Schema:
-    """Give the paths."""
     account, token, member = _path("serial"), _path("serial"), [*_path("serial"), *_path("account")]
     login = _operation("log_in", "A token for a name and its password.", NewToken, body=Login)
     login["security"] = []

@@ -15,12 +15,10 @@ class PeriodicTasks:
     """Runs the platform's maintenance every few seconds, in the event loop that serves."""
 
     def __init__(self, platform: Platform) -> None:
-        """Prepare; nothing runs yet."""
         self._platform = platform
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin."""
         self._platform.begin_serving()
         self._task = asyncio.create_task(self._keep_going())
 

@@ -23,12 +23,10 @@ class RequestLog:
     """ASGI middleware: gives each request an id, counts it, and writes one event when it is answered."""
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
-        """Wrap an application."""
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
         if scope["type"] == ScopeType.WEBSOCKET:
             await self._app(scope, receive, send)
             return

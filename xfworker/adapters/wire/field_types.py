@@ -15,7 +15,6 @@ class Keywords:
     """
 
     def __init__(self, **keywords: Any) -> None:
-        """Take the keywords."""
         self.keywords = keywords
 
 

@@ -59,7 +59,6 @@ class Listing(Message):
 
     @classmethod
     def of_folder(cls, folder: Folder) -> "Listing":
-        """Give the message of a folder."""
         return cls(files=[FileEntry.of_stat(stat) for stat in folder.files], folders=list(folder.folders))
 
     def folder(self) -> Folder:

@@ -32,7 +32,6 @@ class SequenceValue(Message):
     value: Any
 
     def output_value(self) -> OutputValue:
-        """Give the value."""
         return OutputValue(job_serial=self.job_serial, run_serial=self.run_serial, value=self.value)
 
 
@@ -49,7 +48,6 @@ class CombinedQueryBody(Message):
     dependency_package_serial: Serial | None = None
 
     def query(self) -> CombinedQuery:
-        """Give the query."""
         return CombinedQuery(**asdict(self, recurse=False))
 
 
@@ -61,7 +59,6 @@ class FileTokenRequest(Message):
 
     @classmethod
     def of_scopes(cls, scopes: Iterable[Scope]) -> "FileTokenRequest":
-        """Ask for scopes."""
         return cls(scopes=_pairs(scopes))
 
 
@@ -76,7 +73,6 @@ class FileToken(Message):
 
     @classmethod
     def of_token(cls, token: AuthorizationToken) -> "FileToken":
-        """Give the message of a token."""
         return cls.of(token, scopes=_pairs(token.scopes))
 
     def authorization(self, server_url: str) -> AuthorizationToken:

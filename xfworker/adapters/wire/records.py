@@ -54,7 +54,6 @@ class RecordChange(Message):
         )
 
     def change(self) -> Change:
-        """Give the change."""
         return Change(
             values=self.values,
             removals=tuple(self.removals),

@@ -107,7 +107,6 @@ def new_record_schema(kind: type[Record]) -> Schema:
 
 
 def first_line(kind: type) -> str:
-    """Give the first line of a class's docstring."""
     return (kind.__doc__ or "").strip().split("\n")[0]
 
 

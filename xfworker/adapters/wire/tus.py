@@ -14,7 +14,6 @@ UPLOAD_TYPE = "application/offset+octet-stream"
 
 
 def write_metadata(metadata: Mapping[str, str]) -> str:
-    """Write ``Upload-Metadata``."""
     return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in metadata.items())
 
 

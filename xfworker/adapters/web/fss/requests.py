@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote_to_bytes
 from attrs import define, field
 
 from xfworker.adapters.wire.authorization import bearer_token
+from xfworker.adapters.wire.digits import read_digits
 from xfworker.adapters.wire.problem import PROBLEM_TYPE, problem_body, problem_headers
 from xfworker.domain.errors import InvalidFilename, UsageError, XFWorkerError
 from xfworker.domain.files import Resource, parse_resource
@@ -84,9 +85,10 @@ class Request:
         value = self.headers.get(name)
         if value is None:
             return None
-        if not (value.isascii() and value.isdigit() and len(value) < 20):  # noqa: PLR2004  more digits than bytes exist
+        number = read_digits(value)
+        if number is None:
             raise UsageError(f"{name} must be an integer, not {value[:40]!a}")
-        return int(value)
+        return number
 
     async def body(self, limit: int) -> bytes:
         """

@@ -115,7 +115,6 @@ class FileStorageService:
         self._uploads = TusUploads(uploads, verifier.held_file_rights)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request (ASGI)."""
         if scope["type"] != "http":
             return
         if self._threads is None:

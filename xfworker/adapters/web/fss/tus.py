@@ -45,7 +45,6 @@ class TusUploads:
     _sweeping: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     async def answer_options(self, request: Request) -> None:
-        """Answer OPTIONS."""
         await request.answer(
             HTTPStatus.NO_CONTENT,
             {

@@ -20,7 +20,6 @@ from xfworker.services.platform.platform import Platform
 
 
 def control_router(platform: Platform) -> Router:
-    """Give workflow control's routes."""
 
     @post("/workflows/{serial:int}/runs")
     async def start_run(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:

@@ -5,6 +5,7 @@ from typing import Any
 from litestar import Response, Router, get, post
 
 from xfworker.adapters.web.exchange import AnyRequest, answer, answer_message, caller, in_thread, message
+from xfworker.adapters.wire.digits import read_digits
 from xfworker.adapters.wire.queries import CombinedQueryBody, FileToken, FileTokenRequest
 from xfworker.adapters.wire.records import Items
 from xfworker.domain.conversion import to_json
@@ -15,7 +16,6 @@ from xfworker.services.platform.platform import Platform
 
 
 def question_router(platform: Platform) -> Router:
-    """Give the routes of all questions."""
 
     @get("/output-values")
     async def output_values(request: AnyRequest) -> Response[bytes]:
@@ -48,8 +48,9 @@ def question_router(platform: Platform) -> Router:
 
 
 def _sequence(task_serial: str | None, key: str | None) -> Sequence:
-    if task_serial is None or not (task_serial.isascii() and task_serial.isdigit() and len(task_serial) < 19):  # noqa: PLR2004  fits 64 bits
+    serial = read_digits(task_serial, most=18)
+    if serial is None:
         raise InvalidParameter("task_serial: expected the serial of a task")
     if key is None or "\x00" in key:
         raise InvalidParameter("key: expected the key of an output")
-    return Sequence(task_serial=int(task_serial), key=key)
+    return Sequence(task_serial=serial, key=key)

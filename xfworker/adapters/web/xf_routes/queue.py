@@ -20,7 +20,6 @@ from xfworker.services.platform.platform import Platform
 
 
 def queue_router(platform: Platform) -> Router:
-    """Give the job queue's routes."""
 
     @post("/workers", status_code=200)
     async def register(request: AnyRequest) -> Response[bytes]:

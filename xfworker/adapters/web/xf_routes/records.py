@@ -22,7 +22,6 @@ from xfworker.services.platform.platform import Platform
 
 
 def record_routers(platform: Platform) -> list[Router]:
-    """Give the routes of every kind of record."""
     return [_router(platform, kind) for kind in RECORD_KINDS.values()]
 
 

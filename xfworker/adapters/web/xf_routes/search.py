@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import attrs
 
+from xfworker.adapters.wire.digits import read_digits
 from xfworker.domain.errors import UsageError
 from xfworker.domain.records import Job, Record
 
@@ -60,9 +61,10 @@ def page_limit(value: str | None) -> int:
     """
     if value is None:
         return PAGE
-    if not (value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= PAGE):
+    limit = read_digits(value)
+    if limit is None or not 1 <= limit <= PAGE:
         raise UsageError(f"limit: expected a number from 1 to {PAGE}, got {value[:40]!a}")
-    return int(value)
+    return limit
 
 
 def cursor_after(record: Record) -> str:
