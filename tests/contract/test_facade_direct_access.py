@@ -21,56 +21,56 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def lab(tmp_path, store):
+def script_project(tmp_path, store):
     return ScriptProject.make(
         memory_place(FolderFileStore(store, direct_access_root=str(store), direct_writes=True)), tmp_path
     )
 
 
 class TestDirectAccessFacadeFiles(FacadeFilesContract):
-    def test_an_input_file_is_brought_complete(self, lab, source, worker, store):
-        lab.put(f"job_result/{source.serial}/a.bin", b"abc")
+    def test_an_input_file_is_brought_complete(self, script_project, source, worker, store):
+        script_project.put(f"job_result/{source.serial}/a.bin", b"abc")
         path = worker.download_input_file(self.reference(source, "a.bin"))
         assert path.is_relative_to(store)
         assert path.read_bytes() == b"abc"
         copy = worker.download_input_file(self.reference(source, "a.bin"), copy_even_on_direct_access=True)
         assert worker.working_dir.is_under(copy)
 
-    def test_an_input_of_unknown_type_brings_all_its_files(self, lab, source, worker, store):
+    def test_an_input_of_unknown_type_brings_all_its_files(self, script_project, source, worker, store):
         for name in ("main", "b"):
-            lab.put(f"job_result/{source.serial}/{name}", name.encode())
+            script_project.put(f"job_result/{source.serial}/{name}", name.encode())
         parameter = self.reference(source, "main", "NeverSeen", filenames=["b"])
         (found,) = worker.download_additional_input_files(parameter)
         assert found.is_relative_to(store)
         assert found.read_bytes() == b"b"
 
-    def test_output_paths_lie_in_the_store_and_are_only_registered(self, lab, worker, store):
+    def test_output_paths_lie_in_the_store_and_are_only_registered(self, script_project, worker, store):
         path = worker.create_output_path(Path("scan.AIM"), "_mid.png")
         assert path.is_relative_to(store)
         path.write_bytes(b"png")
         worker.upload_output_file(path)
-        assert lab.content(f"job_result/{worker.job['serial']}/{path.name}") == b"png"
+        assert script_project.content(f"job_result/{worker.job['serial']}/{path.name}") == b"png"
 
-    def test_an_image_in_the_store_is_opened_in_place(self, lab, worker, store):
+    def test_an_image_in_the_store_is_opened_in_place(self, script_project, worker, store):
         parameter = worker.upload_omni_output(self.make_image(worker))
         image = worker.get_omni_image(parameter)
         assert image.metadata_path.is_relative_to(store)
         assert image.pixels.sum() == sum(range(24))
 
-    def test_pixels_in_another_folder_of_the_store_are_linked_not_copied(self, lab, worker, store):
+    def test_pixels_in_another_folder_of_the_store_are_linked_not_copied(self, script_project, worker, store):
         first = worker.upload_omni_output(self.make_image(worker))
-        other = lab.worker()
+        other = script_project.worker()
         image = self.make_image(other)
-        references = [self.reference(lab.job(worker.job["serial"]), name) for name in first["filenames"]]
+        references = [self.reference(script_project.job(worker.job["serial"]), name) for name in first["filenames"]]
         for reference in references:
             reference.pop("type")
         parameter = other.upload_omni_output_only_metadata(image, references)
-        again = lab.worker().get_omni_image(parameter)
+        again = script_project.worker().get_omni_image(parameter)
         (pixels,) = again.pixels_paths()
         assert stat.S_ISLNK(pixels.lstat().st_mode)
         assert np.array_equal(again.pixels, omni.open_image(image.metadata_path).pixels)
 
-    def test_ipl_gets_an_aim_of_an_omni_image(self, lab, worker, store):
+    def test_ipl_gets_an_aim_of_an_omni_image(self, script_project, worker, store):
         parameter = worker.upload_omni_output(self.make_image(worker))
         path = worker.get_ipl_image_path(parameter)
         assert worker.working_dir.is_under(path)
@@ -98,14 +98,14 @@ class TestImagesInTheStore:
     """An input that is opened where it lies is never changed, whatever the script does with it."""
 
     @pytest.fixture
-    def image_parameter(self, lab):
-        worker = lab.worker()
+    def image_parameter(self, script_project):
+        worker = script_project.worker()
         return worker.upload_omni_output(FacadeFilesContract().make_image(worker))
 
     @pytest.mark.parametrize("edit", [edit_metadata, edit_pixels, edit_both])
-    def test_saving_an_input_image_leaves_the_store_alone(self, lab, store, image_parameter, edit, capfd):
+    def test_saving_an_input_image_leaves_the_store_alone(self, script_project, store, image_parameter, edit, capfd):
         before = store_content(store)
-        worker = lab.worker()
+        worker = script_project.worker()
         image = worker.get_omni_image(image_parameter)
         stored = image.metadata_path
         edit(image)
@@ -123,18 +123,18 @@ class TestImagesInTheStore:
         image.pixels = np.ones(image.info.shape, np.uint8)
         image.save()
         assert store_content(store) == before
-        assert lab.content(f"job_result/{image_parameter['job_serial']}/scan.omni") == before[stored]
+        assert script_project.content(f"job_result/{image_parameter['job_serial']}/scan.omni") == before[stored]
 
-    def test_a_changed_input_is_uploaded_as_the_jobs_own(self, lab, store, image_parameter):
-        worker = lab.worker()
+    def test_a_changed_input_is_uploaded_as_the_jobs_own(self, script_project, store, image_parameter):
+        worker = script_project.worker()
         image = worker.get_omni_image(image_parameter)
         image.metadata["note"] = "mine"
         image.save()
-        own = lab.worker().get_omni_image(worker.upload_omni_output(image))
+        own = script_project.worker().get_omni_image(worker.upload_omni_output(image))
         assert (own.metadata["note"], own.pixels.sum()) == ("mine", sum(range(24)))
 
-    def test_an_input_that_is_linked_together_is_not_changed_either(self, lab, store, image_parameter):
-        other = lab.worker()
+    def test_an_input_that_is_linked_together_is_not_changed_either(self, script_project, store, image_parameter):
+        other = script_project.worker()
         image = FacadeFilesContract().make_image(other)
         references = [{**image_parameter, "filename": name} for name in image_parameter["filenames"]]
         for reference in references:
@@ -142,15 +142,15 @@ class TestImagesInTheStore:
                 reference.pop(key)
         parameter = other.upload_omni_output_only_metadata(image, references)
         before = store_content(store)
-        worker = lab.worker()
+        worker = script_project.worker()
         linked = worker.get_omni_image(parameter)
         linked.pixels = np.zeros(linked.info.shape, np.int16)
         linked.save()
         assert store_content(store) == before
 
-    def test_a_scan_in_the_store_gets_no_document_there(self, lab, store, source_isq):
+    def test_a_scan_in_the_store_gets_no_document_there(self, script_project, store, source_isq):
         before = store_content(store)
-        worker = lab.worker()
+        worker = script_project.worker()
         image = worker.get_omni_image(source_isq)
         image.metadata["note"] = "mine"
         image.save()
@@ -159,25 +159,27 @@ class TestImagesInTheStore:
         assert np.array_equal(omni.open_image(image.metadata_path).pixels, image.pixels)
 
     @pytest.fixture
-    def source_isq(self, lab):
-        job = lab.new_job()
-        lab.put(f"job_result/{job.serial}/a.isq", isq_file())
+    def source_isq(self, script_project):
+        job = script_project.new_job()
+        script_project.put(f"job_result/{job.serial}/a.isq", isq_file())
         return {"type": "Image", "source": "job_result", "job_serial": job.serial, "filename": "a.isq"}
 
-    def test_an_image_is_not_derived_over_the_input_itself(self, lab, store, image_parameter):
-        image = lab.worker().get_omni_image(image_parameter)
+    def test_an_image_is_not_derived_over_the_input_itself(self, script_project, store, image_parameter):
+        image = script_project.worker().get_omni_image(image_parameter)
         with pytest.raises(UsageError, match="would destroy"):
             image.derive_image(image.metadata_path, image.metadata_path.with_name("new.raw"))
 
     @pytest.mark.parametrize("copy", [True, False])
-    def test_metadata_alone_are_changed_and_stored_without_the_pixels(self, lab, store, image_parameter, copy):
+    def test_metadata_alone_are_changed_and_stored_without_the_pixels(
+        self, script_project, store, image_parameter, copy
+    ):
         before = store_content(store)
-        worker = lab.worker()
+        worker = script_project.worker()
         image = worker.get_omni_image(image_parameter, download_only_metadata=True, copy_even_on_direct_access=copy)
         image.metadata["pixel_calibrations"] = []
         image.save()
         references = xfworkerutil.get_parameter_file_references(image_parameter, only_additional=True)
         parameter = worker.upload_omni_output_only_metadata(image, references)
         assert {path: content for path, content in store_content(store).items() if path in before} == before
-        again = lab.worker().get_omni_image(parameter)
+        again = script_project.worker().get_omni_image(parameter)
         assert (again.pixel_calibrations, again.pixels.sum()) == ([], sum(range(24)))

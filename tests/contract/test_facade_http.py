@@ -15,7 +15,7 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def lab(place, tmp_path):
+def script_project(place, tmp_path):
     return ScriptProject.make(place, tmp_path)
 
 

@@ -9,7 +9,7 @@ from tests.contract.suites.facade_records import FacadeRecordsContract
 
 
 @pytest.fixture
-def lab(tmp_path):
+def script_project(tmp_path):
     return ScriptProject.make(memory_place(), tmp_path)
 
 

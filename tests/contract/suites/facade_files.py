@@ -23,31 +23,31 @@ from xfworker.testing.contracts.sns_server import isq_file
 
 class FacadeFilesContract:
     @pytest.fixture
-    def source(self, lab):
+    def source(self, script_project):
         """A job whose results are inputs."""
-        return lab.new_job()
+        return script_project.new_job()
 
     @pytest.fixture
-    def worker(self, lab):
-        return lab.worker()
+    def worker(self, script_project):
+        return script_project.worker()
 
     def reference(self, job, name, type_name="ForeignFile", **more):
         return {"type": type_name, "source": "job_result", "job_serial": job.serial, "filename": name, **more}
 
     # --- inputs ---
 
-    def test_an_input_file_is_brought_complete(self, lab, source, worker):
-        lab.put(f"job_result/{source.serial}/a.bin", b"abc" * 1000)
+    def test_an_input_file_is_brought_complete(self, script_project, source, worker):
+        script_project.put(f"job_result/{source.serial}/a.bin", b"abc" * 1000)
         path = worker.download_input_file(self.reference(source, "a.bin"))
         assert path.read_bytes() == b"abc" * 1000
         assert path.name == "a.bin"
         assert worker.working_dir.is_under(path)
 
-    def test_a_copy_is_ones_own_to_change(self, lab, source, worker):
-        lab.put(f"job_result/{source.serial}/a.bin", b"abc")
+    def test_a_copy_is_ones_own_to_change(self, script_project, source, worker):
+        script_project.put(f"job_result/{source.serial}/a.bin", b"abc")
         path = worker.download_input_file(self.reference(source, "a.bin"), copy_even_on_direct_access=True)
         path.write_bytes(b"changed")
-        assert lab.content(f"job_result/{source.serial}/a.bin") == b"abc"
+        assert script_project.content(f"job_result/{source.serial}/a.bin") == b"abc"
         assert worker.download_input_file(self.reference(source, "a.bin")).read_bytes() == b"abc"
 
     def test_an_input_that_is_not_there_or_not_set_is_told(self, source, worker):
@@ -68,9 +68,9 @@ class FacadeFilesContract:
         with pytest.raises(InvalidFilename):
             worker.download_related_file(self.reference(source, "a"), name)
 
-    def test_an_input_of_unknown_type_brings_all_its_files(self, lab, source, worker):
+    def test_an_input_of_unknown_type_brings_all_its_files(self, script_project, source, worker):
         for name in ("main", "b", "c", "d"):
-            lab.put(f"job_result/{source.serial}/{name}", name.encode())
+            script_project.put(f"job_result/{source.serial}/{name}", name.encode())
         parameter = self.reference(
             source,
             "main",
@@ -86,23 +86,23 @@ class FacadeFilesContract:
         assert len({*found, *again}) == 6
         assert worker.download_additional_input_files(self.reference(source, "main")) == []
 
-    def test_an_additional_file_that_is_missing_is_named(self, lab, source, worker):
-        lab.put(f"job_result/{source.serial}/main", b"")
+    def test_an_additional_file_that_is_missing_is_named(self, script_project, source, worker):
+        script_project.put(f"job_result/{source.serial}/main", b"")
         with pytest.raises(FileError, match="nowhere"):
             worker.download_additional_input_files(self.reference(source, "main", filenames=["nowhere"]))
 
-    def test_a_related_file_comes_from_the_same_place(self, lab, source, worker):
-        lab.put(f"job_result/{source.serial}/main", b"1")
-        lab.put(f"job_result/{source.serial}/other", b"2")
+    def test_a_related_file_comes_from_the_same_place(self, script_project, source, worker):
+        script_project.put(f"job_result/{source.serial}/main", b"1")
+        script_project.put(f"job_result/{source.serial}/other", b"2")
         assert worker.download_related_file(self.reference(source, "main"), "other").read_bytes() == b"2"
 
-    def test_configuration_files(self, lab, worker):
-        package = lab.admin.create(DependencyPackage(name="Core.Type.Base", version="1.0.0.0"))
-        lab.put(f"task_type_config/{lab.task_type.serial}/a.json", b"{}")
-        lab.put(f"workflow_config/{lab.workflow.serial}/b.json", b"[]")
-        lab.put(f"dependency_package_config/{package.serial}/c.json", b"1")
-        assert worker.download_xf_task_type_config_file(lab.task_type.serial, "a.json").read_bytes() == b"{}"
-        assert worker.download_xf_workflow_config_file(lab.workflow.serial, "b.json").read_bytes() == b"[]"
+    def test_configuration_files(self, script_project, worker):
+        package = script_project.admin.create(DependencyPackage(name="Core.Type.Base", version="1.0.0.0"))
+        script_project.put(f"task_type_config/{script_project.task_type.serial}/a.json", b"{}")
+        script_project.put(f"workflow_config/{script_project.workflow.serial}/b.json", b"[]")
+        script_project.put(f"dependency_package_config/{package.serial}/c.json", b"1")
+        assert worker.download_xf_task_type_config_file(script_project.task_type.serial, "a.json").read_bytes() == b"{}"
+        assert worker.download_xf_workflow_config_file(script_project.workflow.serial, "b.json").read_bytes() == b"[]"
         found = worker.download_xf_dependency_package_config_file(package.serial, "c.json")
         assert found.read_bytes() == b"1"
         for method in (
@@ -117,8 +117,8 @@ class FacadeFilesContract:
 
     # --- user data ---
 
-    def test_user_data_go_up_and_down(self, lab, worker):
-        folder = f"lab{lab.project.serial}"
+    def test_user_data_go_up_and_down(self, script_project, worker):
+        folder = f"lab{script_project.project.serial}"
         path = worker.create_temp_path("report.csv")
         path.write_bytes(b"a;b")
         worker.upload_xf_userdata_file(path, f"@xfuserdata/{folder}/2024/")
@@ -138,10 +138,10 @@ class FacadeFilesContract:
         with pytest.raises((InvalidParameter, InvalidFilename)):
             worker.download_xf_userdata_file(path)
 
-    def test_network_lists_files_and_folders(self, lab, worker):
-        folder = f"lab{lab.project.serial}"
+    def test_network_lists_files_and_folders(self, script_project, worker):
+        folder = f"lab{script_project.project.serial}"
         for name in ("a.isq", "b.isq", "sub/c.isq"):
-            lab.put(f"userdata/{folder}/{name}", b"1234")
+            script_project.put(f"userdata/{folder}/{name}", b"1234")
         with worker.server_connection() as connection:
             token = xfworkerutil.get_xf_userdata_token(connection, [("list", f"{folder}/")])
         files, folders = network.list_files_and_folders_on_filestorage(token)
@@ -158,8 +158,8 @@ class FacadeFilesContract:
             empty = xfworkerutil.get_xf_userdata_token(connection, [("list", "no-such-folder")])
         assert network.list_files_and_folders_on_filestorage(empty) == ([], [])
 
-    def test_network_fetches_and_stores_under_a_token(self, lab, worker):
-        place = f"lab{lab.project.serial}/x.bin"
+    def test_network_fetches_and_stores_under_a_token(self, script_project, worker):
+        place = f"lab{script_project.project.serial}/x.bin"
         with worker.server_connection() as connection:
             token = xfworkerutil.get_xf_userdata_token(connection, [("write", place), ("read", place)])
         source = worker.create_temp_path("x.bin")
@@ -173,11 +173,11 @@ class FacadeFilesContract:
 
     # --- outputs ---
 
-    def test_an_output_file_is_stored_under_its_name(self, lab, worker):
+    def test_an_output_file_is_stored_under_its_name(self, script_project, worker):
         path = worker.create_output_path(Path("scan.AIM"), "_mid.png")
         path.write_bytes(b"png")
         worker.upload_output_file(path)
-        assert lab.content(f"job_result/{worker.job['serial']}/{path.name}") == b"png"
+        assert script_project.content(f"job_result/{worker.job['serial']}/{path.name}") == b"png"
         parameter = worker.create_output_bitmap(path.name)
         assert worker.download_input_file(parameter).read_bytes() == b"png"
 
@@ -204,7 +204,7 @@ class FacadeFilesContract:
         image.save()
         return image
 
-    def test_an_image_goes_out_and_comes_in_again(self, lab, worker):
+    def test_an_image_goes_out_and_comes_in_again(self, script_project, worker):
         parameter = worker.upload_omni_output(self.make_image(worker))
         assert (parameter["type"], parameter["filename"], parameter["size"]) == ("Image", "scan.omni", [4, 3, 2])
         assert parameter["filenames"] == ["scan.raw"]
@@ -216,15 +216,15 @@ class FacadeFilesContract:
         assert worker.working_dir.is_under(copy.metadata_path)
         assert copy.metadata_path.parent != worker.working_dir.path
 
-    def test_only_the_metadata_of_an_image_can_be_fetched(self, lab, worker):
+    def test_only_the_metadata_of_an_image_can_be_fetched(self, script_project, worker):
         parameter = worker.upload_omni_output(self.make_image(worker))
         image = worker.get_omni_image(parameter, copy_even_on_direct_access=True, download_only_metadata=True)
         assert image.size_3d_tuple == (4, 3, 2)
         assert not image.metadata_path.with_name("scan.raw").exists()
 
-    def test_metadata_alone_are_edited_saved_and_uploaded(self, lab, worker):
+    def test_metadata_alone_are_edited_saved_and_uploaded(self, script_project, worker):
         first = worker.upload_omni_output(self.make_image(worker))
-        other = lab.worker()
+        other = script_project.worker()
         image = other.get_omni_image(first, download_only_metadata=True, copy_even_on_direct_access=True)
         with pytest.raises(ImageError, match="not downloaded"):
             _ = image.pixels
@@ -232,25 +232,25 @@ class FacadeFilesContract:
         image.save()
         references = xfworkerutil.get_parameter_file_references(first, only_additional=True)
         parameter = other.upload_omni_output_only_metadata(image, references)
-        again = lab.worker().get_omni_image(parameter)
+        again = script_project.worker().get_omni_image(parameter)
         assert (again.pixel_calibrations, again.pixels.sum()) == ([], sum(range(24)))
 
-    def test_pixels_that_a_parameter_forgot_are_found(self, lab, worker):
+    def test_pixels_that_a_parameter_forgot_are_found(self, script_project, worker):
         parameter = worker.upload_omni_output(self.make_image(worker))
         image = worker.get_omni_image(
             {key: value for key, value in parameter.items() if key != "filenames"}, copy_even_on_direct_access=True
         )
         assert image.pixels.sum() == sum(range(24))
 
-    def test_metadata_alone_can_refer_to_pixels_stored_elsewhere(self, lab, worker):
+    def test_metadata_alone_can_refer_to_pixels_stored_elsewhere(self, script_project, worker):
         first = worker.upload_omni_output(self.make_image(worker))
-        other = lab.worker()
+        other = script_project.worker()
         image = self.make_image(other)
         image.pixels_paths()[0].unlink()
         references = xfworkerutil.get_parameter_file_references(first, only_additional=True)
         parameter = other.upload_omni_output_only_metadata(image, references)
         assert parameter["additional_files"] == references
-        again = lab.worker().get_omni_image(parameter)
+        again = script_project.worker().get_omni_image(parameter)
         assert again.pixels.sum() == sum(range(24))
         with pytest.raises(InvalidParameter, match="additional_files"):
             other.upload_omni_output_only_metadata(image, [{"filename": "x"}])
@@ -262,20 +262,20 @@ class FacadeFilesContract:
         with pytest.raises(UsageError, match=r"omni\.Image"):
             worker.upload_omni_output({"type": "Image"})
 
-    def test_what_is_no_image_is_told(self, lab, source, worker):
-        lab.put(f"job_result/{source.serial}/a.txt", b"hello")
+    def test_what_is_no_image_is_told(self, script_project, source, worker):
+        script_project.put(f"job_result/{source.serial}/a.txt", b"hello")
         with pytest.raises(ImageError):
             worker.get_omni_image(self.reference(source, "a.txt", "Image"))
         with pytest.raises(ImageError):
             worker.get_ipl_image_path(self.reference(source, "a.txt", "Image"))
 
-    def test_ipl_reads_an_isq_as_it_is(self, lab, source, worker):
-        lab.put(f"job_result/{source.serial}/a.isq", isq_file())
+    def test_ipl_reads_an_isq_as_it_is(self, script_project, source, worker):
+        script_project.put(f"job_result/{source.serial}/a.isq", isq_file())
         path = worker.get_ipl_image_path(self.reference(source, "a.isq", "Image"))
         assert path.read_bytes() == isq_file()
         assert worker.get_omni_image(self.reference(source, "a.isq", "Image")).size_3d_tuple == (4, 3, 2)
 
-    def test_ipl_gets_an_aim_of_an_omni_image(self, lab, worker):
+    def test_ipl_gets_an_aim_of_an_omni_image(self, script_project, worker):
         parameter = worker.upload_omni_output(self.make_image(worker))
         path = worker.get_ipl_image_path(parameter)
         assert path.suffix == ".AIM"
@@ -284,7 +284,7 @@ class FacadeFilesContract:
         with pytest.raises(UnsupportedImage, match="auto_convert_from_omni"):
             worker.get_ipl_image_path(parameter, auto_convert_from_omni=False)
 
-    def test_ipl_gets_no_image_whose_values_an_aim_cannot_state(self, lab, worker):
+    def test_ipl_gets_no_image_whose_values_an_aim_cannot_state(self, script_project, worker):
         line = omni.Calibration(unit_type="HU", slope=1, intercept=0)
         path = worker.create_temp_path("hu.omni")
         image = omni.create_image(path, size=(4, 3, 2), pixel_type="int16", calibrations=[line])
@@ -295,7 +295,7 @@ class FacadeFilesContract:
             worker.get_ipl_image_path(parameter)
         assert worker.get_ipl_image_path(parameter, allow_calibration_loss=True).suffix == ".AIM"
 
-    def test_ipl_gets_the_file_that_an_omni_document_points_to(self, lab, worker):
+    def test_ipl_gets_the_file_that_an_omni_document_points_to(self, script_project, worker):
         source = worker.create_temp_path("scan.ISQ")
         source.write_bytes(isq_file())
         image = omni.open_image(source)

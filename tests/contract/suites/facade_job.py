@@ -27,8 +27,8 @@ class FacadeJobContract:
         sys.excepthook, threading.excepthook = before
 
     @pytest.fixture
-    def worker(self, lab):
-        return lab.worker()
+    def worker(self, script_project):
+        return script_project.worker()
 
     @pytest.fixture
     def conn(self, worker):
@@ -37,68 +37,70 @@ class FacadeJobContract:
 
     # --- saving and ending ---
 
-    def test_save_job_keeps_what_others_saved_meanwhile(self, lab, worker):
-        lab.edit(worker.job["serial"], metadata__theirs=1)
+    def test_save_job_keeps_what_others_saved_meanwhile(self, script_project, worker):
+        script_project.edit(worker.job["serial"], metadata__theirs=1)
         worker.job["metadata"]["mine"] = 2
         worker.save_job(name="left")
-        kept = lab.job(worker.job["serial"])
+        kept = script_project.job(worker.job["serial"])
         assert kept.metadata == {"theirs": 1, "mine": 2}
         assert kept.name == "left"
         assert worker.load_job() == worker.job
 
-    def test_the_metadata_methods_save(self, lab, worker):
+    def test_the_metadata_methods_save(self, script_project, worker):
         worker.set_error_message("dark")
         worker.set_output_units({"volume": "mm3"})
         worker.set_estimated_duration(30)
         worker.progress(50)
-        metadata = lab.job(worker.job["serial"]).metadata
+        metadata = script_project.job(worker.job["serial"]).metadata
         assert metadata["error_message"] == "dark"
         assert metadata["output_units"] == {"volume": "mm3"}
         assert metadata["estimated_duration_seconds"] >= 0
         worker.clear_error_message()
-        assert "error_message" not in lab.job(worker.job["serial"]).metadata
+        assert "error_message" not in script_project.job(worker.job["serial"]).metadata
 
-    def test_finish_ends_the_job(self, lab, worker):
-        lab.edit(worker.job["serial"], metadata__theirs=1)
+    def test_finish_ends_the_job(self, script_project, worker):
+        script_project.edit(worker.job["serial"], metadata__theirs=1)
         worker.progress(99)
         worker.finish({"volume": 1.25}, {"volume": "mm3"})
-        kept = lab.job(worker.job["serial"])
+        kept = script_project.job(worker.job["serial"])
         assert (kept.state, kept.outputs, kept.metadata["theirs"]) == (JobState.DONE, {"volume": 1.25}, 1)
         assert kept.finished_at is not None
         assert not worker.working_dir.path.exists()
 
-    def test_finish_with_outputs_that_do_not_fit_lists_all_faults(self, lab, worker):
+    def test_finish_with_outputs_that_do_not_fit_lists_all_faults(self, script_project, worker):
         with pytest.raises(InvalidParameter) as caught:
             worker.finish({"volum": 1, "volume": -2})
         assert "volum:" in str(caught.value)
         assert "below the minimum 0" in str(caught.value)
         assert len(caught.value.faults) == 2
-        assert lab.job(worker.job["serial"]).state is JobState.RUNNING
+        assert script_project.job(worker.job["serial"]).state is JobState.RUNNING
         worker.finish({"volume": 2})
 
-    def test_error_ends_the_script(self, lab, worker):
+    def test_error_ends_the_script(self, script_project, worker):
         with pytest.raises(SystemExit) as end:
             worker.error("no bone")
         assert end.value.code == ScriptExit.ERROR_REPORTED
-        assert lab.job(worker.job["serial"]).metadata["error_message"] == "no bone"
+        assert script_project.job(worker.job["serial"]).metadata["error_message"] == "no bone"
 
-    def test_switch_to_interactive_mode_hands_over(self, lab, worker):
+    def test_switch_to_interactive_mode_hands_over(self, script_project, worker):
         with pytest.raises(SystemExit) as end:
             worker.switch_to_interactive_mode("draw")
         assert end.value.code == ScriptExit.HANDED_OVER
-        assert lab.job(worker.job["serial"]).state is JobState.READY_FOR_INTERACTIVE
-        assert lab.admin.get(Task, lab.task.serial).initial_state is JobState.READY_FOR_INTERACTIVE
+        assert script_project.job(worker.job["serial"]).state is JobState.READY_FOR_INTERACTIVE
+        assert (
+            script_project.admin.get(Task, script_project.task.serial).initial_state is JobState.READY_FOR_INTERACTIVE
+        )
 
-    def test_hook_exceptions_saves_an_uncaught_one(self, lab, worker, capsys):
+    def test_hook_exceptions_saves_an_uncaught_one(self, script_project, worker, capsys):
         worker.hook_exceptions()
         sys.excepthook(ValueError, ValueError("boom"), None)
-        assert lab.job(worker.job["serial"]).metadata["error_message"] == "ValueError: boom"
+        assert script_project.job(worker.job["serial"]).metadata["error_message"] == "ValueError: boom"
 
     def test_debug_info_tells_no_secret(self, worker):
         assert f"job: {worker.job['serial']}" in worker.get_debug_info()
         assert worker.session.arguments.server_auth not in worker.get_debug_info()
 
-    def test_many_threads_save_and_nothing_is_lost(self, lab, worker):
+    def test_many_threads_save_and_nothing_is_lost(self, script_project, worker):
         jobs = [worker]
 
         def save(number):
@@ -118,15 +120,15 @@ class FacadeJobContract:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(lab.job(worker.job["serial"]).metadata) == 30
+        assert len(script_project.job(worker.job["serial"]).metadata) == 30
 
     # --- task types ---
 
-    def test_task_types_come_newest_first_by_number(self, lab, worker, conn):
-        name = f"Spawn.Versions{lab.project.serial}"
+    def test_task_types_come_newest_first_by_number(self, script_project, worker, conn):
+        name = f"Spawn.Versions{script_project.project.serial}"
         for version in ("1.9.0.0", "1.10.0.0", "1.2.30.0"):
-            lab.admin.create(TaskType(name=name, version=version))
-        lab.admin.create(TaskType(name=name, version="9.0.0.0", obsolete=True))
+            script_project.admin.create(TaskType(name=name, version=version))
+        script_project.admin.create(TaskType(name=name, version="9.0.0.0", obsolete=True))
         found = worker.find_xf_task_types(conn, name)
         assert [item["version"] for item in found] == ["1.10.0.0", "1.9.0.0", "1.2.30.0"]
         assert worker.find_xf_task_type(conn, name)["version"] == "1.10.0.0"
@@ -140,8 +142,8 @@ class FacadeJobContract:
         with pytest.raises(UsageError):
             worker.find_xf_task_type(conn, None)
 
-    def test_a_task_type_is_spawned_once(self, lab, worker, conn):
-        metadata = {"name": f"Spawned.T{lab.project.serial}", "version": "1.0.0.0", "display_name": "Mice"}
+    def test_a_task_type_is_spawned_once(self, script_project, worker, conn):
+        metadata = {"name": f"Spawned.T{script_project.project.serial}", "version": "1.0.0.0", "display_name": "Mice"}
         interface = {"inputs": [], "outputs": [{"key": "scan", "type": "ForeignFile"}]}
         first = worker.spawn_xf_task_type_basic(conn, metadata, interface)
         assert worker.spawn_xf_task_type_basic(conn, metadata, interface)["serial"] == first["serial"]
@@ -159,47 +161,49 @@ class FacadeJobContract:
 
     # --- tasks ---
 
-    def spawned_type(self, lab, version="1.0.0.0", name="Spawn.Task"):
+    def spawned_type(self, script_project, version="1.0.0.0", name="Spawn.Task"):
         interface = {"outputs": [{"key": "scan", "type": "String"}]}
-        record = lab.admin.create(TaskType(name=f"{name}{lab.project.serial}", version=version, interface=interface))
+        record = script_project.admin.create(
+            TaskType(name=f"{name}{script_project.project.serial}", version=version, interface=interface)
+        )
         return {"serial": record.serial, "name": record.name, "version": version}
 
-    def test_a_task_is_spawned_once(self, lab, worker, conn):
-        task_type = self.spawned_type(lab)
+    def test_a_task_is_spawned_once(self, script_project, worker, conn):
+        task_type = self.spawned_type(script_project)
         first = worker.spawn_xf_task_basic(conn, task_type, "Scans", "scans", task_metadata={"a": 1})
         again = worker.spawn_xf_task_basic(conn, task_type, "Scans", "scans")
         assert again["serial"] == first["serial"]
         assert (first["name"], first["spawn_key"], first["inputs"]) == ("Scans", "scans", [])
         assert first["metadata"]["a"] == 1
-        assert first["workflow_serial"] == lab.workflow.serial
+        assert first["workflow_serial"] == script_project.workflow.serial
         other = worker.spawn_xf_task_basic(conn, task_type, "Scans", "others")
         assert other["serial"] != first["serial"]
 
-    def test_without_a_spawn_key_it_follows_from_type_and_name(self, lab, worker, conn):
-        task_type = self.spawned_type(lab)
+    def test_without_a_spawn_key_it_follows_from_type_and_name(self, script_project, worker, conn):
+        task_type = self.spawned_type(script_project)
         first = worker.spawn_xf_task_basic(conn, task_type)
         assert first["name"] == task_type["name"]
         assert worker.spawn_xf_task_basic(conn, task_type)["serial"] == first["serial"]
         assert worker.spawn_xf_task_basic(conn, task_type, "Left")["serial"] != first["serial"]
 
-    def test_a_task_keeps_its_version_until_it_may_be_upgraded(self, lab, worker, conn):
-        old, new = self.spawned_type(lab, "1.9.0.0"), self.spawned_type(lab, "1.10.0.0")
+    def test_a_task_keeps_its_version_until_it_may_be_upgraded(self, script_project, worker, conn):
+        old, new = self.spawned_type(script_project, "1.9.0.0"), self.spawned_type(script_project, "1.10.0.0")
         task = worker.spawn_xf_task_basic(conn, old, spawn_key="k")
         assert worker.spawn_xf_task_basic(conn, new, spawn_key="k")["task_type_serial"] == old["serial"]
-        version = lab.admin.get(Workflow, lab.workflow.serial).occ_lock_version
+        version = script_project.admin.get(Workflow, script_project.workflow.serial).occ_lock_version
         upgraded = worker.spawn_xf_task_basic(conn, new, spawn_key="k", upgrade_task_types=[old, new])
         assert (upgraded["serial"], upgraded["task_type_serial"]) == (task["serial"], new["serial"])
-        assert lab.admin.get(Workflow, lab.workflow.serial).occ_lock_version == version + 1
+        assert script_project.admin.get(Workflow, script_project.workflow.serial).occ_lock_version == version + 1
         kept = worker.spawn_xf_task_basic(conn, old, spawn_key="k", upgrade_task_types=[old, new])
         assert kept["task_type_serial"] == new["serial"]
 
-    def test_a_spawn_key_of_another_package_is_not_taken_over(self, lab, worker, conn):
-        worker.spawn_xf_task_basic(conn, self.spawned_type(lab), spawn_key="k")
+    def test_a_spawn_key_of_another_package_is_not_taken_over(self, script_project, worker, conn):
+        worker.spawn_xf_task_basic(conn, self.spawned_type(script_project), spawn_key="k")
         with pytest.raises(UsageError, match="spawn key 'k'"):
-            worker.spawn_xf_task_basic(conn, self.spawned_type(lab, name="Another"), spawn_key="k")
+            worker.spawn_xf_task_basic(conn, self.spawned_type(script_project, name="Another"), spawn_key="k")
 
-    def test_threads_that_spawn_the_same_task_make_one(self, lab, worker, conn):
-        task_type = self.spawned_type(lab)
+    def test_threads_that_spawn_the_same_task_make_one(self, script_project, worker, conn):
+        task_type = self.spawned_type(script_project)
         serials = []
 
         def spawn():
@@ -216,11 +220,11 @@ class FacadeJobContract:
     # --- jobs ---
 
     @pytest.fixture
-    def spawning(self, lab, worker, conn):
-        task_type = self.spawned_type(lab)
+    def spawning(self, script_project, worker, conn):
+        task_type = self.spawned_type(script_project)
         return task_type, worker.spawn_xf_task_basic(conn, task_type, "Scans")
 
-    def test_a_done_job_is_spawned_with_a_run_and_an_entity_of_its_own(self, lab, worker, conn, spawning):
+    def test_a_done_job_is_spawned_with_a_run_and_an_entity_of_its_own(self, script_project, worker, conn, spawning):
         entity = worker.create_output_entity("uuid-1", "mouse 1")
         interface_free = worker.spawn_xf_task_basic(
             conn, worker.spawn_xf_task_type_basic(conn, {"name": "Free", "version": "1.0.0.0"}, {}), "Free"
@@ -228,13 +232,17 @@ class FacadeJobContract:
         job = worker.spawn_xf_job_basic(
             conn, {"serial": interface_free["task_type_serial"]}, interface_free, outputs={"entity": entity, "n": 1}
         )
-        kept = lab.job(job["serial"])
-        assert (kept.state, kept.outputs["n"], kept.workflow_serial) == (JobState.DONE, 1, lab.workflow.serial)
-        run = lab.admin.get(Run, kept.run_serial)
+        kept = script_project.job(job["serial"])
+        assert (kept.state, kept.outputs["n"], kept.workflow_serial) == (
+            JobState.DONE,
+            1,
+            script_project.workflow.serial,
+        )
+        run = script_project.admin.get(Run, kept.run_serial)
         assert run.source_job_serial == kept.serial
         assert run.entity == {"uuid": "uuid-1", "name": "mouse 1"}
 
-    def test_a_run_of_several_jobs_is_spawned(self, lab, worker, conn, spawning):
+    def test_a_run_of_several_jobs_is_spawned(self, script_project, worker, conn, spawning):
         task_type, task = spawning
         second = worker.spawn_xf_task_basic(conn, task_type, "Second")
         first_job = worker.spawn_xf_job_basic(conn, task_type, task, outputs={"scan": "a"})
@@ -244,12 +252,14 @@ class FacadeJobContract:
         assert second_job["run_serial"] == first_job["run_serial"]
         other = worker.spawn_xf_job_basic(conn, task_type, task, outputs={"scan": "c"})
         assert other["run_serial"] != first_job["run_serial"]
-        entities = [lab.admin.get(Run, job["run_serial"]).entity["uuid"] for job in (first_job, other)]
+        entities = [script_project.admin.get(Run, job["run_serial"]).entity["uuid"] for job in (first_job, other)]
         assert entities[0] != entities[1]
         made = {job["serial"] for job in (first_job, second_job, other)} | {worker.job["serial"]}
-        assert {job.serial for job in lab.admin.find(Job, {"workflow_serial": lab.workflow.serial})} == made
+        assert {
+            job.serial for job in script_project.admin.find(Job, {"workflow_serial": script_project.workflow.serial})
+        } == made
 
-    def test_a_script_that_runs_again_does_not_spawn_again(self, lab, conn, worker, spawning):
+    def test_a_script_that_runs_again_does_not_spawn_again(self, script_project, conn, worker, spawning):
         task_type, task = spawning
 
         def script(job):
@@ -266,10 +276,10 @@ class FacadeJobContract:
         first = script(worker)
         with pytest.raises(SystemExit):
             worker.error("again")
-        assert script(lab.run_again(worker.job["serial"])) == first
+        assert script(script_project.run_again(worker.job["serial"])) == first
         assert len(set(first)) == 3
 
-    def test_sort_orders_are_listed_and_there_is_room_between_them(self, lab, worker, conn, spawning):
+    def test_sort_orders_are_listed_and_there_is_room_between_them(self, script_project, worker, conn, spawning):
         task_type, task = spawning
         existing = worker.get_existing_job_sort_orders(conn)
         assert existing == [worker.job["sort_order"]]
@@ -320,7 +330,7 @@ class FacadeJobContract:
             with pytest.raises(InvalidRecord, match="state"):
                 worker.spawn_xf_job_basic(conn, task_type, task, state=state, outputs={"scan": "a"})
 
-    def test_documented_mutable_defaults_stay_empty(self, lab, worker, conn, spawning):
+    def test_documented_mutable_defaults_stay_empty(self, script_project, worker, conn, spawning):
         task_type, task = spawning
         job = worker.spawn_xf_job_basic(conn, task_type, task, state="Waiting")
         job["inputs"]["x"] = 1
@@ -331,12 +341,12 @@ class FacadeJobContract:
             assert not [default for default in function.__func__.__defaults__ if default not in (None, "Done", {}, [])]
         assert xfworkerutil.create_activity_log_event.__kwdefaults__["payload"] == {}
 
-    def test_a_spawned_job_can_be_given_results(self, lab, worker, conn, spawning):
+    def test_a_spawned_job_can_be_given_results(self, script_project, worker, conn, spawning):
         task_type, task = spawning
         job = worker.spawn_xf_job_basic(conn, task_type, task, outputs={"scan": "a"})
         token = xfworkerutil.get_xf_job_result_token(conn, job["serial"])
         assert "write" in {scope.verb for scope in token.scopes}
-        assert lab.admin.get(Job, job["serial"]).metadata["spawned_by_job"] == worker.job["serial"]
+        assert script_project.admin.get(Job, job["serial"]).metadata["spawned_by_job"] == worker.job["serial"]
 
     # --- output parameters ---
 

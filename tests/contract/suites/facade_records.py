@@ -19,8 +19,8 @@ from xfworker.domain.records import ActivityEvent, Entity, Project, Run, Task, W
 
 class FacadeRecordsContract:
     @pytest.fixture
-    def worker(self, lab):
-        return lab.worker()
+    def worker(self, script_project):
+        return script_project.worker()
 
     @pytest.fixture
     def conn(self, worker):
@@ -29,54 +29,58 @@ class FacadeRecordsContract:
 
     # --- reading ---
 
-    def test_get_xf_job(self, lab, worker, conn):
+    def test_get_xf_job(self, script_project, worker, conn):
         job = xfworkerutil.get_xf_job(conn, worker.job["serial"])
         assert job == worker.job
         assert xfworkerutil.get_xf_job(conn, str(job["serial"])) == job
 
-    def test_get_xf_job_of_another_project_is_not_found(self, lab, conn):
-        elsewhere = lab.admin.create(Project(name="other"))
-        workflow = lab.admin.create(Workflow(project_serial=elsewhere.serial))
-        task = lab.admin.create(Task(workflow_serial=workflow.serial, task_type_serial=lab.task_type.serial))
-        hidden = lab.new_job(task)
+    def test_get_xf_job_of_another_project_is_not_found(self, script_project, conn):
+        elsewhere = script_project.admin.create(Project(name="other"))
+        workflow = script_project.admin.create(Workflow(project_serial=elsewhere.serial))
+        task = script_project.admin.create(
+            Task(workflow_serial=workflow.serial, task_type_serial=script_project.task_type.serial)
+        )
+        hidden = script_project.new_job(task)
         with pytest.raises(RecordNotFound):
             xfworkerutil.get_xf_job(conn, hidden.serial)
 
-    def test_get_xf_jobs_by_task_and_workflow(self, lab, worker, conn):
-        other = lab.new_task()
-        first, second = lab.done(other, {}, sort_order="a"), lab.done(other, {}, sort_order="b")
+    def test_get_xf_jobs_by_task_and_workflow(self, script_project, worker, conn):
+        other = script_project.new_task()
+        first, second = script_project.done(other, {}, sort_order="a"), script_project.done(other, {}, sort_order="b")
         assert [job["serial"] for job in xfworkerutil.get_xf_jobs_by_task(conn, other.serial)] == [
             first.serial,
             second.serial,
         ]
-        found = {job["serial"] for job in xfworkerutil.get_xf_jobs_by_workflow(conn, str(lab.workflow.serial))}
+        found = {
+            job["serial"] for job in xfworkerutil.get_xf_jobs_by_workflow(conn, str(script_project.workflow.serial))
+        }
         assert found == {first.serial, second.serial, worker.job["serial"]}
 
-    def test_get_xf_task_and_tasks_by_workflow(self, lab, conn):
-        assert xfworkerutil.get_xf_task(conn, lab.task.serial)["name"] == "measure"
-        other = lab.new_task()
-        found = xfworkerutil.get_xf_tasks_by_workflow(conn, lab.workflow.serial)
-        assert [task["serial"] for task in found] == [lab.task.serial, other.serial]
+    def test_get_xf_task_and_tasks_by_workflow(self, script_project, conn):
+        assert xfworkerutil.get_xf_task(conn, script_project.task.serial)["name"] == "measure"
+        other = script_project.new_task()
+        found = xfworkerutil.get_xf_tasks_by_workflow(conn, script_project.workflow.serial)
+        assert [task["serial"] for task in found] == [script_project.task.serial, other.serial]
 
-    def test_get_xf_workflow_and_workflows_by_project(self, lab, conn):
-        assert xfworkerutil.get_xf_workflow(conn, lab.workflow.serial)["name"] == "bones"
-        found = xfworkerutil.get_xf_workflows_by_project(conn, lab.project.serial)
-        assert [workflow["serial"] for workflow in found] == [lab.workflow.serial]
+    def test_get_xf_workflow_and_workflows_by_project(self, script_project, conn):
+        assert xfworkerutil.get_xf_workflow(conn, script_project.workflow.serial)["name"] == "bones"
+        found = xfworkerutil.get_xf_workflows_by_project(conn, script_project.project.serial)
+        assert [workflow["serial"] for workflow in found] == [script_project.workflow.serial]
 
-    def test_get_xf_workflow_run(self, lab, conn):
-        run = lab.new_run(name="mouse 1")
+    def test_get_xf_workflow_run(self, script_project, conn):
+        run = script_project.new_run(name="mouse 1")
         assert xfworkerutil.get_xf_workflow_run(conn, run.serial)["name"] == "mouse 1"
 
-    def test_get_xf_project_and_projects(self, lab, conn):
-        assert xfworkerutil.get_xf_project(conn, lab.project.serial)["name"] == "mice"
-        assert [project["serial"] for project in xfworkerutil.get_xf_projects(conn)] == [lab.project.serial]
+    def test_get_xf_project_and_projects(self, script_project, conn):
+        assert xfworkerutil.get_xf_project(conn, script_project.project.serial)["name"] == "mice"
+        assert [project["serial"] for project in xfworkerutil.get_xf_projects(conn)] == [script_project.project.serial]
 
-    def test_get_xf_task_type_and_task_types(self, lab, conn):
-        assert xfworkerutil.get_xf_task_type(conn, lab.task_type.serial)["name"] == "Lab.Measure"
-        assert lab.task_type.serial in {item["serial"] for item in xfworkerutil.get_xf_task_types(conn)}
+    def test_get_xf_task_type_and_task_types(self, script_project, conn):
+        assert xfworkerutil.get_xf_task_type(conn, script_project.task_type.serial)["name"] == "Lab.Measure"
+        assert script_project.task_type.serial in {item["serial"] for item in xfworkerutil.get_xf_task_types(conn)}
 
-    def test_get_xf_db_entity_by_uuid(self, lab, conn):
-        entity = lab.admin.create(Entity(uuid=f"entity-{lab.project.serial}", name="mouse"))
+    def test_get_xf_db_entity_by_uuid(self, script_project, conn):
+        entity = script_project.admin.create(Entity(uuid=f"entity-{script_project.project.serial}", name="mouse"))
         assert xfworkerutil.get_xf_db_entity_by_uuid(conn, entity.uuid)["name"] == "mouse"
         with pytest.raises(RecordNotFound):
             xfworkerutil.get_xf_db_entity_by_uuid(conn, "nobody")
@@ -96,11 +100,12 @@ class FacadeRecordsContract:
 
     # --- creating and updating ---
 
-    def test_create_xf_job(self, lab, conn):
+    def test_create_xf_job(self, script_project, conn):
         made = xfworkerutil.create_xf_job(
-            conn, {"task_serial": lab.task.serial, "state": "Ready", "name": "new", "serial": 99, "foreign": [1]}
+            conn,
+            {"task_serial": script_project.task.serial, "state": "Ready", "name": "new", "serial": 99, "foreign": [1]},
         )
-        kept = lab.job(made["serial"])
+        kept = script_project.job(made["serial"])
         assert (kept.name, kept.state, kept.inputs) == ("new", JobState.READY, {"image": None, "threshold": 3})
         assert made["foreign"] == [1]
 
@@ -114,21 +119,28 @@ class FacadeRecordsContract:
         with pytest.raises(UsageError, match="as a dict"):
             xfworkerutil.create_xf_job(conn, job)
 
-    def test_create_xf_task(self, lab, conn):
-        wanted = {"workflow_serial": lab.workflow.serial, "task_type_serial": lab.task_type.serial, "name": "second"}
-        assert lab.admin.get(Task, xfworkerutil.create_xf_task(conn, wanted)["serial"]).name == "second"
+    def test_create_xf_task(self, script_project, conn):
+        wanted = {
+            "workflow_serial": script_project.workflow.serial,
+            "task_type_serial": script_project.task_type.serial,
+            "name": "second",
+        }
+        assert script_project.admin.get(Task, xfworkerutil.create_xf_task(conn, wanted)["serial"]).name == "second"
 
-    def test_create_xf_task_refuses_what_it_would_say_to_nobody(self, lab, conn):
-        wanted = {"workflow_serial": lab.workflow.serial, "task_type_serial": lab.task_type.serial}
+    def test_create_xf_task_refuses_what_it_would_say_to_nobody(self, script_project, conn):
+        wanted = {
+            "workflow_serial": script_project.workflow.serial,
+            "task_type_serial": script_project.task_type.serial,
+        }
         inputs = [{"key": "thershold", "mode": "fixed", "fixed_value": 5}]
         with pytest.raises(
             InvalidRecord, match=r"'thershold' is not an input of Lab\.Measure; its inputs are image, threshold"
         ):
             xfworkerutil.create_xf_task(conn, wanted | {"inputs": inputs})
 
-    def test_update_xf_job_sends_what_differs_and_bumps(self, lab, worker, conn):
+    def test_update_xf_job_sends_what_differs_and_bumps(self, script_project, worker, conn):
         job = xfworkerutil.get_xf_job(conn, worker.job["serial"])
-        lab.place.admin.get(Project, lab.project.serial)
+        script_project.place.admin.get(Project, script_project.project.serial)
         job["metadata"]["remark"] = "mine"
         fresh = xfworkerutil.update_xf_job(conn, job, name="left")
         assert fresh["occ_lock_version"] == job["occ_lock_version"] + 1
@@ -145,15 +157,15 @@ class FacadeRecordsContract:
         job["name"] = "plain"
         assert xfworkerutil.update_xf_job(conn, job)["name"] == "plain"
 
-    def test_update_xf_job_that_moved_on_is_a_conflict_with_both_records(self, lab, worker, conn):
+    def test_update_xf_job_that_moved_on_is_a_conflict_with_both_records(self, script_project, worker, conn):
         job = xfworkerutil.get_xf_job(conn, worker.job["serial"])
-        lab.edit(job["serial"], name="theirs")
+        script_project.edit(job["serial"], name="theirs")
         with pytest.raises(RecordConflict) as caught:
             xfworkerutil.update_xf_job(conn, job, name="mine")
         assert caught.value.current["name"] == "theirs"
         assert caught.value.attempted["name"] == "mine"
         assert caught.value.attempted["serial"] == job["serial"]
-        assert lab.job(job["serial"]).name == "theirs"
+        assert script_project.job(job["serial"]).name == "theirs"
 
     @pytest.mark.parametrize("job", [None, 5, {}, {"serial": 1}, {"serial": 1, "occ_lock_version": "1"}])
     def test_update_xf_job_of_what_is_no_record_is_refused(self, conn, job):
@@ -168,26 +180,26 @@ class FacadeRecordsContract:
         with pytest.raises(InvalidRecord, match="name"):
             xfworkerutil.update_xf_job(conn, worker.job, name=3)
 
-    def test_update_xf_task_is_guarded_by_the_workflow(self, lab, conn):
-        version = xfworkerutil.get_xf_workflow(conn, lab.workflow.serial)["occ_lock_version"]
-        task = xfworkerutil.get_xf_task(conn, lab.task.serial)
+    def test_update_xf_task_is_guarded_by_the_workflow(self, script_project, conn):
+        version = xfworkerutil.get_xf_workflow(conn, script_project.workflow.serial)["occ_lock_version"]
+        task = xfworkerutil.get_xf_task(conn, script_project.task.serial)
         assert xfworkerutil.update_xf_task(conn, task, version, name="renamed")["name"] == "renamed"
-        assert xfworkerutil.get_xf_workflow(conn, lab.workflow.serial)["occ_lock_version"] == version + 1
+        assert xfworkerutil.get_xf_workflow(conn, script_project.workflow.serial)["occ_lock_version"] == version + 1
         with pytest.raises(RecordConflict) as caught:
             xfworkerutil.update_xf_task(conn, task, version, name="again")
         assert caught.value.current["name"] == "renamed"
         with pytest.raises(UsageError, match="workflow_occ_lock_version"):
             xfworkerutil.update_xf_task(conn, task, None, name="again")
 
-    def test_update_xf_workflow(self, lab, conn):
-        workflow = xfworkerutil.get_xf_workflow(conn, lab.workflow.serial)
+    def test_update_xf_workflow(self, script_project, conn):
+        workflow = xfworkerutil.get_xf_workflow(conn, script_project.workflow.serial)
         fresh = xfworkerutil.update_xf_workflow(conn, workflow, name="femora")
         assert fresh["name"] == "femora"
         with pytest.raises(RecordConflict):
             xfworkerutil.update_xf_workflow(conn, workflow, name="again")
 
-    def test_update_xf_project(self, lab, conn):
-        project = xfworkerutil.get_xf_project(conn, lab.project.serial)
+    def test_update_xf_project(self, script_project, conn):
+        project = xfworkerutil.get_xf_project(conn, script_project.project.serial)
         fresh = xfworkerutil.update_xf_project(conn, project, metadata={"grant": "17"})
         assert fresh["metadata"] == {"grant": "17"}
         with pytest.raises(RecordConflict):
@@ -198,60 +210,60 @@ class FacadeRecordsContract:
     def sequence(self, task, key="volume"):
         return {"type": "Sequence", "task_serial": task.serial, "key": key}
 
-    def test_a_sequence_holds_the_values_of_done_jobs_in_sort_order(self, lab, conn):
-        task = lab.new_task()
-        lab.done(task, {"volume": 2}, sort_order="b")
-        lab.done(task, {"volume": 1.5}, sort_order="a")
-        lab.done(task, {"other": 9}, sort_order="c")
-        lab.done(task, {"volume": None}, sort_order="d")
-        lab.new_job(task, state=JobState.WAITING)
-        obsolete = lab.new_run(obsolete=True)
-        lab.done(task, {"volume": 7}, sort_order="e", run_serial=obsolete.serial)
+    def test_a_sequence_holds_the_values_of_done_jobs_in_sort_order(self, script_project, conn):
+        task = script_project.new_task()
+        script_project.done(task, {"volume": 2}, sort_order="b")
+        script_project.done(task, {"volume": 1.5}, sort_order="a")
+        script_project.done(task, {"other": 9}, sort_order="c")
+        script_project.done(task, {"volume": None}, sort_order="d")
+        script_project.new_job(task, state=JobState.WAITING)
+        obsolete = script_project.new_run(obsolete=True)
+        script_project.done(task, {"volume": 7}, sort_order="e", run_serial=obsolete.serial)
         assert xfworkerutil.get_xf_parameter_sequence(conn, self.sequence(task)) == [1.5, 2]
         floats = xfworkerutil.get_xf_parameter_float_sequence(conn, self.sequence(task))
         assert floats == [1.5, 2.0]
         assert all(type(value) is float for value in floats)
 
-    def test_a_value_that_is_no_float_is_told_with_its_job(self, lab, conn):
-        task = lab.new_task()
-        wrong = lab.done(task, {"volume": "much"})
+    def test_a_value_that_is_no_float_is_told_with_its_job(self, script_project, conn):
+        task = script_project.new_task()
+        wrong = script_project.done(task, {"volume": "much"})
         assert xfworkerutil.get_xf_parameter_sequence(conn, self.sequence(task)) == ["much"]
         with pytest.raises(InvalidParameter, match=f"job {wrong.serial}.*'much'"):
             xfworkerutil.get_xf_parameter_float_sequence(conn, self.sequence(task))
 
-    def test_pairs_are_made_within_runs_in_the_order_of_the_first(self, lab, conn):
-        one, two = lab.new_task("one"), lab.new_task("two")
-        runs = [lab.new_run(name=str(number)) for number in range(4)]
-        lab.done(one, {"volume": 30}, sort_order="c", run_serial=runs[2].serial)
-        lab.done(one, {"volume": 10}, sort_order="a", run_serial=runs[0].serial)
-        lab.done(one, {"volume": 20}, sort_order="b", run_serial=runs[1].serial)
-        lab.done(two, {"volume": 3}, sort_order="a", run_serial=runs[2].serial)
-        lab.done(two, {"volume": 1}, sort_order="b", run_serial=runs[0].serial)
-        lab.done(two, {"volume": 4}, sort_order="c", run_serial=runs[3].serial)
+    def test_pairs_are_made_within_runs_in_the_order_of_the_first(self, script_project, conn):
+        one, two = script_project.new_task("one"), script_project.new_task("two")
+        runs = [script_project.new_run(name=str(number)) for number in range(4)]
+        script_project.done(one, {"volume": 30}, sort_order="c", run_serial=runs[2].serial)
+        script_project.done(one, {"volume": 10}, sort_order="a", run_serial=runs[0].serial)
+        script_project.done(one, {"volume": 20}, sort_order="b", run_serial=runs[1].serial)
+        script_project.done(two, {"volume": 3}, sort_order="a", run_serial=runs[2].serial)
+        script_project.done(two, {"volume": 1}, sort_order="b", run_serial=runs[0].serial)
+        script_project.done(two, {"volume": 4}, sort_order="c", run_serial=runs[3].serial)
         pairs = xfworkerutil.get_xf_parameter_paired_sequences(conn, self.sequence(one), self.sequence(two))
         assert pairs == ([10, 30], [1, 3])
         floats = xfworkerutil.get_xf_parameter_paired_float_sequences(conn, self.sequence(one), self.sequence(two))
         assert floats == ([10.0, 30.0], [1.0, 3.0])
 
-    def test_a_value_that_is_in_no_pair_need_not_be_a_float(self, lab, conn):
-        one, two = lab.new_task("one"), lab.new_task("two")
-        runs = [lab.new_run() for _ in range(2)]
-        lab.done(one, {"volume": "lonely"}, run_serial=runs[0].serial)
-        lab.done(one, {"volume": 1}, run_serial=runs[1].serial)
-        lab.done(two, {"volume": 2}, run_serial=runs[1].serial)
+    def test_a_value_that_is_in_no_pair_need_not_be_a_float(self, script_project, conn):
+        one, two = script_project.new_task("one"), script_project.new_task("two")
+        runs = [script_project.new_run() for _ in range(2)]
+        script_project.done(one, {"volume": "lonely"}, run_serial=runs[0].serial)
+        script_project.done(one, {"volume": 1}, run_serial=runs[1].serial)
+        script_project.done(two, {"volume": 2}, run_serial=runs[1].serial)
         found = xfworkerutil.get_xf_parameter_paired_float_sequences(conn, self.sequence(one), self.sequence(two))
         assert found == ([1.0], [2.0])
 
-    def test_two_outputs_of_one_task_are_paired_by_job(self, lab, conn):
-        task, run = lab.new_task(), lab.new_run()
-        lab.done(task, {"volume": 1}, sort_order="a", run_serial=run.serial)
-        lab.done(task, {"volume": 2, "mass": 20}, sort_order="b", run_serial=run.serial)
-        lab.done(task, {"volume": 3, "mass": 30}, sort_order="c")
+    def test_two_outputs_of_one_task_are_paired_by_job(self, script_project, conn):
+        task, run = script_project.new_task(), script_project.new_run()
+        script_project.done(task, {"volume": 1}, sort_order="a", run_serial=run.serial)
+        script_project.done(task, {"volume": 2, "mass": 20}, sort_order="b", run_serial=run.serial)
+        script_project.done(task, {"volume": 3, "mass": 30}, sort_order="c")
         both = self.sequence(task), self.sequence(task, "mass")
         assert xfworkerutil.get_xf_parameter_paired_float_sequences(conn, *both) == ([2.0, 3.0], [20.0, 30.0])
 
-    def test_an_empty_sequence_is_empty(self, lab, conn):
-        task = lab.new_task()
+    def test_an_empty_sequence_is_empty(self, script_project, conn):
+        task = script_project.new_task()
         assert xfworkerutil.get_xf_parameter_float_sequence(conn, self.sequence(task)) == []
         both = xfworkerutil.get_xf_parameter_paired_sequences(conn, self.sequence(task), self.sequence(task))
         assert both == ([], [])
@@ -272,33 +284,35 @@ class FacadeRecordsContract:
         with pytest.raises(RecordNotFound):
             xfworkerutil.get_xf_parameter_sequence(conn, {"type": "Sequence", "task_serial": 10**9, "key": "a"})
 
-    def test_a_combined_query_answers_several_questions(self, lab, worker, conn):
+    def test_a_combined_query_answers_several_questions(self, script_project, worker, conn):
         found = xfworkerutil.get_xf_combined_query(
             conn,
             job_serial=worker.job["serial"],
             task_types="narrowed",
             projects="all",
-            tasks=str(lab.task.serial),
+            tasks=str(script_project.task.serial),
             jobs="narrowed",
             workers="all",
         )
         assert set(found) == {"task_types", "projects", "tasks", "jobs", "workers"}
-        assert [item["serial"] for item in found["task_types"]] == [lab.task_type.serial]
-        assert [item["serial"] for item in found["projects"]] == [lab.project.serial]
-        assert [item["serial"] for item in found["tasks"]] == [lab.task.serial]
+        assert [item["serial"] for item in found["task_types"]] == [script_project.task_type.serial]
+        assert [item["serial"] for item in found["projects"]] == [script_project.project.serial]
+        assert [item["serial"] for item in found["tasks"]] == [script_project.task.serial]
         assert [item["serial"] for item in found["jobs"]] == [worker.job["serial"]]
 
-    def test_a_combined_query_of_a_serial_alone_answers_what_it_narrows(self, lab, worker, conn):
+    def test_a_combined_query_of_a_serial_alone_answers_what_it_narrows(self, script_project, worker, conn):
         found = xfworkerutil.get_xf_combined_query(conn, job_serial=worker.job["serial"])
         assert {part: [item["serial"] for item in items] for part, items in found.items()} == {
-            "projects": [lab.project.serial],
-            "workflows": [lab.workflow.serial],
-            "tasks": [lab.task.serial],
+            "projects": [script_project.project.serial],
+            "workflows": [script_project.workflow.serial],
+            "tasks": [script_project.task.serial],
             "jobs": [worker.job["serial"]],
-            "task_types": [lab.task_type.serial],
+            "task_types": [script_project.task_type.serial],
         }
-        found = xfworkerutil.get_xf_combined_query(conn, project_serial=lab.project.serial, workflows="narrowed")
-        assert [item["serial"] for item in found["workflows"]] == [lab.workflow.serial]
+        found = xfworkerutil.get_xf_combined_query(
+            conn, project_serial=script_project.project.serial, workflows="narrowed"
+        )
+        assert [item["serial"] for item in found["workflows"]] == [script_project.workflow.serial]
 
     def test_a_combined_query_for_nothing_or_by_nonsense_is_refused(self, conn):
         with pytest.raises(UsageError, match="nothing was asked"):
@@ -311,8 +325,8 @@ class FacadeRecordsContract:
         with pytest.raises(RecordNotFound):
             xfworkerutil.get_xf_combined_query(conn, job_serial=10**9)
 
-    def test_a_part_that_nothing_narrows_is_not_answered_with_all_there_is(self, lab, worker, conn):
-        task_type = lab.task_type.serial
+    def test_a_part_that_nothing_narrows_is_not_answered_with_all_there_is(self, script_project, worker, conn):
+        task_type = script_project.task_type.serial
         for given in ({}, {"task_type_serial": task_type}):
             with pytest.raises(InvalidParameter, match="jobs: no serial is given that narrows"):
                 xfworkerutil.get_xf_combined_query(conn, **given, jobs="narrowed")
@@ -327,8 +341,8 @@ class FacadeRecordsContract:
         assert {str(scope.resource) for scope in token.scopes} == {f"job_result/{worker.job['serial']}/a.raw"}
         assert token.token not in repr(token)
 
-    def test_a_job_result_token_of_another_job_allows_to_look(self, lab, conn):
-        other = lab.new_job()
+    def test_a_job_result_token_of_another_job_allows_to_look(self, script_project, conn):
+        other = script_project.new_job()
         token = xfworkerutil.get_xf_job_result_token(conn, str(other.serial))
         assert {scope.verb for scope in token.scopes} == {"read", "list"}
         with pytest.raises(PermissionDenied):
@@ -339,21 +353,21 @@ class FacadeRecordsContract:
         with pytest.raises(InvalidFilename):
             xfworkerutil.get_xf_job_result_token(conn, worker.job["serial"], name)
 
-    def test_tokens_for_logs_and_configuration_files(self, lab, worker, conn):
+    def test_tokens_for_logs_and_configuration_files(self, script_project, worker, conn):
         log = xfworkerutil.get_xf_job_log_token(conn, worker.job["serial"])
         assert str(log.scopes[0].resource) == f"job_log/{worker.job['serial']}"
-        task = xfworkerutil.get_xf_task_config_token(conn, lab.task.serial, "a.json")
-        assert str(task.scopes[0].resource) == f"task_config/{lab.task.serial}/a.json"
-        task_type = xfworkerutil.get_xf_task_type_config_token(conn, lab.task_type.serial)
-        assert str(task_type.scopes[0].resource) == f"task_type_config/{lab.task_type.serial}"
-        workflow = xfworkerutil.get_xf_workflow_config_token(conn, lab.workflow.serial)
-        assert str(workflow.scopes[0].resource) == f"workflow_config/{lab.workflow.serial}"
+        task = xfworkerutil.get_xf_task_config_token(conn, script_project.task.serial, "a.json")
+        assert str(task.scopes[0].resource) == f"task_config/{script_project.task.serial}/a.json"
+        task_type = xfworkerutil.get_xf_task_type_config_token(conn, script_project.task_type.serial)
+        assert str(task_type.scopes[0].resource) == f"task_type_config/{script_project.task_type.serial}"
+        workflow = xfworkerutil.get_xf_workflow_config_token(conn, script_project.workflow.serial)
+        assert str(workflow.scopes[0].resource) == f"workflow_config/{script_project.workflow.serial}"
         assert {scope.verb for scope in workflow.scopes} == {"read", "list"}
 
-    def test_a_token_for_a_dependency_package(self, lab, conn):
+    def test_a_token_for_a_dependency_package(self, script_project, conn):
         from xfworker.domain.records import DependencyPackage
 
-        package = lab.admin.create(DependencyPackage(name="Core.Type.Base", version="1.0.0.0"))
+        package = script_project.admin.create(DependencyPackage(name="Core.Type.Base", version="1.0.0.0"))
         token = xfworkerutil.get_xf_dependency_package_config_token(conn, package.serial, "metadata.json")
         assert str(token.scopes[0].resource) == f"dependency_package_config/{package.serial}/metadata.json"
 
@@ -372,7 +386,7 @@ class FacadeRecordsContract:
         with pytest.raises((UsageError, FileError)):
             xfworkerutil.get_xf_userdata_token(conn, scopes)
 
-    def test_a_token_for_the_files_of_a_parameter(self, lab, worker, conn):
+    def test_a_token_for_the_files_of_a_parameter(self, script_project, worker, conn):
         serial = worker.job["serial"]
         parameter = {
             "type": "SomethingNew",
@@ -386,7 +400,7 @@ class FacadeRecordsContract:
 
     # --- the activity log ---
 
-    def test_an_event_carries_level_type_source_and_payload(self, lab, worker, conn):
+    def test_an_event_carries_level_type_source_and_payload(self, script_project, worker, conn):
         made = xfworkerutil.create_activity_log_event(
             conn,
             "counted bones",
@@ -395,7 +409,7 @@ class FacadeRecordsContract:
             source="Test",
             payload={"n": 3},
         )
-        kept = lab.admin.get(ActivityEvent, made["serial"])
+        kept = script_project.admin.get(ActivityEvent, made["serial"])
         assert (kept.title, kept.level, kept.type, kept.source, kept.payload) == (
             "counted bones",
             "WARNING",
@@ -430,25 +444,25 @@ class FacadeRecordsContract:
         with pytest.raises(UsageError, match="create_activity_log_event"):
             xfworkerutil.create_activity_log_event(conn, **wrong)
 
-    def test_activity_log_message(self, lab, worker):
+    def test_activity_log_message(self, script_project, worker):
         worker.activity_log_message("half way", level=xfworkerutil.ActivityLogLevel.DEBUG)
-        found = lab.admin.find(ActivityEvent, {"job_serial": worker.job["serial"], "title": "half way"})
+        found = script_project.admin.find(ActivityEvent, {"job_serial": worker.job["serial"], "title": "half way"})
         assert [event.level for event in found] == ["DEBUG"]
 
     # --- the job's own record and run ---
 
-    def test_get_current_task_and_run_entity(self, lab):
-        run = lab.new_run(entity={"uuid": "u-1", "name": "mouse 1"})
-        worker = lab.worker(lab.new_job(run_serial=run.serial))
-        assert worker.get_current_task()["serial"] == lab.task.serial
+    def test_get_current_task_and_run_entity(self, script_project):
+        run = script_project.new_run(entity={"uuid": "u-1", "name": "mouse 1"})
+        worker = script_project.worker(script_project.new_job(run_serial=run.serial))
+        assert worker.get_current_task()["serial"] == script_project.task.serial
         assert worker.get_run_entity() == {"uuid": "u-1", "name": "mouse 1"}
 
-    def test_a_job_without_a_run_has_no_entity(self, lab):
-        assert lab.worker(lab.new_job()).get_run_entity() is None
+    def test_a_job_without_a_run_has_no_entity(self, script_project):
+        assert script_project.worker(script_project.new_job()).get_run_entity() is None
 
-    def test_the_entity_of_a_run_can_be_found_by_its_uuid(self, lab):
-        run = lab.admin.get(Run, lab.new_run().serial)
-        worker = lab.worker(lab.new_job(run_serial=run.serial))
+    def test_the_entity_of_a_run_can_be_found_by_its_uuid(self, script_project):
+        run = script_project.admin.get(Run, script_project.new_run().serial)
+        worker = script_project.worker(script_project.new_job(run_serial=run.serial))
         with worker.server_connection() as connection:
             found = xfworkerutil.get_xf_db_entity_by_uuid(connection, worker.get_run_entity()["uuid"])
         assert found["uuid"] == run.entity["uuid"]

@@ -60,28 +60,28 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def lab(place, tmp_path):
+def script_project(place, tmp_path):
     return ScriptProject.make(place, tmp_path)
 
 
-def test_forked_processes_share_the_job_but_neither_connections_nor_names(lab):
-    lab.put("userdata/shared/scan.nii.gz", b"voxels")
-    others = [lab.new_job().serial for _ in range(PROCESSES)]
-    job = lab.new_job()
-    arguments = lab.arguments(job)
+def test_forked_processes_share_the_job_but_neither_connections_nor_names(script_project):
+    script_project.put("userdata/shared/scan.nii.gz", b"voxels")
+    others = [script_project.new_job().serial for _ in range(PROCESSES)]
+    job = script_project.new_job()
+    arguments = script_project.arguments(job)
     with FaultyWire(int(arguments.server_port)) as wire:
         environment = {**os.environ, **arguments.to_environment(), "XF_SERVER_PORT": str(wire.port)}
-        environment |= {"XFTEMP": str(lab.folder), "PYTHONPATH": os.pathsep.join([str(SHIMS), str(ROOT)])}
+        environment |= {"XFTEMP": str(script_project.folder), "PYTHONPATH": os.pathsep.join([str(SHIMS), str(ROOT)])}
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT, *map(str, others)],
             env=environment,
             capture_output=True,
             text=True,
             check=False,
-            cwd=lab.folder,
+            cwd=script_project.folder,
             timeout=120,
         )
     assert done.returncode == 0, done.stderr
-    assert lab.job(job.serial).outputs == {"volume": 1}
+    assert script_project.job(job.serial).outputs == {"volume": 1}
     # One to the records and one to the files for the script itself and for each process that it forked.
     assert wire.connections == 2 * (1 + PROCESSES)

@@ -14,29 +14,32 @@ def lenient(tmp_path_factory):
 
 
 def test_a_lenient_server_lets_them_pass_with_a_warning(lenient, tmp_path, capsys):
-    lab = ScriptProject.make(lenient, tmp_path)
-    worker = lab.worker()
+    script_project = ScriptProject.make(lenient, tmp_path)
+    worker = script_project.worker()
     worker.finish({"volume": -1, "nonsense": 2})
-    kept = lab.job(worker.job["serial"])
+    kept = script_project.job(worker.job["serial"])
     assert (kept.state, kept.outputs) == (JobState.DONE, {"volume": -1, "nonsense": 2})
     assert [fault.split(":")[0] for fault in kept.metadata["output_faults"]] == ["outputs.volume", "outputs.nonsense"]
     assert "below the minimum 0" in capsys.readouterr().err
-    warned = lab.admin.find(ActivityEvent, {"job_serial": kept.serial, "level": "WARNING"})
+    warned = script_project.admin.find(ActivityEvent, {"job_serial": kept.serial, "level": "WARNING"})
     assert [event.payload["faults"] for event in warned] == [kept.metadata["output_faults"]]
 
 
 def test_outputs_that_fit_leave_no_warning_of_an_earlier_attempt(lenient, tmp_path):
-    lab = ScriptProject.make(lenient, tmp_path)
-    job = lab.new_job(metadata={"output_faults": ["old"]})
-    lab.worker(job).finish({"volume": 1})
-    assert "output_faults" not in lab.job(job.serial).metadata
+    script_project = ScriptProject.make(lenient, tmp_path)
+    job = script_project.new_job(metadata={"output_faults": ["old"]})
+    script_project.worker(job).finish({"volume": 1})
+    assert "output_faults" not in script_project.job(job.serial).metadata
 
 
 def test_a_spawned_job_is_let_pass_as_well(lenient, tmp_path):
-    lab = ScriptProject.make(lenient, tmp_path)
-    worker = lab.worker()
+    script_project = ScriptProject.make(lenient, tmp_path)
+    worker = script_project.worker()
     with worker.server_connection() as connection:
         job = worker.spawn_xf_job_basic(
-            connection, {"serial": lab.task_type.serial}, {"serial": lab.task.serial}, outputs={"volume": "much"}
+            connection,
+            {"serial": script_project.task_type.serial},
+            {"serial": script_project.task.serial},
+            outputs={"volume": "much"},
         )
     assert len(job["metadata"]["output_faults"]) == 1

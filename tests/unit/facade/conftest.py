@@ -98,7 +98,7 @@ class ScriptPlatform:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> ScriptPlatform:
+def script_platform(tmp_path: Path) -> ScriptPlatform:
     clock = ManualClock()
     platform = Platform(MemoryRecordStore(), clock, MemoryTokenSigner(clock))
     admin = platform.server_for(ADMIN)
@@ -129,8 +129,8 @@ def hooks():
 
 
 @pytest.fixture
-def session(lab: ScriptPlatform) -> Session:
-    return lab.start()
+def session(script_platform: ScriptPlatform) -> Session:
+    return script_platform.start()
 
 
 @pytest.fixture

@@ -112,15 +112,15 @@ def test_a_method_refuses_junk(worker, name, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk).partition(" at 0x")[0][:30])
-def test_the_endings_refuse_junk_or_end(lab, junk):
-    worker = XFWorkerJob(session=lab.start())
+def test_the_endings_refuse_junk_or_end(script_platform, junk):
+    worker = XFWorkerJob(session=script_platform.start())
     attempt(worker.finish, {"outputs": junk})
     attempt(worker.finish, {"outputs": {"volume": junk, "label": junk}})
     attempt(worker.finish, {"outputs": {"volume": 1, "label": None}, "units": junk})
-    worker = XFWorkerJob(session=lab.start())
+    worker = XFWorkerJob(session=script_platform.start())
     with pytest.raises(SystemExit):
         worker.error(junk)
-    assert "error_message" in lab.job(worker.job["serial"]).metadata
+    assert "error_message" in script_platform.job(worker.job["serial"]).metadata
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,10 @@ def uncaught(error):
         sys.excepthook(*sys.exc_info())
 
 
-def test_finish_stores_outputs_and_state_and_removes_the_working_directory(lab, worker):
+def test_finish_stores_outputs_and_state_and_removes_the_working_directory(script_platform, worker):
     (worker.working_dir.path / "x.raw").write_bytes(b"1")
     worker.finish({"volume": 1.5, "label": None}, units={"volume": "mm3"})
-    kept = lab.job(worker.job["serial"])
+    kept = script_platform.job(worker.job["serial"])
     assert kept.state == "Done"
     assert kept.outputs == {"volume": 1.5, "label": None}
     assert kept.metadata["output_units"] == {"volume": "mm3"}
@@ -41,14 +41,14 @@ def test_finish_stores_outputs_and_state_and_removes_the_working_directory(lab, 
     assert worker.job["state"] == "Done"
 
 
-def test_finish_saves_edits_that_wait(lab, worker):
+def test_finish_saves_edits_that_wait(script_platform, worker):
     worker.job["name"] = "left femur"
     worker.clear_error_message(save=False)
     worker.finish(GOOD)
-    assert lab.job(worker.job["serial"]).name == "left femur"
+    assert script_platform.job(worker.job["serial"]).name == "left femur"
 
 
-def test_finish_is_one_change(lab, session):
+def test_finish_is_one_change(script_platform, session):
     seen = []
     inner = session.server
 
@@ -68,23 +68,23 @@ def test_finish_is_one_change(lab, session):
     assert seen[0].expected_version is not None
 
 
-def test_finish_applies_itself_again_when_others_changed_the_job(lab, worker):
-    lab.edit_metadata(worker.job["serial"], remark="theirs")
+def test_finish_applies_itself_again_when_others_changed_the_job(script_platform, worker):
+    script_platform.edit_metadata(worker.job["serial"], remark="theirs")
     worker.finish(GOOD)
-    kept = lab.job(worker.job["serial"])
+    kept = script_platform.job(worker.job["serial"])
     assert kept.state == "Done"
     assert kept.metadata["remark"] == "theirs"
 
 
-def test_outputs_of_an_earlier_attempt_do_not_stay(lab):
-    job = lab.new_job()
-    lab.edit_job(job.serial, outputs={"old": 1})
-    worker = XFWorkerJob(session=lab.start(job))
+def test_outputs_of_an_earlier_attempt_do_not_stay(script_platform):
+    job = script_platform.new_job()
+    script_platform.edit_job(job.serial, outputs={"old": 1})
+    worker = XFWorkerJob(session=script_platform.start(job))
     worker.finish(GOOD)
-    assert lab.job(job.serial).outputs == GOOD
+    assert script_platform.job(job.serial).outputs == GOOD
 
 
-def test_finish_lists_all_faults_at_once_and_keeps_everything(lab, worker):
+def test_finish_lists_all_faults_at_once_and_keeps_everything(script_platform, worker):
     with pytest.raises(InvalidParameter) as caught:
         worker.finish({"volume": -1, "nonsense": 2})
     text = str(caught.value)
@@ -92,13 +92,13 @@ def test_finish_lists_all_faults_at_once_and_keeps_everything(lab, worker):
     assert "below the minimum" in text
     assert "nonsense" in text
     assert "label" in text
-    assert lab.job(worker.job["serial"]).state == "Running"
+    assert script_platform.job(worker.job["serial"]).state == "Running"
     assert worker.working_dir.path.exists()
     worker.finish(GOOD)
-    assert lab.job(worker.job["serial"]).state == "Done"
+    assert script_platform.job(worker.job["serial"]).state == "Done"
 
 
-def test_finish_refuses_what_is_no_json_with_its_path(lab, worker):
+def test_finish_refuses_what_is_no_json_with_its_path(script_platform, worker):
     with pytest.raises(InvalidParameter, match=r"outputs\.volume: NaN is not a JSON number"):
         worker.finish({"volume": float("nan"), "label": "a"})
     assert worker.working_dir.path.exists()
@@ -133,7 +133,7 @@ def test_the_working_directory_stays_when_the_server_cannot_be_reached(session):
     assert worker.working_dir.path.exists()
 
 
-def test_a_lost_answer_to_finish_is_no_failure(session, lab):
+def test_a_lost_answer_to_finish_is_no_failure(session, script_platform):
     inner = session.server
     answers = []
 
@@ -143,7 +143,7 @@ def test_a_lost_answer_to_finish_is_no_failure(session, lab):
 
         def update(self, kind, serial, change):
             answers.append(1)
-            done = lab.admin.update(kind, serial, change)
+            done = script_platform.admin.update(kind, serial, change)
             if len(answers) == 1:
                 raise ServerUnreachable("the answer was lost")
             return done
@@ -151,10 +151,10 @@ def test_a_lost_answer_to_finish_is_no_failure(session, lab):
     session.server = Losing()
     worker = XFWorkerJob(session=session)
     worker.finish(GOOD)
-    assert lab.job(worker.job["serial"]).state == "Done"
+    assert script_platform.job(worker.job["serial"]).state == "Done"
 
 
-def test_conflicts_without_end_are_raised(session, lab):
+def test_conflicts_without_end_are_raised(session, script_platform):
     inner = session.server
 
     class Busy:
@@ -163,7 +163,7 @@ def test_conflicts_without_end_are_raised(session, lab):
 
         def update(self, kind, serial, change):
             if change.expected_version is not None:
-                lab.edit_metadata(serial, count=str(change.expected_version))
+                script_platform.edit_metadata(serial, count=str(change.expected_version))
             return inner.update(kind, serial, change)
 
     session.server = Busy()
@@ -171,21 +171,21 @@ def test_conflicts_without_end_are_raised(session, lab):
     worker.job["name"] = "mine"
     with pytest.raises(RecordConflict, match="in a row"):
         worker.save_job()
-    assert max(lab.clock.slept) <= 0.5
+    assert max(script_platform.clock.slept) <= 0.5
 
 
-def test_a_job_that_was_aborted_takes_nothing_more(lab, worker):
-    lab.edit_metadata(worker.job["serial"], abort_requested={"by": "me"})
+def test_a_job_that_was_aborted_takes_nothing_more(script_platform, worker):
+    script_platform.edit_metadata(worker.job["serial"], abort_requested={"by": "me"})
     with pytest.raises(JobAborted):
         worker.finish(GOOD)
     assert worker.working_dir.path.exists()
 
 
-def test_error_saves_the_message_and_exits_with_its_own_code(lab, worker, capsys):
+def test_error_saves_the_message_and_exits_with_its_own_code(script_platform, worker, capsys):
     with pytest.raises(SystemExit) as end:
         worker.error("no bone in the image")
     assert end.value.code == ScriptExit.ERROR_REPORTED
-    kept = lab.job(worker.job["serial"])
+    kept = script_platform.job(worker.job["serial"])
     assert kept.metadata["error_message"] == "no bone in the image"
     assert kept.state == "Running"
     assert worker.working_dir.path.exists()
@@ -209,30 +209,30 @@ def test_error_exits_even_when_the_message_cannot_be_saved(session, capsys):
     assert "could not be saved" in capsys.readouterr().err
 
 
-def test_error_does_not_save_edits_that_were_never_meant_to_be(lab, worker):
+def test_error_does_not_save_edits_that_were_never_meant_to_be(script_platform, worker):
     worker.job["state"] = "nonsense"
     with pytest.raises(SystemExit):
         worker.error("x")
-    assert lab.job(worker.job["serial"]).metadata["error_message"] == "x"
+    assert script_platform.job(worker.job["serial"]).metadata["error_message"] == "x"
 
 
-def test_error_messages_hold_no_token_and_no_broken_text(lab, session):
+def test_error_messages_hold_no_token_and_no_broken_text(script_platform, session):
     worker = XFWorkerJob(session=session)
     with pytest.raises(SystemExit):
         worker.error(f"bad \ud800 \0 {session.arguments.server_auth} {'x' * 100_000}")
-    message = lab.job(worker.job["serial"]).metadata["error_message"]
+    message = script_platform.job(worker.job["serial"]).metadata["error_message"]
     assert session.arguments.server_auth not in message
     assert len(message) < 5000
 
 
-def test_an_uncaught_exception_becomes_the_error_message(lab, worker, capsys):
+def test_an_uncaught_exception_becomes_the_error_message(script_platform, worker, capsys):
     uncaught(ValueError("the mask is empty"))
-    message = lab.job(worker.job["serial"]).metadata["error_message"]
+    message = script_platform.job(worker.job["serial"]).metadata["error_message"]
     assert message.startswith("ValueError: the mask is empty (test_job_endings.py, line ")
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_an_error_of_ours_shows_the_scripts_frames_only(lab, session, capsys):
+def test_an_error_of_ours_shows_the_scripts_frames_only(script_platform, session, capsys):
     sys.excepthook = sys.__excepthook__
     worker = XFWorkerJob(session=session)
     try:
@@ -243,24 +243,24 @@ def test_an_error_of_ours_shows_the_scripts_frames_only(lab, session, capsys):
     assert "worker.download_input_file" in shown
     assert "reference_resource" not in shown
     assert "FileError: a file reference needs a source" in shown
-    assert "FileError" in lab.job(worker.job["serial"]).metadata["error_message"]
+    assert "FileError" in script_platform.job(worker.job["serial"]).metadata["error_message"]
 
 
-def test_an_exception_without_a_readable_message_is_named(lab, worker, capsys):
+def test_an_exception_without_a_readable_message_is_named(script_platform, worker, capsys):
     class Broken(Exception):
         def __str__(self):
             raise RuntimeError
 
     sys.excepthook(Broken, Broken(), None)
-    assert "Broken" in lab.job(worker.job["serial"]).metadata["error_message"]
+    assert "Broken" in script_platform.job(worker.job["serial"]).metadata["error_message"]
 
 
-def test_ctrl_c_is_reported_as_an_interruption(lab, worker, capsys):
+def test_ctrl_c_is_reported_as_an_interruption(script_platform, worker, capsys):
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
-    assert "interrupted" in lab.job(worker.job["serial"]).metadata["error_message"]
+    assert "interrupted" in script_platform.job(worker.job["serial"]).metadata["error_message"]
 
 
-def test_an_exception_in_a_thread_is_reported(lab, session):
+def test_an_exception_in_a_thread_is_reported(script_platform, session):
     def work():
         raise OSError("disk")
 
@@ -271,7 +271,7 @@ def test_an_exception_in_a_thread_is_reported(lab, session):
     thread.start()
     thread.join()
     assert [str(args.exc_value) for args in shown] == ["disk"]
-    assert "in thread counting: OSError: disk" in lab.job(worker.job["serial"]).metadata["error_message"]
+    assert "in thread counting: OSError: disk" in script_platform.job(worker.job["serial"]).metadata["error_message"]
 
 
 def test_the_hooks_are_as_they_were_after_the_end(session):
@@ -283,11 +283,11 @@ def test_the_hooks_are_as_they_were_after_the_end(session):
     assert (sys.excepthook, threading.excepthook) == before
 
 
-def test_a_second_job_in_one_process_takes_the_hook_over(lab, worker):
-    other = XFWorkerJob(session=lab.start())
+def test_a_second_job_in_one_process_takes_the_hook_over(script_platform, worker):
+    other = XFWorkerJob(session=script_platform.start())
     uncaught(ValueError("second"))
-    assert "error_message" in lab.job(other.job["serial"]).metadata
-    assert "error_message" not in lab.job(worker.job["serial"]).metadata
+    assert "error_message" in script_platform.job(other.job["serial"]).metadata
+    assert "error_message" not in script_platform.job(worker.job["serial"]).metadata
 
 
 def test_a_job_that_is_not_there_is_an_error_and_leaves_no_directory(session, tmp_path):
@@ -299,17 +299,17 @@ def test_a_job_that_is_not_there_is_an_error_and_leaves_no_directory(session, tm
     assert list((tmp_path / "xftemp").iterdir()) == []
 
 
-def test_switching_to_interactive_mode_hands_job_and_task_over(lab, worker):
+def test_switching_to_interactive_mode_hands_job_and_task_over(script_platform, worker):
     with pytest.raises(SystemExit) as end:
         worker.switch_to_interactive_mode("please draw the contours")
     assert end.value.code == ScriptExit.HANDED_OVER
-    kept = lab.job(worker.job["serial"])
+    kept = script_platform.job(worker.job["serial"])
     assert kept.state == "ReadyForInteractive"
     assert kept.metadata["error_message"] == "please draw the contours"
-    assert lab.admin.get(Task, kept.task_serial).initial_state == "ReadyForInteractive"
+    assert script_platform.admin.get(Task, kept.task_serial).initial_state == "ReadyForInteractive"
 
 
-def test_switching_to_interactive_mode_survives_others_changing_the_workflow(lab, worker, session):
+def test_switching_to_interactive_mode_survives_others_changing_the_workflow(script_platform, worker, session):
     inner = session.server
     met = []
 
@@ -319,15 +319,15 @@ def test_switching_to_interactive_mode_survives_others_changing_the_workflow(lab
 
         def update(self, kind, serial, change):
             if kind is Task and not met:
-                met.append(lab.admin.update(Task, serial, Change(values={"/name": "theirs"})))
+                met.append(script_platform.admin.update(Task, serial, Change(values={"/name": "theirs"})))
             if kind is Job and len(met) == 1:
-                met.append(lab.edit_metadata(serial, remark="theirs"))
+                met.append(script_platform.edit_metadata(serial, remark="theirs"))
             return inner.update(kind, serial, change)
 
     session.server = Racing()
     with pytest.raises(SystemExit):
         worker.switch_to_interactive_mode()
-    task = lab.admin.get(Task, lab.task.serial)
+    task = script_platform.admin.get(Task, script_platform.task.serial)
     assert (task.name, task.initial_state) == ("theirs", "ReadyForInteractive")
-    kept = lab.job(worker.job["serial"])
+    kept = script_platform.job(worker.job["serial"])
     assert (kept.state, kept.metadata["remark"]) == ("ReadyForInteractive", "theirs")

@@ -26,59 +26,59 @@ class Counting:
 
 
 @pytest.fixture
-def counted(lab, session):
+def counted(script_platform, session):
     session.server = Counting(session.server)
     return XFWorkerJob(session=session)
 
 
-def test_the_estimate_follows_from_the_time_so_far(lab, worker):
-    lab.clock.advance(30)
+def test_the_estimate_follows_from_the_time_so_far(script_platform, worker):
+    script_platform.clock.advance(30)
     worker.progress(25)
-    metadata = lab.job(worker.job["serial"]).metadata
+    metadata = script_platform.job(worker.job["serial"]).metadata
     assert metadata["estimated_duration_seconds"] == pytest.approx(120)
     assert metadata["progress_percentage"] == 25
 
 
-def test_progress_does_not_bump_the_lock_version(lab, worker):
-    before = lab.job(worker.job["serial"]).occ_lock_version
+def test_progress_does_not_bump_the_lock_version(script_platform, worker):
+    before = script_platform.job(worker.job["serial"]).occ_lock_version
     worker.progress(1)
-    assert lab.job(worker.job["serial"]).occ_lock_version == before
+    assert script_platform.job(worker.job["serial"]).occ_lock_version == before
 
 
-def test_a_thousand_calls_a_second_are_about_one_request_a_second(lab, counted):
+def test_a_thousand_calls_a_second_are_about_one_request_a_second(script_platform, counted):
     for step in range(3000):
         counted.progress(step / 30)
-        lab.clock.advance(0.001)
+        script_platform.clock.advance(0.001)
     assert 3 <= len(counted.session.server.updates) <= 4
 
 
-def test_the_last_value_is_saved_with_the_end(lab, counted):
-    lab.clock.advance(10)
+def test_the_last_value_is_saved_with_the_end(script_platform, counted):
+    script_platform.clock.advance(10)
     counted.progress(10)
     counted.progress(50)
-    assert lab.job(counted.job["serial"]).metadata["progress_percentage"] == 10
+    assert script_platform.job(counted.job["serial"]).metadata["progress_percentage"] == 10
     with pytest.raises(SystemExit):
         counted.error("stop")
-    assert lab.job(counted.job["serial"]).metadata["progress_percentage"] == 50
+    assert script_platform.job(counted.job["serial"]).metadata["progress_percentage"] == 50
 
 
-def test_a_finished_job_is_at_a_hundred(lab, counted):
+def test_a_finished_job_is_at_a_hundred(script_platform, counted):
     counted.progress(10)
     counted.finish({"volume": 1.0, "label": "a"})
-    assert lab.job(counted.job["serial"]).metadata["progress_percentage"] == 100
+    assert script_platform.job(counted.job["serial"]).metadata["progress_percentage"] == 100
 
 
-def test_a_server_that_is_away_is_no_fault_of_the_job_and_asked_less_and_less(lab, counted, capsys):
+def test_a_server_that_is_away_is_no_fault_of_the_job_and_asked_less_and_less(script_platform, counted, capsys):
     counted.session.server.away = ServerUnreachable("no route")
     for _ in range(600):
         counted.progress(5)
-        lab.clock.advance(1)
+        script_platform.clock.advance(1)
     assert 5 <= len(counted.session.server.updates) <= 16
     assert "the job goes on" in capsys.readouterr().err
     counted.session.server.away = None
-    lab.clock.advance(60)
+    script_platform.clock.advance(60)
     counted.progress(6)
-    assert lab.job(counted.job["serial"]).metadata["progress_percentage"] == 6
+    assert script_platform.job(counted.job["serial"]).metadata["progress_percentage"] == 6
 
 
 def test_progress_of_a_lost_attempt_ends_the_script(counted):
@@ -88,9 +88,9 @@ def test_progress_of_a_lost_attempt_ends_the_script(counted):
 
 
 @pytest.mark.parametrize(("given", "kept"), [(-5, 0.0), (150, 100.0), (np.float32(12.5), 12.5), (np.int64(7), 7.0)])
-def test_percentages_are_drawn_in(lab, worker, given, kept):
+def test_percentages_are_drawn_in(script_platform, worker, given, kept):
     worker.progress(given)
-    assert lab.job(worker.job["serial"]).metadata["progress_percentage"] == kept
+    assert script_platform.job(worker.job["serial"]).metadata["progress_percentage"] == kept
 
 
 @pytest.mark.parametrize("given", ["50", None, float("nan"), [1], True])
@@ -99,9 +99,9 @@ def test_what_is_no_number_is_refused(worker, given):
         worker.progress(given)
 
 
-def test_progress_of_nothing_gives_no_estimate(lab, worker):
+def test_progress_of_nothing_gives_no_estimate(script_platform, worker):
     worker.progress(0)
-    assert "estimated_duration_seconds" not in lab.job(worker.job["serial"]).metadata
+    assert "estimated_duration_seconds" not in script_platform.job(worker.job["serial"]).metadata
 
 
 def test_progress_that_is_not_to_be_saved_asks_nothing(counted):
@@ -122,7 +122,7 @@ def test_a_job_with_a_hundred_steps_costs_few_requests(counted):
     assert len(counted.session.server.updates) == 2
 
 
-def test_finish_waits_for_a_server_that_is_away_for_a_moment(lab, counted):
+def test_finish_waits_for_a_server_that_is_away_for_a_moment(script_platform, counted):
     server = counted.session.server
     failures = iter([ServerTimeout("slow"), ServerUnreachable("gone")])
     original = server.update
@@ -135,4 +135,4 @@ def test_finish_waits_for_a_server_that_is_away_for_a_moment(lab, counted):
 
     server.update = update
     counted.finish({"volume": 1, "label": "b"})
-    assert lab.job(counted.job["serial"]).state == "Done"
+    assert script_platform.job(counted.job["serial"]).state == "Done"

@@ -11,39 +11,39 @@ def test_a_new_job_has_its_inputs_with_none_where_one_is_not_set(worker):
     assert worker.job["state"] == "Running"
 
 
-def test_save_job_saves_edits_in_the_dict_and_the_given_fields(lab, worker):
+def test_save_job_saves_edits_in_the_dict_and_the_given_fields(script_platform, worker):
     worker.job["name"] = "left femur"
     worker.job["metadata"]["colour"] = "red"
     saved = worker.save_job(sort_order="a5")
     assert saved is worker.job
-    kept = lab.job(worker.job["serial"])
+    kept = script_platform.job(worker.job["serial"])
     assert (kept.name, kept.metadata["colour"], kept.sort_order) == ("left femur", "red", "a5")
     assert worker.job["occ_lock_version"] == kept.occ_lock_version
 
 
-def test_save_job_without_edits_asks_nothing(lab, worker):
-    before = lab.job(worker.job["serial"])
+def test_save_job_without_edits_asks_nothing(script_platform, worker):
+    before = script_platform.job(worker.job["serial"])
     worker.save_job()
-    assert lab.job(worker.job["serial"]) == before
+    assert script_platform.job(worker.job["serial"]) == before
 
 
-def test_an_edit_that_somebody_else_made_meanwhile_is_kept(lab, worker):
-    lab.edit_metadata(worker.job["serial"], remark="theirs")
-    lab.edit_job(worker.job["serial"], name="theirs")
+def test_an_edit_that_somebody_else_made_meanwhile_is_kept(script_platform, worker):
+    script_platform.edit_metadata(worker.job["serial"], remark="theirs")
+    script_platform.edit_job(worker.job["serial"], name="theirs")
     worker.job["metadata"]["mine"] = 1
     worker.save_job()
-    kept = lab.job(worker.job["serial"])
+    kept = script_platform.job(worker.job["serial"])
     assert kept.name == "theirs"
     assert kept.metadata["remark"] == "theirs"
     assert kept.metadata["mine"] == 1
     assert worker.job["metadata"]["remark"] == "theirs"
 
 
-def test_replacing_metadata_as_a_whole_still_keeps_keys_that_were_not_known(lab, worker):
+def test_replacing_metadata_as_a_whole_still_keeps_keys_that_were_not_known(script_platform, worker):
     worker.save_job(metadata={"a": 1})
-    lab.edit_metadata(worker.job["serial"], theirs=True)
+    script_platform.edit_metadata(worker.job["serial"], theirs=True)
     worker.save_job(metadata={"b": 2})
-    assert lab.job(worker.job["serial"]).metadata == {"b": 2, "theirs": True}
+    assert script_platform.job(worker.job["serial"]).metadata == {"b": 2, "theirs": True}
 
 
 def test_objects_inside_the_job_stay_the_same_objects_after_a_save(worker):
@@ -57,14 +57,14 @@ def test_objects_inside_the_job_stay_the_same_objects_after_a_save(worker):
     assert metadata["later"] == 1
 
 
-def test_edits_that_are_not_saved_survive_progress(lab, worker):
+def test_edits_that_are_not_saved_survive_progress(script_platform, worker):
     worker.job["name"] = "mine"
-    lab.clock.advance(10)
+    script_platform.clock.advance(10)
     worker.progress(50)
-    assert lab.job(worker.job["serial"]).name == ""
+    assert script_platform.job(worker.job["serial"]).name == ""
     assert worker.job["name"] == "mine"
     worker.save_job()
-    assert lab.job(worker.job["serial"]).name == "mine"
+    assert script_platform.job(worker.job["serial"]).name == "mine"
 
 
 def test_load_job_drops_edits(worker):
@@ -84,36 +84,36 @@ def test_save_job_refuses_fields_of_the_server(worker, name):
 
 
 @pytest.mark.parametrize("value", [float("nan"), object(), {1: 2}, b"x", "\ud800", "a\0b"])
-def test_what_is_no_json_is_refused_with_its_path_and_nothing_is_saved(lab, worker, value):
-    before = lab.job(worker.job["serial"])
+def test_what_is_no_json_is_refused_with_its_path_and_nothing_is_saved(script_platform, worker, value):
+    before = script_platform.job(worker.job["serial"])
     with pytest.raises(InvalidParameter, match=r"record\.metadata"):
         worker.save_job(metadata={"bad": [value]})
-    assert lab.job(worker.job["serial"]) == before
+    assert script_platform.job(worker.job["serial"]) == before
     worker.save_job(name="fine")
-    assert lab.job(worker.job["serial"]).name == "fine"
+    assert script_platform.job(worker.job["serial"]).name == "fine"
 
 
-def test_numpy_values_are_saved_as_the_numbers_they_are(lab, worker):
+def test_numpy_values_are_saved_as_the_numbers_they_are(script_platform, worker):
     np = pytest.importorskip("numpy")
     worker.save_job(metadata={"a": np.int16(3), "b": np.float32(0.5), "c": np.bool_(True), "d": np.arange(3)})
-    assert lab.job(worker.job["serial"]).metadata == {"a": 3, "b": 0.5, "c": True, "d": [0, 1, 2]}
+    assert script_platform.job(worker.job["serial"]).metadata == {"a": 3, "b": 0.5, "c": True, "d": [0, 1, 2]}
 
 
-def test_error_messages_are_set_and_cleared(lab, worker):
+def test_error_messages_are_set_and_cleared(script_platform, worker):
     worker.set_error_message("too dark")
-    assert lab.job(worker.job["serial"]).metadata["error_message"] == "too dark"
+    assert script_platform.job(worker.job["serial"]).metadata["error_message"] == "too dark"
     worker.clear_error_message()
-    assert "error_message" not in lab.job(worker.job["serial"]).metadata
+    assert "error_message" not in script_platform.job(worker.job["serial"]).metadata
     worker.clear_error_message()
 
 
-def test_with_save_false_nothing_is_saved_until_the_next_save(lab, worker):
+def test_with_save_false_nothing_is_saved_until_the_next_save(script_platform, worker):
     worker.set_error_message("later", save=False)
     worker.set_output_units({"volume": "mm3"}, save=False)
     worker.set_estimated_duration(60, save=False)
-    assert "error_message" not in lab.job(worker.job["serial"]).metadata
+    assert "error_message" not in script_platform.job(worker.job["serial"]).metadata
     worker.save_job()
-    metadata = lab.job(worker.job["serial"]).metadata
+    metadata = script_platform.job(worker.job["serial"]).metadata
     assert metadata["error_message"] == "later"
     assert metadata["output_units"] == {"volume": "mm3"}
     assert metadata["estimated_duration_seconds"] == 60.0

@@ -62,7 +62,10 @@ def test_wrong_arguments_are_told(made, path, postfix):
 
 
 def test_a_very_long_name_still_gives_a_related_path(made):
-    made.create_related_path(Path("ü" * 250 + ".AIM"), "_seg.omni").write_bytes(b"")
+    related = made.create_related_path(Path("ü" * 250 + ".AIM"), "_seg.omni")
+    related.write_bytes(b"voxels")
+    assert made.is_under(related)
+    assert related.name.endswith("_seg.omni")
 
 
 def test_is_under_resolves_links_and_dots(made, tmp_path):
