@@ -21,7 +21,7 @@ worker.finish({"table": worker.create_output_csv(table.name), "total": sum(numbe
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def run_folder(tmp_path_factory):
     """A folder in which a script was run and its job was bundled."""
     folder = tmp_path_factory.mktemp("lab")
     (folder / "cubes.py").write_text(SCRIPT)
@@ -34,8 +34,8 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def bundle(lab):
-    made = xfworker(lab, "job", "bundle", "1", "--data", "data", "--json")
+def bundle(run_folder):
+    made = xfworker(run_folder, "job", "bundle", "1", "--data", "data", "--json")
     assert made.returncode == 0, made.stderr
     return json.loads(made.stdout)
 
@@ -54,8 +54,8 @@ def xfworker(folder, *words):
     )
 
 
-def test_a_bundle_tells_what_is_in_it(lab, bundle):
-    assert (bundle["path"], bundle["has_package"]) == (str(lab / "job-1.xfjob"), True)
+def test_a_bundle_tells_what_is_in_it(run_folder, bundle):
+    assert (bundle["path"], bundle["has_package"]) == (str(run_folder / "job-1.xfjob"), True)
     assert sorted(file["role"] for file in bundle["files"]) == ["config", "log", "output"]
 
 
@@ -89,8 +89,8 @@ def test_a_script_that_fails_now_is_a_difference_and_a_failure(bundle, tmp_path)
     assert "no bone" in ran.stderr
 
 
-def test_without_outputs_there_is_nothing_to_compare(lab, bundle, tmp_path):
-    made = xfworker(lab, "job", "bundle", "1", "--data", "data", "--no-outputs", "--out", tmp_path)
+def test_without_outputs_there_is_nothing_to_compare(run_folder, bundle, tmp_path):
+    made = xfworker(run_folder, "job", "bundle", "1", "--data", "data", "--no-outputs", "--out", tmp_path)
     assert made.returncode == 0, made.stderr
     ran = xfworker(tmp_path, "run", "--bundle", "job-1.xfjob", "--compare")
     assert (ran.returncode, "nothing to compare with" in ran.stderr) == (2, True)
@@ -119,8 +119,8 @@ def test_what_cannot_work_is_said_in_a_sentence(bundle, tmp_path, monkeypatch, c
     assert (shown.out, message in " ".join(shown.err.split())) == ("", True)
 
 
-def test_a_job_that_is_not_there_leaves_no_bundle(lab, tmp_path):
-    ended = xfworker(lab, "job", "bundle", "99", "--data", "data", "--out", tmp_path / "a.xfjob")
+def test_a_job_that_is_not_there_leaves_no_bundle(run_folder, tmp_path):
+    ended = xfworker(run_folder, "job", "bundle", "99", "--data", "data", "--out", tmp_path / "a.xfjob")
     assert (ended.returncode, list(tmp_path.iterdir())) == (1, [])
     assert "no job 99" in ended.stderr
 

@@ -21,7 +21,7 @@ TASK_TYPES = ("import_scan", "segment", "statistics", "snapshot", "group_chart")
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def served(tmp_path_factory):
     with EmbeddedServer(tmp_path_factory.mktemp("lab")) as embedded:
         settings = Settings()
         with connected(ServerAddress(embedded.url, embedded.admin_token), settings) as client:
@@ -38,8 +38,8 @@ def xfworker(folder, *words):
     return done.stdout
 
 
-def test_the_example_packages_run_as_a_workflow(lab, tmp_path):
-    embedded, client = lab
+def test_the_example_packages_run_as_a_workflow(served, tmp_path):
+    embedded, client = served
     at = ("--server", embedded.data)
     xfworker(tmp_path, "package", "install", *(PACKAGES / name for name in TASK_TYPES), *at)
     made = json.loads(xfworker(tmp_path, "workflow", "import", PACKAGES / "bone_density", *at, "--json"))
@@ -76,8 +76,8 @@ def test_the_example_packages_run_as_a_workflow(lab, tmp_path):
     assert chart.outputs["table"]["type"] == "CSV"
 
 
-def test_a_workflow_whose_parts_do_not_fit_is_not_imported(lab, tmp_path):
-    embedded, client = lab
+def test_a_workflow_whose_parts_do_not_fit_is_not_imported(served, tmp_path):
+    embedded, client = served
     at = ("--server", embedded.data)
     xfworker(tmp_path, "package", "install", PACKAGES / "segment", PACKAGES / "statistics", *at)
     version = {"version": "1.0.0.0"}
@@ -113,11 +113,11 @@ def test_a_workflow_whose_parts_do_not_fit_is_not_imported(lab, tmp_path):
     assert len(client.server.find(Workflow)) == before
 
 
-def test_checking_in_twice_makes_one_and_other_files_need_another_version(lab, tmp_path):
+def test_checking_in_twice_makes_one_and_other_files_need_another_version(served, tmp_path):
     from xfworker.domain.errors import PackageError
     from xfworker.services.packages.checkin import check_in
 
-    _, client = lab
+    _, client = served
     folder = tmp_path / "package"
     folder.mkdir()
     for path in (PACKAGES / "snapshot").iterdir():

@@ -29,7 +29,7 @@ from xfworker.services.packages.workflow_import import import_workflow
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
 
 RUNS = 3
-PATIENCE_SECONDS = 120
+DEADLINE_SECONDS = 120
 HEAD = "import hashlib, xfworkerutil\nworker = xfworkerutil.XFWorkerJob()\ninputs = worker.job['inputs']\n"
 UPLOAD = "worker.upload_output_file(path)\nworker.progress(90)\n"
 SCRIPTS = {
@@ -123,18 +123,18 @@ class ServerAndWorkers:
 
     def kill(self, what):
         process = self.processes[what]
-        assert process.poll() is None, self.tell(f"the {what} ended by itself with {process.poll()}")
+        assert process.poll() is None, self.describe(f"the {what} ended by itself with {process.poll()}")
         process.kill()
         process.wait()
 
     def stop(self):
         for what in ("worker", "server"):
             process = self.processes[what]
-            assert process.poll() is None, self.tell(f"the {what} ended by itself with {process.poll()}")
+            assert process.poll() is None, self.describe(f"the {what} ended by itself with {process.poll()}")
             process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE_SECONDS) == 0, self.tell(f"the {what} did not stop well")
+            assert process.wait(DEADLINE_SECONDS) == 0, self.describe(f"the {what} did not stop well")
 
-    def tell(self, what):
+    def describe(self, what):
         logs = (f"{path.name}:\n{path.read_text('utf-8', 'replace')[-6000:]}" for path in self.folder.glob("*.log"))
         return "\n".join((what, *logs))
 
@@ -148,30 +148,30 @@ class ServerAndWorkers:
         )
 
     def until(self, condition):
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + DEADLINE_SECONDS
         while not condition():
-            assert time.monotonic() < deadline, self.tell("it took too long")
+            assert time.monotonic() < deadline, self.describe("it took too long")
             time.sleep(0.05)
 
 
 @pytest.fixture
-def lab(tmp_path):
-    lab = ServerAndWorkers(tmp_path)
-    yield lab
-    for process in lab.processes.values():
+def system(tmp_path):
+    system = ServerAndWorkers(tmp_path)
+    yield system
+    for process in system.processes.values():
         process.kill()
         process.wait()
 
 
-def begin(lab, runs):
+def begin(system, runs):
     """Install the packages, start the workflow and its runs; give the workflow's serial."""
-    write_packages(lab.folder / "packages")
-    lab.start("server")
-    lab.until((lab.data / "server.json").exists)
-    with lab.client() as client:
+    write_packages(system.folder / "packages")
+    system.start("server")
+    system.until((system.data / "server.json").exists)
+    with system.client() as client:
         for name in SCRIPTS:
-            check_in(client.server, client.files, lab.folder / "packages" / name)
-        workflow = import_workflow(client.server, lab.folder / "packages" / "flow", project="kills").workflow.serial
+            check_in(client.server, client.files, system.folder / "packages" / name)
+        workflow = import_workflow(client.server, system.folder / "packages" / "flow", project="kills").workflow.serial
         client.server.update(Workflow, workflow, Change(values={"/state": "Active"}))
         for n in range(1, runs + 1):
             HttpWorkflowControl(client.transport).start_run(workflow, inputs={"n": n}, name=f"run {n}")
@@ -188,7 +188,7 @@ def is_done(client, workflow, runs):
     return ends == {JobState.DONE: 2 * runs + 1} and bool(last)
 
 
-def check(lab, client, workflow, runs):
+def check(system, client, workflow, runs):
     """Compare every record and every file with what it must be."""
     tasks = {task.serial: task.name for task in client.server.find(Task, {"workflow_serial": workflow})}
     jobs = client.server.find(Job, {"workflow_serial": workflow})
@@ -219,28 +219,28 @@ def check(lab, client, workflow, runs):
         assert content == (made(n) if name == "Make" else made(n)[::-1])
 
 
-def process_under_fire(lab, pick, kills, runs):
+def process_under_fire(system, pick, kills, runs):
     """Process a workflow while server and worker are killed and started again, and check what comes of it."""
-    workflow = begin(lab, runs)
-    lab.start("worker")
+    workflow = begin(system, runs)
+    system.start("worker")
     for _ in range(kills):
         if pick.random() < 0.7:  # else they are killed while they still start
-            claims = lab.claims()
-            with lab.client(attempts=1) as client:
-                lab.until(lambda claims=claims: lab.claims() > claims or is_done(client, workflow, runs))
+            claims = system.claims()
+            with system.client(attempts=1) as client:
+                system.until(lambda claims=claims: system.claims() > claims or is_done(client, workflow, runs))
         time.sleep(pick.uniform(0.0, 1.0))
         for what in (victims := pick.choice([("server",), ("worker",), ("server", "worker"), ("worker", "server")])):
-            lab.kill(what)
+            system.kill(what)
         for what in victims:
-            lab.start(what)
-    with lab.client() as client:
-        lab.until(lambda: is_done(client, workflow, runs))
-        check(lab, client, workflow, runs)
-    lab.stop()
-    command = [sys.executable, "-m", "xfworker", "doctor", "--deep", "--json", "--data", str(lab.data)]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+            system.start(what)
+    with system.client() as client:
+        system.until(lambda: is_done(client, workflow, runs))
+        check(system, client, workflow, runs)
+    system.stop()
+    command = [sys.executable, "-m", "xfworker", "doctor", "--deep", "--json", "--data", str(system.data)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
     assert json.loads(found.stdout) == {"findings": []}, found.stderr
 
 
-def test_what_is_killed_at_random_moments_is_done_exactly_once(lab):
-    process_under_fire(lab, random.Random(20), kills=5, runs=RUNS)
+def test_what_is_killed_at_random_moments_is_done_exactly_once(system):
+    process_under_fire(system, random.Random(20), kills=5, runs=RUNS)

@@ -24,7 +24,7 @@ HEAD = "import xfworkerutil\nworker = xfworkerutil.XFWorkerJob()\ninputs = worke
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def served(tmp_path_factory):
     with EmbeddedServer(tmp_path_factory.mktemp("lab")) as embedded:
         settings = Settings()
         with connected(ServerAddress(embedded.url, embedded.admin_token), settings) as client:
@@ -56,8 +56,8 @@ def package(tmp_path):
 
 
 @pytest.fixture
-def new_jobs(lab):
-    _, client = lab
+def new_jobs(served):
+    _, client = served
     server = client.server
     workflows = []
 
@@ -118,8 +118,8 @@ def log_of(client, job):
     return b"".join(client.files.open_read(token, place)).decode()
 
 
-def test_jobs_run_several_at_once_and_leave_nothing(lab, package, new_jobs, tmp_path):
-    embedded, client = lab
+def test_jobs_run_several_at_once_and_leave_nothing(served, package, new_jobs, tmp_path):
+    embedded, client = served
     task_type = check_in(
         client.server, client.files, package(HEAD + "print('n is', inputs['n'])\nworker.finish({'n': inputs['n'] + 1})")
     ).record
@@ -132,8 +132,8 @@ def test_jobs_run_several_at_once_and_leave_nothing(lab, package, new_jobs, tmp_
     assert list((tmp_path / "worker" / "jobs").iterdir()) == []
 
 
-def test_a_failed_job_keeps_its_directory_and_its_log(lab, package, new_jobs, tmp_path):
-    embedded, client = lab
+def test_a_failed_job_keeps_its_directory_and_its_log(served, package, new_jobs, tmp_path):
+    embedded, client = served
     task_type = check_in(
         client.server,
         client.files,
@@ -152,8 +152,8 @@ def test_a_failed_job_keeps_its_directory_and_its_log(lab, package, new_jobs, tm
     assert not directory.exists()
 
 
-def test_limits_of_the_package_are_kept(lab, package, new_jobs, tmp_path):
-    embedded, client = lab
+def test_limits_of_the_package_are_kept(served, package, new_jobs, tmp_path):
+    embedded, client = served
     script = HEAD + "import time\ntime.sleep(60)"
     task_type = check_in(client.server, client.files, package(script, limits={"time_seconds": 1.5})).record
     (job,) = new_jobs(task_type)
@@ -177,8 +177,8 @@ def write_wheel(folder):
     return wheel.name
 
 
-def test_a_dependency_is_installed_into_an_environment_of_its_own(lab, package, new_jobs, tmp_path):
-    embedded, client = lab
+def test_a_dependency_is_installed_into_an_environment_of_its_own(served, package, new_jobs, tmp_path):
+    embedded, client = served
     wheel = "lab_module-1.0-py3-none-any.whl"
     module = package("", "XFP-DEP1.0", install=f"%xfpip% install --no-index ./{wheel}")
     assert write_wheel(module) == wheel
@@ -195,8 +195,8 @@ def test_a_dependency_is_installed_into_an_environment_of_its_own(lab, package, 
     assert len(list((tmp_path / "worker" / "environments").glob("*.json"))) == 1
 
 
-def test_a_failing_installation_fails_the_job_with_its_output(lab, package, new_jobs, tmp_path):
-    embedded, client = lab
+def test_a_failing_installation_fails_the_job_with_its_output(served, package, new_jobs, tmp_path):
+    embedded, client = served
     dependency = check_in(
         client.server, client.files, package("", "XFP-DEP1.0", install="echo cannot && exit 3")
     ).record
@@ -228,8 +228,8 @@ worker.finish({'n': len(found)})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_script_finds_no_secret_of_its_worker_in_any_process(lab, package, new_jobs, tmp_path):
-    embedded, client = lab
+def test_a_script_finds_no_secret_of_its_worker_in_any_process(served, package, new_jobs, tmp_path):
+    embedded, client = served
     task_type = check_in(client.server, client.files, package(HEAD + SPY)).record
     (job,) = new_jobs(task_type)
     settings = tmp_path / "xfworker.toml"
@@ -243,8 +243,8 @@ def test_a_script_finds_no_secret_of_its_worker_in_any_process(lab, package, new
     assert not any(name in own for name in secrets if name != "PYTHONPATH")
 
 
-def test_a_worker_refuses_a_folder_that_others_can_write_to(lab, tmp_path):
-    embedded, _ = lab
+def test_a_worker_refuses_a_folder_that_others_can_write_to(served, tmp_path):
+    embedded, _ = served
     (tmp_path / "worker").mkdir()
     (tmp_path / "worker").chmod(0o777)
     done = work(embedded, tmp_path)
@@ -252,8 +252,8 @@ def test_a_worker_refuses_a_folder_that_others_can_write_to(lab, tmp_path):
     assert "can be written to by other users (mode 777)" in done.stderr
 
 
-def test_a_worker_of_a_user_without_a_home_asks_for_a_folder(lab, tmp_path):
-    embedded, _ = lab
+def test_a_worker_of_a_user_without_a_home_asks_for_a_folder(served, tmp_path):
+    embedded, _ = served
     command = [sys.executable, "-m", "xfworker", "worker", "--server", str(embedded.data), "--until-idle"]
     environment = {"PATH": os.environ["PATH"]}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
@@ -261,8 +261,8 @@ def test_a_worker_of_a_user_without_a_home_asks_for_a_folder(lab, tmp_path):
     assert "HOME is not set); name one with --data" in done.stderr
 
 
-def test_jobs_go_to_the_worker_that_has_the_software(lab, package, new_jobs, tmp_path):
-    embedded, client = lab
+def test_jobs_go_to_the_worker_that_has_the_software(served, package, new_jobs, tmp_path):
+    embedded, client = served
     marker = check_in(client.server, client.files, package("", "XFP-DEP1.0")).record
     needs = [{"name": marker.name, "version": marker.version}]
     task_type = check_in(
@@ -285,8 +285,8 @@ def wait_until(condition, seconds=60):
         time.sleep(0.05)
 
 
-def test_a_stopped_worker_finishes_what_it_began(lab, package, new_jobs, tmp_path):
-    embedded, client = lab
+def test_a_stopped_worker_finishes_what_it_began(served, package, new_jobs, tmp_path):
+    embedded, client = served
     script = HEAD + (
         f"import time, pathlib\nflag = pathlib.Path({str(tmp_path)!r}, 'go')\n"
         "while not flag.exists():\n    time.sleep(0.05)\nworker.finish({'n': 5})"
@@ -304,8 +304,8 @@ def test_a_stopped_worker_finishes_what_it_began(lab, package, new_jobs, tmp_pat
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
-def test_a_killed_worker_takes_its_scripts_with_it(lab, package, new_jobs, tmp_path):
-    embedded, client = lab
+def test_a_killed_worker_takes_its_scripts_with_it(served, package, new_jobs, tmp_path):
+    embedded, client = served
     script = HEAD + (
         f"import os, pathlib, time\npathlib.Path({str(tmp_path)!r}, 'pid').write_text(str(os.getpid()))\ntime.sleep(60)"
     )

@@ -77,10 +77,10 @@ class JobExecution:
 
 
 @pytest.fixture
-def lab():
-    lab = JobExecution()
-    yield lab
-    lab.runner.close()
+def execution():
+    execution = JobExecution()
+    yield execution
+    execution.runner.close()
 
 
 class WhenReady(ExecutionEvents):
@@ -100,46 +100,46 @@ class WhenReady(ExecutionEvents):
             action()
 
 
-def test_a_script_that_only_ends_is_a_failed_job_with_its_log(lab, tmp_path):
-    ended = lab.executor("print('hello')").run(lab.lease(), tmp_path)
+def test_a_script_that_only_ends_is_a_failed_job_with_its_log(execution, tmp_path):
+    ended = execution.executor("print('hello')").run(execution.lease(), tmp_path)
     assert (ended.outcome.ending, ended.job.state) == (Ending.NO_FINISH, JobState.FAILED)
-    assert lab.log(ended.job) == b"hello\n"
+    assert execution.log(ended.job) == b"hello\n"
 
 
-def test_a_script_that_cannot_be_made_ready_is_a_failed_job_that_says_why(lab, tmp_path):
-    ended = lab.executor(None).run(lab.lease(), tmp_path)
+def test_a_script_that_cannot_be_made_ready_is_a_failed_job_that_says_why(execution, tmp_path):
+    ended = execution.executor(None).run(execution.lease(), tmp_path)
     assert ended.outcome.ending is Ending.NOT_STARTED
     assert ended.job.metadata["error_message"] == "nothing to run"
-    assert lab.log(ended.job) == b"nothing to run\n"
+    assert execution.log(ended.job) == b"nothing to run\n"
 
 
-def test_an_abort_ends_the_script_and_the_job(lab, tmp_path):
-    lease = lab.lease()
-    control = lab.platform.control_for(ADMIN)
+def test_an_abort_ends_the_script_and_the_job(execution, tmp_path):
+    lease = execution.lease()
+    control = execution.platform.control_for(ADMIN)
     events = WhenReady(lambda: control.abort_job(lease.job.serial))
-    ended = lab.executor(WAIT).run(lease, tmp_path, events)
+    ended = execution.executor(WAIT).run(lease, tmp_path, events)
     assert (ended.outcome.ending, ended.job.state) == (Ending.ABORTED, JobState.ABORTED)
     assert ended.outcome.signal == "SIGTERM"
 
 
-def test_a_lost_lease_ends_the_script_and_reports_nothing(lab, tmp_path):
-    lease = lab.lease()
+def test_a_lost_lease_ends_the_script_and_reports_nothing(execution, tmp_path):
+    lease = execution.lease()
     pids = []
 
     def lose():
-        lab.clock.advance(timedelta(hours=1).total_seconds())
-        other = lab.queue.register(Worker(name="other"))
-        assert lab.queue.claim(other.serial).attempt == lease.attempt + 1
+        execution.clock.advance(timedelta(hours=1).total_seconds())
+        other = execution.queue.register(Worker(name="other"))
+        assert execution.queue.claim(other.serial).attempt == lease.attempt + 1
 
     class Watch(WhenReady):
         def started(self, lease, script):
             pids.append(script.pid)
 
     with pytest.raises(LeaseLost, match="its script was ended here"):
-        lab.executor(WAIT).run(lease, tmp_path, Watch(lose))
+        execution.executor(WAIT).run(lease, tmp_path, Watch(lose))
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
-    assert lab.server.get(Job, lease.job.serial).state is JobState.RUNNING
+    assert execution.server.get(Job, lease.job.serial).state is JobState.RUNNING
 
 
 class AwayServer:
@@ -152,8 +152,8 @@ class AwayServer:
         raise ServerUnreachable("could not get it: connection refused")
 
 
-def test_a_server_that_is_gone_when_the_script_ends_is_said(lab, tmp_path):
-    ended = lab.executor("print('x')", server=AwayServer()).run(lab.lease(), tmp_path)
+def test_a_server_that_is_gone_when_the_script_ends_is_said(execution, tmp_path):
+    ended = execution.executor("print('x')", server=AwayServer()).run(execution.lease(), tmp_path)
     assert ended.outcome.ending is Ending.SERVER_LOST
     assert "connection refused" in ended.outcome.message
     assert not ended.log_kept
@@ -188,52 +188,52 @@ class CountingQueue:
         return self._queue.end(lease, outcome)
 
 
-def test_the_lease_is_kept_while_the_script_is_made_ready(lab, tmp_path):
-    queue = CountingQueue(lab.queue, 2)
-    executor = lab.executor(None, queue=queue)
+def test_the_lease_is_kept_while_the_script_is_made_ready(execution, tmp_path):
+    queue = CountingQueue(execution.queue, 2)
+    executor = execution.executor(None, queue=queue)
     executor.source = SlowScripts("print('x')", lambda _: queue.renewed.wait(60))
-    assert executor.run(lab.lease(), tmp_path).outcome.ending is Ending.NO_FINISH
+    assert executor.run(execution.lease(), tmp_path).outcome.ending is Ending.NO_FINISH
     assert queue.renewed.is_set()
 
 
-def test_a_job_that_is_aborted_or_lost_while_it_is_made_ready_is_not_started(lab, tmp_path):
+def test_a_job_that_is_aborted_or_lost_while_it_is_made_ready_is_not_started(execution, tmp_path):
     aborted, lost = tmp_path / "aborted", tmp_path / "lost"
-    control = lab.platform.control_for(ADMIN)
-    queue = CountingQueue(lab.queue, -1)
+    control = execution.platform.control_for(ADMIN)
+    queue = CountingQueue(execution.queue, -1)
 
     def abort(lease):
         control.abort_job(lease.job.serial)
         queue.times = 3  # one may be on its way; when the third comes back, the second has been looked at
         assert queue.renewed.wait(60)
 
-    executor = lab.executor(None, queue=queue)
+    executor = execution.executor(None, queue=queue)
     executor.source = SlowScripts("open('started', 'w')", abort)
     aborted.mkdir()
-    ended = executor.run(lab.lease(), aborted)
+    ended = executor.run(execution.lease(), aborted)
     assert (ended.outcome.ending, ended.job.state) == (Ending.ABORTED, JobState.ABORTED)
     assert not (aborted / "started").exists()
 
     def lose(lease):
-        lab.clock.advance(timedelta(hours=1).total_seconds())
-        lab.queue.claim(lab.queue.register(Worker(name="other")).serial)
+        execution.clock.advance(timedelta(hours=1).total_seconds())
+        execution.queue.claim(execution.queue.register(Worker(name="other")).serial)
         next(thread for thread in threading.enumerate() if thread.name == f"lease-{lease.job.serial}").join(60)
 
-    executor = lab.executor(None)
+    executor = execution.executor(None)
     executor.source = SlowScripts("open('started', 'w')", lose)
     lost.mkdir()
     with pytest.raises(LeaseLost):
-        executor.run(lab.lease(), lost)
+        executor.run(execution.lease(), lost)
     assert not (lost / "started").exists()
 
 
-def test_a_worker_whose_clock_is_wrong_keeps_its_script_while_the_server_is_away(lab, tmp_path):
+def test_a_worker_whose_clock_is_wrong_keeps_its_script_while_the_server_is_away(execution, tmp_path):
     # The platform's clock stands in another year than this computer's, so the lease seems to have ended long ago.
     class AwayQueue(CountingQueue):
         def heartbeat(self, lease):
             super().heartbeat(lease)
             raise ServerUnreachable("connection refused")
 
-    queue = AwayQueue(lab.queue, 3)
+    queue = AwayQueue(execution.queue, 3)
     path = tmp_path / "go"
 
     class Watch(ExecutionEvents):
@@ -242,12 +242,12 @@ def test_a_worker_whose_clock_is_wrong_keeps_its_script_while_the_server_is_away
                 path.touch()
 
     code = f"import os, time\nwhile not os.path.exists({str(path)!r}):\n    time.sleep(0.02)\nprint('whole')"
-    ended = lab.executor(code, queue=queue).run(lab.lease(), tmp_path, Watch())
+    ended = execution.executor(code, queue=queue).run(execution.lease(), tmp_path, Watch())
     assert ended.outcome.ending is Ending.NO_FINISH
-    assert lab.log(ended.job) == b"whole\n"
+    assert execution.log(ended.job) == b"whole\n"
 
 
-def test_an_observer_that_fails_takes_the_script_with_it(lab, tmp_path):
+def test_an_observer_that_fails_takes_the_script_with_it(execution, tmp_path):
     class Failing(ExecutionEvents):
         def started(self, lease, script):
             self.pid = script.pid
@@ -257,16 +257,16 @@ def test_an_observer_that_fails_takes_the_script_with_it(lab, tmp_path):
 
     events = Failing()
     with pytest.raises(RuntimeError, match="no display"):
-        lab.executor(WAIT).run(lab.lease(), tmp_path, events)
+        execution.executor(WAIT).run(execution.lease(), tmp_path, events)
     with pytest.raises(ProcessLookupError):
         os.kill(events.pid, 0)
 
 
-def test_the_environment_holds_the_job_and_nothing_of_the_runner(lab, tmp_path, monkeypatch):
+def test_the_environment_holds_the_job_and_nothing_of_the_runner(execution, tmp_path, monkeypatch):
     code = "import os; print(sorted(n for n in os.environ if n.startswith('XF')), os.getcwd(), os.environ['XFTEMP'])"
-    ended = lab.executor(code).run(lab.lease(), tmp_path)
+    ended = execution.executor(code).run(execution.lease(), tmp_path)
     names = "['XFTEMP', 'XF_JOB_SERIAL', 'XF_SERVER_AUTH', 'XF_SERVER_HOST', 'XF_SERVER_PORT']"
-    assert lab.log(ended.job).decode() == f"{names} {tmp_path} {tmp_path / 'temp'}\n"
+    assert execution.log(ended.job).decode() == f"{names} {tmp_path} {tmp_path / 'temp'}\n"
 
 
 class Seen(WorkerEvents):
@@ -284,11 +284,11 @@ class Seen(WorkerEvents):
             self.ready.set()
 
 
-def work_loop(lab, folder, code, seen, concurrency=2):
+def work_loop(execution, folder, code, seen, concurrency=2):
     return WorkerLoop(
         worker=lambda: Worker(name="w", max_concurrent_jobs=concurrency),
-        queue=lab.queue,
-        executor=lab.executor(code),
+        queue=execution.queue,
+        executor=execution.executor(code),
         filesystem=LocalFilesystem(folder),
         clock=SystemClock(),
         list_old=list,
@@ -298,33 +298,33 @@ def work_loop(lab, folder, code, seen, concurrency=2):
     )
 
 
-def test_a_task_type_of_an_unexpected_shape_fails_its_job_with_the_reason(lab, tmp_path):
+def test_a_task_type_of_an_unexpected_shape_fails_its_job_with_the_reason(execution, tmp_path):
     class Strange:
         def prepare(self, lease):
             return {}["package"]
 
-    job = lab.job()
+    job = execution.job()
     seen = Seen()
-    loop = work_loop(lab, tmp_path, "", seen)
+    loop = work_loop(execution, tmp_path, "", seen)
     loop.executor.source = Strange()
     loop.run(until_idle=True)
     assert seen.ends == [(job.serial, Ending.NOT_STARTED)]
-    assert "KeyError: 'package'" in lab.server.get(Job, job.serial).metadata["error_message"]
+    assert "KeyError: 'package'" in execution.server.get(Job, job.serial).metadata["error_message"]
 
 
-def test_a_worker_runs_all_that_is_ready_and_stops_when_idle(lab, tmp_path):
-    jobs = [lab.job() for _ in range(5)]
+def test_a_worker_runs_all_that_is_ready_and_stops_when_idle(execution, tmp_path):
+    jobs = [execution.job() for _ in range(5)]
     seen = Seen()
-    work_loop(lab, tmp_path, "print('x')", seen).run(until_idle=True)
+    work_loop(execution, tmp_path, "print('x')", seen).run(until_idle=True)
     assert sorted(serial for serial, _ in seen.ends) == [job.serial for job in jobs]
     assert {ending for _, ending in seen.ends} == {Ending.NO_FINISH}
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_a_worker_that_drops_its_jobs_gives_them_back_and_reports_no_end(lab, tmp_path):
-    job = lab.job()
+def test_a_worker_that_drops_its_jobs_gives_them_back_and_reports_no_end(execution, tmp_path):
+    job = execution.job()
     seen = Seen()
-    loop = work_loop(lab, tmp_path, WAIT, seen)
+    loop = work_loop(execution, tmp_path, WAIT, seen)
     thread = threading.Thread(target=loop.run)
     thread.start()
     assert seen.ready.wait(60)
@@ -333,11 +333,11 @@ def test_a_worker_that_drops_its_jobs_gives_them_back_and_reports_no_end(lab, tm
     assert not thread.is_alive()
     assert seen.ends == []
     assert seen.losses == ["the worker stops; the job runs again elsewhere"]
-    after = lab.server.get(Job, job.serial)
+    after = execution.server.get(Job, job.serial)
     assert (after.state, after.metadata) == (JobState.READY, {})
 
 
-def test_a_worker_that_cannot_give_its_jobs_back_leaves_them_to_their_leases(lab, tmp_path):
+def test_a_worker_that_cannot_give_its_jobs_back_leaves_them_to_their_leases(execution, tmp_path):
     class Away(CountingQueue):
         def register(self, worker):
             return self._queue.register(worker)
@@ -348,20 +348,20 @@ def test_a_worker_that_cannot_give_its_jobs_back_leaves_them_to_their_leases(lab
         def end(self, lease, outcome):
             raise ServerUnreachable("the server does not answer")
 
-    job = lab.job()
+    job = execution.job()
     seen = Seen()
-    loop = work_loop(lab, tmp_path, WAIT, seen)
-    loop.executor.queue = Away(lab.queue, 0)
+    loop = work_loop(execution, tmp_path, WAIT, seen)
+    loop.executor.queue = Away(execution.queue, 0)
     thread = threading.Thread(target=loop.run)
     thread.start()
     assert seen.ready.wait(60)
     loop.drop()
     thread.join(60)
     assert "once its lease has run out" in seen.losses[0]
-    assert lab.server.get(Job, job.serial).state is JobState.RUNNING
+    assert execution.server.get(Job, job.serial).state is JobState.RUNNING
 
 
-def test_a_worker_that_the_server_forgot_makes_itself_known_again(lab, tmp_path):
+def test_a_worker_that_the_server_forgot_makes_itself_known_again(execution, tmp_path):
     class Forgetting(CountingQueue):
         def register(self, worker):
             return self._queue.register(worker)
@@ -369,19 +369,19 @@ def test_a_worker_that_the_server_forgot_makes_itself_known_again(lab, tmp_path)
         def claim(self, serial):
             if self.times < 0:
                 self.times = 0
-                with lab.platform.records.transaction() as transaction:
+                with execution.platform.records.transaction() as transaction:
                     transaction.delete(Worker, {"serial": serial})
             return self._queue.claim(serial)
 
     seen = Seen()
-    loop = work_loop(lab, tmp_path, "print('x')", seen)
-    loop.queue = Forgetting(lab.queue, -1)
-    job = lab.job()
+    loop = work_loop(execution, tmp_path, "print('x')", seen)
+    loop.queue = Forgetting(execution.queue, -1)
+    job = execution.job()
     loop.run(until_idle=True)
     assert seen.ends == [(job.serial, Ending.NO_FINISH)]
 
 
-def test_a_directory_that_cannot_be_removed_is_reported_as_that(lab, tmp_path):
+def test_a_directory_that_cannot_be_removed_is_reported_as_that(execution, tmp_path):
     class StuckFilesystem(LocalFilesystem):
         def remove_tree(self, directory):
             raise FileError(f"{directory} is in use")
@@ -397,7 +397,7 @@ def test_a_directory_that_cannot_be_removed_is_reported_as_that(lab, tmp_path):
             self.away.append(reason)
 
     old, reports = tmp_path / "old", Reports()
-    loop = work_loop(lab, tmp_path, None, reports)
+    loop = work_loop(execution, tmp_path, None, reports)
     loop.filesystem = StuckFilesystem(tmp_path)
     loop.list_old = lambda: [(old, loop.keep_failed_seconds + 1)]
     loop.run(until_idle=True)

@@ -59,19 +59,19 @@ def check(path: Path, *, as_json: Json = False) -> int:
     """
     from xfworker.services.packages.check import check_package
 
-    package, faults = None, []
+    package, errors = None, []
     try:
         with package_folder(path) as folder:
             package = check_package(folder)
     except PackageError as error:
-        faults = list(error.faults) or [str(error)]
+        errors = list(error.faults) or [str(error)]
     if as_json:
-        print_json({"valid": not faults, "faults": faults, "package": _described(package)})
+        print_json({"valid": not errors, "faults": errors, "package": _described(package)})
     elif package is not None:
         results().print(f"{package} is a valid {_kind(package)} package ({len(package.files)} files)")
     else:
-        messages().print(f"{path} is not a valid package:\n  " + "\n  ".join(faults))
-    return 1 if faults else 0
+        messages().print(f"{path} is not a valid package:\n  " + "\n  ".join(errors))
+    return 1 if errors else 0
 
 
 @app.command
