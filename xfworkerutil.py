@@ -171,13 +171,13 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # type checkers know every name from above, and what is not
+if not TYPE_CHECKING:  # type checkers know every name from above, and refuse any other
 
     def __getattr__(name: str) -> object:
         for home, names in _HOMES.items():
             if name in names:
-                found = globals()[name] = getattr(__import__(home, fromlist=[name]), name)
-                return found
+                value = globals()[name] = getattr(__import__(home, fromlist=[name]), name)
+                return value
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

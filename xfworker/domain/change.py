@@ -34,7 +34,7 @@ class Change:
         removals: JSON pointers of keys to remove; removing an absent key is not an error.
         expected_version: The lock version that the caller saw, or ``None`` where the change may apply to any. For a
             task it is the version of its workflow.
-        bump: Whether the lock version counts on. Progress and estimates do not bump, so they disturb nobody.
+        bump: Whether the lock version counts on. Progress and estimates do not bump, so they cause no conflicts.
     """
 
     values: dict[str, Any] = field(factory=dict)

@@ -103,7 +103,7 @@ class RecordConflict(RecordError):
 
 
 class IllegalTransition(RecordError):
-    """A job cannot go from its state to the wanted one."""
+    """A job cannot go from its state to the requested one."""
 
     code = "illegal-transition"
     status = 422

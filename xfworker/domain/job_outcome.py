@@ -39,7 +39,7 @@ class Ending(StrEnum):
 @define(frozen=True, kw_only=True)
 class ProcessExit:
     """
-    What the operating system tells of an ended script.
+    What the operating system reports of an ended script.
 
     Attributes:
         exit_code: The exit code, or ``None`` where a signal ended it.

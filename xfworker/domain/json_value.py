@@ -104,7 +104,7 @@ def is_larger(value: Any, most_bytes: int) -> bool:
     """
     Return whether a value would be longer than so many bytes as JSON.
 
-    It stops counting there, so that a value of any size is told quickly.
+    It stops counting there, so that a value of any size is decided quickly.
     """
     count = 0
     pending = [value]

@@ -167,14 +167,14 @@ def _pair(value: Any, path: str) -> Iterator[str]:
 
 def _numbers(counts: range | tuple[int, ...], *, whole: bool = False, positive: bool = False) -> Check:
     kind = ("whole " if whole else "") + "numbers" + (" above 0" if positive else "")
-    wanted = f"{counts[0]} to {counts[-1]}" if isinstance(counts, range) else " or ".join(map(str, counts))
+    length = f"{counts[0]} to {counts[-1]}" if isinstance(counts, range) else " or ".join(map(str, counts))
 
     def check(value: Any, path: str) -> Iterator[str]:
         if not isinstance(value, list | tuple):
-            yield f"{path}: expected a list of {wanted} {kind}, got {formatted(value)}"
+            yield f"{path}: expected a list of {length} {kind}, got {formatted(value)}"
             return
         if len(value) not in counts:
-            yield f"{path}: expected {wanted} {kind}, got {len(value)}"
+            yield f"{path}: expected {length} {kind}, got {len(value)}"
         for index, item in enumerate(value):
             if not (is_int(item) if whole else is_number(item)) or (positive and item <= 0):
                 one = kind.replace("numbers", "number")

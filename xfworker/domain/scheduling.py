@@ -104,7 +104,7 @@ def decide(
 def _take_own(
     step: Step, inputs: dict[str, Any], given: Mapping[str, Any], *, may_define: bool, answered: bool
 ) -> tuple[bool, bool]:
-    """Fill in what the task itself and a person give; tell whether a template and whether a person is waited for."""
+    """Fill in what the task itself and a person give; return whether a template and whether a person is waited for."""
     waits, asks = False, False
     fields = declared_fields(step.task_type.interface, "inputs")
     for key, item in step.sources():
@@ -167,9 +167,9 @@ def with_templates(step: Step, job: Job) -> list[dict[str, Any]] | None:
 
 def first_of_each_task(jobs: Iterable[Job]) -> dict[int, Job]:
     """Give one job of each task: the first done one, else the first one, in sort order."""
-    found: dict[int, Job] = {}
+    jobs_by_task: dict[int, Job] = {}
     for job in jobs:
-        known = found.get(job.task_serial)
-        if known is None or (known.state is not JobState.DONE and job.state is JobState.DONE):
-            found[job.task_serial] = job
-    return found
+        earlier = jobs_by_task.get(job.task_serial)
+        if earlier is None or (earlier.state is not JobState.DONE and job.state is JobState.DONE):
+            jobs_by_task[job.task_serial] = job
+    return jobs_by_task

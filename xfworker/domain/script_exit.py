@@ -1,5 +1,5 @@
 """
-How a script's process tells its runner how it ended, beyond what it saved on the job.
+How a script's process reports to its runner how it ended, beyond what it saved on the job.
 
 The codes are this project's; they lie where neither Python (1, 2), shells (126-165) nor ``sysexits.h`` (64-78) put
 theirs.

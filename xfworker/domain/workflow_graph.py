@@ -133,13 +133,13 @@ class Graph:
 
     def preceding(self, serial: int) -> set[int]:
         """Give the serials of all tasks whose output a task uses, directly or by others."""
-        found: set[int] = set()
+        serials: set[int] = set()
         pending = [serial]
         while pending:
-            used = {up.task_serial for up in self.upstreams(pending.pop())} - found
-            found |= used
+            used = {up.task_serial for up in self.upstreams(pending.pop())} - serials
+            serials |= used
             pending += used
-        return found
+        return serials
 
     def spread(self, serial: int) -> dict[int, bool]:
         """
@@ -215,11 +215,11 @@ class Graph:
         Args:
             job: The job as it was when it was done; what has not been done made nothing.
             jobs_of: Gives the jobs of a task that may be among them.
-            is_live: Tells whether a job's run is not obsolete: else its values are in no sequence, and what is taken
+            is_live: Whether a job's run is not obsolete: else its values are in no sequence, and what is taken
                 from it would not be made again.
         """
         withdrawn: dict[int, list[Job]] = {job.task_serial: [job] if job.state is JobState.DONE else []}
-        found: list[Job] = []
+        affected: list[Job] = []
         for serial in self.spread(job.task_serial):
             for other in jobs_of(serial):
                 if other.state is JobState.WAITING or not is_live(other):
@@ -229,10 +229,10 @@ class Graph:
                     for up in self.upstreams(serial)
                     for made in withdrawn.get(up.task_serial, ())
                 ):
-                    found.append(other)
+                    affected.append(other)
                     if other.state is JobState.DONE:
                         withdrawn.setdefault(serial, []).append(other)
-        return found
+        return affected
 
 
 def _uses(other: Job, up: Upstream, made: Job, is_live: Callable[[Job], bool]) -> bool:

@@ -62,7 +62,7 @@ class JobQueue(Protocol):
     """Hands jobs to workers, each to one worker at a time."""
 
     def register(self, worker: Worker) -> Worker:
-        """Make the worker known, or refresh what is known of the one with the same name."""
+        """Register the worker, or refresh the entry of the one with the same name."""
         ...
 
     def claim(self, worker_serial: int, *, job_serial: int | None = None) -> Lease | None:
@@ -92,7 +92,7 @@ class JobQueue(Protocol):
         A job that the script itself brought to ``Done`` or ``ReadyForInteractive`` stays so. The ending ``handed_back``
         makes a running job ready again at once, without counting the attempt. Every other ending makes it ``Failed``
         (or ``Aborted``), with the outcome's message as the error message unless the script saved one, and with the
-        outcome under ``metadata.outcome``. Reporting twice is no violation.
+        outcome under ``metadata.outcome``. Reporting twice is not an error.
 
         Raises:
             LeaseLost: The job was given to another worker in the meantime.

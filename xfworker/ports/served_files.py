@@ -213,7 +213,7 @@ class ResumableUploads(Protocol[UploadT, IncomingT]):
         ...
 
     def mark_verified(self, upload: UploadT, incoming: IncomingT) -> None:
-        """Note that everything up to here is what the client sent."""
+        """Record that everything up to here is what the client sent."""
         ...
 
     def roll_back(self, upload: UploadT, offset: int) -> None:

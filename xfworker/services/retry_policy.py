@@ -64,7 +64,7 @@ class RetryPolicy:
         Begin to count.
 
         Args:
-            clock: Waits, and tells when the deadline is over.
+            clock: Waits, and says when the deadline is over.
             what: What is tried, for the log.
             exhausted: Gives the error to raise in place of the last one (one of ``on``) when there were too many.
         """
@@ -103,7 +103,7 @@ class Retries:
         self._began = self._clock.monotonic()
 
     def progressed(self) -> None:
-        """Note that it got further: earlier failures no longer count."""
+        """Record that it got further: earlier failures no longer count."""
         self._failures = 0
 
     def wait(self, error: XFWorkerError) -> None:
@@ -132,7 +132,7 @@ class Retries:
 
     def start_over(self, error: XFWorkerError) -> None:
         """
-        Note that it has to be done from its beginning, because what came of it was damaged; nothing is waited for.
+        Record that it has to be done from its beginning, because what came of it was damaged; nothing is waited for.
 
         Raises:
             XFWorkerError: The error, where that happened too often.

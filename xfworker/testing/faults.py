@@ -73,7 +73,7 @@ class Faults:
                 ``server``, ``files`` and ``any``.
             times: How many fail.
             after: How many go well before that.
-            error: What is raised: an error, or a class of errors, which then says that the test wanted it. By default
+            error: What is raised: an error, or a class of errors, then raised as asked for by the test. By default
                 an interrupted transfer for ``upload`` and ``download``, and a busy server for everything else.
 
         Raises:

@@ -137,7 +137,7 @@ def stage_inputs(inputs: Mapping[str, Any], folder: Path, interface: Mapping[str
 
     Raises:
         UsageError: Inputs do not fit the interface; all faults are listed.
-        InvalidParameter: A file is not there, or is not an image where one is wanted.
+        InvalidParameter: A file is not there, or is not an image where one is expected.
     """
     staged = StagedInputs()
     declared = {item["key"]: str(item.get("type")) for item in (interface or {}).get("inputs") or ()}

@@ -47,7 +47,7 @@ class Snapshots:
 
         Args:
             result: What the task gave.
-            name: Tells several snapshots of one test apart.
+            name: Distinguishes several snapshots of one test.
             absolute: By how much numbers and voxels may differ.
             relative: By how much more, as a part of the kept value.
 

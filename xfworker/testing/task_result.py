@@ -34,7 +34,7 @@ class TaskResult:
         job: The job as the server holds it.
         outcome: How the script ended.
         log: What the script wrote to stdout and stderr.
-        events: What the activity log holds of the job, the script's own messages and the server's notes.
+        events: What the activity log holds of the job, the script's own messages and the server's entries.
         requests: What the script asked of the server and of the file store, in order.
         exception: What the script raised, where it ran in this process.
         directory: The folder in which the script ran; ``temp`` in it is where working directories are made.

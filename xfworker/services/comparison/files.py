@@ -69,7 +69,7 @@ def compare_images(
     """
     List how two images differ: size, pixel type, geometry, calibration, labels and every voxel.
 
-    The formats may differ, and neither header nor processing log is compared: a log tells when it was written.
+    The formats may differ, and neither header nor processing log is compared: a log states when it was written.
 
     Args:
         expected: The file that describes the image as it should be.

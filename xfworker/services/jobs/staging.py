@@ -1,7 +1,7 @@
 """
 Makes everything on a server that one job needs: project, workflow, task, run, the job itself, and its input files.
 
-Input files become outputs of jobs of a source task, as they would in a workflow of a lab: a file is a job's result,
+Input files become outputs of jobs of a source task, as they would in any workflow: a file is a job's result,
 and the job that is staged takes it from there.
 """
 

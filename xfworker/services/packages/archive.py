@@ -143,8 +143,8 @@ def _kind_violation(entry: zipfile.ZipInfo, _: str) -> str | None:
 def _content_violation(entry: zipfile.ZipInfo, _: str) -> str | None:
     if entry.flag_bits & _ENCRYPTED:
         return "is encrypted"
-    known = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-    return None if entry.compress_type in known else "is compressed in a way other than deflate"
+    supported = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+    return None if entry.compress_type in supported else "is compressed in a way other than deflate"
 
 
 _RULES: tuple[Callable[[zipfile.ZipInfo, str], str | None], ...] = (

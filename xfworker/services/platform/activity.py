@@ -18,14 +18,14 @@ _SHOWN_CHARACTERS = 200
 
 
 def log_creation(access: Access, record: Record, now: datetime) -> None:
-    """Note that the caller made a record."""
+    """Log that the caller created a record."""
     if not isinstance(record, ActivityEvent):
         log_event(access, f"created {record}", record, {"action": "created"}, now)
 
 
 def log_change(access: Access, before: Record, after: Record, change: Change, now: datetime) -> None:
     """
-    Note what the caller changed.
+    Log what the caller changed.
 
     Changes that do not bump the lock version (progress, estimates) are left out: a script makes one a second.
     """

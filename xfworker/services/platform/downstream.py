@@ -31,7 +31,7 @@ def steps_of(access: Access, workflow_serial: int) -> list[Step]:
     """Give the active tasks of a workflow with their task types."""
     tasks = access.transaction.find(Task, {"workflow_serial": workflow_serial, "state": TaskState.ACTIVE})
     serials = tuple({task.task_type_serial for task in tasks})
-    types = {found.serial: found for found in access.transaction.find(TaskType, {"serial": serials})}
+    types = {task_type.serial: task_type for task_type in access.transaction.find(TaskType, {"serial": serials})}
     return [
         Step(task, types[task.task_type_serial])
         if task.task_type_serial in types
@@ -178,8 +178,8 @@ def make_group(access: Access, graph: Graph, step: Step, now: datetime, *, answe
     """Make, or make again, the one job of a step that works on the values of all runs, once no more are to come."""
     if not is_complete(access, graph, step) or not has_value(access, graph, step):
         return
-    found = access.transaction.find(Job, {"task_serial": step.serial}, limit=1)
-    own = found[0] if found else None
+    jobs = access.transaction.find(Job, {"task_serial": step.serial}, limit=1)
+    own = jobs[0] if jobs else None
     if own is not None and (own.state in COMING_STATES or is_leased(access, own)):
         return
     if own is not None and own.state is not JobState.WAITING and VALUES_CHANGED not in own.metadata:
@@ -226,13 +226,13 @@ def _any_live(access: Access, where: Mapping[str, Any]) -> bool:
 def jobs_for_inputs(access: Access, graph: Graph, step: Step, run_serial: int | None) -> dict[int, Job]:
     """Give the job of each task whose single output a step takes: of the run, or the one for all runs."""
     used = {up.task_serial for up in graph.upstreams(step.serial) if not up.is_sequence}
-    found: list[Job] = []
+    jobs: list[Job] = []
     if used & graph.groups:
-        found += access.transaction.find(Job, {"task_serial": tuple(used & graph.groups)})
+        jobs += access.transaction.find(Job, {"task_serial": tuple(used & graph.groups)})
     if run_serial is not None and used - graph.groups:
         where = {"task_serial": tuple(used - graph.groups), "run_serial": run_serial}
-        found += access.transaction.find(Job, where)
-    return first_of_each_task(found)
+        jobs += access.transaction.find(Job, where)
+    return first_of_each_task(jobs)
 
 
 def _decision(
@@ -257,7 +257,7 @@ def _set(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gain(access: Access, step: Step, now: datetime) -> None:
-    """Note on the job of a step that there are values which it has not seen."""
+    """Record on the job of a step that there are values which it has not seen."""
     where = {"task_serial": step.serial, "state": _WITH_OLD_VALUES}
     for job in access.transaction.find(Job, where, limit=1):
         note_new_values(access, job, now)
@@ -316,10 +316,10 @@ def _may_define(access: Access, step: Step, own: Job | None) -> bool:
 
 def _about_the_source(access: Access, run: Run, job: Job, now: datetime) -> Run:
     entity = next((value for value in job.outputs.values() if _is_entity(value)), None)
-    wanted = None if entity is None else {"uuid": entity["uuid"], "name": entity.get("name") or ""}
-    if wanted is None or wanted == run.entity:
+    about_entity = None if entity is None else {"uuid": entity["uuid"], "name": entity.get("name") or ""}
+    if about_entity is None or about_entity == run.entity:
         return run
-    about = attrs.evolve(run, entity=wanted, occ_lock_version=run.occ_lock_version + 1, modified_at=now)
+    about = attrs.evolve(run, entity=about_entity, occ_lock_version=run.occ_lock_version + 1, modified_at=now)
     access.transaction.replace(about)
     keep_entity(access, about, now)
     return about

@@ -86,7 +86,7 @@ def changed(access: Access, record: RecordT, change: Change, now: datetime) -> R
     Raises:
         InvalidRecord: A value is wrong, or a field cannot be changed.
         RecordLocked: The record, or the workflow of a task, is locked or obsolete.
-        IllegalTransition: The job cannot go to the wanted state.
+        IllegalTransition: The job cannot go to the requested state.
         InvalidParameter: A finished job's outputs do not fit its task type's interface.
     """
     after = apply(record, change)

@@ -61,7 +61,7 @@ def make_wait(access: Access, job: Job, now: datetime) -> None:
 
 
 def note_new_values(access: Access, job: Job, now: datetime) -> None:
-    """Note on a job that there are values which it has not seen, so that it is made again when it can be."""
+    """Record on a job that there are values which it has not seen, so that it is made again when it can be."""
     if VALUES_CHANGED not in job.metadata:
         metadata = {**job.metadata, VALUES_CHANGED: True}
         access.transaction.replace(attrs.evolve(job, metadata=metadata, modified_at=now))

@@ -1,4 +1,4 @@
-"""Notices when time did not pass as it should, so that no worker loses a lease that it could not renew."""
+"""Detects when time did not pass as it should, so that no worker loses a lease that it could not renew."""
 
 import threading
 from datetime import datetime
@@ -36,7 +36,7 @@ class LeaseWatch:
         self._granted = 0
 
     def begin(self) -> None:
-        """Note that serving begins: leases of before could not be renewed while there was no server."""
+        """Record that serving begins: leases of before could not be renewed while there was no server."""
         with self._lock:
             self._irregularities += 1
 
@@ -61,7 +61,7 @@ class LeaseWatch:
             return self._irregularities if self._irregularities > self._granted else 0
 
     def grant(self, number: int) -> None:
-        """Note that the fresh period was granted for what :meth:`look` gave, once it is committed."""
+        """Record that the fresh period was granted for what :meth:`look` gave, once it is committed."""
         with self._lock:
             self._granted = max(self._granted, number)
 

@@ -1,4 +1,4 @@
-"""What has to happen although nobody asks: leases end, old keys are deleted, missing packages become visible."""
+"""Periodic maintenance: leases end, old keys are deleted, missing packages become visible."""
 
 from datetime import timedelta
 

@@ -41,9 +41,9 @@ class Platform:
 
         Args:
             records: Keeps the records; closed by :meth:`close`.
-            clock: Tells the time.
+            clock: The time.
             signer: Makes and reads tokens.
-            options: What the lab chose.
+            options: How the platform is set up.
             hasher: Keeps passwords; without it there are no accounts.
         """
         self.records = records

@@ -16,7 +16,7 @@ PERCENTAGE = "progress_percentage"
 """The key of a job's metadata that holds the last progress, 0 to 100."""
 
 INTERVAL_SECONDS = 1.0
-# A job must not spend its time on telling an absent server how far it is.
+# A job must not spend its time on reporting to an absent server.
 _AWAY = RetryPolicy(on=(ServerError,), first_wait_seconds=2.0, longest_wait_seconds=60.0, jitter=0.0)
 _COMPLETE = 100.0
 
@@ -59,7 +59,7 @@ def _number(value: Any, what: str) -> float:
 
 def estimated_duration_seconds(percentage: float, elapsed_seconds: float) -> float | None:
     """
-    Give the whole duration that the progress so far foretells, or ``None`` while there is no progress.
+    Give the whole duration that the progress so far predicts, or ``None`` while there is no progress.
 
     Args:
         percentage: How much is done, 0 to 100.

@@ -121,14 +121,14 @@ def ensure_task_type(server: XFServer, metadata: Mapping[str, Any], interface: M
         UsageError: The same version is there with another interface.
     """
     name, version, kind = _named(metadata)
-    for known in server.find(TaskType, {"name": name}):
-        if parse_version(known.version) == parse_version(version) and not known.obsolete:
-            if known.interface != interface:
+    for existing in server.find(TaskType, {"name": name}):
+        if parse_version(existing.version) == parse_version(version) and not existing.obsolete:
+            if existing.interface != interface:
                 raise UsageError(
                     f"task type {name} {version} is there already with another interface; give the new one a higher "
                     "version"
                 )
-            return known
+            return existing
     task_type = TaskType(name=name, version=version, kind=kind, interface=dict(interface), metadata=dict(metadata))
     return server.create(task_type, idempotency_key=f"task-type {name} {version}")
 

@@ -66,7 +66,7 @@ class _Crew(Generic[ItemT, ResultT]):
 
     def start(self, count: int) -> None:
         for number in range(count):
-            # Each thread gets what this one has bound: who watches transfers, and the job in every log line.
+            # Each thread gets what this one has bound: who observes transfers, and the job in every log line.
             run = contextvars.copy_context().run
             threading.Thread(target=run, args=(self._run,), name=f"xfworker-transfer-{number}", daemon=True).start()
 

@@ -229,7 +229,7 @@ class JobExecutor:
         return EndedJob(job=job, outcome=outcome, log_path=log_path, log_kept=log_kept)
 
     def hand_back(self, lease: Lease) -> bool:
-        """Give a job back whose script was ended here, so that it is ready again at once; tell whether that worked."""
+        """Give a job back whose script was ended here, so that it is ready at once; return whether that worked."""
         try:
             self.queue.end(lease, handed_back())
         except (ServerError, AccessError):
@@ -279,7 +279,7 @@ class _ScriptRun:
     _sent_bytes: int = 0
 
     def until_end(self) -> ProcessExit:
-        """Wait for the script's end; send the log meanwhile, and abort the script where it is no longer wanted."""
+        """Wait for the script's end; send the log meanwhile, and abort the script where it must not go on."""
         clock = self.executor.clock
         next_log = clock.monotonic() + self.executor.log_seconds
         aborted = False

@@ -30,7 +30,7 @@ class KeptLease:
         Args:
             queue: Renews leases.
             lease: The lease, as it was handed out just now.
-            clock: Tells how long the server is away.
+            clock: Measures how long the server is away.
             heartbeat_seconds: How often it is renewed; more often where the lease is short.
         """
         self.lost = False
@@ -86,7 +86,7 @@ class KeptLease:
         renewed_at = rested_at = self._clock.monotonic()
         while not self._left.wait(self._step_seconds):
             asked_at = self._clock.monotonic()
-            # A computer that was suspended could not ask; what it missed is no silence of the server's.
+            # A computer that was suspended could not ask; what it missed does not count as silence of the server.
             overslept = asked_at - rested_at - self._step_seconds
             if overslept > self._step_seconds:
                 renewed_at += overslept

@@ -1,4 +1,4 @@
-"""Decides how a job ended, from what the operating system tells and what the server holds."""
+"""Decides how a job ended, from what the operating system reports and what the server holds."""
 
 from xfworker.domain.job_outcome import Ending, Outcome, ProcessExit, reported_error
 from xfworker.domain.job_state import JobState
@@ -58,7 +58,7 @@ def not_started(reason: str) -> Outcome:
 
 
 def handed_back() -> Outcome:
-    """Tell of a job whose worker stops, so that another one runs it."""
+    """Describe a job whose worker stops, so that another one runs it."""
     return Outcome(ending=Ending.HANDED_BACK, message="the worker stopped; the job runs again elsewhere")
 
 

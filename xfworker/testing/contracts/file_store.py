@@ -231,7 +231,7 @@ class FileStoreContract:
                 file.write(b"changed")
             os.utime(source, ns=(1, 1))
 
-        # A store that tells progress only at its end has read the file as it was.
+        # A store that reports progress only at its end has read the file as it was.
         try:
             stored = store.upload(token, source, resource, progress=change)
         except FileChanged:
