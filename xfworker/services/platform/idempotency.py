@@ -23,19 +23,19 @@ class IdempotentRequest:
     A request under the caller's own key for it.
 
     Attributes:
-        key: The caller's key, ``None`` where there is none: then nothing is kept and nothing replayed. Two callers with
-            one key do not meet.
+        idempotency_key: The caller's key, ``None`` where there is none: then nothing is kept and nothing replayed. Two
+            callers with one key do not meet.
         content: What is asked, so that a key that is used for two different requests is refused.
     """
 
-    key: str | None
+    idempotency_key: str | None
     content: Sequence[Any] = attrs.field(repr=False)
     _digest: str = attrs.field(init=False)
 
     @_digest.default
     def _digest_of_content(self) -> str:
         # Made with the request, because that takes its time where much is sent, and locks are held later.
-        if self.key is None:
+        if self.idempotency_key is None:
             return ""
         text = json.dumps(self.content, sort_keys=True, default=_as_json)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -52,24 +52,25 @@ class IdempotentRequest:
             RecordNotFound: The caller may not see the record any more.
             LeaseLost: The script's job was given to another attempt meanwhile.
         """
-        entry = None if self.key is None else access.transaction.entry(self._entry_key(access))
+        entry = None if self.idempotency_key is None else access.transaction.entry(self._entry_key(access))
         if entry is None:
             return None
         if entry["digest"] != self._digest:
             raise UsageError(
-                f"the idempotency key {self.key!r} was used for another request; make a new key for each request"
+                f"the idempotency key {self.idempotency_key!r} was used for another request; make a new key for "
+                "each request"
             )
         access.require_latest_attempt()
         return access.get(kind, entry["serial"])
 
     def put(self, access: Access, record: Record, now: datetime) -> None:
         """Keep which record the request led to."""
-        if self.key is not None:
+        if self.idempotency_key is not None:
             entry = {"serial": record.serial, "digest": self._digest}
             access.transaction.put_entry(self._entry_key(access), entry, at=now)
 
     def _entry_key(self, access: Access) -> str:
-        return f"wish:{access.principal.name}:{self.key}"  # what stores hold since the first version
+        return f"wish:{access.principal.name}:{self.idempotency_key}"  # what stores hold since the first version
 
 
 def _as_json(value: Any) -> Any:
