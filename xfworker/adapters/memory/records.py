@@ -19,7 +19,7 @@ from xfworker.domain.scheduling import claim_rank
 RecordT = TypeVar("RecordT", bound=Record)
 
 
-_Note = tuple[Mapping[str, Any], datetime | None]
+_Entry = tuple[Mapping[str, Any], datetime | None]
 
 
 class MemoryRecordStore:
@@ -29,12 +29,12 @@ class MemoryRecordStore:
         self._lock = threading.RLock()
         self._tables: dict[str, dict[int, Any]] = {}
         self._last_serials: dict[str, int] = {}
-        self._notes: dict[str, _Note] = {}
+        self._entries: dict[str, _Entry] = {}
 
     @contextmanager
     def transaction(self, *, write: bool = True) -> "Iterator[_Transaction]":
         with self._lock:
-            transaction = _Transaction(self._tables, self._last_serials, self._notes, may_write=write)
+            transaction = _Transaction(self._tables, self._last_serials, self._entries, may_write=write)
             try:
                 yield transaction
             except BaseException:
@@ -50,13 +50,13 @@ class _Transaction:
         self,
         tables: dict[str, dict[int, Any]],
         last_serials: dict[str, int],
-        notes: dict[str, _Note],
+        entries: dict[str, _Entry],
         *,
         may_write: bool,
     ) -> None:
         self._tables = tables
         self._last_serials = last_serials
-        self._notes = notes
+        self._entries = entries
         self._may_write = may_write
         self._undo: list[Callable[[], object]] = []
 
@@ -150,31 +150,31 @@ class _Transaction:
         return max((job.sort_order for job in self._matching(Job, {"workflow_serial": workflow_serial})), default=None)
 
     def entry(self, key: str) -> Mapping[str, Any] | None:
-        entry = self._notes.get(key)
+        entry = self._entries.get(key)
         return None if entry is None else _copied(entry[0])
 
     def put_entry(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
         self._check_write()
         self._keep_for_undo(key)
-        self._notes[key] = (_copied(value), at)
+        self._entries[key] = (_copied(value), at)
 
     def delete_entry(self, key: str) -> None:
         self._check_write()
         self._keep_for_undo(key)
-        self._notes.pop(key, None)
+        self._entries.pop(key, None)
 
     def delete_entries_before(self, moment: datetime) -> int:
-        old = [key for key, (_, at) in self._notes.items() if at is not None and at < moment]
+        old = [key for key, (_, at) in self._entries.items() if at is not None and at < moment]
         for key in old:
             self.delete_entry(key)
         return len(old)
 
     def _keep_for_undo(self, key: str) -> None:
-        before = self._notes.get(key)
+        before = self._entries.get(key)
         if before is None:
-            self._undo.append(lambda: self._notes.pop(key, None))
+            self._undo.append(lambda: self._entries.pop(key, None))
         else:
-            self._undo.append(lambda: self._notes.update({key: before}))
+            self._undo.append(lambda: self._entries.update({key: before}))
 
     def _table(self, kind: type[Record]) -> dict[int, Any]:
         return self._tables.setdefault(kind.collection, {})

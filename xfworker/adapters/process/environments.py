@@ -35,7 +35,7 @@ Report = Callable[[bytes], None]
 """Gets what install commands write, piece by piece."""
 
 _INSTALL_SECONDS = 3600.0
-_SHOWN_LINES = 20
+_QUOTED_LINES = 20
 _OF_INSTALLERS = ("PIP_*", "CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS")
 _FLOOR = re.compile(r"(?P<name>[A-Za-z0-9._-]+)>=(?P<version>\d+(?:\.\d+)*)")
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -50,7 +50,7 @@ class Installation:
         name: Its name and version, for messages.
         command: Its install command; ``%xfpip%`` stands for pip in the environment.
         folder: Its files; the command starts there.
-        digest: What tells this content from any other.
+        digest: Of its content.
     """
 
     name: str
@@ -190,7 +190,7 @@ class Environments:
                 )
 
     def _run(self, command: str, folder: Path, variables: Mapping[str, str], doing: str, report: Report) -> None:
-        last: deque[str] = deque(maxlen=_SHOWN_LINES)
+        last: deque[str] = deque(maxlen=_QUOTED_LINES)
         try:
             with subprocess.Popen(  # noqa: S602  packages that an administrator checked in
                 command,
@@ -266,8 +266,8 @@ def _floors() -> dict[str, str]:
         stated = requires("xfworker") or []
     except PackageNotFoundError:
         return {}
-    found = (_FLOOR.match(text) for text in stated if ";" not in text)
-    return {floor["name"]: floor["version"] for floor in found if floor is not None}
+    floors = (_FLOOR.match(item) for item in stated if ";" not in item)
+    return {floor["name"]: floor["version"] for floor in floors if floor is not None}
 
 
 def _floors_text() -> str:
@@ -275,8 +275,8 @@ def _floors_text() -> str:
 
 
 def _installed_version(folder: Path, name: str) -> str | None:
-    for found in distributions(name=name, path=[str(_site_packages(folder))]):
-        return found.version
+    for distribution in distributions(name=name, path=[str(_site_packages(folder))]):
+        return distribution.version
     return None
 
 

@@ -29,9 +29,9 @@ def hide_environment(shown: Collection[str]) -> None:
     library.getenv.restype = ctypes.c_void_p
     for name, value in os.environb.items():
         if os.fsdecode(name) not in shown:
-            place = library.getenv(name)
-            if place:
-                ctypes.memset(place, 0, len(value))
+            address = library.getenv(name)
+            if address:
+                ctypes.memset(address, 0, len(value))
             os.putenv(name, value)
     if sys.platform == "linux":
         library.prctl(_SET_DUMPABLE, 0, 0, 0, 0)

@@ -23,25 +23,25 @@ def private_folder(folder: Path, *, mode: int = 0o700) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=mode, exist_ok=True)
         # Not resolved: a link could be pointed elsewhere by its owner.
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError as error:
         raise ConfigurationError(
             f"the folder {folder} cannot be made: {error.strerror or error}; name another with --data"
         ) from None
     if sys.platform == "win32":
         return folder
-    if stat.S_ISLNK(found.st_mode):
-        if found.st_uid not in {os.geteuid(), 0}:
+    if stat.S_ISLNK(status.st_mode):
+        if status.st_uid not in {os.geteuid(), 0}:
             raise ConfigurationError(f"{folder} is another user's link; code is run from there, so it is not used")
-        found = folder.stat()
-    if found.st_uid not in {os.geteuid(), 0}:
+        status = folder.stat()
+    if status.st_uid not in {os.geteuid(), 0}:
         raise ConfigurationError(
             f"{folder} belongs to another user; code is run from there, so it is not used; name another folder with "
             "--data"
         )
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ConfigurationError(
-            f"{folder} can be written to by other users (mode {stat.S_IMODE(found.st_mode):o}); code is run from "
+            f"{folder} can be written to by other users (mode {stat.S_IMODE(status.st_mode):o}); code is run from "
             f"there, so it is not used; take that right away (chmod go-w {folder}), or name another folder with --data"
         )
     return folder

@@ -92,12 +92,12 @@ def find_script_user(name: str) -> ScriptUser:
     import pwd
 
     try:
-        found = pwd.getpwnam(name)
+        entry = pwd.getpwnam(name)
     except KeyError:
         raise UsageError(f"--run-as {name}: this computer has no user of that name") from None
-    if found.pw_uid == 0:
+    if entry.pw_uid == 0:
         raise UsageError(f"--run-as {name}: scripts do not run as the administrator")
     if os.geteuid() != 0:
         raise UsageError(f"--run-as {name}: only a worker that was started by root can run scripts as another user")
-    groups = tuple(os.getgrouplist(name, found.pw_gid))
-    return ScriptUser(name=name, uid=found.pw_uid, gid=found.pw_gid, groups=groups, home=found.pw_dir)
+    groups = tuple(os.getgrouplist(name, entry.pw_gid))
+    return ScriptUser(name=name, uid=entry.pw_uid, gid=entry.pw_gid, groups=groups, home=entry.pw_dir)

@@ -113,7 +113,7 @@ def _table(kind: type[Record]) -> Table:
 TABLES: dict[str, Table] = {collection: _table(kind) for collection, kind in KINDS.items()}
 """The table of each collection."""
 
-NOTES = Table(
+ENTRIES = Table(
     "notes",
     METADATA,
     Column("key", TEXT, primary_key=True),
@@ -122,7 +122,7 @@ NOTES = Table(
 )
 """What is kept under a key: idempotency keys, settings."""
 
-Index("ix_notes_at", NOTES.c.at)
+Index("ix_notes_at", ENTRIES.c.at)
 
 
 def table_of(kind: type[Record]) -> Table:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from xfworker.adapters.sql.rows import column_value, read_json, to_record, to_row, write_json
-from xfworker.adapters.sql.tables import CLAIM_RANK, NOTES, TABLES, table_of
+from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, TABLES, table_of
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import RecordNotFound
@@ -157,20 +157,20 @@ class SqlTransaction:
 
     def entry(self, key: str) -> Mapping[str, Any] | None:
         value: Mapping[str, Any] | None = read_json(
-            self._connection.execute(select(NOTES.c.value).where(NOTES.c.key == key)).scalar_one_or_none()
+            self._connection.execute(select(ENTRIES.c.value).where(ENTRIES.c.key == key)).scalar_one_or_none()
         )
         return value
 
     def put_entry(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
         self.delete_entry(key)
         row = {"key": key, "value": write_json(value), "at": None if at is None else format_time(at)}
-        self._connection.execute(insert(NOTES).values(row))
+        self._connection.execute(insert(ENTRIES).values(row))
 
     def delete_entry(self, key: str) -> None:
-        self._connection.execute(delete(NOTES).where(NOTES.c.key == key))
+        self._connection.execute(delete(ENTRIES).where(ENTRIES.c.key == key))
 
     def delete_entries_before(self, moment: datetime) -> int:
-        return int(self._connection.execute(delete(NOTES).where(NOTES.c.at < format_time(moment))).rowcount)
+        return int(self._connection.execute(delete(ENTRIES).where(ENTRIES.c.at < format_time(moment))).rowcount)
 
     def _rows(self, statement: Select[Any]) -> Iterable[Mapping[str, Any]]:
         return (row._mapping for row in self._connection.execute(statement))  # type: ignore[misc]  # noqa: SLF001  public by its documentation
