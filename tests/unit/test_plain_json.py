@@ -1,5 +1,7 @@
 import json
+from datetime import date, datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,3 +42,100 @@ def test_a_value_that_contains_itself_is_refused():
     value["self"] = value
     with pytest.raises(InvalidParameter, match="does it contain itself"):
         plain_json(value, "outputs")
+
+
+class Nat(datetime):
+    """As pandas has it: a datetime that differs from itself."""
+
+    def __eq__(self, other):
+        return False
+
+    def __ne__(self, other):
+        return True
+
+    __hash__ = datetime.__hash__
+
+
+class Tensor:
+    """As several libraries have it: ``size`` is a method."""
+
+    dtype = "float32"
+    shape = (2,)
+
+    def size(self):
+        return self.shape
+
+    def tolist(self):
+        return [1.0, 2.0]
+
+
+class Exchanged:
+    """An array that offers nothing but numpy's protocol."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([[1, 2]])
+
+
+class Elsewhere(Tensor):
+    def tolist(self):
+        raise RuntimeError("the tensor is on another device")
+
+
+class Table:
+    columns = ("a",)
+
+    def to_dict(self):
+        return {"a": [1]}
+
+
+class Quantity(Tensor):
+    unit = "mm"
+
+    def to_value(self):
+        return 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.arange(3), [0, 1, 2]),
+        (np.array(3), 3),
+        (np.datetime64("2024-03-31"), "2024-03-31"),
+        (date(2024, 3, 31), "2024-03-31"),
+        (datetime(2024, 3, 31, 2, 30, tzinfo=timezone(timedelta(hours=2))), "2024-03-31T00:30:00.000000Z"),
+        (Tensor(), [1.0, 2.0]),
+        (Exchanged(), [[1, 2]]),
+        (np.ma.array([1, 2], mask=[False, True]), [1, None]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_libraries_compute_is_taken_as_what_it_says(value, expected):
+    assert plain_json({"x": [value]}, "outputs") == {"x": [expected]}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (np.datetime64("2024-03-31T02:30", "ns"), "without a time zone"),
+        (np.datetime64("2024-03-31T02:30", "s"), "without a time zone"),
+        (np.array(["2024-03-31T02:30"], "M8[ns]"), "without a time zone"),
+        (datetime(2024, 3, 31, 2, 30), "without a time zone"),  # noqa: DTZ001
+        (np.datetime64("NaT"), "NaT"),
+        (np.array(["2024-03-31", "NaT"], "M8[D]"), "NaT"),
+        (Nat(2024, 3, 31), "NaT"),
+        (np.timedelta64(90, "s"), "seconds as a number"),
+        (np.timedelta64(90, "ns"), "seconds as a number"),
+        (timedelta(seconds=90), "seconds as a number"),
+        (np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f4")]), "names of its fields"),
+        (Table(), "create_output_csv"),
+        (Quantity(), "quantity in mm"),
+        (Elsewhere(), "on another device"),
+        (np.zeros(100_001), "too long for a record"),
+        (np.complex64(1), "expected a JSON value"),
+    ],
+    ids=lambda value: getattr(type(value), "__name__", None) if not isinstance(value, str) else value[:12],
+)
+def test_what_has_no_sure_meaning_is_refused_with_its_path(value, reason):
+    with pytest.raises(InvalidParameter, match=rf"outputs\.x(\[0\])?: .*{reason}"):
+        plain_json({"x": value}, "outputs")

@@ -203,12 +203,13 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
 
         Args:
             outputs: A value for every output of the task type: a number, a string, a bool, a composite parameter,
-                or ``None`` where there is no value. numpy numbers are taken as numbers.
+                or ``None`` where there is no value. Numbers, arrays and times of numpy, pandas and their like are
+                converted, or refused with their path.
             units: The unit of each output by its key.
 
         Raises:
-            InvalidParameter: Outputs do not fit the task type's interface, or cannot be saved; all errors are listed,
-                nothing is stored and the working directory stays.
+            InvalidParameter: Outputs do not fit the task type's interface, cannot be saved, or name files of this job
+                that were not uploaded; all errors are listed, nothing is stored and the working directory stays.
             UsageError: The job was finished before, or ``outputs`` is not a dict.
         """
         if self._ended:
@@ -216,6 +217,10 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
         if not isinstance(outputs, dict):
             raise UsageError(f"finish takes a dict of outputs by key, not {type(outputs).__name__} {outputs!r:.80}")
         plain = plain_json(outputs, "outputs")
+        if any(isinstance(value, dict | list) for value in plain.values()):
+            from xfworker.services.script.stored_outputs import require_stored
+
+            require_stored(self._session, self.working_dir, plain)
         with self._lock:
             metadata = dict(self._metadata())
             if units is not None:

@@ -25,6 +25,11 @@ def output_resource(session: Session, filename: str) -> Resource:
     return record_resource(JOB_RESULT, session.arguments.job_serial, filename)
 
 
+def output_folder(session: Session) -> Resource:
+    """Give the folder of all output files of the current job."""
+    return record_resource(JOB_RESULT, session.arguments.job_serial)
+
+
 def output_parameter(session: Session, type_name: str, filename: str, **fields: Any) -> dict[str, Any]:
     """
     Make a composite parameter whose bulk data is an output file of the current job.
