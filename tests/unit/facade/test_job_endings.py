@@ -23,9 +23,9 @@ GOOD = {"volume": 1.5, "label": "a"}
 
 
 @pytest.fixture
-def files_job(lab):
+def files_job(script_platform):
     """The session of a job whose outputs may be anything."""
-    return lab.start(lab.new_job(lab.new_task()))
+    return script_platform.start(script_platform.new_job(script_platform.new_task()))
 
 
 def uncaught(error):
@@ -54,10 +54,7 @@ def test_finish_saves_edits_that_wait(script_platform, worker):
     assert script_platform.job(worker.job["serial"]).name == "left femur"
 
 
-<<<<<<< HEAD
-def test_finish_is_one_change(script_platform, session):
-=======
-def test_finish_refuses_files_that_were_not_uploaded_and_says_where_they_lie(lab, files_job):
+def test_finish_refuses_files_that_were_not_uploaded_and_says_where_they_lie(script_platform, files_job):
     worker = XFWorkerJob(session=files_job)
     (worker.working_dir.path / "sub").mkdir()
     path = worker.working_dir.path / "sub" / "table.csv"
@@ -69,23 +66,22 @@ def test_finish_refuses_files_that_were_not_uploaded_and_says_where_they_lie(lab
     assert [text.partition(":")[0] for text in refused.value.faults] == ["outputs.table", "outputs.deep"]
     assert f"lies at {path}: call upload_output_file" in str(refused.value)
     assert "never.png was not uploaded; write it" in str(refused.value)
-    assert lab.job(worker.job["serial"]).state == "Running"
+    assert script_platform.job(worker.job["serial"]).state == "Running"
     assert path.exists()
     worker.upload_output_file(path)
     worker.finish({"table": outputs["table"]})
-    assert lab.job(worker.job["serial"]).state == "Done"
+    assert script_platform.job(worker.job["serial"]).state == "Done"
 
 
-def test_files_of_other_jobs_and_of_user_data_are_not_asked_for(lab, files_job):
+def test_files_of_other_jobs_and_of_user_data_are_not_asked_for(script_platform, files_job):
     worker = XFWorkerJob(session=files_job)
     other = {"type": "CSV", "source": "job_result", "job_serial": 999, "filename": "a.csv"}
     userdata = {"type": "ForeignFile", "source": "userdata", "virtualpath": "a/b.csv", "filename": "b.csv"}
     worker.finish({"other": other, "userdata": userdata})
-    assert lab.job(worker.job["serial"]).state == "Done"
+    assert script_platform.job(worker.job["serial"]).state == "Done"
 
 
-def test_finish_is_one_change(lab, session):
->>>>>>> c8f868a (Refuse outputs that name files which were never uploaded; take what libraries compute by what it can do, or refuse it with its path)
+def test_finish_is_one_change(script_platform, session):
     seen = []
     inner = session.server
 
