@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from xfworker.adapters.disk.file_modes import FileModes
 from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.domain.digests import Digests
 from xfworker.domain.files import Resource
@@ -20,8 +21,9 @@ class DigestIndex:
     Losing an entry costs a reading of the file, never its correctness. Several processes may use one index.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, modes: FileModes) -> None:
         self._folder = folder
+        self._modes = modes
 
     def put(self, resource: Resource, status: os.stat_result, digests: Digests) -> None:
         """Keep the digests of a file that was stored with this size and time."""
@@ -51,7 +53,7 @@ class DigestIndex:
             "stored": stored,
         }
         path = self._path(resource)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._modes.make_folders(path.parent)
         with replacing(path) as partial:
             partial.write_text(json.dumps(entry), encoding="utf-8")
 

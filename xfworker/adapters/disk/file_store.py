@@ -12,6 +12,7 @@ from pathlib import Path
 from attrs import evolve
 
 from xfworker.adapters.disk.digest_index import DigestIndex
+from xfworker.adapters.disk.file_modes import FileModes, GroupAccess
 from xfworker.adapters.disk.filesystem import sample_sha256
 from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.disk.opened_file import OpenedFile
@@ -60,6 +61,7 @@ class FolderFileStore:
         *,
         direct_access_root: str | None = None,
         direct_writes: bool = False,
+        group_access: GroupAccess = GroupAccess.NONE,
         fsync: bool = False,
     ) -> None:
         r"""
@@ -70,15 +72,17 @@ class FolderFileStore:
             direct_access_root: What others call the folder, such as ``\\server\share\files``; ``None`` keeps direct
                 access off.
             direct_writes: Whether others may also write there directly.
+            group_access: What the group of the folder may do with its files, whatever the umask.
             fsync: Whether a stored file must outlive a power cut as soon as it is reported stored.
 
         Raises:
             FileError: The folder cannot be made.
         """
+        self.modes = FileModes(group_access)
         with disk_errors(f"open the file store in {root}"):
-            root.mkdir(parents=True, exist_ok=True)
+            self.modes.make_folders(root)
         self.layout = StoreLayout(root)
-        self._digests = DigestIndex(self.layout.private / "digests")
+        self._digests = DigestIndex(self.layout.private / "digests", self.modes)
         self._direct_access_root = direct_access_root
         self._direct_writes = direct_writes
         self._fsync = fsync
@@ -188,7 +192,7 @@ class FolderFileStore:
             if not self._direct_writes or self._direct_access_root is None:
                 return None
             with disk_errors(f"make the folder of {resource}"):
-                path.parent.mkdir(parents=True, exist_ok=True)
+                self.modes.make_folders(path.parent)
         return self._announced(resource)
 
     def _announced(self, resource: Resource) -> str | None:
@@ -257,7 +261,7 @@ class FolderFileStore:
         """Give a unique path, on the store's own disk, for a file that is not complete yet."""
         folder = self.layout.private / "incoming"
         with disk_errors("store a file"):
-            folder.mkdir(parents=True, exist_ok=True)
+            self.modes.make_folders(folder)
         return partial_path(folder)
 
     def receive(self, resource: Resource) -> IncomingFile:
@@ -292,9 +296,10 @@ class FolderFileStore:
     def _rename(
         self, partial: Path, target: Path, resource: Resource, digests: Digests, permit: Permit
     ) -> os.stat_result:
+        self.modes.set_on_file(partial)
         status = partial.stat()
         while True:
-            _make_parent(target, resource)
+            self._make_parent(target, resource)
             try:
                 with permit():
                     # Before the rename: an entry for a file that is not there yet does no harm, one for another file
@@ -310,6 +315,12 @@ class FolderFileStore:
                     raise FileError(f"cannot store {resource}: there is a folder of this name") from None
                 raise
             return status
+
+    def _make_parent(self, target: Path, resource: Resource) -> None:
+        try:
+            self.modes.make_folders(target.parent)
+        except (FileExistsError, NotADirectoryError):
+            raise FileError(f"cannot store {resource}: part of its path is a file") from None
 
     def _rename_across(
         self, partial: Path, target: Path, resource: Resource, digests: Digests, permit: Permit
@@ -352,13 +363,6 @@ def _checked(copy: Path, known: FileStat) -> str:
             f"fetching {known.resource}: the copy has {algorithm.upper()} {digest}, the store has {expected}"
         )
     return known.sha256 or digest
-
-
-def _make_parent(target: Path, resource: Resource) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise FileError(f"cannot store {resource}: part of its path is a file") from None
 
 
 @contextmanager

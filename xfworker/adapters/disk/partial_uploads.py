@@ -121,8 +121,8 @@ class PartialUploads:
         folder = self._folder / identifier
         upload = PartialUpload(identifier, folder, resource, size, metadata, sha256)
         with disk_errors(f"store {resource}"):
-            folder.mkdir(parents=True)
-            upload.data.touch(exist_ok=False)
+            self._store.modes.make_folders(folder)
+            upload.data.touch(mode=0o600, exist_ok=False)
             upload.save()
         return upload
 

@@ -56,11 +56,13 @@ def read_rows(engine: Engine, source: IO[bytes]) -> int:
 
 def export_to_folder(engine: Engine, folder: Path, name: str) -> Path:
     """Write all rows to a new compressed file in a folder and give its path; it appears only when complete."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     target = folder / f"{name}-{stamp}.jsonl.gz"
-    with replacing(target) as partial, gzip.open(partial, "wb") as file:
-        write_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is written like any other
+    with replacing(target) as partial:
+        partial.touch(mode=0o600, exist_ok=False)  # password hashes and the keys of tokens are in it
+        with gzip.open(partial, "wb") as file:
+            write_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is written like any other
     return target
 
 

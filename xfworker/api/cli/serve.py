@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -25,6 +25,7 @@ def serve(
     tls_key: Path | None = None,
     direct_access_root: str | None = None,
     direct_writes: bool = False,
+    group_access: Literal["none", "read", "write"] | None = None,
     durable: bool = True,
     sns: Path | None = None,
     outputs_must_fit: bool = True,
@@ -46,6 +47,8 @@ def serve(
         tls_key: PEM file of the certificate's key.
         direct_access_root: What scripts can call the folder of the files, where they reach the same disk.
         direct_writes: Whether scripts may also write their outputs there directly, to be registered only.
+        group_access: What the group of the folder of the files may do with them, whatever the umask: none, read or
+            write. By default none; read with --direct-access-root; write with --direct-writes.
         durable: Whether what was answered outlives a power cut; without it the server is faster.
         sns: Folder of ISQ files to serve as a catalogue of measurements.
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else it is a warning.
@@ -54,6 +57,7 @@ def serve(
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
     """
+    from xfworker.adapters.disk.file_modes import GroupAccess
     from xfworker.adapters.process.allocator import keep_freed_memory
     from xfworker.adapters.web.serving import ServeOptions, reachable
     from xfworker.adapters.web.serving import serve as serve_app
@@ -78,6 +82,7 @@ def serve(
         files=files,
         direct_access_root=direct_access_root,
         direct_writes=direct_writes,
+        group_access=None if group_access is None else GroupAccess(group_access),
         durable=durable,
         sns=sns,
     )

@@ -14,6 +14,7 @@ from attrs import define
 from sqlalchemy import Engine
 
 from xfworker import __version__
+from xfworker.adapters.disk.file_modes import FileModes
 from xfworker.adapters.disk.store_layout import PRIVATE_FOLDER
 from xfworker.adapters.sql.export import read_rows, write_rows
 from xfworker.adapters.sql.records import SqlRecordStore
@@ -55,6 +56,7 @@ def make_backup(storage: PlatformStorage, target: Path) -> BackupSummary:
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         partial.mkdir(parents=True, mode=0o700)
+        (partial / _RECORDS).touch(mode=0o600)
         with gzip.open(partial / _RECORDS, "wb") as file:
             count = write_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is written like any other
         digests = {
@@ -92,7 +94,7 @@ def restore_backup(storage: PlatformStorage, source: Path) -> BackupSummary:
         ConfigurationError: It was made by a newer version.
     """
     manifest = _checked(source)
-    storage.data.mkdir(parents=True, exist_ok=True)
+    storage.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not storage.secret_path.exists() and (source / _SECRET).exists():
         shutil.copy2(source / _SECRET, storage.secret_path)
     engine = _engine(storage, must_exist=False)
@@ -136,7 +138,8 @@ def _copy(source: Path, target: Path) -> tuple[str, int] | None:
     try:
         with source.open("rb") as reading:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as writing:
+            target.touch(mode=0o600, exist_ok=False)
+            with target.open("wb") as writing:
                 while block := reading.read(_BLOCK):
                     digest.update(block)
                     size += len(block)
@@ -152,7 +155,7 @@ def _put_back(source: Path, target: Path) -> None:
         return
     partial = target.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        FileModes.as_of(source).make_folders(target.parent)
         shutil.copy2(source, partial)
         partial.replace(target)
     finally:

@@ -115,7 +115,7 @@ class EmbeddedServer:
             ConfigurationError: The data folder cannot be made or written to.
         """
         try:
-            self.data.mkdir(parents=True, exist_ok=True)
+            self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
             log = self._log_path.open("ab")
         except OSError as error:
             raise ConfigurationError(

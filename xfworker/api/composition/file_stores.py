@@ -66,6 +66,7 @@ def _fss(settings: Settings, clock: Clock) -> FileStore:
 
 
 def _folder(files: FilesSettings, setting: str) -> FileStore:
+    from xfworker.adapters.disk.file_modes import GroupAccess
     from xfworker.adapters.disk.file_store import FolderFileStore
 
     if files.folder is None:
@@ -76,7 +77,12 @@ def _folder(files: FilesSettings, setting: str) -> FileStore:
             f"({setting.removesuffix('.kind')}.folder)"
         )
     root = files.direct_access_root or str(files.folder.absolute())
-    return FolderFileStore(files.folder, direct_access_root=root, direct_writes=files.direct_writes)
+    return FolderFileStore(
+        files.folder,
+        direct_access_root=root,
+        direct_writes=files.direct_writes,
+        group_access=GroupAccess(files.group_access),
+    )
 
 
 def _s3(settings: Settings, files: FilesSettings, clock: Clock) -> FileStore:

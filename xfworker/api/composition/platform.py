@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from litestar import Litestar
     from litestar.types import ControllerRouterHandler
 
+    from xfworker.adapters.disk.file_modes import GroupAccess
     from xfworker.adapters.disk.file_store import FolderFileStore
 
 
@@ -36,6 +37,8 @@ class PlatformStorage:
         files: The folder of the files; by default ``data/files``.
         direct_access_root: What scripts can call the folder of the files, where they reach the same disk.
         direct_writes: Whether scripts may also write there directly.
+        group_access: What the group of that folder may do with its files; by default nothing, with direct access read
+            them, with direct writes also write them.
         durable: Whether what was answered outlives a power cut; it always outlives the end of the server's process.
         sns: A folder of ISQ files to serve as a catalogue of measurements.
     """
@@ -45,6 +48,7 @@ class PlatformStorage:
     files: Path | None = None
     direct_access_root: str | None = None
     direct_writes: bool = False
+    group_access: "GroupAccess | None" = None
     durable: bool = True
     sns: Path | None = None
 
@@ -52,6 +56,17 @@ class PlatformStorage:
     def secret_path(self) -> Path:
         """The file of the secret that signs tokens."""
         return self.data / "secret"
+
+    @property
+    def chosen_group_access(self) -> "GroupAccess":
+        """What the group may do with the files."""
+        from xfworker.adapters.disk.file_modes import GroupAccess
+
+        if self.group_access is not None:
+            return self.group_access
+        if self.direct_access_root is None:
+            return GroupAccess.NONE
+        return GroupAccess.WRITE if self.direct_writes else GroupAccess.READ
 
     @property
     def files_path(self) -> Path:
@@ -83,7 +98,7 @@ def opened_platform(storage: PlatformStorage, options: PlatformOptions | None = 
     from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
     from xfworker.adapters.jwt.token_signer import JwtTokenSigner, secret_in
 
-    _make_folder(storage.data)
+    _make_folder(storage)
     clock = SystemClock()
     signer = JwtTokenSigner(secret_in(storage.secret_path), clock)
     if storage.sns is not None:
@@ -109,7 +124,7 @@ def opened_records(storage: PlatformStorage) -> RecordStore:
     Raises:
         ConfigurationError: The database cannot be opened.
     """
-    _make_folder(storage.data)
+    _make_folder(storage)
     if storage.database == MEMORY:
         from xfworker.adapters.memory.records import MemoryRecordStore
 
@@ -128,11 +143,13 @@ def opened_records(storage: PlatformStorage) -> RecordStore:
     return SqlRecordStore(engine)
 
 
-def _make_folder(data: Path) -> None:
+def _make_folder(storage: PlatformStorage) -> None:
+    # Whoever may read the files where they lie has to come through this folder, but not to look around in it.
+    shared = storage.files is None and storage.chosen_group_access != "none"
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        storage.data.mkdir(parents=True, exist_ok=True, mode=0o710 if shared else 0o700)
     except OSError as error:
-        raise ConfigurationError(f"could not make the data folder {data}: {error.strerror or error}") from None
+        raise ConfigurationError(f"could not make the data folder {storage.data}: {error.strerror or error}") from None
 
 
 def file_store(storage: PlatformStorage) -> "FolderFileStore":
@@ -143,6 +160,7 @@ def file_store(storage: PlatformStorage) -> "FolderFileStore":
         storage.files_path,
         direct_access_root=storage.direct_access_root,
         direct_writes=storage.direct_writes,
+        group_access=storage.chosen_group_access,
         fsync=storage.durable,
     )
 

@@ -61,6 +61,8 @@ class FilesSettings:
         folder: The folder on a shared disk, for ``folder``.
         direct_access_root: What the server calls that folder in direct-access paths; its own path where not set.
         direct_writes: Whether outputs may be written into that folder directly, to be registered only.
+        group_access: What the folder's group may do with its files, whatever the umask: ``none``, ``read`` or
+            ``write``; others than the owner and the group may nothing.
         bucket: ``s3://bucket/prefix``, for ``s3``.
         endpoint: The S3 server, where it is not Amazon's.
         region: The bucket's region.
@@ -75,6 +77,7 @@ class FilesSettings:
     folder: Path | None = None
     direct_access_root: str | None = None
     direct_writes: bool = False
+    group_access: str = "write"
     bucket: str = ""
     endpoint: str | None = None
     region: str | None = None

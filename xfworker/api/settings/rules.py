@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from attrs import fields
+from attrs import asdict, fields
 
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
@@ -16,6 +16,7 @@ Violation = tuple[str, str]
 
 _FORMATS = ("auto", "console", "json")
 _TLS_VERSIONS = ("1.2", "1.3")
+_GROUP_ACCESS = ("none", "read", "write")
 _MOST_SECONDS = 100_000_000
 """Some three years. Systems have a limit for timeouts; this is below it."""
 _MAY_BE_ZERO = frozenset({"backoff_seconds", "patience_seconds"})
@@ -95,7 +96,7 @@ def _tls_violations(tls: TlsOptions) -> Iterator[Violation]:
 
 
 def _files_violations(files: FilesSettings) -> Iterator[Violation]:
-    yield from _store_violations("files", files.kind, {"folder": files.folder, "bucket": files.bucket})
+    yield from _store_violations("files", files.kind, asdict(files, recurse=False))
     if files.endpoint and (violation := _address_violation(files.endpoint)):
         yield "files.endpoint", violation
     for index, archive in enumerate(files.archives):
@@ -112,6 +113,9 @@ def _files_violations(files: FilesSettings) -> Iterator[Violation]:
 def _store_violations(path: str, kind: str, store: Mapping[str, Any]) -> Iterator[Violation]:
     if kind == "folder" and not store.get("folder"):
         yield f"{path}.kind", f"is 'folder', which needs {path}.folder"
+    group_access = store.get("group_access", "none")
+    if group_access not in _GROUP_ACCESS:
+        yield f"{path}.group_access", f"is {group_access!r}; it is one of {', '.join(_GROUP_ACCESS)}"
     if kind == "s3" and not str(store.get("bucket", "")).startswith("s3://"):
         yield f"{path}.kind", f"is 's3', which needs {path}.bucket, such as s3://bucket/prefix"
 

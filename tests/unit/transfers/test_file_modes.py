@@ -1,0 +1,89 @@
+"""What a store makes has modes by one rule, whatever the umask is."""
+
+import asyncio
+import os
+import stat
+import sys
+
+import pytest
+
+from tests.unit.platform.test_file_rights import Lab, put, tus
+from xfworker.adapters.disk.file_modes import GroupAccess
+from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.disk.partial_uploads import PartialUploads
+from xfworker.adapters.sql.engine import open_engine, sqlite_url
+from xfworker.adapters.sql.export import export_to_folder
+from xfworker.adapters.sql.schema import upgrade
+from xfworker.adapters.web.fss.service import FileStorageService
+from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rights are inherited there")
+
+PLACE = parse_resource("userdata/scans/a.bin")
+TOKEN = AuthorizationToken(url="", token="", scopes=tuple(Scope(verb, PLACE) for verb in VERBS))
+MODES = {GroupAccess.NONE: (0o600, 0o700), GroupAccess.READ: (0o640, 0o750), GroupAccess.WRITE: (0o660, 0o770)}
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct)
+def umask(request):
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def upload(store, folder):
+    source = folder / "source.bin"
+    source.write_bytes(b"x")
+    source.chmod(0o644)
+    store.upload(TOKEN, source, PLACE)
+
+
+def by_put(store, folder):
+    _over_http(store, folder, put)
+
+
+def by_tus(store, folder):
+    _over_http(store, folder, tus)
+
+
+def _over_http(store, folder, way):
+    lab = Lab.at(folder / "other")
+    lab.service = FileStorageService(store, PartialUploads(store), lab.platform)
+    token = lab.server().file_token([Scope("write", PLACE)])
+    assert asyncio.run(way(lab, token, PLACE, b"a few bytes", None)).status < 300
+
+
+@pytest.mark.parametrize("group", list(GroupAccess))
+@pytest.mark.parametrize("way", [upload, by_put, by_tus])
+def test_stored_files_have_one_mode_however_they_came(tmp_path, umask, way, group):
+    tmp_path.chmod(0o700)
+    root = tmp_path / "store"
+    way(FolderFileStore(root, group_access=group), tmp_path)
+    file, folder = MODES[group]
+    assert mode(root / str(PLACE)) == file
+    assert {mode(root), mode(root / "userdata"), mode(root / "userdata" / "scans")} == {folder}
+
+
+def test_folders_that_are_there_keep_their_modes_and_new_ones_their_group(tmp_path):
+    root = tmp_path / "store"
+    root.mkdir()
+    root.chmod(0o2775)
+    store = FolderFileStore(root, group_access=GroupAccess.READ)
+    upload(store, tmp_path)
+    assert mode(root) == 0o2775
+    if sys.platform == "linux":
+        assert mode(root / "userdata") == 0o2750
+
+
+def test_a_backup_before_an_upgrade_is_for_its_owner_only(tmp_path, umask):
+    tmp_path.chmod(0o700)
+    engine = open_engine(sqlite_url(tmp_path / "records.sqlite"))
+    upgrade(engine, lambda _: tmp_path)
+    backup = export_to_folder(engine, tmp_path / "backups", "schema-0001")
+    engine.dispose()
+    assert mode(backup) == 0o600
+    assert mode(tmp_path / "records.sqlite") == 0o600
