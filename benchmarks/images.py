@@ -48,7 +48,8 @@ formats = image_formats()
 if task == "convert":
     convert(formats, Path(source), Path(target))
 elif task == "threshold":
-    threshold(formats, Path(source), Path(target), lower=1)
+    with formats.reader(Path(source)) as reader:
+        threshold(formats, reader, Path(target), lower=1)
 else:
     with formats.reader(Path(source)) as reader:
         statistics(reader)

@@ -25,7 +25,8 @@ formats = image_formats()
 if task == "convert":
     convert(formats, source, target)
 elif task == "threshold":
-    threshold(formats, source, target, lower=1)
+    with formats.reader(source) as reader:
+        threshold(formats, reader, target, lower=1)
 else:
     with formats.reader(source) as reader:
         statistics(reader)

@@ -17,6 +17,11 @@ from xfworker.services.script.ipl_image import IplImages
 DENSITY = Calibration(unit_type="Density", slope=0.5, intercept=-100)
 
 
+def thresholded(formats, source, target, **options):
+    with formats.reader(source) as reader:
+        return threshold(formats, reader, target, **options)
+
+
 @pytest.mark.parametrize("code", ["i1", "u1", "i2", "u2", "i4", "f4", "f8"])
 def test_statistics_are_numpys(tmp_path, write_array, formats, code):
     array = np.random.default_rng(5).normal(60, 20, (7, 30, 40)).astype(code)
@@ -54,18 +59,18 @@ def test_the_largest_numbers_have_statistics_too(tmp_path, write_array, formats)
 def test_a_threshold_in_density_makes_segments(tmp_path, write_array, read_array, formats, bone):
     scan = write_array(tmp_path / "scan.AIM", bone, calibrations=(DENSITY,))
     density = formats.describe(scan).calibration("Density")
-    threshold(formats, scan, tmp_path / "s.omni", lower=500, unit_type="density", label="bone")
+    thresholded(formats, scan, tmp_path / "s.omni", lower=500, unit_type="density", label="bone")
     expected = bone >= density.calibrated_to_raw(500)
     np.testing.assert_array_equal(read_array(tmp_path / "s.omni"), expected)
-    threshold(formats, scan, tmp_path / "s.AIM", lower=500, upper=900, unit_type="Density")
+    thresholded(formats, scan, tmp_path / "s.AIM", lower=500, upper=900, unit_type="Density")
     info = formats.describe(tmp_path / "s.AIM")
     assert (info.encoding, info.pixel_type) == ("binCmp", PixelType.INT8)
     expected &= bone <= density.calibrated_to_raw(900)
     np.testing.assert_array_equal(read_array(tmp_path / "s.AIM"), expected * np.int8(127))
     with pytest.raises(ImageError, match="no calibration to HU; it has Density"):
-        threshold(formats, scan, tmp_path / "t.omni", lower=1, unit_type="HU")
+        thresholded(formats, scan, tmp_path / "t.omni", lower=1, unit_type="HU")
     with pytest.raises(UsageError):
-        threshold(formats, scan, tmp_path / "t.omni")
+        thresholded(formats, scan, tmp_path / "t.omni")
 
 
 @pytest.mark.parametrize("suffix", [".AIM", ".omni"])
@@ -122,7 +127,7 @@ def test_no_file_of_the_source_is_replaced(tmp_path, write_array, read_array, fo
     np.testing.assert_array_equal(read_array(source), bone)
     if second.endswith("omni"):
         with pytest.raises(UsageError, match="would be replaced"):
-            threshold(formats, source, tmp_path / second, lower=0)
+            thresholded(formats, source, tmp_path / second, lower=0)
         np.testing.assert_array_equal(read_array(source), bone)
 
 

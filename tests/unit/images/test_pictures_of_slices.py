@@ -141,13 +141,13 @@ def test_gaps_of_a_montage_have_a_colour_of_their_own(tmp_path, formats, write_a
 
 def sides(info):
     seen = []
-    original = annotations.string_mask
-    annotations.string_mask = lambda text, size: seen.append(text) or original(text, size)
+    original = annotations.text_dots
+    annotations.text_dots = lambda text, size: seen.append(text) or original(text, size)
     try:
         view = pictures.View(np.zeros((300, 400), np.uint8), 0.01, pictures.Window(0, 1), "z")
         annotations.annotated([view], info)
     finally:
-        annotations.string_mask = original
+        annotations.text_dots = original
     return seen
 
 

@@ -17,6 +17,7 @@ from xfworker.adapters.images.raw_pixels import RawReader, SlabReader
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
 from xfworker.domain.image import processing_log
 from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.pixel_type import PixelType
 
 NAME: Final = "AIM"
 
@@ -110,9 +111,12 @@ def _described(path: Path, file: IO[bytes]) -> tuple[ImageInfo, Placed]:
         assumptions = (
             f"states an element size of {header.element_size_mm} mm, which cannot be right; {spacing} mm is taken",
         )
+    # IPL keeps masks and labels in its 8-bit signed types: a density of theirs would say nothing.
+    is_mask = kind.pixel_type is PixelType.INT8
     info = ImageInfo(
         path=path,
         format=NAME,
+        kind="segments" if is_mask else "image",
         format_version=header.version,
         encoding=kind.name,
         size=size,
@@ -121,8 +125,8 @@ def _described(path: Path, file: IO[bytes]) -> tuple[ImageInfo, Placed]:
         pixels_offset=header.voxel_offset if kind.storage == "raw" else None,
         spacing_mm=spacing,
         origin_mm=(corner[0] * spacing[0], corner[1] * spacing[1], corner[2] * spacing[2]),
-        calibrations=processing_log.calibration_of(log).calibrations(),
-        default_unit_type=processing_log.default_unit_type_of(log),
+        calibrations=() if is_mask else processing_log.calibration_of(log).calibrations(),
+        default_unit_type=None if is_mask else processing_log.default_unit_type_of(log),
         is_ipl_compatible=True,
         header=_shown(header, kind),
         source=verbatim_source(header, kind, file),

@@ -21,7 +21,9 @@ from xfworker.adapters.images.run_length import RunLengthEncoder, RunLengthStrea
 from xfworker.adapters.images.vax_floats import f_array_from_float32, f_array_to_float32
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image import processing_log
+from xfworker.domain.image.calibration import Calibration
 from xfworker.domain.image.description import ImageInfo, Triple
+from xfworker.domain.image.pixel_type import PixelType
 from xfworker.domain.image.scanco_calibration import ScancoCalibration
 
 if TYPE_CHECKING:
@@ -363,9 +365,15 @@ class _AimSource:
             and size == image.size_3d
             and aim_header.spacing_of(header) == image.spacing_mm
             and corner == _position(image.origin_mm, image.spacing_mm)
-            and processing_log.calibration_of(self.text).calibrations() == image.calibrations
+            and image.calibrations in _stated_calibrations(kind, self.text)
         )
         return header if same else None
+
+
+def _stated_calibrations(kind: AimType, log: str) -> tuple[tuple[Calibration, ...], ...]:
+    """Give what may be said of the values of an AIM with this log: of a mask, nothing as well."""
+    logged = processing_log.calibration_of(log).calibrations()
+    return (logged, ()) if kind.pixel_type is PixelType.INT8 else (logged,)
 
 
 def _scan_statements(stated: Any) -> list[tuple[str, processing_log.Value]]:

@@ -2,12 +2,14 @@
 
 from cyclopts import App
 
+from xfworker.api.cli.image_change import crop, downsample, mask, threshold
 from xfworker.api.cli.image_convert import convert
 from xfworker.api.cli.image_info import info
+from xfworker.api.cli.image_measure import histogram, statistics
 from xfworker.api.cli.image_slice import cut
 
 app = App(name="image", help="Look at images, measure, convert and change them.", help_format="plaintext")
 
-for _command in (info, convert):
+for _command in (info, convert, threshold, crop, mask, statistics, histogram, downsample):
     app.command(_command)
 app.command(cut, name="slice")

@@ -46,10 +46,7 @@ def image_document(image: ImageInfo, found: "Statistics | None") -> dict[str, An
 def statistics_document(image: ImageInfo, found: "Statistics") -> dict[str, Any]:
     values = _values(found)
     result: dict[str, Any] = {
-        "pixels": found.count,
-        "not_numbers": found.not_numbers,
-        "nonzero": found.nonzero,
-        "nonzero_fraction": found.nonzero / found.count,
+        **_counts(found),
         "raw": {**values, "standard_deviation": found.standard_deviation},
     }
     for line in image.calibrations:
@@ -57,17 +54,27 @@ def statistics_document(image: ImageInfo, found: "Statistics") -> dict[str, Any]
     return result
 
 
+def unit_document(line: Calibration, found: "Statistics") -> dict[str, Any]:
+    """Give statistics in one unit only, in the shape of ``statistics_document``."""
+    return {**_counts(found), "calibrated": {line.unit_type: calibrated_document(line, found)}}
+
+
 def calibrated_document(line: Calibration, found: "Statistics") -> dict[str, Any]:
-    """Give statistics in the unit of a calibration; where it falls, the smallest raw value is the largest one."""
-    values = _values(found)
-    slope, _ = line.line()
-    if slope < 0:
-        values |= {"minimum": found.maximum, "maximum": found.minimum}
-        values |= {f"percentile_{percent}": found.percentile(100 - percent) for percent in _PERCENTILES}
+    """Give statistics in the unit of a calibration."""
+    values = found.calibrated(line)
     return {
         "unit_name": line.unit_name,
-        **{name: _finite(line.raw_to_calibrated(value)) for name, value in values.items()},
-        "standard_deviation": _finite(line.raw_stddev_to_calibrated_stddev(found.standard_deviation)),
+        **{name: _finite(value) for name, value in _values(values).items()},
+        "standard_deviation": _finite(values.standard_deviation),
+    }
+
+
+def _counts(found: "Statistics") -> dict[str, Any]:
+    return {
+        "pixels": found.count,
+        "not_numbers": found.not_numbers,
+        "nonzero": found.nonzero,
+        "nonzero_fraction": found.nonzero / found.count,
     }
 
 
@@ -118,7 +125,8 @@ def _statistics_rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "pixels", f"{found['pixels']}, {found['nonzero']} of them not 0 ({100 * found['nonzero_fraction']:.4f} %)"
     if found["not_numbers"]:
         yield "not numbers", str(found["not_numbers"])
-    for unit_type, values in {"raw": found["raw"], **found.get("calibrated", {})}.items():
+    raw = {"raw": found["raw"]} if "raw" in found else {}
+    for unit_type, values in {**raw, **found.get("calibrated", {})}.items():
         unit = values.get("unit_name")
         yield (
             f"values {unit_type}",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from xfworker.api.facade.image_tools import ImageTools
 from xfworker.api.facade.input_image import InputImage
 from xfworker.api.facade.new_pixels import NewPixels
 from xfworker.domain.errors import ImageError, UsageError
@@ -32,7 +33,7 @@ __all__ = ["Calibration", "Image", "create_image", "create_segments", "open_imag
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-class Image:
+class Image(ImageTools):
     """
     An image, or segments when its pixel values are labels.
 
@@ -351,6 +352,9 @@ class Image:
             del metadata[key]
         metadata["pixels"] = {"filename": raw_path.name, "offset": 0, "encoding": RAW}
         return _new_image(omni_path, metadata)
+
+    def _made(self, made: ImageInfo) -> "Image":
+        return open_image(made.path)
 
     def _read_pixels(self) -> "Pixels | LazyPixels":
         from xfworker.api.composition.image_formats import image_formats

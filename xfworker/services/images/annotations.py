@@ -1,12 +1,13 @@
 """What is written around a picture, and covers none of it: where its sides point to, and a scale bar in mm."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo
+from xfworker.services.images.lettering import draw, text_dots
 from xfworker.services.images.pictures import GAP_COLOUR, View, enlarged, in_colours, side_by_side
 from xfworker.services.images.slices import AXES_OF_PLANE, Axis
 
@@ -25,17 +26,6 @@ _DIRECTIONS: Final = (("L", "R"), ("P", "A"), ("S", "I"))
 """What is at the ends of the axes of space (left, back, up): forwards, backwards."""
 _STATE_DIRECTIONS: Final = frozenset({"DICOM", "NIfTI", "NRRD", "MetaImage"})
 """Formats whose files say where their axes point even when that is along the axes of space."""
-
-_GLYPH_ROWS, _GLYPH_COLUMNS = 7, 5
-_GLYPHS: Final[Mapping[str, str]] = {
-    "0": "0e11131519110e", "1": "040c040404040e", "2": "0e11010204081f", "3": "1f02040201110e",
-    "4": "02060a121f0202", "5": "1f101e0101110e", "6": "0608101e11110e", "7": "1f010204080808",
-    "8": "0e11110e11110e", "9": "0e11110f01020c", ".": "00000000000c0c", "-": "0000001f000000",
-    "+": "0004041f040400", "e": "00000e111f100e", "m": "00001a15151111", "x": "0000110a040a11",
-    "y": "000011110f010e", "z": "00001f0204081f", "L": "1010101010101f", "R": "1e11111e141211",
-    "P": "1e11111e101010", "A": "0e11111f111111", "S": "0f10100e01011e", "I": "0e04040404040e",
-}  # fmt: skip
-"""Letters of 5 by 7 dots: a byte of hexadecimal digits per row, the leftmost dot at 16."""
 
 
 def annotated(views: Sequence[View], info: ImageInfo) -> View:
@@ -59,7 +49,7 @@ def with_sides(view: View, info: ImageInfo) -> View:
     down, right = AXES_OF_PLANE[view.axis]
     names = {"bottom": _side(info, down, 0), "top": _side(info, down, 1)}
     names |= {"right": _side(info, right, 0), "left": _side(info, right, 1)}
-    marks = {side: string_mask(name, size) for side, name in names.items()}
+    marks = {side: text_dots(name, size) for side, name in names.items()}
     margin = {side: _along(mark, side) + 4 * size for side, mark in marks.items()}
     (rows, columns), depth = view.pixels.shape[:2], _depth(view.pixels)
     height, width = margin["top"] + rows + margin["bottom"], margin["left"] + columns + margin["right"]
@@ -76,7 +66,7 @@ def with_sides(view: View, info: ImageInfo) -> View:
     }
     for side, (row, column) in centres.items():
         mark = marks[side]
-        _draw(result, mark, row - mark.shape[0] // 2, column - mark.shape[1] // 2)
+        draw(result, mark, row - mark.shape[0] // 2, column - mark.shape[1] // 2, INK)
     return attrs.evolve(view, pixels=np.ascontiguousarray(result))
 
 
@@ -86,14 +76,14 @@ def with_scale_bar(view: View) -> View:
     (rows, columns), depth = view.pixels.shape[:2], _depth(view.pixels)
     length_mm = _round_length(columns * view.pixel_mm / 3)
     bar = max(1, round(length_mm / view.pixel_mm))
-    mark = string_mask(f"{length_mm:g} mm", size)
+    mark = text_dots(f"{length_mm:g} mm", size)
     strip = mark.shape[0] + 6 * size
     width = max(columns, bar + mark.shape[1] + 12 * size)
     result = _background(rows + strip, width, depth)
     result[:rows, :columns] = in_colours(view.pixels, depth)
     top = rows + strip // 2
     result[top - size : top + size, 4 * size : 4 * size + bar, :3] = INK
-    _draw(result, mark, top - mark.shape[0] // 2, 8 * size + bar)
+    draw(result, mark, top - mark.shape[0] // 2, 8 * size + bar, INK)
     return attrs.evolve(view, pixels=result)
 
 
@@ -120,30 +110,11 @@ def _letter_size(pixels: "Bytes") -> int:
     return max(2, round(longest / 240))
 
 
-def string_mask(text: str, size: int) -> "Mask":
-    """Give the pixels of a line of letters; ``size`` is how many pixels a dot has."""
-    import numpy as np
-
-    columns = len(text) * (_GLYPH_COLUMNS + 1) - 1
-    dots = np.zeros((_GLYPH_ROWS, columns), np.bool_)
-    for place, letter in enumerate(text):
-        for row, bits in enumerate(bytes.fromhex(_GLYPHS.get(letter, "00" * _GLYPH_ROWS))):
-            for column in range(_GLYPH_COLUMNS):
-                dots[row, place * (_GLYPH_COLUMNS + 1) + column] = bits >> (_GLYPH_COLUMNS - 1 - column) & 1
-    return dots.repeat(size, axis=0).repeat(size, axis=1)
-
-
 def _along(mark: "Mask", side: str) -> int:
     rows: int
     columns: int
     rows, columns = mark.shape
     return rows if side in ("top", "bottom") else columns
-
-
-def _draw(picture: "Bytes", mark: "Mask", top: int, left: int) -> None:
-    top, left = max(0, top), max(0, left)
-    part = picture[top : top + mark.shape[0], left : left + mark.shape[1]]
-    part[mark[: part.shape[0], : part.shape[1]], :3] = INK
 
 
 def _background(rows: int, columns: int, depth: int) -> "Bytes":

@@ -1,22 +1,27 @@
 """Statistics of a volume, block after block."""
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from xfworker.domain.errors import ImageError
+from xfworker.domain.image.calibration import Calibration
 from xfworker.ports.image_codec import PixelReader
 from xfworker.services.images.blocks import blocks
-from xfworker.services.images.conversion import SliceProgress
+from xfworker.services.images.conversion import Progress
+from xfworker.services.images.masking import Mask
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     Histogram = npt.NDArray[np.int64]
+    Pixels = npt.NDArray[Any]
 
 _BINS: Final = 65536
+_PIECE: Final = 1 << 20
 _SQUARES_FIT: Final = 1e150
 
 
@@ -27,16 +32,16 @@ class NothingToCount(ImageError):
 @attrs.frozen(kw_only=True)
 class Statistics:
     """
-    Statistics of all pixels, as raw values.
+    Statistics of pixels, as raw values or in a unit.
 
     Attributes:
-        count: How many pixels were counted; those that are not numbers are left out.
-        not_numbers: How many were left out.
+        count: How many pixels were counted: those inside the mask, where there is one, that are numbers.
+        not_numbers: How many were left out because they are not numbers.
         minimum: The smallest value.
         maximum: The largest value.
         mean: Their mean.
         standard_deviation: Their standard deviation (of the population).
-        nonzero: How many are not 0.
+        nonzero: How many are not 0, as raw values.
         histogram: Pixels per bin over ``minimum`` to ``maximum``; one bin per value for integers of up to 16 bits.
     """
 
@@ -51,7 +56,7 @@ class Statistics:
 
     def percentile(self, percent: float) -> float:
         """
-        Give the value below which a share of all pixels lies.
+        Give the value below which a share of the counted pixels lies.
 
         Exact for integers of up to 16 bits, else to a 65536th of the range.
 
@@ -76,41 +81,67 @@ class Statistics:
         share = index / (bins - 1)
         return self.minimum * (1 - share) + self.maximum * share
 
+    def calibrated(self, line: Calibration) -> "Statistics":
+        """Give the same in the unit of a calibration from raw values."""
+        slope, _ = line.line()
+        ends = self.minimum, self.maximum
+        low, high = (float(line.raw_to_calibrated(end)) for end in (ends if slope > 0 else ends[::-1]))
+        return attrs.evolve(
+            self,
+            minimum=low,
+            maximum=high,
+            mean=float(line.raw_to_calibrated(self.mean)),
+            standard_deviation=float(line.raw_stddev_to_calibrated_stddev(self.standard_deviation)),
+            histogram=self.histogram if slope > 0 else self.histogram[::-1],
+        )
 
-def statistics(reader: PixelReader, progress: SliceProgress | None = None) -> Statistics:
+
+def statistics(reader: PixelReader, progress: Progress | None = None, *, mask: Mask | None = None) -> Statistics:
     """
-    Take the statistics of all pixels.
+    Take the statistics of all pixels, or of those inside a mask.
 
     Args:
         reader: The open image.
-        progress: Told how far it is. Types beyond 16 bits are read twice; it starts again then.
+        progress: Called with the slices that are done and all there are. Types beyond 16 bits are read twice; it starts
+            again then.
+        mask: Which pixels count; None for all.
 
     Raises:
-        NothingToCount: No pixel is a number.
+        NothingToCount: No pixel is a number, or none lies inside the mask.
     """
     code = reader.info.pixel_type.code
-    return _of_small_integers(reader, progress) if code in ("i1", "u1", "i2", "u2") else _of_others(reader, progress)
+    take = _of_small_integers if code in ("i1", "u1", "i2", "u2") else _of_others
+    return take(reader, mask, progress)
 
 
-def _of_small_integers(reader: PixelReader, progress: SliceProgress | None) -> Statistics:
+def counted_pieces(reader: PixelReader, mask: Mask | None, progress: Progress | None) -> "Iterator[Pixels]":
+    """Read the pixels that count, in flat pieces of at most a million; what is computed from one stays small."""
+    for block in blocks(reader):
+        pixels = block.pixels.reshape(-1)
+        inside = None if mask is None else mask.inside(block.start, block.stop).reshape(-1)
+        for begin in range(0, pixels.size, _PIECE):
+            piece = pixels[begin : begin + _PIECE]
+            yield piece if inside is None else piece[inside[begin : begin + _PIECE]]
+        if progress is not None:
+            progress(block.stop, reader.info.size[-1])
+
+
+def _of_small_integers(reader: PixelReader, mask: Mask | None, progress: Progress | None) -> Statistics:
     """Count every value: all figures follow exactly from the counts."""
     import numpy as np
 
     bits = 8 * reader.info.pixel_type.size
     unsigned = np.dtype(f"u{bits // 8}")
     counts = np.zeros(1 << bits, np.int64)
-    for block in blocks(reader):
-        values = block.pixels.reshape(-1).view(unsigned)
-        # bincount widens its input to 64 bits: take some at a time.
-        for begin in range(0, values.size, 1 << 20):
-            counts += np.bincount(values[begin : begin + (1 << 20)], minlength=1 << bits)
-        if progress is not None:
-            progress(block.stop, reader.info.size[-1])
+    for piece in counted_pieces(reader, mask, progress):
+        counts += np.bincount(piece.view(unsigned), minlength=1 << bits)
     lowest = 0
     if reader.info.pixel_type.code[0] == "i":
         counts = np.roll(counts, 1 << (bits - 1))
         lowest = -(1 << (bits - 1))
     present = np.flatnonzero(counts)
+    if not present.size:
+        raise _nothing(reader, mask)
     first, last = int(present[0]), int(present[-1])
     count = int(counts.sum())
     total = sum(int(counts[index]) * (int(index) + lowest) for index in present)
@@ -129,36 +160,33 @@ def _of_small_integers(reader: PixelReader, progress: SliceProgress | None) -> S
     )
 
 
-def _of_others(reader: PixelReader, progress: SliceProgress | None) -> Statistics:
-    """Combine means and deviations of blocks (Chan, Golub, LeVeque), then count bins in a second pass."""
+def _of_others(reader: PixelReader, mask: Mask | None, progress: Progress | None) -> Statistics:
+    """Combine means and deviations of pieces (Chan, Golub, LeVeque), then count bins in a second pass."""
     import numpy as np
 
     count = nonzero = skipped = 0
     mean: Any = 0.0
     deviation: Any = 0.0
     least, largest = math.inf, -math.inf
-    for block in blocks(reader):
-        values: Any = block.pixels.reshape(-1)
+    for piece in counted_pieces(reader, mask, progress):
+        values = piece
         if values.dtype.kind == "f":
-            finite = np.isfinite(values)
-            skipped += values.size - int(np.count_nonzero(finite))
-            values = values[finite]
+            values = piece[np.isfinite(piece)]
+            skipped += piece.size - values.size
         if values.size:
             least, largest = min(least, float(values.min())), max(largest, float(values.max()))
             nonzero += int(np.count_nonzero(values))
             # Squares of huge values are beyond float64: take them in the widest type that the machine has.
             wide = np.longdouble if max(abs(least), abs(largest)) > _SQUARES_FIT else np.float64
-            block_mean = values.mean(dtype=wide)
-            block_deviation = np.square(values - block_mean, dtype=wide).sum()
+            piece_mean = values.mean(dtype=wide)
+            piece_deviation = np.square(values - piece_mean, dtype=wide).sum()
             together = count + values.size
-            shift = block_mean - mean
+            shift = piece_mean - mean
             mean += shift * values.size / together
-            deviation += block_deviation + shift * shift * count * values.size / together
+            deviation += piece_deviation + shift * shift * count * values.size / together
             count = together
-        if progress is not None:
-            progress(block.stop, reader.info.size[-1])
     if count == 0:
-        raise NothingToCount(f"{reader.info.path} holds no pixel that is a number.")
+        raise _nothing(reader, mask)
     return Statistics(
         count=count,
         not_numbers=skipped,
@@ -167,24 +195,29 @@ def _of_others(reader: PixelReader, progress: SliceProgress | None) -> Statistic
         mean=float(mean),
         standard_deviation=float(np.sqrt(deviation / count)),
         nonzero=nonzero,
-        histogram=_binned(reader, least, largest, progress),
+        histogram=_binned(reader, mask, (least, largest), count, progress),
     )
 
 
-def _binned(reader: PixelReader, least: float, largest: float, progress: SliceProgress | None) -> "Histogram":
+def _binned(
+    reader: PixelReader, mask: Mask | None, ends: tuple[float, float], count: int, progress: Progress | None
+) -> "Histogram":
     import numpy as np
 
+    least, largest = ends
     if least == largest:
-        return np.array([reader.info.pixel_count], np.int64)
+        return np.array([count], np.int64)
     counts = np.zeros(_BINS, np.int64)
     # Halves, as the range of huge values is beyond float64.
     scale = (_BINS - 1) / (largest / 2 - least / 2)
-    for block in blocks(reader):
-        values: Any = block.pixels.reshape(-1)
-        for begin in range(0, values.size, 1 << 20):
-            piece = values[begin : begin + (1 << 20)].astype(np.float64)
-            piece = piece[np.isfinite(piece)]
-            counts += np.bincount(np.rint((piece / 2 - least / 2) * scale).astype(np.int64), minlength=_BINS)
-        if progress is not None:
-            progress(block.stop, reader.info.size[-1])
+    for piece in counted_pieces(reader, mask, progress):
+        values = piece.astype(np.float64)
+        values = values[np.isfinite(values)]
+        counts += np.bincount(np.rint((values / 2 - least / 2) * scale).astype(np.int64), minlength=_BINS)
     return counts
+
+
+def _nothing(reader: PixelReader, mask: Mask | None) -> NothingToCount:
+    if mask is None:
+        return NothingToCount(f"{reader.info.path} holds no pixel that is a number.")
+    return NothingToCount(f"No pixel of {reader.info.path} that is a number lies inside {mask.path}.")

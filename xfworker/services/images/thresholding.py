@@ -1,97 +1,123 @@
 """Making segments of what lies between two values, block after block."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
-from xfworker.ports.image_codec import ImageFormats
+from xfworker.ports.image_codec import ImageFormats, PixelReader
 from xfworker.services.images.blocks import blocks
-from xfworker.services.images.conversion import SliceProgress, check_apart
+from xfworker.services.images.conversion import Progress
+from xfworker.services.images.derivation import write_derived
+from xfworker.services.images.units import raw_limits
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[Any]
+
+Result = Literal["segments", "mask"]
+
+_MASK_VALUE = 127
+"""What is inside a mask of IPL."""
 
 
 def threshold(
     formats: ImageFormats,
-    source: Path,
+    reader: PixelReader,
     target: Path,
     *,
     lower: float | None = None,
     upper: float | None = None,
     unit_type: str | None = None,
+    to: Result = "segments",
     label: str = "object",
     encoding: str | None = None,
-    progress: SliceProgress | None = None,
+    progress: Progress | None = None,
 ) -> ImageInfo:
     """
     Write segments: pixels from ``lower`` to ``upper`` (both included) become objects, all others 0.
 
-    Objects are 1 of uint8 in OMNI and other formats, and 127 of int8 in an AIM, as IPL has them.
-
     Args:
         formats: The image formats.
-        source: The image to threshold.
+        reader: The open image to threshold. What is not a number belongs to nothing.
         target: The file to write.
         lower: The smallest value that belongs, or None.
         upper: The largest value that belongs, or None.
         unit_type: What the limits are stated in, such as ``Density``; None for raw values.
+        to: ``segments``: objects are 1 of uint8. ``mask``: they are 127 of int8, as IPL has them; an AIM always is one.
         label: What the objects are called.
         encoding: How the target is to store pixels; None for binCmp in an AIM and what suits elsewhere.
-        progress: Told how far it is.
+        progress: Called with the slices that are done and all there are.
 
     Raises:
-        UsageError: Neither limit is given, or the target would replace a file of the source.
+        UsageError: Neither limit is given, they do not rise, or the target would replace a file of another image.
         ImageError: The image has no calibration to the unit.
     """
-    if lower is None and upper is None:
-        raise UsageError(f"A threshold of {source} needs a lower or an upper limit.")
+    if to not in ("segments", "mask"):
+        raise UsageError(f"A threshold gives 'segments' or a 'mask', not {to!r}.")
     is_aim = target.name.lower().split(";", 1)[0].endswith(".aim")
-    value = 127 if is_aim else 1
-    with formats.reader(source) as reader:
-        limits = _raw_limits(reader.info, lower, upper, unit_type)
-        image = attrs.evolve(
-            reader.info,
-            kind="segments",
-            pixel_type=PixelType.INT8 if is_aim else PixelType.UINT8,
-            byte_order="little",
-            calibrations=(),
-            default_unit_type=None,
-            labels=({"value": value, "name": label},),
-        )
-        with formats.writer(target, image, encoding=encoding or ("binCmp" if is_aim else None)) as writer:
-            check_apart(reader.info, (writer.info.path, *writer.info.files))
-            for block in blocks(reader):
-                writer.write(_within(block.pixels, limits).view(image.pixel_type.code) * image_value(value, image))
-                if progress is not None:
-                    progress(block.stop, image.size[-1])
-        return writer.info
+    value = _MASK_VALUE if is_aim or to == "mask" else 1
+    limits = _in_type(raw_limits(reader.info, lower, upper, unit_type), reader.info.pixel_type)
+    image = attrs.evolve(
+        reader.info,
+        kind="segments",
+        pixel_type=PixelType.UINT8 if value == 1 else PixelType.INT8,
+        calibrations=(),
+        default_unit_type=None,
+        labels=({"value": value, "name": label},),
+    )
+    slabs = _slabs(reader, limits, image.pixel_type, value)
+    encoding = encoding or ("binCmp" if is_aim else None)
+    return write_derived(formats, [reader.info], target, image, slabs, encoding=encoding, progress=progress)
 
 
-def image_value(value: int, image: ImageInfo) -> Any:
-    """Give a number in the image's own type, so that multiplying does not widen."""
+def _slabs(
+    reader: PixelReader, limits: "tuple[float | None, float | None] | None", pixel_type: PixelType, value: int
+) -> "Iterator[Pixels]":
     import numpy as np
 
-    return np.dtype(image.pixel_type.code).type(value)
+    number = np.dtype(pixel_type.code).type(value)
+    for block in blocks(reader):
+        inside = np.zeros(block.pixels.shape, np.bool_) if limits is None else _within(block.pixels, *limits)
+        yield inside.view(pixel_type.code) * number
 
 
-def _raw_limits(
-    info: ImageInfo, lower: float | None, upper: float | None, unit_type: str | None
-) -> Sequence[float | None]:
-    if unit_type is None:
-        return lower, upper
-    line = info.calibration(unit_type)
-    limits = [None if limit is None else float(line.calibrated_to_raw(limit)) for limit in (lower, upper)]
-    return limits if line.line()[0] > 0 else limits[::-1]
+def _in_type(
+    limits: tuple[float | None, float | None], pixel_type: PixelType
+) -> tuple[float | None, float | None] | None:
+    """
+    Give limits as integers where pixels are: exact, and quicker to compare with.
+
+    Returns:
+        The limits, one None that every pixel meets, or None where none can.
+    """
+    bounds = pixel_type.bounds
+    if bounds is None:
+        return limits
+    low, high = limits
+    least = bounds[0] if low is None else math.ceil(low)
+    largest = bounds[1] if high is None else math.floor(high)
+    if least > min(largest, bounds[1]) or largest < bounds[0]:
+        return None
+    return (None if least <= bounds[0] else least), (None if largest >= bounds[1] else largest)
 
 
-def _within(pixels: Any, limits: Sequence[float | None]) -> Any:
+def _within(pixels: "Pixels", lower: float | None, upper: float | None) -> "Pixels":
     import numpy as np
 
-    lower, upper = limits
-    inside = np.ones(pixels.shape, np.bool_) if lower is None else np.greater_equal(pixels, lower)
+    inside: Pixels
+    if lower is not None:
+        inside = np.greater_equal(pixels, lower)
+    elif pixels.dtype.kind == "f":
+        inside = ~np.isnan(pixels)
+    else:
+        inside = np.ones(pixels.shape, np.bool_)
     if upper is not None:
         np.logical_and(inside, np.less_equal(pixels, upper), out=inside)
     return inside

@@ -1,0 +1,144 @@
+"""Smaller copies of a volume for looking at: means of whole blocks of voxels, and of labels the commonest one."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from xfworker.domain.errors import UsageError
+from xfworker.domain.image.description import ImageInfo
+from xfworker.ports.image_codec import ImageFormats, PixelReader
+from xfworker.services.images.blocks import BLOCK_BYTES
+from xfworker.services.images.conversion import Progress
+from xfworker.services.images.cropping import position_mm
+from xfworker.services.images.derivation import write_derived
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[Any]
+
+Factors = tuple[int, int, int]
+
+
+def factors_of(info: ImageInfo, factors: int | Sequence[int]) -> Factors:
+    """
+    Give the factors along x, y and z.
+
+    Args:
+        info: The image.
+        factors: One for all axes, or one for each of x, y and z.
+
+    Raises:
+        UsageError: One is not an integer of at least 1, all are 1, or one is larger than the image.
+    """
+    three = [factors] * 3 if isinstance(factors, int) else list(factors)
+    if info.axes != "XYZ":
+        raise UsageError(f"{info.path} has axes {info.axes}; volumes with axes XYZ are downsampled.")
+    if len(three) == 1:
+        three *= 3
+    integers = len(three) == 3 and all(isinstance(one, int) and not isinstance(one, bool) for one in three)  # noqa: PLR2004
+    if not integers or min(three) < 1 or max(three) == 1:
+        raise UsageError(f"Factors are integers of at least 1, one or three (x, y, z), not all 1; got {factors!r}.")
+    for axis, factor, count in zip("xyz", three, info.size, strict=True):
+        if factor > count:
+            raise UsageError(f"{info.path} has {count} voxels along {axis}, fewer than the factor {factor}.")
+    return three[0], three[1], three[2]
+
+
+def downsampled_info(info: ImageInfo, factors: Factors) -> ImageInfo:
+    """Give what a volume becomes: voxels that do not fill a block at the far end are left out."""
+    middle = [(factor - 1) / 2 for factor in factors]
+    columns, rows, slices = (count // factor for count, factor in zip(info.size, factors, strict=True))
+    x, y, z = (step * factor for step, factor in zip(info.spacing_mm, factors, strict=True))
+    return attrs.evolve(info, size=(columns, rows, slices), spacing_mm=(x, y, z), origin_mm=position_mm(info, middle))
+
+
+def downsample(
+    formats: ImageFormats,
+    reader: PixelReader,
+    target: Path,
+    factors: int | Sequence[int],
+    *,
+    encoding: str | None = None,
+    progress: Progress | None = None,
+) -> ImageInfo:
+    """
+    Write a volume with whole blocks of voxels as one: their mean, rounded to the pixels' type; of labels the commonest.
+
+    The pixel type stays, so calibrations hold. Voxels that do not fill a block at the far end of an axis are left out.
+
+    Args:
+        formats: The image formats.
+        reader: The open volume.
+        target: The file to write.
+        factors: Voxels that become one, for all axes or for each of x, y and z.
+        encoding: How the target is to store pixels; None for what suits.
+        progress: Called with the slices that are done and all there are.
+
+    Raises:
+        UsageError: As ``factors_of``, or the target would replace a file of another image.
+    """
+    info = reader.info
+    chosen = factors_of(info, factors)
+    image = downsampled_info(info, chosen)
+    slabs = _slabs(reader, chosen)
+    return write_derived(formats, [info], target, image, slabs, encoding=encoding, progress=progress)
+
+
+def _slabs(reader: PixelReader, factors: Factors) -> "Iterator[Pixels]":
+    info = reader.info
+    rows = factors[2]
+    step = max(1, BLOCK_BYTES // (info.slab_byte_count * rows)) * rows
+    whole = info.size[2] // rows * rows
+    for begin in range(0, whole, step):
+        yield shrunk(reader.read(begin, min(begin + step, whole)), factors, is_labels=info.kind == "segments")
+
+
+def shrunk(volume: "Pixels", factors: Factors, *, is_labels: bool) -> "Pixels":
+    """
+    Give an array ``(z, y, x)`` with whole blocks of voxels as one; what does not fill a block is left out.
+
+    Args:
+        volume: Pixels.
+        factors: Voxels that become one along x, y and z.
+        is_labels: Whether to take the commonest value (of equally common ones the smallest) instead of the mean.
+    """
+    by_x, by_y, by_z = factors
+    slices, rows, columns = (count // factor for count, factor in zip(volume.shape, (by_z, by_y, by_x), strict=True))
+    cut = volume[: slices * by_z, : rows * by_y, : columns * by_x]
+    cells = cut.reshape(slices, by_z, rows, by_y, columns, by_x)
+    return _commonest(cells) if is_labels else _means(cells)
+
+
+def _means(cells: "Pixels") -> "Pixels":
+    import numpy as np
+
+    means = []
+    # float64 holds sums of voxels of up to 32 bits exactly; one layer of cells at a time keeps it small.
+    wide = np.longdouble if cells.dtype.kind != "f" and cells.dtype.itemsize > 4 else np.float64  # noqa: PLR2004 - bytes
+    for some in cells:
+        layer = np.zeros((some.shape[1], some.shape[3]), wide)
+        for z in range(some.shape[0]):
+            for y in range(some.shape[2]):
+                for x in range(some.shape[4]):
+                    layer += some[z, :, y, :, x]
+        layer /= some.shape[0] * some.shape[2] * some.shape[4]
+        means.append((np.rint(layer) if cells.dtype.kind != "f" else layer).astype(cells.dtype))
+    return np.stack(means)
+
+
+def _commonest(cells: "Pixels") -> "Pixels":
+    import numpy as np
+
+    layers = []
+    for some in cells:
+        best = np.zeros((some.shape[1], some.shape[3]), some.dtype)
+        most = np.zeros(best.shape, np.int64)
+        for value in np.unique(some):
+            count = (some == value).sum(axis=(0, 2, 4))
+            better = count > most
+            best[better], most[better] = value, count[better]
+        layers.append(best)
+    return np.stack(layers)
