@@ -141,13 +141,13 @@ def test_gaps_of_a_montage_have_a_colour_of_their_own(tmp_path, formats, write_a
 
 def sides(info):
     seen = []
-    original = annotations.text_dots
-    annotations.text_dots = lambda text, size: seen.append(text) or original(text, size)
+    original = annotations.string_dots
+    annotations.string_dots = lambda text, size: seen.append(text) or original(text, size)
     try:
         view = pictures.View(np.zeros((300, 400), np.uint8), 0.01, pictures.Window(0, 1), "z")
         annotations.annotated([view], info)
     finally:
-        annotations.text_dots = original
+        annotations.string_dots = original
     return seen
 
 

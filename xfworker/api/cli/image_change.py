@@ -12,9 +12,9 @@ from xfworker.domain.image.description import ImageInfo
 
 if TYPE_CHECKING:
     from xfworker.ports.image_codec import ImageFormats, PixelReader
-    from xfworker.services.images.conversion import Progress
+    from xfworker.services.images.conversion import SliceProgress
 
-    Work = Callable[[ImageFormats, PixelReader, Progress | None], ImageInfo]
+    Work = Callable[[ImageFormats, PixelReader, SliceProgress | None], ImageInfo]
 
 
 def threshold(
@@ -47,7 +47,7 @@ def threshold(
     """
     from xfworker.services.images.thresholding import threshold as thresholded
 
-    def work(formats: "ImageFormats", reader: "PixelReader", progress: "Progress | None") -> ImageInfo:
+    def work(formats: "ImageFormats", reader: "PixelReader", progress: "SliceProgress | None") -> ImageInfo:
         return thresholded(
             formats, reader, target, lower=lower, upper=upper, unit_type=unit, to=to, label=label, encoding=encoding,
             progress=progress,
@@ -85,7 +85,7 @@ def crop(
     from xfworker.services.images.cropping import crop as cropped
     from xfworker.services.images.cropping import voi_of
 
-    def work(formats: "ImageFormats", reader: "PixelReader", progress: "Progress | None") -> ImageInfo:
+    def work(formats: "ImageFormats", reader: "PixelReader", progress: "SliceProgress | None") -> ImageInfo:
         box = voi_of(reader.info, pos=pos, size=size, pos_mm=pos_mm, size_mm=size_mm)
         return cropped(formats, reader, target, box, encoding=encoding, progress=progress)
 
@@ -120,7 +120,7 @@ def mask(
     """
     from xfworker.services.images.masking import apply_mask
 
-    def work(formats: "ImageFormats", reader: "PixelReader", progress: "Progress | None") -> ImageInfo:
+    def work(formats: "ImageFormats", reader: "PixelReader", progress: "SliceProgress | None") -> ImageInfo:
         with formats.reader(mask) as inside:
             return apply_mask(
                 formats, reader, inside, target, label=label, outside=outside, unit_type=unit, encoding=encoding,
@@ -151,7 +151,7 @@ def downsample(
     """
     from xfworker.services.images.downsampling import downsample as downsampled
 
-    def work(formats: "ImageFormats", reader: "PixelReader", progress: "Progress | None") -> ImageInfo:
+    def work(formats: "ImageFormats", reader: "PixelReader", progress: "SliceProgress | None") -> ImageInfo:
         return downsampled(formats, reader, target, factors, encoding=encoding, progress=progress)
 
     return _changed(source, "downsampling", work, json=json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo
-from xfworker.services.images.lettering import draw, text_dots
+from xfworker.services.images.lettering import draw, string_dots
 from xfworker.services.images.pictures import GAP_COLOUR, View, enlarged, in_colours, side_by_side
 from xfworker.services.images.slices import AXES_OF_PLANE, Axis
 
@@ -49,7 +49,7 @@ def with_sides(view: View, info: ImageInfo) -> View:
     down, right = AXES_OF_PLANE[view.axis]
     names = {"bottom": _side(info, down, 0), "top": _side(info, down, 1)}
     names |= {"right": _side(info, right, 0), "left": _side(info, right, 1)}
-    marks = {side: text_dots(name, size) for side, name in names.items()}
+    marks = {side: string_dots(name, size) for side, name in names.items()}
     margin = {side: _along(mark, side) + 4 * size for side, mark in marks.items()}
     (rows, columns), depth = view.pixels.shape[:2], _depth(view.pixels)
     height, width = margin["top"] + rows + margin["bottom"], margin["left"] + columns + margin["right"]
@@ -76,7 +76,7 @@ def with_scale_bar(view: View) -> View:
     (rows, columns), depth = view.pixels.shape[:2], _depth(view.pixels)
     length_mm = _round_length(columns * view.pixel_mm / 3)
     bar = max(1, round(length_mm / view.pixel_mm))
-    mark = text_dots(f"{length_mm:g} mm", size)
+    mark = string_dots(f"{length_mm:g} mm", size)
     strip = mark.shape[0] + 6 * size
     width = max(columns, bar + mark.shape[1] + 12 * size)
     result = _background(rows + strip, width, depth)

@@ -10,7 +10,7 @@ from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo, Triple
 from xfworker.ports.image_codec import ImageFormats, PixelReader
 from xfworker.services.images.blocks import slices_per_block
-from xfworker.services.images.conversion import Progress
+from xfworker.services.images.conversion import SliceProgress
 from xfworker.services.images.derivation import write_derived
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def crop(
     box: Voi,
     *,
     encoding: str | None = None,
-    progress: Progress | None = None,
+    progress: SliceProgress | None = None,
 ) -> ImageInfo:
     """
     Write the voxels of a box as an image of its own that stays at its place.

@@ -8,7 +8,7 @@ import attrs
 
 from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.image_codec import ImageFormats
-from xfworker.services.images.conversion import Progress, check_apart
+from xfworker.services.images.conversion import SliceProgress, check_apart
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,7 +24,7 @@ def write_derived(
     slabs: "Iterable[Pixels]",
     *,
     encoding: str | None = None,
-    progress: Progress | None = None,
+    progress: SliceProgress | None = None,
 ) -> ImageInfo:
     """
     Write an image from slabs along its slowest axis.

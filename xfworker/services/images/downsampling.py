@@ -10,7 +10,7 @@ from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.image_codec import ImageFormats, PixelReader
 from xfworker.services.images.blocks import BLOCK_BYTES
-from xfworker.services.images.conversion import Progress
+from xfworker.services.images.conversion import SliceProgress
 from xfworker.services.images.cropping import position_mm
 from xfworker.services.images.derivation import write_derived
 
@@ -62,7 +62,7 @@ def downsample(
     factors: int | Sequence[int],
     *,
     encoding: str | None = None,
-    progress: Progress | None = None,
+    progress: SliceProgress | None = None,
 ) -> ImageInfo:
     """
     Write a volume with whole blocks of voxels as one: their mean, rounded to the pixels' type; of labels the commonest.

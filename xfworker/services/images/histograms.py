@@ -9,7 +9,7 @@ import attrs
 from xfworker.domain.errors import UsageError
 from xfworker.domain.image.calibration import Calibration
 from xfworker.ports.image_codec import PixelReader
-from xfworker.services.images.conversion import Progress
+from xfworker.services.images.conversion import SliceProgress
 from xfworker.services.images.lettering import drawn_text
 from xfworker.services.images.masking import Mask
 from xfworker.services.images.statistics import counted_pieces, statistics
@@ -93,7 +93,7 @@ def histogram(
     upper: float | None = None,
     unit_type: str | None = None,
     mask: Mask | None = None,
-    progress: Progress | None = None,
+    progress: SliceProgress | None = None,
 ) -> Histogram:
     """
     Count how often values occur.

@@ -38,11 +38,11 @@ _GLYPHS: Final[Mapping[str, str]] = {
 
 def drawn_text(picture: "Bytes", text: str, centre: tuple[int, int], *, size: int, colour: Colour) -> None:
     """Write a text into a picture; its middle is at (row, column), a dot of its letters has ``size`` pixels."""
-    mark = text_dots(text, size)
+    mark = string_dots(text, size)
     draw(picture, mark, centre[0] - mark.shape[0] // 2, centre[1] - mark.shape[1] // 2, colour)
 
 
-def text_dots(text: str, size: int) -> "Dots":
+def string_dots(text: str, size: int) -> "Dots":
     """Give a text as dots that are set, shape (rows, columns); a dot has ``size`` pixels along either side."""
     import numpy as np
 

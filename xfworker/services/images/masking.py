@@ -8,7 +8,7 @@ from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.image_codec import ImageFormats, PixelReader
 from xfworker.services.images.blocks import blocks
-from xfworker.services.images.conversion import Progress
+from xfworker.services.images.conversion import SliceProgress
 from xfworker.services.images.derivation import write_derived
 from xfworker.services.images.placement import PlacedReader
 from xfworker.services.images.units import to_raw
@@ -55,7 +55,7 @@ def apply_mask(
     outside: float = 0.0,
     unit_type: str | None = None,
     encoding: str | None = None,
-    progress: Progress | None = None,
+    progress: SliceProgress | None = None,
 ) -> ImageInfo:
     """
     Write an image with one value outside a mask; inside nothing changes.

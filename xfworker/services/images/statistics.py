@@ -10,7 +10,7 @@ from xfworker.domain.errors import ImageError
 from xfworker.domain.image.calibration import Calibration
 from xfworker.ports.image_codec import PixelReader
 from xfworker.services.images.blocks import blocks
-from xfworker.services.images.conversion import Progress
+from xfworker.services.images.conversion import SliceProgress
 from xfworker.services.images.masking import Mask
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Statistics:
         )
 
 
-def statistics(reader: PixelReader, progress: Progress | None = None, *, mask: Mask | None = None) -> Statistics:
+def statistics(reader: PixelReader, progress: SliceProgress | None = None, *, mask: Mask | None = None) -> Statistics:
     """
     Take the statistics of all pixels, or of those inside a mask.
 
@@ -114,7 +114,7 @@ def statistics(reader: PixelReader, progress: Progress | None = None, *, mask: M
     return take(reader, mask, progress)
 
 
-def counted_pieces(reader: PixelReader, mask: Mask | None, progress: Progress | None) -> "Iterator[Pixels]":
+def counted_pieces(reader: PixelReader, mask: Mask | None, progress: SliceProgress | None) -> "Iterator[Pixels]":
     """Read the pixels that count, in flat pieces of at most a million; what is computed from one stays small."""
     for block in blocks(reader):
         pixels = block.pixels.reshape(-1)
@@ -126,7 +126,7 @@ def counted_pieces(reader: PixelReader, mask: Mask | None, progress: Progress | 
             progress(block.stop, reader.info.size[-1])
 
 
-def _of_small_integers(reader: PixelReader, mask: Mask | None, progress: Progress | None) -> Statistics:
+def _of_small_integers(reader: PixelReader, mask: Mask | None, progress: SliceProgress | None) -> Statistics:
     """Count every value: all figures follow exactly from the counts."""
     import numpy as np
 
@@ -160,7 +160,7 @@ def _of_small_integers(reader: PixelReader, mask: Mask | None, progress: Progres
     )
 
 
-def _of_others(reader: PixelReader, mask: Mask | None, progress: Progress | None) -> Statistics:
+def _of_others(reader: PixelReader, mask: Mask | None, progress: SliceProgress | None) -> Statistics:
     """Combine means and deviations of pieces (Chan, Golub, LeVeque), then count bins in a second pass."""
     import numpy as np
 
@@ -200,7 +200,7 @@ def _of_others(reader: PixelReader, mask: Mask | None, progress: Progress | None
 
 
 def _binned(
-    reader: PixelReader, mask: Mask | None, ends: tuple[float, float], count: int, progress: Progress | None
+    reader: PixelReader, mask: Mask | None, ends: tuple[float, float], count: int, progress: SliceProgress | None
 ) -> "Histogram":
     import numpy as np
 

@@ -12,7 +12,7 @@ from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.ports.image_codec import ImageFormats, PixelReader
 from xfworker.services.images.blocks import blocks
-from xfworker.services.images.conversion import Progress
+from xfworker.services.images.conversion import SliceProgress
 from xfworker.services.images.derivation import write_derived
 from xfworker.services.images.units import raw_limits
 
@@ -38,7 +38,7 @@ def threshold(
     to: Result = "segments",
     label: str = "object",
     encoding: str | None = None,
-    progress: Progress | None = None,
+    progress: SliceProgress | None = None,
 ) -> ImageInfo:
     """
     Write segments: pixels from ``lower`` to ``upper`` (both included) become objects, all others 0.
