@@ -1,3 +1,5 @@
+import hashlib
+import json
 import struct
 import tempfile
 from pathlib import Path
@@ -5,6 +7,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -141,6 +144,23 @@ def golden(formats, tmp_path, array, encoding):
     data[44:56] = struct.pack("<3i", 5, -6, 7)
     path.write_bytes(data)
     return path
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_documents_that_state_a_sha_256_are_still_proved_by_it(tmp_path, formats, write_array, bone, changed):
+    aim = write_array(tmp_path / "a.AIM", bone)
+    convert(formats, aim, tmp_path / "b.omni")
+    document = json.loads((tmp_path / "b.omni").read_text())
+    assert document["source"]["voxels"] == {"xxh3-128": xxhash.xxh3_128(bone.tobytes()).hexdigest()}
+    digest = hashlib.sha256(bone.tobytes()).hexdigest()
+    document["source"]["voxels"] = {"sha256": digest}
+    (tmp_path / "b.omni").write_text(json.dumps(document))
+    if changed:
+        pixels = np.memmap(tmp_path / "b.raw", np.int16, "r+")
+        pixels[7] += 1
+        pixels.flush()
+    convert(formats, tmp_path / "b.omni", tmp_path / "c.AIM")
+    assert ((tmp_path / "c.AIM").read_bytes() == aim.read_bytes()) is not changed
 
 
 @pytest.mark.parametrize("encoding", ["int8", "binCmp", "charCmp", "bit8"])

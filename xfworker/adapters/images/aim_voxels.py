@@ -1,7 +1,6 @@
 """The voxel block of an AIM file: readers for every way it is stored, and the writer."""
 
 import datetime as dt
-import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from xfworker.domain.image.calibration import Calibration
 from xfworker.domain.image.description import ImageInfo, Triple
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.domain.image.scanco_calibration import ScancoCalibration
+from xfworker.domain.image.voxel_digest import VoxelDigest
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -156,7 +156,7 @@ class AimWriter(SlabWriter):
         self._version = _chosen_version(self._kind, image, self._source)
         _check_fits(path, self._version, image, self._kind)
         self._verbatim = self._source.header_of(image, self._kind, self._version)
-        self._digest = hashlib.sha256() if self._verbatim and self._source.voxels_sha256 else None
+        self._digest = VoxelDigest.expecting(self._source.voxels) if self._verbatim else None
         self._encoder = self._new_encoder(path)
         log = self._source.log if self._verbatim else self._changed_log()
         self._header = self._fresh_header(log) if self._verbatim is None else attrs.evolve(self._verbatim, log=log)
@@ -190,7 +190,7 @@ class AimWriter(SlabWriter):
         import numpy as np
 
         if self._digest is not None:
-            self._digest.update(slab.reshape(-1).view(np.uint8).data)
+            self._digest.update(slab)
         if self._encoder is not None:
             for piece in self._encoder.encode(slab.reshape(-1).view(np.uint8)):
                 self._emit(piece)
@@ -224,7 +224,7 @@ class AimWriter(SlabWriter):
             raise UnsupportedImage(
                 f"{self.info.path} has {self._voxel_bytes} bytes of voxels, too many for version 020."
             )
-        unchanged = self._digest is not None and self._digest.hexdigest() == self._source.voxels_sha256
+        unchanged = self._digest is not None and self._digest.is_as_expected()
         if self._verbatim is not None and not unchanged:
             self._lengthen_log()
         self._complete(unchanged=unchanged)
@@ -324,7 +324,7 @@ class _AimSource:
         log: The log's bytes.
         text: The log's text; empty when there was none.
         associated: The block behind the voxels.
-        voxels_sha256: Digest of the pixels when they were taken from there; empty when it is not known.
+        voxels: Digest of the pixels when they were taken from there, as the document states it; None when not known.
         scan: Statements about the scan, for a log that is to be begun.
     """
 
@@ -334,7 +334,7 @@ class _AimSource:
         self.scan = _scan_statements(stated.get("scan")) or [("Original file", path.name)]
         self.header: AimHeader | None = None
         self.associated = b""
-        self.voxels_sha256 = ""
+        self.voxels: Any = None
         self._encoding = stated.get("encoding")
         try:
             self.log = self.text.encode(processing_log.ENCODING)
@@ -348,14 +348,13 @@ class _AimSource:
         self.associated = restored(stated.get("associated_data", ""), f"The associated data kept for {path}")
         header = aim_header.parse(head, path, V020_LIMIT**2)
         self.header = attrs.evolve(header, log=self.log)
-        voxels = stated.get("voxels")
-        if isinstance(voxels, Mapping) and isinstance(voxels.get("sha256"), str) and len(header.log) == len(self.log):
-            self.voxels_sha256 = voxels["sha256"]
+        if VoxelDigest.expecting(stated.get("voxels")) is not None and len(header.log) == len(self.log):
+            self.voxels = stated["voxels"]
 
     def header_of(self, image: ImageInfo, kind: AimType, version: Version) -> AimHeader | None:
         """Give the kept header if it still says what the image is."""
         header = self.header
-        if header is None or not self.voxels_sha256 or self._encoding != kind.name or header.version != version:
+        if header is None or self.voxels is None or self._encoding != kind.name or header.version != version:
             return None
         frame = header.off if kind.storage in ("charCmp", "binCmp") else (0, 0, 0)
         size = tuple(length - 2 * width for length, width in zip(header.dim, frame, strict=True))

@@ -1,7 +1,6 @@
 """ISQ: reconstructed volumes as SCANCO's scanners write them, int16."""
 
 import datetime as dt
-import hashlib
 import math
 import os
 from pathlib import Path
@@ -22,6 +21,7 @@ from xfworker.domain.image.deidentify import is_deidentified
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.domain.image.scanco_calibration import ScancoCalibration
+from xfworker.domain.image.voxel_digest import VoxelDigest
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -188,15 +188,13 @@ class IsqWriter(SlabWriter):
             if is_deidentified(source):
                 self._verbatim = ctdata_header.without_person(self._verbatim)
             self._original = ctdata_header.parse(self._verbatim, path, len(self._verbatim))
-        voxels = source.get("voxels")
-        self._expected = str(voxels.get("sha256", "")) if isinstance(voxels, dict) else ""
         original = self._original
         self._same_place = (
             original is not None
             and (original.dim, original.extent_um) == (image.size_3d, extent)
             and original.calibration.calibrations() == image.calibrations
         )
-        self._digest = hashlib.sha256() if self._expected and self._same_place else None
+        self._digest = VoxelDigest.expecting(source.get("voxels")) if self._same_place else None
         self._least, self._largest = 2**15, -(2**15)
         header_bytes = len(self._verbatim) if self._same_place else len(self._fresh_header())
         self._partial = PartialFile(path)
@@ -208,17 +206,15 @@ class IsqWriter(SlabWriter):
             raise
 
     def _write(self, slab: "Pixels") -> None:
-        import numpy as np
-
         if self._digest is not None:
-            self._digest.update(slab.reshape(-1).view(np.uint8).data)
+            self._digest.update(slab)
         self._least = min(self._least, int(slab.min()))
         self._largest = max(self._largest, int(slab.max()))
         self._partial.write(file_bytes(slab, self.info))
 
     def _finish(self) -> None:
         header = self._verbatim if self._same_place else self._fresh_header()
-        unchanged = self._digest is not None and self._digest.hexdigest() == self._expected
+        unchanged = self._digest is not None and self._digest.is_as_expected()
         if self._same_place and not unchanged:
             header = ctdata_header.with_value_range(header, self._least, self._largest)
         self._partial.write(bytes(-self._partial.tell() % BLOCK))

@@ -1,6 +1,5 @@
 """OMNI: a JSON document beside the file that holds the pixels, raw or in a format of their own."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImag
 from xfworker.domain.image.deidentify import is_deidentified
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.omni_document import OMNI, RAW, document_of, info_of
+from xfworker.domain.image.voxel_digest import VoxelDigest
 from xfworker.ports.image_codec import ImageCodec, PixelReader
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class OmniWriter(SlabWriter):
                 files=(path, pixels_path),
             )
         )
-        self._digest = hashlib.sha256() if (image.source or {}).get("header") else None
+        self._digest = VoxelDigest() if (image.source or {}).get("header") else None
         self._pixels = PartialFile(pixels_path)
         try:
             self._pixels.reserve(image.byte_count)
@@ -211,13 +211,13 @@ class OmniWriter(SlabWriter):
     def _write(self, slab: "Pixels") -> None:
         data = file_bytes(slab, self.info)
         if self._digest is not None:
-            self._digest.update(slab.reshape(-1).view("u1").data)
+            self._digest.update(slab)
         self._pixels.write(data)
 
     def _finish(self) -> None:
         source = self.info.source
         if source is not None and self._digest is not None:
-            source = {**source, "voxels": {"sha256": self._digest.hexdigest()}}
+            source = {**source, "voxels": self._digest.stated()}
         path, image = self.info.path, attrs.evolve(self.info, source=_without_person(source))
         document = begun_document(path, document_of(image, pixels_filename=self.info.pixels_path.name))
         try:

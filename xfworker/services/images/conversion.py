@@ -1,6 +1,5 @@
 """Turning an image file into one of another format, encoding or pixel type, block after block."""
 
-import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from xfworker.domain.image.deidentify import deidentify
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.losses import losses
 from xfworker.domain.image.pixel_type import PixelType
+from xfworker.domain.image.voxel_digest import VoxelDigest
 from xfworker.ports.image_codec import ImageFormats, PixelReader, PixelWriter
 from xfworker.services.images.blocks import blocks, slices_per_block
 
@@ -145,13 +145,12 @@ def converted(pixels: "Pixels", pixel_type: PixelType, path: Path) -> "Pixels":
     return pixels.astype(target)
 
 
-def pixels_digest(reader: PixelReader) -> str:
-    """Give the SHA-256 of all pixels as raw little-endian bytes, 64 hexadecimal digits."""
-    digest = hashlib.sha256()
+def pixels_digest(reader: PixelReader) -> dict[str, str]:
+    """Give the digest of all pixels as ``source.voxels`` of a document states it."""
+    digest = VoxelDigest()
     for block in blocks(reader):
-        little = block.pixels.astype(block.pixels.dtype.newbyteorder("<"), copy=False)
-        digest.update(little.reshape(-1).view("u1").data)
-    return digest.hexdigest()
+        digest.update(block.pixels)
+    return digest.stated()
 
 
 def _with_digest(info: ImageInfo, reader: PixelReader, target: Path, encoding: str | None) -> ImageInfo:
@@ -165,7 +164,7 @@ def _with_digest(info: ImageInfo, reader: PixelReader, target: Path, encoding: s
     same_format = own == info.format and target.name.lower().split(";", 1)[0].endswith(f".{str(own).lower()}")
     if not same_format or "voxels" in source or encoding not in (None, source.get("encoding", "raw")):
         return info
-    return attrs.evolve(info, source={**source, "voxels": {"sha256": pixels_digest(reader)}})
+    return attrs.evolve(info, source={**source, "voxels": pixels_digest(reader)})
 
 
 def check_apart(source: ImageInfo, paths: Iterable[Path]) -> None:
