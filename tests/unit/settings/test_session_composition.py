@@ -5,12 +5,14 @@ import sys
 
 import pytest
 
+from xfworker.api.composition.files_folder import files_folder
 from xfworker.api.composition.network import server_url
 from xfworker.api.composition.provided_session import provided_session
 from xfworker.api.composition.session import session
 from xfworker.api.facade.omni import open_image
+from xfworker.api.settings.file import load_settings
 from xfworker.api.settings.model import FilesSettings, ImagesSettings, ServerSettings, Settings
-from xfworker.domain.errors import ConfigurationError, ImageError
+from xfworker.domain.errors import ConfigurationError, ImageError, UsageError
 from xfworker.domain.job_arguments import JobArguments
 
 
@@ -185,3 +187,30 @@ def test_a_script_started_by_hand_gets_a_server_of_its_own(tmp_path, kind):
     assert done.returncode == 0, done.stderr
     outputs = json.loads(done.stderr.splitlines()[-1].partition("outputs: ")[2])
     assert outputs == {"n": 42, "text": "a,b\n1,2\n", "type": "CSV"}
+
+
+@pytest.mark.parametrize("kind", ["memory", "embedded"])
+@pytest.mark.parametrize(
+    "store", ['kind = "folder"\nfolder = "lab"', '[[files.archives]]\nkind = "folder"\nfolder = "lab"']
+)
+def test_a_script_started_by_hand_writes_into_no_store_of_other_servers(tmp_path, kind, store):
+    kept = tmp_path / "lab" / "job_result" / "1" / "result.csv"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("of the lab")
+    file = tmp_path / "xfworker.toml"
+    file.write_text(f'[server]\nkind = "{kind}"\n[files]\n{store}\n')
+    with pytest.raises(ConfigurationError, match="would replace those of other servers' jobs"):
+        session(load_settings({"XFWORKER_CONFIG": str(file)}).settings)
+    assert kept.read_text() == "of the lab"
+
+
+def test_commands_look_after_the_folder_that_the_settings_choose(tmp_path):
+    chosen = Settings(files=FilesSettings(kind="folder", folder=tmp_path))
+    assert files_folder(None, chosen) == tmp_path
+    assert files_folder(tmp_path / "named", chosen) == tmp_path / "named"
+    assert files_folder(None, Settings()) is None
+
+
+def test_a_backup_of_files_in_a_bucket_is_refused_and_not_empty():
+    with pytest.raises(UsageError, match=r"files.kind = 's3'.* name the folder .* with --files"):
+        files_folder(None, Settings(files=FilesSettings(kind="s3", bucket="s3://a")))

@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
+from xfworker.adapters.process.file_lock import try_lock
 from xfworker.domain.errors import FileError
 from xfworker.ports.filesystem import Filesystem
 
@@ -41,7 +42,7 @@ def owned_folder(purpose: str, filesystem: Filesystem, *, keep: bool = False) ->
     owner = folder / _OWNER
     try:
         with owner.open("xb", buffering=0) as lock_file:
-            _lock(lock_file)
+            try_lock(lock_file)
             # Only one with content counts: between being made and being locked it looks like that of a dead owner.
             lock_file.write(_HELD)
             try:
@@ -96,7 +97,7 @@ def _is_own_folder(entry: os.DirEntry[str]) -> bool:
 def _take_over(folder: Path, filesystem: Filesystem) -> bool:
     owner = folder / _OWNER
     with owner.open("r+b", buffering=0) as lock_file:
-        if not _lock(lock_file) or not os.fstat(lock_file.fileno()).st_size or (folder / _KEPT).exists():
+        if not try_lock(lock_file) or not os.fstat(lock_file.fileno()).st_size or (folder / _KEPT).exists():
             return False
         _end_processes(folder)
         _remove_content(folder, filesystem)
@@ -146,18 +147,3 @@ def _works_in(process: "psutil.Process", folder: Path) -> bool:
     # Not whatever names the folder: a person may look at a log in it.
     words = process.cmdline()
     return "serve" in words and any(word.startswith(beginning) for word in words)
-
-
-def _lock(lock_file: BinaryIO) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(lock_file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(lock_file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

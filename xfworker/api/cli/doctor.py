@@ -29,17 +29,21 @@ def doctor(
     Args:
         data: The server's data folder.
         database: Address of the database; SQLite in the data folder by default.
-        files: Folder of the files; data/files by default.
+        files: Folder of the files; by default the one that the settings choose ([files]), else data/files.
         deep: Read every file and compare its digest.
         as_json: Print one JSON document.
     """
     import attrs
 
+    from xfworker.api.composition.files_folder import files_folder
     from xfworker.api.composition.platform import PlatformStorage, file_store, opened_records
+    from xfworker.api.settings.file import load_settings
     from xfworker.domain.errors import UsageError
     from xfworker.services.platform.checkup import FindingKind, check_up
 
-    storage = PlatformStorage(data=data.absolute(), database=database, files=files)
+    storage = PlatformStorage(
+        data=data.absolute(), database=database, files=files_folder(files, load_settings().settings)
+    )
     if database is None and not (storage.data / "records.sqlite").exists():
         raise UsageError(f"{data} holds no records of a server; name its data folder with --data")
     records = opened_records(storage)

@@ -23,12 +23,16 @@ def restore(
         source: The backup's folder.
         data: The server's data folder; made where it is not there.
         database: Address of the database; SQLite in the data folder by default.
-        files: Folder of the files; data/files by default.
+        files: Folder of the files; by default the one that the settings choose ([files]), else data/files.
     """
     from xfworker.api.composition.backups import restore_backup
+    from xfworker.api.composition.files_folder import files_folder
     from xfworker.api.composition.platform import PlatformStorage
+    from xfworker.api.settings.file import load_settings
 
-    storage = PlatformStorage(data=data.absolute(), database=database, files=files)
+    storage = PlatformStorage(
+        data=data.absolute(), database=database, files=files_folder(files, load_settings().settings)
+    )
     done = restore_backup(storage, source.absolute())
     messages().print(f"restored {done.records} rows and {done.files} files ({done.file_bytes} bytes) from {source}")
     return 0

@@ -5,7 +5,6 @@ import platform
 import re
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
@@ -53,7 +52,7 @@ def worker(
 
     Args:
         server: The server's address, or the data folder of one that runs on this computer.
-        name: What the worker is called; the computer's name by default.
+        name: What the worker is called; by default as the computer is, with a number where other workers run on it.
         concurrency: How many jobs run at once.
         dependency: A dependency package that is installed on this computer by hand, as NAME==1.2.3.4; may be repeated.
         only_dependencies: Run only what needs no more than those; without it packages with an install command count as
@@ -69,6 +68,7 @@ def worker(
     """
     from xfworker.adapters.process.own_secrets import hide_environment
     from xfworker.adapters.process.script_user import find_script_user
+    from xfworker.adapters.process.worker_name import worker_name
     from xfworker.api.composition.client import connected, find_server
     from xfworker.api.composition.script_settings import script_variables
     from xfworker.api.logging import write_server_log
@@ -84,12 +84,12 @@ def worker(
     variables = script_variables(loaded, os.environ, pass_variable)
     hide_environment(variables.keys())
     write_server_log()
-    with connected(address, loaded.settings) as client:
+    with worker_name(name, address.url) as held_name, connected(address, loaded.settings) as client:
 
         def described() -> Worker:
             found = [] if only_dependencies else client.server.find(DependencyPackage)
             return Worker(
-                name=name or platform.node() or "worker",
+                name=held_name,
                 dependency_packages=_packages(by_hand, found),
                 max_concurrent_jobs=concurrency,
                 metadata={"platform": platform.platform(), "python": platform.python_version()},
@@ -97,7 +97,13 @@ def worker(
 
         loop = _loop(client, loaded, described, folder, keep_failed_days, concurrency, variables, user)
         events = EventLog("xfworker.worker")
-        events.info("xfworker.worker_started", server=client.address.url, data=str(folder), concurrency=concurrency)
+        events.info(
+            "xfworker.worker_started",
+            server=client.address.url,
+            data=str(folder),
+            concurrency=concurrency,
+            worker=held_name,
+        )
         with _Signals(loop):
             loop.run(until_idle=until_idle)
         events.info("xfworker.worker_stopped")
@@ -117,6 +123,7 @@ def _loop(
     from xfworker.adapters.clock import SystemClock
     from xfworker.adapters.disk.filesystem import LocalFilesystem
     from xfworker.adapters.process.environments import Environments
+    from xfworker.adapters.process.job_directories import JobDirectories
     from xfworker.adapters.process.private_folder import private_folder
     from xfworker.adapters.process.runner import ProcessRunner
     from xfworker.api.composition.local_filesystem import TEMPORARY_FOLDER
@@ -134,6 +141,7 @@ def _loop(
     jobs.mkdir(mode=mode, parents=True, exist_ok=True)
     if user is not None:
         user.check(jobs)
+    directories = JobDirectories(jobs, DIRECTORY_PREFIX)
     clock = SystemClock()
     environments = Environments(data / "environments", variables=variables, user=user)
     environments.sweep()
@@ -161,7 +169,8 @@ def _loop(
         executor=executor,
         filesystem=LocalFilesystem(jobs),
         clock=clock,
-        list_old=lambda: _directories(jobs),
+        list_old=directories.unused,
+        hold=directories.held,
         log=_LoggedEvents(),
         keep_failed_seconds=keep_failed_days * _DAY_SECONDS,
         concurrency=concurrency,
@@ -246,18 +255,6 @@ def _packages(by_hand: list[dict[str, str]], on_server: list[DependencyPackage])
 
     by_itself = [{"name": item.name, "version": item.version} for item in on_server if installs_by_itself(item)]
     return [*by_hand, *(item for item in by_itself if item not in by_hand)]
-
-
-def _directories(folder: Path) -> list[tuple[Path, float]]:
-    now = time.time()
-    found = []
-    for path in folder.iterdir():
-        if path.name.startswith(DIRECTORY_PREFIX) and path.is_dir():
-            try:
-                found.append((path, now - path.stat().st_mtime))
-            except OSError:
-                continue
-    return found
 
 
 def _cache_folder(environment: Mapping[str, str]) -> Path:

@@ -24,7 +24,7 @@ from xfworker.api.composition.local_filesystem import local_filesystem
 from xfworker.api.composition.network import transport
 from xfworker.api.logging import write_script_log
 from xfworker.api.settings.model import Settings
-from xfworker.domain.errors import JobError, XFWorkerError
+from xfworker.domain.errors import ConfigurationError, JobError, XFWorkerError
 from xfworker.domain.job_arguments import JobArguments
 from xfworker.domain.records import Job, Worker
 from xfworker.ports.clock import Clock
@@ -69,6 +69,8 @@ def session_by_hand(
     """
     from xfworker.adapters.clock import SystemClock
 
+    if files is None:
+        _require_own_files(settings)
     time = clock or SystemClock()
     images = session_formats(settings)
     stack = ExitStack()
@@ -96,6 +98,22 @@ def session_by_hand(
     )
 
 
+def _require_own_files(settings: Settings) -> None:
+    """
+    Refuse a store that other servers share: this server's jobs count from 1, so their files would replace others'.
+
+    Raises:
+        ConfigurationError: The settings choose such a store.
+    """
+    if settings.files.kind not in {"fss", "memory"} or settings.files.archives:
+        chosen = settings.files.kind if settings.files.kind not in {"fss", "memory"} else "archives"
+        raise ConfigurationError(
+            f"server.kind is {settings.server.kind!r}: such a server numbers its jobs from 1, and their files would "
+            f"replace those of other servers' jobs in the file store that the settings choose (files: {chosen}); leave "
+            "[files] out of the settings for this script, or set XFWORKER_CONFIG to a file of its own"
+        )
+
+
 def _plan(name: str, inputs: Mapping[str, Any], images: ImageFormats) -> StagePlan:
     files: dict[str, StagedFile] = {}
     values: dict[str, Any] = {}
@@ -107,18 +125,17 @@ def _plan(name: str, inputs: Mapping[str, Any], images: ImageFormats) -> StagePl
     return StagePlan(name=name, task_type="xfworker.ByHand", values=values, files=files)
 
 
-def _memory(settings: Settings, clock: Clock, stack: ExitStack, files: FileStore | None) -> _OwnServer:
+def _memory(_: Settings, clock: Clock, stack: ExitStack, files: FileStore | None) -> _OwnServer:
     from xfworker.adapters.memory.files import MemoryFileStore
     from xfworker.api.composition.platform import memory_platform
     from xfworker.services.platform.principal import ADMIN
 
     platform = memory_platform(clock)
     stack.callback(platform.close)
-    chosen = MemoryFileStore() if settings.files.kind in {"fss", "memory"} else open_file_store(settings, clock)
     return _OwnServer(
         server=platform.server_for(ADMIN),
         queue=platform.queue_for(ADMIN),
-        files=files or chosen,
+        files=files or MemoryFileStore(),
         script_server=lambda lease: platform.server_for(platform.authenticate(lease.server_auth)),
         host="memory",
         port="1",

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from attrs import define, field
@@ -19,6 +20,10 @@ _DAY_SECONDS = 24 * 3600.0
 _SWEEP_SECONDS = 3600.0
 DIRECTORY_PREFIX = "xf-worker-job-"
 """How directories of jobs begin, so that old ones are distinguished from what else lies there."""
+
+
+def _hold_nothing(_: Path) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 class WorkerEvents(ExecutionEvents):
@@ -51,7 +56,9 @@ class WorkerLoop:
         executor: Runs them.
         filesystem: Makes and removes their directories.
         clock: The time.
-        list_old: Lists the directories of ended jobs, and how many seconds ago each was last touched.
+        list_old: Lists the directories that no running job of any worker has, and how many seconds ago each was last
+            touched.
+        hold: Keeps a directory off that list of every worker while the job runs.
         log: Receives what happens.
         concurrency: How many jobs run at once.
         idle_seconds: How long to wait before asking again when there was nothing to do.
@@ -65,6 +72,7 @@ class WorkerLoop:
     filesystem: Filesystem
     clock: Clock
     list_old: Callable[[], list[tuple[Path, float]]]
+    hold: Callable[[Path], AbstractContextManager[None]] = _hold_nothing
     log: WorkerEvents = field(factory=WorkerEvents)
     concurrency: int = 1
     idle_seconds: float = 1.0
@@ -152,7 +160,8 @@ class WorkerLoop:
             directory = self.filesystem.make_working_directory(f"{DIRECTORY_PREFIX}{lease.job.serial}-")
             with self._lock:
                 self._directories.add(directory)
-            ended = self.executor.run(lease, directory, _LoopEvents(self, self.log))
+            with self.hold(directory):
+                ended = self.executor.run(lease, directory, _LoopEvents(self, self.log))
         except LeaseLost as error:
             self.log.lost(lease, str(error))
         except _DroppedError:
