@@ -14,7 +14,7 @@ from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.change import Change
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job
+from xfworker.domain.records import Job, Task, TaskType, TaskTypeKind, Workflow
 from xfworker.testing.contracts.worlds import HttpWorld, Setting
 
 
@@ -65,6 +65,27 @@ def test_a_workflow_is_started_run_watched_and_stopped(served, command):
     status = json.loads(command("workflow", "status", workflow, "--json", *server).stdout)
     assert status["tasks"][0]["jobs"]["Ready"] == 1
     assert "look" in command("workflow", "status", workflow, *server).stdout
+
+
+def test_a_run_is_looked_at_before_its_files_are_uploaded(served, command, tmp_path):
+    embedded, world = served
+    setting = Setting.make(world)
+    workflow = str(setting.workflow.serial)
+    (tmp_path / "scan.bin").write_bytes(b"x")
+    item = f"image@{tmp_path / 'scan.bin'}"
+
+    def refused() -> str:
+        done = command("workflow", "run", workflow, item, "--server", str(embedded.data), code=1)
+        assert "storing" not in done.stderr
+        return done.stderr
+
+    assert "no source task that takes inputs" in refused()
+    for name in ("left", "right"):
+        kind = world.admin.create(TaskType(name=f"Lab.{name}", kind=TaskTypeKind.SOURCE))
+        world.admin.create(Task(workflow_serial=setting.workflow.serial, task_type_serial=kind.serial, name=name))
+    assert "several source tasks" in refused()
+    world.admin.update(Workflow, setting.workflow.serial, Change(values={"/obsolete": True}))
+    assert "is obsolete" in refused()
 
 
 def test_jobs_are_listed_shown_aborted_and_restarted(served, command):

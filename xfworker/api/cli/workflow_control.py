@@ -8,9 +8,12 @@ from xfworker.api.cli.server_link import Json, Server, linked
 from xfworker.domain.change import Change
 from xfworker.domain.conversion import to_json
 from xfworker.domain.files import USERDATA, Scope, userdata_resource
+from xfworker.domain.interface import declared_fields
 from xfworker.domain.job_state import JobState
 from xfworker.domain.parameters import create_parameter
-from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, TaskTypeKind, Workflow, WorkflowState
+from xfworker.domain.records import Job, Run, RunPriority, Task, TaskState, TaskType, Workflow, WorkflowState
+from xfworker.domain.scheduling import own_inputs
+from xfworker.domain.workflow_graph import Graph, Step, source_of_run
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.transfers.observed import reporting
 
@@ -69,8 +72,9 @@ def run(
     from xfworker.api.composition.image_formats import image_formats
 
     with linked(server) as client:
-        interface = _source_interface(client.server, workflow, source_task) if items else None
-        read = read_inputs(items, interface, image_formats())
+        # Everything is looked at before the first file is uploaded.
+        source = _source(client.server, workflow, source_task, takes_values=bool(items))
+        read = read_inputs(items, None if source is None else _asked(source), image_formats())
         with transfer_bars(messages(), shown=not as_json):
             inputs = {**read.values, **{key: _uploaded(client, file) for key, file in read.files.items()}}
         started = HttpWorkflowControl(client.transport).start_run(
@@ -146,9 +150,16 @@ def _uploaded(client: "Client", file: "StagedFile") -> dict[str, Any]:
     )
 
 
-def _source_interface(server: XFServer, workflow: int, source_task: int | None) -> dict[str, Any] | None:
-    for task in server.find(Task, {"workflow_serial": workflow}):
-        task_type = server.get(TaskType, task.task_type_serial)
-        if task_type.kind is TaskTypeKind.SOURCE and source_task in {None, task.serial}:
-            return task_type.interface
-    return None
+def _source(server: XFServer, workflow: int, source_task: int | None, *, takes_values: bool) -> Step | None:
+    """Give the source task that the run will start with, by the server's own rule."""
+    record = server.get(Workflow, workflow)
+    tasks = server.find(Task, {"workflow_serial": workflow, "state": TaskState.ACTIVE})
+    steps = [Step(task, server.get(TaskType, task.task_type_serial)) for task in tasks]
+    return source_of_run(record, Graph.of(steps), source_task, takes_values=takes_values)
+
+
+def _asked(source: Step) -> dict[str, Any]:
+    """Give the interface without what the task sets itself; that may be given, and need not."""
+    own = own_inputs(source)
+    fields = declared_fields(source.task_type.interface, "inputs")
+    return {"inputs": [{**field, "default": own.get(key, field.get("default"))} for key, field in fields.items()]}
