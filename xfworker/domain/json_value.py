@@ -1,5 +1,6 @@
 """What may be kept and sent as JSON: the same on every database and for every reader."""
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,8 +8,6 @@ from typing import Any
 from attrs import define, field
 
 _DEEPEST = 64
-_AROUND_STRING = 3
-_AROUND_MEMBERS = 2
 
 
 def _nothing(value: Any) -> Any:
@@ -100,28 +99,12 @@ def json_violations(value: Any, path: str = "") -> list[str]:
     return walk.errors
 
 
-def is_larger(value: Any, most_bytes: int) -> bool:
-    """
-    Return whether a value would be longer than so many bytes as JSON.
-
-    It stops counting there, so that a value of any size is decided quickly.
-    """
-    count = 0
-    pending = [value]
-    while pending and count <= most_bytes:
-        item = pending.pop()
-        if isinstance(item, str):
-            count += len(item) + _AROUND_STRING
-        elif isinstance(item, Mapping):
-            count += _AROUND_MEMBERS + len(item)
-            pending += item.keys()
-            pending += item.values()
-        elif isinstance(item, list | tuple):
-            count += _AROUND_MEMBERS
-            pending += item
-        else:
-            count += len(repr(item)) + 1
-    return count > most_bytes
+def is_larger(value: Any, most_characters: int) -> bool:
+    """Return whether a value is longer than so many characters as JSON; what is not JSON is not measured."""
+    try:
+        return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) > most_characters
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def is_finite(number: float) -> bool:

@@ -11,6 +11,7 @@ from xfworker.adapters.wire.authorization import bearer_token
 from xfworker.adapters.wire.codec import read, write
 from xfworker.adapters.wire.field_types import LARGEST
 from xfworker.domain.errors import InvalidRecord, UsageError
+from xfworker.services.platform.keeping import MOST_BYTES
 from xfworker.services.platform.platform import Platform
 from xfworker.services.platform.principal import Principal
 
@@ -20,6 +21,8 @@ AnyRequest = Request[Any, Any, Any]
 
 _PRINCIPAL = "xfworker_principal"
 _MAX_KEY = 200
+_SHORT_BYTES = 32 * 1024
+_MOST_BYTES = 4 * MOST_BYTES
 
 
 def authentication(platform: Platform) -> Callable[[AnyRequest], Awaitable[None]]:
@@ -52,13 +55,7 @@ async def json_object(request: AnyRequest) -> dict[str, Any]:
         InvalidRecord: It is something else.
     """
     body = await request.body()
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise InvalidRecord(f"the request's body is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise InvalidRecord(f"the request's body must be a JSON object, not a {type(value).__name__}")
-    return value
+    return await _as_large_as(body, lambda: _decoded(body))
 
 
 async def message(request: AnyRequest, kind: type[MessageT], name: str) -> MessageT:
@@ -68,7 +65,28 @@ async def message(request: AnyRequest, kind: type[MessageT], name: str) -> Messa
     Raises:
         InvalidRecord: With every violation and its path, after ``name``.
     """
-    return read(kind, await json_object(request), name)
+    body = await request.body()
+    return await _as_large_as(body, lambda: read(kind, _decoded(body), name))
+
+
+async def _as_large_as(body: bytes, work: Callable[[], Result]) -> Result:
+    """Do work whose time grows with a body: at once where that is short, else in a thread."""
+    if len(body) > _MOST_BYTES:
+        raise InvalidRecord(
+            f"the request's body has {len(body) / 1e6:,.1f} MB, and a field of a record holds at most "
+            f"{MOST_BYTES >> 20} MiB of JSON; store it as a file (upload_output_file) and keep a reference to the file"
+        )
+    return work() if len(body) <= _SHORT_BYTES else await in_thread(work)
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise InvalidRecord(f"the request's body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidRecord(f"the request's body must be a JSON object, not a {type(value).__name__}")
+    return value
 
 
 def answer_message(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:

@@ -76,4 +76,4 @@ class IdempotentRequest:
 def _as_json(value: Any) -> Any:
     if isinstance(value, Record):
         return to_json(value)
-    return attrs.asdict(value) if isinstance(value, Change) else str(value)
+    return attrs.asdict(value, recurse=False) if isinstance(value, Change) else str(value)
