@@ -1,0 +1,51 @@
+"""A worker's own lease while its computer or its server is away."""
+
+import threading
+import time
+
+from xfworker.adapters.memory.records import MemoryRecordStore
+from xfworker.domain.errors import ServerUnreachable
+from xfworker.ports.job_queue import LeaseStatus
+from xfworker.services.worker.kept_lease import KeptLease
+from xfworker.testing.contracts.worlds import DirectWorld, Setting
+
+SLEPT_SECONDS = 1000.0
+
+
+class SleepyClock:
+    """A computer's clock that was suspended for long before one of the times that it is read."""
+
+    def __init__(self, suspended_before: int) -> None:
+        self._suspended_before = suspended_before
+        self._read = 0
+
+    def monotonic(self) -> float:
+        self._read += 1
+        return time.monotonic() + (SLEPT_SECONDS if self._read >= self._suspended_before else 0.0)
+
+
+class AwayOnce:
+    """A queue whose server cannot be reached at one renewal."""
+
+    def __init__(self, lease, away_at: int) -> None:
+        self._lease = lease
+        self._away_at = away_at
+        self._times = 0
+        self.renewed_after = threading.Event()
+
+    def heartbeat(self, lease) -> LeaseStatus:
+        self._times += 1
+        if self._times == self._away_at:
+            raise ServerUnreachable("the network is not up yet")
+        if self._times > self._away_at:
+            self.renewed_after.set()
+        return LeaseStatus(expires_at=self._lease.expires_at)
+
+
+def test_a_computer_that_was_suspended_gives_the_server_time_to_answer():
+    lease = Setting.make(DirectWorld.over(MemoryRecordStore())).leased()
+    queue = AwayOnce(lease, away_at=2)
+    # The clock is read when the lease is taken, before each renewal and after it: it slept before the second renewal.
+    with KeptLease(queue, lease, SleepyClock(suspended_before=4), heartbeat_seconds=0.01) as kept:
+        assert queue.renewed_after.wait(60)
+        assert kept.server_lost is None
