@@ -46,6 +46,14 @@ def test_many_small_changes_do_not_grow_beyond_it(setting):
         setting.world.admin.update(Job, job.serial, Change(values={"/outputs/b": NEARLY}))
 
 
+@pytest.mark.parametrize(("field", "length"), [("name", 70_000), ("sort_order", 1_001)])
+def test_a_string_that_is_too_long_is_refused(setting, field, length):
+    with pytest.raises(InvalidRecord, match=f"{field}: has more than"):
+        setting.job(**{field: "a" * length})
+    with pytest.raises(InvalidRecord, match=f"{field}: has more than"):
+        setting.world.admin.update(Job, setting.job().serial, Change(values={f"/{field}": "a" * length}))
+
+
 def test_the_message_of_an_end_is_cut_to_what_people_read(setting):
     job = setting.world.queue.end(setting.leased(), Outcome(ending=Ending.CRASHED, message="x" * 1_000_000))
     assert len(job.metadata["error_message"]) < 20_000

@@ -43,6 +43,7 @@ _FIXED: Mapping[type[Record], frozenset[str]] = {
             "project_serial",
             "run_serial",
             "source_job_serial",
+            "spawn_key",
             "started_at",
             "finished_at",
             "worker_serial",

@@ -15,6 +15,9 @@ MOST_BYTES = 4 * 1024 * 1024
 """How much JSON each field of a record may hold, such as a job's outputs."""
 
 _MOST_SHOWN = 20
+_MOST_CHARACTERS = 65_536
+# Every later job of the workflow sorts behind it, and so has a longer one.
+_MOST_OF_SORT_ORDER = 1_000
 _MAX_NUMBER = 2**63 - 1
 _BEYOND = "the number is larger than a database can hold"
 
@@ -29,6 +32,7 @@ def check_json(record: Record) -> None:
     name = str(record) if record.serial else record.noun
     _refuse(name, _too_large({**record.extra, **_objects(record)}))
     fields = to_json(record)
+    _refuse(name, _too_long(fields))
     _refuse(name, [*json_violations(fields), *_beyond(fields)])
 
 
@@ -41,7 +45,7 @@ def check_change(kind: type[Record], serial: int, change: Change) -> None:
     """
     name = f"{kind.noun} {serial}"
     named = {".".join(pointer_keys(text)): value for text, value in change.values.items()}
-    _refuse(name, _too_large(named))
+    _refuse(name, [*_too_large(named), *_too_long(named)])
     violations = [violation for path, value in named.items() for violation in json_violations(value, path)]
     _refuse(name, [*violations, *_beyond(named)])
 
@@ -69,6 +73,13 @@ def _too_large(values: Mapping[str, Any]) -> Iterator[str]:
                 f"{path}: is larger than the {MOST_BYTES >> 20} MiB of JSON that a field may hold; store it as a file "
                 "(upload_output_file) and keep a reference to the file"
             )
+
+
+def _too_long(values: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in values.items():
+        most = _MOST_OF_SORT_ORDER if name == "sort_order" else _MOST_CHARACTERS
+        if "." not in name and isinstance(value, str) and len(value) > most:
+            yield f"{name}: has more than {most} characters"
 
 
 def _beyond(values: Mapping[str, Any]) -> Iterator[str]:
