@@ -13,6 +13,7 @@ from xfworker.adapters.images.isq import IsqCodec
 from xfworker.adapters.images.metaimage import MetaImageCodec
 from xfworker.adapters.images.nifti import NiftiCodec
 from xfworker.adapters.images.nrrd_files import NrrdCodec
+from xfworker.adapters.images.ome_zarr import OmeZarrCodec
 from xfworker.adapters.images.omni import OmniCodec
 from xfworker.adapters.images.opening import head_of
 from xfworker.adapters.images.projections import ProjectionCodec
@@ -118,6 +119,7 @@ def image_formats(added: Sequence[ImageCodec] = ()) -> ImageRegistry:
             # Before TIFF: a DICOM file may begin as one, for readers that know TIFF only.
             DicomCodec(),
             TiffCodec(),
+            OmeZarrCodec(),
             ZarrCodec(),
             MetaImageCodec(),
             VolumeGraphicsCodec(),

@@ -1,12 +1,15 @@
 """zarr arrays (versions 2 and 3) in a folder, by zarr."""
 
 import json
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from xfworker.adapters.images.carried_metadata import KEY, carried, unseen_calibrations, with_carried
+from xfworker.adapters.images.disk_room import writing_errors
 from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.incomplete_image import PartialFolder
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[Any]
 
 _CHUNK: Final = 64
-_SPACING, _ORIGIN, _DIRECTION = "spacing_mm", "origin_mm", "direction"
+_ROW_OF_CHUNKS_BYTES: Final = 64 << 20
+"""The most that is held until a row of chunks is full; chunks of larger slices are flatter and wider."""
+_SPACING, _ORIGIN, DIRECTION = "spacing_mm", "origin_mm", "direction"
 
 
 class ZarrCodec:
@@ -46,7 +51,7 @@ class ZarrCodec:
         """Begin an array in a folder that does not exist yet; see the port."""
         if encoding not in (None, "zarr"):
             raise UnsupportedImage(f"{path}: zarr has encodings of its own, not {encoding}.")
-        return ZarrWriter(path, image)
+        return ZarrWriter(path, image, ZarrCodec.name)
 
 
 def _described(path: Path) -> tuple[ImageInfo, Any]:
@@ -73,7 +78,7 @@ def _described(path: Path) -> tuple[ImageInfo, Any]:
         pixels_path=path,
         spacing_mm=_triple(notes.get(_SPACING), 1.0, positive=True),
         origin_mm=_triple(notes.get(_ORIGIN), 0.0, positive=False),
-        direction=_direction(notes.get(_DIRECTION)),
+        direction=stated_direction(notes.get(DIRECTION)),
         header={"chunks": list(array.chunks)},
         files=(path,),
     )
@@ -90,7 +95,8 @@ def _triple(stated: Any, default: float, *, positive: bool) -> Triple:
     return (x, y, z) if not positive or min(x, y, z) > 0 else (default, default, default)
 
 
-def _direction(stated: Any) -> tuple[float, ...]:
+def stated_direction(stated: Any) -> tuple[float, ...]:
+    """Give the direction that an attribute states, or that of the axes."""
     try:
         values = tuple(float(value) for value in stated)
     except (TypeError, ValueError):
@@ -112,11 +118,21 @@ class ZarrReader(SlabReader):
             raise ImageFormatError(f"zarr cannot read its chunks: {error!r:.200}.", path=self.info.path) from error
 
 
+def chunks_of(shape: Sequence[int], pixel_bytes: int) -> tuple[int, ...]:
+    """Give the shape of chunks: some 64 pixels along every axis, flatter where slices are large."""
+    slab = math.prod(shape[1:]) * pixel_bytes
+    depth = _CHUNK
+    while depth > 1 and depth * slab > _ROW_OF_CHUNKS_BYTES:
+        depth //= 2
+    wide = _CHUNK if depth >= _CHUNK // 2 or len(shape) == 1 else 4 * _CHUNK
+    return tuple(min(most, count) for most, count in zip((depth, wide, wide), shape, strict=False))
+
+
 class ZarrWriter(SlabWriter):
     """Writes chunks into a partial folder that gets its final name when it is complete."""
 
-    def __init__(self, path: Path, image: ImageInfo) -> None:
-        zarr = reader_library("zarr", path, "to be a zarr array")
+    def __init__(self, path: Path, image: ImageInfo, name: str) -> None:
+        zarr = reader_library("zarr", path, f"to be {name}")
         if image.axes not in ("X", "XY", "XYZ"):
             raise UnsupportedImage(f"{path}: zarr is written from axes XYZ, not {image.axes}.")
         if path.exists():
@@ -125,7 +141,7 @@ class ZarrWriter(SlabWriter):
             attrs.evolve(
                 image,
                 path=path,
-                format=ZarrCodec.name,
+                format=name,
                 encoding="zarr",
                 pixels_path=path,
                 files=(path,),
@@ -135,20 +151,24 @@ class ZarrWriter(SlabWriter):
         self._folder = PartialFolder(path)
         self.remarks = unseen_calibrations(image, None, f"the attribute {KEY}")
         try:
-            place = {name: list(getattr(image, name)) for name in (_SPACING, _ORIGIN, _DIRECTION)}
-            notes = {**json.loads(carried(image)), **place}
-            self._array = zarr.create_array(
-                str(self._folder.partial),
-                shape=image.shape,
-                dtype=image.pixel_type.numpy_code(),
-                chunks=tuple(min(_CHUNK, count) for count in image.shape),
-                attributes=notes,
-                dimension_names=[letter.lower() for letter in reversed(image.axes)],
-            )
+            place = {name: list(getattr(image, name)) for name in (_SPACING, _ORIGIN, DIRECTION)}
+            with writing_errors(path):
+                self._array = self._created(zarr, image, {**json.loads(carried(image)), **place})
         except BaseException:
             self._folder.discard()
             raise
         self._waiting: list[Pixels] = []
+
+    def _created(self, zarr: Any, image: ImageInfo, notes: Mapping[str, Any]) -> Any:
+        """Make the array, and give it."""
+        return zarr.create_array(
+            str(self._folder.partial),
+            shape=image.shape,
+            dtype=image.pixel_type.numpy_code(),
+            chunks=chunks_of(image.shape, image.pixel_type.size),
+            attributes=dict(notes),
+            dimension_names=[letter.lower() for letter in reversed(image.axes)],
+        )
 
     def _write(self, slab: "Pixels") -> None:
         """Write whole rows of chunks: a chunk that is filled in parts would be read and packed again each time."""
@@ -156,7 +176,7 @@ class ZarrWriter(SlabWriter):
 
         self._waiting.append(slab)
         held = sum(len(one) for one in self._waiting)
-        row = min(_CHUNK, self.info.shape[0])
+        row = self._array.chunks[0]
         ready = held // row * row if self._written + len(slab) < self.info.shape[0] else held
         if not ready:
             # The caller may reuse its array for the next slab.
