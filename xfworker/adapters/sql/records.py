@@ -3,9 +3,10 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from xfworker.adapters.sql.engine import WRITES
@@ -14,6 +15,9 @@ from xfworker.domain.errors import NotEnoughSpace, ServerBusy, ServerFault, XFWo
 
 # Any number that no other program on the same database is likely to choose.
 _WRITERS = 0x78667772
+_RETRY_AFTER_SECONDS = 2.0
+_SHUTTING_DOWN = frozenset({"57P01", "57P02", "57P03"})
+"""SQLSTATE of a PostgreSQL that stops, crashed or is still starting."""
 
 
 class SqlRecordStore:
@@ -22,8 +26,11 @@ class SqlRecordStore:
     def __init__(self, engine: Engine) -> None:
         """Take an engine whose database has the current schema; it is closed with the store."""
         self._engine = engine
+        on_sqlite = engine.dialect.name == "sqlite"
+        self._path = Path(engine.url.database or "") if on_sqlite else None
+        self._file = _identity(self._path)
         # Writers of this process queue here, fairly, instead of trying SQLite's lock again and again.
-        self._writer = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        self._writer = threading.Lock() if on_sqlite else nullcontext()
 
     def __repr__(self) -> str:
         return f"SqlRecordStore({self._engine.url.render_as_string(hide_password=True)!r})"
@@ -35,6 +42,7 @@ class SqlRecordStore:
 
     @contextmanager
     def transaction(self, *, write: bool = True) -> Iterator[SqlTransaction]:
+        self._require_file()
         with self._writer if write else nullcontext(), _own_errors(), self._engine.connect() as connection:
             self._prepare(connection, write=write)
             with connection.begin():
@@ -44,6 +52,15 @@ class SqlRecordStore:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def _require_file(self) -> None:
+        # An open file goes on under no name, and all that is written to it is lost when the server ends.
+        if self._file != (found := _identity(self._path)):
+            what = "removed" if found is None else "replaced"
+            raise ServerFault(
+                f"the database file {self._path} was {what} while the server ran, so nothing is written or read; stop "
+                "the server, put the file back or restore a backup, and start it again"
+            )
 
     def _prepare(self, connection: Connection, *, write: bool) -> None:
         if self._engine.dialect.name == "sqlite":
@@ -55,6 +72,14 @@ class SqlRecordStore:
     def _exclude_writers(self, connection: Connection) -> None:
         if self._engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    try:
+        status = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if status is None else (status.st_dev, status.st_ino)
 
 
 @contextmanager
@@ -71,4 +96,18 @@ def _own_errors() -> Iterator[None]:
             raise NotEnoughSpace(f"the database has no room left: {reason}") from error
         if "locked" in reason or "too many clients" in reason:
             raise ServerBusy(f"the database is busy: {reason}") from error
+        if _is_away(error):
+            raise ServerBusy(
+                f"the database cannot be reached now: {reason}", retry_after_seconds=_RETRY_AFTER_SECONDS
+            ) from error
         raise ServerFault(f"the database failed: {reason}") from error
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Return whether a database on another machine could not be asked, rather than refused what was asked."""
+    if type(error.orig).__module__.partition(".")[0] == "sqlite3":
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if error.connection_invalidated or state in _SHUTTING_DOWN or (state or "").startswith("08"):
+        return True
+    return state is None and isinstance(error, OperationalError | InterfaceError)

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -80,16 +81,19 @@ def serve(app: Litestar, options: ServeOptions, *, announce: Callable[[int], Non
     Raises:
         ConfigurationError: The address is taken, or is not this computer's.
     """
-    port = _free_port(options.host, options.port)
+    check_tls(options)
+    address, port = _free_address(options.host, options.port)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(app, options, port, announce))
+        asyncio.run(_serve(app, options, address, port, announce))
 
 
-async def _serve(app: Litestar, options: ServeOptions, port: int, announce: Callable[[int], None]) -> None:
+async def _serve(
+    app: Litestar, options: ServeOptions, address: str, port: int, announce: Callable[[int], None]
+) -> None:
     logging.getLogger("_granian").setLevel(logging.WARNING)
     server = _OneSocketServer(
         app,
-        address=options.host,
+        address=address,  # Granian takes no names
         port=port,
         interface=Interfaces.ASGI,
         log_enabled=False,
@@ -108,7 +112,7 @@ async def _serve(app: Litestar, options: ServeOptions, port: int, announce: Call
     _on_signals(loop, stop)
     if options.end_with_input:
         threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
-    announcing = loop.create_task(_announce_when_listening(reachable(options.host), port, announce))
+    announcing = loop.create_task(_announce_when_listening(reachable(address), port, announce))
     await server.serve()
     announcing.cancel()
     _log.info("xfworker.server_stopped")
@@ -151,19 +155,52 @@ def _wait_for_end_of_input(stop: Callable[[str], None]) -> None:
     stop("the process that started it ended")
 
 
-def _free_port(host: str, port: int) -> int:
+def _free_address(host: str, port: int) -> tuple[str, int]:
+    """Give the numeric address that a host name stands for, and the port; IPv4 where a name has both."""
     # Asked first by a plain bind, because Granian would share a taken port with whoever has it.
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
+        choices = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, _, _, address = min(choices, key=lambda choice: choice[0] != socket.AF_INET)
         with socket.socket(family, kind) as probe:
             if sys.platform != "win32":
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen()
-            return int(probe.getsockname()[1])
+            return str(address[0]), int(probe.getsockname()[1])
     except OSError as error:
         raise ConfigurationError(
             f"could not listen on {host}:{port}: {error.strerror or error}; choose another --port or --host"
+        ) from None
+    except UnicodeError:
+        raise ConfigurationError(
+            f"could not listen on {host[:80]!a}: it is not a host name; choose another --host"
+        ) from None
+
+
+def check_tls(options: ServeOptions) -> None:
+    """
+    Refuse half of a certificate and its key, files that are not there, and a pair that does not fit.
+
+    Raises:
+        ConfigurationError: Naming the option and what is wrong; without it the server would speak plain HTTP, or not
+            start in a way that says why.
+    """
+    certificate, key = options.tls_certificate, options.tls_key
+    if certificate is None and key is None:
+        return
+    if certificate is None or key is None:
+        given, missing = ("--tls-certificate", "--tls-key") if key is None else ("--tls-key", "--tls-certificate")
+        raise ConfigurationError(f"{given} was given without {missing}; https needs both")
+    for option, path in (("--tls-certificate", certificate), ("--tls-key", key)):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(f"could not read {option} {path}: {error.strerror or error}") from None
+    try:
+        # The password is asked for where the key has one; Granian would ask on the terminal and wait.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
+    except (ssl.SSLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or str(error)
+        raise ConfigurationError(
+            f"{certificate} and {key} are not a certificate and its key in PEM without a password: {reason}"
         ) from None

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem documents, and back: the one writer and the one reader of them."""
 
 import json
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -62,6 +63,8 @@ def http_problem_body(status: int, detail: str) -> bytes:
 def problem_headers(error: XFWorkerError, method: str) -> dict[str, str]:
     """Give the header fields of the answer that is an error; one to a HEAD has no body to say it in."""
     headers = {"WWW-Authenticate": "Bearer"} if error.status == _UNAUTHORIZED else {}
+    if isinstance(error, ServerBusy) and error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
     if method == "HEAD":
         headers |= {"XF-Error": error.code, "XF-Error-Detail": quote(str(error))}
     return headers

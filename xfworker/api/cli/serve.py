@@ -59,7 +59,7 @@ def serve(
     """
     from xfworker.adapters.disk.file_modes import GroupAccess
     from xfworker.adapters.process.allocator import keep_freed_memory
-    from xfworker.adapters.web.serving import ServeOptions, reachable
+    from xfworker.adapters.web.serving import ServeOptions, check_tls, reachable
     from xfworker.adapters.web.serving import serve as serve_app
     from xfworker.api.composition.endpoint_file import ServerEndpoint, endpoint_path, remove_endpoint, write_endpoint
     from xfworker.api.composition.platform import PlatformStorage, file_store, opened_platform, web_app
@@ -90,6 +90,7 @@ def serve(
         host=host, port=port, tls_certificate=tls_certificate, tls_key=tls_key, end_with_input=end_with_input
     )
     rules = PlatformOptions(outputs_must_fit=outputs_must_fit, max_attempts=max_attempts, lease_seconds=lease_seconds)
+    check_tls(options)  # before anything is made
     with opened_platform(storage, rules) as platform:
 
         def announced(bound: int) -> None:

@@ -9,6 +9,7 @@ from attrs import define, evolve
 
 from xfworker.adapters.clock import SystemClock
 from xfworker.domain.errors import ConfigurationError
+from xfworker.domain.files import SERIAL_KEYS
 from xfworker.ports.clock import Clock
 from xfworker.ports.record_store import RecordStore
 from xfworker.services.platform.options import PlatformOptions
@@ -99,6 +100,7 @@ def opened_platform(storage: PlatformStorage, options: PlatformOptions | None = 
     from xfworker.adapters.jwt.token_signer import JwtTokenSigner, secret_in
 
     _make_folder(storage)
+    _require_records_of_files(storage)
     clock = SystemClock()
     signer = JwtTokenSigner(secret_in(storage.secret_path), clock)
     if storage.sns is not None:
@@ -141,6 +143,24 @@ def opened_records(storage: PlatformStorage) -> RecordStore:
     engine = open_engine(storage.database or sqlite_url(storage.data / "records.sqlite"), durable=storage.durable)
     upgrade(engine, lambda revision: export_to_folder(engine, storage.data / "backups", f"schema-{revision}"))
     return SqlRecordStore(engine)
+
+
+def _require_records_of_files(storage: PlatformStorage) -> None:
+    """
+    Refuse to begin an empty database beside files: new records would get the serials of those that own the files.
+
+    Raises:
+        ConfigurationError: The database file is gone, and files of records are there.
+    """
+    if storage.database is not None or (storage.data / "records.sqlite").exists():
+        return
+    sources = [storage.files_path / source for source in SERIAL_KEYS]
+    left = next((source for source in sources if source.is_dir() and any(source.iterdir())), None)
+    if left is not None:
+        raise ConfigurationError(
+            f"{storage.data} holds no records.sqlite, but {left} holds files of its records; put the database back, "
+            "restore a backup (xfworker restore), or move the files away to begin anew"
+        )
 
 
 def _make_folder(storage: PlatformStorage) -> None:

@@ -84,7 +84,8 @@ def read_cursor(cursor: str | None) -> tuple[str, int] | None:
         return None
     try:
         order, serial = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, TypeError, binascii.Error):
+        order.encode()  # half of a surrogate pair is nothing that a database could compare
+    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
         order = serial = None
     if not isinstance(order, str) or type(serial) is not int or not 0 <= serial <= _MAX_INT or "\x00" in order:
         raise UsageError("cursor: use the 'next' of the page before, as it is")
@@ -107,10 +108,10 @@ def _value(name: str, kind: Any, value: str) -> Any:
             raise UsageError(f"{name}: expected true or false, got {value[:40]!a}")
         return value == "true"
     if kind is int:
-        digits = value.removeprefix("-")
-        if not (digits.isascii() and digits.isdigit() and abs(int(value[:20])) <= _MAX_INT):
+        number = read_digits(value.removeprefix("-"))
+        if number is None or number > _MAX_INT:
             raise UsageError(f"{name}: expected an integer, got {value[:40]!a}")
-        return int(value[:20])
+        return -number if value.startswith("-") else number
     try:
         return kind(value)
     except ValueError:

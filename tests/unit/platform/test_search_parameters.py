@@ -1,0 +1,57 @@
+"""Parameters of a search that are not what they should be: refused by name, never a fault of the server."""
+
+import base64
+import json
+
+import pytest
+
+from xfworker.adapters.web.xf_routes.search import conditions, page_limit, read_cursor
+from xfworker.domain.errors import UsageError
+from xfworker.domain.records import Job
+
+
+def cursor(value):
+    return base64.urlsafe_b64encode(value if isinstance(value, bytes) else json.dumps(value).encode()).decode()
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "000000001999", "1" * 5000, "-1", "1.0", "", "²", "١"])
+def test_a_limit_is_a_number_from_1_to_1000(limit):
+    with pytest.raises(UsageError, match="limit"):
+        page_limit(limit)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "é",
+        "\ud800",
+        cursor(b"[" * 100_000),
+        cursor(["\ud800", 1]),
+        cursor(["a\x00", 1]),
+        cursor(["a", 2**63]),
+        cursor(["a", 1.5]),
+        cursor(["a", True]),
+        cursor(["a", -1]),
+        cursor([1, 1]),
+        cursor([None, 1]),
+        cursor({"a": 1, "b": 2}),
+        cursor(["a", 1, 2]),
+        cursor(b'["a", ' + b"1" * 5000 + b"]"),
+        cursor(b"\xff\xfe"),
+    ],
+)
+def test_a_cursor_is_taken_as_it_was_given_only(text):
+    with pytest.raises(UsageError, match="cursor"):
+        read_cursor(text)
+
+
+@pytest.mark.parametrize("value", ["1" * 30, str(2**63), "1" + "0" * 5000, "--1", "-", "1e3", "٣"])
+def test_an_integer_is_read_whole_or_refused(value):
+    with pytest.raises(UsageError, match="integer"):
+        conditions(Job, [("task_serial", value)])
+
+
+def test_integers_are_read():
+    assert conditions(Job, [("task_serial", "17"), ("task_serial", "-1")]) == {"task_serial": (17, -1)}
