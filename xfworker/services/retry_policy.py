@@ -5,7 +5,14 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from xfworker.domain.errors import ServerBusy, ServerFault, ServerTimeout, ServerUnreachable, XFWorkerError
+from xfworker.domain.errors import (
+    ServerBusy,
+    ServerCertificateError,
+    ServerFault,
+    ServerTimeout,
+    ServerUnreachable,
+    XFWorkerError,
+)
 from xfworker.ports.clock import Clock
 from xfworker.services.event_log import EventLog
 
@@ -113,7 +120,8 @@ class Retries:
         Raises:
             XFWorkerError: The error, or what stands for it, where it is not tried again.
         """
-        if not isinstance(error, self._policy.on):
+        # Whoever retries on everything that a server can do wrong need not try a wrong certificate for a minute.
+        if not isinstance(error, self._policy.on) or isinstance(error, ServerCertificateError):
             raise error
         if isinstance(error, ServerBusy) and self._policy.throttled_seconds is not None:
             seconds = self._throttle(error, self._policy.throttled_seconds)

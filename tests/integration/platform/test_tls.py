@@ -7,12 +7,15 @@ import sys
 import pytest
 import trustme
 
+from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.network_options import TlsOptions
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.adapters.memory.clock import ManualClock
 from xfworker.api.composition.endpoint_file import read_endpoint
 from xfworker.domain.errors import ConfigurationError, ServerCertificateError, ServerError
+from xfworker.domain.files import AuthorizationToken, Scope, parse_resource
 from xfworker.domain.records import Project
 
 QUICK = HttpLimits(attempts=1)
@@ -86,3 +89,31 @@ def test_what_is_secret_is_readable_by_its_owner_only(served):
     if os.name == "posix":
         for name in ("secret", "server.json", "announced.json"):
             assert (folder / name).stat().st_mode & 0o077 == 0
+
+
+def test_plain_http_to_a_server_that_speaks_https_says_so(served):
+    endpoint, _ = served
+    transport = HttpTransport(f"http://localhost:{endpoint.port}", token=endpoint.admin_token, limits=QUICK)
+    with pytest.raises(ServerError, match=f"its address is https://localhost:{endpoint.port}"):
+        transport.request("GET", "/health", doing="ask for health")
+
+
+def test_a_wrong_certificate_is_not_tried_again(served, tmp_path):
+    endpoint, _ = served
+
+    class Unwaiting(ManualClock):
+        def sleep(self, seconds):
+            raise AssertionError("it was waited for another attempt")
+
+    url = f"https://localhost:{endpoint.port}"
+    with pytest.raises(ServerCertificateError):
+        HttpTransport(url, token="t", clock=Unwaiting()).request("GET", "/health", doing="ask for health")
+    store, source = HttpFileStore(clock=Unwaiting()), tmp_path / "a.bin"
+    place = parse_resource("userdata/a.bin")
+    token = AuthorizationToken(url=f"{url}/fss/v1", token="t", scopes=(Scope("write", place),))
+    for size in (3, 3 << 20):
+        source.write_bytes(b"x" * size)
+        with pytest.raises(ServerCertificateError):
+            store.upload(token, source, place)
+    with pytest.raises(ServerCertificateError):
+        store.download(token, place, tmp_path / "b.bin")

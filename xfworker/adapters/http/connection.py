@@ -1,5 +1,6 @@
 """Connections whose time limit for sending is their own, and network errors by kind."""
 
+import http.client
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
@@ -85,9 +86,22 @@ def network_error(error: BaseException, *, doing: str, at: str) -> ServerError:
     causes = list(_causes(error))
     for kinds, error_class, sentence in _KINDS:
         for cause in causes:
-            if isinstance(cause, kinds):
+            if isinstance(cause, kinds) and not (error_class is ServerCertificateError and _is_damage(cause)):
                 return error_class(f"could not {doing} at {at}: {sentence.format(reason=_reason(cause))}")
     return ServerUnreachable(f"could not {doing} at {at}: {_reason(error)}")
+
+
+def speaks_tls(error: BaseException) -> bool:
+    """Return whether a server that was asked over plain HTTP answered as one does that expects https."""
+    # A TLS alert begins with 0x15 0x03; some servers only hang up on what is not a TLS greeting.
+    causes = list(_causes(error))
+    alert = any(cause.args and str(cause.args[0]).startswith("\x15\x03") for cause in causes)
+    return alert or any(isinstance(cause, http.client.RemoteDisconnected) for cause in causes)
+
+
+def _is_damage(error: BaseException) -> bool:
+    """Return whether bytes of an encrypted connection were damaged on their way; the next connection may do better."""
+    return "MAC" in (getattr(error, "reason", None) or "") and not isinstance(error, ssl.SSLCertVerificationError)
 
 
 # Tried in this order, because one error is often wrapped in several others.
@@ -99,6 +113,11 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], type[ServerError], str], ..
             "the server's certificate is not accepted ({reason}); check the host name, or name your own "
             "certificate authority in the settings (tls.ca_file)"
         ),
+    ),
+    (
+        (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError),
+        ServerUnreachable,
+        "the encrypted connection broke ({reason})",
     ),
     ((ssl.SSLError, SSLError), ServerCertificateError, "TLS failed ({reason}); does the server speak https?"),
     ((ProxyError,), ServerUnreachable, "the proxy did not let it through ({reason}); check the setting network.proxy"),

@@ -1,5 +1,6 @@
 """How servers are trusted and reached: the tables ``[tls]`` and ``[network]`` of the settings."""
 
+import ipaddress
 from pathlib import Path
 
 from attrs import define, field
@@ -29,18 +30,51 @@ class ProxyOptions:
     The way to servers.
 
     Attributes:
-        proxy: ``http://host:port`` of a proxy for ``https`` servers; a password in it is never shown.
-        no_proxy: Hosts that are reached without the proxy: names, and domains with a dot before them.
+        proxy: ``http://host:port`` of a proxy for ``https`` servers; a password in it is never shown. By default what
+            ``HTTPS_PROXY`` says; an empty string is none.
+        no_proxy: What is reached without the proxy: host names with all names below them (``lab.example``, also
+            written ``.lab.example`` or ``*.lab.example``), addresses and networks (``10.0.0.0/8``), each with a port
+            where only that one is meant (``lab.example:8443``), or ``*`` for everything. By default what ``NO_PROXY``
+            says.
     """
 
     proxy: str | None = field(default=None, repr=False)
     no_proxy: list[str] = field(factory=list)
 
-    def proxy_for(self, host: str) -> str | None:
-        """Give the proxy by which a host is reached, or ``None``."""
+    def proxy_for(self, host: str, port: int = 443) -> str | None:
+        """Give the proxy by which a host is reached at a port, or ``None``."""
         name = host.lower().rstrip(".")
-        for skipped in self.no_proxy:
-            pattern = skipped.lower()
-            if name == pattern.lstrip(".") or (pattern.startswith(".") and name.endswith(pattern)):
-                return None
-        return self.proxy
+        is_direct = any(_covers(skipped.strip().lower(), name, port) for skipped in self.no_proxy)
+        return None if is_direct else self.proxy or None
+
+
+def _covers(pattern: str, host: str, port: int) -> bool:
+    if pattern == "*":
+        return True
+    network = _network(pattern)
+    if network is None:
+        name, colon, digits = pattern.rpartition(":")
+        if colon and digits.isascii() and digits.isdigit():
+            if int(digits) != port:
+                return False
+            pattern = name
+            network = _network(name.strip("[]"))
+    if network is not None:
+        address = _address(host)
+        return address is not None and address in network
+    name = pattern.removeprefix("*").strip(".")
+    return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def _network(text: str) -> "ipaddress.IPv4Network | ipaddress.IPv6Network | None":
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _address(text: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address | None":
+    try:
+        return ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return None

@@ -47,7 +47,7 @@ def open_pool(
         plain.ConnectionCls = with_write_limit(PlainConnection, write_seconds)
         return plain
     options["ssl_context"] = tls_context(tls)
-    by_way_of = proxy.proxy_for(host)
+    by_way_of = proxy.proxy_for(host, port)
     secure: urllib3.HTTPConnectionPool
     if by_way_of is None:
         secure = urllib3.HTTPSConnectionPool(host, port, **options)

@@ -17,14 +17,22 @@ from attrs import define, field
 
 from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.answer_stream import AnswerStream
-from xfworker.adapters.http.connection import NETWORK_ERRORS, network_error, was_sent
+from xfworker.adapters.http.connection import NETWORK_ERRORS, network_error, speaks_tls, was_sent
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
 from xfworker.adapters.http.pool import open_pool
 from xfworker.adapters.wire.authorization import authorization
 from xfworker.adapters.wire.digits import read_digits
 from xfworker.domain.address import Address
-from xfworker.domain.errors import ConfigurationError, InvalidRecord, ProtocolViolation, ServerBusy, XFWorkerError
+from xfworker.domain.errors import (
+    ConfigurationError,
+    InvalidRecord,
+    ProtocolViolation,
+    ServerBusy,
+    ServerError,
+    ServerUnreachable,
+    XFWorkerError,
+)
 from xfworker.domain.json_value import json_violations
 from xfworker.ports.clock import Clock
 from xfworker.services.retry_policy import RetryPolicy
@@ -129,6 +137,7 @@ class HttpTransport:
         self._tls, self._proxy = tls or TlsOptions(), proxy or ProxyOptions()
         self._own_pool = self._opened()
         self._process = os.getpid()
+        self._has_answered = False
         self.at = address.at
         self.url = str(address)
 
@@ -195,7 +204,7 @@ class HttpTransport:
             try:
                 response = self._send(method, path, body, fields, read_seconds, whole=True)
             except NETWORK_ERRORS as caught:
-                error, may_pass = network_error(caught, doing=doing, at=self.at), repeat or not was_sent(caught)
+                error, may_pass = self._network_error(caught, doing), repeat or not was_sent(caught)
             else:
                 answer = HttpAnswer(status=response.status, headers=response.headers, body=response.data, doing=doing)
                 if answer.status < _FIRST_ERROR or answer.status == _NOT_MODIFIED:
@@ -238,7 +247,7 @@ class HttpTransport:
         try:
             response = self._send(method, path, body, fields, read_seconds, whole=False)
         except NETWORK_ERRORS as error:
-            raise network_error(error, doing=doing, at=self.at) from error
+            raise self._network_error(error, doing) from error
         answer = AnswerStream(response, method=method, doing=doing, at=self.at)
         try:
             if answer.status >= _FIRST_ERROR and answer.status not in accept:
@@ -250,6 +259,14 @@ class HttpTransport:
             yield answer
         finally:
             answer.close()
+
+    def _network_error(self, error: BaseException, doing: str) -> ServerError:
+        if self._address.scheme == "http" and not self._has_answered and speaks_tls(error):
+            return ServerUnreachable(
+                f"could not {doing} at {self.at}: the connection was ended without an answer; if the server "
+                f"speaks https, its address is https://{self.at}"
+            )
+        return network_error(error, doing=doing, at=self.at)
 
     def _fields(self, headers: Mapping[str, str] | None) -> dict[str, str]:
         fields = {
@@ -265,7 +282,7 @@ class HttpTransport:
     def _send(
         self, method: str, path: str, body: Any, fields: dict[str, str], read_seconds: float | None, *, whole: bool
     ) -> urllib3.BaseHTTPResponse:
-        return self._pool.urlopen(
+        response = self._pool.urlopen(
             method,
             self._address.path + path,
             body=body,
@@ -277,6 +294,8 @@ class HttpTransport:
                 connect=self._limits.connect_seconds, read=read_seconds or self._limits.read_seconds
             ),
         )
+        self._has_answered = True
+        return response
 
     def _refusal(self, answer: HttpAnswer) -> XFWorkerError:
         from xfworker.adapters.wire.problem import error_from_answer, problem_in_headers

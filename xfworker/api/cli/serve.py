@@ -74,6 +74,10 @@ def serve(
         raise UsageError("--max-attempts is at least 1")
     if not _SHORTEST_LEASE_SECONDS <= lease_seconds <= _LONGEST_LEASE_SECONDS:
         raise UsageError(f"--lease-seconds is between {_SHORTEST_LEASE_SECONDS:g} and {_LONGEST_LEASE_SECONDS:g}")
+    options = ServeOptions(
+        host=host, port=port, tls_certificate=tls_certificate, tls_key=tls_key, end_with_input=end_with_input
+    )
+    check_tls(options)  # before anything is made
     write_server_log()
     keep_freed_memory()
     storage = PlatformStorage(
@@ -86,11 +90,7 @@ def serve(
         durable=durable,
         sns=sns,
     )
-    options = ServeOptions(
-        host=host, port=port, tls_certificate=tls_certificate, tls_key=tls_key, end_with_input=end_with_input
-    )
     rules = PlatformOptions(outputs_must_fit=outputs_must_fit, max_attempts=max_attempts, lease_seconds=lease_seconds)
-    check_tls(options)  # before anything is made
     with opened_platform(storage, rules) as platform:
 
         def announced(bound: int) -> None:

@@ -1,5 +1,6 @@
 """Picks the file store that the settings choose."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from attrs import evolve, fields
 
 from xfworker.api.composition.adapter_registry import make_adapter
+from xfworker.api.composition.network import proxy_options
 from xfworker.api.settings.model import FilesSettings, Settings
 from xfworker.domain.errors import ConfigurationError
 from xfworker.ports.clock import Clock
@@ -59,7 +61,7 @@ def _fss(settings: Settings, clock: Clock) -> FileStore:
         limits=settings.http,
         transfers=settings.transfers,
         tls=settings.tls,
-        proxy=settings.network,
+        proxy=proxy_options(settings.network, os.environ),
         allow_plain_http=settings.server.allow_plain_http,
         clock=clock,
     )

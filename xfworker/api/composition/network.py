@@ -1,7 +1,12 @@
 """Addresses of servers, and how they are reached."""
 
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
+from xfworker.adapters.http.network_options import ProxyOptions
 from xfworker.api.settings.model import Settings
 from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError
@@ -29,6 +34,18 @@ def server_url(arguments: JobArguments) -> str:
         ) from None
 
 
+def proxy_options(network: ProxyOptions, environment: Mapping[str, str]) -> ProxyOptions:
+    """Give the way to servers: what the settings say, and where they say nothing the environment's usual variables."""
+    if network.proxy is not None:
+        return network
+
+    def variable(name: str) -> str:
+        return environment.get(name.lower()) or environment.get(name) or ""
+
+    skipped = network.no_proxy or [host for host in variable("NO_PROXY").replace(",", " ").split() if host]
+    return evolve(network, proxy=variable("HTTPS_PROXY") or None, no_proxy=skipped)
+
+
 def transport(settings: Settings, url: str, token: str, clock: Clock) -> "HttpTransport":
     """
     Give the connections to a server.
@@ -43,7 +60,7 @@ def transport(settings: Settings, url: str, token: str, clock: Clock) -> "HttpTr
         token=token,
         limits=settings.http,
         tls=settings.tls,
-        proxy=settings.network,
+        proxy=proxy_options(settings.network, os.environ),
         allow_plain_http=settings.server.allow_plain_http,
         clock=clock,
     )
