@@ -17,6 +17,7 @@ from xfworker.adapters.images.ome_zarr import OmeZarrCodec
 from xfworker.adapters.images.omni import OmniCodec
 from xfworker.adapters.images.opening import head_of
 from xfworker.adapters.images.projections import ProjectionCodec
+from xfworker.adapters.images.tiff_folder import TiffFolderCodec
 from xfworker.adapters.images.tiff_stack import TiffCodec
 from xfworker.adapters.images.volume_graphics import VolumeGraphicsCodec
 from xfworker.adapters.images.zarr_array import ZarrCodec
@@ -118,6 +119,7 @@ def image_formats(added: Sequence[ImageCodec] = ()) -> ImageRegistry:
             NrrdCodec(),
             # Before TIFF: a DICOM file may begin as one, for readers that know TIFF only.
             DicomCodec(),
+            TiffFolderCodec(),
             TiffCodec(),
             OmeZarrCodec(),
             ZarrCodec(),

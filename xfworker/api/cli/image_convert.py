@@ -16,6 +16,7 @@ def convert(
     *,
     encoding: str | None = None,
     pixel_type: Annotated[str | None, Parameter(name=["--pixel-type", "--type"])] = None,
+    spacing: tuple[float, float, float] | None = None,
     deidentify: bool = False,
     json: bool = False,
 ) -> int:
@@ -23,13 +24,15 @@ def convert(
     Convert an image file to the format that the target's suffix asks for.
 
     Values never change; a type that cannot hold them is refused. Header and processing log of an AIM are kept through
-    OMNI and back. Volumes larger than memory are converted block after block.
+    OMNI and back. Volumes larger than memory are converted block after block. Example: xfworker image convert slices/
+    scan.AIM --spacing 0.01 0.01 0.01
 
     Args:
         source: The image file or folder; its format is recognised by content.
         target: The file to write, such as scan.omni, scan.AIM, scan.ISQ, mask.gobj or scan.nii.
         encoding: How to store pixels, in the target format's words: int16, binCmp, charCmp, bit8, vaxF, ... for AIM.
         pixel_type: The number type to convert to: uint8 ... float64. Fractions are rounded to the nearest integer.
+        spacing: Distance between voxels along x y z in mm, where the source does not state it or states it wrongly.
         deidentify: Leave out patient name and indices, and say what was left out.
         json: Print one JSON document on stdout.
     """
@@ -44,6 +47,7 @@ def convert(
             encoding=encoding,
             pixel_type=None if pixel_type is None else pixel_type_named(pixel_type),
             without_person=deidentify,
+            spacing_mm=spacing,
             progress=progress,
         )
     files = [str(path) for path in done.target.files]

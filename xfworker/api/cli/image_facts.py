@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from xfworker.services.images.statistics import Statistics
 
 _PERCENTILES = (1, 50, 99)
+_MOST_LISTED = 20
 
 
 def image_document(image: ImageInfo, found: "Statistics | None") -> dict[str, Any]:
@@ -115,7 +116,7 @@ def _rows(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str
         elif isinstance(value, dict):
             yield from _rows(value, f"{label}: ")
         elif value not in (None, [], "", [0, 0, 0]):
-            yield label, ", ".join(map(_shown, value)) if isinstance(value, list) else _shown(value)
+            yield label, _listed(value) if isinstance(value, list) else _shown(value)
 
 
 def _statistics_rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -134,6 +135,11 @@ def _statistics_rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f" deviation {_shown(values['standard_deviation'])}, median {_shown(values['percentile_50'])}"
             + (f" [{unit}]" if unit else ""),
         )
+
+
+def _listed(values: list[Any]) -> str:
+    more = len(values) - _MOST_LISTED
+    return ", ".join(map(_shown, values[:_MOST_LISTED])) + (f", and {more} more" if more > 0 else "")
 
 
 def _shown(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Turning an image file into one of another format, encoding or pixel type, block after block."""
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import attrs
 
 from xfworker.domain.errors import UnsupportedImage, UsageError
 from xfworker.domain.image.deidentify import deidentify
-from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.description import ImageInfo, Triple
 from xfworker.domain.image.losses import losses
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.domain.image.voxel_digest import VoxelDigest
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 SliceProgress = Callable[[int, int], None]
 """Called with the slices that are done and all there are."""
+
+
+_OF_LENGTHS = ("spacing", "distance between slices", "resolution", "unit of length", "element size")
+"""What is said in assumptions about lengths."""
 
 
 @attrs.frozen
@@ -50,6 +55,7 @@ def convert(
     encoding: str | None = None,
     pixel_type: PixelType | None = None,
     without_person: bool = False,
+    spacing_mm: Triple | None = None,
     progress: SliceProgress | None = None,
 ) -> Conversion:
     """
@@ -65,6 +71,7 @@ def convert(
         encoding: How the target is to store pixels, in its format's words; None for what suits.
         pixel_type: The number type to convert to; fractions are rounded to the nearest integer. None for the same.
         without_person: Whether to leave the person's name and indices out.
+        spacing_mm: Distance between voxel centres along x, y and z, in place of what the source states or lacks.
         progress: Told how far it is.
 
     Raises:
@@ -75,6 +82,8 @@ def convert(
     if target.exists() and source.exists() and target.samefile(source):
         raise UsageError(f"{source} cannot be converted to itself; write to another name.")
     with formats.reader(source) as reader:
+        if spacing_mm is not None:
+            reader.info = with_spacing(reader.info, spacing_mm)
         found = reader.info
         wanted = _with_digest(found, reader, target, encoding)
         removed: tuple[str, ...] = ()
@@ -91,6 +100,19 @@ def convert(
         # What the file says: a format may round the place, or know nothing of a calibration.
         written = formats.describe(writer.info.path)
         return Conversion(found, written, removed, (*losses(wanted, written), *writer.remarks))
+
+
+def with_spacing(info: ImageInfo, spacing_mm: Triple) -> ImageInfo:
+    """
+    Give an image with a spacing that somebody states; what its file did not say of lengths is no longer assumed.
+
+    Raises:
+        UsageError: A spacing is not a positive number of mm.
+    """
+    if len(spacing_mm) != 3 or not all(math.isfinite(step) and step > 0 for step in spacing_mm):  # noqa: PLR2004
+        raise UsageError(f"A spacing is three positive numbers of mm (x, y, z); got {spacing_mm!r}.")
+    rest = tuple(one for one in info.assumptions if not any(word in one for word in _OF_LENGTHS))
+    return attrs.evolve(info, spacing_mm=spacing_mm, assumptions=rest)
 
 
 def copy_pixels(reader: PixelReader, writer: PixelWriter, progress: SliceProgress | None = None) -> None:
