@@ -8,6 +8,7 @@ from attrs import define
 from xfworker.adapters.process.environments import Environments, Installation
 from xfworker.api.composition.shim_folder import SHIM_FOLDER
 from xfworker.domain.errors import JobError
+from xfworker.domain.filenames import check_filename
 from xfworker.domain.package import PACKAGE, memory_limit_bytes, time_limit_seconds
 from xfworker.domain.records import DependencyPackage
 from xfworker.ports.file_store import FileStore
@@ -53,6 +54,8 @@ class PackageSource:
         script = described.get("script")
         if not isinstance(script, str):
             raise JobError(f"task type {task_type.name} {task_type.version} has no script")
+        for part in script.split("/"):
+            check_filename(part, what=f"the script of task type {task_type.serial}, {script[:200]!a}:")
         needed = task_type.metadata.get("dependencies") or []
         environment = self.environments.get([self._installation(item) for item in ordered_packages(needed, self._find)])
         metadata = described.get("metadata") or {}

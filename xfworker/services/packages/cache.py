@@ -1,17 +1,21 @@
 """Packages on this computer, fetched from the server once each."""
 
+import re
 import shutil
 import tempfile
 import threading
 from pathlib import Path
 
-from xfworker.domain.errors import FileError, PackageError
+from xfworker.domain.errors import FileError, InvalidFilename, PackageError
+from xfworker.domain.filenames import check_filename
 from xfworker.domain.files import Scope
 from xfworker.domain.package import PACKAGE
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.packages.archive import unpack
 from xfworker.services.packages.checkin import PackageRecord, archive_resource, file_sha256
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class PackageCache:
@@ -36,9 +40,15 @@ class PackageCache:
             FileError: It could not be fetched.
         """
         resource = archive_resource(record)
-        digest = str(record.metadata[PACKAGE]["sha256"])
+        digest = record.metadata[PACKAGE].get("sha256")
+        if not (isinstance(digest, str) and _SHA256.fullmatch(digest)):
+            raise PackageError(f"{record} has no SHA-256 of its package; check it in again")
         name = f"{record.name}-{record.version}-{digest[:16]}"
-        folder = self._folder / name
+        try:
+            # The name comes from a record, and must not lead out of this folder.
+            folder = self._folder / check_filename(name, what=f"name and version of {record.noun} {record.serial}")
+        except InvalidFilename as error:
+            raise PackageError(f"the package cannot be unpacked: {error}") from None
         with self._lock_of(name):
             if not folder.is_dir():
                 self._folder.mkdir(parents=True, exist_ok=True)

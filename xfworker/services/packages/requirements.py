@@ -25,13 +25,24 @@ def ordered_packages(needed: Sequence[Mapping[str, Any]], find: Find) -> list[De
     return list(ordered.values())
 
 
+def _listed(needed: Any, above: tuple[tuple[str, str], ...]) -> Sequence[Mapping[str, Any]]:
+    is_right = isinstance(needed, Sequence) and not isinstance(needed, str)
+    if is_right and all(isinstance(item, Mapping) and {"name", "version"} <= set(item) for item in needed):
+        return needed  # type: ignore[no-any-return]  # just looked at
+    owner = f"the dependency package {' '.join(above[-1])}" if above else "the task type"
+    raise JobError(
+        f"the dependencies of {owner} are {needed!r:.200}, not a list of objects with name and version; "
+        "check it in again"
+    )
+
+
 def _visit(
     needed: Sequence[Mapping[str, Any]],
     find: Find,
     ordered: dict[tuple[str, str], DependencyPackage],
     above: tuple[tuple[str, str], ...],
 ) -> None:
-    for item in needed:
+    for item in _listed(needed, above):
         requirement = str(item.get("name")), str(item.get("version"))
         if requirement in ordered:
             continue

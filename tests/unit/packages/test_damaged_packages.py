@@ -1,0 +1,98 @@
+"""Packages whose records are damaged or hostile: refused with their reason; nothing is written outside the cache."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from attrs import define
+
+from xfworker.api.composition.package_source import PackageSource
+from xfworker.domain.errors import FileError, JobError, PackageError
+from xfworker.domain.records import DependencyPackage, TaskType
+from xfworker.services.packages.cache import PackageCache
+from xfworker.services.packages.checkin import file_sha256
+from xfworker.services.packages.requirements import ordered_packages
+
+DIGEST = "0" * 64
+
+
+@define
+class Copies:
+    """A server and file store that give one archive."""
+
+    archive: Path
+
+    def file_token(self, _scopes):
+        return None
+
+    def download(self, _token, _resource, target):
+        target.write_bytes(self.archive.read_bytes())
+
+
+@pytest.fixture
+def archive(tmp_path):
+    path = tmp_path / "package.xfp"
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.writestr("metadata.json", "{}")
+    return path
+
+
+def task_type(archive=None, *, name="Lab.Measure", **package):
+    digest = file_sha256(archive) if archive else DIGEST
+    described = {"archive": "a.xfp", "sha256": digest, "complete": True, "script": "main.py", **package}
+    return TaskType(serial=5, name=name, version="1.0.0.0", metadata={"package": described})
+
+
+def get(tmp_path, record, archive=None):
+    copies = Copies(archive)
+    return PackageCache(tmp_path / "cache" / "packages").get(copies, copies, record)
+
+
+def test_a_sound_package_is_unpacked_in_the_cache(tmp_path, archive):
+    folder = get(tmp_path, task_type(archive), archive)
+    assert folder.parent == tmp_path / "cache" / "packages"
+    assert (folder / "metadata.json").is_file()
+
+
+@pytest.mark.parametrize("name", ["../../esc", "/abs", "a/b", "a\\b", "C:x", "a\x00b"])
+def test_a_name_does_not_lead_out_of_the_cache(tmp_path, archive, name):
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(PackageError, match="name and version of task type 5"):
+        get(tmp_path, task_type(archive, name=name), archive)
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("digest", [None, 5, "", "../../../../esc", DIGEST.upper() + "X", ["0"]])
+def test_a_package_without_its_digest_is_refused(tmp_path, digest):
+    with pytest.raises(PackageError, match="SHA-256"):
+        get(tmp_path, task_type(sha256=digest))
+
+
+def test_an_archive_that_is_another_one_is_refused(tmp_path, archive):
+    with pytest.raises(PackageError, match="not what was checked in"):
+        get(tmp_path, task_type(), archive)
+
+
+@pytest.mark.parametrize("dependencies", [["x"], "x", {"name": "a"}, [{}], [{"name": "a"}], [None], 5])
+def test_dependencies_that_are_no_packages_are_refused_with_their_owner(dependencies):
+    with pytest.raises(JobError, match="dependencies of the task type"):
+        ordered_packages(dependencies, lambda _name, _version: None)
+    bad = DependencyPackage(name="Core.A", version="1.0.0.0", dependencies=dependencies)
+    with pytest.raises(JobError, match=r"dependencies of the dependency package Core\.A"):
+        ordered_packages([{"name": "Core.A", "version": "1.0.0.0"}], lambda _name, _version: bad)
+
+
+@pytest.mark.parametrize("script", ["../../evil.py", "/tmp/evil.py", "a/../../evil.py", ""])
+def test_a_script_lies_in_its_package(tmp_path, archive, script):
+    copies = Copies(archive)
+    record = task_type(archive, script=script)
+    source = PackageSource(
+        server=copies,
+        files=copies,
+        cache=PackageCache(tmp_path / "cache"),
+        environments=None,
+        variables={},
+        settings={},
+    )
+    with pytest.raises(FileError, match="the script of task type 5"):
+        source.prepare(type("Lease", (), {"task_type": record})())
