@@ -91,20 +91,16 @@ class ServedFiles(Protocol):
         """Give the path by which clients may reach the file without the service, or ``None``."""
         ...
 
-    def require_room(self, what: object, size: int) -> None:
-        """
-        Refuse what cannot fit.
-
-        Raises:
-            NotEnoughSpace: The store has not so many free bytes.
-        """
-        ...
-
-    def receive(self, resource: Resource) -> IncomingFile:
+    def receive(self, resource: Resource, *, size: int | None = None) -> IncomingFile:
         """
         Begin to receive a file; the caller has checked the token.
 
+        Args:
+            resource: Where it goes.
+            size: How large it will be, where that is known: so much room is kept for it.
+
         Raises:
+            NotEnoughSpace: The store has no room for it.
             InvalidFilename: The resource is a folder.
         """
         ...

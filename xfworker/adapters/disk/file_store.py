@@ -17,6 +17,7 @@ from xfworker.adapters.disk.filesystem import sample_sha256
 from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.disk.opened_file import OpenedFile
 from xfworker.adapters.disk.path_map import is_windows_path
+from xfworker.adapters.disk.reservations import Reservations
 from xfworker.adapters.disk.store_layout import StoreLayout
 from xfworker.adapters.transfer.file_copy import copy_content
 from xfworker.adapters.transfer.hashing import (
@@ -83,6 +84,7 @@ class FolderFileStore:
             self.modes.make_folders(root)
         self.layout = StoreLayout(root)
         self._digests = DigestIndex(self.layout.private / "digests", self.modes)
+        self.reservations = Reservations(root)
         self._direct_access_root = direct_access_root
         self._direct_writes = direct_writes
         self._fsync = fsync
@@ -254,9 +256,6 @@ class FolderFileStore:
 
     # --- for servers that receive a file piece by piece -----------------------------------------------------------
 
-    def require_room(self, what: object, size: int) -> None:
-        require_room(self.layout.root, size, f"store {what}")
-
     def new_partial(self) -> Path:
         """Give a unique path, on the store's own disk, for a file that is not complete yet."""
         folder = self.layout.private / "incoming"
@@ -264,13 +263,22 @@ class FolderFileStore:
             self.modes.make_folders(folder)
         return partial_path(folder)
 
-    def receive(self, resource: Resource) -> IncomingFile:
+    def receive(self, resource: Resource, *, size: int | None = None) -> IncomingFile:
         self.layout.path(require_file(resource))
-        return IncomingFile(
-            str(resource),
-            self.new_partial(),
-            lambda partial, digests, permit: self.publish(partial, resource, digests, permit),
-        )
+        partial = self.new_partial()
+        if size is not None:
+            self.reservations.reserve(partial, size, resource)
+        try:
+            return IncomingFile(
+                str(resource),
+                partial,
+                lambda partial, digests, permit: self.publish(partial, resource, digests, permit),
+                arrived=lambda count: self.reservations.arrived(partial, count),
+                closed=lambda: self.reservations.release(partial),
+            )
+        except BaseException:
+            self.reservations.release(partial)
+            raise
 
     def publish(self, partial: Path, resource: Resource, digests: Digests, permit: Permit = nullcontext) -> FileStat:
         """

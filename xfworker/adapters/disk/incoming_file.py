@@ -40,6 +40,8 @@ class IncomingFile:
         size: int = 0,
         start: TwoHashes | None = None,
         resume: bool = False,
+        arrived: Callable[[int], None] = lambda _: None,
+        closed: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Open the partial file.
@@ -51,12 +53,15 @@ class IncomingFile:
             size: Bytes that are already there; what lies behind them is cut off.
             start: A hash object that has seen them.
             resume: Whether the file is there already; a new one must not be.
+            arrived: Called with the number of bytes that were written.
+            closed: Called when nothing more is written.
         """
         self.what = what
         self.size = size
         self.failed = False
         self._partial = partial
         self._publish = publish
+        self._arrived, self._closed = arrived, closed
         with disk_errors(f"store {what}"):
             self._file = os.open(
                 partial, os.O_RDWR | getattr(os, "O_BINARY", 0) | (0 if resume else os.O_CREAT | os.O_EXCL), 0o600
@@ -67,12 +72,15 @@ class IncomingFile:
 
     def write(self, *blocks: bytes) -> None:
         self.digest.update_all(blocks)
+        before = self.size
         try:
             with disk_errors(f"store {self.what}"):
                 self._write_all(blocks)
         except BaseException:
             self.failed = True
             raise
+        finally:
+            self._arrived(self.size - before)
 
     def _write_all(self, blocks: Sequence[bytes]) -> None:
         if len(blocks) > 1 and hasattr(os, "writev"):
@@ -118,6 +126,7 @@ class IncomingFile:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+            self._closed()
 
 
 def _behind(blocks: Sequence[bytes], count: int) -> list[bytes]:

@@ -109,6 +109,7 @@ class PartialUploads:
     lifetime_seconds: float = 24 * 3600.0
     _running: dict[str, _Running] = field(factory=dict, init=False)
     _swept_at: float = field(default=0.0, init=False)
+    _are_known: bool = field(default=False, init=False)
 
     @property
     def _folder(self) -> Path:
@@ -116,15 +117,32 @@ class PartialUploads:
 
     def create(self, resource: Resource, size: int, *, metadata: str, sha256: str | None) -> PartialUpload:
         self._store.layout.path(require_file(resource))
-        self._store.require_room(resource, size)
+        self._reserve_for_those_under_way()
         identifier = secrets.token_hex(16)
         folder = self._folder / identifier
         upload = PartialUpload(identifier, folder, resource, size, metadata, sha256)
-        with disk_errors(f"store {resource}"):
-            self._store.modes.make_folders(folder)
-            upload.data.touch(mode=0o600, exist_ok=False)
-            upload.save()
+        self._store.reservations.reserve(identifier, size, resource)
+        try:
+            with disk_errors(f"store {resource}"):
+                self._store.modes.make_folders(folder)
+                upload.data.touch(mode=0o600, exist_ok=False)
+                upload.save()
+        except BaseException:
+            self.remove(upload)
+            raise
         return upload
+
+    def _reserve_for_those_under_way(self) -> None:
+        """Keep room for what began before this process did."""
+        if self._are_known:
+            return
+        self._are_known = True
+        with suppress(OSError):
+            for folder in self._folder.iterdir():
+                with suppress(FileNotInStore):
+                    upload = self.load(folder.name)
+                    if upload.completed is None:
+                        self._store.reservations.set_missing(upload.identifier, upload.size - upload.offset)
 
     def load(self, identifier: str) -> PartialUpload:
         gone = FileNotInStore("there is no such upload; it may have expired, so begin it again")
@@ -160,6 +178,7 @@ class PartialUploads:
                 size=offset,
                 start=running.hash,
                 resume=True,
+                arrived=lambda count: self._store.reservations.arrived(upload.identifier, count),
             )
 
     @staticmethod
@@ -191,6 +210,7 @@ class PartialUploads:
         with disk_errors(f"store {upload.resource}"):
             os.truncate(upload.data, offset)
         running = self._running.pop(upload.identifier, None)
+        self._store.reservations.set_missing(upload.identifier, upload.size - offset)
         if running is not None and running.verified == offset and running.verified_hash is not None:
             snapshot = running.verified_hash
             self._running[upload.identifier] = _Running(offset, snapshot.copy(), offset, snapshot)
@@ -202,9 +222,14 @@ class PartialUploads:
         incoming.close()
         try:
             stat = self._store.publish(upload.data, upload.resource, digests, permit)
-        except (PermissionDenied, LeaseLost, JobAborted):
-            self.remove(upload)  # nobody may go on with it; who only needs a new token goes on after asking for one
+        except BaseException as error:
+            if isinstance(error, PermissionDenied | LeaseLost | JobAborted) or not upload.size:
+                self.remove(upload)  # nobody may go on with it; who only needs a new token may
+            else:
+                # An upload that stands at its end would be taken for a stored file.
+                self.roll_back(upload, max(upload.size - 1, 0))
             raise
+        self._store.reservations.release(upload.identifier)
         upload.completed = stat
         upload.save()
         self._running.pop(upload.identifier, None)
@@ -212,6 +237,7 @@ class PartialUploads:
 
     def remove(self, upload: PartialUpload) -> None:
         self._running.pop(upload.identifier, None)
+        self._store.reservations.release(upload.identifier)
         shutil.rmtree(upload.folder, ignore_errors=True)
 
     def expires_at(self, upload: PartialUpload) -> datetime:
@@ -226,6 +252,7 @@ class PartialUploads:
                     if _last_change(path) < limit:
                         swept += 1
                         self._running.pop(path.name, None)
+                        self._store.reservations.release(path.name)
                         if path.is_dir():
                             shutil.rmtree(path, ignore_errors=True)
                         else:

@@ -173,9 +173,7 @@ class FileStorageService:
         token.require("write", resource)
         length = request.integer("content-length")
         sha256 = require_digest(request.headers.get("repr-digest") or request.headers.get("content-digest"))
-        if length is not None:
-            await asyncio.to_thread(self._store.require_room, resource, length)
-        incoming = await asyncio.to_thread(self._store.receive, resource)
+        incoming = await asyncio.to_thread(self._store.receive, resource, size=length)
         try:
             await receive_body(request, incoming)
             permit = partial(self._verifier.held_file_rights, token)

@@ -26,7 +26,7 @@ from xfworker.adapters.wire.file_headers import content_headers
 from xfworker.adapters.wire.tus import TUS_HEADERS, UPLOAD_TYPE, read_metadata
 from xfworker.domain.digest_field import SHA256, XXH3, require_digest
 from xfworker.domain.digests import Digests
-from xfworker.domain.errors import ChecksumMismatch, UsageError
+from xfworker.domain.errors import ChecksumMismatch, NotEnoughSpace, UsageError
 from xfworker.domain.files import AuthorizationToken, FileStat, Resource, parse_resource
 from xfworker.ports.served_files import IncomingFile, Permit, ResumableUpload, ResumableUploads
 
@@ -163,12 +163,18 @@ class TusUploads:
             return
         check = _RequestChecksum.read(request.headers.get("upload-checksum"))
         incoming = await _undisturbed(lambda: self._open(request, upload))
+        is_full = False
         try:
             await receive_body(request, _Both(incoming, check), limit=upload.size - offset)
+        except NotEnoughSpace:
+            is_full = True
+            raise
         finally:
             # Also after a cut, and after this request was ended by a newer one.
             arrived = await _undisturbed(lambda: self._uploads.keep(upload, incoming))
-            if check is not None and not await _undisturbed(check.is_met):
+            if is_full:
+                await _undisturbed(lambda: self._uploads.remove(upload))  # what arrived would keep the disk full
+            elif check is not None and not await _undisturbed(check.is_met):
                 await _undisturbed(lambda: self._uploads.roll_back(upload, offset))
         if check is not None and not check.is_met():
             raise ChecksumMismatch(f"the bytes of {upload.resource} from {offset} on did not arrive as they were sent")

@@ -1,0 +1,64 @@
+"""Room on a disk that is promised to files while they arrive, so that several of them do not fill it together."""
+
+import shutil
+import threading
+from pathlib import Path
+
+from xfworker.domain.errors import NotEnoughSpace
+
+_HEADROOM_BYTES = 64 << 20
+_HEADROOM_SHARE = 0.05
+"""What is left to the records beside the files: 64 MiB, of a small disk a twentieth."""
+
+
+class Reservations:
+    """
+    Promises of room on the disk of one folder. Safe to share between threads.
+
+    What has arrived of a file takes room of its own, so only what is missing of it is counted.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._missing: dict[object, int] = {}
+        self._lock = threading.Lock()
+
+    def reserve(self, key: object, size: int, what: object) -> None:
+        """
+        Promise room to a file.
+
+        Args:
+            key: Names the promise; a second one of this name takes its place.
+            size: Bytes that are missing.
+            what: What the file is called.
+
+        Raises:
+            NotEnoughSpace: The disk has not so much that is neither used nor promised.
+        """
+        with self._lock:
+            usage = shutil.disk_usage(self._folder)
+            headroom = min(_HEADROOM_BYTES, int(usage.total * _HEADROOM_SHARE))
+            promised = sum(missing for other, missing in self._missing.items() if other != key)
+            free = max(usage.free - promised - headroom, 0)
+            if size > free:
+                raise NotEnoughSpace(
+                    f"cannot store {what}: it has {size} bytes, and the disk of {self._folder} has room for {free}"
+                    + (f" beside {promised} bytes of files that are arriving" if promised else "")
+                )
+            self._missing[key] = size
+
+    def set_missing(self, key: object, size: int) -> None:
+        """Say how many bytes are missing of a file that is arriving already, whether there is room or not."""
+        with self._lock:
+            self._missing[key] = size
+
+    def arrived(self, key: object, count: int) -> None:
+        """Count bytes that were written; without a promise it does nothing."""
+        with self._lock:
+            if key in self._missing:
+                self._missing[key] = max(self._missing[key] - count, 0)
+
+    def release(self, key: object) -> None:
+        """Take a promise back, if there is one."""
+        with self._lock:
+            self._missing.pop(key, None)
