@@ -317,7 +317,7 @@ def test_output_without_line_ends_is_shown_while_it_comes():
 
     from rich.console import Console
 
-    from xfworker.api.cli.job_display import LiveJob
+    from xfworker.api.cli.live_job import LiveJob
 
     shown = io.StringIO()
     live = LiveJob(Console(file=shown), server=None)
@@ -327,3 +327,37 @@ def test_output_without_line_ends_is_shown_while_it_comes():
     live.output(None, b"end\nnext")
     live.finished()
     assert shown.getvalue().replace("\n", "") == "x" * 6_553_600 + "endnext"
+
+
+def test_a_job_is_run_to_its_end_when_the_reader_of_its_output_goes_away(tmp_path):
+    script = HEAD + (
+        "for number in range(20000):\n    print('line', number, 'x' * 60)\n"
+        "import pathlib\npath = pathlib.Path('table.csv')\npath.write_text('a,b')\nworker.upload_output_file(path)\n"
+        "worker.finish({'table': worker.create_output_csv(path.name)})\n"
+    )
+    (tmp_path / "task.py").write_text(script, "utf-8")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "xfworker", "run", "task.py"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert running.stdout.readline().startswith("line 0")
+    running.stdout.close()
+    running.wait(120)
+    assert (tmp_path / "xf-results" / "table.csv").read_text() == "a,b"
+
+
+def test_a_done_job_is_done_on_a_console_that_lacks_its_characters(tmp_path):
+    (tmp_path / "task.py").write_text(HEAD + "worker.finish({'v': 1.5, 'n': '≤ 2'}, units={'v': 'µm³'})", "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "xfworker", "run", "task.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "1.5 µm³" in done.stdout.decode("cp1252")

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 _PIECE_BYTES = 64 * 1024
+_MOST_OVERWRITTEN_BYTES = 1024 * 1024
+"""So much of the end is looked through for whole lines: a progress bar writes over one line thousands of times."""
+_CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 
 
 class ScriptLog:
@@ -72,13 +75,27 @@ class ScriptLog:
             self._room = 0
 
 
-def read_end(path: Path, *, lines: int = 30, most_bytes: int = 16 * 1024) -> str:
-    """Give the last lines of a log; an empty string where there is none."""
+def read_end(path: Path, *, lines: int = 30, most_characters: int = 16 * 1024) -> str:
+    r"""
+    Give the last lines of a log as a terminal would show them; an empty string where there is none.
+
+    Of a line that was written over again and again (a progress bar with ``\r``) only the last state counts.
+    """
     try:
         with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - most_bytes))
-            content = file.read(most_bytes)
+            size = file.seek(0, 2)
+            start = max(0, size - _MOST_OVERWRITTEN_BYTES)
+            file.seek(start)
+            content = file.read(size - start)
     except OSError:
         return ""
-    return "\n".join(content.decode("utf-8", "replace").splitlines()[-lines:])
+    if start:
+        # The first bytes may be the rest of a character.
+        content = content.lstrip(_CONTINUATION_BYTES)
+    shown = [last_state(line) for line in content.decode("utf-8", "replace").removesuffix("\n").split("\n")]
+    return "\n".join(shown[-lines:])[-most_characters:]
+
+
+def last_state(line: str) -> str:
+    """Give what a terminal shows of a line: what follows the last carriage return that is followed by anything."""
+    return line.rstrip("\r").rpartition("\r")[2]

@@ -19,6 +19,7 @@ from xfworker.adapters.process.memory import (
 )
 from xfworker.adapters.process.script_log import ScriptLog
 from xfworker.domain.job_outcome import ProcessExit
+from xfworker.services.event_log import EventLog
 
 _READ_BYTES = 64 * 1024
 _LIMIT_CHECK_SECONDS = 0.1
@@ -119,7 +120,12 @@ class ScriptProcess:
                 return
             self._log.write(piece)
             if self._on_output is not None:
-                self._on_output(piece)
+                try:
+                    self._on_output(piece)
+                except Exception:  # noqa: BLE001  of whatever it is, the script must not be the victim
+                    # Whoever looks on must not be able to stop the script: a pipe that nobody reads is full soon.
+                    self._on_output = None
+                    EventLog("xfworker.process").exception("xfworker.output_observer_failed", pid=self.pid)
 
     def _watch(self) -> None:
         code, peak = self._reap()

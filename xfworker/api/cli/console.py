@@ -1,11 +1,71 @@
 """Where the command line writes: results on stdout, everything else on stderr."""
 
+import io
 import json
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from attrs import define
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_UNLIMITED_COLUMNS = 100_000
+
+
+def prepare_output() -> None:
+    """
+    Let stdout and stderr take every character: what the console's encoding does not have is written as an escape.
+
+    Without it a job that is done would end with an error on a console whose code page lacks one character of it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def discard(stream: TextIO) -> None:
+    """Send what is still to be written to a stream nowhere, because nobody reads it any more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, stream.fileno())
+    finally:
+        os.close(nowhere)
+
+
+@define
+class _Messages:
+    """
+    Standard error for a command that goes on when nobody reads its messages any more (``... 2>&1 | head``).
+
+    A job that runs is worth more than the messages about it: it is run to its end and its results are kept.
+    """
+
+    _stream: TextIO
+
+    def write(self, text: str) -> int:
+        """Write, or drop the text where the reader is gone."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            discard(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            discard(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def say(text: str) -> None:
+    """Write one line on stderr, with nothing but the standard library."""
+    _Messages(sys.stderr).write(f"{text}\n")
 
 
 def messages() -> "Console":
@@ -14,14 +74,54 @@ def messages() -> "Console":
 
     # FORCE_COLOR makes rich take a file for a terminal, and it would draw there what moves.
     terminal = None if sys.stderr.isatty() else False
-    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True, force_terminal=terminal)
+    file: Any = _Messages(sys.stderr)
+    return Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True, force_terminal=terminal)
 
 
 def results() -> "Console":
-    """Give the console for results: stdout."""
+    """Give the console for results: stdout. Lines are not broken, so that a path can be copied and read by programs."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False)
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", text: Iterable[str] = ()
+) -> None:
+    """
+    Print a table on stdout.
+
+    On a terminal it fits its width: the columns of text are folded, the others (serials, states) are not. In a pipe or
+    a file every row is one line, whole.
+
+    Args:
+        headings: The columns' headings.
+        rows: The cells of each row; ``None`` is an empty cell.
+        title: A line above the table.
+        text: The headings of the columns that may be folded; without any all may.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    to_a_person = sys.stdout.isatty()
+    console = Console(highlight=False, markup=False, emoji=False, width=None if to_a_person else _UNLIMITED_COLUMNS)
+    folded = set(text) or set(headings)
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(Text(heading, style="bold"), overflow="fold", no_wrap=heading not in folded)
+    for row in rows:
+        cells = ["" if cell is None else str(cell) for cell in row]
+        table.add_row(*(Text(cell if to_a_person else _on_one_line(cell)) for cell in cells))
+    if title:
+        results().print(title)
+    if to_a_person:
+        console.print(table)
+        return
+    with console.capture() as capture:
+        console.print(table)
+    # The cells of a column are padded to one width; behind the last there is nothing to keep apart.
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
 
 def print_json(document: Any) -> None:
@@ -34,3 +134,7 @@ def print_json(document: Any) -> None:
         text = json.dumps(document, indent=2)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split("\n"))

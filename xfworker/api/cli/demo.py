@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from attrs import define
 from cyclopts import App, Parameter
 
-from xfworker.api.cli.console import results
+from xfworker.api.cli.console import print_table
 from xfworker.api.cli.job_display import job_document
 from xfworker.api.cli.local_run import LocalRun, LocalRunOptions, local_run
 from xfworker.api.composition.target import Target, load_target
@@ -127,12 +127,13 @@ def _document(local: LocalRun) -> dict[str, Any]:
 
 
 def _print(comparisons: list[Comparison]) -> None:
-    from rich.table import Table
-
-    table = Table(title="compared with the known answer", title_justify="left")
-    for heading in ("figure", "actual", "expected", ""):
-        table.add_column(heading)
-    for item in comparisons:
-        actual = f"{item.actual:.9g}" if isinstance(item.actual, int | float) else str(item.actual)
-        table.add_row(item.key, actual, f"{item.expected:.9g}", "same" if item.agrees else "OFF")
-    results().print(table)
+    rows = [
+        (
+            item.key,
+            f"{item.actual:.9g}" if isinstance(item.actual, int | float) else item.actual,
+            f"{item.expected:.9g}",
+            "same" if item.agrees else "OFF",
+        )
+        for item in comparisons
+    ]
+    print_table(("figure", "actual", "expected", ""), rows, title="compared with the known answer")

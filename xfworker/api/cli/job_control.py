@@ -1,15 +1,19 @@
 """``xfworker job list|show|log|restart|abort``."""
 
+import codecs
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from xfworker.api.cli.console import messages, print_json, results
+from xfworker.adapters.http.workflow_control import HttpWorkflowControl
+from xfworker.api.cli.console import messages, print_json, print_table, results
+from xfworker.api.cli.job_display import formatted_value, type_of, unit_of
 from xfworker.api.cli.server_link import Json, Server, linked
 from xfworker.domain.conversion import format_time, to_json
-from xfworker.domain.errors import FileNotInStore, UsageError
+from xfworker.domain.errors import AccessError, FileNotInStore, RecordError, UsageError
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Job, Task, TaskType
@@ -19,6 +23,36 @@ if TYPE_CHECKING:
 
 _LOG = "log.txt"
 _POLL_SECONDS = 1.0
+_NOT_ENDED = (JobState.WAITING, JobState.READY, JobState.RUNNING)
+
+
+class _PrintedLog:
+    """A job's log on its way to stdout."""
+
+    def __init__(self, client: "Client", job: int) -> None:
+        self._client = client
+        self._log = record_resource("job_log", job, _LOG)
+        # Blocks end anywhere, also within a character.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.offset = 0
+
+    def go_on(self) -> None:
+        """Print what was written since the last time."""
+        token = self._client.server.file_token([Scope("read", self._log)])
+        try:
+            if self._client.files.stat(token, self._log).size <= self.offset:
+                return
+            for block in self._client.files.open_read(token, self._log, offset=self.offset):
+                sys.stdout.write(self._decoder.decode(block))
+                self.offset += len(block)
+        except FileNotInStore:
+            return
+        sys.stdout.flush()
+
+    def end(self) -> None:
+        """Print what is left: the beginning of a character that never ended."""
+        sys.stdout.write(self._decoder.decode(b"", final=True))
+        sys.stdout.flush()
 
 
 def list_jobs(
@@ -50,16 +84,12 @@ def list_jobs(
     if as_json:
         print_json({"jobs": [to_json(job) for job in jobs]})
         return 0
-    from rich.table import Table
-
-    table = Table()
-    for heading in ("job", "workflow", "task", "run", "state", "name", "note"):
-        table.add_column(heading)
-    for job in jobs:
-        numbers = [job.serial, job.workflow_serial, job.task_serial, job.run_serial]
-        shown = ["" if number is None else str(number) for number in numbers]
-        table.add_row(*shown, job.state.value, job.name, _reason(job))
-    results().print(table)
+    rows = [
+        (job.serial, job.workflow_serial, job.task_serial, job.run_serial, job.state.value, job.name, _reason(job))
+        for job in jobs
+    ]
+    headings = ("job", "workflow", "task", "run", "state", "name", "note")
+    print_table(headings, rows, text=("name", "note"))
     return 0
 
 
@@ -85,14 +115,17 @@ def show(job: int, *, server: Server = None, as_json: Json = False) -> int:
     out.print(f"task {task.serial}: {task.name} ({task_type.name} {task_type.version})")
     if _reason(record):
         out.print(_reason(record))
-    for title, values in (("inputs", record.inputs), ("outputs", record.outputs)):
-        out.print(f"{title}:")
-        for key, value in values.items():
-            out.print(f"  {key}: {value}")
-    out.print("events:")
-    for event in events:
-        moment = "" if event.created_at is None else format_time(event.created_at)
-        out.print(f"  {moment}  {event.user or ''}  {event.title}")
+    rows = [("in", key, type_of(value), formatted_value(value)) for key, value in record.inputs.items()]
+    rows += [
+        ("out", key, type_of(value), formatted_value(value, unit_of(record, key)))
+        for key, value in record.outputs.items()
+    ]
+    if rows:
+        out.print("")
+        print_table(("", "key", "type", "value"), rows, text=("key", "value"))
+    if events:
+        out.print("")
+        print_table(("time", "who", "event"), [_event_row(event) for event in events], text=("who", "event"))
     return 0
 
 
@@ -106,67 +139,81 @@ def log(job: int, *, follow: Annotated[bool, Parameter(negative="")] = False, se
         server: The server's address, or the data folder of one that runs on this computer.
     """
     with linked(server) as client:
-        offset = _print_log(client, job, 0)
-        while follow and client.server.get(Job, job).state is JobState.RUNNING:
+        printed = _PrintedLog(client, job)
+        printed.go_on()
+        while follow and client.server.get(Job, job).state in _NOT_ENDED:
             time.sleep(_POLL_SECONDS)
-            offset = _print_log(client, job, offset)
-        if follow:
-            offset = _print_log(client, job, offset)
-    if offset == 0:
+            printed.go_on()
+        printed.go_on()
+        printed.end()
+    if not printed.offset:
         messages().print(f"job {job} has no log yet")
     return 0
 
 
-def restart(jobs: tuple[int, ...], *, server: Server = None) -> int:
+def restart(jobs: tuple[int, ...], *, server: Server = None, as_json: Json = False) -> int:
     """
     Let jobs that have ended run again; all that follows from them waits for them.
 
+    Each is tried, whatever becomes of the others. Exit code 0: all are restarted; 1: one could not be.
+
+    Example: `xfworker job restart 12 13`
+
     Args:
         jobs: The jobs' serials.
         server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print one JSON document.
     """
-    return _each("restart", jobs, server)
+    return _each(jobs, server, lambda control, serial: control.restart_job(serial), as_json=as_json)
 
 
-def abort(jobs: tuple[int, ...], *, server: Server = None) -> int:
+def abort(jobs: tuple[int, ...], *, server: Server = None, as_json: Json = False) -> int:
     """
     Abort jobs. Those that run are asked to stop.
 
+    Each is tried, whatever becomes of the others. Exit code 0: all are aborted or asked; 1: one could not be.
+
+    Example: `xfworker job abort 12 13`
+
     Args:
         jobs: The jobs' serials.
         server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print one JSON document.
     """
-    return _each("abort", jobs, server)
+    return _each(jobs, server, lambda control, serial: control.abort_job(serial), as_json=as_json)
 
 
-def _each(what: str, jobs: tuple[int, ...], server: str | None) -> int:
-    from xfworker.adapters.http.workflow_control import HttpWorkflowControl
-
+def _each(
+    jobs: tuple[int, ...], server: str | None, change: Callable[[HttpWorkflowControl, int], Job], *, as_json: bool
+) -> int:
     if not jobs:
         raise UsageError("name at least one job")
+    changed: list[Job] = []
+    failed: list[dict[str, Any]] = []
     with linked(server) as client:
         control = HttpWorkflowControl(client.transport)
-        for serial in jobs:
-            job = control.restart_job(serial) if what == "restart" else control.abort_job(serial)
-            asked = what == "abort" and job.state is JobState.RUNNING
-            results().print(f"job {job.serial}: {'asked to stop' if asked else job.state.value}")
-    return 0
+        for serial in dict.fromkeys(jobs):
+            try:
+                job = change(control, serial)
+            except (RecordError, AccessError) as error:
+                failed.append({"job_serial": serial, "error": str(error)})
+                messages().print(f"xfworker: {error}")
+                continue
+            changed.append(job)
+            if not as_json:
+                results().print(f"job {job.serial}: {_state(job)}")
+    if as_json:
+        print_json({"jobs": [to_json(job) for job in changed], "errors": failed})
+    return 1 if failed else 0
 
 
-def _print_log(client: "Client", job: int, offset: int) -> int:
-    log = record_resource("job_log", job, _LOG)
-    token = client.server.file_token([Scope("read", log)])
-    try:
-        size = client.files.stat(token, log).size
-        if size <= offset:
-            return offset
-        for block in client.files.open_read(token, log, offset=offset):
-            sys.stdout.write(block.decode("utf-8", "replace"))
-            offset += len(block)
-    except FileNotInStore:
-        return offset
-    sys.stdout.flush()
-    return offset
+def _state(job: Job) -> str:
+    return "asked to stop" if job.state is JobState.RUNNING and "abort_requested" in job.metadata else job.state.value
+
+
+def _event_row(event: ActivityEvent) -> tuple[str, str, str]:
+    moment = "" if event.created_at is None else format_time(event.created_at)
+    return moment, event.user or "", event.title
 
 
 def _reason(job: Job) -> str:

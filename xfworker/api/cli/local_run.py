@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve, field
 
 from xfworker.adapters.terminal.transfer_bars import Bars, transfer_bars
-from xfworker.api.cli.console import messages, print_json, results
-from xfworker.api.cli.job_display import LiveJob, exit_code, job_document, outputs_table, show_failure
+from xfworker.api.cli.console import messages, print_json
+from xfworker.api.cli.job_display import exit_code, job_document, print_outputs, show_failure
+from xfworker.api.cli.live_job import LiveJob
 from xfworker.api.composition.local_platform import LocalPlatform, local_platform
 from xfworker.api.composition.target import Target
 from xfworker.domain.errors import FileError, ServerError, UsageError
@@ -135,7 +136,7 @@ class LocalRun:
             message = ended.outcome.message or "no message"
             self.console.print(f"{target.name} handed the job over to a person: {message}")
         elif not self.options.as_json:
-            results().print(outputs_table(job, collected.paths, title=f"{target.name}: done"))
+            print_outputs(job, collected.paths, title=f"{target.name}: done")
         for problem in collected.errors:
             self.console.print(problem, style="red")
         self.files_left |= collected.left

@@ -5,13 +5,13 @@ Commands live in modules of their own, which are imported when their command is 
 returns is the exit code (``None`` is 0). Results go to stdout, everything else to stderr.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from xfworker import __version__
+from xfworker.api.cli.console import discard, prepare_output, say
 from xfworker.api.logging import write_command_log
 from xfworker.domain.errors import ConfigurationError, UsageError, XFWorkerError
 
@@ -69,10 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from cyclopts import CycloptsError
     except ModuleNotFoundError:
         return _fail("the command line needs more packages; install them with: pip install 'xfworker[cli]'", 1)
+    prepare_output()
     write_command_log()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _root()(words, exit_on_error=False, print_error=True, result_action="return_value")
+        # Here, where an error is still one sentence, and not when the interpreter ends.
+        sys.stdout.flush()
     except CycloptsError:
         return ExitCode.USAGE
     except (UsageError, ConfigurationError) as error:
@@ -105,7 +108,7 @@ def _expected_failure(error: BaseException, words: Sequence[str]) -> int:
         return _fail("interrupted", ExitCode.FAILED)
     if isinstance(error, BrokenPipeError):
         # The reader of our output went away (`xfworker ... | head`); the interpreter must not try to flush again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         return ExitCode.FAILED
     if isinstance(error, ImportError):
         return _missing_part(error, words)
@@ -125,5 +128,5 @@ def _missing_part(error: ImportError, words: Sequence[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"xfworker: {message}", file=sys.stderr)  # noqa: T201  a command line prints
+    say(f"xfworker: {message}")
     return code

@@ -3,7 +3,7 @@
 import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
-from xfworker.api.cli.console import messages, print_json, results
+from xfworker.api.cli.console import messages, print_json, print_table, results
 from xfworker.api.cli.server_link import Json, Server, linked
 from xfworker.domain.change import Change
 from xfworker.domain.conversion import to_json
@@ -115,14 +115,12 @@ def status(workflow: int, *, server: Server = None, as_json: Json = False) -> in
 
 
 def _show(record: Workflow, tasks: list[Task], counts: dict[int, dict[str, int]], runs: int) -> None:
-    from rich.table import Table
-
-    table = Table(title=f"workflow {record.serial}: {record.name} ({record.state.value}, {runs} runs)")
-    for heading in ("task", "name", *(state.value for state in JobState)):
-        table.add_column(heading)
-    for task in tasks:
-        table.add_row(str(task.serial), task.name, *(str(count or "") for count in counts[task.serial].values()))
-    results().print(table)
+    rows = [
+        (task.serial, task.name, ", ".join(f"{count} {state}" for state, count in counts[task.serial].items() if count))
+        for task in tasks
+    ]
+    title = f"workflow {record.serial}: {record.name} ({record.state.value}, {runs} runs)"
+    print_table(("task", "name", "jobs"), rows, title=title, text=("name", "jobs"))
 
 
 def _set_state(workflow: int, state: WorkflowState, server: str | None) -> int:
