@@ -103,6 +103,15 @@ def test_a_server_that_starts_grants_a_fresh_period_first(served):
     assert served.state is JobState.RUNNING
 
 
+def test_a_server_that_is_suspended_before_its_first_maintenance_grants_a_fresh_period_as_well():
+    world = DirectWorld.over(MemoryRecordStore())
+    world.platform.begin_serving()
+    lease = Setting.make(world).leased()
+    world.clock.advance(3600)
+    assert world.queue.claim(world.queue.register(Worker(name="bystander")).serial) is None
+    assert world.admin.get(Job, lease.job.serial).state is JobState.RUNNING
+
+
 def test_small_differences_between_the_clocks_are_nothing():
     clock = ManualClock()
     watch = LeaseWatch(clock, LEASE_SECONDS)

@@ -36,9 +36,11 @@ class LeaseWatch:
         self._granted = 0
 
     def begin(self) -> None:
-        """Record that serving begins: leases of before could not be renewed while there was no server."""
+        """Record that serving begins, and maintenance with it: while there was no server, no lease could be renewed."""
         with self._lock:
             self._irregularities += 1
+            self._seen = self._clock.now(), self._clock.monotonic()
+            self._maintained_at = self._seen[1]
 
     def look(self, *, for_maintenance: bool = False) -> int:
         """
