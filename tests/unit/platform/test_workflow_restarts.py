@@ -118,6 +118,21 @@ def test_what_was_done_in_a_run_while_it_was_obsolete_is_followed_when_it_comes_
     assert lab.states(mask) == [["Ready"]]
 
 
+def test_what_was_done_in_a_workflow_while_it_was_obsolete_is_followed_when_it_comes_back(lab):
+    scan = lab.task("scan")
+    mask = lab.task("mask", image=output(scan))
+    lab.start()
+    lab.control.start_run(lab.workflow)
+    lease = lab.queue.claim(lab.worker)
+    lab.server.update(Workflow, lab.workflow, Change(values={"/obsolete": True}))
+    lab.world.as_bearer(lease.server_auth).update(
+        Job, lease.job.serial, Change(values={"/outputs": {"out": 1}, "/state": "Done"})
+    )
+    assert lab.states(mask) == [[]]
+    lab.server.update(Workflow, lab.workflow, Change(values={"/obsolete": False}))
+    assert lab.states(mask) == [["Ready"]]
+
+
 def test_nothing_is_restarted_in_what_is_obsolete_and_no_result_is_taken_back_for_it(lab):
     scan, chart = grouped(lab)
     run = lab.control.start_run(lab.workflow)

@@ -118,7 +118,7 @@ def start_roots(access: Access, graph: Graph, run: Run, now: datetime) -> None:
 
 
 def catch_up(access: Access, workflow: Workflow, now: datetime) -> None:
-    """Make what was not made while the workflow was a draft."""
+    """Make what was not made while the workflow was a draft, or obsolete."""
     graph = graph_of(access, workflow.serial)
     for step in graph.steps:
         if step.task_type.kind is TaskTypeKind.SOURCE:

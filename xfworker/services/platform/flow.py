@@ -80,7 +80,7 @@ def after_change(access: Access, before: Record, after: Record, now: datetime) -
     if isinstance(before, Job) and isinstance(after, Job):
         _after_job(access, before, after, now)
     elif isinstance(before, Workflow) and isinstance(after, Workflow):
-        if before.state is WorkflowState.DRAFT and after.state is not WorkflowState.DRAFT:
+        if not _flows(before) and _flows(after):
             _following(access, after, lambda: catch_up(access, after, now), now)
     elif isinstance(before, Run) and isinstance(after, Run):
         _after_run(access, before, after, now)
@@ -114,6 +114,10 @@ def _after_job(access: Access, before: Job, after: Job, now: datetime) -> None:
                 "try again in a moment"
             )
         restart(access, before, after, now)
+
+
+def _flows(workflow: Workflow) -> bool:
+    return workflow.state is not WorkflowState.DRAFT and not workflow.obsolete
 
 
 def _scheduled(task: Task) -> tuple[object, ...]:
