@@ -133,6 +133,17 @@ def test_what_was_done_in_a_workflow_while_it_was_obsolete_is_followed_when_it_c
     assert lab.states(mask) == [["Ready"]]
 
 
+def test_a_workflow_that_comes_back_keeps_what_was_made_of_all_values(lab):
+    _, chart = grouped(lab)
+    lab.control.start_run(lab.workflow)
+    work_all(lab)
+    before = lab.jobs(chart)
+    lab.world.clock.advance(60)
+    for value in (True, False):
+        lab.server.update(Workflow, lab.workflow, Change(values={"/obsolete": value}))
+    assert lab.jobs(chart) == before
+
+
 def test_nothing_is_restarted_in_what_is_obsolete_and_no_result_is_taken_back_for_it(lab):
     scan, chart = grouped(lab)
     run = lab.control.start_run(lab.workflow)

@@ -117,15 +117,22 @@ def start_roots(access: Access, graph: Graph, run: Run, now: datetime) -> None:
         make_or_promote(access, graph, step, run, now)
 
 
-def catch_up(access: Access, workflow: Workflow, now: datetime) -> None:
-    """Make what was not made while the workflow was a draft, or obsolete."""
+def catch_up(access: Access, workflow: Workflow, now: datetime, *, since: datetime | None = None) -> None:
+    """
+    Make what was not made while the workflow was a draft, or obsolete.
+
+    Args:
+        access: The caller's.
+        workflow: The workflow.
+        now: The time.
+        since: Since when nothing was made; ``None`` where nothing was made at all.
+    """
     graph = graph_of(access, workflow.serial)
-    for step in graph.steps:
-        if step.task_type.kind is TaskTypeKind.SOURCE:
-            for job in access.transaction.find(Job, {"task_serial": step.serial, "state": JobState.DONE}):
+    sources = [step.serial for step in graph.steps if step.task_type.kind is TaskTypeKind.SOURCE]
+    for where in (*({"task_serial": serial} for serial in sources), {"workflow_serial": workflow.serial}):
+        for job in access.transaction.find(Job, {**where, "state": JobState.DONE}):
+            if since is None or job.finished_at is None or job.finished_at >= since:
                 after_end(access, job, now)
-    for job in access.transaction.find(Job, {"workflow_serial": workflow.serial, "state": JobState.DONE}):
-        after_end(access, job, now)
     settle(access, workflow.serial, now)
 
 

@@ -81,7 +81,8 @@ def after_change(access: Access, before: Record, after: Record, now: datetime) -
         _after_job(access, before, after, now)
     elif isinstance(before, Workflow) and isinstance(after, Workflow):
         if not _flows(before) and _flows(after):
-            _following(access, after, lambda: catch_up(access, after, now), now)
+            since = before.modified_at if before.state is not WorkflowState.DRAFT else None
+            _following(access, after, lambda: catch_up(access, after, now, since=since), now)
     elif isinstance(before, Run) and isinstance(after, Run):
         _after_run(access, before, after, now)
     elif isinstance(before, Task) and isinstance(after, Task) and _scheduled(before) != _scheduled(after):
