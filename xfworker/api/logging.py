@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from xfworker.api.settings.model import LOG_LEVELS, LoggingSettings
-from xfworker.services.event_log import before_first_event
+from xfworker.services.event_log import before_first_event, write_privately
 
 _COMMAND_LEVEL = "warning"
 
@@ -20,12 +20,26 @@ def write_script_log(settings: LoggingSettings, *, job_serial: int) -> None:
         settings: Which events, and how they are written.
         job_serial: The job.
     """
-    configure = partial(_configure, settings.level, settings.format, {"job_serial": job_serial})
-    if "structlog" in sys.modules:
-        configure()
-    else:
-        # The import takes longer than all the rest of a script's start.
-        before_first_event(configure)
+    # The import of structlog takes longer than all the rest of a script's start, so it waits for the first event.
+    write_privately(partial(_options, settings.level, settings.format, {"job_serial": job_serial}))
+
+
+def show_standard_log() -> None:
+    """
+    Let ``logging.info`` of a script that has not set up the standard library's logging reach the job's log.
+
+    Without a set-up only warnings are shown. What a script sets up, before or later, is as it says.
+    """
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return  # nobody can have asked for a logger yet
+    root = logging.getLogger()
+    if root.handlers or root.level != logging.WARNING or logging.lastResort is None:
+        return
+    root.setLevel(logging.INFO)
+    # Not a handler of the root logger: with one there logging.basicConfig() would do nothing.
+    logging.lastResort.setLevel(logging.INFO)
+    logging.lastResort.setFormatter(logging.Formatter("%(levelname)s:%(name)s:%(message)s"))
 
 
 def write_command_log() -> None:
@@ -39,28 +53,32 @@ def write_server_log() -> None:
     _configure("info", "auto", replace=True)
 
 
-def _configure(level: str, form: str, facts: Mapping[str, Any] | None = None, *, replace: bool = False) -> None:
+def _configure(level: str, form: str, *, replace: bool = False) -> None:
     import structlog
 
-    if structlog.is_configured() and not replace:
-        return
+    if replace or not structlog.is_configured():
+        structlog.configure(**_options(level, form), logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+
+def _options(level: str, form: str, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    import structlog
+
     to_a_person = sys.stderr.isatty()
-    for_people = form == "console" or (form == "auto" and to_a_person)
+    as_text = form == "console" or (form == "auto" and to_a_person)
 
     def let_pass(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         if level == "off":  # structlog has no level above all others
             raise structlog.DropEvent
         return {**(facts or {}), **event}
 
-    structlog.configure(
-        processors=[
+    return {
+        "processors": [
             let_pass,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if for_people else [structlog.processors.format_exc_info]),
-            structlog.dev.ConsoleRenderer(colors=to_a_person) if for_people else structlog.processors.JSONRenderer(),
+            *([] if as_text else [structlog.processors.format_exc_info]),
+            structlog.dev.ConsoleRenderer(colors=to_a_person) if as_text else structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(LOG_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+        "wrapper_class": structlog.make_filtering_bound_logger(LOG_LEVELS[level]),
+    }

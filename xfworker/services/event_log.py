@@ -4,7 +4,8 @@ Loggers whose library is imported with the first event, because a script that wr
 structlog takes longer to import than all the rest of what a script needs to begin.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import define, field
@@ -12,9 +13,26 @@ from attrs import define, field
 
 @define
 class _Setup:
-    """What is to be done before the first event, once per process, as logging is set up once per process."""
+    """
+    How events are written, once per process, as logging is set up once per process.
+
+    Attributes:
+        pending: What is to be done before the first event.
+        private: Gives the options of this package's own logger, and those once they were asked for.
+    """
 
     pending: list[Callable[[], None]] = field(factory=list)
+    private: Callable[[], Mapping[str, Any]] | None = None
+    options: Mapping[str, Any] | None = None
+
+    def logger(self) -> Any:
+        import structlog
+
+        if self.private is None or structlog.is_configured():
+            return None
+        if self.options is None:
+            self.options = self.private()
+        return structlog.wrap_logger(structlog.PrintLogger(sys.stderr), **self.options)
 
 
 _setup = _Setup()
@@ -23,6 +41,18 @@ _setup = _Setup()
 def before_first_event(configure: Callable[[], None]) -> None:
     """Have logging set up when it is first needed; the last one counts."""
     _setup.pending[:] = [configure]
+
+
+def write_privately(options: Callable[[], Mapping[str, Any]]) -> None:
+    """
+    Write events by a logger of this package's own, and leave structlog itself as it is: that is the script's.
+
+    In a process that has configured structlog the events go where it says.
+
+    Args:
+        options: Gives the arguments of ``structlog.wrap_logger`` when the first event comes.
+    """
+    _setup.private, _setup.options = options, None
 
 
 class EventLog:
@@ -54,4 +84,4 @@ class EventLog:
 
         while _setup.pending:
             _setup.pending.pop()()
-        return structlog.stdlib.get_logger(self._name)
+        return _setup.logger() or structlog.stdlib.get_logger(self._name)

@@ -85,3 +85,76 @@ def test_forked_processes_share_the_job_but_neither_connections_nor_names(script
     assert script_project.job(job.serial).outputs == {"volume": 1}
     # One to the records and one to the files for the script itself and for each process that it forked.
     assert wire.connections == 2 * (1 + PROCESSES)
+
+
+MEMORY = """
+import multiprocessing, os
+import xfworkerutil
+
+worker = xfworkerutil.XFWorkerJob()
+
+
+def work(number):
+    path = worker.create_temp_path("part.txt")
+    path.write_text(str(number))
+    try:
+        worker.upload_output_file(path)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    print(pool.map(work, [1])[0])
+"""
+
+
+def test_a_file_stored_in_the_memory_of_a_forked_process_is_refused_and_not_lost(tmp_path):
+    (tmp_path / "task.py").write_text(MEMORY)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XF")}
+    environment["XFWORKER_SERVER_KIND"] = "memory"
+    done = subprocess.run(
+        [sys.executable, "task.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "this process was forked from the one that keeps the files in its memory" in done.stdout
+
+
+LOCKED = """
+import os, sys, threading
+import xfworkerutil
+
+worker = xfworkerutil.XFWorkerJob()
+held, go = threading.Event(), threading.Event()
+
+
+def hold():
+    with worker._lock:
+        held.set()
+        go.wait(60)
+
+
+threading.Thread(target=hold).start()
+held.wait(60)
+threading.Timer(0.2, go.set).start()
+child = os.fork()
+if child == 0:
+    worker.job["name"] = "of the child"
+    worker.set_estimated_duration(5, save=False)
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_fork_while_another_thread_saves_leaves_the_child_no_held_lock(tmp_path):
+    (tmp_path / "task.py").write_text(LOCKED)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XF")}
+    environment["XFWORKER_SERVER_KIND"] = "memory"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "task.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == "0"

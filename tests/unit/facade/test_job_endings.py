@@ -364,3 +364,48 @@ def test_switching_to_interactive_mode_survives_others_changing_the_workflow(scr
     assert (task.name, task.initial_state) == ("theirs", "ReadyForInteractive")
     kept = script_platform.job(worker.job["serial"])
     assert (kept.state, kept.metadata["remark"]) == ("ReadyForInteractive", "theirs")
+
+
+def test_hooking_exceptions_again_takes_them_back_and_shows_them_as_the_other_hook_did(script_platform, worker):
+    shown = []
+    sys.excepthook = lambda *found: shown.append(found[0])
+    worker.hook_exceptions()
+    uncaught(ValueError("after"))
+    assert shown == [ValueError]
+    assert "ValueError: after" in script_platform.job(worker.job["serial"]).metadata["error_message"]
+
+
+def test_a_hook_that_passes_on_to_the_one_before_it_is_no_circle(script_platform, worker, capsys):
+    before = sys.excepthook
+
+    def passing_on(*found):
+        before(*found)
+
+    sys.excepthook = passing_on
+    worker.hook_exceptions()
+    uncaught(ValueError("once"))
+    assert capsys.readouterr().err.count("ValueError: once") == 1
+
+
+def test_hooking_again_takes_the_exceptions_of_threads_back(script_platform, worker):
+    shown = []
+    threading.excepthook = shown.append
+    worker.hook_exceptions()
+    thread = threading.Thread(target=int, args=("x",), name="reader")
+    thread.start()
+    thread.join()
+    assert len(shown) == 1
+    assert "in thread reader: ValueError" in script_platform.job(worker.job["serial"]).metadata["error_message"]
+
+
+def test_units_of_outputs_that_are_not_given_are_refused(script_platform, worker):
+    with pytest.raises(UsageError, match=r"units are given of 'volumne'; the outputs are 'volume', 'label'"):
+        worker.finish(GOOD, units={"volumne": "mm3"})
+    assert script_platform.job(worker.job["serial"]).state == "Running"
+    worker.finish(GOOD, units={"volume": "mm3"})
+
+
+def test_a_mistyped_field_is_refused_by_finish(worker):
+    worker.job["outputz"] = {"a": 1}
+    with pytest.raises(UsageError, match="has no field 'outputz'"):
+        worker.finish(GOOD)

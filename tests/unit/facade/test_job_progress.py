@@ -1,10 +1,14 @@
 """Telling how far a job is: seldom, quietly, and never at the job's expense."""
 
+import threading
+
 import numpy as np
 import pytest
 
+from xfworker.adapters.memory.clock import ManualClock
 from xfworker.api.facade.worker_job import XFWorkerJob
 from xfworker.domain.errors import LeaseLost, ServerTimeout, ServerUnreachable, UsageError
+from xfworker.services.script.progress import Throttle
 
 
 class Counting:
@@ -136,3 +140,64 @@ def test_finish_waits_for_a_server_that_is_away_for_a_moment(script_platform, co
     server.update = update
     counted.finish({"volume": 1, "label": "b"})
     assert script_platform.job(counted.job["serial"]).state == "Done"
+
+
+@pytest.fixture
+def throttled():
+    """A throttle whose calls for later are collected."""
+    clock, sent, later = ManualClock(), [], []
+    throttle = Throttle(clock, lambda: sent.append(clock.monotonic()), after=lambda seconds, call: later.append(call))
+    return throttle, clock, sent, later
+
+
+def test_what_was_held_back_is_sent_when_the_interval_is_over(throttled):
+    throttle, clock, sent, later = throttled
+    for _ in range(3):
+        throttle.offer()
+    assert (len(sent), len(later)) == (1, 1)
+    clock.advance(1.0)
+    later.pop()()
+    assert len(sent) == 2
+
+
+def test_nothing_is_sent_after_the_end(throttled):
+    throttle, clock, sent, later = throttled
+    throttle.offer()
+    throttle.offer()
+    throttle.end()
+    clock.advance(1.0)
+    later.pop()()
+    assert len(sent) == 1
+
+
+def test_what_was_held_back_while_the_server_is_away_is_tried_again(throttled):
+    throttle, clock, sent, later = throttled
+
+    def away():
+        raise ServerUnreachable("away")
+
+    throttle.offer()
+    throttle.offer()
+    throttle.send = away
+    clock.advance(1.0)
+    later.pop()()
+    throttle.send = lambda: sent.append("again")
+    clock.advance(2.0)
+    later.pop()()
+    assert sent[-1] == "again"
+
+
+def test_a_single_estimate_after_progress_reaches_the_server(script_platform, counted, monkeypatch):
+    later = []
+
+    def timer(_, call):
+        later.append(call)
+        return threading.Thread()
+
+    monkeypatch.setattr("threading.Timer", timer)
+    counted.progress(1)
+    counted.set_estimated_duration(3600)
+    script_platform.clock.advance(1.0)
+    later.pop()()
+    metadata = script_platform.job(counted.job["serial"]).metadata
+    assert metadata["estimated_duration_seconds"] == 3600

@@ -132,3 +132,15 @@ def test_debug_info_names_the_job_but_no_secret(session):
     assert session.arguments.server_auth not in info
     assert session.arguments.server_auth not in repr(worker)
     assert session.arguments.server_auth not in repr(session)
+
+
+def test_a_field_that_a_job_does_not_have_is_refused_however_it_was_set(script_platform, worker):
+    worker.job["sort_ordre"] = "zz"
+    with pytest.raises(UsageError, match="has no field 'sort_ordre'"):
+        worker.save_job()
+    with pytest.raises(UsageError, match="has no field 'sort_ordre'"):
+        worker.set_error_message("x")
+    worker.load_job()
+    worker.job["name"] = "right"
+    worker.save_job()
+    assert script_platform.job(worker.job["serial"]).name == "right"

@@ -68,3 +68,32 @@ def test_what_came_is_not_changed_with_it():
     record.take(came)
     record["metadata"]["a"] = 3
     assert came == {"metadata": {"a": 1}}
+
+
+class Watched(dict):
+    """A dict that notes which keys were taken away."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.taken = []
+
+    def clear(self):
+        self.taken += self
+        super().clear()
+
+    def pop(self, key, *default):
+        self.taken.append(key)
+        return super().pop(key, *default)
+
+    def __delitem__(self, key):
+        self.taken.append(key)
+        super().__delitem__(key)
+
+
+def test_what_both_records_have_is_there_at_every_moment():
+    record = RecordDict({"inputs": {}})
+    inputs = record["inputs"] = Watched({"threshold": 5, "image": Watched({"a": 1}), "old": 1})
+    record.take({"inputs": {"threshold": 6, "image": {"a": 2}, "new": 1}})
+    assert record["inputs"] is inputs
+    assert inputs == {"threshold": 6, "image": {"a": 2}, "new": 1}
+    assert (inputs.taken, inputs["image"].taken) == (["old"], [])

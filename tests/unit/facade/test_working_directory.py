@@ -1,5 +1,8 @@
 """The temporary directory of a job: unique names that never leave it."""
 
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -140,3 +143,53 @@ def test_whatever_the_names_are_a_path_stays_inside_or_is_refused(tmp_path_facto
     assert path.parent == directory.path
     path.write_bytes(b"")
     assert [child.name for child in directory.path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("prefix", ["../evil_", "a/b", "/tmp/x", "a\\b", "x" * 300, "nul\0"])
+def test_a_prefix_that_would_leave_the_temporary_folder_is_refused(tmp_path, monkeypatch, prefix):
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setenv("XFTEMP", str(tmp_path / "temp"))
+    with pytest.raises(InvalidFilename):
+        xfworkerutil.TemporaryWorkingDirectory(prefix)
+    assert [path.name for path in tmp_path.rglob("*")] == ["temp"]
+
+
+def test_threads_do_not_get_into_each_others_subdirectories(made):
+    inside = {name: threading.Event() for name in "ab"}
+    go = {name: threading.Event() for name in "ab"}
+    found = {}
+
+    def work(name):
+        with made.subdir(name):
+            inside[name].set()
+            go[name].wait(60)
+            found[name] = made.create_temp_path("x.dat").parent.name
+
+    threads = {name: threading.Thread(target=work, args=(name,)) for name in "ab"}
+    for name, thread in threads.items():
+        thread.start()
+        assert inside[name].wait(60)
+    for name, thread in threads.items():
+        go[name].set()
+        thread.join()
+    assert found == {"a": "a", "b": "b"}
+    assert made.create_temp_path("root.dat").parent == made.path
+
+
+def test_tasks_of_an_event_loop_do_not_get_into_each_others_subdirectories(made):
+    async def work(name, other):
+        with made.subdir(name):
+            other.set()
+            await asyncio.sleep(0)
+            return made.create_temp_path("x.dat").parent.name
+
+    async def both():
+        return await asyncio.gather(work("a", asyncio.Event()), work("b", asyncio.Event()))
+
+    assert asyncio.run(both()) == ["a", "b"]
+
+
+def test_threads_that_a_script_starts_use_the_subdirectory_that_it_is_in(made):
+    with made.subdir("all"), ThreadPoolExecutor(1) as pool:
+        path = pool.submit(made.create_temp_path, "x.dat").result()
+    assert path.parent.name == "all"

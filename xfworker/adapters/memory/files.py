@@ -1,6 +1,7 @@
 """A file store that loses everything with the process, for tests and for trying things out."""
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ class MemoryFileStore:
         self._files: dict[Resource, _Stored] = {}
         self._lock = threading.Lock()
         self._versions = 0
+        self._process = os.getpid()
 
     def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
         if not token.allows("write", resource):
@@ -71,6 +73,12 @@ class MemoryFileStore:
         """
         if len(resource.segments) < (2 if resource.source == USERDATA else 3):
             raise InvalidFilename(f"{resource} is a folder of the file store; name a file in it")
+        if os.getpid() != self._process:
+            raise FileError(
+                f"cannot store {resource}: this process was forked from the one that keeps the files in its memory, so "
+                "the file would be lost with this process; store it there, or use a server in a process of its own "
+                "(server.kind = 'embedded', or xfworker run)"
+            )
         sha256 = hashlib.sha256(content).hexdigest()
         with self._lock:
             for other in self._files:

@@ -11,6 +11,9 @@ from attrs import define, field
 from xfworker.domain.errors import ConfigurationError, XFWorkerError
 from xfworker.services.script.uncaught import describe_exception, script_frames
 
+Hook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
+ThreadHook = Callable[[threading.ExceptHookArgs], object]
+
 
 @define(eq=False)
 class ExceptionHook:
@@ -22,20 +25,23 @@ class ExceptionHook:
     """
 
     report: Callable[[str], object]
-    _previous: Callable[[type[BaseException], BaseException, TracebackType | None], object] | None = field(
-        default=None, init=False
-    )
-    _previous_thread: Callable[[threading.ExceptHookArgs], object] | None = field(default=None, init=False)
+    _previous: Hook | None = field(default=None, init=False)
+    _previous_thread: ThreadHook | None = field(default=None, init=False)
+    _first: Hook | None = field(default=None, init=False)
+    _first_thread: ThreadHook | None = field(default=None, init=False)
+    _showing: BaseException | None = field(default=None, init=False)
 
     def install(self) -> None:
-        """Take the hooks over; a second call does nothing."""
-        if self._previous is not None:
-            return
-        _remove_previous(sys.excepthook)
-        self._previous = sys.excepthook
-        self._previous_thread = threading.excepthook
-        sys.excepthook = self.uncaught
-        threading.excepthook = self.uncaught_in_thread
+        """Take the hooks over, also from code that has taken them over since the last call."""
+        if sys.excepthook != self.uncaught:
+            _remove_previous(sys.excepthook)
+            self._previous = sys.excepthook
+            self._first = self._first or sys.excepthook
+            sys.excepthook = self.uncaught
+        if threading.excepthook != self.uncaught_in_thread:
+            self._previous_thread = threading.excepthook
+            self._first_thread = self._first_thread or threading.excepthook
+            threading.excepthook = self.uncaught_in_thread
 
     def remove(self) -> None:
         """Give the hooks back, unless other code has taken them over since."""
@@ -43,10 +49,15 @@ class ExceptionHook:
             sys.excepthook = self._previous
         if self._previous_thread is not None and threading.excepthook == self.uncaught_in_thread:
             threading.excepthook = self._previous_thread
-        self._previous = self._previous_thread = None
+        self._previous = self._previous_thread = self._first = self._first_thread = None
 
     def uncaught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Show an exception that ends the script, and report it."""
+        if self._showing is error:
+            # The hook that was taken over passes on to the one that it had taken over itself: this one.
+            (self._first or sys.__excepthook__)(kind, error, trace)
+            return
+        self._showing = error
         previous = self._previous or sys.__excepthook__
         if isinstance(error, XFWorkerError) and previous is sys.__excepthook__:
             show_error(error)
@@ -56,6 +67,10 @@ class ExceptionHook:
 
     def uncaught_in_thread(self, args: threading.ExceptHookArgs) -> None:
         """Show an exception that ends a thread, and report it; the script itself goes on."""
+        if args.exc_value is not None and self._showing is args.exc_value:
+            (self._first_thread or threading.__excepthook__)(args)
+            return
+        self._showing = args.exc_value
         (self._previous_thread or threading.__excepthook__)(args)
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
             name = args.thread.name if args.thread else "a thread"

@@ -1,8 +1,11 @@
 """What the methods of a job share: its session, its record and the way it is saved."""
 
+import os
 import sys
 import threading
+import weakref
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from xfworker.api.facade.connection import Connection, ServerConnection
@@ -32,6 +35,7 @@ class JobContext:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._lock = threading.RLock()
+        _fork_between_uses(self._lock)
         self._ended = False
         self.job = record_dict(session.server.get(Job, session.arguments.job_serial))
         self.working_dir = TemporaryWorkingDirectory.on(session.filesystem, f"xf-job-{session.arguments.job_serial}-")
@@ -52,7 +56,7 @@ class JobContext:
 
     def _save(self, values: Mapping[str, Any] | None = None) -> RecordDict:
         with self._lock:
-            check_fields(Job, self.job, values or {}, "save_job")
+            check_fields(Job, self.job.came, {**self.job.added(), **(values or {})}, "save_job")
             edits = self.job.edits(values)
             if edits:
                 intent = Change(
@@ -61,6 +65,25 @@ class JobContext:
                 fresh = save_intent(self._session.server, self._session.clock, Job, self.job["serial"], intent)
                 self.job.take(to_json(fresh), saved=intent)
             return self.job
+
+
+def _fork_between_uses(lock: AbstractContextManager[bool]) -> None:
+    """Let a fork wait for the lock: a child would find it held for ever by a thread that it does not have."""
+    if not hasattr(os, "register_at_fork"):
+        return
+    still = weakref.ref(lock)
+
+    def acquire() -> None:
+        held = still()
+        if held is not None:
+            held.__enter__()
+
+    def release() -> None:
+        held = still()
+        if held is not None:
+            held.__exit__(None, None, None)
+
+    os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=release)
 
 
 def check_fields(kind: type[Record], record: Mapping[str, Any], values: Mapping[str, Any], what: str) -> None:

@@ -1,6 +1,6 @@
 """The methods of a job that bring files in and out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, KeysView, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     # A script that opens no image does not wait for what that needs, nor one without files for what those need.
     from xfworker.api.facade.omni import Image
     from xfworker.domain.files import Resource
+
+
+class _NamesImage(dict[str, Any]):
+    """Annotations of a method that bring the class ``Image`` into this module when somebody asks for them."""
+
+    def keys(self) -> KeysView[str]:
+        from xfworker.api.facade.omni import Image
+
+        globals()["Image"] = Image
+        return super().keys()
+
+    def __iter__(self) -> Iterator[str]:
+        # With an iterator of its own a dict is copied by its keys, as typing.get_type_hints does.
+        return iter(self.keys())
 
 
 class JobFiles(JobContext):
@@ -330,6 +344,9 @@ class JobFiles(JobContext):
         )
         self._store([path])
         return parameter
+
+    for _method in (get_omni_image, upload_omni_output, upload_omni_output_only_metadata):
+        _method.__annotations__ = _NamesImage(_method.__annotations__)
 
     def _private_folder(self, document: Path, pixels: Sequence[Path]) -> Path:
         from xfworker.services.script.inputs import linked

@@ -24,6 +24,15 @@ class RecordDict(dict[str, Any]):
         super().__init__(_copied(record))
         self._baseline = _copied(record)
 
+    @property
+    def came(self) -> Mapping[str, Any]:
+        """The record as it came."""
+        return self._baseline
+
+    def added(self) -> dict[str, Any]:
+        """Give the fields that the record did not have when it came."""
+        return {key: value for key, value in self.items() if key not in self._baseline}
+
     def edits(self, more: Mapping[str, Any] | None = None) -> Change:
         """
         Give what differs from the record as it came, with the values of ``more`` put instead of its own.
@@ -45,15 +54,19 @@ class RecordDict(dict[str, Any]):
         if saved is not None:
             apply_to_json(target, _beyond(self.edits(), saved))
         self._baseline = _copied(fresh)
-        for key in [key for key in self if key not in target]:
-            del self[key]
-        for key, value in target.items():
-            own = self.get(key)
-            if isinstance(own, dict) and isinstance(value, dict):
-                own.clear()
-                own.update(value)
-            else:
-                self[key] = value
+        _become(self, target)
+
+
+def _become(own: dict[str, Any], fresh: Mapping[str, Any]) -> None:
+    """Turn one dict into another such that who reads what both have, in another thread, finds it at every moment."""
+    for key, value in fresh.items():
+        held = own.get(key)
+        if isinstance(held, dict) and isinstance(value, dict):
+            _become(held, value)
+        else:
+            own[key] = value
+    for key in [key for key in own if key not in fresh]:
+        own.pop(key, None)
 
 
 def record_dict(record: Record) -> RecordDict:

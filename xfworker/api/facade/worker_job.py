@@ -6,10 +6,11 @@ from typing import Any, ContextManager, Dict, Iterator, NoReturn
 from xfworker.api.composition.provided_session import current_session
 from xfworker.api.facade.connection import Connection
 from xfworker.api.facade.exception_hook import ExceptionHook
-from xfworker.api.facade.job_context import log_line
+from xfworker.api.facade.job_context import check_fields, log_line
 from xfworker.api.facade.job_files import JobFiles
 from xfworker.api.facade.job_outputs import JobOutputs
 from xfworker.api.facade.job_spawning import JobSpawning
+from xfworker.api.logging import show_standard_log
 from xfworker.domain.change import Change, pointer
 from xfworker.domain.conversion import from_json, to_json
 from xfworker.domain.errors import FileError, UsageError, XFWorkerError
@@ -47,9 +48,12 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
         """
         self._hook = ExceptionHook(self._report_uncaught)
         self._hook.install()
-        super().__init__(session or current_session() or _session_of_environment())
+        provided = session or current_session()
+        super().__init__(provided or _session_of_environment())
+        if provided is None:
+            show_standard_log()
         self._started_at = self._session.clock.monotonic()
-        self._estimates = progress.Throttle(self._session.clock, self._send_estimate)
+        self._estimates = progress.Throttle(self._session.clock, self._send_estimate, self._lock)
 
     def __repr__(self) -> str:
         return f"<job {self._session.arguments.job_serial} in {self.working_dir.path}>"
@@ -186,7 +190,12 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
                 self._save()
 
     def hook_exceptions(self) -> None:
-        """See to it that an uncaught exception becomes the job's error message. Making the job did that already."""
+        """
+        See to it that an uncaught exception becomes the job's error message.
+
+        Making the job did that already; call it once more after other code has set ``sys.excepthook``: that hook is
+        then called first.
+        """
         self._hook.install()
 
     def get_debug_info(self) -> str:
@@ -210,12 +219,15 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
         Raises:
             InvalidParameter: Outputs do not fit the task type's interface, cannot be saved, or name files of this job
                 that were not uploaded; all errors are listed, nothing is stored and the working directory stays.
-            UsageError: The job was finished before, or ``outputs`` is not a dict.
+            UsageError: The job was finished before, ``outputs`` is not a dict, or ``units`` are of other outputs.
         """
         if self._ended:
             raise UsageError("finish: this job has been finished already; call it once, at the end of the script")
         if not isinstance(outputs, dict):
             raise UsageError(f"finish takes a dict of outputs by key, not {type(outputs).__name__} {outputs!r:.80}")
+        if units is not None:
+            lifecycle.check_units(units, outputs)
+        check_fields(Job, self.job.came, self.job.added(), "finish")
         plain = plain_json(outputs, "outputs")
         if any(isinstance(value, dict | list) for value in plain.values()):
             from xfworker.services.script.stored_outputs import require_stored
@@ -279,6 +291,7 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
 
     def _end(self) -> None:
         self._ended = True
+        self._estimates.end()
         self._hook.remove()
 
     def _offer_estimate(self, *, save: bool) -> None:

@@ -25,6 +25,7 @@ class TemporaryWorkingDirectory(WorkingDirectory):
             prefix: What its name begins with.
 
         Raises:
+            InvalidFilename: It cannot be the beginning of one safe file name.
             ConfigurationError: The temporary folder is missing or not writable.
         """
         from xfworker.api.composition.local_filesystem import local_filesystem

@@ -112,5 +112,18 @@ def units_of(units: Mapping[str, str]) -> dict[str, str]:
     return dict(units)
 
 
+def check_units(units: Mapping[str, str], outputs: Mapping[str, Any]) -> None:
+    """
+    Refuse units of outputs that are not given with them.
+
+    Raises:
+        UsageError: It is not a mapping of strings to strings, or names an output that is not there.
+    """
+    absent = sorted(key for key in units_of(units) if key not in outputs)
+    if absent:
+        there = ", ".join(map(repr, outputs)) or "none"
+        raise UsageError(f"finish: units are given of {', '.join(map(repr, absent))}; the outputs are {there}")
+
+
 def _is_output(text: str) -> bool:
     return text.startswith("/outputs/")

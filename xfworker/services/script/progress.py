@@ -1,12 +1,15 @@
 """How long a job will take, reported to the server at most about once a second."""
 
 import math
+import os
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from attrs import define, field
 
-from xfworker.domain.errors import ServerError, UsageError
+from xfworker.domain.errors import ServerError, UsageError, XFWorkerError
 from xfworker.ports.clock import Clock
 from xfworker.services.retry_policy import RetryPolicy
 
@@ -71,25 +74,48 @@ def estimated_duration_seconds(percentage: float, elapsed_seconds: float) -> flo
     return elapsed_seconds / percentage * _COMPLETE
 
 
+def _after(seconds: float, call: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+
+
 @define
 class Throttle:
     """
     Lets a message through at most once an interval, and less often while the server is away.
 
+    What was held back is sent by a thread of its own when the interval is over, unless a later message was.
+
     Attributes:
         clock: Measures the interval.
-        send: Sends the message; raises :class:`~xfworker.domain.errors.ServerError` where the server is away.
+        send: Sends the newest message; raises :class:`~xfworker.domain.errors.ServerError` where the server is away.
+        lock: Held while it sends.
+        after: Has something called after some seconds.
     """
 
     clock: Clock
     send: Callable[[], None]
+    lock: AbstractContextManager[Any] = field(factory=threading.RLock)
+    after: Callable[[float, Callable[[], None]], None] = _after
     _next: float = field(default=-math.inf, init=False)
     _failures: int = field(default=0, init=False)
+    _waiting_in: int | None = field(default=None, init=False)
+    _ended: bool = field(default=False, init=False)
 
     def offer(self) -> ServerError | None:
-        """Send where the time has come; give the error where the server is away, which is not an error of the job."""
-        if self.clock.monotonic() < self._next:
-            return None
+        """Send where the time has come, else later; give the error where the server is away."""
+        with self.lock:
+            if self.clock.monotonic() < self._next:
+                self._wait()
+                return None
+            return self._send()
+
+    def end(self) -> None:
+        """Send nothing any more."""
+        self._ended = True
+
+    def _send(self) -> ServerError | None:
         try:
             self.send()
         except ServerError as error:
@@ -99,3 +125,22 @@ class Throttle:
         self._failures = 0
         self._next = self.clock.monotonic() + INTERVAL_SECONDS
         return None
+
+    def _wait(self) -> None:
+        # A forked process has no part in the threads of the one that it was forked from.
+        if self._waiting_in != os.getpid():
+            self._waiting_in = os.getpid()
+            self.after(max(self._next - self.clock.monotonic(), 0.0), self._due)
+
+    def _due(self) -> None:
+        with self.lock:
+            self._waiting_in = None
+            # A clock that stands still, as in tests, says that it is not time yet: then the next offer sends.
+            if self._ended or self.clock.monotonic() < self._next:
+                return
+            try:
+                failed = self._send()
+            except XFWorkerError:
+                return  # the job is over; the script's own next call is the one to say so
+            if failed is not None:
+                self._wait()

@@ -2,8 +2,10 @@
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path, PurePath
 
 from xfworker.domain.errors import UsageError
@@ -12,6 +14,8 @@ from xfworker.ports.filesystem import Filesystem
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _LONGEST_NAME_BYTES = 200
+_RANDOM_ENDING = "x" * 8
+"""What stands behind the prefix of a working directory."""
 
 
 class WorkingDirectory:
@@ -30,11 +34,17 @@ class WorkingDirectory:
         Make the directory.
 
         Raises:
+            InvalidFilename: The prefix cannot be the beginning of one safe file name.
             ConfigurationError: The temporary folder is missing or not writable.
         """
+        if not isinstance(prefix, str):
+            raise UsageError(f"a working directory's prefix is a string, not {prefix!r:.80}")
+        check_filename(f"{prefix}{_RANDOM_ENDING}")
         self._filesystem = filesystem
         self.path = filesystem.make_working_directory(prefix)
-        self._current = self.path
+        self._subdir: ContextVar[Path | None] = ContextVar("subdir", default=None)
+        self._of_maker = self.path
+        self._maker = threading.get_ident()
         self._process = os.getpid()
 
     def __repr__(self) -> str:
@@ -43,9 +53,10 @@ class WorkingDirectory:
     @property
     def directory(self) -> Path:
         """Where files are brought to: the directory itself, or its subdirectory in use; of a forked process its own."""
+        current = self._current
         if not self._forked:
-            return self._current
-        own = self._current / f"process-{os.getpid()}"
+            return current
+        own = current / f"process-{os.getpid()}"
         own.mkdir(exist_ok=True)
         return own
 
@@ -115,6 +126,9 @@ class WorkingDirectory:
         """
         Make a subdirectory and use it for new temporary and related paths during the ``with`` block.
 
+        Threads and asynchronous tasks do not see each other's subdirectories; threads that have none of their own use
+        that of the thread which made the working directory.
+
         Args:
             name: What the subdirectory is about; characters that trouble file systems are left out.
             max_name_len: The most characters of the name to keep, so that deep paths stay short (Windows).
@@ -126,12 +140,17 @@ class WorkingDirectory:
             raise UsageError(f"subdir takes a name and a number of characters, not {name!r} and {max_name_len!r}")
         if max_name_len < 1:
             raise UsageError(f"subdir: max_name_len must be at least 1, not {max_name_len}")
-        before = self._current
-        self._current = self.create_temp_directory(name, max_name_len)
+        directory = self.create_temp_directory(name, max_name_len)
+        token = self._subdir.set(directory)
+        before = self._of_maker
+        if threading.get_ident() == self._maker:
+            self._of_maker = directory
         try:
             yield
         finally:
-            self._current = before
+            self._subdir.reset(token)
+            if threading.get_ident() == self._maker:
+                self._of_maker = before
 
     def _unique(self, filename: str) -> Path:
         name = check_filename(filename)
@@ -140,6 +159,13 @@ class WorkingDirectory:
             stem, dot, rest = name.partition(".")
             name = check_filename(f"{stem}_{os.getpid()}{dot}{rest}")
         return self._filesystem.unique_path(self._current / name)
+
+    @property
+    def _current(self) -> Path:
+        own = self._subdir.get()
+        if own is not None:
+            return own
+        return self.path if threading.get_ident() == self._maker else self._of_maker
 
     @property
     def _forked(self) -> bool:
