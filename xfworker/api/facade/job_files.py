@@ -1,6 +1,6 @@
 """The methods of a job that bring files in and out."""
 
-from collections.abc import Iterator, KeysView, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class _NamesImage(dict[str, Any]):
     """Annotations of a method that bring the class ``Image`` into this module when somebody asks for them."""
 
-    def keys(self) -> KeysView[str]:
+    def keys(self) -> Any:
         from xfworker.api.facade.omni import Image
 
         globals()["Image"] = Image
