@@ -164,6 +164,25 @@ class TestImagesInTheStore:
         script_project.put(f"job_result/{job.serial}/a.isq", isq_file())
         return {"type": "Image", "source": "job_result", "job_serial": job.serial, "filename": "a.isq"}
 
+    def test_an_input_that_was_opened_by_its_path_is_not_changed_either(self, script_project, store, image_parameter):
+        before = store_content(store)
+        image = omni.open_image(script_project.worker().download_input_file(image_parameter))
+        image.metadata["note"] = "mine"
+        with pytest.raises(UsageError, match="lies in the file store"):
+            image.save()
+        assert store_content(store) == before
+
+    def test_an_output_is_made_in_the_store(self, script_project, store, image_parameter):
+        worker = script_project.worker()
+        path = worker.create_output_path(Path("seg.omni"), "_2.omni")
+        assert path.is_relative_to(store)
+        image = worker.get_omni_image(image_parameter).derive_segments(path, path.with_suffix(".raw"))
+        image.pixels[:] = 1
+        image.save()
+        image.metadata["note"] = "again"
+        image.save()
+        assert script_project.worker().get_omni_image(worker.upload_omni_output(image)).pixels.sum() == 24
+
     def test_an_image_is_not_derived_over_the_input_itself(self, script_project, store, image_parameter):
         image = script_project.worker().get_omni_image(image_parameter)
         with pytest.raises(UsageError, match="would destroy"):

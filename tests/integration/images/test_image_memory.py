@@ -18,17 +18,32 @@ from pathlib import Path
 import numpy as np
 from xfworker.adapters.images.registry import image_formats
 from xfworker.services.images.conversion import convert
+from xfworker.services.images.cropping import Voi, crop
+from xfworker.services.images.downsampling import downsample
+from xfworker.services.images.histograms import histogram
+from xfworker.services.images.masking import apply_mask
+from xfworker.services.images.pictures import montage_views
 from xfworker.services.images.statistics import statistics
 from xfworker.services.images.thresholding import threshold
 source, target, task = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 formats = image_formats()
-if task == "convert":
-    convert(formats, source, target)
-elif task == "threshold":
-    with formats.reader(source) as reader:
+with formats.reader(source) as reader, formats.reader(source) as again:
+    size = reader.info.size
+    if task == "convert":
+        convert(formats, source, target)
+    elif task == "threshold":
         threshold(formats, reader, target, lower=1)
-else:
-    with formats.reader(source) as reader:
+    elif task == "crop":
+        crop(formats, reader, target, Voi((1, 1, 1), (size[0] - 2, size[1] - 2, size[2] - 2)))
+    elif task == "mask":
+        apply_mask(formats, reader, again, target, outside=5)
+    elif task == "downsample":
+        downsample(formats, reader, target, (2, 2, 64))
+    elif task == "histogram":
+        histogram(reader)
+    elif task == "planes":
+        montage_views(reader)
+    else:
         statistics(reader)
 status = Path("/proc/self/status").read_text()
 print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
@@ -47,10 +62,25 @@ def volume(tmp_path):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
-@pytest.mark.parametrize(("target", "task"), [("scan.AIM", "convert"), ("mask.AIM", "threshold"), ("-", "statistics")])
+@pytest.mark.parametrize(
+    ("target", "task"),
+    [
+        ("scan.AIM", "convert"),
+        ("scan.ome.zarr", "convert"),
+        ("mask.AIM", "threshold"),
+        ("voi.AIM", "crop"),
+        ("inside.AIM", "mask"),
+        ("small.AIM", "downsample"),
+        ("-", "histogram"),
+        ("-", "planes"),
+        ("-", "statistics"),
+    ],
+)
 def test_large_volumes_take_little_memory(volume, tmp_path, target, task):
     words = [sys.executable, "-c", TASKS, str(volume), str(tmp_path / target), task]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     assert int(done.stdout) / 1024 < MOST_MIB
     if target != "-":
-        assert image_formats().describe(tmp_path / target).size == (1024, 1024, VOLUME_MIB // 2)
+        size = {"crop": (1022, 1022, VOLUME_MIB // 2 - 2), "downsample": (512, 512, VOLUME_MIB // 128)}
+        expected = size.get(task, (1024, 1024, VOLUME_MIB // 2))
+        assert image_formats().describe(tmp_path / target).size == expected

@@ -167,7 +167,7 @@ def test_sides_are_named_as_the_file_says_and_the_bar_is_round(describe_array, v
 
 def test_the_scale_bar_is_as_long_as_it_says(describe_array, volume):
     view = pictures.View(np.zeros((300, 400), np.uint8), 0.01, pictures.Window(0, 1), "z")
-    below = annotations.with_scale_bar(view).pixels[300:]
+    below = annotations.with_scale_bar([view]).pixels[300:]
     ink = (below == annotations.INK).all(axis=2)
     longest = max(len(run) for row in ink for run in "".join("#" if dot else " " for dot in row).split())
     assert longest == 100

@@ -11,6 +11,11 @@ PRIVATE_FOLDER = ".xfstore"
 """The store's own folder inside its root; no source of files has such a name."""
 
 
+def in_file_store(path: Path) -> bool:
+    """Tell whether a path lies in the folder of a file store."""
+    return any((folder / PRIVATE_FOLDER).is_dir() for folder in Path(os.path.realpath(path)).parents)
+
+
 class StoreLayout:
     """
     Turns resources into paths below a root.

@@ -19,6 +19,7 @@ def info(
     Show what an image file holds: header, calibration and statistics.
 
     The format is recognised by content. Statistics read every pixel, block after block.
+    Example: xfworker image info scan.AIM --json
 
     Args:
         path: The image file or folder.

@@ -305,12 +305,18 @@ class Image(ImageTools):
             NotEnoughSpace: The disk is full.
             UsageError: The pixels would replace those of another image.
         """
+        from xfworker.adapters.disk.store_layout import in_file_store
         from xfworker.adapters.images.incomplete_image import set_aside
         from xfworker.adapters.images.omni import begun_document
 
         if self._input is not None and self._input.is_in_place:
             own_pixels = self._assigned is not None and self.info.encoding == RAW
             self.metadata_path = self._input.private_document(self.info, with_pixels=not own_pixels)
+        if self._input is None and self._new is None and in_file_store(self.metadata_path):
+            raise UsageError(
+                f"{self.metadata_path} lies in the file store, where nothing is changed in place; open it with"
+                " get_omni_image(), or derive an image with derive_image()."
+            )
         info = self.info
         document = begun_document(self.metadata_path, self.metadata)
         pixels: PartialFile | None = None

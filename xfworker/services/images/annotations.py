@@ -30,8 +30,7 @@ _STATE_DIRECTIONS: Final = frozenset({"DICOM", "NIfTI", "NRRD", "MetaImage"})
 
 def annotated(views: Sequence[View], info: ImageInfo) -> View:
     """Give pictures of slices side by side, each with the names of its sides around it, and a scale bar below."""
-    framed = [with_sides(view, info) for view in enlarged(views, LEAST_SIDE)]
-    return with_scale_bar(side_by_side(framed))
+    return with_scale_bar([with_sides(view, info) for view in enlarged(views, LEAST_SIDE)])
 
 
 def with_sides(view: View, info: ImageInfo) -> View:
@@ -70,21 +69,20 @@ def with_sides(view: View, info: ImageInfo) -> View:
     return attrs.evolve(view, pixels=np.ascontiguousarray(result))
 
 
-def with_scale_bar(view: View) -> View:
-    """Write a bar of a round length in mm below a picture."""
-    size = _letter_size(view.pixels)
-    (rows, columns), depth = view.pixels.shape[:2], _depth(view.pixels)
-    length_mm = _round_length(columns * view.pixel_mm / 3)
-    bar = max(1, round(length_mm / view.pixel_mm))
+def with_scale_bar(views: Sequence[View]) -> View:
+    """Put pictures side by side, with a bar of a round length in mm below them."""
+    columns = sum(view.pixels.shape[1] for view in views)
+    size = max(_letter_size(view.pixels) for view in views)
+    pixel_mm = views[0].pixel_mm
+    length_mm = _round_length(columns * pixel_mm / 3)
+    bar = max(1, round(length_mm / pixel_mm))
     mark = string_dots(f"{length_mm:g} mm", size)
     strip = mark.shape[0] + 6 * size
-    width = max(columns, bar + mark.shape[1] + 12 * size)
-    result = _background(rows + strip, width, depth)
-    result[:rows, :columns] = in_colours(view.pixels, depth)
-    top = rows + strip // 2
-    result[top - size : top + size, 4 * size : 4 * size + bar, :3] = INK
-    draw(result, mark, top - mark.shape[0] // 2, 8 * size + bar, INK)
-    return attrs.evolve(view, pixels=result)
+    together = side_by_side(views, below=strip, least_width=bar + mark.shape[1] + 12 * size)
+    top = together.pixels.shape[0] - strip + strip // 2
+    together.pixels[top - size : top + size, 4 * size : 4 * size + bar, :3] = INK
+    draw(together.pixels, mark, top - mark.shape[0] // 2, 8 * size + bar, INK)
+    return together
 
 
 def _side(info: ImageInfo, axis: Axis, end: int) -> str:

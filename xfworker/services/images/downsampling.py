@@ -1,5 +1,6 @@
 """Smaller copies of a volume for looking at: means of whole blocks of voxels, and of labels the commonest one."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ import attrs
 from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.image_codec import ImageFormats, PixelReader
-from xfworker.services.images.blocks import BLOCK_BYTES
+from xfworker.services.images.blocks import BLOCK_BYTES, slices_per_block
 from xfworker.services.images.conversion import SliceProgress
 from xfworker.services.images.cropping import position_mm
 from xfworker.services.images.derivation import write_derived
@@ -88,12 +89,35 @@ def downsample(
 
 
 def _slabs(reader: PixelReader, factors: Factors) -> "Iterator[Pixels]":
+    if reader.info.kind == "segments":
+        return _label_slabs(reader, factors)
+    return _mean_slabs(reader, factors)
+
+
+def _label_slabs(reader: PixelReader, factors: Factors) -> "Iterator[Pixels]":
     info = reader.info
-    rows = factors[2]
-    step = max(1, BLOCK_BYTES // (info.slab_byte_count * rows)) * rows
-    whole = info.size[2] // rows * rows
+    whole = info.size[2] // factors[2] * factors[2]
+    step = max(1, BLOCK_BYTES // (info.slab_byte_count * factors[2])) * factors[2]
     for begin in range(0, whole, step):
-        yield shrunk(reader.read(begin, min(begin + step, whole)), factors, is_labels=info.kind == "segments")
+        yield shrunk(reader.read(begin, min(begin + step, whole)), factors, is_labels=True)
+
+
+def _mean_slabs(reader: PixelReader, factors: Factors) -> "Iterator[Pixels]":
+    """Add slice after slice, so that a large factor along z needs no more memory than a small one."""
+    import numpy as np
+
+    info, by_z = reader.info, factors[2]
+    whole = info.size[2] // by_z * by_z
+    step = slices_per_block(info)
+    sums: Pixels | None = None
+    for begin in range(0, whole, step):
+        for z, plane in enumerate(reader.read(begin, min(begin + step, whole)), begin):
+            added = _sums(plane[None], (factors[0], factors[1], 1))
+            sums = added if sums is None else sums + added
+            if (z + 1) % by_z == 0:
+                means = sums / math.prod(factors)
+                yield (np.rint(means) if plane.dtype.kind != "f" else means).astype(plane.dtype)
+                sums = None
 
 
 def shrunk(volume: "Pixels", factors: Factors, *, is_labels: bool) -> "Pixels":
@@ -105,28 +129,34 @@ def shrunk(volume: "Pixels", factors: Factors, *, is_labels: bool) -> "Pixels":
         factors: Voxels that become one along x, y and z.
         is_labels: Whether to take the commonest value (of equally common ones the smallest) instead of the mean.
     """
-    by_x, by_y, by_z = factors
-    slices, rows, columns = (count // factor for count, factor in zip(volume.shape, (by_z, by_y, by_x), strict=True))
-    cut = volume[: slices * by_z, : rows * by_y, : columns * by_x]
-    cells = cut.reshape(slices, by_z, rows, by_y, columns, by_x)
-    return _commonest(cells) if is_labels else _means(cells)
-
-
-def _means(cells: "Pixels") -> "Pixels":
     import numpy as np
 
-    means = []
-    # float64 holds sums of voxels of up to 32 bits exactly; one layer of cells at a time keeps it small.
-    wide = np.longdouble if cells.dtype.kind != "f" and cells.dtype.itemsize > 4 else np.float64  # noqa: PLR2004 - bytes
-    for some in cells:
-        layer = np.zeros((some.shape[1], some.shape[3]), wide)
-        for z in range(some.shape[0]):
-            for y in range(some.shape[2]):
-                for x in range(some.shape[4]):
-                    layer += some[z, :, y, :, x]
-        layer /= some.shape[0] * some.shape[2] * some.shape[4]
-        means.append((np.rint(layer) if cells.dtype.kind != "f" else layer).astype(cells.dtype))
-    return np.stack(means)
+    if is_labels:
+        return _commonest(_cells(volume, factors))
+    means = _sums(volume, factors) / math.prod(factors)
+    rounded: Pixels = (np.rint(means) if volume.dtype.kind != "f" else means).astype(volume.dtype)
+    return rounded
+
+
+def _cells(volume: "Pixels", factors: Factors) -> "Pixels":
+    """See an array as blocks: (z, within z, y, within y, x, within x)."""
+    by_x, by_y, by_z = factors
+    slices, rows, columns = (count // factor for count, factor in zip(volume.shape, (by_z, by_y, by_x), strict=True))
+    return volume[: slices * by_z, : rows * by_y, : columns * by_x].reshape(slices, by_z, rows, by_y, columns, by_x)
+
+
+def _sums(volume: "Pixels", factors: Factors) -> "Pixels":
+    """Give the sums of blocks; float64 holds those of voxels of up to 32 bits exactly."""
+    import numpy as np
+
+    cells = _cells(volume, factors)
+    wide = np.longdouble if volume.dtype.kind != "f" and volume.dtype.itemsize > 4 else np.float64  # noqa: PLR2004 - bytes
+    sums: Pixels = np.zeros(cells.shape[::2], wide)
+    for z in range(cells.shape[1]):
+        for y in range(cells.shape[3]):
+            for x in range(cells.shape[5]):
+                sums += cells[:, z, :, y, :, x]
+    return sums
 
 
 def _commonest(cells: "Pixels") -> "Pixels":
