@@ -158,3 +158,10 @@ def test_a_server_that_is_not_there_is_one_sentence(command, tmp_path):
 def test_a_taken_port_is_one_sentence(served, command, tmp_path):
     words = ["serve", "--data", str(tmp_path), "--port", str(served[0].port), "--database", "memory:"]
     assert "could not listen" in command(*words, code=2).stderr
+
+
+def test_a_second_server_on_one_folder_is_refused_and_says_where_the_first_is(served, command):
+    embedded, _ = served
+    refused = command("serve", "--data", str(embedded.data), "--port", "0", code=2).stderr
+    assert embedded.url in refused
+    assert "job" in command("job", "list", "--server", str(embedded.data)).stdout

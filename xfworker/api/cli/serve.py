@@ -2,10 +2,17 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
+
+from xfworker.domain.errors import UsageError
+
+if TYPE_CHECKING:
+    from xfworker.api.composition.platform import PlatformStorage
 
 app = App(name="serve", help="Serve projects, workflows, jobs and files over HTTP.", help_format="plaintext")
 
@@ -61,11 +68,10 @@ def serve(
     from xfworker.adapters.process.allocator import keep_freed_memory
     from xfworker.adapters.web.serving import ServeOptions, check_tls, reachable
     from xfworker.adapters.web.serving import serve as serve_app
-    from xfworker.api.composition.endpoint_file import ServerEndpoint, endpoint_path, remove_endpoint, write_endpoint
+    from xfworker.api.composition.endpoint_file import ServerEndpoint, endpoint_path, write_endpoint
     from xfworker.api.composition.platform import PlatformStorage, file_store, opened_platform, web_app
     from xfworker.api.logging import write_server_log
     from xfworker.domain.address import is_loopback
-    from xfworker.domain.errors import UsageError
     from xfworker.services.platform.options import PlatformOptions
 
     if direct_writes and direct_access_root is None:
@@ -91,7 +97,7 @@ def serve(
         sns=sns,
     )
     rules = PlatformOptions(outputs_must_fit=outputs_must_fit, max_attempts=max_attempts, lease_seconds=lease_seconds)
-    with opened_platform(storage, rules) as platform:
+    with _only_server(storage) as is_first, opened_platform(storage, rules) as platform:
 
         def announced(bound: int) -> None:
             endpoint = ServerEndpoint(
@@ -101,7 +107,7 @@ def serve(
                 pid=os.getpid(),
                 admin_token=platform.admin_token(),
             )
-            if not _has_other_server(storage.data):
+            if is_first:
                 write_endpoint(endpoint_path(storage.data), endpoint)
             if announce is not None:
                 write_endpoint(announce, endpoint)
@@ -115,15 +121,25 @@ def serve(
         try:
             serve_app(web_app(platform, file_store(storage), sns=storage.sns), options, announce=announced)
         finally:
-            remove_endpoint(endpoint_path(storage.data), os.getpid())
+            if is_first:
+                endpoint_path(storage.data).unlink(missing_ok=True)
     return 0
 
 
-def _has_other_server(data: Path) -> bool:
-    """Whether the endpoint file in the data folder is that of another server which still runs."""
-    import psutil
+@contextmanager
+def _only_server(storage: "PlatformStorage") -> Iterator[bool]:
+    """Make sure that no other server uses the data folder, and give whether the endpoint file is this server's."""
+    from xfworker.api.composition.endpoint_file import endpoint_path, read_endpoint, server_lock
+    from xfworker.api.composition.platform import make_data_folder
 
-    from xfworker.api.composition.endpoint_file import endpoint_path, read_endpoint
-
-    endpoint = read_endpoint(endpoint_path(data))
-    return endpoint is not None and endpoint.pid != os.getpid() and psutil.pid_exists(endpoint.pid)
+    make_data_folder(storage)
+    with server_lock(storage.data) as is_first:
+        # Several servers may share a PostgreSQL database, and the folder of the files with it; nothing else.
+        if not is_first and not (storage.database or "").startswith("postgresql"):
+            other = read_endpoint(endpoint_path(storage.data))
+            known = "" if other is None else f" at {other.url} (process {other.pid})"
+            raise UsageError(
+                f"a server runs on {storage.data} already{known}; use that one, stop it, or name another folder with "
+                "--data"
+            )
+        yield is_first

@@ -10,7 +10,7 @@ from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.api.composition.endpoint_file import endpoint_path, read_endpoint
+from xfworker.api.composition.endpoint_file import running_endpoint
 from xfworker.api.composition.file_stores import open_file_store
 from xfworker.api.composition.network import transport
 from xfworker.api.settings.model import Settings
@@ -83,7 +83,7 @@ def find_server(named: str | None, settings: Settings) -> ServerAddress:
     if "://" in location:
         return ServerAddress(location, server_token(settings))
     folder = Path(location) if location else DEFAULT_DATA
-    endpoint = read_endpoint(endpoint_path(folder))
+    endpoint = running_endpoint(folder)
     if endpoint is not None:
         return ServerAddress(endpoint.url, endpoint.admin_token)
     if location:

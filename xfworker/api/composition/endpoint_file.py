@@ -1,14 +1,28 @@
-"""The file that a running server leaves in its data folder, so that programs on the same computer find it."""
+"""
+The file that a running server leaves in its data folder, so that programs on the same computer find it.
+
+Beside it the server holds a lock, which the system frees however the server ends. Only the lock says whether the server
+still runs: the file outlives a crash, and the number of its process may be that of any other by then.
+"""
 
 import json
 import os
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from attrs import define, field
 
+from xfworker.adapters.process.file_lock import try_lock
 from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError
+
+_LOCK_SECONDS = 2.0
+"""Programs that look whether a server runs hold the lock for a moment; a server that was killed is gone after one."""
+_LOCK_STEP_SECONDS = 0.05
 
 
 @define(frozen=True, kw_only=True)
@@ -39,6 +53,43 @@ class ServerEndpoint:
 def endpoint_path(data: Path) -> Path:
     """Give the path of the endpoint file in a data folder."""
     return data / "server.json"
+
+
+@contextmanager
+def server_lock(data: Path) -> Iterator[bool]:
+    """
+    Hold the lock of a data folder's server; give whether that was possible, which it is where no other server runs.
+
+    Raises:
+        ConfigurationError: The lock file cannot be made.
+    """
+    with _opened_lock(data) as lock_file:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while not (is_held := try_lock(lock_file)) and time.monotonic() < deadline:
+            time.sleep(_LOCK_STEP_SECONDS)
+        yield is_held
+
+
+def running_endpoint(data: Path) -> ServerEndpoint | None:
+    """
+    Give the endpoint of the server that runs on a data folder, or ``None`` where none runs.
+
+    Raises:
+        ConfigurationError: The endpoint file is not one, or cannot be read.
+    """
+    endpoint = read_endpoint(endpoint_path(data))
+    if endpoint is None:
+        return None
+    with _opened_lock(data) as lock_file:
+        return None if try_lock(lock_file) else endpoint
+
+
+def _opened_lock(data: Path) -> BinaryIO:
+    path = data / "server.lock"
+    try:
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
+    except OSError as error:
+        raise ConfigurationError(f"could not open the server's lock file {path}: {error.strerror or error}") from None
 
 
 def write_endpoint(path: Path, endpoint: ServerEndpoint) -> None:
@@ -79,10 +130,3 @@ def read_endpoint(path: Path) -> ServerEndpoint | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"could not read the server's endpoint file {path}: {error}") from None
-
-
-def remove_endpoint(path: Path, pid: int) -> None:
-    """Remove the endpoint file, if it is still this server's."""
-    endpoint = read_endpoint(path)
-    if endpoint is not None and endpoint.pid == pid:
-        path.unlink(missing_ok=True)

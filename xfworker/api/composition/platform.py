@@ -99,7 +99,7 @@ def opened_platform(storage: PlatformStorage, options: PlatformOptions | None = 
     from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
     from xfworker.adapters.jwt.token_signer import JwtTokenSigner, secret_in
 
-    _make_folder(storage)
+    make_data_folder(storage)
     _require_records_of_files(storage)
     clock = SystemClock()
     signer = JwtTokenSigner(secret_in(storage.secret_path), clock)
@@ -126,7 +126,7 @@ def opened_records(storage: PlatformStorage) -> RecordStore:
     Raises:
         ConfigurationError: The database cannot be opened.
     """
-    _make_folder(storage)
+    make_data_folder(storage)
     if storage.database == MEMORY:
         from xfworker.adapters.memory.records import MemoryRecordStore
 
@@ -163,7 +163,13 @@ def _require_records_of_files(storage: PlatformStorage) -> None:
         )
 
 
-def _make_folder(storage: PlatformStorage) -> None:
+def make_data_folder(storage: PlatformStorage) -> None:
+    """
+    Make the data folder where it is not there.
+
+    Raises:
+        ConfigurationError: It cannot be made.
+    """
     # Whoever may read the files where they lie has to come through this folder, but not to look around in it.
     shared = storage.files is None and storage.chosen_group_access != "none"
     try:

@@ -1,0 +1,37 @@
+"""How programs find the server that runs on a data folder."""
+
+import os
+
+from xfworker.api.composition.endpoint_file import (
+    ServerEndpoint,
+    endpoint_path,
+    running_endpoint,
+    server_lock,
+    write_endpoint,
+)
+
+ENDPOINT = ServerEndpoint(host="127.0.0.1", port=8080, scheme="http", pid=os.getpid(), admin_token="token")
+
+
+def test_a_server_is_found_while_it_runs(tmp_path):
+    with server_lock(tmp_path) as is_held:
+        write_endpoint(endpoint_path(tmp_path), ENDPOINT)
+        assert is_held
+        assert running_endpoint(tmp_path) == ENDPOINT
+
+
+def test_what_a_crash_left_is_not_taken_for_a_server_whoever_has_its_process_number(tmp_path):
+    write_endpoint(endpoint_path(tmp_path), ENDPOINT)
+    assert running_endpoint(tmp_path) is None
+
+
+def test_a_folder_without_a_server_stays_as_it_is(tmp_path):
+    assert running_endpoint(tmp_path) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_second_server_on_a_folder_does_not_get_its_lock(tmp_path):
+    with server_lock(tmp_path) as first, server_lock(tmp_path) as second:
+        assert (first, second) == (True, False)
+    with server_lock(tmp_path) as again:
+        assert again
