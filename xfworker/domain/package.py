@@ -12,6 +12,8 @@ TASKS_FILENAME = "tasks.json"
 MAIN_SCRIPT = "main.py"
 """The script of a task type package. Where there is none, the only ``.py`` file at the root is it."""
 ARCHIVE_SUFFIX = ".xfp"
+PLACEHOLDER = "PACKAGE"
+"""What the install command of a new dependency package names until somebody says what is to be installed."""
 PACKAGE = "package"
 """The key in a record's metadata under which its package is described: ``{archive, sha256, complete, metadata}``."""
 

@@ -6,6 +6,7 @@ import pytest
 from xfworker.domain.errors import PackageError
 from xfworker.domain.package import PackageFormat
 from xfworker.services.packages.check import check_package
+from xfworker.services.packages.template import new_package
 
 METADATA = {"package_format": "XFP-TT1.0", "name": "Lab.Threshold", "version": "1.10.7.0"}
 INTERFACE = {"inputs": [{"key": "image", "type": "Image"}], "outputs": [{"key": "n", "type": "Int"}]}
@@ -170,3 +171,17 @@ def test_names_that_are_not_safe_everywhere_are_refused(package):
     assert any("NUL.txt" in fault for fault in found)
     assert any("a:b.txt" in fault for fault in found)
     assert any("differs only in upper and lower case" in fault for fault in found)
+
+
+def test_a_task_type_for_people_needs_no_script(package):
+    assert check_package(package({**METADATA, "kind": "Interactive"}, files=())).script is None
+    assert faults(package({**METADATA, "kind": "Processing"}, files=())) != []
+
+
+def test_a_new_dependency_package_says_that_its_placeholder_is_to_be_replaced(tmp_path):
+    new_package(tmp_path / "new", "Lab.Tools", PackageFormat.DEPENDENCY)
+    (fault,) = faults(tmp_path / "new")
+    assert fault.startswith("metadata.json: install: PACKAGE")
+    metadata = (tmp_path / "new" / "metadata.json").read_text("utf-8").replace("PACKAGE", "numpy")
+    (tmp_path / "new" / "metadata.json").write_text(metadata, "utf-8")
+    assert check_package(tmp_path / "new").name == "Lab.Tools"

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.api.cli.console import messages, print_json, results
 from xfworker.api.cli.package_folder import package_folder
-from xfworker.domain.errors import PackageError, UsageError
+from xfworker.domain.errors import AccessError, FileError, PackageError, RecordError, UsageError
 from xfworker.domain.package import Package, PackageFormat
 
 app = App(name="package", help="Make, check, pack and install packages.", help_format="plaintext")
@@ -99,12 +99,23 @@ def pack(folder: Path, *, out: Path | None = None) -> int:
 
 
 @app.command
-def install(*paths: Path, server: str | None = None, as_json: Json = False) -> int:
+def install(
+    *paths: Path,
+    replace: Annotated[bool, Parameter(negative="")] = False,
+    server: str | None = None,
+    as_json: Json = False,
+) -> int:
     """
     Check packages in on a server. A package whose files are there already is left as it is.
 
+    All are checked before the first is installed. Exit code 0: all are installed; 1: one is not.
+
+    Example: `xfworker package install threshold --replace --server xfworker-data`
+
     Args:
         paths: Task type and dependency packages: folders or .xfp files.
+        replace: Replace the files of a version that is there, which jobs that begin later get; for development. Without
+            it other files under the same version are refused.
         server: The server's address, or the data folder of one that runs on this computer.
         as_json: Print one JSON document with the records.
     """
@@ -119,22 +130,28 @@ def install(*paths: Path, server: str | None = None, as_json: Json = False) -> i
         raise UsageError("name at least one package")
     settings = load_settings().settings
     records: list[dict[str, Any]] = []
+    failed = False
     with connected(find_server(server, settings), settings) as client:
         # All are checked before the first is checked in.
         for path in paths:
             with package_folder(path) as folder:
                 check_package(folder)
         for path in paths:
-            with package_folder(path) as folder, transfer_bars(messages(), shown=not as_json):
-                done = check_in(client.server, client.files, folder)
+            try:
+                with package_folder(path) as folder, transfer_bars(messages(), shown=not as_json):
+                    done = check_in(client.server, client.files, folder, replace=replace)
+            except (RecordError, AccessError, FileError) as error:
+                failed = True
+                messages().print(f"xfworker: {path}: {error}")
+                continue
             record = done.record
             records.append(to_json(record))
             if not as_json:
-                state = "installed" if done.is_new else "was there"
+                state = "installed" if done.is_new else "replaced" if done.is_replaced else "was there"
                 results().print(f"{record.noun} {record.serial}: {record.name} {record.version} {state}")
     if as_json:
         print_json(records)
-    return 0
+    return 1 if failed else 0
 
 
 def _kind(package: Package) -> str:

@@ -25,7 +25,10 @@ def package_folder(path: Path) -> Iterator[Path]:
         from xfworker.services.packages.archive import unpack
 
         with owned_folder("package", LocalFilesystem()) as scratch:
-            unpack(path, scratch)
-            yield scratch
+            # The scratch folder holds its owner's mark as well, which does not belong to the package.
+            folder = scratch / "package"
+            folder.mkdir()
+            unpack(path, folder)
+            yield folder
     else:
         raise UsageError(f"there is no package {path}; name a folder or an {ARCHIVE_SUFFIX} file")

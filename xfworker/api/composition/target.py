@@ -77,7 +77,7 @@ def load_target(path: Path, scratch: Path) -> Target:
 
     Args:
         path: A script, a folder with ``metadata.json``, or an archive.
-        scratch: An empty folder in which an archive is unpacked.
+        scratch: A folder, in which an archive is unpacked into a folder of its own.
 
     Raises:
         UsageError: It is nothing that can be run; the message says what it is.
@@ -91,11 +91,14 @@ def load_target(path: Path, scratch: Path) -> Target:
     if path.suffix.lower() == ARCHIVE_SUFFIX:
         from xfworker.services.packages.archive import unpack
 
+        # The scratch folder may hold other files, which do not belong to the package.
+        folder = scratch / "unpacked"
+        folder.mkdir()
         try:
-            unpack(path, scratch)
+            unpack(path, folder)
         except PackageError as error:
             raise UsageError(str(error)) from error
-        return _package_target(scratch)
+        return _package_target(folder)
     if not path.is_file() or path.suffix.lower() not in _SCRIPT_SUFFIXES:
         raise UsageError(f"{path} is not a Python script (.py), task type package folder or {ARCHIVE_SUFFIX} file")
     name = _NOT_IN_NAMES.sub(".", path.stem).strip(".")[:_LONGEST_NAME]
@@ -113,7 +116,11 @@ def _package_target(folder: Path) -> Target:
         raise UsageError(str(error)) from error
     if package.format is not PackageFormat.TASK_TYPE:
         raise UsageError(_not_runnable(folder, package))
-    assert package.script is not None
+    if package.script is None:
+        raise UsageError(
+            f"{folder} has no script: a person does the work of this task type on a server; "
+            f"install it there with: xfworker package install {folder}"
+        )
     return Target(
         name=package.display_name,
         script=(folder / package.script).resolve(),

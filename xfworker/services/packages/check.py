@@ -12,12 +12,14 @@ from xfworker.domain.interface import declaration_violations
 from xfworker.domain.package import (
     INTERFACE_FILENAME,
     METADATA_FILENAME,
+    PLACEHOLDER,
     TASKS_FILENAME,
     Package,
     PackageFormat,
     choose_script,
 )
 from xfworker.domain.package_schemas import INTERFACE, SOURCES, TASKS, metadata_schema
+from xfworker.domain.records import TaskTypeKind
 from xfworker.domain.schema_violations import schema_violations
 
 _LEFT_OUT = frozenset({"__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
@@ -48,9 +50,10 @@ def check_package(folder: Path) -> Package:
         elif declared == PackageFormat.WORKFLOW:
             tasks = _part(folder, TASKS_FILENAME, TASKS, violations)
         violations += _missing_files(metadata, files)
+        violations += _placeholders(metadata)
     if isinstance(interface, dict):
         violations += [f"{INTERFACE_FILENAME}: {violation}" for violation in declaration_violations(interface)]
-        if choose_script(files) is None:
+        if choose_script(files) is None and not _is_interactive(metadata):
             violations.append(
                 "main.py: there is none, and no other .py file that stands alone, so nothing could be run"
             )
@@ -136,6 +139,19 @@ def _missing_files(metadata: Any, files: tuple[str, ...]) -> Iterator[str]:
         if isinstance(name, str) and name and name not in files:
             path = f"parameter_types[{index}].$ref"
             yield f"{METADATA_FILENAME}: {path}: there is no file {_formatted(name)} in the package"
+
+
+def _is_interactive(metadata: Any) -> bool:
+    return isinstance(metadata, Mapping) and metadata.get("kind") == TaskTypeKind.INTERACTIVE
+
+
+def _placeholders(metadata: Any) -> Iterator[str]:
+    install = metadata.get("install") if isinstance(metadata, Mapping) else None
+    if isinstance(install, str) and PLACEHOLDER in install.split():
+        yield (
+            f"{METADATA_FILENAME}: install: {PLACEHOLDER} stands there since the package was made; write what is to be "
+            "installed in its place"
+        )
 
 
 def package_files(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ from attrs import define
 from xfworker.domain.change import Change
 from xfworker.domain.errors import PackageError
 from xfworker.domain.files import Resource, Scope, record_resource
-from xfworker.domain.package import PACKAGE, Package, PackageFormat
+from xfworker.domain.package import ARCHIVE_SUFFIX, PACKAGE, Package, PackageFormat
 from xfworker.domain.records import DependencyPackage, TaskType, TaskTypeKind
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
@@ -38,13 +38,15 @@ class CheckedIn:
     Attributes:
         record: Its record.
         is_new: Whether it was not there before.
+        is_replaced: Whether its version was there with other files.
     """
 
     record: PackageRecord
     is_new: bool
+    is_replaced: bool = False
 
 
-def check_in(server: XFServer, files: FileStore, folder: Path) -> CheckedIn:
+def check_in(server: XFServer, files: FileStore, folder: Path, *, replace: bool = False) -> CheckedIn:
     """
     Check in a task type or dependency package.
 
@@ -54,9 +56,11 @@ def check_in(server: XFServer, files: FileStore, folder: Path) -> CheckedIn:
         server: The server, with rights to make task types.
         files: Where the files go.
         folder: The package folder.
+        replace: Whether a version that is there with other files gets these, for packages that are being developed.
 
     Raises:
-        PackageError: The package is not valid, it is a workflow, or this version is there with other files.
+        PackageError: The package is not valid, it is a workflow, or this version is there with other files and is not
+            to be replaced.
     """
     package = check_package(folder)
     if package.format is PackageFormat.WORKFLOW:
@@ -67,6 +71,16 @@ def check_in(server: XFServer, files: FileStore, folder: Path) -> CheckedIn:
         archive = Path(scratch) / package.archive_name
         pack(folder, archive)
         digest = file_sha256(archive)
+        old = _other_files(server, package, digest)
+        if old is not None and replace:
+            return CheckedIn(
+                _replaced(server, files, package, folder, archive, digest, old), is_new=False, is_replaced=True
+            )
+        if old is not None:
+            raise PackageError(
+                f"{package} is on the server with other files; raise the version in metadata.json, so that tasks which "
+                "use the old one keep it, or install it with --replace while it is being developed"
+            )
         record, is_new = _record(server, package, digest)
         if not record.metadata[PACKAGE]["complete"]:
             _store(server, files, package, folder, archive, record)
@@ -99,6 +113,46 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _other_files(server: XFServer, package: Package, digest: str) -> PackageRecord | None:
+    """Give the complete record of this name and version that was made from other files, if there is one."""
+    for record in server.find(_kind(package), {"name": package.name, "version": package.version}):
+        checked_in = record.metadata.get(PACKAGE)
+        if isinstance(checked_in, dict) and checked_in.get("complete") and checked_in.get("sha256") != digest:
+            return record
+    return None
+
+
+def _replaced(
+    server: XFServer,
+    files: FileStore,
+    package: Package,
+    folder: Path,
+    archive: Path,
+    digest: str,
+    old: PackageRecord,
+) -> PackageRecord:
+    # Under a name of its own: until the record says otherwise, workers fetch the old archive and compare its digest.
+    named = archive.rename(archive.with_name(f"{package.name}-{package.version}-{digest[:12]}{ARCHIVE_SUFFIX}"))
+    _store(server, files, package, folder, named, old)
+    described = _package_entry(package, named.name, digest, complete=True)
+    values = {"/metadata": {**old.metadata, **_metadata(package, described)}} | _own(package)
+    return server.update(type(old), old.serial, Change(values=values, expected_version=old.occ_lock_version))
+
+
+def _kind(package: Package) -> type[TaskType] | type[DependencyPackage]:
+    return TaskType if package.format is PackageFormat.TASK_TYPE else DependencyPackage
+
+
+def _package_entry(package: Package, archive: str, digest: str, *, complete: bool) -> dict[str, Any]:
+    return {
+        "archive": archive,
+        "sha256": digest,
+        "complete": complete,
+        "metadata": package.metadata,
+        "script": package.script,
+    }
+
+
 def _record(server: XFServer, package: Package, digest: str) -> tuple[PackageRecord, bool]:
     if package.format is PackageFormat.TASK_TYPE:
         return _record_of(server, TaskType, package, digest)
@@ -106,24 +160,13 @@ def _record(server: XFServer, package: Package, digest: str) -> tuple[PackageRec
 
 
 def _record_of(server: XFServer, kind: type[PackageT], package: Package, digest: str) -> tuple[PackageT, bool]:
-    described = {
-        "archive": package.archive_name,
-        "sha256": digest,
-        "complete": False,
-        "metadata": package.metadata,
-        "script": package.script,
-    }
+    described = _package_entry(package, package.archive_name, digest, complete=False)
     for record in server.find(kind, {"name": package.name, "version": package.version}):
         checked_in = record.metadata.get(PACKAGE)
         if not isinstance(checked_in, dict):
             continue
         if checked_in.get("sha256") == digest:
             return record, False
-        if checked_in.get("complete"):
-            raise PackageError(
-                f"{package} is on the server with other files; raise the version in metadata.json, so that tasks which "
-                "use the old one keep it"
-            )
         change = Change(values={"/metadata": {**record.metadata, **_metadata(package, described)}} | _own(package))
         return server.update(kind, record.serial, change), False
     idempotency_key = f"package:{package.name}:{package.version}:{digest}"

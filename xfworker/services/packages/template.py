@@ -1,10 +1,10 @@
-"""New packages: folders that pass the check, to be filled in."""
+"""New packages: folders to be filled in. A dependency package passes the check once it says what is installed."""
 
 import json
 from pathlib import Path
 
 from xfworker.domain.errors import UsageError
-from xfworker.domain.package import INTERFACE_FILENAME, METADATA_FILENAME, TASKS_FILENAME, PackageFormat
+from xfworker.domain.package import INTERFACE_FILENAME, METADATA_FILENAME, PLACEHOLDER, TASKS_FILENAME, PackageFormat
 
 _SCRIPT = '''"""What this task type does, in one sentence."""
 
@@ -52,7 +52,7 @@ def new_package(folder: Path, name: str, package_format: PackageFormat) -> list[
     metadata = {"package_format": package_format.value, "name": name, "version": "1.0.0.0", "summary": ""}
     files: dict[str, str] = {}
     if package_format is PackageFormat.DEPENDENCY:
-        files[METADATA_FILENAME] = _json({**metadata, "install": "%xfpip% install PACKAGE", "dependencies": []})
+        files[METADATA_FILENAME] = _json({**metadata, "install": f"%xfpip% install {PLACEHOLDER}", "dependencies": []})
     else:
         files[METADATA_FILENAME] = _json(metadata)
     if package_format is PackageFormat.TASK_TYPE:
