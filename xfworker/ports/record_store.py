@@ -1,9 +1,11 @@
 """What the platform's own server needs to keep records."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
+
+from attrs import define
 
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.queries import OutputValue
@@ -11,6 +13,22 @@ from xfworker.domain.queries import Sequence as ParameterSequence
 from xfworker.domain.records import Job, Record
 
 RecordT = TypeVar("RecordT", bound=Record)
+
+
+@define(frozen=True, kw_only=True)
+class ClaimableTask:
+    """
+    A task with jobs that a worker may claim.
+
+    Attributes:
+        serial: The task.
+        project_serial: Its project.
+        needed: The dependency packages that its task type needs, by name and version (``None`` for any).
+    """
+
+    serial: int
+    project_serial: int
+    needed: tuple[tuple[str, str | None], ...]
 
 
 class RecordTransaction(Protocol):
@@ -77,13 +95,25 @@ class RecordTransaction(Protocol):
         """Give the values of a sequence: done jobs with the key, of runs that are not obsolete, in sort order."""
         ...
 
-    def claimable_jobs(self, *, excluding_tasks: frozenset[int] = frozenset(), limit: int = 100) -> Sequence[Job]:
+    def claimable_jobs(self, *, limit: int = 100) -> Sequence[Job]:
         """
         List jobs that a worker may claim, in the order in which they are handed out.
 
         They are ready, of active workflows that are not obsolete, and of no run or of a run that is neither paused nor
         obsolete. Those of high-priority runs come first; then sort order, then serial.
         """
+        ...
+
+    def claimable_tasks(self) -> Sequence[ClaimableTask]:
+        """
+        List the tasks that have jobs which a worker may claim; how many jobs a task has costs nothing.
+
+        A task whose own record, workflow or task type is not there or cannot be read has ``project_serial`` 0.
+        """
+        ...
+
+    def first_claimable_job(self, tasks: Collection[int]) -> Job | None:
+        """Give, of the jobs of some tasks, the one that is handed out first, or ``None`` where there is none."""
         ...
 
     def expired_leases(self, moment: datetime) -> Sequence[JobLease]:

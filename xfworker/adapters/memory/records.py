@@ -1,7 +1,7 @@
 """Records in memory, with real transactions: what a ``with`` block wrote is undone when it ends by an exception."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,10 +11,12 @@ import attrs
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
+from xfworker.domain.packages_needed import needed_packages
 from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
-from xfworker.domain.records import Job, Record, Run, Workflow
+from xfworker.domain.records import Job, Record, Run, Task, TaskType, Workflow
 from xfworker.domain.scheduling import claim_rank
+from xfworker.ports.record_store import ClaimableTask
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -133,10 +135,31 @@ class _Transaction:
             if sequence.key in job.outputs and not (run is not None and run.obsolete):
                 yield OutputValue(job_serial=job.serial, run_serial=job.run_serial, value=job.outputs[sequence.key])
 
-    def claimable_jobs(self, *, excluding_tasks: frozenset[int] = frozenset(), limit: int = 100) -> Sequence[Job]:
-        ready = [job for job in self.find(Job, {"state": JobState.READY}) if job.task_serial not in excluding_tasks]
-        ranked = [(rank, job) for job in ready if (rank := self._rank(job)) is not None]
-        return [job for _, job in sorted(ranked, key=lambda pair: (pair[0], *_order(pair[1])))[:limit]]
+    def claimable_jobs(self, *, limit: int = 100) -> Sequence[Job]:
+        return self._claimable({"state": JobState.READY})[:limit]
+
+    def claimable_tasks(self) -> Sequence[ClaimableTask]:
+        return [
+            self._claimable_task(serial)
+            for serial in sorted({job.task_serial for job in self._claimable({"state": JobState.READY})})
+        ]
+
+    def first_claimable_job(self, tasks: Collection[int]) -> Job | None:
+        jobs = self._claimable({"state": JobState.READY, "task_serial": tuple(tasks)})
+        return jobs[0] if jobs else None
+
+    def _claimable_task(self, serial: int) -> ClaimableTask:
+        try:
+            task = self.get(Task, serial)
+            needed = tuple(needed_packages(self.get(TaskType, task.task_type_serial)))
+            project_serial = self.get(Workflow, task.workflow_serial).project_serial
+        except (RecordNotFound, AttributeError):
+            return ClaimableTask(serial=serial, project_serial=0, needed=())
+        return ClaimableTask(serial=serial, project_serial=project_serial, needed=needed)
+
+    def _claimable(self, where: Mapping[str, Any]) -> list[Job]:
+        ranked = [(rank, job) for job in self.find(Job, where) if (rank := self._rank(job)) is not None]
+        return [job for _, job in sorted(ranked, key=lambda pair: (pair[0], *_order(pair[1])))]
 
     def _rank(self, job: Job) -> int | None:
         workflow = self.get(Workflow, job.workflow_serial)

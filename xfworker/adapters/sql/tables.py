@@ -24,6 +24,9 @@ SERIAL: TypeEngine[Any] = BigInteger().with_variant(Integer(), "sqlite")
 CLAIM_RANK = "claim_rank"
 """A column of jobs that no record shows: the rank in which a ready job is handed out, or null."""
 
+CLAIMABLE_BY_TASK = "ix_jobs_claimable_by_task"
+"""The index in which the jobs that a worker may claim stand task by task, as they are handed out."""
+
 KINDS: dict[str, type[Record]] = {**RECORD_KINDS, **BOOKKEEPING_KINDS}
 """Every kind that has a table, by its collection."""
 
@@ -101,6 +104,15 @@ def _table(kind: type[Record]) -> Table:
         ranked = table.c[CLAIM_RANK].isnot(None)
         Index(
             "ix_jobs_claimable",
+            table.c[CLAIM_RANK],
+            table.c.sort_order,
+            table.c.serial,
+            sqlite_where=ranked,
+            postgresql_where=ranked,
+        )
+        Index(
+            CLAIMABLE_BY_TASK,
+            table.c.task_serial,
             table.c[CLAIM_RANK],
             table.c.sort_order,
             table.c.serial,

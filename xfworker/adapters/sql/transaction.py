@@ -1,6 +1,6 @@
 """One transaction over the tables, in the words of the record store's port."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable_job
 from xfworker.adapters.sql.rows import column_value, read_json, to_record, to_row, write_json
 from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, TABLES, table_of
 from xfworker.domain.bookkeeping import JobLease
@@ -38,6 +39,7 @@ from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
 from xfworker.domain.records import Job, Record, Run, RunPriority, Workflow, WorkflowState
 from xfworker.domain.scheduling import claim_rank
+from xfworker.ports.record_store import ClaimableTask
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -139,12 +141,16 @@ class SqlTransaction:
             if sequence.key in outputs:
                 yield OutputValue(job_serial=serial, run_serial=run_serial, value=outputs[sequence.key])
 
-    def claimable_jobs(self, *, excluding_tasks: frozenset[int] = frozenset(), limit: int = 100) -> Sequence[Job]:
+    def claimable_jobs(self, *, limit: int = 100) -> Sequence[Job]:
         rank = _JOBS.c[CLAIM_RANK]
         statement = select(_JOBS).where(rank.isnot(None)).order_by(rank, _JOBS.c.sort_order, _JOBS.c.serial)
-        if excluding_tasks:
-            statement = statement.where(~self._among(_JOBS.c.task_serial, sorted(excluding_tasks)))
         return [to_record(Job, row) for row in self._rows(statement.limit(limit))]
+
+    def claimable_tasks(self) -> Sequence[ClaimableTask]:
+        return claimable_tasks(self._connection)
+
+    def first_claimable_job(self, tasks: Collection[int]) -> Job | None:
+        return first_claimable_job(self._connection, tasks)
 
     def expired_leases(self, moment: datetime) -> Sequence[JobLease]:
         statement = select(_LEASES).where(_LEASES.c.expires_at < format_time(moment)).order_by(_LEASES.c.serial)

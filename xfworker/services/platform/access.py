@@ -213,7 +213,11 @@ class Access:
 
     def may_run(self, job: Job) -> bool:
         """Return whether the caller's workers may run a job."""
-        return self.principal.is_worker or self.sees(job)
+        return self.may_run_in(job.project_serial)
+
+    def may_run_in(self, project_serial: int) -> bool:
+        """Return whether the caller's workers may run the jobs of a project."""
+        return self.principal.is_worker or self.sees_all() or project_serial in self.projects()
 
     def _worker_sees(self, record: Record) -> bool:
         if isinstance(record, DependencyPackage):

@@ -1,6 +1,7 @@
 """Keeps one record that cannot be handled from stopping what concerns all others."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TypeVar
 
 import structlog
@@ -18,7 +19,12 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.platform")
 
 
 def isolated(
-    transaction: RecordTransaction, what: str, work: Callable[[], Result], otherwise: Callable[[str], Result]
+    transaction: RecordTransaction,
+    what: str,
+    work: Callable[[], Result],
+    otherwise: Callable[[str], Result],
+    *,
+    writes: bool = True,
 ) -> Result:
     """
     Do one part of a transaction; where a record in it cannot be handled, undo the part and do something else.
@@ -28,9 +34,10 @@ def isolated(
         what: What the part is about, for the log.
         work: The part.
         otherwise: Is given the reason in one line, and does instead what does not need the record.
+        writes: Whether the part may write, so that there is something to undo.
     """
     try:
-        with transaction.savepoint():
+        with transaction.savepoint() if writes else nullcontext():
             return work()
     except _UNUSABLE as error:
         reason = f"{type(error).__name__}: {error}" if not isinstance(error, RecordError) else str(error)

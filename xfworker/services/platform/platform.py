@@ -14,6 +14,7 @@ from xfworker.services.platform.access import Access
 from xfworker.services.platform.accounts import Accounts, token_principal
 from xfworker.services.platform.control import PlatformControl
 from xfworker.services.platform.file_rights import bearer_claims, read_token, require_scopes
+from xfworker.services.platform.idle_workers import IdleWorkers
 from xfworker.services.platform.lease_watch import LeaseWatch, maintenance_seconds
 from xfworker.services.platform.maintenance import delete_old_idempotency_keys, run_periodic_tasks
 from xfworker.services.platform.options import PlatformOptions
@@ -52,6 +53,7 @@ class Platform:
         self.options = options or PlatformOptions()
         self._hasher = hasher
         self._lease_watch = LeaseWatch(clock, self.options.lease_seconds)
+        self._idle_workers = IdleWorkers()
         self._keys_deleted_at: float | None = None
 
     def admin_token(self) -> str:
@@ -93,7 +95,7 @@ class Platform:
         Raises:
             PermissionDenied: The caller is not a worker.
         """
-        return PlatformQueue(principal, **self._parts(), lease_watch=self._lease_watch)
+        return PlatformQueue(principal, **self._parts(), lease_watch=self._lease_watch, idle_workers=self._idle_workers)
 
     def control_for(self, principal: Principal) -> PlatformControl:
         """

@@ -13,16 +13,17 @@ from xfworker.domain.job_metadata import ABORT_REQUESTED, OUTCOME, VALUES_CHANGE
 from xfworker.domain.job_outcome import Ending, Outcome, reported_error
 from xfworker.domain.job_state import JobState
 from xfworker.domain.json_value import clean_string
-from xfworker.domain.packages_needed import missing_packages
+from xfworker.domain.packages_needed import missing_of, missing_packages
 from xfworker.domain.records import Job, Task, TaskType, Worker
 from xfworker.ports.clock import Clock
 from xfworker.ports.job_queue import Lease, LeaseStatus
-from xfworker.ports.record_store import RecordStore, RecordTransaction
+from xfworker.ports.record_store import ClaimableTask, RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_change
 from xfworker.services.platform.downstream import after_lease
 from xfworker.services.platform.flow import after_change
+from xfworker.services.platform.idle_workers import IdleWorkers
 from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.keeping import check_json
 from xfworker.services.platform.lease_watch import LeaseWatch
@@ -32,7 +33,7 @@ from xfworker.services.platform.ownership import is_abandoned, owns, set_owner
 from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims
 
 _CLAIMABLE = (JobState.READY, JobState.READY_FOR_INTERACTIVE)
-_LOOKED_AT = 8
+_SEEN_PARTS = 10
 _MOST_CHARACTERS = 16_000
 _BY_HAND = (JobState.DONE, JobState.READY_FOR_INTERACTIVE)
 
@@ -49,6 +50,7 @@ class PlatformQueue:
         signer: TokenSigner,
         options: PlatformOptions,
         lease_watch: LeaseWatch,
+        idle_workers: IdleWorkers,
     ) -> None:
         """
         Prepare.
@@ -63,6 +65,7 @@ class PlatformQueue:
         self._signer = signer
         self._options = options
         self._lease_watch = lease_watch
+        self._idle_workers = idle_workers
 
     def register(self, worker: Worker) -> Worker:
         """Make the worker known, or refresh what is known of the one with the same name."""
@@ -98,6 +101,33 @@ class PlatformQueue:
             job_serial: The job to take, whatever its workflow's state and its run's priority.
             claim_key: The worker's own name for this claim; a second call with it gives the same lease.
         """
+        if (
+            job_serial is None
+            and self._idle_workers.is_idle(worker_serial)
+            and self._stays_idle(worker_serial, claim_key)
+        ):
+            return None
+        lease = self._claim(worker_serial, job_serial, claim_key)
+        if job_serial is None:
+            self._idle_workers.record(worker_serial, idle=lease is None)
+        return lease
+
+    def _stays_idle(self, worker_serial: int, claim_key: str | None) -> bool:
+        """Return whether there is nothing to do for a worker that asks again, without keeping others from writing."""
+        with self._records.transaction(write=False) as transaction:
+            now = self._clock.now()
+            access = Access(self._principal, transaction)
+            worker = transaction.get(Worker, worker_serial)
+            return not (
+                not owns(transaction, self._principal, worker)
+                or self._was_seen_long_ago(worker, now)
+                or self._lease_watch.look()
+                or transaction.expired_leases(now)
+                or _lease_of_claim(transaction, worker_serial, claim_key)
+                or _may_have_job(access, worker)
+            )
+
+    def _claim(self, worker_serial: int, job_serial: int | None, claim_key: str | None) -> Lease | None:
         with self._records.transaction() as transaction:
             now = self._clock.now()
             access = Access(self._principal, transaction)
@@ -108,7 +138,7 @@ class PlatformQueue:
                 return repeated
             irregular = self._lease_watch.look()
             end_expired_leases(access, now, self._options, irregular=bool(irregular))
-            transaction.replace(attrs.evolve(worker, last_seen_at=now))
+            self._note_seen(transaction, worker, now)
             job = self._wanted(access, job_serial) if job_serial is not None else self._next(access, worker, now)
             lease = None if job is None else self._lease(access, job, worker, claim_key, now)
         self._lease_watch.grant(irregular)
@@ -127,8 +157,7 @@ class PlatformQueue:
                 raise LeaseLost(_lost(job, attempt))
             expires_at = now + timedelta(seconds=self._options.lease_seconds)
             transaction.replace(attrs.evolve(kept, expires_at=expires_at, modified_at=now))
-            worker = transaction.get(Worker, kept.worker_serial)
-            transaction.replace(attrs.evolve(worker, last_seen_at=now))
+            self._note_seen(transaction, transaction.get(Worker, kept.worker_serial), now)
             return LeaseStatus(expires_at=expires_at, abort_requested=_is_to_stop(job))
 
     def end(self, lease: Lease, outcome: Outcome) -> Job:
@@ -156,9 +185,20 @@ class PlatformQueue:
                 after_change(access, job, after, now)
             return transaction.get(Job, job.serial)
 
+    def _note_seen(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> None:
+        """Keep when a worker was last heard of, as exactly as anybody asks for it."""
+        if self._was_seen_long_ago(worker, now):
+            transaction.replace(attrs.evolve(worker, last_seen_at=now))
+
+    def _was_seen_long_ago(self, worker: Worker, now: datetime) -> bool:
+        seen = worker.last_seen_at
+        return seen is None or abs(now - seen).total_seconds() >= self._options.worker_silent_seconds / _SEEN_PARTS
+
     def _require_own(self, transaction: RecordTransaction, worker: Worker, to: str) -> None:
         """Refuse another's worker; one whose owner cannot come in again is taken over."""
-        if not owns(transaction, self._principal, worker) and is_abandoned(transaction, worker):
+        if owns(transaction, self._principal, worker):
+            return
+        if is_abandoned(transaction, worker):
             set_owner(transaction, worker, self._principal)
         Access(self._principal, transaction).require_own(worker, f"{to} {worker}")
 
@@ -180,12 +220,8 @@ class PlatformQueue:
         return job, kept[0] if kept else None
 
     def _repeated(self, transaction: RecordTransaction, worker_serial: int, claim_key: str | None) -> Lease | None:
-        if claim_key is None:
-            return None
-        where = {"worker_serial": worker_serial, "claim_key": claim_key}
-        for kept in transaction.find(JobLease, where, limit=1):
-            return self._shown(transaction, transaction.get(Job, kept.job_serial), kept)
-        return None
+        kept = _lease_of_claim(transaction, worker_serial, claim_key)
+        return None if kept is None else self._shown(transaction, transaction.get(Job, kept.job_serial), kept)
 
     def _wanted(self, access: Access, job_serial: int) -> Job:
         job = access.transaction.get(Job, job_serial)
@@ -196,22 +232,16 @@ class PlatformQueue:
         return job
 
     def _next(self, access: Access, worker: Worker, now: datetime) -> Job | None:
-        unfit: set[int] = set()
-        while True:
-            jobs = access.transaction.claimable_jobs(excluding_tasks=frozenset(unfit), limit=_LOOKED_AT)
-            for job in jobs:
-                if job.task_serial in unfit:
-                    continue
-                if isolated(
-                    access.transaction,
-                    str(job),
-                    lambda job=job: _is_fit(access, job, worker),  # type: ignore[misc]  # the loop's own value
-                    lambda reason, job=job: _give_up(access, job, reason, now),  # type: ignore[misc]  # as above
-                ):
-                    return job
-                unfit.add(job.task_serial)
-            if not jobs:
-                return None
+        for job in access.transaction.claimable_jobs(limit=1):
+            if _is_usable(access, job, worker, now):
+                return job
+        tasks = {task.serial for task in access.transaction.claimable_tasks() if _may_fit(access, task, worker)}
+        while tasks:
+            found = access.transaction.first_claimable_job(tasks)
+            if found is None or _is_usable(access, found, worker, now):
+                return found
+            tasks.discard(found.task_serial)
+        return None
 
     def _lease(self, access: Access, job: Job, worker: Worker, claim_key: str | None, now: datetime) -> Lease:
         transaction = access.transaction
@@ -227,7 +257,9 @@ class PlatformQueue:
             modified_at=now,
         )
         transaction.replace(running)
-        transaction.delete(JobLease, {"job_serial": job.serial})
+        if job.state is not JobState.READY:
+            # Its script may have given it to a person, and its worker may not have said yet that the script has ended.
+            transaction.delete(JobLease, {"job_serial": job.serial})
         kept = transaction.insert(
             JobLease(
                 job_serial=job.serial,
@@ -253,6 +285,32 @@ class PlatformQueue:
             server_auth=self._signer.sign(claims),
             expires_at=kept.expires_at,
         )
+
+
+def _lease_of_claim(transaction: RecordTransaction, worker_serial: int, claim_key: str | None) -> JobLease | None:
+    if claim_key is None:
+        return None
+    kept = transaction.find(JobLease, {"worker_serial": worker_serial, "claim_key": claim_key}, limit=1)
+    return kept[0] if kept else None
+
+
+def _may_have_job(access: Access, worker: Worker) -> bool:
+    return any(_may_fit(access, task, worker) for task in access.transaction.claimable_tasks())
+
+
+def _may_fit(access: Access, task: ClaimableTask, worker: Worker) -> bool:
+    # What cannot be read is found out by the job itself, which then fails.
+    return not task.project_serial or (access.may_run_in(task.project_serial) and not missing_of(task.needed, worker))
+
+
+def _is_usable(access: Access, job: Job, worker: Worker, now: datetime) -> bool:
+    return isolated(
+        access.transaction,
+        str(job),
+        lambda: _is_fit(access, job, worker),
+        lambda reason: _give_up(access, job, reason, now),
+        writes=False,
+    )
 
 
 def _is_fit(access: Access, job: Job, worker: Worker) -> bool:

@@ -12,8 +12,8 @@ from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import Sequence
-from xfworker.domain.records import Entity, Job, Project, Run, RunPriority, Workflow, WorkflowState
-from xfworker.ports.record_store import RecordStore
+from xfworker.domain.records import Entity, Job, Project, Run, RunPriority, Task, TaskType, Workflow, WorkflowState
+from xfworker.ports.record_store import ClaimableTask, RecordStore
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -180,13 +180,37 @@ class RecordStoreContract:
 
             assert names() == ["first", "second", "third", "other task"]
             assert names(limit=2) == ["first", "second"]
-            assert names(excluding_tasks=frozenset({1})) == ["other task"]
+            assert [task.serial for task in transaction.claimable_tasks()] == [1, 2]
+            for tasks, first in (((2,), "other task"), ((2, 1), "first"), ((3,), None), ((), None)):
+                found = transaction.first_claimable_job(tasks)
+                assert (found and found.name) == first
             transaction.replace(attrs.evolve(paused, priority=RunPriority.HIGH))
             transaction.replace(attrs.evolve(waiting, state=JobState.READY, sort_order="0"))
             assert names() == ["paused", "first", "waiting", "second", "third", "other task"]
             transaction.replace(attrs.evolve(transaction.get(Workflow, draft), state=WorkflowState.ACTIVE))
             transaction.replace(attrs.evolve(transaction.get(Workflow, active), obsolete=True))
             assert names() == ["draft"]
+
+    def test_a_claimable_task_says_where_it_belongs_and_what_it_needs(self, store: RecordStore) -> None:
+        dependencies = [{"name": "Core.IPL", "version": "1.0.0.0"}, {"name": "Core.Any"}]
+        with store.transaction() as transaction:
+            workflow = transaction.insert(Workflow(project_serial=9, state=WorkflowState.ACTIVE)).serial
+            needs = transaction.insert(TaskType(name="needs", metadata={"dependencies": dependencies})).serial
+            plain = transaction.insert(TaskType(name="plain")).serial
+            tasks = [
+                transaction.insert(Task(workflow_serial=workflow, task_type_serial=serial)).serial
+                for serial in (needs, plain, 4711)
+            ]
+            for task in tasks:
+                for _ in range(2):
+                    transaction.insert(Job(task_serial=task, workflow_serial=workflow, state=JobState.READY))
+            transaction.insert(Job(task_serial=4712, workflow_serial=workflow, state=JobState.DONE))
+            needed = (("Core.IPL", "1.0.0.0"), ("Core.Any", None))
+            assert list(transaction.claimable_tasks()) == [
+                ClaimableTask(serial=tasks[0], project_serial=9, needed=needed),
+                ClaimableTask(serial=tasks[1], project_serial=9, needed=()),
+                ClaimableTask(serial=tasks[2], project_serial=0, needed=()),
+            ]
 
     def test_sequences_and_last_sort_orders_are_answered_by_the_store(self, store: RecordStore) -> None:
         with store.transaction() as transaction:

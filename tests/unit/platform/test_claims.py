@@ -1,0 +1,66 @@
+"""A worker that fits none of the ready jobs costs next to nothing, however many there are."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.unit.platform.statements import counted
+from xfworker.api.composition.platform import PlatformStorage, opened_records
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
+from xfworker.testing.contracts.worlds import DirectWorld
+
+
+@pytest.fixture
+def world(tmp_path):
+    records = opened_records(PlatformStorage(data=tmp_path, durable=False))
+    yield DirectWorld.over(records)
+    records.close()
+
+
+def ready_jobs(world: DirectWorld, count: int, *, needs: str | None = None) -> list[int]:
+    server = world.admin
+    dependencies = [] if needs is None else [{"name": needs, "version": "1.0.0.0"}]
+    project = server.create(Project(name="bones"))
+    workflow = server.create(Workflow(project_serial=project.serial, state=WorkflowState.ACTIVE))
+    task_type = server.create(TaskType(name="Lab.Some", metadata={"dependencies": dependencies}))
+    task = server.create(Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial))
+    return [server.create(Job(task_serial=task.serial, state=JobState.READY)).serial for _ in range(count)]
+
+
+def test_a_worker_that_fits_no_job_asks_as_little_of_the_store_at_many_jobs_as_at_few(world):
+    worker = world.queue.register(Worker(name="poor")).serial
+    ready_jobs(world, 1, needs="Core.IPL")
+    assert world.queue.claim(worker) is None
+    with counted(world) as few:
+        assert world.queue.claim(worker) is None
+    ready_jobs(world, 60, needs="Core.IPL")
+    with counted(world) as many:
+        assert world.queue.claim(worker) is None
+    assert len(many) == len(few)
+    assert not [statement for statement in many if "IMMEDIATE" in statement]
+
+
+def test_a_job_that_fits_is_found_behind_many_that_do_not(world):
+    worker = world.queue.register(Worker(name="poor")).serial
+    ready_jobs(world, 30, needs="Core.IPL")
+    assert world.queue.claim(worker) is None
+    first, second = ready_jobs(world, 2)
+    claimed = [world.queue.claim(worker) for _ in range(3)]
+    assert [lease and lease.job.serial for lease in claimed] == [first, second, None]
+
+
+def test_an_idle_worker_is_answered_while_somebody_else_writes(world):
+    worker = world.queue.register(Worker(name="poor")).serial
+    assert world.queue.claim(worker) is None
+    with ThreadPoolExecutor() as threads, world.platform.records.transaction():
+        assert threads.submit(world.queue.claim, worker).result(timeout=10) is None
+
+
+def test_an_idle_worker_gets_what_has_become_ready(world):
+    worker = world.queue.register(Worker(name="poor")).serial
+    assert world.queue.claim(worker) is None
+    [job] = ready_jobs(world, 1)
+    lease = world.queue.claim(worker)
+    assert lease is not None
+    assert lease.job.serial == job
