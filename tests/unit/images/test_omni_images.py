@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 
 from xfworker.api.facade import omni
 from xfworker.domain.errors import ImageError, ImageFormatError, UsageError
@@ -267,3 +268,13 @@ def test_more_axes_than_space(tmp_path):
     again = omni.open_image(tmp_path / "a.omni")
     assert (again.pixels.shape, again.size_3d_tuple) == ((6, 5, 4, 3), (4, 5, 1))
     assert [block.pixels.shape for block in again.blocks(slices=4)] == [(4, 5, 4, 3), (2, 5, 4, 3)]
+
+
+def test_what_a_file_does_not_state_is_written_to_the_log(tmp_path):
+    header = "ObjectType = Image\nNDims = 1\nDimSize = 2\nElementType = MET_CHAR\nElementDataFile = LOCAL\n"
+    (tmp_path / "a.mha").write_bytes(header.encode() + bytes(2))
+    with structlog.testing.capture_logs() as events:
+        omni.open_image(tmp_path / "a.mha")
+    assert [(event["event"], event["image"], event["assumption"]) for event in events] == [
+        ("xfworker.image_assumption", "a.mha", "states no spacing (ElementSpacing); 1 mm is taken")
+    ]

@@ -21,6 +21,7 @@ from xfworker.domain.image.calibration import Calibration
 from xfworker.domain.image.description import ImageInfo, Triple
 from xfworker.domain.image.omni_document import RAW, info_of
 from xfworker.domain.image.pixel_type import PixelType
+from xfworker.services.event_log import EventLog
 
 if TYPE_CHECKING:
     from xfworker.adapters.images.incomplete_image import PartialFile
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from xfworker.services.images.lazy_pixels import LazyPixels
 
 __all__ = ["Calibration", "Image", "create_image", "create_segments", "open_image"]
+
+_log = EventLog("xfworker.images")
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -428,7 +431,8 @@ def open_image(path: Path) -> Image:
     Open an ``.omni`` file, or any other image file that is known, by content.
 
     An image of another format is presented as an ``Image`` whose metadata point into the file; no pixel is copied, and
-    nothing is written unless it is saved.
+    nothing is written unless it is saved. What the file does not state and is taken for granted, such as a spacing, is
+    written to the log, a line each.
 
     Raises:
         ImageError: The file cannot be read, is not an image of a known format, or is broken.
@@ -438,6 +442,8 @@ def open_image(path: Path) -> Image:
 
     path = Path(path)
     info = image_formats().describe(path)
+    for assumption in info.assumptions:
+        _log.warning("xfworker.image_assumption", image=path.name, assumption=assumption)
     if info.format == "OMNI":
         return Image(path, read_document(path))
     from xfworker.services.images.importing import pointing_document
