@@ -190,6 +190,12 @@ class ServerTimeout(ServerError):
     status = 504
 
 
+class RequestTimeout(ServerTimeout):
+    """The client began a request and did not go on with it."""
+
+    status = 408
+
+
 class ServerBusy(ServerError):
     """
     The server asked to slow down (429 or 503) for longer than the configured limit (``patience_seconds``).
@@ -204,6 +210,12 @@ class ServerBusy(ServerError):
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyRequests(ServerBusy):
+    """One caller, or one address, asks for more than its share; others are not kept waiting for it."""
+
+    status = 429
 
 
 class ServerFault(ServerError):

@@ -11,8 +11,10 @@ from xfworker import __version__
 from xfworker.adapters.web.exchange import answer_message, authentication, in_thread
 from xfworker.adapters.web.metrics import MEDIA_TYPE, RequestMetrics
 from xfworker.adapters.web.openapi import document_text
+from xfworker.adapters.web.password_work import PasswordWork
 from xfworker.adapters.web.periodic_tasks import PeriodicTasks
 from xfworker.adapters.web.problems import answer_error, answer_http_error, answer_internal_error
+from xfworker.adapters.web.request_limits import RequestLimits
 from xfworker.adapters.web.request_log import RequestLog
 from xfworker.adapters.web.xf_routes.accounts import account_router, login_route
 from xfworker.adapters.web.xf_routes.control import control_router
@@ -38,6 +40,7 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
         routes: What is served beside the XF Server: the file store's routes below ``/fss/v1``, and others.
     """
     metrics = RequestMetrics()
+    passwords = PasswordWork()
 
     @get("/health")
     async def health() -> Response[bytes]:
@@ -68,7 +71,7 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
             question_router(platform),
             queue_router(platform),
             control_router(platform),
-            account_router(platform),
+            account_router(platform, passwords),
         ],
         request_max_body_size=MAX_JSON_BYTES,
         before_request=authentication(platform),
@@ -80,7 +83,7 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
         Exception: answer_internal_error,
     }
     app = Litestar(
-        route_handlers=[health, figures, openapi, login_route(platform), xf_routes, *routes],
+        route_handlers=[health, figures, openapi, login_route(platform, passwords), xf_routes, *routes],
         exception_handlers=handlers,
         on_startup=[periodic_tasks.start],
         on_shutdown=[periodic_tasks.stop],
@@ -88,5 +91,5 @@ def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] 
         debug=False,
     )
     # Around everything, because the framework's own middleware never sees what no route takes.
-    app.asgi_handler = RequestLog(app.asgi_handler, metrics)
+    app.asgi_handler = RequestLog(RequestLimits(app.asgi_handler), metrics)
     return app

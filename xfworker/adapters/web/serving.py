@@ -16,12 +16,17 @@ import structlog
 from attrs import define
 from granian._granian import ListenerSpec
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar import Litestar
 
 from xfworker.domain.errors import ConfigurationError
 
 _LISTENING_STEP_SECONDS = 0.005
+_HEADER_MILLISECONDS = 20_000
+_MOST_CONNECTIONS = 8192
+_OWN_DESCRIPTORS = 512
+"""Left for files, the database and what else the server opens."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.serve")
 
@@ -101,7 +106,9 @@ async def _serve(
         ssl_key=options.tls_key,
         websockets=False,
         backlog=1024,
-        backpressure=1024,
+        # Connections that say nothing cost a descriptor each, so there is room for very many of them, and not for long.
+        backpressure=_room_for_connections(),
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_MILLISECONDS),
     )
     loop = asyncio.get_running_loop()
 
@@ -116,6 +123,23 @@ async def _serve(
     await server.serve()
     announcing.cancel()
     _log.info("xfworker.server_stopped")
+
+
+def _room_for_connections() -> int:
+    """Allow this process as many open files as the system lets it, and give how many of them may be connections."""
+    if sys.platform == "win32":
+        return _MOST_CONNECTIONS
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_CONNECTIONS + _OWN_DESCRIPTORS
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+            soft = allowed
+    available = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft)
+    return max(available - _OWN_DESCRIPTORS, available // 2)
 
 
 async def _announce_when_listening(host: str, port: int, announce: Callable[[int], None]) -> None:

@@ -26,6 +26,7 @@ from xfworker.ports.record_store import RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
+from xfworker.services.platform.login_throttle import LoginThrottle
 from xfworker.services.platform.principal import Principal, PrincipalKind
 
 LOGIN_SECONDS = 30 * 24 * 3600.0
@@ -33,6 +34,8 @@ LOGIN_SECONDS = 30 * 24 * 3600.0
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TAKEN = frozenset({"admin", "server", "job", "worker"})
+_INSIDE = "inside"
+"""The address, as the throttle counts it, of callers who are in already and say their current password."""
 _SHORTEST = 8
 _LONGEST = 1024
 _MOST_DAYS = 36500
@@ -55,6 +58,7 @@ class Accounts:
     clock: Clock
     signer: TokenSigner
     hasher: PasswordHasher
+    throttle: LoginThrottle
 
     def add(self, name: str, password: str, *, administrator: bool = False) -> Account:
         """
@@ -137,24 +141,32 @@ class Accounts:
                 return account
         raise RecordNotFound(f"there is no account {name[:80]!a}")
 
-    def log_in(self, name: str, password: str) -> NewToken:
+    def log_in(self, name: str, password: str, *, address: str = "") -> NewToken:
         """
         Give a token for a name and its password.
 
+        Args:
+            name: The account's name.
+            password: Its password.
+            address: From where it is asked.
+
         Raises:
             AuthenticationFailed: They do not belong together; the error does not say which of them is wrong.
+            TooManyRequests: There were too many failed tries.
         """
         with self.records.transaction(write=False) as transaction:
-            found = transaction.find(Account, {"name": name}, limit=1)
+            matches = transaction.find(Account, {"name": name}, limit=1)
         # A name that is not there takes as long as a wrong password, so that names cannot be found out by the clock.
-        hashed = found[0].password_hash if found else self.hasher.hash(secrets.token_hex(8))
-        if not self.hasher.matches(password, hashed) or not found or found[0].disabled:
+        nobody = self.throttle.hash_of_nobody(self.hasher)
+        account = matches[0] if matches else None
+        is_right = self._is_password(name, password, account.password_hash if account else nobody, address)
+        if not is_right or account is None or account.disabled:
             raise AuthenticationFailed("name and password do not belong together, or the account is disabled")
         expires_at = self.clock.now() + timedelta(seconds=LOGIN_SECONDS)
-        known = Principal(kind=PrincipalKind.USER, name=found[0].name, account_serial=found[0].serial)
+        known = Principal(kind=PrincipalKind.USER, name=account.name, account_serial=account.serial)
         with self.records.transaction() as transaction:
             own = attrs.evolve(self, principal=known)
-            return own._new_token(transaction, found[0].serial, "login", PrincipalKind.USER, expires_at)  # noqa: SLF001  the same class
+            return own._new_token(transaction, account.serial, "login", PrincipalKind.USER, expires_at)  # noqa: SLF001  the same class
 
     def add_token(self, account_serial: int, name: str, *, days: float | None = None) -> NewToken:
         """
@@ -263,8 +275,14 @@ class Accounts:
     def _require_password(self, serial: int, password: str) -> None:
         with self.records.transaction(write=False) as transaction:
             account = transaction.get(Account, serial)
-        if not self.hasher.matches(password, account.password_hash):
+        if not self._is_password(account.name, password, account.password_hash, _INSIDE):
             raise AuthenticationFailed(f"the current password of {account.name} is needed, and it is not this one")
+
+    def _is_password(self, name: str, password: str, hashed: str, address: str) -> bool:
+        self.throttle.require_turn(name, address)
+        is_right = self.hasher.matches(password, hashed)
+        (self.throttle.succeeded if is_right else self.throttle.failed)(name, address)
+        return is_right
 
     def _hashed(self, password: str) -> str:
         if not _SHORTEST <= len(password) <= _LONGEST:

@@ -16,6 +16,7 @@ from xfworker.services.platform.control import PlatformControl
 from xfworker.services.platform.file_rights import bearer_claims, read_token, require_scopes
 from xfworker.services.platform.idle_workers import IdleWorkers
 from xfworker.services.platform.lease_watch import LeaseWatch, maintenance_seconds
+from xfworker.services.platform.login_throttle import LoginThrottle
 from xfworker.services.platform.maintenance import delete_old_idempotency_keys, run_periodic_tasks
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
@@ -52,6 +53,7 @@ class Platform:
         self.signer = signer
         self.options = options or PlatformOptions()
         self._hasher = hasher
+        self._throttle = LoginThrottle(clock)
         self._lease_watch = LeaseWatch(clock, self.options.lease_seconds)
         self._idle_workers = IdleWorkers()
         self._keys_deleted_at: float | None = None
@@ -121,7 +123,7 @@ class Platform:
         """
         if self._hasher is None:
             raise ConfigurationError("this server keeps no accounts; install it with: pip install 'xfworker[server]'")
-        return Accounts(principal, self.records, self.clock, self.signer, self._hasher)
+        return Accounts(principal, self.records, self.clock, self.signer, self._hasher, self._throttle)
 
     def verify_file_token(self, text: str) -> AuthorizationToken:
         """

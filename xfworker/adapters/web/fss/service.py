@@ -1,6 +1,7 @@
 """The file storage service as an ASGI application, to be mounted under its base path."""
 
 import asyncio
+import contextlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -28,7 +29,7 @@ from xfworker.adapters.wire.file_headers import content_headers
 from xfworker.adapters.wire.files import FileEntry, Registration
 from xfworker.adapters.wire.tus import TUS_HEADERS
 from xfworker.domain.digest_field import require_digest
-from xfworker.domain.errors import FileError, InvalidRecord, UsageError, XFWorkerError
+from xfworker.domain.errors import AuthenticationFailed, FileError, InvalidRecord, UsageError, XFWorkerError
 from xfworker.domain.files import AuthorizationToken, parse_resource
 from xfworker.ports.served_files import ResumableUploads, ServedFiles
 
@@ -37,6 +38,7 @@ MOUNT = "/fss/v1"
 
 _SMALL_JSON = 64 * 1024
 _THREADS = 32
+_DRAIN_SECONDS = 5.0
 _DRAINED = 80 << 20
 """How much of a refused body is still taken, so that the client gets to read why."""
 
@@ -141,7 +143,10 @@ class FileStorageService:
         if request.segments[0] == "uploads":
             headers |= TUS_HEADERS
         # A client that is still sending would miss the answer behind a broken connection.
-        await request.drain(_DRAINED)
+        # From anybody, though, not for long.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS if isinstance(error, AuthenticationFailed) else None):
+                await request.drain(_DRAINED)
         await request.answer_error(error, headers, status=status)
 
     async def _answer(self, request: Request) -> None:

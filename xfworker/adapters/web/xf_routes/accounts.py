@@ -9,6 +9,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from xfworker.adapters.web.exchange import AnyRequest, answer_message, caller, in_thread, message, serial_in_range
+from xfworker.adapters.web.password_work import PasswordWork
 from xfworker.adapters.wire.accounts import (
     AccountChange,
     AccountEntry,
@@ -28,33 +29,37 @@ from xfworker.services.platform.principal import Principal, PrincipalKind
 
 _NOBODY = Principal(kind=PrincipalKind.USER, name="nobody")
 _AccountsOf = Callable[[AnyRequest], Accounts]
+_LOGIN_BYTES = 64 << 10
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def login_route(platform: Platform) -> Any:
+def login_route(platform: Platform, passwords: PasswordWork) -> Any:
     """Give the one route below /xf/v1 that needs no token."""
 
-    @post("/xf/v1/login", status_code=200)
+    @post("/xf/v1/login", status_code=200, request_max_body_size=_LOGIN_BYTES)
     async def log_in(request: AnyRequest) -> Response[bytes]:
         body = await message(request, Login, "the request")
-        token = await in_thread(lambda: platform.accounts_for(_NOBODY).log_in(body.name, body.password))
+        address = request.client.host if request.client else ""
+        accounts = platform.accounts_for(_NOBODY)
+        token = await passwords.run(lambda: accounts.log_in(body.name, body.password, address=address))
         return answer_message(NewToken.of(token.record, token=token.text), headers=_NO_STORE)
 
     return log_in
 
 
-def account_router(platform: Platform) -> Router:
+def account_router(platform: Platform, passwords: PasswordWork) -> Router:
     """Give the routes of accounts, tokens and members."""
 
     def accounts(request: AnyRequest) -> Accounts:
         return platform.accounts_for(caller(request))
 
     return Router(
-        path="/", route_handlers=[*_account_routes(accounts), *_token_routes(accounts), *_member_routes(accounts)]
+        path="/",
+        route_handlers=[*_account_routes(accounts, passwords), *_token_routes(accounts), *_member_routes(accounts)],
     )
 
 
-def _account_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
+def _account_routes(accounts: _AccountsOf, passwords: PasswordWork) -> list[ControllerRouterHandler]:
     @get("/accounts")
     async def list_accounts(request: AnyRequest) -> Response[bytes]:
         records = await in_thread(lambda: accounts(request).all())
@@ -63,13 +68,13 @@ def _account_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
     @post("/accounts")
     async def add_account(request: AnyRequest) -> Response[bytes]:
         body = await message(request, NewAccount, "the request")
-        added = await in_thread(lambda: accounts(request).add(**asdict(body)))
+        added = await passwords.run(lambda: accounts(request).add(**asdict(body)))
         return answer_message(AccountEntry.of(added), 201)
 
     @patch("/accounts/{serial:int}")
     async def change_account(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
         body = await message(request, AccountChange, "the request")
-        changed = await in_thread(lambda: accounts(request).change(serial_in_range(serial), **asdict(body)))
+        changed = await passwords.run(lambda: accounts(request).change(serial_in_range(serial), **asdict(body)))
         return answer_message(AccountEntry.of(changed))
 
     return [list_accounts, add_account, change_account]

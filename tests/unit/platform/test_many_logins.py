@@ -1,0 +1,205 @@
+"""Strangers who ask for much: guesses are slowed down, work with passwords is kept apart, bodies have to go on."""
+
+import asyncio
+import json
+
+import pytest
+from attrs import define, field
+
+from tests.unit.platform.test_file_rights import Lab
+from xfworker.adapters.memory.clock import ManualClock
+from xfworker.adapters.web.password_work import PasswordWork
+from xfworker.adapters.web.request_limits import RequestLimits
+from xfworker.domain.errors import AuthenticationFailed, TooManyRequests
+from xfworker.services.platform.login_throttle import LoginThrottle
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Lab.at(tmp_path)
+
+
+def guesses(accounts, name, count, address="a"):
+    """Guess a password and give what was answered to each guess."""
+    answers = []
+    for number in range(count):
+        with pytest.raises((AuthenticationFailed, TooManyRequests)) as caught:
+            accounts.log_in(name, f"guess {number}", address=address)
+        answers.append(type(caught.value))
+    return answers
+
+
+def test_guesses_at_an_account_are_slowed_down_and_the_wait_is_said(lab):
+    lab.person("anna")
+    accounts = lab.platform.accounts_for(lab.admin)
+    answers = guesses(accounts, "anna", 15, address="stranger")
+    assert answers == [AuthenticationFailed] * 10 + [TooManyRequests] * 5
+    with pytest.raises(TooManyRequests) as caught:
+        accounts.log_in("anna", "anna-password", address="stranger")
+    assert caught.value.status == 429
+    lab.clock.advance(caught.value.retry_after_seconds + 0.01)
+    assert accounts.log_in("anna", "anna-password", address="stranger").text
+
+
+def test_names_are_counted_without_regard_to_case_and_to_whether_they_exist(lab):
+    lab.person("anna")
+    accounts = lab.platform.accounts_for(lab.admin)
+    for name in ("anna", "nobody"):
+        for number in range(9):
+            guesses(accounts, name, 1, address=f"stranger {name} {number}")
+        assert guesses(accounts, name.upper(), 2, address=f"other {name}") == [AuthenticationFailed, TooManyRequests]
+
+
+def test_guesses_from_one_address_are_slowed_down_alike_whether_names_exist(lab):
+    lab.person("anna")
+    accounts = lab.platform.accounts_for(lab.admin)
+    known = guesses(accounts, "anna", 20, address="one")
+    unknown = [guesses(accounts, f"nobody{number}", 1, address="two")[0] for number in range(20)]
+    assert known == unknown
+
+
+def test_who_came_in_before_is_not_kept_out_by_guesses_from_elsewhere(lab):
+    lab.person("anna")
+    accounts = lab.platform.accounts_for(lab.admin)
+    accounts.log_in("anna", "anna-password", address="home")
+    guesses(accounts, "anna", 20, address="stranger")
+    guesses(accounts, "nobody", 20, address="home")
+    assert accounts.log_in("anna", "anna-password", address="home").text
+
+
+def test_an_address_that_tries_many_names_is_slowed_down():
+    clock = ManualClock()
+    throttle = LoginThrottle(clock)
+    for number in range(10):
+        throttle.require_turn(f"name{number}", "stranger")
+        throttle.failed(f"name{number}", "stranger")
+    with pytest.raises(TooManyRequests):
+        throttle.require_turn("another", "stranger")
+    throttle.require_turn("another", "elsewhere")
+    clock.advance(1_000)
+    throttle.require_turn("another", "stranger")
+
+
+def test_waits_grow_up_to_a_minute():
+    clock = ManualClock()
+    throttle = LoginThrottle(clock)
+    waits = []
+    for _ in range(20):
+        try:
+            throttle.require_turn("anna", "stranger")
+        except TooManyRequests as refused:
+            waits.append(refused.retry_after_seconds)
+            clock.advance(refused.retry_after_seconds)
+        throttle.failed("anna", "stranger")
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (1.0, 60.0)
+
+
+@define
+class Counting:
+    """A hasher that counts what it is asked."""
+
+    asked: list = field(factory=list)
+
+    def hash(self, _):
+        self.asked.append("hash")
+        return "hashed"
+
+    def matches(self, _, hashed):
+        self.asked.append("matches")
+        return False
+
+
+def test_a_name_that_is_not_there_takes_the_same_work_as_a_wrong_password(lab):
+    lab.person("anna")
+    accounts = lab.platform.accounts_for(lab.admin)
+    accounts.hasher = Counting()
+    guesses(accounts, "anna", 1, address="a")
+    accounts.hasher.asked.clear()
+    guesses(accounts, "anna", 1, address="b")
+    known = list(accounts.hasher.asked)
+    accounts.hasher.asked.clear()
+    guesses(accounts, "nobody", 1, address="c")
+    assert accounts.hasher.asked == known == ["matches"]
+
+
+def test_work_with_passwords_waits_in_a_short_queue_and_leaves_other_threads_free():
+    async def flood():
+        work, running, started, release = PasswordWork(), [], asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def hold():
+            running.append(1)
+            loop.call_soon_threadsafe(started.set)
+            asyncio.run_coroutine_threadsafe(release.wait(), loop).result()
+
+        tasks = [asyncio.ensure_future(work.run(hold)) for _ in range(60)]
+        await started.wait()
+        refused = [task for task in tasks if task.done()]
+        assert len(refused) == 60 - 32
+        assert all(isinstance(task.exception(), TooManyRequests) for task in refused)
+        assert await asyncio.to_thread(lambda: "free") == "free"
+        assert len(running) <= 2
+        release.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert len(running) == 32
+
+    asyncio.run(flood())
+
+
+@define
+class Call:
+    """One request to an application behind the limits."""
+
+    limits: RequestLimits
+    sent: list = field(factory=list)
+
+    async def __call__(self, receive, address="1.2.3.4"):
+        async def send(message):
+            self.sent.append(message)
+
+        scope = {"type": "http", "method": "PUT", "path": "/x", "headers": [], "client": (address, 5)}
+        await self.limits(scope, receive, send)
+        return self.sent[0]["status"]
+
+
+async def reading(_scope, receive, send):
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return
+        if not message.get("more_body"):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+
+
+async def stalled():
+    await asyncio.Event().wait()
+
+
+def test_a_body_that_does_not_go_on_is_ended():
+    call = Call(RequestLimits(reading, body_seconds=0.01))
+    assert asyncio.run(call(stalled)) == 408
+    assert json.loads(call.sent[1]["body"])["type"].endswith("server-timeout")
+    assert (b"connection", b"close") in call.sent[0]["headers"]
+
+
+def test_one_address_has_so_many_requests_open_and_others_go_on():
+    async def work():
+        limits = RequestLimits(reading, requests_per_address=2)
+        held = [asyncio.ensure_future(Call(limits)(stalled)) for _ in range(2)]
+        await asyncio.sleep(0)
+
+        async def whole():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        assert await Call(limits)(whole) == 429
+        assert await Call(limits)(whole, address="5.6.7.8") == 200
+        held[0].cancel()
+        await asyncio.wait({held[0]})
+        assert await Call(limits)(whole) == 200
+        held[1].cancel()
+        await asyncio.wait({held[1]})
+
+    asyncio.run(work())
