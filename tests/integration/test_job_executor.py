@@ -402,3 +402,25 @@ def test_a_directory_that_cannot_be_removed_is_reported_as_that(execution, tmp_p
     loop.list_old = lambda: [(old, loop.keep_failed_seconds + 1)]
     loop.run(until_idle=True)
     assert (reports.left, reports.away) == ([(old, f"{old} is in use")], [])
+
+
+def test_the_log_of_an_earlier_attempt_is_kept_beside_that_of_the_later_one(execution, tmp_path):
+    lease = execution.lease()
+    folder = record_resource("job_log", lease.job.serial)
+    for earlier in (b"of the first attempt\n", b"of the second attempt\n"):
+        execution.files.put(folder.child("log.txt"), earlier)
+        execution.clock.advance(timedelta(hours=1).total_seconds())
+        worker = execution.queue.register(Worker(name="w"))
+        lease = execution.queue.claim(worker.serial)
+        ended = None
+        if lease.attempt < 3:
+            execution.executor("").set_earlier_log_aside(lease, tmp_path)
+        else:
+            ended = execution.executor("print('of the third attempt')").run(lease, tmp_path)
+    token = execution.server.file_token([Scope("read", folder)])
+    texts = [
+        b"".join(execution.files.open_read(token, folder.child(name))) for name in ("log-1.txt", "log-2.txt", "log.txt")
+    ]
+    assert texts == [b"of the first attempt\n", b"of the second attempt\n", b"of the third attempt\n"]
+    assert ended.log_kept
+    assert sorted(path.name for path in tmp_path.glob("*.txt")) == ["log.txt"]

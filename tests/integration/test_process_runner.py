@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,105 @@ script.wait()
         assert is_alive(pid)
         owner.kill()
         assert wait_until_gone(pid)
+
+
+ESCAPED = (
+    "import os, subprocess, sys, time\n"
+    "sleep = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+    "own = subprocess.Popen(sleep, start_new_session=True)\n"
+    "bare = subprocess.Popen(sleep, start_new_session=True, env={})\n"
+    "read, write = os.pipe()\n"
+    "if os.fork() == 0:\n"
+    "    os.setsid()\n"
+    "    daemon = subprocess.Popen(sleep, start_new_session=True)\n"
+    "    os.write(write, str(daemon.pid).encode())\n"
+    "    os._exit(0)\n"
+    "print(own.pid, bare.pid, os.read(read, 20).decode(), flush=True)\n"
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_abort_ends_processes_in_sessions_of_their_own(runner, call):
+    output = CollectedOutput(b"\n")
+    script = runner.start(call(f"{ESCAPED}time.sleep(60)"), output)
+    assert output.seen.wait(LONG)
+    script.abort()
+    assert script.wait(LONG).aborted
+    assert all(wait_until_gone(int(pid)) for pid in output.content.split())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_a_script_left_behind_in_sessions_of_its_own_is_ended(runner, call):
+    output = CollectedOutput(b"\n")
+    # What dropped its environment as well is known by its parent only, so it has to be alive.
+    script = runner.start(call(f"{ESCAPED}bare.kill()"), output)
+    assert script.wait(LONG).exit_code == 0
+    assert all(wait_until_gone(int(pid)) for pid in output.content.split())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_of_processes_in_sessions_of_their_own_counts(runner, call):
+    code = (
+        "import subprocess, sys, time\n"
+        "code = 'kept = bytearray(300 << 20); import time; time.sleep(60)'\n"
+        "subprocess.Popen([sys.executable, '-c', code], start_new_session=True)\n"
+        "time.sleep(60)"
+    )
+    assert runner.start(call(code, memory_limit_bytes=200 << 20)).wait(LONG).out_of_memory
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_scripts_are_ended_with_their_worker_also_after_their_guard_was_killed(tmp_path):
+    code = (
+        "import os, pathlib, signal, sys, threading\n"
+        "from xfworker.adapters.process.runner import ProcessRunner\n"
+        "from xfworker.ports.job_runner import ScriptCall\n"
+        "from xfworker.testing.contracts.job_runner import CollectedOutput\n"
+        "runner, output = ProcessRunner(), CollectedOutput(b'\\n')\n"
+        "sleep = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "script = runner.start(ScriptCall(command=(sys.executable, '-c', sleep), environment={},\n"
+        "    working_directory=folder, log_path=folder / 'log.txt'), output)\n"
+        "output.seen.wait(60)\n"
+        "print(script.pid, flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    print(runner._guard.pid if runner._guard else 0, flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as worker:
+
+        def guard_of_worker():
+            worker.stdin.write("guard\n")
+            worker.stdin.flush()
+            return int(worker.stdout.readline())
+
+        script = int(worker.stdout.readline())
+        first = guard_of_worker()
+        # A guard that ends within its first second is taken for one that cannot run.
+        while time.time() - Path(f"/proc/{first}").stat().st_mtime < 1.5:
+            time.sleep(0.1)
+        os.kill(first, signal.SIGKILL)
+        while (second := guard_of_worker()) in {0, first}:
+            pass
+        assert second != first
+        worker.kill()
+    assert wait_until_gone(script)
+
+
+def test_a_crash_in_native_code_leaves_the_stack_in_the_log(runner, tmp_path):
+    from xfworker.domain.job_arguments import JobArguments
+    from xfworker.services.worker.script_environment import script_environment
+
+    script = tmp_path / "crash.py"
+    script.write_text("import ctypes\n\ndef deep():\n    ctypes.string_at(0)\n\ndeep()\n")
+    arguments = JobArguments(job_serial=1, server_host="h", server_port="1", server_auth="a")
+    environment = script_environment({"PATH": os.environ["PATH"]}, arguments, temporary_folder=tmp_path)
+    call = ScriptCall(
+        command=(sys.executable, str(script)),
+        environment=environment,
+        working_directory=tmp_path,
+        log_path=tmp_path / "log.txt",
+    )
+    assert runner.start(call).wait(LONG).signal == "SIGSEGV"
+    assert 'crash.py", line 4 in deep' in (tmp_path / "log.txt").read_text()

@@ -73,3 +73,17 @@ def test_every_failure_has_a_headline(ending):
     from xfworker.api.cli.job_display import HEADLINES
 
     assert HEADLINES[ending]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("SIGINT", "ended by SIGINT, as Ctrl-C sends it"),
+        ("SIGTERM", "a person or the system sent"),
+        ("SIGBUS", "mostly because the disk is full"),
+        ("SIGSEGV", "the stack is at the end of the log"),
+        ("SIGUSR1", "which came from outside"),
+    ],
+)
+def test_a_signal_is_explained_by_what_sends_it(name, said):
+    assert said in decide_outcome(ProcessExit(signal=name), job()).message

@@ -9,28 +9,24 @@ import re
 import sys
 from pathlib import Path
 
+from xfworker.adapters.process.guard import ScriptProcesses
+
 _PROC = Path("/proc")
 _KIBIBYTE = 1024
-_ENDED = frozenset({b"Z", b"X"})
 _COUNTED = re.compile(rb"^(?:RssAnon|RssShmem):\s+(\d+) kB$", re.MULTILINE)
 _OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
-def session_memory_bytes(session: int) -> int | None:
-    """
-    Give how much memory the processes of a session take together; ``None`` where the system does not say.
-
-    Args:
-        session: The session's id: the process id of the script that was started as its leader.
-    """
+def processes_memory_bytes(processes: ScriptProcesses) -> int | None:
+    """Tell how much memory the processes of a script take together; ``None`` where the system does not tell."""
     if sys.platform == "linux":
-        return sum(_process_bytes(pid) for pid in session_members(session))
+        return sum(_process_bytes(pid) for pid in processes.alive())
     try:
         import psutil
     except ModuleNotFoundError:
         return None
     try:
-        script = psutil.Process(session)
+        script = psutil.Process(processes.leader)
         return sum(_resident_bytes(process) for process in (script, *script.children(recursive=True)))
     except psutil.Error:
         return 0
@@ -43,21 +39,6 @@ def _resident_bytes(process: "object") -> int:
         return int(process.memory_info().rss)  # type: ignore[attr-defined]  # psutil comes without type hints
     except psutil.Error:
         return 0
-
-
-def session_members(session: int) -> list[int]:
-    """List the processes of a session that live (Linux). Ended ones that nobody has waited for are left out."""
-    members = []
-    for entry in _PROC.iterdir():
-        if entry.name.isdigit():
-            try:
-                # Behind the command's name, which is in parentheses and may hold anything: state ppid pgrp session.
-                fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
-            except OSError:
-                continue
-            if int(fields[3]) == session and fields[0] not in _ENDED:
-                members.append(int(entry.name))
-    return members
 
 
 def _process_bytes(pid: int) -> int:

@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
+import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from xfworker.adapters.process import guard
@@ -15,6 +18,7 @@ from xfworker.domain.errors import JobError
 from xfworker.ports.job_runner import ScriptCall
 from xfworker.services.worker.script_environment import allowed_variables
 
+_SHORTEST_GUARD_SECONDS = 1.0
 GRACE_SECONDS = 10.0
 """How long a script has to end by itself after it was asked to."""
 
@@ -37,6 +41,7 @@ class ProcessRunner:
         self._grace_seconds = grace_seconds
         self._user = user
         self._guard: subprocess.Popen[bytes] | None = None
+        self._running: dict[int, str] = {}
         self._lock = threading.Lock()
 
     def start(self, call: ScriptCall, on_output: Callable[[bytes], None] | None = None) -> ScriptProcess:
@@ -46,12 +51,14 @@ class ProcessRunner:
             raise JobError(
                 f"the log file {call.log_path} cannot be opened ({error.strerror}), so the script was not started"
             ) from error
+        script_id = uuid.uuid4().hex
+        own = {guard.SCRIPT_ID: script_id, **({} if self._user is None else self._user.variables)}
         if self._user is not None:
             _hand_over(call.working_directory, self._user)
         try:
             process = subprocess.Popen(  # noqa: S603  running scripts is what this is for
                 call.command,
-                env={**call.environment, **({} if self._user is None else self._user.variables)},
+                env={**call.environment, **own},
                 cwd=call.working_directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -67,7 +74,7 @@ class ProcessRunner:
                 f"the script could not be started: {_program(call.command)}: {error} "
                 f"(working directory {call.working_directory})"
             ) from error
-        self._send_to_guard(f"+{process.pid}")
+        self._began(process.pid, script_id)
         return ScriptProcess(
             process,
             log,
@@ -75,7 +82,8 @@ class ProcessRunner:
             time_limit_seconds=call.time_limit_seconds,
             memory_limit_bytes=call.memory_limit_bytes,
             grace_seconds=self._grace_seconds,
-            on_end=lambda: self._send_to_guard(f"-{process.pid}"),
+            on_end=lambda: self._ended(process.pid),
+            processes=guard.ScriptProcesses(process.pid, script_id),
         )
 
     def close(self) -> None:
@@ -86,21 +94,48 @@ class ProcessRunner:
             process.stdin.close()
             process.wait()
 
-    def _send_to_guard(self, line: str) -> None:
+    def _began(self, pid: int, script_id: str) -> None:
+        with self._lock:
+            self._running[pid] = script_id
+            if self._guard is None:
+                self._engage_guard()
+            else:
+                _write(self._guard, f"+{pid} {script_id}")
+
+    def _ended(self, pid: int) -> None:
+        with self._lock:
+            self._running.pop(pid, None)
+            if self._guard is not None:
+                _write(self._guard, f"-{pid}")
+
+    def _engage_guard(self) -> None:
         if sys.platform == "win32":
             return
+        self._guard = _start_guard()
+        if self._guard is not None:
+            for pid, script_id in self._running.items():
+                _write(self._guard, f"+{pid} {script_id}")
+            threading.Thread(target=self._replace_guard, args=(self._guard,), name="guard", daemon=True).start()
+
+    def _replace_guard(self, guard_process: subprocess.Popen[bytes]) -> None:
+        """Wait for a guard's end; where it was killed, give the scripts that run another."""
+        started = time.monotonic()
+        guard_process.wait()
         with self._lock:
-            if self._guard is None or self._guard.poll() is not None:
-                if line.startswith("-"):
-                    return
-                self._guard = _start_guard()
-            if self._guard is not None and self._guard.stdin is not None:
-                try:
-                    self._guard.stdin.write(f"{line}\n".encode())
-                    self._guard.stdin.flush()
-                except OSError:
-                    # The guard was killed. Scripts run without it; the next start makes a new one.
-                    self._guard = None
+            if self._guard is not guard_process:
+                return
+            self._guard = None
+            # One that ends at once cannot run here; the next script's start tries again.
+            if self._running and time.monotonic() - started > _SHORTEST_GUARD_SECONDS:
+                self._engage_guard()
+
+
+def _write(guard_process: subprocess.Popen[bytes], line: str) -> None:
+    assert guard_process.stdin is not None
+    # A guard that was killed is replaced by whoever waits for its end.
+    with suppress(OSError):
+        guard_process.stdin.write(f"{line}\n".encode())
+        guard_process.stdin.flush()
 
 
 def _start_guard() -> subprocess.Popen[bytes] | None:

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from xfworker.adapters.process.guard import ScriptProcesses
 from xfworker.adapters.process.job_object import JobObject
 from xfworker.adapters.process.memory import (
     offer_to_out_of_memory_killer,
     out_of_memory_kills,
-    session_members,
-    session_memory_bytes,
+    processes_memory_bytes,
 )
 from xfworker.adapters.process.script_log import ScriptLog
 from xfworker.domain.job_outcome import ProcessExit
@@ -25,6 +25,7 @@ _READ_BYTES = 64 * 1024
 _LIMIT_CHECK_SECONDS = 0.1
 _LEFT_BEHIND_SECONDS = 1.0
 """How long helpers of an ended script (such as the resource tracker of multiprocessing) have to end by themselves."""
+_LEFT_BEHIND_STEP_SECONDS = 0.02
 _DRAIN_SECONDS = 2.0
 
 
@@ -45,6 +46,7 @@ class ScriptProcess:
         memory_limit_bytes: int | None,
         grace_seconds: float,
         on_end: Callable[[], None],
+        processes: ScriptProcesses,
     ) -> None:
         """
         Begin to watch a process.
@@ -57,6 +59,7 @@ class ScriptProcess:
             memory_limit_bytes: With more memory than that it is ended.
             grace_seconds: Time between asking it to end and ending it.
             on_end: Called once when it has ended.
+            processes: It and all processes that it starts.
         """
         self.pid = process.pid
         self._process = process
@@ -66,6 +69,7 @@ class ScriptProcess:
         self._memory_limit_bytes = memory_limit_bytes
         self._grace_seconds = grace_seconds
         self._on_end = on_end
+        self._processes = processes
         self._aborted = self._timed_out = self._memory_exceeded = False
         self._leader_ended = threading.Event()
         self._ended = threading.Event()
@@ -94,7 +98,8 @@ class ScriptProcess:
         if sys.platform == "win32":
             self._process.send_signal(signal.CTRL_BREAK_EVENT)
         else:
-            self._signal_group(number)
+            with contextlib.suppress(OSError):
+                os.killpg(self.pid, number)
 
     def _take_hold(self) -> None:
         if sys.platform == "win32":
@@ -166,12 +171,12 @@ class ScriptProcess:
             return
         for number in (None, signal.SIGTERM, _SIGKILL):
             if number is not None:
-                self._signal_group(number)
+                self._processes.signal(number)
             deadline = time.monotonic() + _LEFT_BEHIND_SECONDS
-            while self._group_lives():
+            while self._processes.are_alive():
                 if time.monotonic() > deadline:
                     break
-                time.sleep(0.01)
+                time.sleep(_LEFT_BEHIND_STEP_SECONDS)
             else:
                 return
 
@@ -183,7 +188,7 @@ class ScriptProcess:
                 self._end_with_grace()
                 return
             if self._memory_limit_bytes is not None and sys.platform != "win32":
-                used = session_memory_bytes(self.pid)
+                used = processes_memory_bytes(self._processes)
                 if used is not None and used > self._memory_limit_bytes:
                     self._memory_exceeded = True
                     # Without grace: cleaning up would take yet more memory.
@@ -195,7 +200,7 @@ class ScriptProcess:
             with contextlib.suppress(OSError):
                 self._process.send_signal(signal.CTRL_BREAK_EVENT)
         else:
-            self._signal_group(signal.SIGTERM)
+            self._processes.signal(signal.SIGTERM)
         if self._killer is None:
             self._killer = threading.Timer(self._grace_seconds, self._kill)
             self._killer.daemon = True
@@ -207,23 +212,7 @@ class ScriptProcess:
         if self._windows_job is not None:
             self._windows_job.end()
         else:
-            self._signal_group(_SIGKILL)
-
-    def _signal_group(self, number: int) -> None:
-        if sys.platform != "win32":
-            with contextlib.suppress(OSError):
-                os.killpg(self.pid, number)
-
-    def _group_lives(self) -> bool:
-        if sys.platform == "win32":
-            return False
-        if sys.platform == "linux":
-            return bool(session_members(self.pid))
-        try:
-            os.killpg(self.pid, 0)
-        except OSError:
-            return False
-        return True
+            self._processes.signal(_SIGKILL)
 
     def _killed_for_memory(self, number: int | None) -> bool:
         ours = self._aborted or self._timed_out

@@ -1,6 +1,7 @@
 """Runs one job that was handed out: calls its script, keeps the lease, keeps the log, reports the end."""
 
 from collections.abc import Callable, Mapping
+from itertools import count
 from os import SEEK_END
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -152,6 +153,8 @@ class JobExecutor:
             return self._run(lease, kept, directory, log_path, events or ExecutionEvents())
 
     def _run(self, lease: Lease, kept: KeptLease, directory: Path, log_path: Path, events: ExecutionEvents) -> EndedJob:
+        if lease.attempt > 1:
+            self.set_earlier_log_aside(lease, directory)
         try:
             prepared = self._prepared(lease)
             kept.check()
@@ -235,6 +238,24 @@ class JobExecutor:
         except (ServerError, AccessError):
             return False  # then the lease lapses, and the job is ready again after that
         return True
+
+    def set_earlier_log_aside(self, lease: Lease, directory: Path) -> None:
+        """Copy the log of the attempt before to a name of its own, which this attempt's log would replace."""
+        folder = record_resource("job_log", lease.job.serial)
+        earlier = directory / "earlier-log.txt"
+        try:
+            scopes = [Scope(verb, folder) for verb in ("list", "read", "write")]
+            token = self.server.file_token(scopes)
+            names = {entry.resource.filename for entry in self.files.list(token, folder).files}
+            if LOG_FILENAME not in names:
+                return
+            self.files.download(token, folder.child(LOG_FILENAME), earlier)
+            number = next(number for number in count(1) if f"log-{number}.txt" not in names)
+            self.files.upload(token, earlier, folder.child(f"log-{number}.txt"))
+        except (ServerError, AccessError, FileError, OSError):
+            return  # as with every log: one that cannot be kept fails no job
+        finally:
+            earlier.unlink(missing_ok=True)
 
     def keep_log(self, lease: Lease, log_path: Path) -> bool:
         """Send the log as it is to the server; return whether that worked. A log that cannot be kept fails no job."""

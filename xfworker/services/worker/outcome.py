@@ -13,6 +13,26 @@ _WINDOWS_ERRORS = {
     0xC0000374: "heap corruption",
     0xC0000409: "stack buffer overrun",
 }
+_IN_NATIVE_CODE = "an error in native code, of a library or in how it was called; the stack is at the end of the log"
+_FATAL_ERRORS = {
+    "SIGSEGV": _IN_NATIVE_CODE,
+    "SIGILL": _IN_NATIVE_CODE,
+    "SIGFPE": _IN_NATIVE_CODE,
+    "SIGABRT": _IN_NATIVE_CODE,
+    "SIGBUS": (
+        "a part of a file that is mapped into memory could not be read or written, mostly because the disk is full or "
+        "the file was cut short or its disk went away; the stack is at the end of the log"
+    ),
+    "SIGXFSZ": "it wrote more than the system lets a file hold (ulimit -f)",
+    "SIGXCPU": "it took more computing time than the system allows (ulimit -t)",
+    "SIGPIPE": "it wrote into a pipe that nobody reads",
+}
+_SENDERS = {
+    "SIGINT": "as Ctrl-C sends it",
+    "SIGHUP": "as a terminal sends it that is closed",
+    "SIGTERM": "which a person or the system sent: at a shutdown, or a batch system at the end of its time",
+    "SIGKILL": "which a person or the system sent: a batch system, or Linux when memory ran out",
+}
 _WINDOWS_NO_MEMORY = 0xC0000017
 _FIRST_WINDOWS_ERROR = 0xC0000000
 _MEBIBYTE = 1024 * 1024
@@ -88,7 +108,9 @@ def _enforced(end: ProcessExit) -> tuple[Ending, str] | None:
 def _by_signal(end: ProcessExit) -> tuple[Ending, str] | None:
     if end.signal is None:
         return None
-    return Ending.KILLED, f"the script was killed by {end.signal}, which came from outside or from an error in its code"
+    if end.signal in _FATAL_ERRORS:
+        return Ending.KILLED, f"the script crashed with {end.signal}: {_FATAL_ERRORS[end.signal]}"
+    return Ending.KILLED, f"the script was ended by {end.signal}, {_SENDERS.get(end.signal, 'which came from outside')}"
 
 
 def _by_exit_code(end: ProcessExit, reported: str, last_words: str) -> tuple[Ending, str]:
