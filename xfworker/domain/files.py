@@ -5,7 +5,7 @@ A **file reference** is the JSON object ``{source, filename, ...}`` that paramet
 resource as a path of segments, ``job_result/17/scan.omni``, which is what the file store and its tokens speak of.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -182,12 +182,15 @@ class AuthorizationToken:
         token: The secret; never shown.
         expires_at: When it stops working (UTC), or ``None`` where it does not.
         scopes: What it allows.
+        renew: Asks for another one that allows the same, for transfers that take longer than this one works; ``None``
+            where that cannot be.
     """
 
     url: str
     token: str = field(repr=False)
     expires_at: datetime | None = None
     scopes: tuple[Scope, ...] = ()
+    renew: "Callable[[], AuthorizationToken] | None" = field(default=None, repr=False, eq=False)
 
     def allows(self, verb: str, resource: Resource) -> bool:
         """Return whether one of the scopes covers the resource, by whole segments."""

@@ -36,7 +36,7 @@ from xfworker.adapters.transfer.partial_file import (
     rename,
     replacing,
 )
-from xfworker.adapters.transfer.source_file import file_identity, require_unchanged
+from xfworker.adapters.transfer.source_file import file_identity, open_source, require_unchanged
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore
 from xfworker.domain.filenames import is_safe_filename
@@ -139,7 +139,7 @@ class FolderFileStore:
         token.require("read", resource)
         path = self.layout.file_path(resource)
         with disk_errors(f"read {resource}"), _absent(resource):
-            opened = path.open("rb", buffering=0)
+            opened = open_source(path)
             try:
                 status = os.fstat(opened.fileno())
                 stat = self._stat(resource, path, direct_access_path=self._announced(resource), status=status)
@@ -160,7 +160,7 @@ class FolderFileStore:
             require_room(self.layout.root, before.st_size, f"store {resource}")
             partial = self.new_partial()
             try:
-                with source.open("rb", buffering=0) as opened:
+                with open_source(source) as opened:
                     self._copy(opened, partial, before.st_size, progress)
                 require_unchanged(source, before)
                 return self.publish(partial, resource, file_digests(partial))
@@ -182,7 +182,7 @@ class FolderFileStore:
     ) -> Iterator[bytes]:
         token.require("read", resource)
         with disk_errors(f"read {resource}"), _absent(resource):
-            opened = self.layout.file_path(resource).open("rb", buffering=0)
+            opened = open_source(self.layout.file_path(resource))
         return OpenedFile(opened).blocks(offset=offset, length=length)
 
     def direct_access_path(
@@ -236,9 +236,9 @@ class FolderFileStore:
                 if entry.name.startswith(PARTIAL_PREFIX) or not is_safe_filename(entry.name):
                     continue
                 with suppress(FileNotFoundError):
-                    if entry.is_dir():
+                    if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
-                    elif entry.is_file():
+                    elif entry.is_file(follow_symlinks=False):
                         files.append(_listed(folder.child(entry.name), entry.stat()))
         files.sort(key=lambda stat: stat.resource.filename)
         return Folder(files=tuple(files), folders=tuple(sorted(folders)))

@@ -16,6 +16,7 @@ from xfworker.adapters.disk.path_map import PathMap, is_unc_path
 from xfworker.adapters.transfer.file_copy import copy_file
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import partial_path
+from xfworker.adapters.transfer.source_file import open_without_waiting
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.filenames import MAX_BYTES
 from xfworker.domain.sampling import SAMPLE_BYTES, sample_offsets
@@ -107,7 +108,7 @@ class LocalFilesystem:
 
     def can_read(self, path: Path, *, size: int | None = None) -> bool:
         try:
-            with path.open("rb") as file:
+            with open_without_waiting(path) as file:
                 status = os.fstat(file.fileno())
                 return stat.S_ISREG(status.st_mode) and size in {None, status.st_size}
         except (OSError, ValueError):
@@ -118,7 +119,7 @@ class LocalFilesystem:
         if not path.is_absolute():
             return "it is not a path of this computer; name its share in the path map"
         try:
-            with path.open("rb", buffering=0) as file:
+            with open_without_waiting(path) as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
                     return "it is not a regular file here"

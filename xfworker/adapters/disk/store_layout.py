@@ -36,15 +36,16 @@ class StoreLayout:
 
         Raises:
             InvalidFilename: The name is kept for incomplete files.
-            PermissionDenied: A link on the way leads out of the store.
+            FileError: There is a link on the way.
         """
         if any(segment.startswith(PARTIAL_PREFIX) for segment in resource.segments):
             raise InvalidFilename(f"{resource}: names that begin with {PARTIAL_PREFIX!r} are kept for incomplete files")
         path = self.root.joinpath(*resource.segments)
-        # A script that may write on the shared disk could plant a link there; the server must not follow it.
-        real = os.path.realpath(path)
-        if not (real == self._real_root or real.startswith(self._real_root.rstrip(os.sep) + os.sep)):
-            raise FileError(f"{resource}: a link in the file store leads out of it; remove the link")
+        # A script that may write on the shared disk could plant a link there, out of the store or to another's files;
+        # rights are about names, so no name may stand for another.
+        straight = os.path.join(self._real_root, *resource.segments)  # noqa: PTH118  compared as the system writes it
+        if os.path.normcase(os.path.realpath(path)) != os.path.normcase(straight):
+            raise FileError(f"{resource}: a link is on its way in the file store, which is not followed; remove it")
         return path
 
     def file_path(self, resource: Resource) -> Path:

@@ -1,6 +1,7 @@
 """Fetches one file: resumed where it broke off, over several connections where that gains, verified, then named."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from attrs import evolve
 
 from xfworker.adapters.http.answer_stream import AnswerStream
+from xfworker.adapters.http.file_bearer import FileBearer
 from xfworker.adapters.http.range_helpers import RangeHelpers
 from xfworker.adapters.http.reading_pace import ReadingPace
 from xfworker.adapters.http.transport import HttpTransport
@@ -51,7 +53,7 @@ class Download:
         *,
         limits: TransferLimits,
         retries: Retries,
-        headers: Mapping[str, str],
+        bearer: FileBearer,
         progress: Progress | None = None,
     ) -> None:
         """
@@ -64,7 +66,7 @@ class Download:
             target: Where it goes.
             limits: How it is cut into pieces.
             retries: When it goes on after an error.
-            headers: Header fields of every request, the token among them.
+            bearer: The token of every request.
             progress: Called with bytes done and bytes in all.
         """
         self._transport = transport
@@ -72,7 +74,7 @@ class Download:
         self._resource = resource
         self._limits = limits
         self._retries = retries
-        self._headers = {"Accept": "*/*", **headers}
+        self._bearer = bearer
         self._progress = progress
         self._part = PartialDownload(str(resource), f"{transport.url}{path}|{target.name}", target, limits)
         self._helpers = RangeHelpers(self._part, self._open_range, limits)
@@ -171,15 +173,22 @@ class Download:
         self._report()
         return self._part.spans.take_first() or Span(0, 0, 0)
 
-    def _request(self, start: int, end: int | None) -> Any:
-        headers = dict(self._headers)
+    @contextmanager
+    def _request(self, start: int, end: int | None) -> Iterator[AnswerStream]:
+        headers = {"Accept": "*/*"}
         stat = self._part.stat
         if stat is not None and stat.etag is not None and (start or end is not None):
             headers["Range"] = write_range(start, end)
             headers["If-Range"] = quoted_etag(stat.etag)
-        return self._transport.stream(
-            "GET", self._path, doing=f"fetch {self._resource}", headers=headers, accept=_ANSWERS
-        )
+        with ExitStack() as opened:
+
+            def ask(own: dict[str, str]) -> AnswerStream:
+                doing, fields = f"fetch {self._resource}", headers | own
+                return opened.enter_context(
+                    self._transport.stream("GET", self._path, doing=doing, headers=fields, accept=_ANSWERS)
+                )
+
+            yield self._bearer.ask(ask)
 
     def _open_range(self, span: Span) -> Any:
         """Ask for exactly a part, for a helper."""

@@ -9,8 +9,10 @@ from typing import Any
 from attrs import evolve
 
 from xfworker.adapters.clock import SystemClock
+from xfworker.adapters.http.answer_stream import AnswerStream
 from xfworker.adapters.http.download import Download
 from xfworker.adapters.http.file_addresses import file_path, quoted
+from xfworker.adapters.http.file_bearer import FileBearer
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
 from xfworker.adapters.http.transport import HttpAnswer, HttpTransport
@@ -19,7 +21,6 @@ from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.retries import transfer_retries
 from xfworker.adapters.transfer.upload_source import UploadSource
-from xfworker.adapters.wire.authorization import authorization
 from xfworker.adapters.wire.byte_range import write_range
 from xfworker.adapters.wire.codec import read_answer, unexpected_answer, write
 from xfworker.adapters.wire.digits import read_digits
@@ -27,7 +28,7 @@ from xfworker.adapters.wire.file_headers import stat_from_headers
 from xfworker.adapters.wire.files import FileEntry, Listing, Registration
 from xfworker.domain.address import Address
 from xfworker.domain.digest_field import write_digest
-from xfworker.domain.errors import ChecksumMismatch, FileError, ProtocolViolation, ServerError
+from xfworker.domain.errors import AuthenticationFailed, ChecksumMismatch, FileError, ProtocolViolation, ServerError
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import Progress
@@ -35,6 +36,7 @@ from xfworker.services.retry_policy import Retries
 
 _SMALL_ANSWER = 64 * 1024
 _PIECE = 256 * 1024
+_MOST_BEARERS = 256
 _HASHED_PER_SECOND = 20 << 20
 """How slow a server's disk may be that has to read a file before it can answer."""
 
@@ -73,6 +75,7 @@ class HttpFileStore:
         self._allow_plain_http = allow_plain_http
         self._clock: Clock = clock or SystemClock()
         self._transports: dict[str, HttpTransport] = {}
+        self._bearers: dict[str, FileBearer] = {}
         self._swept: set[Path] = set()
         self._lock = threading.Lock()
 
@@ -95,7 +98,7 @@ class HttpFileStore:
             target,
             limits=self._transfers,
             retries=self._retries(f"fetching {resource}"),
-            headers=authorization(token.token),
+            bearer=self._bearer(token),
             progress=progress,
         ).run()
 
@@ -118,7 +121,6 @@ class HttpFileStore:
         file.require_unchanged()
         sha256 = file.digest()
         headers = {
-            **authorization(token.token),
             "Content-Type": "application/octet-stream",
             "Content-Length": str(file.size),
             "Repr-Digest": write_digest(sha256),
@@ -126,10 +128,12 @@ class HttpFileStore:
         # The limit for sending counts per piece.
         pieces = [memoryview(content)[at : at + _PIECE] for at in range(0, file.size, _PIECE)]
         retries = self._retries(f"storing {resource}")
+        bearer, renewed = self._bearer(token), False
         while True:
+            own = bearer.headers
             try:
                 with transport.stream(
-                    "PUT", base + file_path(resource), doing=f"store {resource}", body=pieces, headers=headers
+                    "PUT", base + file_path(resource), doing=f"store {resource}", body=pieces, headers=headers | own
                 ) as answer:
                     answer.read(_SMALL_ANSWER)
                     stat = _confirmed(stat_from_headers(resource, answer.headers, file.size), sha256)
@@ -138,6 +142,11 @@ class HttpFileStore:
                 retries.start_over(damaged)
             except ServerError as error:
                 retries.wait(error)
+            except AuthenticationFailed as ended:
+                if renewed:
+                    raise
+                bearer.renew(own, ended)
+                renewed = True
         if progress is not None:
             progress(file.size, file.size)
         return stat
@@ -152,7 +161,7 @@ class HttpFileStore:
             file,
             what=str(resource),
             metadata={"resource": str(resource)},
-            headers=authorization(token.token),
+            bearer=self._bearer(token),
             limits=self._transfers,
             retries=self._retries(f"storing {resource}"),
             progress=progress,
@@ -164,18 +173,21 @@ class HttpFileStore:
     ) -> Iterator[bytes]:
         transport, base = self._server(token)
         block_bytes = self._transfers.block_bytes
-        headers = {"Accept": "*/*", **authorization(token.token)}
+        headers = {"Accept": "*/*"}
         if offset or length is not None:
             headers["Range"] = write_range(offset, None if length is None else offset + length)
         if length == 0:
             self.stat(token, resource)
             return iter(())
         opened = ExitStack()
-        answer = opened.enter_context(
-            transport.stream(
-                "GET", base + file_path(resource), doing=f"read {resource}", headers=headers, accept=frozenset({416})
+
+        def opening(own: dict[str, str]) -> AnswerStream:
+            path, fields = base + file_path(resource), headers | own
+            return opened.enter_context(
+                transport.stream("GET", path, doing=f"read {resource}", headers=fields, accept=frozenset({416}))
             )
-        )
+
+        answer = self._bearer(token).ask(opening)
 
         def blocks() -> Iterator[bytes]:
             with opened:
@@ -241,7 +253,17 @@ class HttpFileStore:
 
     def _ask(self, token: AuthorizationToken, method: str, path: str, doing: str, **options: Any) -> HttpAnswer:
         transport, base = self._server(token)
-        return transport.request(method, base + path, doing=doing, headers=authorization(token.token), **options)
+        return self._bearer(token).ask(
+            lambda own: transport.request(method, base + path, doing=doing, headers=own, **options)
+        )
+
+    def _bearer(self, token: AuthorizationToken) -> FileBearer:
+        """Give what stands for a token: the same for all transfers under it, as one that was renewed is so for all."""
+        with self._lock:
+            bearer = self._bearers.setdefault(token.token, FileBearer(token))
+            while len(self._bearers) > _MOST_BEARERS:
+                del self._bearers[next(iter(self._bearers))]
+        return bearer
 
     def _sweep(self, folder: Path) -> None:
         """Delete what downloads to a folder left long ago; looked for once per folder, as it may hold many files."""

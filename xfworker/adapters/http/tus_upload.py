@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 from attrs import define
 
 from xfworker.adapters.http.answer_stream import AnswerStream
+from xfworker.adapters.http.file_bearer import FileBearer
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.hashing import file_sha256
@@ -25,7 +26,14 @@ from xfworker.adapters.wire.file_headers import DIGEST_FIELDS, strong_etag
 from xfworker.adapters.wire.tus import TUS_HEADERS, UPLOAD_TYPE, write_metadata
 from xfworker.domain.address import Address
 from xfworker.domain.digest_field import SHA256, read_digest, write_digest
-from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, ProtocolViolation, ServerError, ServerFault
+from xfworker.domain.errors import (
+    AuthenticationFailed,
+    ChecksumMismatch,
+    ConfigurationError,
+    ProtocolViolation,
+    ServerError,
+    ServerFault,
+)
 from xfworker.ports.file_store import Progress
 from xfworker.services.event_log import EventLog
 from xfworker.services.retry_policy import Retries
@@ -65,7 +73,8 @@ class TusUpload:
         *,
         what: str,
         metadata: Mapping[str, str],
-        headers: Mapping[str, str],
+        bearer: FileBearer | None = None,
+        headers: Mapping[str, str] | None = None,
         limits: TransferLimits,
         retries: Retries,
         progress: Progress | None = None,
@@ -79,7 +88,8 @@ class TusUpload:
             source: The file.
             what: What to call it.
             metadata: The upload's ``Upload-Metadata``.
-            headers: Header fields of every request, the token among them.
+            bearer: The token of every request, where it is one for files.
+            headers: Header fields of every request besides.
             limits: How it is cut into pieces.
             retries: When it goes on after an error.
             progress: Called with bytes done and bytes in all.
@@ -89,7 +99,8 @@ class TusUpload:
         self._source = source
         self._what = what
         self._metadata = metadata
-        self._headers = {**TUS_HEADERS, **headers}
+        self._bearer = bearer
+        self._headers = {**TUS_HEADERS, **(headers or {})}
         self._limits = limits
         self._retries = retries
         self._progress = progress
@@ -101,6 +112,8 @@ class TusUpload:
         self._checksum: str | None = None
         self._completed: Mapping[str, str] = {}
         self._confirmed = 0
+        self._renewed_at = -1
+        self._own: dict[str, str] = {}
 
     def run(self) -> TusResult:
         """
@@ -131,6 +144,12 @@ class TusUpload:
                 except ServerError as error:
                     offset = None
                     self._retries.wait(error)
+                except AuthenticationFailed as ended:
+                    offset = None
+                    if self._bearer is None or self._renewed_at == self._confirmed:
+                        raise  # a new token brought nothing
+                    self._renewed_at = self._confirmed
+                    self._bearer.renew(self._own, ended)
         except BaseException:
             self._journal.release()
             raise
@@ -319,7 +338,8 @@ class TusUpload:
         body: Any = None,
         accept: frozenset[int] = frozenset(),
     ) -> Any:
-        fields = {**self._headers, **headers}
+        self._own = {} if self._bearer is None else self._bearer.headers
+        fields = {**self._headers, **self._own, **headers}
         return self._transport.stream(
             method, path, doing=f"store {self._what}", headers=fields, body=body, accept=accept
         )

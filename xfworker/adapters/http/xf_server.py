@@ -6,6 +6,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
+from attrs import evolve
+
 from xfworker.adapters.http.transport import HttpTransport, new_idempotency_key
 from xfworker.adapters.wire.codec import read_answer, unexpected_answer, write
 from xfworker.domain.change import Change
@@ -114,9 +116,10 @@ class HttpXFServer:
             "POST", f"{BASE}/fss-tokens", doing=doing, json_body=write(FileTokenRequest.of_scopes(scopes)), repeat=True
         )
         try:
-            return read_answer(FileToken, answer.json(), doing).authorization(self._transport.url)
+            token = read_answer(FileToken, answer.json(), doing).authorization(self._transport.url)
         except FileError as error:
             raise unexpected_answer(doing, error) from None
+        return evolve(token, renew=lambda: self.file_token(scopes))
 
     def global_config(self) -> dict[str, Any]:
         doing = "get the server's configuration"

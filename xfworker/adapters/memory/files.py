@@ -11,7 +11,7 @@ from attrs import define
 
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import replacing
-from xfworker.adapters.transfer.source_file import require_unchanged
+from xfworker.adapters.transfer.source_file import open_source, require_unchanged
 from xfworker.domain.errors import ChecksumMismatch, FileError, FileNotInStore, InvalidFilename
 from xfworker.domain.files import USERDATA, AuthorizationToken, FileStat, Folder, Resource
 from xfworker.ports.file_store import Progress
@@ -56,7 +56,8 @@ class MemoryFileStore:
         token.require("write", resource)
         with disk_errors(f"store {source.name} as {resource}"):
             before = source.stat()
-            content = source.read_bytes()
+            with open_source(source) as opened:
+                content = opened.read()
             require_unchanged(source, before)
         stat = self.put(resource, content)
         if progress:

@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import define
 
 from xfworker.adapters.transfer.partial_file import replacing
-from xfworker.adapters.transfer.source_file import require_unchanged
+from xfworker.adapters.transfer.source_file import open_source, require_unchanged
 from xfworker.domain.errors import (
     ChecksumMismatch,
     FileError,
@@ -247,7 +247,7 @@ class _Counted:
 
 def _read_unchanged(source: Path) -> Iterator[bytes]:
     before = source.stat()
-    with source.open("rb") as content:
+    with open_source(source) as content:
         while block := content.read(_BLOCK):
             yield block
     require_unchanged(source, before)

@@ -8,6 +8,7 @@ from io import FileIO
 from pathlib import Path
 
 from xfworker.adapters.transfer.partial_file import replacing
+from xfworker.adapters.transfer.source_file import open_source
 
 _FICLONE = 0x40049409
 """The ioctl request that makes a copy-on-write clone on Btrfs, XFS and others (linux/fs.h)."""
@@ -32,7 +33,7 @@ def copy_file(source: Path, target: Path, *, fsync: bool = False, on_bytes: OnBy
     Raises:
         OSError: The source cannot be read or the target not be written.
     """
-    with replacing(target, fsync=fsync) as partial, source.open("rb", buffering=0) as reader:
+    with replacing(target, fsync=fsync) as partial, open_source(source) as reader:
         return copy_content(reader, partial, on_bytes)
 
 

@@ -1,9 +1,40 @@
-"""A file that is being stored must not change meanwhile."""
+"""Local files that are read to their end: real files, which must not change meanwhile."""
 
 import os
+import stat
+from io import FileIO
 from pathlib import Path
 
-from xfworker.domain.errors import FileChanged
+from xfworker.domain.errors import FileChanged, FileError
+
+
+def open_source(path: Path) -> FileIO:
+    """
+    Open a file that is to be read to its end.
+
+    Raises:
+        FileError: It is a pipe, a device or a socket, which may have no end, or nobody at its other one.
+        OSError: It cannot be opened, or is a directory.
+    """
+    file = open_without_waiting(path)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise FileError(f"cannot read {path}: it is a pipe, a device or a socket, not a file")
+    return file
+
+
+def open_without_waiting(path: Path) -> FileIO:
+    """
+    Open whatever is there for reading; opening a pipe as usual would wait until somebody writes to it.
+
+    Raises:
+        OSError: It cannot be opened, or is a directory.
+    """
+    return open(path, "rb", buffering=0, opener=_opener)
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def require_unchanged(source: Path, before: os.stat_result) -> None:

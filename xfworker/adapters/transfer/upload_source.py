@@ -8,7 +8,7 @@ from pathlib import Path
 from xfworker.adapters.transfer.digest_thread import BlockPool, running_digest
 from xfworker.adapters.transfer.hashing import Hasher, hash_file, new_hasher
 from xfworker.adapters.transfer.os_errors import disk_errors
-from xfworker.adapters.transfer.source_file import file_identity, require_unchanged
+from xfworker.adapters.transfer.source_file import file_identity, open_source, require_unchanged
 from xfworker.domain.digest_field import SHA256
 from xfworker.domain.errors import FileChanged
 
@@ -33,7 +33,7 @@ class UploadSource:
         """
         self.path = path
         with disk_errors(f"read {path}"):
-            self._file = path.open("rb", buffering=0)
+            self._file = open_source(path)
             self._before = os.fstat(self._file.fileno())
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

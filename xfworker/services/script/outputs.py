@@ -126,6 +126,8 @@ def existing_file(path: Any) -> Path:
         ) from None
     if stat.S_ISDIR(mode):
         raise FileError(f"cannot store {file}: it is a directory; store its files one by one")
+    if not stat.S_ISREG(mode):
+        raise FileError(f"cannot store {file}: it is a pipe, a device or a socket; write its content to a file first")
     return file
 
 

@@ -1,5 +1,6 @@
 """Runs one job that was handed out: calls its script, keeps the lease, keeps the log, reports the end."""
 
+import stat
 from collections.abc import Callable, Mapping
 from itertools import count
 from os import SEEK_END
@@ -260,6 +261,8 @@ class JobExecutor:
     def keep_log(self, lease: Lease, log_path: Path) -> bool:
         """Send the log as it is to the server; return whether that worked. A log that cannot be kept fails no job."""
         try:
+            if not stat.S_ISREG(log_path.lstat().st_mode):
+                return False  # a link could lead to what only the worker may read
             resource = record_resource("job_log", lease.job.serial, LOG_FILENAME)
             token = self.server.file_token([Scope("write", resource)])
             self.files.upload(token, log_path, resource)
@@ -279,6 +282,9 @@ class JobExecutor:
 
 def _last_words(log_path: Path) -> str:
     try:
+        # The script may have put anything in its log's place, and a pipe would be waited for.
+        if not stat.S_ISREG(log_path.lstat().st_mode):
+            return ""
         with log_path.open("rb") as log:
             log.seek(max(0, log.seek(0, SEEK_END) - _LAST_WORDS_BYTES))
             lines = log.read().decode("utf-8", "replace").splitlines()

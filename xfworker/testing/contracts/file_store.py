@@ -280,6 +280,17 @@ class FileStoreContract:
         store.upload(token, tmp_path / "source", other)
         assert self._read(store, token, other) == (tmp_path / "source").read_bytes()
 
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+    def test_a_pipe_is_refused_and_not_waited_for(
+        self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
+    ) -> None:
+        """Opening a pipe waits for somebody who writes to it, and nobody may ever do."""
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        with pytest.raises(FileError, match="pipe"):
+            store.upload(token, pipe, folder.child("pipe"))
+        assert not store.list(token, folder).files
+
     def test_readers_see_one_content_or_the_other(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
     ) -> None:
