@@ -324,6 +324,18 @@ def test_the_commands_do_the_same(scan, part, tmp_path, bone, read_array, capsys
     run("slice", "scan.omni", "o.png", "--overlay", "part.omni", "--axis", "all")
 
 
+def test_what_a_format_does_not_hold_is_named(scan, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["image", "downsample", "scan.omni", "small.AIM", "2", "--json"]) == 0
+    streams = capsys.readouterr()
+    (lost,) = [line for line in json.loads(streams.out)["losses"] if "origin" in line]
+    assert f"not in small.AIM: {lost}" in streams.err
+    assert main(["image", "threshold", "scan.omni", "m.AIM", "--lower", "1"]) == 0
+    assert "label" not in capsys.readouterr().err
+    assert main(["image", "threshold", "scan.omni", "n.AIM", "--lower", "1", "--label", "bone"]) == 0
+    assert "label" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [

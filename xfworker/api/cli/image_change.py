@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 from xfworker.api.cli.console import print_json, results
 from xfworker.api.cli.image_facts import image_document
-from xfworker.api.cli.image_options import name_assumptions, progress_bar
-from xfworker.domain.image.description import ImageInfo
+from xfworker.api.cli.image_options import name_assumptions, name_losses, progress_bar
 
 if TYPE_CHECKING:
     from xfworker.ports.image_codec import ImageFormats, PixelReader
     from xfworker.services.images.conversion import SliceProgress
+    from xfworker.services.images.derivation import Derived
 
-    Work = Callable[[ImageFormats, PixelReader, SliceProgress | None], ImageInfo]
+    Work = Callable[[ImageFormats, PixelReader, SliceProgress | None], Derived]
 
 
 def threshold(
@@ -47,13 +47,13 @@ def threshold(
     """
     from xfworker.services.images.thresholding import threshold as thresholded
 
-    def work(formats: "ImageFormats", reader: "PixelReader", progress: "SliceProgress | None") -> ImageInfo:
+    def work(formats: "ImageFormats", reader: "PixelReader", progress: "SliceProgress | None") -> "Derived":
         return thresholded(
             formats, reader, target, lower=lower, upper=upper, unit_type=unit, to=to, label=label, encoding=encoding,
             progress=progress,
         )  # fmt: skip
 
-    return _changed(source, "thresholding", work, json=json)
+    return _changed(source, target, "thresholding", work, json=json)
 
 
 def crop(
@@ -85,11 +85,11 @@ def crop(
     from xfworker.services.images.cropping import crop as cropped
     from xfworker.services.images.cropping import voi_of
 
-    def work(formats: "ImageFormats", reader: "PixelReader", progress: "SliceProgress | None") -> ImageInfo:
+    def work(formats: "ImageFormats", reader: "PixelReader", progress: "SliceProgress | None") -> "Derived":
         box = voi_of(reader.info, pos=pos, size=size, pos_mm=pos_mm, size_mm=size_mm)
         return cropped(formats, reader, target, box, encoding=encoding, progress=progress)
 
-    return _changed(source, "cropping", work, json=json)
+    return _changed(source, target, "cropping", work, json=json)
 
 
 def mask(
@@ -120,14 +120,14 @@ def mask(
     """
     from xfworker.services.images.masking import apply_mask
 
-    def work(formats: "ImageFormats", reader: "PixelReader", progress: "SliceProgress | None") -> ImageInfo:
+    def work(formats: "ImageFormats", reader: "PixelReader", progress: "SliceProgress | None") -> "Derived":
         with formats.reader(mask) as inside:
             return apply_mask(
                 formats, reader, inside, target, label=label, outside=outside, unit_type=unit, encoding=encoding,
                 progress=progress,
             )  # fmt: skip
 
-    return _changed(source, "masking", work, json=json)
+    return _changed(source, target, "masking", work, json=json)
 
 
 def downsample(
@@ -151,21 +151,24 @@ def downsample(
     """
     from xfworker.services.images.downsampling import downsample as downsampled
 
-    def work(formats: "ImageFormats", reader: "PixelReader", progress: "SliceProgress | None") -> ImageInfo:
+    def work(formats: "ImageFormats", reader: "PixelReader", progress: "SliceProgress | None") -> "Derived":
         return downsampled(formats, reader, target, factors, encoding=encoding, progress=progress)
 
-    return _changed(source, "downsampling", work, json=json)
+    return _changed(source, target, "downsampling", work, json=json)
 
 
-def _changed(source: Path, doing: str, work: "Work", *, json: bool) -> int:
+def _changed(source: Path, target: Path, doing: str, work: "Work", *, json: bool) -> int:
     with _opened(source) as (formats, reader), progress_bar(f"{doing} {source.name}", quiet=json) as progress:
         made = work(formats, reader, progress)
         name_assumptions(reader.info)
+    name_losses(target, made.losses)
+    files = [str(path) for path in made.info.files]
     if json:
-        print_json({"files": [str(path) for path in made.files], "image": image_document(made, None)})
+        document = {"files": files, "losses": list(made.losses), "image": image_document(made.info, None)}
+        print_json(document)
         return 0
-    for path in made.files:
-        results().print(str(path), markup=False, soft_wrap=True)
+    for path in files:
+        results().print(path, markup=False, soft_wrap=True)
     return 0
 
 

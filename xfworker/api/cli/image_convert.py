@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from xfworker.api.cli.console import messages, print_json, results
 from xfworker.api.cli.image_facts import image_document
-from xfworker.api.cli.image_options import name_assumptions, pixel_type_named, progress_bar
+from xfworker.api.cli.image_options import name_assumptions, name_losses, pixel_type_named, progress_bar
 
 
 def convert(
@@ -52,8 +52,7 @@ def convert(
         )
     files = [str(path) for path in done.target.files]
     name_assumptions(done.source)
-    for loss in done.losses:
-        messages().print(f"not in {target.name}: {loss}", markup=False, soft_wrap=True)
+    name_losses(target, done.losses)
     if json:
         print_json(
             {

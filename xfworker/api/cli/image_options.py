@@ -1,7 +1,7 @@
 """What the commands about images share: arguments with a meaning, progress, and what an image file does not state."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,12 @@ def name_assumptions(image: ImageInfo) -> None:
     """Say on stderr what an image file does not state."""
     for assumption in image.assumptions:
         messages().print(f"{image.path.name}: {assumption}", markup=False, soft_wrap=True)
+
+
+def name_losses(target: Path, losses: Iterable[str]) -> None:
+    """Say on stderr what a file does not hold of the image that was written to it."""
+    for loss in losses:
+        messages().print(f"not in {target.name}: {loss}", markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from xfworker.domain.errors import ImageError, UsageError
 from xfworker.domain.image.description import ImageInfo
+from xfworker.services.event_log import EventLog
 
 if TYPE_CHECKING:
     from xfworker.ports.image_codec import ImageFormats, PixelReader
+    from xfworker.services.images.derivation import Derived
     from xfworker.services.images.histograms import Histogram
     from xfworker.services.images.masking import Mask
     from xfworker.services.images.statistics import Statistics
+
+_log = EventLog("xfworker.images")
 
 Progress = Callable[[int, int], None]
 """Called with the slices that are done and all there are."""
@@ -28,7 +32,8 @@ class ImageTools:
     Operations on the pixels of an image; none of them loads a volume as a whole.
 
     Those that write take the path of the file to be; its suffix says the format (``.omni``, ``.AIM``, ...), and it
-    appears when it is complete. They return the new image. All raise :class:`~xfworker.domain.errors.ImageError` where
+    appears when it is complete. They return the new image; what its format cannot hold (a calibration, a place between
+    voxels) is named in the log. All raise :class:`~xfworker.domain.errors.ImageError` where
     an image lacks what is asked for (a calibration, axes), :class:`~xfworker.domain.errors.UsageError` for arguments
     that make no sense, and :class:`~xfworker.domain.errors.NotEnoughSpace` on a full disk.
     """
@@ -42,7 +47,7 @@ class ImageTools:
         """Open the pixels for reading in slabs."""
         raise NotImplementedError
 
-    def _made(self, made: ImageInfo) -> Self:
+    def _image_at(self, path: Path) -> Self:
         """Open an image that was written."""
         raise NotImplementedError
 
@@ -320,6 +325,11 @@ class ImageTools:
                 return None
             view = annotated(montage_views(reader, step=step), info)
         return png_bytes(view.pixels, pixel_mm=view.pixel_mm)
+
+    def _made(self, made: "Derived") -> Self:
+        for loss in made.losses:
+            _log.warning("xfworker.image_loss", file=str(made.info.path), loss=loss)
+        return self._image_at(made.info.path)
 
     @contextmanager
     def _with_formats(self) -> "Iterator[tuple[ImageFormats, PixelReader]]":

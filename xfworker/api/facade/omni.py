@@ -362,8 +362,8 @@ class Image(ImageTools):
         metadata["pixels"] = {"filename": raw_path.name, "offset": 0, "encoding": RAW}
         return _new_image(omni_path, metadata)
 
-    def _made(self, made: ImageInfo) -> "Image":
-        return open_image(made.path)
+    def _image_at(self, path: Path) -> "Image":
+        return open_image(path)
 
     def _read_pixels(self) -> "Pixels | LazyPixels":
         from xfworker.api.composition.image_formats import image_formats

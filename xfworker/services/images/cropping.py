@@ -11,7 +11,7 @@ from xfworker.domain.image.description import ImageInfo, Triple
 from xfworker.ports.image_codec import ImageFormats, PixelReader
 from xfworker.services.images.blocks import slices_per_block
 from xfworker.services.images.conversion import SliceProgress
-from xfworker.services.images.derivation import write_derived
+from xfworker.services.images.derivation import Derived, write_derived
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -88,7 +88,7 @@ def crop(
     *,
     encoding: str | None = None,
     progress: SliceProgress | None = None,
-) -> ImageInfo:
+) -> Derived:
     """
     Write the voxels of a box as an image of its own that stays at its place.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.losses import losses
 from xfworker.ports.image_codec import ImageFormats
 from xfworker.services.images.conversion import SliceProgress, check_apart
 
@@ -14,6 +15,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Pixels = npt.NDArray[Any]
+
+
+@attrs.frozen
+class Derived:
+    """
+    An image that was made of another one.
+
+    Attributes:
+        info: What its file says of itself.
+        losses: What the file does not hold, or holds where other programs do not look, each in one sentence.
+    """
+
+    info: ImageInfo
+    losses: tuple[str, ...] = ()
 
 
 def write_derived(
@@ -25,7 +40,7 @@ def write_derived(
     *,
     encoding: str | None = None,
     progress: SliceProgress | None = None,
-) -> ImageInfo:
+) -> Derived:
     """
     Write an image from slabs along its slowest axis.
 
@@ -37,9 +52,6 @@ def write_derived(
         slabs: All its pixels, in order.
         encoding: How to store pixels, in the target format's words; None for what suits.
         progress: Called with the slices that are written and all there are.
-
-    Returns:
-        What the file says of itself.
 
     Raises:
         UnsupportedImage: The format cannot hold such an image.
@@ -55,4 +67,5 @@ def write_derived(
             done += len(slab)
             if progress is not None:
                 progress(done, image.size[-1])
-    return formats.describe(writer.info.path)
+    written = formats.describe(writer.info.path)
+    return Derived(written, (*losses(image, written), *writer.remarks))

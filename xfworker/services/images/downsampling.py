@@ -13,7 +13,7 @@ from xfworker.ports.image_codec import ImageFormats, PixelReader
 from xfworker.services.images.blocks import BLOCK_BYTES, slices_per_block
 from xfworker.services.images.conversion import SliceProgress
 from xfworker.services.images.cropping import position_mm
-from xfworker.services.images.derivation import write_derived
+from xfworker.services.images.derivation import Derived, write_derived
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -64,7 +64,7 @@ def downsample(
     *,
     encoding: str | None = None,
     progress: SliceProgress | None = None,
-) -> ImageInfo:
+) -> Derived:
     """
     Write a volume with whole blocks of voxels as one: their mean, rounded to the pixels' type; of labels the commonest.
 

@@ -9,7 +9,7 @@ from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.image_codec import ImageFormats, PixelReader
 from xfworker.services.images.blocks import blocks
 from xfworker.services.images.conversion import SliceProgress
-from xfworker.services.images.derivation import write_derived
+from xfworker.services.images.derivation import Derived, write_derived
 from xfworker.services.images.placement import PlacedReader
 from xfworker.services.images.units import to_raw
 
@@ -56,7 +56,7 @@ def apply_mask(
     unit_type: str | None = None,
     encoding: str | None = None,
     progress: SliceProgress | None = None,
-) -> ImageInfo:
+) -> Derived:
     """
     Write an image with one value outside a mask; inside nothing changes.
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from xfworker.domain.errors import UsageError
-from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.ports.image_codec import ImageFormats, PixelReader
 from xfworker.services.images.blocks import blocks
 from xfworker.services.images.conversion import SliceProgress
-from xfworker.services.images.derivation import write_derived
+from xfworker.services.images.derivation import Derived, write_derived
 from xfworker.services.images.units import raw_limits
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 Result = Literal["segments", "mask"]
 
+_UNNAMED = "object"
 _MASK_VALUE = 127
 """What is inside a mask of IPL."""
 
@@ -36,10 +36,10 @@ def threshold(
     upper: float | None = None,
     unit_type: str | None = None,
     to: Result = "segments",
-    label: str = "object",
+    label: str = _UNNAMED,
     encoding: str | None = None,
     progress: SliceProgress | None = None,
-) -> ImageInfo:
+) -> Derived:
     """
     Write segments: pixels from ``lower`` to ``upper`` (both included) become objects, all others 0.
 
@@ -70,7 +70,8 @@ def threshold(
         pixel_type=PixelType.UINT8 if value == 1 else PixelType.INT8,
         calibrations=(),
         default_unit_type=None,
-        labels=({"value": value, "name": label},),
+        # An AIM has no place for names; that an unnamed object is called one is no loss.
+        labels=() if is_aim and label == _UNNAMED else ({"value": value, "name": label},),
     )
     slabs = _slabs(reader, limits, image.pixel_type, value)
     encoding = encoding or ("binCmp" if is_aim else None)
