@@ -1,6 +1,6 @@
 """What the platform's own server needs to keep records."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -8,11 +8,13 @@ from typing import Any, Protocol, TypeVar
 from attrs import define
 
 from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
 from xfworker.domain.records import Job, Record
 
 RecordT = TypeVar("RecordT", bound=Record)
+Derived = TypeVar("Derived")
 
 
 @define(frozen=True, kw_only=True)
@@ -114,6 +116,18 @@ class RecordTransaction(Protocol):
 
     def first_claimable_job(self, tasks: Collection[int]) -> Job | None:
         """Give, of the jobs of some tasks, the one that is handed out first, or ``None`` where there is none."""
+        ...
+
+    def has_live_job(self, tasks: Collection[int], states: Collection[JobState]) -> bool:
+        """Return whether there is a job of some tasks in some states, of no run or of a run that is not obsolete."""
+        ...
+
+    def derived(self, workflow_serial: int, make: Callable[[], Derived]) -> Derived:
+        """
+        Give what was made of a workflow's active tasks and their task types, made anew where any of them has changed.
+
+        What is given is shared by all who ask, and nobody changes it.
+        """
         ...
 
     def expired_leases(self, moment: datetime) -> Sequence[JobLease]:

@@ -19,6 +19,7 @@ from xfworker.domain.scheduling import claim_rank
 from xfworker.ports.record_store import ClaimableTask
 
 RecordT = TypeVar("RecordT", bound=Record)
+Derived = TypeVar("Derived")
 
 
 _Entry = tuple[Mapping[str, Any], datetime | None]
@@ -165,6 +166,14 @@ class _Transaction:
         workflow = self.get(Workflow, job.workflow_serial)
         run = None if job.run_serial is None else self.get(Run, job.run_serial)
         return claim_rank(workflow, run)
+
+    def has_live_job(self, tasks: Collection[int], states: Collection[JobState]) -> bool:
+        runs = self._table(Run)
+        jobs = self._matching(Job, {"task_serial": tuple(tasks), "state": tuple(states)})
+        return any(job.run_serial not in runs or not runs[job.run_serial].obsolete for job in jobs)
+
+    def derived(self, workflow_serial: int, make: Callable[[], Derived]) -> Derived:  # noqa: ARG002  nothing is kept
+        return make()
 
     def expired_leases(self, moment: datetime) -> Sequence[JobLease]:
         return [lease for lease in self.find(JobLease) if lease.expires_at < moment]

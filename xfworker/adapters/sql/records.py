@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from xfworker.adapters.sql.derivations import KeptDerivations
 from xfworker.adapters.sql.engine import WRITES
 from xfworker.adapters.sql.transaction import SqlTransaction
 from xfworker.domain.errors import NotEnoughSpace, ServerBusy, ServerFault, XFWorkerError
@@ -26,6 +27,7 @@ class SqlRecordStore:
     def __init__(self, engine: Engine) -> None:
         """Take an engine whose database has the current schema; it is closed with the store."""
         self._engine = engine
+        self._derivations = KeptDerivations()
         on_sqlite = engine.dialect.name == "sqlite"
         self._path = Path(engine.url.database or "") if on_sqlite else None
         self._file = _identity(self._path)
@@ -48,7 +50,7 @@ class SqlRecordStore:
             with connection.begin():
                 if write:
                     self._exclude_writers(connection)
-                yield SqlTransaction(connection)
+                yield SqlTransaction(connection, self._derivations)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -1,6 +1,6 @@
 """One transaction over the tables, in the words of the record store's port."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable_job
+from xfworker.adapters.sql.derivations import Derivations, KeptDerivations
 from xfworker.adapters.sql.rows import column_value, read_json, to_record, to_row, write_json
 from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, TABLES, table_of
 from xfworker.domain.bookkeeping import JobLease
@@ -42,6 +43,7 @@ from xfworker.domain.scheduling import claim_rank
 from xfworker.ports.record_store import ClaimableTask
 
 RecordT = TypeVar("RecordT", bound=Record)
+Derived = TypeVar("Derived")
 
 _JOBS = TABLES[Job.collection]
 _RUNS = TABLES[Run.collection]
@@ -60,9 +62,10 @@ _MAX_SERIAL = 2**63
 class SqlTransaction:
     """A view of all records in which reads and writes belong together."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Take a connection on which a transaction has begun."""
+    def __init__(self, connection: Connection, kept: KeptDerivations) -> None:
+        """Take a connection on which a transaction has begun, and what transactions before it have derived."""
         self._connection = connection
+        self._derivations = Derivations(kept)
         self._on_sqlite = connection.dialect.name == "sqlite"
 
     @contextmanager
@@ -110,6 +113,7 @@ class SqlTransaction:
         row.pop("serial", None)
         if isinstance(record, Job):
             row[CLAIM_RANK] = self._rank(record)
+        self._derivations.note_write(record)
         result = self._connection.execute(_INSERT[record.collection], row)
         (serial,) = result.inserted_primary_key or (0,)
         return attrs.evolve(record, serial=serial)
@@ -120,6 +124,7 @@ class SqlTransaction:
         if isinstance(record, Job):
             row[CLAIM_RANK] = self._rank(record)
         touches_queue = isinstance(record, Run | Workflow) and self._touches_queue(record)
+        self._derivations.note_write(record)
         result = self._connection.execute(_UPDATE[record.collection], row)
         if not result.rowcount:
             raise RecordNotFound(f"there is no {record}")
@@ -151,6 +156,15 @@ class SqlTransaction:
 
     def first_claimable_job(self, tasks: Collection[int]) -> Job | None:
         return first_claimable_job(self._connection, tasks)
+
+    def has_live_job(self, tasks: Collection[int], states: Collection[JobState]) -> bool:
+        where = {"task_serial": tuple(tasks), "state": tuple(states)}
+        of_obsolete_run = exists().where(_RUNS.c.serial == _JOBS.c.run_serial, _RUNS.c.obsolete.is_(True))
+        statement = select(_JOBS.c.serial).where(*self._conditions(Job, where), ~of_obsolete_run).limit(1)
+        return self._connection.execute(statement).first() is not None
+
+    def derived(self, workflow_serial: int, make: Callable[[], Derived]) -> Derived:
+        return self._derivations.derived(self._connection, workflow_serial, make)
 
     def expired_leases(self, moment: datetime) -> Sequence[JobLease]:
         statement = select(_LEASES).where(_LEASES.c.expires_at < format_time(moment)).order_by(_LEASES.c.serial)

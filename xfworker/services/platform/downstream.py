@@ -42,7 +42,7 @@ def steps_of(access: Access, workflow_serial: int) -> list[Step]:
 
 def graph_of(access: Access, workflow_serial: int) -> Graph:
     """Give what follows from what in a workflow."""
-    return Graph.of(steps_of(access, workflow_serial))
+    return access.transaction.derived(workflow_serial, lambda: Graph.of(steps_of(access, workflow_serial)))
 
 
 def after_end(access: Access, job: Job, now: datetime) -> None:
@@ -69,7 +69,8 @@ def after_end(access: Access, job: Job, now: datetime) -> None:
             continue
         if run is not None and counts and _takes(graph, step, job):
             make_or_promote(access, graph, step, run, now)
-        if job.task_serial in graph.awaited(step.serial):
+        # While more values are to come, what waits for them goes on waiting.
+        if job.task_serial in graph.awaited(step.serial) and is_complete(access, graph, step):
             promote_waiting(access, graph, step, now)
 
 
@@ -211,23 +212,13 @@ def is_complete(access: Access, graph: Graph, step: Step) -> bool:
     awaited = tuple(graph.awaited(step.serial))
     if not awaited:
         return True
-    return not _any_live(access, {"task_serial": awaited, "state": COMING_STATES})
+    return not access.transaction.has_live_job(awaited, COMING_STATES)
 
 
 def has_value(access: Access, graph: Graph, step: Step) -> bool:
     """Return whether there is a done job, in a run that counts, of a task whose values a step takes."""
     used = tuple({up.task_serial for up in graph.upstreams(step.serial)})
-    return _any_live(access, {"task_serial": used, "state": JobState.DONE})
-
-
-def _any_live(access: Access, where: Mapping[str, Any]) -> bool:
-    first = access.transaction.find(Job, where, limit=1)
-    if not first or is_live(access, first[0]):
-        return bool(first)
-    jobs = access.transaction.find(Job, where)
-    serials = tuple({job.run_serial for job in jobs if job.run_serial is not None})
-    obsolete = {run.serial for run in access.transaction.find(Run, {"serial": serials, "obsolete": True})}
-    return any(job.run_serial not in obsolete for job in jobs)
+    return access.transaction.has_live_job(used, (JobState.DONE,))
 
 
 def jobs_for_inputs(access: Access, graph: Graph, step: Step, run_serial: int | None) -> dict[int, Job]:

@@ -12,7 +12,18 @@ from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import Sequence
-from xfworker.domain.records import Entity, Job, Project, Run, RunPriority, Task, TaskType, Workflow, WorkflowState
+from xfworker.domain.records import (
+    Entity,
+    Job,
+    Project,
+    Run,
+    RunPriority,
+    Task,
+    TaskState,
+    TaskType,
+    Workflow,
+    WorkflowState,
+)
 from xfworker.ports.record_store import ClaimableTask, RecordStore
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -211,6 +222,52 @@ class RecordStoreContract:
                 ClaimableTask(serial=tasks[1], project_serial=9, needed=()),
                 ClaimableTask(serial=tasks[2], project_serial=0, needed=()),
             ]
+
+    def test_whether_there_is_a_job_that_counts_is_answered_by_the_store(self, store: RecordStore) -> None:
+        with store.transaction() as transaction:
+            workflow = transaction.insert(Workflow(project_serial=1)).serial
+            gone = transaction.insert(Run(workflow_serial=1, obsolete=True)).serial
+            kept = transaction.insert(Run(workflow_serial=1)).serial
+
+            def job(task: int, state: JobState, run: int | None) -> None:
+                transaction.insert(Job(task_serial=task, workflow_serial=workflow, state=state, run_serial=run))
+
+            for _ in range(3):
+                job(1, JobState.READY, gone)
+            job(2, JobState.RUNNING, kept)
+            job(3, JobState.DONE, None)
+            coming = (JobState.READY, JobState.RUNNING)
+            assert not transaction.has_live_job((1, 3), coming)
+            assert transaction.has_live_job((1, 2), coming)
+            assert transaction.has_live_job((3,), (JobState.DONE,))
+            assert not transaction.has_live_job((), (JobState.DONE,))
+
+    def test_what_is_derived_from_tasks_is_made_anew_when_one_has_changed(self, store: RecordStore) -> None:
+        def names() -> list[str]:
+            tasks = transaction.find(Task, {"workflow_serial": 1, "state": TaskState.ACTIVE})
+            return [f"{task.name} of {transaction.get(TaskType, task.task_type_serial).name}" for task in tasks]
+
+        later = iter(NOON + timedelta(seconds=number) for number in range(100))
+        with store.transaction() as transaction:
+            kind = transaction.insert(TaskType(name="A", occ_lock_version=1, modified_at=next(later)))
+            task = transaction.insert(
+                Task(workflow_serial=1, task_type_serial=kind.serial, name="one", modified_at=next(later))
+            )
+        for change in (
+            lambda: transaction.replace(attrs.evolve(task, name="two", occ_lock_version=2)),
+            lambda: transaction.replace(attrs.evolve(task, name="three", occ_lock_version=2, modified_at=next(later))),
+            lambda: transaction.replace(attrs.evolve(kind, name="B", occ_lock_version=2)),
+            lambda: transaction.insert(
+                Task(workflow_serial=1, task_type_serial=kind.serial, name="new", modified_at=next(later))
+            ),
+        ):
+            with store.transaction() as transaction:
+                assert transaction.derived(1, names) == names()
+                change()
+                assert transaction.derived(1, names) == names()
+            with store.transaction(write=False) as transaction:
+                assert transaction.derived(1, names) == names()
+                assert transaction.derived(2, list) == []
 
     def test_sequences_and_last_sort_orders_are_answered_by_the_store(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
