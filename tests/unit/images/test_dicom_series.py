@@ -15,7 +15,7 @@ from pydicom.uid import EnhancedCTImageStorage, ExplicitVRLittleEndian, generate
 
 from xfworker.adapters.images.dicom_frames import frames_of
 from xfworker.adapters.images.dicom_geometry import volume_of
-from xfworker.domain.errors import ImageFormatError, UnsupportedImage
+from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.services.images.conversion import convert
 
 ACROSS = [1, 0, 0, 0, 1, 0]
@@ -316,6 +316,16 @@ def test_other_files_may_come_first_in_a_folder(tmp_path, formats, levels):
 def test_the_scale_has_the_unit_that_is_stated(tmp_path, formats, levels, stated, unit_type, unit_name):
     (line,) = formats.describe(series(tmp_path / "s", levels, REGULAR, **stated)).calibrations
     assert (line.unit_type, line.unit_name, *line.line()) == (unit_type, unit_name, 2, -1000)
+
+
+@pytest.mark.parametrize(("tag", "damage"), [(b"\x28\0\x10\0US", 0x55), (b"\x28\0\x11\0US", 0), (b"\x08\0\x60\0CS", 9)])
+def test_a_damaged_value_is_an_image_error(tmp_path, formats, levels, tag, damage):
+    path = series(tmp_path / "s", levels, along(3)) / "IM000"
+    data = bytearray(path.read_bytes())
+    data[data.index(tag) + 5] = damage
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match="IM000"):
+        formats.describe(path)
 
 
 def test_values_that_are_hounsfield_units_already_are_known_as_such(tmp_path, formats, levels):

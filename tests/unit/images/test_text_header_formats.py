@@ -118,6 +118,14 @@ def test_pixels_in_several_files_are_refused_as_such(tmp_path, formats, name):
         formats.describe(tmp_path / "a.mhd")
 
 
+@pytest.mark.parametrize("lines", ["BinaryData = False\n", "CompressedData = True\n", "HeaderSize = -1\n"])
+@pytest.mark.parametrize("name", ["absent.raw", "n" * 400])
+def test_pixels_that_are_not_there_are_an_image_error(tmp_path, formats, lines, name):
+    (tmp_path / "a.mhd").write_text(METAIMAGE.format(lines=lines).replace("LOCAL", name))
+    with pytest.raises(ImageError, match="cannot be read"):
+        formats.reader(tmp_path / "a.mhd")
+
+
 def test_distances_of_a_metaimage_are_in_its_units(tmp_path, formats):
     text = METAIMAGE.format(lines="DistanceUnits = um\nOffset = 1000 0 0\n").encode() + bytes(120)
     (tmp_path / "a.mha").write_bytes(text)

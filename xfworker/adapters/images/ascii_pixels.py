@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from xfworker.adapters.images.opening import open_to_read
+from xfworker.adapters.images.opening import file_size, open_to_read
 from xfworker.adapters.images.raw_pixels import SlabReader
 from xfworker.domain.errors import ImageFormatError
 from xfworker.domain.image.description import ImageInfo
@@ -33,7 +33,7 @@ class AsciiReader(SlabReader):
     """
 
     def __init__(self, info: ImageInfo, path: Path, *, offset: int = 0) -> None:
-        room = path.stat().st_size - offset
+        room = file_size(path) - offset
         if info.pixel_count * _LEAST_BYTES_PER_NUMBER > max(0, room) + 1:
             raise ImageFormatError(
                 f"{room} bytes of text cannot hold {info.pixel_count} numbers; it was cut short, or the header is"

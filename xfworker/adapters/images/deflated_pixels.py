@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from xfworker.adapters.images.opening import open_to_read
+from xfworker.adapters.images.opening import file_size, open_to_read
 from xfworker.adapters.images.raw_pixels import SlabReader
 from xfworker.domain.errors import ImageFormatError
 from xfworker.domain.image.description import ImageInfo
@@ -132,7 +132,7 @@ class DeflatedReader(SlabReader):
     def __init__(
         self, info: ImageInfo, path: Path, *, offset: int = 0, skip: int = 0, packing: Packing = "deflate"
     ) -> None:
-        packed = path.stat().st_size - offset
+        packed = file_size(path) - offset
         if info.byte_count + skip > max(0, packed) * _MOST_PER_BYTE[packing]:
             raise ImageFormatError(
                 f"{packed} compressed bytes cannot hold {info.byte_count} bytes of pixels; it was cut short, or the"

@@ -86,8 +86,12 @@ def _described(path: Path) -> tuple[ImageInfo, Sequence[Frame]]:
         raise ImageFormatError("no DICOM file in it holds pixels.", path=path, field="Rows")
     try:
         return _info(path, frames, headers)
-    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
-        raise ImageFormatError(f"its header is incomplete: {error}.", path=frames[0].path, field="header") from error
+    except ImageError:
+        raise
+    except Exception as error:  # pydicom reads a value when it is asked for, and raises several classes of its own
+        raise ImageFormatError(
+            f"its header cannot be read: {error!r:.200}.", path=frames[0].path, field="header"
+        ) from error
 
 
 def _info(path: Path, frames: Sequence[Frame], headers: Sequence[Any]) -> tuple[ImageInfo, Sequence[Frame]]:

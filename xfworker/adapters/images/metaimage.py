@@ -17,6 +17,7 @@ from xfworker.adapters.images.carried_metadata import (
 )
 from xfworker.adapters.images.deflated_pixels import DeflatedReader
 from xfworker.adapters.images.header_lines import numbers, read_lines, sibling, whole_numbers
+from xfworker.adapters.images.opening import file_size
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
@@ -106,7 +107,7 @@ class MetaImageCodec:
         (skip,) = whole_numbers(fields.get("HeaderSize", "0"), 1, path, "HeaderSize", least=-1)
         offset = header_size if local else skip
         if offset < 0:
-            offset = max(0, pixels.stat().st_size - bytes_of_pixels) if pixels.exists() else 0
+            offset = max(0, file_size(pixels) - bytes_of_pixels)
         (slope,) = numbers(fields.get(_SLOPE, "1"), 1, path, _SLOPE)
         (intercept,) = numbers(fields.get(_INTERCEPT, "0"), 1, path, _INTERCEPT)
         calibrations = rescaled(slope, intercept, "Scaled")

@@ -12,7 +12,7 @@ from xfworker.adapters.images.deflated_pixels import DeflatedReader, Packing, un
 from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.header_lines import read_lines, sibling
 from xfworker.adapters.images.nrrd_geometry import place_of
-from xfworker.adapters.images.opening import open_to_read
+from xfworker.adapters.images.opening import file_size, open_to_read
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
@@ -110,8 +110,7 @@ class NrrdCodec:
             )
         offset = _behind_lines(pixels, offset, lines_to_skip)
         if encoding == "raw" and skip == -1:
-            pixels_end = pixels.stat().st_size if pixels.exists() else 0
-            offset, skip = max(offset, pixels_end - math.prod(size) * pixel_type.size), 0
+            offset, skip = max(offset, file_size(pixels) - math.prod(size) * pixel_type.size), 0
         if encoding == "ascii":
             offset, skip = offset + max(skip, 0), 0
         info = ImageInfo(

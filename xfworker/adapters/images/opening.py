@@ -41,6 +41,19 @@ def head_of(path: Path) -> bytes:
             raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
+def file_size(path: Path) -> int:
+    """
+    Give the bytes of a file.
+
+    Raises:
+        ImageError: It cannot be read.
+    """
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
 def read_whole(path: Path, most: int) -> bytes:
     """
     Read all of a small file.
