@@ -104,7 +104,7 @@ def test_without_outputs_there_is_nothing_to_compare(run_folder, bundle, tmp_pat
         (["run", "a.py", "--compare"], "--compare needs the --bundle"),
         (["run", "--bundle", "absent.xfjob"], "there is no bundle absent.xfjob"),
         (["run", "--bundle", "{bundle}", "--absolute", "-1", "--compare"], "at least 0"),
-        (["run", "a.py", "threshold=1", "--bundle", "{bundle}"], "has its own inputs"),
+        (["run", "--bundle", "{bundle}", "threshold=1"], "it has: sides"),
         (["job", "bundle", "1", "--data", "a", "--server", "b"], "give one of them"),
         (["job", "bundle", "1", "--data", "absent"], "there is no folder absent"),
         (["job", "bundle", "1", "--out", "absent/a.xfjob", "--data", "."], "there is no folder"),
@@ -135,3 +135,40 @@ def test_only_what_the_script_imports_goes_along(bundle, tmp_path):
         (tmp_path / "package.xfp").write_bytes(opened.read(entry))
     with zipfile.ZipFile(tmp_path / "package.xfp") as opened:
         assert sorted(opened.namelist()) == ["interface.json", "main.py", "measures/volume.py", "metadata.json"]
+
+
+def test_inputs_of_a_bundle_can_be_replaced(run_folder, bundle, tmp_path):
+    done = xfworker(tmp_path, "run", "--bundle", bundle["path"], "sides:=[2]", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["outputs"]["total"] == 8
+    assert "sides" in xfworker(tmp_path, "run", "--bundle", bundle["path"], "sides:={", "--json").stderr
+
+
+def test_sequences_and_outputs_of_earlier_jobs_are_inputs(tmp_path):
+    (tmp_path / "first.py").write_text(
+        "import pathlib, xfworkerutil\nworker = xfworkerutil.XFWorkerJob()\n"
+        "pathlib.Path('t.csv').write_text('a,b')\nworker.upload_output_file(pathlib.Path('t.csv'))\n"
+        "worker.finish({'table': worker.create_output_csv('t.csv'), 'n': 2.5})\n"
+    )
+    (tmp_path / "second.py").write_text(
+        "import xfworkerutil\nworker = xfworkerutil.XFWorkerJob()\ninputs = worker.job['inputs']\n"
+        "text = worker.download_input_file(inputs['table']).read_text()\n"
+        "with worker.server_connection() as conn:\n"
+        "    paired = xfworkerutil.get_xf_parameter_paired_float_sequences\n"
+        "    pairs = paired(conn, inputs['volumes'], inputs['masses'])\n"
+        "worker.finish({'text': text, 'n': inputs['n'], 'pairs': str([list(pair) for pair in pairs])})\n"
+    )
+    done = xfworker(tmp_path, "run", "first.py", "--data", "data", "--json")
+    assert done.returncode == 0, done.stderr
+    serial = json.loads(done.stdout)["serial"]
+    sequences = [
+        'volumes:={"type": "Sequence", "values": [1, 2]}',
+        'masses:={"type": "Sequence", "values": [10, 20]}',
+    ]
+    earlier = [f"table@job:{serial}:table", f"n@job:{serial}:n"]
+    done = xfworker(tmp_path, "run", "second.py", *earlier, *sequences, "--data", "data", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["outputs"] == {"text": "a,b", "n": 2.5, "pairs": "[[1.0, 2.0], [10.0, 20.0]]"}
+    refused = xfworker(tmp_path, "run", "second.py", f"table@job:{serial}:tabel", "--data", "data")
+    assert (refused.returncode, "it has: table, n" in refused.stderr) == (2, True)
+    assert "--data" in xfworker(tmp_path, "run", "second.py", f"table@job:{serial}:table").stderr

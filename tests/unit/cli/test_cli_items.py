@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from xfworker.adapters.images.registry import image_formats
@@ -163,3 +165,41 @@ def test_a_folder_is_not_a_file(tmp_path):
 )
 def test_tables_are_told_from_other_files(head, suffix, expected):
     assert is_table(head, suffix) is expected
+
+
+SEQUENCES = {"inputs": [{"key": "volumes", "type": "Sequence"}, {"key": "count", "type": "Int", "default": 1}]}
+
+
+def test_a_sequence_takes_a_list_or_the_item_several_times(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    by_list = read("volumes:=[1, 2.5, null]", interface=SEQUENCES)
+    assert by_list.sequences["volumes"].values == (1, 2.5, None)
+    by_items = read("volumes=1", f"volumes@{tmp_path / 'a.csv'}", "volumes=x", interface=SEQUENCES)
+    first, file, last = by_items.sequences["volumes"].values
+    assert (first, file.type, last) == (1, "CSV", "x")
+    assert by_items.keys == {"volumes"}
+
+
+def test_a_script_without_an_interface_takes_a_sequence_that_says_so(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    values = json.dumps({"type": "Sequence", "values": [1, {"file": str(tmp_path / "a.csv")}]})
+    found = read(f"x:={values}")
+    number, file = found.sequences["x"].values
+    assert (number, file.type, found.values) == (1, "CSV", {})
+    assert "values of a sequence are a list" in refused('x:={"type": "Sequence", "values": 1}')
+
+
+def test_outputs_of_earlier_jobs_and_tasks_are_named_by_their_serials(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = read("image@job:12:mask", "volumes@task:7:bone volume").earlier
+    assert {key: (item.kind, item.serial, item.output) for key, item in found.items()} == {
+        "image": ("job", 12, "mask"),
+        "volumes": ("task", 7, "bone volume"),
+    }
+    assert "there is no file job:x:mask" in refused("image@job:x:mask")
+
+
+def test_what_replaces_inputs_need_not_be_complete():
+    assert read_inputs(["level=1"], INTERFACE, image_formats(), complete=False).values == {"level": 1.0}
+    with pytest.raises(UsageError, match="level: expected a finite number"):
+        read_inputs(["level=x"], INTERFACE, image_formats(), complete=False)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from xfworker.api.cli.items import Inputs, read_inputs
+from xfworker.api.cli.items import Inputs, earlier_project, earlier_values, is_item, read_inputs
 from xfworker.api.cli.kept_script import keep_script
 from xfworker.api.cli.local_run import LocalRunOptions, local_run
 from xfworker.api.composition.target import Target, load_target
@@ -40,12 +40,14 @@ def run(
             of the bundle's own.
         items: Inputs. key=value (a number, true, false or a string; typed by the package's interface where there is
             one), key:=json (any JSON value), key@file (an image becomes an Image, a table a CSV, all else a
-            ForeignFile).
+            ForeignFile). A Sequence takes a JSON list, or the item several times; key@job:12:mask is an output of an
+            earlier job in the --data folder, key@task:7:volume the sequence of a task's outputs. With --bundle the
+            items replace inputs of the bundle.
         out: Folder for output files; it is made when there are any.
         json: Print the finished job's record with its outputs and files as one JSON document.
         keep: Leave the server's data and the working directories where they are, and say where.
         data: Folder for the server's data, which stays; a temporary one by default.
-        bundle: Run the job of this bundle (`xfworker job bundle`) with its own inputs.
+        bundle: Run the job of this bundle (`xfworker job bundle`) with its own inputs, but for those that are given.
         compare: Compare the outputs with those in the bundle; exit code 1 where they differ.
         absolute: By how much numbers and voxels (in raw values) may differ when compared.
         relative: By how much more, as a part of the expected value.
@@ -58,26 +60,33 @@ def run(
     if bundle is not None:
         from xfworker.api.cli.run_bundle import run_bundle
 
-        if items:
-            raise UsageError(f"{items[0]!r}: the job in a bundle has its own inputs; give none")
+        # With --bundle the first word may be an input as well: a TARGET is a path.
+        if target is not None and is_item(str(target)) and not target.exists():
+            items, target = (str(target), *items), None
         tolerance = Tolerance(absolute=absolute, relative=relative) if compare else None
-        return run_bundle(bundle, options, target=target, tolerance=tolerance)
+        return run_bundle(bundle, items, options, target=target, tolerance=tolerance)
     if compare:
         raise UsageError("--compare needs the --bundle to compare with")
     if target is None:
         raise UsageError("name a TARGET to run: a script, a task type package folder or an .xfp file; or a --bundle")
     with owned_folder("target", LocalFilesystem()) as scratch:
         loaded = load_target(target, scratch)
-        plan = _plan(loaded, read_inputs(items, loaded.interface, image_formats()))
+        inputs = read_inputs(items, loaded.interface, image_formats())
+        if inputs.earlier and data is None:
+            key = next(iter(inputs.earlier))
+            raise UsageError(f"{key}: earlier jobs are in the folder that was given as --data; give it here as well")
         with local_run(options) as local:
+            server = local.platform.server
+            inputs.values |= earlier_values(server, inputs, loaded.interface)
+            plan = _plan(loaded, inputs, earlier_project(server, inputs))
             with local.bars():
-                job = stage_job(local.platform.server, local.platform.files, plan)
+                job = stage_job(server, local.platform.files, plan)
                 if keep or data is not None:
-                    keep_script(local.platform.server, local.platform.files, loaded, job.task_serial)
+                    keep_script(server, local.platform.files, loaded, job.task_serial)
             return local.run_job(loaded, job).code
 
 
-def _plan(target: Target, inputs: Inputs) -> StagePlan:
+def _plan(target: Target, inputs: Inputs, project_serial: int | None) -> StagePlan:
     interface = target.interface or {}
     values = complete_inputs(interface, inputs.values)
     return StagePlan(
@@ -85,6 +94,8 @@ def _plan(target: Target, inputs: Inputs) -> StagePlan:
         task_type=target.task_type,
         version=target.version,
         interface=interface,
-        values={key: value for key, value in values.items() if key not in inputs.files},
+        values={key: value for key, value in values.items() if key not in {*inputs.files, *inputs.sequences}},
         files=inputs.files,
+        sequences=inputs.sequences,
+        project_serial=project_serial,
     )

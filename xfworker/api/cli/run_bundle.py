@@ -1,25 +1,27 @@
 """``xfworker run --bundle``: runs a bundled job again, and compares its outputs with those in the bundle."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
 from xfworker.adapters.process.python_environment import environment_differences, python_environment
+from xfworker.api.cli.items import Inputs, read_inputs
 from xfworker.api.cli.local_run import LocalRun, LocalRunOptions, local_run
 from xfworker.api.composition.local_platform import LocalPlatform
 from xfworker.api.composition.target import Target, load_target
 from xfworker.domain.errors import UsageError
 from xfworker.domain.files import Resource, Scope, record_resource
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job
+from xfworker.domain.records import Job, Workflow
 from xfworker.ports.file_store import FileProgress
 from xfworker.services.bundle.manifest import OUTPUT
 from xfworker.services.bundle.reading import OpenBundle
 from xfworker.services.bundle.restoring import restore_job
 from xfworker.services.comparison.difference import Difference, Tolerance
 from xfworker.services.comparison.outputs import RecordedOutputs, compare_outputs, neutral_outputs
+from xfworker.services.jobs.staging import stage_files, stage_sequences
 from xfworker.services.transfers.observed import reporting
 
 if TYPE_CHECKING:
@@ -41,12 +43,20 @@ class _Comparison:
         }
 
 
-def run_bundle(path: Path, options: LocalRunOptions, *, target: Path | None, tolerance: Tolerance | None) -> int:
+def run_bundle(
+    path: Path,
+    items: Sequence[str],
+    options: LocalRunOptions,
+    *,
+    target: Path | None,
+    tolerance: Tolerance | None,
+) -> int:
     """
     Run a bundle on a server of its own.
 
     Args:
         path: The bundle.
+        items: Inputs in place of the bundle's own.
         options: How the job runs.
         target: A script or package to run instead of the bundle's own, or ``None``.
         tolerance: By how much numbers and voxels may differ, or ``None`` where nothing is compared.
@@ -62,11 +72,18 @@ def run_bundle(path: Path, options: LocalRunOptions, *, target: Path | None, tol
 
     with OpenBundle(path) as bundle, owned_folder("bundle", LocalFilesystem()) as scratch:
         loaded = _target(bundle, target, scratch)
+        inputs = _inputs(bundle, items, is_own=target is None)
         if tolerance is not None:
             _require_outputs(bundle)
         with local_run(options) as local:
             with local.bars() as bars:
-                job = restore_job(local.platform.server, local.platform.files, bundle, progress=_progress(bars))
+                job = restore_job(
+                    local.platform.server,
+                    local.platform.files,
+                    bundle,
+                    progress=_progress(bars),
+                    replaced=lambda workflow: _staged(local.platform, workflow, inputs),
+                )
             finished = local.run_job(loaded, job)
             if tolerance is None:
                 return finished.code
@@ -75,6 +92,29 @@ def run_bundle(path: Path, options: LocalRunOptions, *, target: Path | None, tol
             local.comparison = comparison.to_json()
             _show(local, comparison, tolerance)
             return finished.code or int(bool(comparison.differences))
+
+
+def _inputs(bundle: OpenBundle, items: Sequence[str], *, is_own: bool) -> Inputs:
+    from xfworker.api.composition.image_formats import image_formats
+
+    declared = bundle.manifest.task_type.interface
+    inputs = read_inputs(items, declared if declared.get("inputs") else None, image_formats(), complete=False)
+    # The inputs of a script that declares none are those that its job had.
+    had = bundle.manifest.job.inputs
+    if is_own and (unknown := sorted(inputs.keys - set(had))):
+        raise UsageError(f"the job in {bundle.path} has no input {unknown[0]!r}; it has: {', '.join(had) or 'none'}")
+    if inputs.earlier:
+        key = next(iter(inputs.earlier))
+        raise UsageError(f"{key}: a bundle's job sees no earlier jobs; give a value or a file")
+    return inputs
+
+
+def _staged(platform: LocalPlatform, workflow: Workflow, inputs: Inputs) -> dict[str, Any]:
+    """Store the files and sequences among inputs, and give all of them as parameters."""
+    values = dict(inputs.values)
+    if inputs.files:
+        values |= stage_files(platform.server, platform.files, workflow, inputs.files)[0]
+    return values | stage_sequences(platform.server, platform.files, workflow, inputs.sequences)
 
 
 def _target(bundle: OpenBundle, instead: Path | None, scratch: Path) -> Target:

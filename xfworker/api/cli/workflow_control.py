@@ -1,25 +1,21 @@
 """``xfworker workflow start|stop|run|status``."""
 
-import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
 from xfworker.api.cli.console import messages, print_json, print_table, results
+from xfworker.api.cli.server_inputs import bring_inputs
 from xfworker.api.cli.server_link import Json, Server, linked
 from xfworker.domain.change import Change
 from xfworker.domain.conversion import to_json
-from xfworker.domain.files import USERDATA, Scope, userdata_resource
 from xfworker.domain.interface import declared_fields
 from xfworker.domain.job_state import JobState
-from xfworker.domain.parameters import create_parameter
 from xfworker.domain.records import Job, Run, RunPriority, Task, TaskState, TaskType, Workflow, WorkflowState
 from xfworker.domain.scheduling import own_inputs
 from xfworker.domain.workflow_graph import Graph, Step, source_of_run
 from xfworker.ports.xf_server import XFServer
-from xfworker.services.transfers.observed import reporting
 
 if TYPE_CHECKING:
-    from xfworker.api.composition.client import Client
-    from xfworker.services.jobs.staging import StagedFile
+    pass
 
 
 def start(workflow: int, *, server: Server = None) -> int:
@@ -74,9 +70,10 @@ def run(
     with linked(server) as client:
         # Everything is looked at before the first file is uploaded.
         source = _source(client.server, workflow, source_task, takes_values=bool(items))
-        read = read_inputs(items, None if source is None else _asked(source), image_formats())
+        interface = None if source is None else _asked(source)
+        read = read_inputs(items, interface, image_formats())
         with transfer_bars(messages(), shown=not as_json):
-            inputs = {**read.values, **{key: _uploaded(client, file) for key, file in read.files.items()}}
+            inputs = bring_inputs(client, read, interface)
         started = HttpWorkflowControl(client.transport).start_run(
             workflow, inputs=inputs or None, task_serial=source_task, name=name, priority=RunPriority(priority)
         )
@@ -128,24 +125,6 @@ def _set_state(workflow: int, state: WorkflowState, server: str | None) -> int:
         changed = client.server.update(Workflow, workflow, Change(values={"/state": state.value}))
     results().print(f"workflow {changed.serial}: {changed.state.value}")
     return 0
-
-
-def _uploaded(client: "Client", file: "StagedFile") -> dict[str, Any]:
-    """Put a file, and those that belong to it, into user data, and give the parameter that names it."""
-    folder = f"runs/{uuid.uuid4()}"
-    for path in file.paths:
-        resource = userdata_resource(f"{folder}/{path.name}")
-        messages().print(f"storing {path} as {resource}")
-        token = client.server.file_token([Scope("write", resource)])
-        client.files.upload(token, path, resource, progress=reporting("upload", resource))
-    return create_parameter(
-        file.type,
-        source=USERDATA,
-        virtualpath=f"{folder}/{file.paths[0].name}",
-        filename=file.paths[0].name,
-        size=None if file.size is None else list(file.size),
-        filenames=[path.name for path in file.paths[1:]] or None,
-    )
 
 
 def _source(server: XFServer, workflow: int, source_task: int | None, *, takes_values: bool) -> Step | None:

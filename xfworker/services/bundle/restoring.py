@@ -6,7 +6,7 @@ references (``source`` and its serial) and sequences. A serial that a script hol
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ class _Restoring:
                 if progress is not None:
                     progress(file.resource, done, total)
 
-    def job(self, workflow: Workflow, task: Task) -> Job:
+    def job(self, workflow: Workflow, task: Task, replaced: Mapping[str, Any]) -> Job:
         old, run = self.manifest.job, self.manifest.run
         new_run = self.server.create(
             Run(
@@ -125,7 +125,7 @@ class _Restoring:
                 project_serial=workflow.project_serial,
                 run_serial=new_run.serial,
                 state=JobState.READY,
-                inputs=self.rewritten(old.inputs),
+                inputs={**self.rewritten(old.inputs), **replaced},
                 name=old.name,
                 metadata={_FROM_BUNDLE: {"job_serial": old.serial, "created_at": self.manifest.created_at}},
             )
@@ -169,7 +169,14 @@ class _Restoring:
         )
 
 
-def restore_job(server: XFServer, files: FileStore, bundle: OpenBundle, *, progress: FileProgress | None = None) -> Job:
+def restore_job(
+    server: XFServer,
+    files: FileStore,
+    bundle: OpenBundle,
+    *,
+    progress: FileProgress | None = None,
+    replaced: Callable[[Workflow], Mapping[str, Any]] = lambda _: {},
+) -> Job:
     """
     Make the job of a bundle anew, with everything it takes in.
 
@@ -178,6 +185,8 @@ def restore_job(server: XFServer, files: FileStore, bundle: OpenBundle, *, progr
         files: Where the files go.
         bundle: The bundle.
         progress: Called as each file goes on.
+        replaced: Gives the inputs that are other than in the bundle; called with the job's workflow, in which it may
+            store what they need.
 
     Returns:
         The job, ready to be claimed.
@@ -191,4 +200,4 @@ def restore_job(server: XFServer, files: FileStore, bundle: OpenBundle, *, progr
     restoring.source_jobs(workflow)
     restoring.sequences(workflow)
     restoring.upload(bundle, progress)
-    return restoring.job(workflow, task)
+    return restoring.job(workflow, task, replaced(workflow))

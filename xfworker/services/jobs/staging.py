@@ -23,6 +23,7 @@ from xfworker.services.transfers.observed import reporting
 SOURCE_TASK_TYPE = "xfworker.Files"
 """The task type whose jobs hold files that came from outside."""
 SOURCE_VERSION = "1.0.0.0"
+_SEQUENCE_TASK_TYPE = "xfworker.Values"
 
 
 @define(frozen=True, kw_only=True)
@@ -41,6 +42,18 @@ class StagedFile:
     size: tuple[int, int, int] | None = None
 
 
+@define(frozen=True)
+class StagedSequence:
+    """
+    The values of a sequence, one per run: plain values, files, or both.
+
+    Attributes:
+        values: The values in their order.
+    """
+
+    values: tuple[Any, ...]
+
+
 @define(frozen=True, kw_only=True)
 class StagePlan:
     """
@@ -53,7 +66,9 @@ class StagePlan:
         interface: The task type's interface; empty where nothing is declared.
         values: Inputs that are values.
         files: Inputs that are files.
+        sequences: Inputs that are sequences of values that come from outside.
         project: What the project is called, where not as everything else.
+        project_serial: The project, where it is there already; the job sees what is in it.
     """
 
     name: str
@@ -62,11 +77,17 @@ class StagePlan:
     interface: Mapping[str, Any] = field(factory=dict)
     values: Mapping[str, Any] = field(factory=dict)
     files: Mapping[str, StagedFile] = field(factory=dict)
+    sequences: Mapping[str, StagedSequence] = field(factory=dict)
     project: str | None = None
+    project_serial: int | None = None
 
 
-def new_workflow(server: XFServer, name: str, project_name: str | None = None) -> Workflow:
-    """Make a workflow of its own in the project of that name (by default its own), made where there is none."""
+def new_workflow(
+    server: XFServer, name: str, project_name: str | None = None, project_serial: int | None = None
+) -> Workflow:
+    """Make a workflow of its own in the project, or in that of the name (by default its own), made where needed."""
+    if project_serial is not None:
+        return server.create(Workflow(project_serial=project_serial, name=name))
     title = name if project_name is None else project_name
     projects = server.find(Project, {"name": title, "obsolete": False})
     project = projects[0] if projects else server.create(Project(name=title))
@@ -116,13 +137,7 @@ def stage_files(
                 name="Files",
             )
         )
-        token = server.file_token([Scope("write", record_resource("job_result", job.serial))])
-        outputs = {}
-        for key in group:
-            for path in staged[key].paths:
-                resource = record_resource("job_result", job.serial, path.name)
-                files.upload(token, path, resource, progress=reporting("upload", resource))
-            outputs[key] = _parameter(staged[key], job.serial)
+        outputs = {key: _stored(server, files, staged[key], job) for key in group}
         done = Change(
             values={"/outputs": outputs, "/state": JobState.DONE.value}, expected_version=job.occ_lock_version
         )
@@ -130,6 +145,52 @@ def stage_files(
         parameters |= outputs
         first = first or job
     return parameters, first
+
+
+def stage_sequences(
+    server: XFServer, files: FileStore, workflow: Workflow, staged: Mapping[str, StagedSequence]
+) -> dict[str, Any]:
+    """
+    Store values as outputs of done jobs, one task per sequence.
+
+    The first values of all sequences belong to one run, the second to another, and so on, so that they can be paired.
+
+    Returns:
+        The parameters ``{type: Sequence, task_serial, key}`` by key.
+    """
+    runs: list[Run] = []
+    parameters: dict[str, Any] = {}
+    task_type = ensure_task_type(server, _SEQUENCE_TASK_TYPE, SOURCE_VERSION, {}) if staged else None
+    for key, sequence in staged.items():
+        assert task_type is not None
+        task = server.create(Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial, name=key))
+        parameters[key] = {"type": "Sequence", "task_serial": task.serial, "key": key}
+        for index, value in enumerate(sequence.values):
+            if index == len(runs):
+                runs.append(server.create(Run(workflow_serial=workflow.serial, name=f"{index + 1}")))
+            job = server.create(
+                Job(
+                    task_serial=task.serial,
+                    workflow_serial=workflow.serial,
+                    project_serial=workflow.project_serial,
+                    run_serial=runs[index].serial,
+                    state=JobState.READY_FOR_INTERACTIVE,
+                    name=key,
+                )
+            )
+            output = _stored(server, files, value, job) if isinstance(value, StagedFile) else value
+            done = {"/outputs": {key: output}, "/state": JobState.DONE.value}
+            server.update(Job, job.serial, Change(values=done, expected_version=job.occ_lock_version))
+    return parameters
+
+
+def _stored(server: XFServer, files: FileStore, staged: StagedFile, job: Job) -> dict[str, Any]:
+    """Store a file as a result of a job, and give the parameter that names it."""
+    token = server.file_token([Scope("write", record_resource("job_result", job.serial))])
+    for path in staged.paths:
+        resource = record_resource("job_result", job.serial, path.name)
+        files.upload(token, path, resource, progress=reporting("upload", resource))
+    return _parameter(staged, job.serial)
 
 
 def stage_job(server: XFServer, files: FileStore, plan: StagePlan) -> Job:
@@ -144,11 +205,12 @@ def stage_job(server: XFServer, files: FileStore, plan: StagePlan) -> Job:
     Returns:
         The job, ready to be claimed.
     """
-    workflow = new_workflow(server, plan.name, plan.project)
+    workflow = new_workflow(server, plan.name, plan.project, plan.project_serial)
     parameters: dict[str, Any] = {}
     source: Job | None = None
     if plan.files:
         parameters, source = stage_files(server, files, workflow, plan.files)
+    parameters |= stage_sequences(server, files, workflow, plan.sequences)
     task_type = ensure_task_type(server, plan.task_type, plan.version, plan.interface)
     run = new_run(server, workflow, plan.name, source)
     return new_job(server, workflow, run, task_type, name=plan.name, inputs={**plan.values, **parameters})
