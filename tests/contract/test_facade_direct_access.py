@@ -164,6 +164,18 @@ class TestImagesInTheStore:
         script_project.put(f"job_result/{job.serial}/a.isq", isq_file())
         return {"type": "Image", "source": "job_result", "job_serial": job.serial, "filename": "a.isq"}
 
+    def test_pixels_assigned_to_a_scan_in_the_store_are_refused_and_it_stays_readable(
+        self, script_project, store, source_isq
+    ):
+        before = store_content(store)
+        image = script_project.worker().get_omni_image(source_isq)
+        pixels = np.asarray(image.pixels)
+        image.pixels = pixels * 0
+        with pytest.raises(UsageError, match="derive an image"):
+            image.save()
+        assert store_content(store) == before
+        assert np.array_equal(omni.open_image(image.pixels_paths()[0]).pixels, pixels)
+
     def test_an_input_that_was_opened_by_its_path_is_not_changed_either(self, script_project, store, image_parameter):
         before = store_content(store)
         image = omni.open_image(script_project.worker().download_input_file(image_parameter))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from xfworker.api.facade import omni
-from xfworker.domain.errors import UsageError
+from xfworker.domain.errors import ImageFormatError, UsageError
 from xfworker.services.images.conversion import convert
 
 OTHER = np.full((5, 7, 9), 7, np.int16)
@@ -153,3 +153,16 @@ def test_the_old_document_is_gone_before_assigned_pixels_appear(tmp_path, write_
     image.save()
     assert found == [False]
     assert json.loads(scan.read_text())["pixel_type"] == "float32"
+
+
+def test_an_image_that_grew_since_its_pixels_were_mapped_is_not_saved(tmp_path):
+    image = omni.create_image(tmp_path / "a.omni", size=(4, 4, 4), pixel_type="uint8")
+    image.pixels[:] = 1
+    image.metadata["size"] = [4, 4, 5]
+    with pytest.raises(ImageFormatError, match="cut short"):
+        image.save()
+    assert not (tmp_path / "a.omni").exists()
+    assert not (tmp_path / "a.raw").exists()
+    image.metadata["size"] = [4, 4, 4]
+    image.save()
+    assert omni.open_image(tmp_path / "a.omni").pixels.sum() == 64

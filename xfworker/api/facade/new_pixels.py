@@ -6,6 +6,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo
 
@@ -78,10 +80,14 @@ class NewPixels:
 
         Raises:
             UsageError: Another image's pixels stand under that name.
+            ImageFormatError: The image became larger since its pixels were mapped.
         """
+        from xfworker.adapters.images.raw_pixels import check_raw_size
+
         if self._partial is None:
             return None
         self._check(info, probe)
+        check_raw_size(attrs.evolve(info, pixels_path=self._partial.partial))
         if os.name != "nt":
             return self._partial
         return _copied(self._partial)  # what is mapped cannot be renamed there

@@ -313,8 +313,9 @@ class Image(ImageTools):
         from xfworker.adapters.images.omni import begun_document
 
         if self._input is not None and self._input.is_in_place:
-            own_pixels = self._assigned is not None and self.info.encoding == RAW
-            self.metadata_path = self._input.private_document(self.info, with_pixels=not own_pixels)
+            found = self.info
+            own_pixels = self._assigned is not None and found.encoding == RAW and found.pixels_offset == 0
+            self.metadata_path = self._input.private_document(found, with_pixels=not own_pixels)
         if self._input is None and self._new is None and in_file_store(self.metadata_path):
             raise UsageError(
                 f"{self.metadata_path} lies in the file store, where nothing is changed in place; open it with"
