@@ -361,3 +361,18 @@ def test_a_done_job_is_done_on_a_console_that_lacks_its_characters(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert "1.5 µm³" in done.stdout.decode("cp1252")
+
+
+def test_a_packages_dependencies_that_are_not_installed_here_are_named(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    needs = [{"name": "Lab.Six", "version": "1.2.0.0"}, {"name": "Core.Host.Python", "version": "3.11.0.0"}]
+    described = {"package_format": "XFP-TT1.0", "name": "Lab.T", "version": "1.0.0.0", "dependencies": needs}
+    (package / "metadata.json").write_text(json.dumps(described))
+    (package / "interface.json").write_text('{"inputs": [], "outputs": []}')
+    (package / "main.py").write_text("import a_module_that_is_not_here\n")
+    command = [sys.executable, "-m", "xfworker", "run", str(package)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "needs Lab.Six 1.2.0.0; only workers install that" in done.stderr
+    assert "Core.Host.Python" not in done.stderr

@@ -34,7 +34,7 @@ class Scripts:
     def __init__(self, code):
         self.code = code
 
-    def prepare(self, lease):
+    def prepare(self, lease, report):
         if self.code is None:
             raise JobError("nothing to run")
         return PreparedScript(command=(sys.executable, "-c", self.code), environment={"PATH": os.environ["PATH"]})
@@ -166,9 +166,9 @@ class SlowScripts(Scripts):
         super().__init__(code)
         self._until = until
 
-    def prepare(self, lease):
+    def prepare(self, lease, report):
         self._until(lease)
-        return super().prepare(lease)
+        return super().prepare(lease, report)
 
 
 class CountingQueue:
@@ -300,7 +300,7 @@ def work_loop(execution, folder, code, seen, concurrency=2):
 
 def test_a_task_type_of_an_unexpected_shape_fails_its_job_with_the_reason(execution, tmp_path):
     class Strange:
-        def prepare(self, lease):
+        def prepare(self, lease, report):
             return {}["package"]
 
     job = execution.job()

@@ -1,5 +1,7 @@
 """Packages whose records are damaged or hostile: refused with their reason; nothing is written outside the cache."""
 
+import os
+import sys
 import zipfile
 from pathlib import Path
 
@@ -96,3 +98,39 @@ def test_a_script_lies_in_its_package(tmp_path, archive, script):
     )
     with pytest.raises(FileError, match="the script of task type 5"):
         source.prepare(type("Lease", (), {"task_type": record})())
+
+
+def writable(folder):
+    return [path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o222]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights of POSIX")
+def test_a_package_in_the_cache_is_read_only(tmp_path, archive):
+    assert writable(get(tmp_path, task_type(archive), archive)) == []
+
+
+@pytest.mark.parametrize("damage", ["lost", "changed", "added"])
+def test_a_package_that_was_damaged_in_the_cache_is_fetched_again(tmp_path, archive, damage):
+    record = task_type(archive)
+    folder = get(tmp_path, record, archive)
+    folder.chmod(0o755)
+    file = folder / "metadata.json"
+    if damage == "added":
+        (folder / "numpy.py").write_text("raise SystemExit")
+    else:
+        file.chmod(0o644)
+        file.unlink()
+    if damage == "changed":
+        file.write_text("[]")
+    assert get(tmp_path, record, archive) == folder
+    assert file.read_text() == "{}"
+    assert not (folder / "numpy.py").exists()
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_sound_package_is_fetched_once(tmp_path, archive):
+    record = task_type(archive)
+    folder = get(tmp_path, record, archive)
+    (folder / "__pycache__").mkdir() if os.access(folder, os.W_OK) else None
+    archive.unlink()
+    assert get(tmp_path, record, archive) == folder

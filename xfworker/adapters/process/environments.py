@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import site
 import stat
 import subprocess
@@ -29,6 +28,7 @@ from attrs import define
 
 from xfworker.adapters.process.script_user import ScriptUser
 from xfworker.domain.errors import JobError
+from xfworker.services.packages.read_only import make_read_only, remove_read_only
 from xfworker.services.worker.script_environment import allowed_variables
 
 Report = Callable[[bytes], None]
@@ -38,7 +38,6 @@ _INSTALL_SECONDS = 3600.0
 _QUOTED_LINES = 20
 _OF_INSTALLERS = ("PIP_*", "CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS")
 _FLOOR = re.compile(r"(?P<name>[A-Za-z0-9._-]+)>=(?P<version>\d+(?:\.\d+)*)")
-_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 @define(frozen=True)
@@ -127,7 +126,7 @@ class Environments:
         in_use = {self._existing(entry.stem) for entry in self._folder.glob("*.json")}
         for folder in self._folder.iterdir():
             if folder.is_dir() and folder not in in_use and time.time() - folder.stat().st_mtime > older_than_seconds:
-                _remove(folder)
+                remove_read_only(folder)
 
     def _existing(self, key: str) -> Path | None:
         try:
@@ -147,7 +146,7 @@ class Environments:
             _see_own_packages(folder)
             self._close(folder)
         except BaseException:
-            _remove(folder)
+            remove_read_only(folder)
             raise
         packages = [item.name for item in installations]
         entry = self._folder / f".{folder.name}.json"
@@ -206,11 +205,15 @@ class Environments:
                 limit = threading.Timer(_INSTALL_SECONDS, process.kill)
                 limit.daemon = True
                 limit.start()
-                for line in process.stdout:
-                    report(line)
-                    last.append(line.decode("utf-8", "replace").rstrip())
-                code = process.wait()
-                limit.cancel()
+                try:
+                    for line in process.stdout:
+                        report(line)
+                        last.append(line.decode("utf-8", "replace").rstrip())
+                    code = process.wait()
+                finally:
+                    limit.cancel()
+                    if process.poll() is None:
+                        process.kill()
         except OSError as error:
             raise JobError(f"{doing} failed: {error}") from error
         if code:
@@ -222,13 +225,14 @@ class Environments:
             raise JobError(f"{doing} failed with exit code {code}{whose}; the end of its output: {said}")
 
     def _close(self, folder: Path) -> None:
-        for path in _content(folder):
-            if self._user is not None:
+        if self._user is not None:
+            readable = stat.S_IRGRP | stat.S_IROTH
+            for path in _content(folder):
                 os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
-            if not path.is_symlink():
-                readable = stat.S_IRGRP | stat.S_IROTH | (stat.S_IXGRP | stat.S_IXOTH if path.is_dir() else 0)
-                mode = path.stat().st_mode & ~_WRITABLE
-                path.chmod(mode if self._user is None else mode | readable)
+                if not path.is_symlink():
+                    enter = stat.S_IXGRP | stat.S_IXOTH if path.is_dir() else 0
+                    path.chmod(path.stat().st_mode | readable | enter)
+        make_read_only(folder)
 
     def _environment(self, folder: Path) -> Environment:
         scripts = _python(folder).parent
@@ -249,15 +253,6 @@ def _content(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, topdown=False):
         yield from (Path(parent) / name for name in (*files, *folders))
     yield folder
-
-
-def _remove(folder: Path) -> None:
-    # What is in a folder that cannot be written to cannot be removed either.
-    for parent, folders, _ in os.walk(folder):
-        for path in (Path(parent), *(Path(parent) / name for name in folders)):
-            if not path.is_symlink():
-                path.chmod(stat.S_IRWXU)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _floors() -> dict[str, str]:

@@ -16,7 +16,7 @@ from xfworker.ports.job_queue import Lease
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.packages.cache import PackageCache
 from xfworker.services.packages.requirements import ordered_packages
-from xfworker.services.worker.job_executor import PreparedScript
+from xfworker.services.worker.job_executor import PreparedScript, Report
 
 
 @define(kw_only=True)
@@ -40,9 +40,13 @@ class PackageSource:
     variables: Mapping[str, str]
     settings: Mapping[str, str]
 
-    def prepare(self, lease: Lease) -> PreparedScript:
+    def prepare(self, lease: Lease, report: Report | None = None) -> PreparedScript:
         """
         Make ready what the job's script needs.
+
+        Args:
+            lease: The job.
+            report: Gets what install commands write.
 
         Raises:
             JobError: A dependency package is missing or cannot be installed.
@@ -57,7 +61,9 @@ class PackageSource:
         for part in script.split("/"):
             check_filename(part, what=f"the script of task type {task_type.serial}, {script[:200]!a}:")
         needed = task_type.metadata.get("dependencies") or []
-        environment = self.environments.get([self._installation(item) for item in ordered_packages(needed, self._find)])
+        environment = self.environments.get(
+            [self._installation(item) for item in ordered_packages(needed, self._find)], report
+        )
         metadata = described.get("metadata") or {}
         return PreparedScript(
             command=(str(environment.python), str(folder / script)),

@@ -21,7 +21,7 @@ from xfworker.domain.package import (
     time_limit_seconds,
 )
 from xfworker.ports.job_queue import Lease
-from xfworker.services.worker.job_executor import PreparedScript
+from xfworker.services.worker.job_executor import PreparedScript, Report
 
 _LEVEL_VARIABLE = "XFWORKER_LOGGING_LEVEL"
 _SCRIPT_SUFFIXES = frozenset({".py", ".pyw"})
@@ -42,6 +42,7 @@ class Target:
         interface: The content of ``interface.json``, or ``None`` where nothing is declared.
         time_limit_seconds: As the package states it.
         memory_limit_bytes: As the package states it.
+        dependencies: Names and versions of the dependency packages that it needs.
     """
 
     name: str
@@ -51,8 +52,9 @@ class Target:
     interface: Mapping[str, Any] | None = None
     time_limit_seconds: float | None = None
     memory_limit_bytes: int | None = None
+    dependencies: tuple[str, ...] = ()
 
-    def prepare(self, lease: Lease) -> PreparedScript:
+    def prepare(self, lease: Lease, report: Report) -> PreparedScript:
         """
         Make ready what the script needs, for whichever job it is run.
 
@@ -60,6 +62,11 @@ class Target:
         the caller's environment asks for them.
         """
         del lease
+        if self.dependencies:
+            report(
+                f"xfworker: {self.name} needs {', '.join(self.dependencies)}; only workers install that; its modules "
+                f"are those of this Python ({sys.executable})\n".encode()
+            )
         level = os.environ.get(_LEVEL_VARIABLE, "warning")
         return PreparedScript(
             command=(sys.executable, str(self.script)),
@@ -129,6 +136,11 @@ def _package_target(folder: Path) -> Target:
         interface=package.interface,
         time_limit_seconds=time_limit_seconds(package.metadata),
         memory_limit_bytes=memory_limit_bytes(package.metadata),
+        dependencies=tuple(
+            f"{item['name']} {item['version']}"
+            for item in package.dependencies
+            if not str(item["name"]).startswith("Core.Host.Python")
+        ),
     )
 
 

@@ -1,10 +1,13 @@
 """Packages on this computer, fetched from the server once each."""
 
+import json
 import re
-import shutil
+import stat
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from xfworker.domain.errors import FileError, InvalidFilename, PackageError
 from xfworker.domain.filenames import check_filename
@@ -14,7 +17,11 @@ from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.packages.archive import unpack
 from xfworker.services.packages.checkin import PackageRecord, archive_resource, file_sha256
+from xfworker.services.packages.read_only import make_read_only, remove_read_only
 
+_MANIFEST = ".xfworker-files.json"
+"""What a package was when it was unpacked: each file's size and time, so that looking takes no reading."""
+_BYTE_CODE = "__pycache__"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -22,7 +29,8 @@ class PackageCache:
     """
     A folder of unpacked packages, named for their content, so that it can be shared by workers and servers.
 
-    A package appears under its name when it is complete. Safe to use from several threads and processes.
+    A package appears under its name when it is complete, and is read-only to jobs. One that lost or changed a file is
+    fetched again. Safe to use from several threads and processes.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,6 +58,8 @@ class PackageCache:
         except InvalidFilename as error:
             raise PackageError(f"the package cannot be unpacked: {error}") from None
         with self._lock_of(name):
+            if folder.is_dir() and not _is_whole(folder):
+                self._set_aside(folder)
             if not folder.is_dir():
                 self._folder.mkdir(parents=True, exist_ok=True)
                 scratch = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._folder))
@@ -60,10 +70,20 @@ class PackageCache:
                         raise PackageError(f"{record.name} {record.version}: the archive is not what was checked in")
                     (scratch / name).mkdir()
                     unpack(archive, scratch / name)
+                    _write_manifest(scratch / name)
                     self._publish(scratch / name, folder)
+                    make_read_only(folder)
                 finally:
-                    shutil.rmtree(scratch, ignore_errors=True)
+                    remove_read_only(scratch)
         return folder
+
+    def _set_aside(self, damaged: Path) -> None:
+        aside = Path(tempfile.mkdtemp(prefix=".damaged-", dir=self._folder))
+        # A folder that is read-only cannot be moved.
+        damaged.chmod(stat.S_IRWXU)
+        with suppress(OSError):  # another process was quicker
+            damaged.rename(aside / damaged.name)
+        remove_read_only(aside)
 
     def _publish(self, unpacked: Path, folder: Path) -> None:
         try:
@@ -76,3 +96,25 @@ class PackageCache:
     def _lock_of(self, name: str) -> threading.Lock:
         with self._lock:
             return self._locks.setdefault(name, threading.Lock())
+
+
+def _write_manifest(folder: Path) -> None:
+    found = _files(folder)
+    (folder / _MANIFEST).write_text(json.dumps(found), "utf-8")
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        stated = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        return bool(stated == _files(folder))
+    except (OSError, ValueError):
+        return False
+
+
+def _files(folder: Path) -> dict[str, Any]:
+    found = {}
+    for path in folder.rglob("*"):
+        if path.name != _MANIFEST and _BYTE_CODE not in path.parts and not path.is_dir():
+            about = path.lstat()
+            found[path.relative_to(folder).as_posix()] = [about.st_size, about.st_mtime_ns]
+    return found

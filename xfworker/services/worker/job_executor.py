@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import count
 from os import SEEK_END
 from pathlib import Path
@@ -60,12 +61,20 @@ class PreparedScript:
     memory_limit_bytes: int | None = None
 
 
+Report = Callable[[bytes], None]
+"""Gets output, piece by piece."""
+
+
 class ScriptSource(Protocol):
     """Knows where scripts are and what they need."""
 
-    def prepare(self, lease: Lease) -> PreparedScript:
+    def prepare(self, lease: Lease, report: Report) -> PreparedScript:
         """
         Make ready what the job's script needs.
+
+        Args:
+            lease: The job.
+            report: Gets what people may want to read meanwhile; it goes to the job's log. It may raise, to stop this.
 
         Raises:
             JobError: It cannot be made ready; the message is for the job.
@@ -157,14 +166,16 @@ class JobExecutor:
         if lease.attempt > 1:
             self.set_earlier_log_aside(lease, directory)
         try:
-            prepared = self._prepared(lease)
+            prepared = self._prepared(lease, kept, log_path, events)
             kept.check()
             if kept.abort_requested:
                 return self._report(lease, aborted_before_start(), log_path)
             running = self._start(lease, prepared, directory, log_path, events)
         except (JobError, PackageError, FileError) as error:
-            log_path.write_text(f"{error}\n", "utf-8")
-            return self._report(lease, not_started(str(error)), log_path)
+            with suppress(OSError), log_path.open("ab") as log:
+                log.write(f"{error}\n".encode())
+            outcome = aborted_before_start() if kept.abort_requested else not_started(str(error))
+            return self._report(lease, outcome, log_path)
         try:
             end = _ScriptRun(self, lease, kept, running, log_path, events).until_end()
         except BaseException:
@@ -177,9 +188,23 @@ class JobExecutor:
             return EndedJob(job=lease.job, outcome=server_lost(end, kept.server_lost), log_path=log_path)
         return self._judge(lease, end, log_path)
 
-    def _prepared(self, lease: Lease) -> PreparedScript:
+    def _prepared(self, lease: Lease, kept: KeptLease, log_path: Path, events: ExecutionEvents) -> PreparedScript:
+        next_log = self.clock.monotonic() + self.log_seconds
+
+        def report(piece: bytes) -> None:
+            nonlocal next_log
+            kept.check()
+            if kept.abort_requested:
+                raise JobError("the job was aborted")
+            with suppress(OSError), log_path.open("ab") as log:  # the job matters more than its log
+                log.write(piece)
+            events.output(lease, piece)
+            if self.clock.monotonic() >= next_log:
+                self.keep_log(lease, log_path)
+                next_log = self.clock.monotonic() + self.log_seconds
+
         try:
-            return self.source.prepare(lease)
+            return self.source.prepare(lease, report)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             # A record of an unexpected shape is its job's trouble, not the worker's.
             raise PackageError(

@@ -1,0 +1,79 @@
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from xfworker.adapters.process.environments import Environments, Installation
+from xfworker.domain.errors import JobError
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="shell commands of POSIX")
+
+
+def write_wheel(folder, name, version):
+    """Write a wheel with one module by hand, so that nothing has to be built or fetched."""
+    module = name.replace("-", "_")
+    info = f"{module}-{version}.dist-info"
+    files = {
+        f"{module}.py": f"version = '{version}'\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
+    wheel = folder / f"{module}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, text in {**files, f"{info}/RECORD": record}.items():
+            archive.writestr(path, text)
+    return wheel
+
+
+@pytest.fixture
+def environments(tmp_path):
+    return Environments(tmp_path / "environments")
+
+
+def test_a_library_that_is_too_old_for_xfworkerutil_is_named(environments, tmp_path):
+    wheel = write_wheel(tmp_path, "urllib3", "1.26.20")
+    by_pip = Installation("Lab.Old 1.0.0.0", f"%xfpip% install --no-index --no-deps {wheel}", None, "")
+    with pytest.raises(JobError, match=r"installing Lab.Old 1.0.0.0 failed .*xfworkerutil needs itself: .*urllib3>=2"):
+        environments.get([by_pip])
+    unpack = f"import site, zipfile; zipfile.ZipFile('{wheel}').extractall(site.getsitepackages()[0])"
+    behind = f'%xfpython% -c "{unpack}"'
+    with pytest.raises(JobError, match=r"Lab.Old 1.0.0.0 installs urllib3 1.26.20, .* it needs urllib3>=2"):
+        environments.get([Installation("Lab.Old 1.0.0.0", behind, None, "")])
+    assert list((tmp_path / "environments").iterdir()) == []
+
+
+def test_what_an_install_command_writes_is_reported_while_it_runs(environments):
+    pieces = []
+    environments.get([Installation("Lab.Said 1.0.0.0", "echo one; echo two", None, "")], pieces.append)
+    assert b"".join(pieces) == b"xfworker: installing Lab.Said 1.0.0.0\none\ntwo\n"
+
+
+def test_a_report_may_stop_an_installation(environments, tmp_path):
+    def stop(piece):
+        if piece == b"ready\n":
+            raise JobError("the job was aborted")
+
+    with pytest.raises(JobError, match="was aborted"):
+        environments.get([Installation("Lab.Long 1.0.0.0", "echo ready; exec sleep 60", None, "")], stop)
+    assert list((tmp_path / "environments").iterdir()) == []
+
+
+def test_pip_is_pip_whether_uv_is_there_or_not(environments, tmp_path, monkeypatch):
+    fake = tmp_path / "bin" / "uv"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\nexit 9\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    pieces = []
+    Environments(tmp_path / "environments").get([Installation("a 1", "%xfpip% --version", None, "")], pieces.append)
+    assert b"".join(pieces).splitlines()[1].startswith(b"pip ")
+
+
+def test_an_environment_cannot_be_changed_by_jobs(environments):
+    prefix = Path(environments.get([Installation("a 1", "true", None, "")]).variables["VIRTUAL_ENV"])
+    assert [
+        path for path in (prefix, *prefix.rglob("*")) if not path.is_symlink() and path.stat().st_mode & 0o222
+    ] == []
