@@ -1,30 +1,25 @@
 """An object store (S3 and what speaks like it) as file store, by obstore."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
 
 from xfworker.adapters.clock import SystemClock
+from xfworker.adapters.s3.object_errors import object_errors
 from xfworker.adapters.transfer.hashing import file_sha256
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.partial_download import PartialDownload
 from xfworker.adapters.transfer.retries import transfer_retries
 from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.domain.errors import (
-    AuthenticationFailed,
     ChecksumMismatch,
     FileChanged,
     FileError,
     FileNotInStore,
     NotEnoughSpace,
-    PermissionDenied,
     ServerError,
-    ServerFault,
-    XFWorkerError,
 )
 from xfworker.domain.filenames import is_safe_filename
 from xfworker.domain.files import USERDATA, AuthorizationToken, FileStat, Folder, Resource, require_file
@@ -85,7 +80,7 @@ class S3FileStore:
         return self._stat(resource)
 
     def _stat(self, resource: Resource) -> FileStat:
-        with _object_errors(f"look at {resource}", resource):
+        with object_errors(f"look at {resource}", resource):
             result = obstore.get(self._store, self._path(resource), options={"head": True})
             return _file_stat(resource, result.meta, result.attributes.get(_SHA256))
 
@@ -131,7 +126,7 @@ class S3FileStore:
         position = part.spans.contiguous
         if part.stat is not None and position:
             options = {"range": {"offset": position}, "if_match": f'"{part.stat.etag}"'}
-        with _object_errors(f"fetch {resource}", resource):
+        with object_errors(f"fetch {resource}", resource):
             result = obstore.get(self._store, self._path(resource), options=options)
             if not options:
                 part.restart(_file_stat(resource, result.meta, result.attributes.get(_SHA256)))
@@ -165,7 +160,7 @@ class S3FileStore:
             # The digest travels in front of the content, so the file is read twice; that is quicker than the wire.
             sha256 = file_sha256(source)
             part = max(_PART, -(-file.size // _MOST_PARTS))
-            with _object_errors(f"store {resource}", resource):
+            with object_errors(f"store {resource}", resource):
                 result = obstore.put(
                     self._store,
                     self._path(resource),
@@ -194,7 +189,7 @@ class S3FileStore:
 
     def _require_free(self, resource: Resource) -> None:
         """Keep the rules of folders, which a bucket does not have: no file where a folder is, no file below a file."""
-        with _object_errors(f"store {resource}", resource):
+        with object_errors(f"store {resource}", resource):
             for below in obstore.list(self._store, self._path(resource) + "/", chunk_size=1):
                 if below:
                     raise FileError(f"cannot store {resource}: there is a folder of this name")
@@ -215,11 +210,11 @@ class S3FileStore:
         end = size if length is None else min(size, offset + length)
         if offset >= end:
             return iter(())
-        with _object_errors(f"read {resource}", resource):
+        with object_errors(f"read {resource}", resource):
             result = obstore.get(self._store, self._path(resource), options={"range": (offset, end)})
 
         def blocks() -> Iterator[bytes]:
-            with _object_errors(f"read {resource}", resource):
+            with object_errors(f"read {resource}", resource):
                 for chunk in result.stream(min_chunk_size=_BLOCK):
                     view = memoryview(chunk)
                     for at in range(0, len(view), _BLOCK):
@@ -245,7 +240,7 @@ class S3FileStore:
     def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
         token.require("list", folder)
         start = self._path(folder) + "/"
-        with _object_errors(f"list {folder}", folder):
+        with object_errors(f"list {folder}", folder):
             listing = obstore.list_with_delimiter(self._store, start)
         files = [
             _file_stat(folder.child(name), meta, None)
@@ -261,7 +256,7 @@ class S3FileStore:
     def delete(self, token: AuthorizationToken, resource: Resource) -> None:
         token.require("delete", resource)
         self._stat(resource)  # deleting what is not there is not an error to an object store
-        with _object_errors(f"delete {resource}", resource):
+        with object_errors(f"delete {resource}", resource):
             obstore.delete(self._store, self._path(resource))
 
     def close(self) -> None:
@@ -290,25 +285,3 @@ def _file_stat(resource: Resource, meta: "ObjectMeta", sha256: str | None) -> Fi
 
 def _bare(etag: str | None) -> str | None:
     return None if etag is None else etag.strip('"')
-
-
-@contextmanager
-def _object_errors(doing: str, resource: Resource) -> Iterator[None]:
-    try:
-        yield
-    except XFWorkerError:
-        raise
-    except FileNotFoundError:
-        raise FileNotInStore(f"the file store holds no file {resource}") from None
-    except PreconditionError:
-        raise FileChanged(f"{resource} changed in the store while it was fetched") from None
-    except UnauthenticatedError:
-        raise AuthenticationFailed(f"cannot {doing}: the bucket does not accept the credentials") from None
-    except PermissionDeniedError:
-        raise PermissionDenied(f"cannot {doing}: the bucket's credentials do not allow it") from None
-    except (BaseError, OSError) as error:
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, XFWorkerError):
-            raise cause from None
-        first_line = str(error).strip().partition("\n")[0][:300]
-        raise ServerFault(f"cannot {doing}: the object store answered with an error ({first_line})") from error
