@@ -104,6 +104,8 @@ def object_errors(doing: str, resource: Resource) -> Iterator[None]:
         yield
     except XFWorkerError:
         raise
+    except FileNotFoundError as error:
+        raise object_error(error, doing, resource) from None
     except PreconditionError:
         raise FileChanged(f"{resource} changed in the store while it was fetched") from None
     except (BaseError, OSError) as error:
