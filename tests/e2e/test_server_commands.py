@@ -165,3 +165,79 @@ def test_a_second_server_on_one_folder_is_refused_and_says_where_the_first_is(se
     refused = command("serve", "--data", str(embedded.data), "--port", "0", code=2).stderr
     assert embedded.url in refused
     assert "job" in command("job", "list", "--server", str(embedded.data)).stdout
+
+
+INTERFACE = {
+    "inputs": [
+        {"key": "threshold", "type": "Float", "minimum": 0, "supported_modes": ["ui"]},
+        {"key": "note", "type": "String", "supported_modes": ["none", "ui"]},
+    ],
+    "outputs": [{"key": "side", "type": "String"}, {"key": "table", "type": "CSV"}],
+}
+
+
+def asked_job(world, kind, inputs=()):
+    """A job that waits for a person."""
+    setting = Setting.make(world)
+    task_type = world.admin.create(
+        TaskType(name=f"Lab.{kind}{setting.task.serial}", kind=TaskTypeKind(kind), interface=INTERFACE)
+    )
+    task = world.admin.create(
+        Task(
+            workflow_serial=setting.workflow.serial,
+            task_type_serial=task_type.serial,
+            name="measure",
+            inputs=[{"key": key, "mode": "ui"} for key in inputs],
+        )
+    )
+    return world.admin.create(Job(task_serial=task.serial, state=JobState.READY_FOR_INTERACTIVE))
+
+
+def test_a_person_gives_a_job_its_inputs(served, command):
+    embedded, world = served
+    server = ["--server", str(embedded.data)]
+    job = asked_job(world, "Processing", inputs=("threshold",))
+    serial = str(job.serial)
+    assert "yes" in command("job", "inputs", serial, *server).stdout
+    assert "below the minimum" in command("job", "set", serial, "threshold=-1", *server, code=2).stderr
+    assert "there is no such input" in command("job", "set", serial, "treshold=1", *server, code=2).stderr
+    assert world.admin.get(Job, job.serial).state is JobState.READY_FOR_INTERACTIVE
+    command("job", "set", serial, "note=left", "--no-start", *server)
+    document = json.loads(command("job", "set", serial, "threshold=400", "--json", *server).stdout)
+    assert document["inputs"] == {"note": "left", "threshold": 400.0}
+    assert document["state"] in {"Waiting", "Ready"}
+    shown = json.loads(command("job", "inputs", serial, "--json", *server).stdout)["inputs"]
+    assert [(item["key"], item["mode"], item["value"]) for item in shown] == [
+        ("threshold", "ui", 400.0),
+        ("note", None, "left"),
+    ]
+
+
+def test_a_person_finishes_a_job_and_its_files_and_results_are_fetched(served, command, tmp_path):
+    embedded, world = served
+    server = ["--server", str(embedded.data)]
+    job = asked_job(world, "Interactive")
+    serial = str(job.serial)
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    assert "table: is required" in command("job", "finish", serial, "side=left", *server, code=2, cwd=tmp_path).stderr
+    command("job", "finish", serial, "side=left", "table@t.csv", *server, cwd=tmp_path)
+    assert "only a job that waits" in command("job", "finish", serial, "side=left", *server, code=1).stderr
+    assert f"job_result/{serial}/t.csv" in command("job", "files", serial, *server).stdout
+    fetched = json.loads(command("job", "download", serial, "--json", *server, cwd=tmp_path).stdout)["files"]
+    assert fetched["table"] == [str(tmp_path / "xf-results" / f"job-{serial}" / "t.csv")]
+    assert "has no output 'mask'" in command("job", "download", serial, "mask", *server, code=2).stderr
+    workflow = str(world.admin.get(Job, job.serial).workflow_serial)
+    found = command("workflow", "results", workflow, "--csv", *server).stdout.splitlines()
+    assert found[0] == "run,name,sample,sample_uuid,created_at,state,measure.side,measure.table"
+    assert found[-1].endswith(",Done,left,t.csv")
+
+
+def test_every_job_that_is_named_is_tried(served, command):
+    embedded, world = served
+    setting = Setting.make(world)
+    jobs = [str(setting.job().serial) for _ in range(2)]
+    done = command("job", "abort", jobs[0], "999999", jobs[1], "--json", "--server", str(embedded.data), code=1)
+    document = json.loads(done.stdout)
+    assert [item["state"] for item in document["jobs"]] == ["Aborted", "Aborted"]
+    assert document["errors"][0]["job_serial"] == 999999
+    assert "999999" in done.stderr

@@ -4,10 +4,16 @@ from cyclopts import App
 
 from xfworker.api.cli.job_bundle import bundle
 from xfworker.api.cli.job_control import abort, list_jobs, log, restart, show
+from xfworker.api.cli.job_files import download, files
+from xfworker.api.cli.job_inputs import finish, inputs, set_inputs
 
-app = App(name="job", help="List jobs, look at them, restart and abort them.", help_format="plaintext")
+app = App(
+    name="job",
+    help="List jobs, look at them and their files, give them values, restart them.",
+    help_format="plaintext",
+)
 
-app.command(bundle)
 app.command(list_jobs, name="list")
-for _command in (show, log, restart, abort):
+app.command(set_inputs, name="set")
+for _command in (show, log, files, download, inputs, finish, restart, abort, bundle):
     app.command(_command)

@@ -8,9 +8,11 @@ from cyclopts import App, Parameter
 from xfworker.api.cli.console import print_json, results
 from xfworker.api.cli.package_folder import package_folder
 from xfworker.api.cli.workflow_control import run, start, status, stop
+from xfworker.api.cli.workflow_results import show_results
 
 app = App(name="workflow", help="Import workflows, start them and look after them.", help_format="plaintext")
 
+app.command(show_results, name="results")
 for _command in (start, stop, run, status):
     app.command(_command)
 
