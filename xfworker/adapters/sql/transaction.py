@@ -27,6 +27,8 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable_job
 from xfworker.adapters.sql.derivations import Derivations, KeptDerivations
@@ -50,12 +52,20 @@ _RUNS = TABLES[Run.collection]
 _WORKFLOWS = TABLES[Workflow.collection]
 _LEASES = TABLES[JobLease.collection]
 _FEW = 50
+_MOST_SEEN = 1000
 _KEY = "requested_serial"
 
 # Made once: putting a statement together costs more than running it.
 _SELECT_ONE = {name: select(table).where(table.c.serial == bindparam(_KEY)) for name, table in TABLES.items()}
 _INSERT = {name: insert(table) for name, table in TABLES.items()}
 _UPDATE = {name: update(table).where(table.c.serial == bindparam(_KEY)) for name, table in TABLES.items()}
+_PUT_ENTRY = {
+    dialect: made.on_conflict_do_update(
+        index_elements=[ENTRIES.c.key], set_={"value": made.excluded.value, "at": made.excluded.at}
+    )
+    for dialect, made in (("sqlite", sqlite_insert(ENTRIES)), ("postgresql", postgresql_insert(ENTRIES)))
+}
+_ENTRY = select(ENTRIES.c.value).where(ENTRIES.c.key == bindparam("of_key"))
 _MAX_SERIAL = 2**63
 
 
@@ -66,18 +76,26 @@ class SqlTransaction:
         """Take a connection on which a transaction has begun, and what transactions before it have derived."""
         self._connection = connection
         self._derivations = Derivations(kept)
+        self._seen: dict[tuple[str, int], Mapping[str, Any]] = {}
         self._on_sqlite = connection.dialect.name == "sqlite"
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Begin a part of the transaction that is undone alone."""
-        with self._connection.begin_nested():
-            yield
+        try:
+            with self._connection.begin_nested():
+                yield
+        except BaseException:
+            self._seen.clear()
+            raise
 
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
-        if -_MAX_SERIAL <= serial < _MAX_SERIAL:
-            for row in self._connection.execute(_SELECT_ONE[kind.collection], {_KEY: serial}):
-                return to_record(kind, row._mapping)  # type: ignore[arg-type]  # noqa: SLF001  public by its documentation
+        row = self._seen.get((kind.collection, serial))
+        if row is None and -_MAX_SERIAL <= serial < _MAX_SERIAL:
+            row = next(iter(self._rows(_SELECT_ONE[kind.collection], {_KEY: serial})), None)
+        if row is not None:
+            self._see(kind, serial, row)
+            return to_record(kind, row)
         raise RecordNotFound(f"there is no {kind.noun} {serial}")
 
     def find(
@@ -116,6 +134,7 @@ class SqlTransaction:
         self._derivations.note_write(record)
         result = self._connection.execute(_INSERT[record.collection], row)
         (serial,) = result.inserted_primary_key or (0,)
+        self._see(type(record), serial, {**row, "serial": serial})
         return attrs.evolve(record, serial=serial)
 
     def replace(self, record: Record) -> None:
@@ -128,10 +147,12 @@ class SqlTransaction:
         result = self._connection.execute(_UPDATE[record.collection], row)
         if not result.rowcount:
             raise RecordNotFound(f"there is no {record}")
+        self._see(type(record), record.serial, {**row, "serial": record.serial})
         if touches_queue:
             self._rank_again(record)
 
     def delete(self, kind: type[Record], where: Mapping[str, Any]) -> int:
+        self._seen.clear()
         return int(self._connection.execute(delete(table_of(kind)).where(*self._conditions(kind, where))).rowcount)
 
     def output_values(self, sequence: ParameterSequence) -> Iterator[OutputValue]:
@@ -177,14 +198,13 @@ class SqlTransaction:
 
     def entry(self, key: str) -> Mapping[str, Any] | None:
         value: Mapping[str, Any] | None = read_json(
-            self._connection.execute(select(ENTRIES.c.value).where(ENTRIES.c.key == key)).scalar_one_or_none()
+            self._connection.execute(_ENTRY, {"of_key": key}).scalar_one_or_none()
         )
         return value
 
     def put_entry(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
-        self.delete_entry(key)
         row = {"key": key, "value": write_json(value), "at": None if at is None else format_time(at)}
-        self._connection.execute(insert(ENTRIES).values(row))
+        self._connection.execute(_PUT_ENTRY[self._connection.dialect.name], row)
 
     def delete_entry(self, key: str) -> None:
         self._connection.execute(delete(ENTRIES).where(ENTRIES.c.key == key))
@@ -192,8 +212,14 @@ class SqlTransaction:
     def delete_entries_before(self, moment: datetime) -> int:
         return int(self._connection.execute(delete(ENTRIES).where(ENTRIES.c.at < format_time(moment))).rowcount)
 
-    def _rows(self, statement: Select[Any]) -> Iterable[Mapping[str, Any]]:
-        return (row._mapping for row in self._connection.execute(statement))  # type: ignore[misc]  # noqa: SLF001  public by its documentation
+    def _see(self, kind: type[Record], serial: int, row: Mapping[str, Any]) -> None:
+        """Keep a row that was read or written: nobody else changes it before the transaction ends."""
+        if len(self._seen) >= _MOST_SEEN:
+            self._seen.clear()
+        self._seen[kind.collection, serial] = row
+
+    def _rows(self, statement: Select[Any], parameters: Mapping[str, Any] | None = None) -> Iterable[Mapping[str, Any]]:
+        return (row._mapping for row in self._connection.execute(statement, parameters))  # type: ignore[misc]  # noqa: SLF001  public by its documentation
 
     def _conditions(self, kind: type[Record], where: Mapping[str, Any] | None) -> list[ColumnElement[bool]]:
         table = table_of(kind)

@@ -131,7 +131,6 @@ class PlatformControl:
         access.transaction.replace(run)
         if outputs is not None:
             ready = attrs.evolve(job, state=JobState.READY_FOR_INTERACTIVE)
-            access.transaction.replace(ready)
             values = {"/outputs": dict(outputs), "/state": JobState.DONE.value}
             self._server.change(access, ready, Change(values=values))
         return access.transaction.get(Run, run.serial)

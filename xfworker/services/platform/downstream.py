@@ -22,6 +22,7 @@ from xfworker.domain.workflow_graph import Graph, Step
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.holding import is_busy, is_leased, is_live, made_from, make_wait, note_new_values
+from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.runs import begin_run, keep_entity
 
 _WITH_OLD_VALUES = (JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.ABORTED)
@@ -43,6 +44,25 @@ def steps_of(access: Access, workflow_serial: int) -> list[Step]:
 def graph_of(access: Access, workflow_serial: int) -> Graph:
     """Give what follows from what in a workflow."""
     return access.transaction.derived(workflow_serial, lambda: Graph.of(steps_of(access, workflow_serial)))
+
+
+def task_type_of(access: Access, job: Job) -> TaskType:
+    """
+    Give the task type of a job.
+
+    Raises:
+        RecordNotFound: It, or the job's task, is not in the store.
+    """
+
+    def of_graph() -> TaskType | None:
+        step = graph_of(access, job.workflow_serial).step(job.task_serial)
+        return None if step is None or step.missing_type else step.task_type
+
+    # What follows from the job needs the graph as well; where that cannot be made, the job alone is looked at.
+    found = isolated(access.transaction, f"the workflow of {job}", of_graph, lambda _: None, writes=False)
+    if found is not None:
+        return found
+    return access.transaction.get(TaskType, access.transaction.get(Task, job.task_serial).task_type_serial)
 
 
 def after_end(access: Access, job: Job, now: datetime) -> None:
@@ -159,12 +179,11 @@ def make_or_promote(access: Access, graph: Graph, step: Step, run: Run, now: dat
     """Make a step's job in a run where its inputs are there, or go on with the one that waits for them."""
     if step.serial in graph.groups or step.task_type.kind is TaskTypeKind.SOURCE:
         return
-    own = first_of_each_task(access.transaction.find(Job, {"run_serial": run.serial, "task_serial": step.serial})).get(
-        step.serial
-    )
+    of_run = _jobs_of_run(access, run.serial, {step.serial, *_single_upstreams(graph, step)})
+    own = of_run.pop(step.serial, None)
     if own is not None and own.state is not JobState.WAITING:
         return
-    decision = _decision(access, graph, step, run.serial, own)
+    decision = _decision(access, graph, step, run.serial, own, of_run=of_run)
     if decision is None:
         return
     if own is not None:
@@ -223,22 +242,39 @@ def has_value(access: Access, graph: Graph, step: Step) -> bool:
 
 def jobs_for_inputs(access: Access, graph: Graph, step: Step, run_serial: int | None) -> dict[int, Job]:
     """Give the job of each task whose single output a step takes: of the run, or the one for all runs."""
-    used = {up.task_serial for up in graph.upstreams(step.serial) if not up.is_sequence}
-    jobs: list[Job] = []
-    if used & graph.groups:
-        jobs += access.transaction.find(Job, {"task_serial": tuple(used & graph.groups)})
-    if run_serial is not None and used - graph.groups:
-        where = {"task_serial": tuple(used - graph.groups), "run_serial": run_serial}
-        jobs += access.transaction.find(Job, where)
-    return first_of_each_task(jobs)
+    of_run = {} if run_serial is None else _jobs_of_run(access, run_serial, _single_upstreams(graph, step))
+    return {**_jobs_of_groups(access, graph, step), **of_run}
+
+
+def _single_upstreams(graph: Graph, step: Step) -> set[int]:
+    return {up.task_serial for up in graph.upstreams(step.serial) if not up.is_sequence} - graph.groups
+
+
+def _jobs_of_run(access: Access, run_serial: int, tasks: set[int]) -> dict[int, Job]:
+    where = {"task_serial": tuple(tasks), "run_serial": run_serial}
+    return first_of_each_task(access.transaction.find(Job, where) if tasks else ())
+
+
+def _jobs_of_groups(access: Access, graph: Graph, step: Step) -> dict[int, Job]:
+    used = {up.task_serial for up in graph.upstreams(step.serial) if not up.is_sequence} & graph.groups
+    return first_of_each_task(access.transaction.find(Job, {"task_serial": tuple(used)}) if used else ())
 
 
 def _decision(
-    access: Access, graph: Graph, step: Step, run_serial: int | None, own: Job | None, *, answered: bool = False
+    access: Access,
+    graph: Graph,
+    step: Step,
+    run_serial: int | None,
+    own: Job | None,
+    *,
+    of_run: Mapping[int, Job] | None = None,
+    answered: bool = False,
 ) -> Decision | None:
     return decide(
         step,
-        jobs_for_inputs(access, graph, step, run_serial),
+        jobs_for_inputs(access, graph, step, run_serial)
+        if of_run is None
+        else {**_jobs_of_groups(access, graph, step), **of_run},
         own.inputs if own else None,
         may_define=_may_define(access, step, own),
         complete=is_complete(access, graph, step),

@@ -29,6 +29,7 @@ from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.creation import check_task_inputs, require_unlocked
 from xfworker.services.platform.declarations import check_declarations
+from xfworker.services.platform.downstream import task_type_of
 from xfworker.services.platform.keeping import check_size
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -188,9 +189,7 @@ def fitted(access: Access, job: Job, now: datetime) -> Job:
     Raises:
         InvalidParameter: They do not fit, with every violation and its path, and the platform does not let that pass.
     """
-    task = access.transaction.get(Task, job.task_serial)
-    task_type = access.transaction.get(TaskType, task.task_type_serial)
-    violations = output_violations(task_type.interface, job.outputs)
+    violations = output_violations(task_type_of(access, job).interface, job.outputs)
     if violations and access.outputs_must_fit:
         raise InvalidParameter(f"job {job.serial} cannot be finished: " + "; ".join(violations), violations)
     metadata = {key: value for key, value in job.metadata.items() if key != OUTPUT_FAULTS}
