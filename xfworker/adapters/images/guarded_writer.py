@@ -26,7 +26,8 @@ class GuardedWriter:
 
     def __init__(self, writer: PixelWriter, probe: Probe) -> None:
         self._writer, self._probe = writer, probe
-        self.info, self.remarks = writer.info, writer.remarks
+        # A codec of another package may be older than remarks are.
+        self.info, self.remarks = writer.info, getattr(writer, "remarks", ())
         try:
             self._check()
         except BaseException:
@@ -45,7 +46,7 @@ class GuardedWriter:
             self._writer.discard()
             raise
         self._writer.finish()
-        self.info, self.remarks = self._writer.info, self._writer.remarks
+        self.info, self.remarks = self._writer.info, getattr(self._writer, "remarks", ())
 
     def discard(self) -> None:
         """Leave nothing behind; see the port."""

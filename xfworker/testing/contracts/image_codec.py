@@ -185,6 +185,14 @@ class WrittenImageCodecContract(ImageCodecContract):
         write(target, array)
         return target, array
 
+    def test_what_only_its_own_package_looks_for_is_said_in_sentences(self, codec: ImageCodec, target: Path) -> None:
+        writer = codec.writer(target, description(np.full((5, 6, 7), 127, self.code), target))
+        try:
+            assert isinstance(writer.remarks, tuple)
+            assert all(isinstance(remark, str) for remark in writer.remarks)
+        finally:
+            writer.discard()
+
     def test_every_suffix_and_encoding_gives_back_what_was_written(
         self, codec: ImageCodec, write: Callable[..., None], target: Path
     ) -> None:
