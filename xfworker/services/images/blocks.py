@@ -68,6 +68,8 @@ def blocks(reader: PixelReader, *, slices: int | None = None, halo: int = 0) -> 
     Raises:
         UsageError: ``slices`` is below 1 or ``halo`` below 0.
     """
+    import numpy as np
+
     depth = reader.info.size[-1]
     slices = slices_per_block(reader.info) if slices is None else slices
     if slices < 1 or halo < 0:
@@ -75,4 +77,7 @@ def blocks(reader: PixelReader, *, slices: int | None = None, halo: int = 0) -> 
     for start in range(0, depth, slices):
         stop = min(start + slices, depth)
         first, last = max(0, start - halo), min(depth, stop + halo)
-        yield Block(start, stop, reader.read(first, last), start - first)
+        # Into memory of its own: a large block read otherwise may count twice, as mapped file and as copy.
+        room = np.empty((last - first, *reader.info.shape[1:]), np.dtype(reader.info.pixel_type.code))
+        yield Block(start, stop, reader.read(first, last, room), start - first)
+        del room

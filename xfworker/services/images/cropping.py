@@ -132,11 +132,16 @@ def _voxel_at(info: ImageInfo, at_mm: Sequence[float]) -> Voxels:
 
 
 def _slabs(reader: PixelReader, box: Voi) -> "Iterator[Pixels]":
+    import numpy as np
+
+    info = reader.info
     (x, y, z), (columns, rows, slices) = box.pos, box.size
-    step = slices_per_block(reader.info)
+    step = slices_per_block(info)
     for begin in range(z, z + slices, step):
-        slab = reader.read(begin, min(begin + step, z + slices))
+        end = min(begin + step, z + slices)
+        slab = reader.read(begin, end, np.empty((end - begin, *info.shape[1:]), np.dtype(info.pixel_type.code)))
         yield slab[:, y : y + rows, x : x + columns]
+        del slab  # the next one is read before the name is given away again
 
 
 def _three(values: Sequence[int], what: str) -> Voxels:

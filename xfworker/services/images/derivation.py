@@ -67,5 +67,6 @@ def write_derived(
             done += len(slab)
             if progress is not None:
                 progress(done, image.size[-1])
+            del slab  # the next one is made before the name is given away again
     written = formats.describe(writer.info.path)
     return Derived(written, (*losses(image, written), *writer.remarks))

@@ -111,13 +111,16 @@ def _mean_slabs(reader: PixelReader, factors: Factors) -> "Iterator[Pixels]":
     step = slices_per_block(info)
     sums: Pixels | None = None
     for begin in range(0, whole, step):
-        for z, plane in enumerate(reader.read(begin, min(begin + step, whole)), begin):
+        end = min(begin + step, whole)
+        slab = reader.read(begin, end, np.empty((end - begin, *info.shape[1:]), np.dtype(info.pixel_type.code)))
+        for z, plane in enumerate(slab, begin):
             added = _sums(plane[None], (factors[0], factors[1], 1))
             sums = added if sums is None else sums + added
             if (z + 1) % by_z == 0:
                 means = sums / math.prod(factors)
                 yield (np.rint(means) if plane.dtype.kind != "f" else means).astype(plane.dtype)
                 sums = None
+        del slab, plane  # the next ones are read before the names are given away again
 
 
 def shrunk(volume: "Pixels", factors: Factors, *, is_labels: bool) -> "Pixels":

@@ -87,9 +87,13 @@ def _slabs(reader: PixelReader, mask: Mask, value: float) -> "Iterator[Pixels]":
     import numpy as np
 
     for block in blocks(reader):
+        outside = mask.inside(block.start, block.stop)
+        np.logical_not(outside, out=outside)
         pixels = block.pixels
-        np.putmask(pixels, ~mask.inside(block.start, block.stop), np.asarray(value, pixels.dtype))
+        np.putmask(pixels, outside, np.asarray(value, pixels.dtype))
+        del block, outside  # the next ones are read before the names are given away again
         yield pixels
+        del pixels
 
 
 def _outside(info: ImageInfo, outside: float, unit_type: str | None) -> float:

@@ -74,6 +74,8 @@ class PlacedReader:
         columns, rows, _ = self.whole.size_3d
         own_columns, own_rows, own_slices = self.reader.info.size_3d
         left, top, first = self.offset
+        if self.offset == (0, 0, 0) and self.reader.info.size_3d == self.whole.size_3d:
+            return self._slab(start, stop).reshape(stop - start, rows, columns)
         result: Pixels = np.zeros((stop - start, rows, columns), np.dtype(self.reader.info.pixel_type.code))
         begin, end = max(start, first), min(stop, first + own_slices)
         if begin < end:

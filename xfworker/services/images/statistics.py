@@ -122,8 +122,10 @@ def counted_pieces(reader: PixelReader, mask: Mask | None, progress: SliceProgre
         for begin in range(0, pixels.size, _PIECE):
             piece = pixels[begin : begin + _PIECE]
             yield piece if inside is None else piece[inside[begin : begin + _PIECE]]
+            del piece
         if progress is not None:
             progress(block.stop, reader.info.size[-1])
+        del block, pixels, inside  # the next ones are read before the names are given away again
 
 
 def _of_small_integers(reader: PixelReader, mask: Mask | None, progress: SliceProgress | None) -> Statistics:

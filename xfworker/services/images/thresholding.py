@@ -86,7 +86,10 @@ def _slabs(
     number = np.dtype(pixel_type.code).type(value)
     for block in blocks(reader):
         inside = np.zeros(block.pixels.shape, np.bool_) if limits is None else _within(block.pixels, *limits)
-        yield inside.view(pixel_type.code) * number
+        del block  # the next one is read before the name is given away again
+        slab = inside.view(pixel_type.code)
+        slab *= number
+        yield slab
 
 
 def _in_type(
