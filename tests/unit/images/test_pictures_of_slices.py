@@ -91,6 +91,14 @@ def test_a_very_flat_volume_keeps_its_proportions_within_the_largest_picture(tmp
     assert view.pixel_mm * 16384 == pytest.approx(700)
 
 
+def test_a_montage_of_a_wide_volume_stays_within_the_largest_picture(tmp_path, formats, write_array):
+    path = write_array(tmp_path / "a.omni", np.zeros((2, 3, 9000), np.uint8))
+    with formats.reader(path) as reader:
+        view = pictures.side_by_side(pictures.montage_views(reader))
+    assert 16000 < view.pixels.shape[1] <= 16384 + 16
+    assert view.pixel_mm == pytest.approx((9000 + 9000 + 3) / 16384)
+
+
 def test_labels_have_fixed_colours_and_zero_is_transparent():
     found = pictures.coloured(np.array([[0, 1, 2, 127, -1, 13]], np.int8))
     assert found[0, 0].tolist() == [0, 0, 0, 0]

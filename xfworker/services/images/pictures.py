@@ -248,11 +248,15 @@ def _pixel_mm(info: ImageInfo, axes: Sequence[Axis], step: int) -> float:
     """Give the edge of the pictures' pixels: the finest spacing shown, or what keeps all within the largest side."""
     spacing = dict(zip("xyz", info.spacing_mm, strict=True))
     counts = dict(zip("xyz", info.size_3d, strict=True))
+    lengths = {along: counts[along] * spacing[along] for along in counts}
     shown = {along for axis in axes for along in AXES_OF_PLANE[axis]}
     finest = min(spacing[along] for along in shown) * step
-    if all(abs(spacing[along] * step / finest - 1) * counts[along] < 1 for along in shown):
-        return finest  # nothing is stretched
-    return max(finest, max(counts[along] * spacing[along] for along in shown) / _LARGEST_SIDE)
+    is_stretched = any(abs(spacing[along] * step / finest - 1) * counts[along] >= 1 for along in shown)
+    if len(axes) == 1 and not is_stretched:
+        return finest
+    # Pictures of several slices stand side by side.
+    longest = max(*(lengths[along] for along in shown), sum(lengths[AXES_OF_PLANE[axis][1]] for axis in axes))
+    return max(finest, longest / _LARGEST_SIDE)
 
 
 def _plane_over(
