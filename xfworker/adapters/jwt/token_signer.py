@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from xfworker.ports.clock import Clock
 
 _ALGORITHM = "HS256"
 _SECRET_BYTES = 32
+_TOKENS_KEPT = 1024
 
 
 class JwtTokenSigner:
@@ -35,6 +37,8 @@ class JwtTokenSigner:
             raise ConfigurationError(f"the server's secret has {len(secret)} bytes; it needs at least {_SECRET_BYTES}")
         self._key = OctKey.import_key(secret)
         self._clock = clock
+        # Each request brings its token again. A forged one raises, and so is not kept.
+        self._claims_of = lru_cache(_TOKENS_KEPT)(self._read)
 
     def __repr__(self) -> str:
         return "JwtTokenSigner()"
@@ -43,14 +47,17 @@ class JwtTokenSigner:
         return jwt.encode({"alg": _ALGORITHM}, dict(claims), self._key)
 
     def verify(self, token: str) -> dict[str, Any]:
-        try:
-            claims = jwt.decode(token, self._key, algorithms=[_ALGORITHM]).claims
-        except (JoseError, ValueError, TypeError, RecursionError):
-            raise AuthenticationFailed("the token is malformed or was not made by this server") from None
+        claims = self._claims_of(token)
         expiry = claims.get("exp")
         if expiry is not None and not (isinstance(expiry, int | float) and expiry > self._clock.now().timestamp()):
             raise AuthenticationFailed("the token has expired; ask for a new one")
         return dict(claims)
+
+    def _read(self, token: str) -> Mapping[str, Any]:
+        try:
+            return jwt.decode(token, self._key, algorithms=[_ALGORITHM]).claims
+        except (JoseError, ValueError, TypeError, RecursionError):
+            raise AuthenticationFailed("the token is malformed or was not made by this server") from None
 
 
 def secret_in(path: Path) -> bytes:

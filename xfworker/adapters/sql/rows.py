@@ -13,6 +13,8 @@ from xfworker.domain.records import Record
 
 RecordT = TypeVar("RecordT", bound=Record)
 
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 
 def to_row(record: Record) -> dict[str, Any]:
     """Give the row of a record, without its serial where it has none yet."""
@@ -43,6 +45,12 @@ def column_value(kind: type[Record], name: str, value: Any) -> Any:
 def read_json(encoded: str | None) -> Any:
     """Read a value from JSON."""
     return None if encoded is None else msgspec.json.decode(encoded)
+
+
+def read_member(encoded: str, key: str) -> tuple[bool, Any]:
+    """Give whether a JSON object has a key, and its value; all other values are only passed over."""
+    member = _MEMBERS.decode(encoded).get(key)
+    return (False, None) if member is None else (True, msgspec.json.decode(member))
 
 
 def write_json(value: Any) -> str | None:

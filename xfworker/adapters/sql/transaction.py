@@ -32,7 +32,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable_job
 from xfworker.adapters.sql.derivations import Derivations, KeptDerivations
-from xfworker.adapters.sql.rows import column_value, read_json, to_record, to_row, write_json
+from xfworker.adapters.sql.rows import column_value, read_json, read_member, to_record, to_row, write_json
 from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, TABLES, table_of
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.conversion import format_time
@@ -163,9 +163,9 @@ class SqlTransaction:
             .order_by(_JOBS.c.sort_order, _JOBS.c.serial)
         )
         for serial, run_serial, outputs_json in self._connection.execute(statement).all():
-            outputs = read_json(outputs_json)
-            if sequence.key in outputs:
-                yield OutputValue(job_serial=serial, run_serial=run_serial, value=outputs[sequence.key])
+            found, value = read_member(outputs_json, sequence.key)
+            if found:
+                yield OutputValue(job_serial=serial, run_serial=run_serial, value=value)
 
     def claimable_jobs(self, *, limit: int = 100) -> Sequence[Job]:
         rank = _JOBS.c[CLAIM_RANK]

@@ -30,7 +30,9 @@ def authentication(platform: Platform) -> Callable[[AnyRequest], Awaitable[None]
 
     async def authenticate(request: AnyRequest) -> None:
         token = bearer_token(request.headers.get("authorization"))
-        principal = await in_thread(lambda: platform.authenticate(token))
+        principal = platform.authenticate_by_token(token)
+        if principal is None:
+            principal = await in_thread(lambda: platform.authenticate(token))
         request.scope["state"][_PRINCIPAL] = principal
         request.scope["state"]["xfworker_caller"] = principal.name
 

@@ -69,11 +69,21 @@ class Platform:
         Raises:
             AuthenticationFailed: The token is malformed, forged, expired, revoked or for something else.
         """
-        claims = self.signer.verify(bearer)
-        if not _is_in_records(claims):
-            return self._principal(None, claims)
+        principal = self.authenticate_by_token(bearer)
+        if principal is not None:
+            return principal
         with self.records.transaction(write=False) as transaction:
-            return self._principal(transaction, claims)
+            return self._principal(transaction, self.signer.verify(bearer))
+
+    def authenticate_by_token(self, bearer: str) -> Principal | None:
+        """
+        Give the caller where the token alone says who it is, or ``None`` where the records have to be asked.
+
+        Raises:
+            AuthenticationFailed: The token is malformed, forged, expired or for something else.
+        """
+        claims = self.signer.verify(bearer)
+        return None if _is_in_records(claims) else self._principal(None, claims)
 
     def _principal(self, transaction: RecordTransaction | None, claims: Mapping[str, Any]) -> Principal:
         if transaction is not None and _is_in_records(claims):
