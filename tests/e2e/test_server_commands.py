@@ -14,7 +14,7 @@ from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.change import Change
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job, Task, TaskType, TaskTypeKind, Workflow
+from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, TaskTypeKind, Worker
 from xfworker.testing.contracts.worlds import HttpWorld, Setting
 
 
@@ -243,3 +243,58 @@ def test_every_job_that_is_named_is_tried(served, command):
     assert [item["state"] for item in document["jobs"]] == ["Aborted", "Aborted"]
     assert document["errors"][0]["job_serial"] == 999999
     assert "999999" in done.stderr
+
+
+def test_files_of_a_server_are_stored_listed_fetched_and_removed(served, command, tmp_path):
+    server = ["--server", str(served[0].data)]
+    (tmp_path / "a.txt").write_text("content")
+    command("file", "put", "a.txt", "userdata/scans/", *server, cwd=tmp_path)
+    listed = json.loads(command("file", "list", "userdata/scans", "--json", *server).stdout)
+    assert [item["file"] for item in listed["files"]] == ["userdata/scans/a.txt"]
+    assert "userdata/scans/" in command("file", "list", *server).stdout
+    command("file", "get", "userdata/scans/a.txt", "b.txt", *server, cwd=tmp_path)
+    assert (tmp_path / "b.txt").read_text() == "content"
+    words = ["file", "get", "userdata/scans/a.txt", "b.txt", *server]
+    assert "there already" in command(*words, code=2, cwd=tmp_path).stderr
+    assert "not a source of files" in command("file", "get", "scans/a.txt", *server, code=2).stderr
+    words = ["file", "remove", "userdata/scans/none", "userdata/scans/a.txt", "--json", *server]
+    removed = json.loads(command(*words, code=1).stdout)
+    assert removed["removed"] == ["userdata/scans/a.txt"]
+    assert removed["errors"][0]["file"] == "userdata/scans/none"
+
+
+def test_records_are_listed(served, command):
+    embedded, world = served
+    server = ["--server", str(embedded.data)]
+    setting = Setting.make(world)
+    workflow = str(setting.workflow.serial)
+    run = world.admin.create(
+        Run(workflow_serial=setting.workflow.serial, name="left", entity={"uuid": "u", "name": "m7"})
+    )
+    assert str(setting.project.serial) in command("project", "list", *server).stdout
+    tasks = json.loads(command("task", "list", "--workflow", workflow, "--json", *server).stdout)["tasks"]
+    assert [task["serial"] for task in tasks] == [setting.task.serial]
+    assert "m7" in command("run", "list", "--workflow", workflow, *server).stdout
+    assert "High" in command("run", "priority", "High", str(run.serial), *server).stdout
+    assert world.admin.get(Run, run.serial).priority is RunPriority.HIGH
+    worker = world.queue.register(Worker(name="bench 7"))
+    assert worker.name in command("worker", "list", *server).stdout
+
+
+def test_files_of_runs_are_deleted_when_somebody_says_so(served, command, tmp_path):
+    embedded, world = served
+    server = ["--server", str(embedded.data)]
+    setting = Setting.make(world)
+    run = world.admin.create(Run(workflow_serial=setting.workflow.serial))
+    job = world.admin.create(Job(task_serial=setting.task.serial, run_serial=run.serial, state=JobState.DONE))
+    (tmp_path / "t.csv").write_text("a,b")
+    command("file", "put", "t.csv", f"job_result/{job.serial}/", *server, cwd=tmp_path)
+    words = ["run", "delete", "--workflow", str(setting.workflow.serial), "--older-than-days"]
+    assert json.loads(command(*words, "1", "--yes", "--json", *server).stdout) == {"runs": []}
+    shown = command(*words, "0", *server)
+    assert "--yes" in shown.stderr
+    assert not world.admin.get(Run, run.serial).obsolete
+    (item,) = json.loads(command(*words, "0", "--yes", "--json", *server).stdout)["runs"]
+    assert (item["files"], item["bytes"], item["deleted"]) == (1, 3, True)
+    assert world.admin.get(Run, run.serial).obsolete
+    assert json.loads(command("job", "files", str(job.serial), "--json", *server).stdout) == {"files": []}

@@ -8,6 +8,8 @@ from cyclopts import App, Parameter
 from xfworker.api.cli.items import Inputs, earlier_project, earlier_values, is_item, read_inputs
 from xfworker.api.cli.kept_script import keep_script
 from xfworker.api.cli.local_run import LocalRunOptions, local_run
+from xfworker.api.cli.record_list import list_runs
+from xfworker.api.cli.run_control import delete, set_priority
 from xfworker.api.composition.target import Target, load_target
 from xfworker.domain.errors import UsageError
 from xfworker.domain.job_inputs import complete_inputs
@@ -15,6 +17,10 @@ from xfworker.services.comparison.difference import Tolerance
 from xfworker.services.jobs.staging import StagePlan, stage_job
 
 app = App(name="run", help="Run a task script or a task type package on a server of its own.", help_format="plaintext")
+
+app.command(list_runs, name="list")
+app.command(set_priority, name="priority")
+app.command(delete)
 
 
 @app.default

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from xfworker.api.cli.record_list import list_workers
 from xfworker.domain.errors import UsageError
 from xfworker.domain.records import DependencyPackage, Worker
 from xfworker.ports.job_queue import Lease
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from xfworker.api.settings.model import LoadedSettings
 
 app = App(name="worker", help="Run the jobs of a server on this computer.", help_format="plaintext")
+
+app.command(list_workers, name="list")
 
 _DEPENDENCY = re.compile(r"(?P<name>[a-zA-Z0-9.]+)==(?P<version>\d+\.\d+\.\d+\.\d+)")
 _DAY_SECONDS = 24 * 3600.0

@@ -1,0 +1,158 @@
+"""``xfworker file``: the files of a server."""
+
+from pathlib import Path
+from typing import Any
+
+from cyclopts import App
+
+from xfworker.api.cli.console import messages, print_json, print_table, results
+from xfworker.api.cli.server_link import Json, Server, linked
+from xfworker.domain.conversion import format_time
+from xfworker.domain.errors import AccessError, FileError, UsageError
+from xfworker.domain.files import FileStat, Resource, Scope, parse_resource, require_file
+from xfworker.services.transfers.observed import reporting
+
+app = App(
+    name="file",
+    help="List, store, fetch and remove files of a server. A PATH is userdata/FOLDER/NAME or job_result/12/NAME.",
+    help_format="plaintext",
+)
+
+
+@app.command(name="list")
+def list_files(path: str = "userdata", *, server: Server = None, as_json: Json = False) -> int:
+    """
+    List a folder of a server.
+
+    Exit code 0: listed; 1: not allowed; 2: not a path. Example: `xfworker file list userdata/scans`
+
+    Args:
+        path: The folder, such as userdata/scans or job_result/12.
+        server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print one JSON document.
+    """
+    folder = _resource(path)
+    with linked(server) as client:
+        found = client.files.list(client.server.file_token([Scope("list", folder)]), folder)
+    if as_json:
+        document = {"path": str(folder), "folders": list(found.folders), "files": list(map(_described, found.files))}
+        print_json(document)
+        return 0
+    rows: list[tuple[str, str, str]] = [(f"{folder}/{name}/", "", "") for name in found.folders]
+    rows += [(str(stat.resource), f"{stat.size:,}", _time(stat)) for stat in found.files]
+    print_table(("file", "bytes", "changed"), rows, text=("file",))
+    return 0
+
+
+@app.command
+def put(local: Path, path: str, *, server: Server = None, as_json: Json = False) -> int:
+    """
+    Store a file on a server; a file that is there is replaced when the new one is complete.
+
+    Exit code 0: stored; 1: not stored; 2: called wrongly. Example: `xfworker file put scan.isq userdata/scans/`
+
+    Args:
+        local: The file here.
+        path: Where it goes; with a slash at the end, into that folder under its own name.
+        server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print one JSON document.
+    """
+    from xfworker.adapters.terminal.transfer_bars import transfer_bars
+
+    if not local.is_file():
+        raise UsageError(f"{local} is not a file" if local.exists() else f"there is no file {local}")
+    target = _file(f"{path}{local.name}" if path.endswith("/") else path)
+    with linked(server) as client, transfer_bars(messages(), shown=not as_json):
+        token = client.server.file_token([Scope("write", target)])
+        stat = client.files.upload(token, local, target, progress=reporting("upload", target))
+    if as_json:
+        print_json(_described(stat))
+    else:
+        results().print(f"{target}: {stat.size:,} bytes")
+    return 0
+
+
+@app.command
+def get(path: str, local: Path | None = None, *, server: Server = None, as_json: Json = False) -> int:
+    """
+    Fetch a file of a server; it appears here when it is complete and verified. Nothing here is replaced.
+
+    Exit code 0: fetched; 1: not fetched; 2: called wrongly. Example: `xfworker file get userdata/scans/scan.isq`
+
+    Args:
+        path: The file on the server.
+        local: The file here, or the folder for it; here under its own name by default.
+        server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print one JSON document.
+    """
+    from xfworker.adapters.terminal.transfer_bars import transfer_bars
+
+    source = _file(path)
+    target = Path(source.filename) if local is None else local / source.filename if local.is_dir() else local
+    if target.exists():
+        raise UsageError(f"{target} is there already; name another file or folder")
+    if not target.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {target.absolute().parent}")
+    with linked(server) as client, transfer_bars(messages(), shown=not as_json):
+        token = client.server.file_token([Scope("read", source)])
+        stat = client.files.download(token, source, target, progress=reporting("download", source))
+    if as_json:
+        print_json({**_described(stat), "local": str(target.resolve())})
+    else:
+        results().print(str(target))
+    return 0
+
+
+@app.command
+def remove(*paths: str, server: Server = None, as_json: Json = False) -> int:
+    """
+    Remove files of a server. Each is tried, whatever becomes of the others.
+
+    Exit code 0: all are removed; 1: one is not; 2: called wrongly. Example: `xfworker file remove userdata/old.isq`
+
+    Args:
+        paths: The files.
+        server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print one JSON document.
+    """
+    if not paths:
+        raise UsageError("name at least one file")
+    resources = [_file(path) for path in dict.fromkeys(paths)]
+    removed: list[str] = []
+    errors: list[dict[str, Any]] = []
+    with linked(server) as client:
+        for resource in resources:
+            try:
+                client.files.delete(client.server.file_token([Scope("delete", resource)]), resource)
+            except (FileError, AccessError) as error:
+                errors.append({"file": str(resource), "error": str(error)})
+                messages().print(f"xfworker: {error}")
+                continue
+            removed.append(str(resource))
+            if not as_json:
+                results().print(f"{resource}: removed")
+    if as_json:
+        print_json({"removed": removed, "errors": errors})
+    return 1 if errors else 0
+
+
+def _resource(path: str) -> Resource:
+    try:
+        return parse_resource(path.replace("\\", "/"))
+    except FileError as error:
+        raise UsageError(str(error)) from None
+
+
+def _file(path: str) -> Resource:
+    try:
+        return require_file(_resource(path))
+    except FileError as error:
+        raise UsageError(str(error)) from None
+
+
+def _described(stat: FileStat) -> dict[str, Any]:
+    return {"file": str(stat.resource), "size": stat.size, "sha256": stat.sha256, "modified_at": _time(stat) or None}
+
+
+def _time(stat: FileStat) -> str:
+    return "" if stat.modified_at is None else format_time(stat.modified_at)
