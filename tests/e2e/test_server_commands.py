@@ -14,7 +14,7 @@ from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.change import Change
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, TaskTypeKind, Worker
+from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, TaskTypeKind, Worker, Workflow
 from xfworker.testing.contracts.worlds import HttpWorld, Setting
 
 
@@ -294,7 +294,8 @@ def test_files_of_runs_are_deleted_when_somebody_says_so(served, command, tmp_pa
     shown = command(*words, "0", *server)
     assert "--yes" in shown.stderr
     assert not world.admin.get(Run, run.serial).obsolete
-    (item,) = json.loads(command(*words, "0", "--yes", "--json", *server).stdout)["runs"]
+    items = json.loads(command(*words, "0", "--yes", "--json", *server).stdout)["runs"]
+    (item,) = [item for item in items if item["run_serial"] == run.serial]
     assert (item["files"], item["bytes"], item["deleted"]) == (1, 3, True)
     assert world.admin.get(Run, run.serial).obsolete
     assert json.loads(command("job", "files", str(job.serial), "--json", *server).stdout) == {"files": []}
