@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import pytest
+import tifffile
 from pydicom.uid import generate_uid
 
 from tests.contract.suites.dicom_slice import dicom_slice
@@ -53,6 +54,11 @@ class TestZarr(OfOneFormat, WrittenImageCodecContract):
     is_folder = True
 
 
+class TestOmeZarr(OfOneFormat, WrittenImageCodecContract):
+    name = "OME-Zarr"
+    is_folder = True
+
+
 class TestMetaImage(OfOneFormat, WrittenImageCodecContract):
     name = "MetaImage"
 
@@ -90,6 +96,19 @@ class TestRad(Projections):
     name = "RAD"
     data_type = 9
     code = "<i2"
+
+
+class TestTiffFolder(OfOneFormat, ImageCodecContract):
+    name = "TIFF folder"
+
+    @pytest.fixture
+    def image(self, tmp_path):
+        array = np.arange(3 * 4 * 5, dtype=np.uint16).reshape(3, 4, 5)
+        folder = tmp_path / "slices"
+        folder.mkdir()
+        for index, pixels in enumerate(array):
+            tifffile.imwrite(folder / f"slice{index:03}.tif", pixels)
+        return folder, array
 
 
 class TestDicom(OfOneFormat, ImageCodecContract):

@@ -10,7 +10,7 @@ import attrs
 
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
 from xfworker.adapters.images.tiff_stack import TiffCodec
-from xfworker.domain.errors import ImageFormatError, UnsupportedImage
+from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.description import ImageInfo
 
 if TYPE_CHECKING:
@@ -130,9 +130,11 @@ def _numbers(path: Path, files: Sequence[Path]) -> dict[int, Path]:
 
 
 def _tiff_files(path: Path) -> Any:
-    return (
-        file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and file.name[0] != "." and file.is_file()
-    )
+    try:
+        entries = list(path.iterdir())
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
+    return (file for file in entries if file.suffix.lower() in _SUFFIXES and file.name[0] != "." and file.is_file())
 
 
 def _described(path: Path) -> ImageInfo:
