@@ -8,14 +8,19 @@ BIN := $(VENV)/bin
 endif
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
+LOWEST := .venv-lowest
+LOWEST_BIN := $(LOWEST)/$(notdir $(BIN))
+LOWEST_TOOLS := hypothesis packaging pytest-xdist sybil trustme
+
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check bench constraints clean
+.PHONY: help demo test lowest check bench constraints clean
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
 	@echo "make test         install the test extra and run all tests"
+	@echo "make lowest       the unit tests with the lowest versions that pyproject.toml allows"
 	@echo "make check        ruff, mypy --strict, import-linter"
 	@echo "make bench        every benchmark in its quick form"
 	@echo "make constraints  write the versions in use to constraints.txt"
@@ -37,6 +42,14 @@ demo: $(VENV)/installed-cli+server
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest --numprocesses 2
 
+# What is stated as the least must be enough. uv resolves to it; it stays in an environment of its own.
+lowest:
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST_BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python --resolution lowest-direct --editable '.[all]'
+	$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python $(LOWEST_TOOLS)
+	$(LOWEST_BIN)/python -m pytest --numprocesses 2 tests/unit tests/e2e/test_run_command.py tests/e2e/test_worker_command.py
+
 check: $(VENV)/installed-test+check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -53,4 +66,4 @@ constraints: $(VENV)/installed-test+check+bench+fuzz
 	$(BIN)/python -m pip freeze --exclude-editable --quiet > constraints.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist xf-results
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist xf-results
