@@ -13,13 +13,21 @@ def open_source(path: Path) -> FileIO:
     Open a file that is to be read to its end.
 
     Raises:
-        FileError: It is a pipe, a device or a socket, which may have no end, or nobody at its other one.
+        FileError: It is a pipe, a device or a socket, which may have no end, or nobody at its other one; or a file of
+            the system's own (``/proc``), whose size is not stated.
         OSError: It cannot be opened, or is a directory.
     """
     file = open_without_waiting(path)
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    status = os.fstat(file.fileno())
+    error = None
+    if not stat.S_ISREG(status.st_mode):
+        error = "it is a pipe, a device or a socket, not a file"
+    elif not status.st_size and file.read(1):
+        error = "it says that it is empty and is not, as what the system shows of itself; copy it to a file first"
+    if error is not None:
         file.close()
-        raise FileError(f"cannot read {path}: it is a pipe, a device or a socket, not a file")
+        raise FileError(f"cannot read {path}: {error}")
+    file.seek(0)
     return file
 
 

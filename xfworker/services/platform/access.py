@@ -208,7 +208,7 @@ class Access:
         """
         if not owns(self.transaction, self.principal, record):
             owner = shown_owner(self.transaction, record)
-            hint = "; make a version of your own" if isinstance(record, TaskType) else ""
+            hint = "; make a version of your own" if isinstance(record, TaskType) else "; choose another name"
             raise PermissionDenied(f"{self.principal.name} may not {to}: it belongs to {owner}{hint}")
 
     def may_run(self, job: Job) -> bool:

@@ -291,6 +291,14 @@ class FileStoreContract:
             store.upload(token, pipe, folder.child("pipe"))
         assert not store.list(token, folder).files
 
+    @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system shows nothing of itself as files")
+    def test_a_file_that_does_not_state_its_size_is_not_stored_as_an_empty_one(
+        self, store: FileStore, token: AuthorizationToken, folder: Resource
+    ) -> None:
+        with pytest.raises(FileError):
+            store.upload(token, Path("/proc/self/status"), folder.child("status"))
+        assert not store.list(token, folder).files
+
     def test_readers_see_one_content_or_the_other(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
     ) -> None:
