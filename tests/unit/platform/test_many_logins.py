@@ -185,21 +185,38 @@ def test_a_body_that_does_not_go_on_is_ended():
     assert (b"connection", b"close") in call.sent[0]["headers"]
 
 
-def test_one_address_has_so_many_requests_open_and_others_go_on():
+def test_one_address_has_so_many_bodies_on_their_way_and_whole_requests_go_on():
     async def work():
-        limits = RequestLimits(reading, requests_per_address=2)
-        held = [asyncio.ensure_future(Call(limits)(stalled)) for _ in range(2)]
-        await asyncio.sleep(0)
+        limits = RequestLimits(reading, bodies_per_address=2, prompt_seconds=0.01)
+        began = [asyncio.Event() for _ in range(2)]
+
+        def slow(event):
+            pieces = [{"type": "http.request", "body": b"a", "more_body": True}]
+
+            async def receive():
+                if pieces:
+                    return pieces.pop()
+                event.set()
+                return await stalled()
+
+            return receive
+
+        held = [asyncio.ensure_future(Call(limits)(slow(event))) for event in began]
+        for event in began:
+            await event.wait()
 
         async def whole():
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        assert await Call(limits)(whole) == 429
-        assert await Call(limits)(whole, address="5.6.7.8") == 200
+        assert await Call(limits)(slow(asyncio.Event())) == 429
+        assert await Call(limits)(stalled) == 429
+        assert await Call(limits)(whole) == 200
         held[0].cancel()
         await asyncio.wait({held[0]})
-        assert await Call(limits)(whole) == 200
-        held[1].cancel()
-        await asyncio.wait({held[1]})
+        third = asyncio.ensure_future(Call(limits)(slow(event := asyncio.Event())))
+        await event.wait()
+        for task in (held[1], third):
+            task.cancel()
+            await asyncio.wait({task})
 
     asyncio.run(work())

@@ -1,9 +1,10 @@
-"""How long a request's body may pause, and how many requests one address may have open."""
+"""How long a request's body may pause, and how many bodies of one address may be on their way at once."""
 
 import asyncio
 from collections import Counter
 from typing import Any
 
+from attrs import define, field
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,64 +17,136 @@ BODY_SECONDS = 60.0
 LOGIN_SECONDS = 10.0
 """How long the next piece of a login may take: it comes from anybody, and is small."""
 
-REQUESTS_PER_ADDRESS = 512
-"""How many requests of one address are open at once; a reverse proxy is one address."""
+BODIES_PER_ADDRESS = 512
+"""How many bodies of one address are on their way at once; a reverse proxy is one address."""
+
+_PROMPT_SECONDS = 0.5
+"""A body that is there by then is not on its way: requests without one, or with a small one, are never too many."""
 
 
 class RequestLimits:
-    """ASGI middleware: refuses what is too much, and ends what does not go on."""
+    """ASGI middleware: refuses bodies that are too many, and ends those that do not go on."""
 
     def __init__(
-        self, app: ASGIApp, *, body_seconds: float = BODY_SECONDS, requests_per_address: int = REQUESTS_PER_ADDRESS
+        self,
+        app: ASGIApp,
+        *,
+        body_seconds: float = BODY_SECONDS,
+        bodies_per_address: int = BODIES_PER_ADDRESS,
+        prompt_seconds: float = _PROMPT_SECONDS,
     ) -> None:
         self._app = app
         self._body_seconds = body_seconds
-        self._requests_per_address = requests_per_address
-        self._open: Counter[str] = Counter()
+        self._prompt_seconds = prompt_seconds
+        self._arriving = _Arriving(bodies_per_address)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
         address = str((scope.get("client") or ("",))[0])
-        if self._open[address] >= self._requests_per_address:
-            await _refuse(
-                send, TooManyRequests(f"{address} has too many requests open at once", retry_after_seconds=1.0)
-            )
-            return
-        self._open[address] += 1
+        seconds = min(LOGIN_SECONDS, self._body_seconds) if scope["path"] == "/xf/v1/login" else self._body_seconds
+        body = _Body(receive, send, address, self._arriving, seconds, min(self._prompt_seconds, seconds))
         try:
-            seconds = min(LOGIN_SECONDS, self._body_seconds) if scope["path"] == "/xf/v1/login" else self._body_seconds
-            await self._limited(scope, receive, send, seconds)
+            await self._app(scope, body.receive, body.send)
         finally:
-            self._open[address] -= 1
-            if not self._open[address]:
-                del self._open[address]
+            body.close()
 
-    async def _limited(self, scope: Scope, receive: Receive, send: Send, seconds: float) -> None:
-        body_ended = answered = refused = False
 
-        async def in_time() -> Any:
-            nonlocal body_ended, refused
-            if body_ended or answered:
-                return await receive()  # it waits for the end of the connection, which may take long
-            try:
-                async with asyncio.timeout(seconds):
-                    message = await receive()
-            except TimeoutError:
-                refused = True
-                await _refuse(send, RequestTimeout(f"the body of the request did not go on for {seconds:g} s"))
-                return {"type": "http.disconnect"}
-            body_ended = not message.get("more_body", False)
-            return message
+@define
+class _Arriving:
+    """Counts the bodies that are on their way, by address."""
 
-        async def unless_refused(message: Message) -> None:
-            nonlocal answered
-            answered = True
-            if not refused:
-                await send(message)
+    _most: int
+    _counts: Counter[str] = field(factory=Counter)
 
-        await self._app(scope, in_time, unless_refused)
+    def add(self, address: str) -> None:
+        if self._counts[address] >= self._most:
+            raise TooManyRequests(f"{address} has too many requests open at once", retry_after_seconds=1.0)
+        self._counts[address] += 1
+
+    def remove(self, address: str) -> None:
+        self._counts[address] -= 1
+        if not self._counts[address]:
+            del self._counts[address]
+
+
+@define
+class _Body:
+    """The body of one request on its way to the application."""
+
+    _receive: Receive
+    _send: Send
+    _address: str
+    _arriving: _Arriving
+    _seconds: float
+    _prompt_seconds: float
+    _is_counted: bool = False
+    _has_ended: bool = False
+    _is_answered: bool = False
+    _is_refused: bool = False
+
+    async def receive(self) -> Any:
+        """Give the next message, as the server does."""
+        if self._has_ended or self._is_answered:
+            return await self._receive()
+        try:
+            message = await (self._next() if self._is_counted else self._first())
+        except XFWorkerError as error:
+            self._is_refused = True
+            await _refuse(self._send, error)
+            return {"type": "http.disconnect"}
+        self._has_ended = not message.get("more_body", False)
+        if not self._has_ended and not self._is_counted:
+            return await self._count(message)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send an answer, unless the request was refused already."""
+        self._is_answered = True
+        if not self._is_refused:
+            await self._send(message)
+
+    def close(self) -> None:
+        """Count the body no longer."""
+        if self._is_counted:
+            self._arriving.remove(self._address)
+            self._is_counted = False
+
+    async def _count(self, message: Any) -> Any:
+        try:
+            self._arriving.add(self._address)
+        except TooManyRequests as error:
+            self._is_refused = True
+            await _refuse(self._send, error)
+            return {"type": "http.disconnect"}
+        self._is_counted = True
+        return message
+
+    async def _first(self) -> Any:
+        # A task, because what it waits for must not be lost when it is found to be late.
+        coming: asyncio.Future[Any] = asyncio.ensure_future(self._receive())
+        try:
+            await asyncio.wait({coming}, timeout=self._prompt_seconds)
+            if not coming.done():
+                self._arriving.add(self._address)
+                self._is_counted = True
+                await asyncio.wait({coming}, timeout=self._seconds - self._prompt_seconds)
+            if not coming.done():
+                raise self._late()
+            return coming.result()
+        finally:
+            coming.cancel()
+
+    async def _next(self) -> Any:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._receive()
+        except TimeoutError:
+            raise self._late() from None
+
+    def _late(self) -> RequestTimeout:
+        return RequestTimeout(f"the body of the request did not go on for {self._seconds:g} s")
 
 
 async def _refuse(send: Send, error: XFWorkerError) -> None:
