@@ -424,3 +424,21 @@ def test_the_log_of_an_earlier_attempt_is_kept_beside_that_of_the_later_one(exec
     assert texts == [b"of the first attempt\n", b"of the second attempt\n", b"of the third attempt\n"]
     assert ended.log_kept
     assert sorted(path.name for path in tmp_path.glob("*.txt")) == ["log.txt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
+@pytest.mark.parametrize("put", ["os.mkfifo(log)", "os.symlink(secret, log)", "os.mkdir(log)"])
+def test_a_script_that_puts_something_else_in_its_logs_place_holds_no_worker(execution, tmp_path, put):
+    """Nothing is waited for, and no link is followed to what only the worker may read."""
+    secret, log = tmp_path / "secret", tmp_path / "job" / "log.txt"
+    secret.write_text("the worker's secret")
+    log.parent.mkdir()
+    code = f"import os; log, secret = {str(log)!r}, {str(secret)!r}; os.unlink(log); {put}"
+    ended = execution.executor(code).run(execution.lease(), log.parent)
+    assert ended.job.state is JobState.FAILED
+    assert not ended.log_kept
+    assert "secret" not in ended.outcome.message
+    assert not execution.files.list(
+        execution.server.file_token([Scope("list", record_resource("job_log", ended.job.serial))]),
+        record_resource("job_log", ended.job.serial),
+    ).files
