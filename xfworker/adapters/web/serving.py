@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 from attrs import define
 from granian._granian import ListenerSpec
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar import Litestar
@@ -108,6 +108,8 @@ async def _serve(
         backlog=1024,
         # Connections that say nothing cost a descriptor each, so there is room for very many of them, and not for long.
         backpressure=_room_for_connections(),
+        # While it finds out which HTTP is spoken, Granian waits for the first bytes without a limit.
+        http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=_HEADER_MILLISECONDS),
     )
     loop = asyncio.get_running_loop()
