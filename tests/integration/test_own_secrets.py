@@ -10,7 +10,8 @@ CODE = """
 import os, subprocess, sys
 from xfworker.adapters.process.own_secrets import hide_environment
 hide_environment({"PATH"})
-print(open(f"/proc/{os.getpid()}/environ", "rb").read().count(b"hidden-value"))
+seen = open(f"/proc/{os.getpid()}/environ", "rb").read()
+print(seen.count(b"hidden-value") + seen.count(b"A_SECRET"))
 print(os.environ["A_SECRET"])
 print(subprocess.run(["printenv", "A_SECRET"], capture_output=True, text=True).stdout.strip())
 """

@@ -15,7 +15,7 @@ _SET_DUMPABLE = 4
 
 def hide_environment(shown: Collection[str]) -> None:
     """
-    Overwrite all values of the environment with which this process was started, but for those of ``shown``.
+    Overwrite the environment with which this process was started, but for the variables of ``shown``.
 
     The process itself, libraries included, goes on to see them. On Linux its memory cannot be read any more by other
     processes of its user either (``PR_SET_DUMPABLE``, prctl(2)). Called before other threads are started.
@@ -29,9 +29,12 @@ def hide_environment(shown: Collection[str]) -> None:
     library.getenv.restype = ctypes.c_void_p
     for name, value in os.environb.items():
         if os.fsdecode(name) not in shown:
-            address = library.getenv(name)
-            if address:
-                ctypes.memset(address, 0, len(value))
+            location = library.getenv(name)
+            if location:
+                # The value first: some C libraries would write a new one of the same length into its place.
+                ctypes.memset(location, 0, len(value))
             os.putenv(name, value)
+            if location and library.getenv(name) != location:
+                ctypes.memset(location - len(name) - 1, 0, len(name) + 1)
     if sys.platform == "linux":
         library.prctl(_SET_DUMPABLE, 0, 0, 0, 0)
