@@ -15,6 +15,8 @@ from xfworker.adapters.sql.engine import open_engine, sqlite_url
 from xfworker.adapters.sql.export import export_to_folder
 from xfworker.adapters.sql.schema import upgrade
 from xfworker.adapters.web.fss.service import FileStorageService
+from xfworker.api.composition.backups import make_backup, restore_backup
+from xfworker.api.composition.platform import PlatformStorage, opened_platform
 from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rights are inherited there")
@@ -87,3 +89,20 @@ def test_a_backup_before_an_upgrade_is_for_its_owner_only(tmp_path, umask):
     engine.dispose()
     assert mode(backup) == 0o600
     assert mode(tmp_path / "records.sqlite") == 0o600
+
+
+def test_a_backup_that_others_could_read_is_restored_for_its_owner_and_group_only(tmp_path, umask):
+    tmp_path.chmod(0o700)
+    old, new = PlatformStorage(data=tmp_path / "old"), PlatformStorage(data=tmp_path / "new")
+    with opened_platform(old):
+        upload(FolderFileStore(old.files_path, group_access=GroupAccess.READ), tmp_path)
+    make_backup(old, tmp_path / "backup")
+    assert mode(tmp_path / "backup") == 0o700
+    for path in (tmp_path / "backup").rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    restore_backup(new, tmp_path / "backup")
+    assert mode(new.data) == 0o700
+    assert mode(new.secret_path) == 0o600
+    assert mode(new.data / "records.sqlite") == 0o600
+    assert mode(new.files_path / str(PLACE)) == 0o640
+    assert mode((new.files_path / str(PLACE)).parent) == 0o750

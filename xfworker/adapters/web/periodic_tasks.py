@@ -6,6 +6,7 @@ import contextlib
 import structlog
 
 from xfworker.adapters.web.exchange import in_thread
+from xfworker.domain.errors import XFWorkerError
 from xfworker.services.platform.platform import Platform
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.web")
@@ -34,5 +35,7 @@ class PeriodicTasks:
             await asyncio.sleep(self._platform.maintenance_seconds)
             try:
                 await in_thread(self._platform.maintain)
+            except XFWorkerError as error:
+                _log.warning("xfworker.maintenance_failed", reason=str(error))
             except Exception:  # noqa: BLE001  one failure must not end the maintenance
                 _log.exception("xfworker.maintenance_failed")

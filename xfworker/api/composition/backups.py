@@ -96,7 +96,8 @@ def restore_backup(storage: PlatformStorage, source: Path) -> BackupSummary:
     manifest = _checked(source)
     storage.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not storage.secret_path.exists() and (source / _SECRET).exists():
-        shutil.copy2(source / _SECRET, storage.secret_path)
+        storage.secret_path.touch(mode=0o600, exist_ok=False)
+        shutil.copyfile(source / _SECRET, storage.secret_path)
     engine = _engine(storage, must_exist=False)
     try:
         if manifest.get("schema") != current_revision(engine):
@@ -155,8 +156,10 @@ def _put_back(source: Path, target: Path) -> None:
         return
     partial = target.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}")
     try:
-        FileModes.as_of(source).make_folders(target.parent)
+        modes = FileModes.as_of(source)
+        modes.make_folders(target.parent)
         shutil.copy2(source, partial)
+        modes.set_on_file(partial)  # a backup that was copied may have got wider modes
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
