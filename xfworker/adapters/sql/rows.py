@@ -1,6 +1,6 @@
 """Records as rows and back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
@@ -27,6 +27,12 @@ def to_row(record: Record) -> dict[str, Any]:
 def to_record(kind: type[RecordT], row: Mapping[str, Any]) -> RecordT:
     """Give the record of a row; what is in the database was checked when it came in."""
     return kind(**{name: read(row[name]) for name, read in _readers(kind.collection)})
+
+
+def record_of(kind: type[RecordT], values: Sequence[Any]) -> RecordT:
+    """Give the record of a row whose columns come in the order of the fields; what is behind them is passed over."""
+    readers = _readers(kind.collection)
+    return kind(**{name: read(value) for (name, read), value in zip(readers, values, strict=False)})
 
 
 def column_value(kind: type[Record], name: str, value: Any) -> Any:

@@ -19,7 +19,6 @@ from sqlalchemy import (
     exists,
     false,
     func,
-    insert,
     literal,
     or_,
     select,
@@ -32,8 +31,9 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable_job
 from xfworker.adapters.sql.derivations import Derivations, KeptDerivations
-from xfworker.adapters.sql.rows import column_value, read_json, read_member, to_record, to_row, write_json
-from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, TABLES, table_of
+from xfworker.adapters.sql.prepared import Runner, Shape, finding, search_values
+from xfworker.adapters.sql.rows import column_value, read_json, read_member, record_of, to_record, to_row, write_json
+from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, TABLES, field_forms, table_of
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import RecordNotFound
@@ -52,13 +52,8 @@ _RUNS = TABLES[Run.collection]
 _WORKFLOWS = TABLES[Workflow.collection]
 _LEASES = TABLES[JobLease.collection]
 _FEW = 50
+_FEW_PREPARED = 8
 _MOST_SEEN = 1000
-_KEY = "requested_serial"
-
-# Made once: putting a statement together costs more than running it.
-_SELECT_ONE = {name: select(table).where(table.c.serial == bindparam(_KEY)) for name, table in TABLES.items()}
-_INSERT = {name: insert(table) for name, table in TABLES.items()}
-_UPDATE = {name: update(table).where(table.c.serial == bindparam(_KEY)) for name, table in TABLES.items()}
 _PUT_ENTRY = {
     dialect: made.on_conflict_do_update(
         index_elements=[ENTRIES.c.key], set_={"value": made.excluded.value, "at": made.excluded.at}
@@ -75,8 +70,9 @@ class SqlTransaction:
     def __init__(self, connection: Connection, kept: KeptDerivations) -> None:
         """Take a connection on which a transaction has begun, and what transactions before it have derived."""
         self._connection = connection
+        self._runner = Runner(connection)
         self._derivations = Derivations(kept)
-        self._seen: dict[tuple[str, int], Mapping[str, Any]] = {}
+        self._seen: dict[tuple[str, int], Sequence[Any]] = {}
         self._on_sqlite = connection.dialect.name == "sqlite"
 
     @contextmanager
@@ -92,10 +88,10 @@ class SqlTransaction:
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
         row = self._seen.get((kind.collection, serial))
         if row is None and -_MAX_SERIAL <= serial < _MAX_SERIAL:
-            row = next(iter(self._rows(_SELECT_ONE[kind.collection], {_KEY: serial})), None)
+            row = self._runner.row(kind.collection, serial)
         if row is not None:
             self._see(kind, serial, row)
-            return to_record(kind, row)
+            return record_of(kind, row)
         raise RecordNotFound(f"there is no {kind.noun} {serial}")
 
     def find(
@@ -106,21 +102,18 @@ class SqlTransaction:
         after: tuple[str, int] | None = None,
         limit: int | None = None,
     ) -> Sequence[RecordT]:
-        table = table_of(kind)
-        statement = select(table).where(*self._conditions(kind, where))
-        if kind is Job:
-            statement = statement.order_by(table.c.sort_order, table.c.serial)
-            if after is not None:
-                statement = statement.where(
-                    tuple_(table.c.sort_order, table.c.serial) > tuple_(literal(after[0]), literal(after[1]))
-                )
-        else:
-            statement = statement.order_by(table.c.serial)
-            if after is not None:
-                statement = statement.where(table.c.serial > after[1])
+        search = _prepared_search(kind, where or {})
+        if search is None:
+            return self._find_among_many(kind, where, after, limit)
+        shape, values = search
+        prepared = finding(kind.collection, shape, after=after is not None, limited=limit is not None)
+        if after is not None:
+            values["after_serial"] = after[1]
+            if kind is Job:
+                values["after_order"] = after[0]
         if limit is not None:
-            statement = statement.limit(limit)
-        return [to_record(kind, row) for row in self._rows(statement)]
+            values["most"] = limit
+        return [record_of(kind, row) for row in self._runner.rows(prepared, values)]
 
     def count(self, kind: type[Record], where: Mapping[str, Any] | None = None) -> int:
         statement = select(func.count()).select_from(table_of(kind)).where(*self._conditions(kind, where))
@@ -132,22 +125,20 @@ class SqlTransaction:
         if isinstance(record, Job):
             row[CLAIM_RANK] = self._rank(record)
         self._derivations.note_write(record)
-        result = self._connection.execute(_INSERT[record.collection], row)
-        (serial,) = result.inserted_primary_key or (0,)
-        self._see(type(record), serial, {**row, "serial": serial})
+        serial = self._runner.insert(record.collection, row)
+        self._see_written(type(record), serial, row)
         return attrs.evolve(record, serial=serial)
 
     def replace(self, record: Record) -> None:
         row = to_row(record)
-        row[_KEY] = row.pop("serial", 0)
+        row.pop("serial", None)
         if isinstance(record, Job):
             row[CLAIM_RANK] = self._rank(record)
         touches_queue = isinstance(record, Run | Workflow) and self._touches_queue(record)
         self._derivations.note_write(record)
-        result = self._connection.execute(_UPDATE[record.collection], row)
-        if not result.rowcount:
+        if not self._runner.replace(record.collection, record.serial, row):
             raise RecordNotFound(f"there is no {record}")
-        self._see(type(record), record.serial, {**row, "serial": record.serial})
+        self._see_written(type(record), record.serial, row)
         if touches_queue:
             self._rank_again(record)
 
@@ -212,11 +203,38 @@ class SqlTransaction:
     def delete_entries_before(self, moment: datetime) -> int:
         return int(self._connection.execute(delete(ENTRIES).where(ENTRIES.c.at < format_time(moment))).rowcount)
 
-    def _see(self, kind: type[Record], serial: int, row: Mapping[str, Any]) -> None:
+    def _see_written(self, kind: type[Record], serial: int, row: Mapping[str, Any]) -> None:
+        values = {**row, "serial": serial}
+        self._see(kind, serial, [values[name] for name in field_forms(kind)])
+
+    def _see(self, kind: type[Record], serial: int, row: Sequence[Any]) -> None:
         """Keep a row that was read or written: nobody else changes it before the transaction ends."""
         if len(self._seen) >= _MOST_SEEN:
             self._seen.clear()
         self._seen[kind.collection, serial] = row
+
+    def _find_among_many(
+        self,
+        kind: type[RecordT],
+        where: Mapping[str, Any] | None,
+        after: tuple[str, int] | None,
+        limit: int | None,
+    ) -> Sequence[RecordT]:
+        table = table_of(kind)
+        statement = select(table).where(*self._conditions(kind, where))
+        if kind is Job:
+            statement = statement.order_by(table.c.sort_order, table.c.serial)
+            if after is not None:
+                statement = statement.where(
+                    tuple_(table.c.sort_order, table.c.serial) > tuple_(literal(after[0]), literal(after[1]))
+                )
+        else:
+            statement = statement.order_by(table.c.serial)
+            if after is not None:
+                statement = statement.where(table.c.serial > after[1])
+        if limit is not None:
+            statement = statement.limit(limit)
+        return [to_record(kind, row) for row in self._rows(statement)]
 
     def _rows(self, statement: Select[Any], parameters: Mapping[str, Any] | None = None) -> Iterable[Mapping[str, Any]]:
         return (row._mapping for row in self._connection.execute(statement, parameters))  # type: ignore[misc]  # noqa: SLF001  public by its documentation
@@ -284,6 +302,22 @@ class SqlTransaction:
             .where(and_(owner == record.serial, _JOBS.c.state == JobState.READY.value))
             .values({CLAIM_RANK: rank})
         )
+
+
+def _prepared_search(kind: type[Record], where: Mapping[str, Any]) -> tuple[Shape, dict[str, Any]] | None:
+    """Give the shape and the values of a search of few values, or ``None`` where it is another one."""
+    shape: list[tuple[str, int]] = []
+    values: dict[str, Any] = {}
+    for name, value in where.items():
+        allowed = [column_value(kind, name, item) for item in (value if isinstance(value, tuple) else (value,))]
+        if allowed == [None]:
+            shape.append((name, 0))
+            continue
+        if not 0 < len(allowed) <= _FEW_PREPARED or None in allowed or any(_is_beyond(item) for item in allowed):
+            return None
+        shape.append((name, len(allowed)))
+        values |= search_values(name, allowed)
+    return tuple(shape), values
 
 
 def _is_beyond(value: Any) -> bool:
