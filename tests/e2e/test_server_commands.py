@@ -142,7 +142,9 @@ def test_data_are_backed_up_checked_and_restored(served, command, tmp_path):
     world.admin.update(Job, job.serial, Change(values={"/name": "lost"}))
     command("restore", str(tmp_path / "backup"), *data)
     assert world.admin.get(Job, job.serial).name == "kept"
-    assert "in order" in command("doctor", "--deep", *data).stderr
+    said = command("doctor", "--deep", *data).stderr
+    assert "in order" in said
+    assert "kept for ever" in said
     assert json.loads(command("doctor", "--json", *data).stdout) == {"findings": []}
     reference = {"type": "CSV", "source": "job_result", "job_serial": job.serial, "filename": "gone.csv"}
     world.admin.create(Job(task_serial=setting.task.serial, state=JobState.DONE, outputs={"table": reference}))

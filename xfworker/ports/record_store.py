@@ -154,6 +154,10 @@ class RecordTransaction(Protocol):
         """Delete what was kept as of an earlier time, and give how much that was."""
         ...
 
+    def delete_events_before(self, moment: datetime, *, most: int) -> int:
+        """Delete the activity events of before a time among so many of the oldest, and give how many these were."""
+        ...
+
 
 class RecordStore(Protocol):
     """Keeps records. Writers exclude each other or are serialised; a transaction never sees half of another."""

@@ -14,7 +14,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.packages_needed import needed_packages
 from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
-from xfworker.domain.records import Job, Record, Run, Task, TaskType, Workflow
+from xfworker.domain.records import ActivityEvent, Job, Record, Run, Task, TaskType, Workflow
 from xfworker.domain.scheduling import claim_rank
 from xfworker.ports.record_store import ClaimableTask
 
@@ -200,6 +200,11 @@ class _Transaction:
         for key in old:
             self.delete_entry(key)
         return len(old)
+
+    def delete_events_before(self, moment: datetime, *, most: int) -> int:
+        oldest = self.find(ActivityEvent, limit=most)
+        old = tuple(event.serial for event in oldest if event.created_at is not None and event.created_at < moment)
+        return self.delete(ActivityEvent, {"serial": old})
 
     def _keep_for_undo(self, key: str) -> None:
         before = self._entries.get(key)

@@ -40,7 +40,7 @@ from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
-from xfworker.domain.records import Job, Record, Run, RunPriority, Workflow, WorkflowState
+from xfworker.domain.records import ActivityEvent, Job, Record, Run, RunPriority, Workflow, WorkflowState
 from xfworker.domain.scheduling import claim_rank
 from xfworker.ports.record_store import ClaimableTask
 
@@ -48,6 +48,7 @@ RecordT = TypeVar("RecordT", bound=Record)
 Derived = TypeVar("Derived")
 
 _JOBS = TABLES[Job.collection]
+_EVENTS = TABLES[ActivityEvent.collection]
 _RUNS = TABLES[Run.collection]
 _WORKFLOWS = TABLES[Workflow.collection]
 _LEASES = TABLES[JobLease.collection]
@@ -212,6 +213,13 @@ class SqlTransaction:
         if len(self._seen) >= _MOST_SEEN:
             self._seen.clear()
         self._seen[kind.collection, serial] = row
+
+    def delete_events_before(self, moment: datetime, *, most: int) -> int:
+        # By serial, which grows with time: the table has no index by time, and needs none for this.
+        oldest = select(_EVENTS.c.serial).order_by(_EVENTS.c.serial).limit(most).scalar_subquery()
+        statement = delete(_EVENTS).where(_EVENTS.c.serial.in_(oldest), _EVENTS.c.created_at < format_time(moment))
+        self._seen.clear()
+        return int(self._connection.execute(statement).rowcount)
 
     def _find_among_many(
         self,

@@ -39,6 +39,7 @@ def doctor(
     from xfworker.api.composition.platform import PlatformStorage, file_store, opened_records
     from xfworker.api.settings.file import load_settings
     from xfworker.domain.errors import UsageError
+    from xfworker.services.platform.activity_retention import activity_state
     from xfworker.services.platform.checkup import FindingKind, check_up
 
     storage = PlatformStorage(
@@ -49,8 +50,10 @@ def doctor(
     records = opened_records(storage)
     try:
         findings = list(check_up(records, file_store(storage), deep=deep))
+        activity = activity_state(records)
     finally:
         records.close()
+    messages().print(str(activity))
     if as_json:
         print_json({"findings": [{**attrs.asdict(item), "kind": item.kind.value} for item in findings]})
     else:

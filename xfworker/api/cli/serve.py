@@ -38,6 +38,7 @@ def serve(
     outputs_must_fit: bool = True,
     max_attempts: int = 3,
     lease_seconds: float = 60.0,
+    activity_days: int | None = None,
     end_with_input: Annotated[bool, Parameter(show=False)] = False,
     announce: Annotated[Path | None, Parameter(show=False)] = None,
 ) -> int:
@@ -61,6 +62,7 @@ def serve(
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else it is a warning.
         max_attempts: How often a job is handed out before it fails because its workers were lost.
         lease_seconds: How long a worker may be silent before its jobs go to others.
+        activity_days: After how many days events of the activity log are deleted; by default they are kept for ever.
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
     """
@@ -80,6 +82,8 @@ def serve(
         raise UsageError("--max-attempts is at least 1")
     if not _SHORTEST_LEASE_SECONDS <= lease_seconds <= _LONGEST_LEASE_SECONDS:
         raise UsageError(f"--lease-seconds is between {_SHORTEST_LEASE_SECONDS:g} and {_LONGEST_LEASE_SECONDS:g}")
+    if activity_days is not None and activity_days < 1:
+        raise UsageError("--activity-days is at least 1; without it the activity log is kept for ever")
     options = ServeOptions(
         host=host, port=port, tls_certificate=tls_certificate, tls_key=tls_key, end_with_input=end_with_input
     )
@@ -96,7 +100,12 @@ def serve(
         durable=durable,
         sns=sns,
     )
-    rules = PlatformOptions(outputs_must_fit=outputs_must_fit, max_attempts=max_attempts, lease_seconds=lease_seconds)
+    rules = PlatformOptions(
+        outputs_must_fit=outputs_must_fit,
+        max_attempts=max_attempts,
+        lease_seconds=lease_seconds,
+        activity_days=activity_days,
+    )
     with _only_server(storage) as is_first, opened_platform(storage, rules) as platform:
 
         def announced(bound: int) -> None:

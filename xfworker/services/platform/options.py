@@ -17,6 +17,7 @@ class PlatformOptions:
         max_attempts: How often a job is handed out before lost workers make it fail.
         idempotency_key_seconds: How long an idempotency key is kept; it is given as ``wish_seconds``.
         worker_silent_seconds: How long after its last sign a worker still counts as there.
+        activity_days: After how many days events of the activity log are deleted; ``None`` keeps them for ever.
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else the job is done
             all the same, with the violations under ``metadata.output_faults`` and a warning in the activity log.
         global_config: What scripts can read of the server's configuration, such as ``default_sns_server``.
@@ -29,5 +30,6 @@ class PlatformOptions:
     # The argument's name was published before the attribute's.
     idempotency_key_seconds: float = field(default=24 * 3600.0, alias="wish_seconds")
     worker_silent_seconds: float = 300.0
+    activity_days: int | None = None
     outputs_must_fit: bool = True
     global_config: dict[str, Any] = field(factory=dict)

@@ -12,6 +12,7 @@ from xfworker.ports.record_store import RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.accounts import Accounts, token_principal
+from xfworker.services.platform.activity_retention import delete_old_events
 from xfworker.services.platform.control import PlatformControl
 from xfworker.services.platform.file_rights import bearer_claims, read_token, require_scopes
 from xfworker.services.platform.idle_workers import IdleWorkers
@@ -194,6 +195,7 @@ class Platform:
         now = self.clock.monotonic()
         if self._keys_deleted_at is None or now - self._keys_deleted_at >= _DELETE_KEYS_EVERY_SECONDS:
             delete_old_idempotency_keys(self.records, self.clock, self.options)
+            delete_old_events(self.records, self.clock, self.options)
             self._keys_deleted_at = now
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import Sequence
 from xfworker.domain.records import (
+    ActivityEvent,
     Entity,
     Job,
     Project,
@@ -161,6 +162,14 @@ class RecordStoreContract:
             transaction.delete_entry("timeless")
             assert transaction.entry("timeless") is None
             transaction.delete_entry("never there")
+
+    def test_old_events_are_deleted_a_few_at_a_time(self, store: RecordStore) -> None:
+        with store.transaction() as transaction:
+            for minutes in range(6):
+                transaction.insert(ActivityEvent(title=str(minutes), created_at=NOON + timedelta(minutes=minutes)))
+            moment = NOON + timedelta(minutes=4)
+            assert [transaction.delete_events_before(moment, most=3) for _ in range(3)] == [3, 1, 0]
+            assert [event.title for event in transaction.find(ActivityEvent)] == ["4", "5"]
 
     def test_ready_jobs_come_by_priority_then_sort_order(self, store: RecordStore) -> None:
         with store.transaction() as transaction:

@@ -1,0 +1,49 @@
+"""The activity log is kept for ever unless an installation chooses a number of days."""
+
+import pytest
+
+from xfworker.adapters.memory.records import MemoryRecordStore
+from xfworker.api.composition.platform import PlatformStorage, opened_records
+from xfworker.domain.records import ActivityEvent, Project
+from xfworker.services.platform.activity_retention import activity_state
+from xfworker.services.platform.options import PlatformOptions
+from xfworker.testing.contracts.worlds import DirectWorld
+
+DAY = 24 * 3600.0
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def records(request, tmp_path):
+    opened = MemoryRecordStore()
+    if request.param == "sqlite":
+        opened = opened_records(PlatformStorage(data=tmp_path, durable=False))
+    yield opened
+    opened.close()
+
+
+def test_events_older_than_an_installation_keeps_them_are_deleted_by_maintenance(records):
+    world = DirectWorld.over(records, PlatformOptions(activity_days=30))
+    world.admin.create(Project(name="old"))
+    world.clock.advance(20 * DAY)
+    world.admin.create(Project(name="new"))
+    world.clock.advance(11 * DAY)
+    world.platform.maintain()
+    assert [event.payload["serial"] for event in world.admin.find(ActivityEvent)] == [2]
+    state = activity_state(records)
+    assert (state.events, state.kept_days) == (1, 30)
+    assert "deleted after 30 days" in str(state)
+
+
+def test_events_are_kept_for_ever_by_default(records):
+    world = DirectWorld.over(records)
+    world.admin.create(Project(name="old"))
+    world.clock.advance(9000 * DAY)
+    world.platform.maintain()
+    assert len(world.admin.find(ActivityEvent)) == 1
+    assert "kept for ever" in str(activity_state(records))
+
+
+def test_what_is_kept_is_said_anew_when_the_choice_changes(records):
+    for days in (30, 60, None):
+        DirectWorld.over(records, PlatformOptions(activity_days=days)).platform.maintain()
+        assert activity_state(records).kept_days == days
