@@ -76,7 +76,7 @@ def test_an_archive_that_is_another_one_is_refused(tmp_path, archive):
 
 
 @pytest.mark.parametrize("dependencies", [["x"], "x", {"name": "a"}, [{}], [{"name": "a"}], [None], 5])
-def test_dependencies_that_are_no_packages_are_refused_with_their_owner(dependencies):
+def test_dependencies_that_are_not_packages_are_refused_with_their_owner(dependencies):
     with pytest.raises(JobError, match="dependencies of the task type"):
         ordered_packages(dependencies, lambda _name, _version: None)
     bad = DependencyPackage(name="Core.A", version="1.0.0.0", dependencies=dependencies)

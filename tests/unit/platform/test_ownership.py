@@ -154,7 +154,7 @@ def test_an_account_ends_no_job_of_anothers_worker(lab, worker_token):
         queue(lab, anna).end(lease, CRASHED)
 
 
-def test_a_worker_that_lost_its_lease_is_told_so(lab, worker_token):
+def test_a_worker_that_lost_its_lease_is_refused_by_that(lab, worker_token):
     one, two = worker_token("one").text, worker_token("two").text
     lease = queue(lab, one).claim(queue(lab, one).register(Worker(name="one")).serial, job_serial=lab.job().serial)
     lab.lose()

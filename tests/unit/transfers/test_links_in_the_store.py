@@ -69,7 +69,7 @@ def test_a_store_whose_own_folder_is_a_link_works(root, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
-def test_a_pipe_in_the_store_is_no_file(root):
+def test_a_pipe_in_the_store_is_not_a_file(root):
     os.mkfifo(root / "job_result/1/pipe")
     store = FolderFileStore(root)
     with pytest.raises(FileError):

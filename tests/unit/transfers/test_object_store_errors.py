@@ -86,7 +86,7 @@ def store_at(endpoint):
         (400, "MalformedXML", ProtocolViolation, "MalformedXML"),
     ],
 )
-def test_answers_are_told_apart_whatever_was_asked(server, tmp_path, status, code, kind, says):
+def test_answers_become_different_errors_whatever_was_asked(server, tmp_path, status, code, kind, says):
     server.answer = (status, code)
     store = store_at(f"http://127.0.0.1:{server.server_port}")
     source = tmp_path / "a.bin"

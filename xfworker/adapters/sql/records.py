@@ -57,8 +57,8 @@ class SqlRecordStore:
 
     def _require_file(self) -> None:
         # An open file goes on under no name, and all that is written to it is lost when the server ends.
-        if self._file != (found := _identity(self._path)):
-            what = "removed" if found is None else "replaced"
+        if self._file != (identity := _identity(self._path)):
+            what = "removed" if identity is None else "replaced"
             raise ServerFault(
                 f"the database file {self._path} was {what} while the server ran, so nothing is written or read; stop "
                 "the server, put the file back or restore a backup, and start it again"

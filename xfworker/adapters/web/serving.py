@@ -134,13 +134,13 @@ def _room_for_connections() -> int:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_CONNECTIONS + _OWN_DESCRIPTORS
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    enough = _MOST_CONNECTIONS + _OWN_DESCRIPTORS
+    allowed = enough if hard == resource.RLIM_INFINITY else min(enough, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
             soft = allowed
-    available = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft)
+    available = enough if soft == resource.RLIM_INFINITY else min(enough, soft)
     return max(available - _OWN_DESCRIPTORS, available // 2)
 
 

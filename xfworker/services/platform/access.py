@@ -30,7 +30,7 @@ from xfworker.domain.records import (
     Workflow,
 )
 from xfworker.ports.record_store import RecordTransaction
-from xfworker.services.platform.ownership import OWNED, owns, shown_owner
+from xfworker.services.platform.ownership import OWNED, owner_name, owns
 from xfworker.services.platform.principal import Principal, PrincipalKind
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -207,7 +207,7 @@ class Access:
             PermissionDenied: It is another's, and the caller is not an administrator.
         """
         if not owns(self.transaction, self.principal, record):
-            owner = shown_owner(self.transaction, record)
+            owner = owner_name(self.transaction, record)
             hint = "; make a version of your own" if isinstance(record, TaskType) else "; choose another name"
             raise PermissionDenied(f"{self.principal.name} may not {to}: it belongs to {owner}{hint}")
 
@@ -237,7 +237,7 @@ class Access:
     def _serials_for_worker(self, kind: type[Record]) -> frozenset[int]:
         if kind is Worker:
             workers = self.transaction.find(Worker)
-            return frozenset(found.serial for found in workers if owns(self.transaction, self.principal, found))
+            return frozenset(worker.serial for worker in workers if owns(self.transaction, self.principal, worker))
         if kind not in (Job, TaskType):
             return frozenset()
         leases = [lease for lease in self.transaction.find(JobLease) if self._is_own_worker(lease.worker_serial)]

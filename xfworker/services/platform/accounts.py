@@ -77,9 +77,9 @@ class Accounts:
             )
         hashed = self._hashed(password)
         with self.records.transaction() as transaction:
-            for found in transaction.find(Account):
-                if found.name.casefold() == name.casefold():
-                    raise RecordConflict(f"there is an account {found.name} already", current=_shown(found))
+            for known in transaction.find(Account):
+                if known.name.casefold() == name.casefold():
+                    raise RecordConflict(f"there is an account {known.name} already", current=_shown(known))
             now = self.clock.now()
             account = transaction.insert(
                 Account(name=name, password_hash=hashed, administrator=administrator, created_at=now, modified_at=now)
@@ -189,13 +189,13 @@ class Accounts:
             raise PermissionDenied(f"{self.principal.name} may not make tokens")
         expires_at = self.principal.expires_at
         if days is not None:
-            wanted = self.clock.now() + timedelta(days=days)
-            if expires_at is not None and wanted > expires_at:
+            requested = self.clock.now() + timedelta(days=days)
+            if expires_at is not None and requested > expires_at:
                 raise InvalidContent(
                     f"a token cannot outlive the one that asks for it, which ends at {format_time(expires_at)}; ask "
                     "for fewer days, or let an administrator make it"
                 )
-            expires_at = wanted
+            expires_at = requested
         with self.records.transaction() as transaction:
             transaction.get(Account, account_serial)
             return self._new_token(transaction, account_serial, name, PrincipalKind.USER, expires_at)
@@ -241,11 +241,11 @@ class Accounts:
         """
         with self.records.transaction() as transaction:
             self._require_owner(transaction, project_serial)
-            found_account = _account(transaction, account)
-            account_serial = found_account.serial
+            shared_with = _account(transaction, account)
+            account_serial = shared_with.serial
             where = {"project_serial": project_serial, "account_serial": account_serial}
-            for found in transaction.find(ProjectMember, where):
-                return found, found_account.name
+            for member in transaction.find(ProjectMember, where):
+                return member, shared_with.name
             now = self.clock.now()
             member = transaction.insert(
                 ProjectMember(
@@ -253,7 +253,7 @@ class Accounts:
                 )
             )
             self._log(transaction, transaction.get(Project, project_serial), "shared", account=account_serial)
-            return member, found_account.name
+            return member, shared_with.name
 
     def unshare(self, project_serial: int, account_serial: int) -> None:
         """Let an account see a project no longer; who owns it keeps it."""
@@ -269,8 +269,8 @@ class Accounts:
             access = Access(self.principal, transaction)
             access.require_live()
             access.get(Project, project_serial)
-            found = transaction.find(ProjectMember, {"project_serial": project_serial})
-            return [(member, transaction.get(Account, member.account_serial).name) for member in found]
+            members = transaction.find(ProjectMember, {"project_serial": project_serial})
+            return [(member, transaction.get(Account, member.account_serial).name) for member in members]
 
     def _require_password(self, serial: int, password: str) -> None:
         with self.records.transaction(write=False) as transaction:
@@ -364,8 +364,8 @@ def token_principal(transaction: RecordTransaction, claims: Mapping[str, Any], n
 def _account(transaction: RecordTransaction, account: int | str) -> Account:
     if isinstance(account, int):
         return transaction.get(Account, account)
-    for found in transaction.find(Account, {"name": account}, limit=1):
-        return found
+    for record in transaction.find(Account, {"name": account}, limit=1):
+        return record
     raise RecordNotFound(f"there is no account {account[:80]!a}")
 
 

@@ -74,10 +74,10 @@ def bearer_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         AuthenticationFailed: It does not say whose it is.
     """
-    found = claims.get("by")
-    if not isinstance(found, dict):
+    bearer = claims.get("by")
+    if not isinstance(bearer, dict):
         raise AuthenticationFailed("the file token does not say whose it is; ask the XF Server for a new one")
-    return found
+    return bearer
 
 
 def read_token(claims: Mapping[str, Any], text: str, url: str) -> AuthorizationToken:

@@ -32,7 +32,7 @@ def is_abandoned(transaction: RecordTransaction, record: Record) -> bool:
     return not kind or (kind == "token" and not transaction.find(PersonalToken, {"key": name}, limit=1))
 
 
-def shown_owner(transaction: RecordTransaction, record: Record) -> str:
+def owner_name(transaction: RecordTransaction, record: Record) -> str:
     """Say whose a record is, for messages."""
     kind, _, name = (owner_of(transaction, record) or "").partition(":")
     if kind == "account":
