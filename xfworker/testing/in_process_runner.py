@@ -2,14 +2,14 @@
 Runs a script inside this process, as if it were one of its own.
 
 The script gets its own ``__main__``, environment, arguments, working directory, search path and output, and everything
-is as before when it has ended: debuggers and coverage see it, and two runs do not see each other. What only a process
-can have is shared: signals that kill, ``os._exit``, ``atexit``, settings of imported libraries.
+is as before when it has ended (umask, signal handlers, logging, seeds, decimal and numpy's error state as well):
+debuggers and coverage see it, and two runs do not see each other. What only a process can have is shared: signals that
+kill, ``os._exit``, ``atexit``, settings of other imported libraries.
 """
 
 import contextlib
 import os
 import runpy
-import signal
 import sys
 import threading
 import warnings
@@ -30,6 +30,7 @@ from xfworker.domain.job_outcome import ProcessExit
 from xfworker.ports.job_runner import ScriptCall
 from xfworker.services.script.session import Session
 from xfworker.services.worker.script_environment import TEMPORARY_FOLDER
+from xfworker.testing.process_state import own_process_state
 from xfworker.testing.script_modules import script_modules
 from xfworker.testing.script_output import ScriptOutput
 
@@ -171,6 +172,8 @@ def _wait_for_threads(before: frozenset[threading.Thread]) -> None:
 @contextlib.contextmanager
 def _as_own_process(call: ScriptCall, script: Path, output: ScriptOutput) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
+        # First, so that it is put back last: it looks at the environment again.
+        stack.enter_context(own_process_state())
         stack.enter_context(_environment(call))
         stack.enter_context(_working_directory(call.working_directory))
         stack.enter_context(_search_path(call, script))
@@ -238,13 +241,7 @@ def _event_log(call: ScriptCall) -> Iterator[None]:
 def _hooks() -> Iterator[None]:
     hook, thread_hook = sys.excepthook, threading.excepthook
     sys.excepthook, threading.excepthook = sys.__excepthook__, threading.__excepthook__
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         sys.excepthook, threading.excepthook = hook, thread_hook
-        if in_main_thread:
-            for number, handler in handlers.items():
-                if handler is not None:
-                    signal.signal(number, handler)

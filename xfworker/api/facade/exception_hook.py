@@ -8,6 +8,7 @@ from types import TracebackType
 
 from attrs import define, field
 
+from xfworker.api.facade.notebook_cells import NotebookCells
 from xfworker.domain.errors import ConfigurationError, XFWorkerError
 from xfworker.services.script.uncaught import describe_exception, script_frames
 
@@ -18,7 +19,7 @@ ThreadHook = Callable[[threading.ExceptHookArgs], object]
 @define(eq=False)
 class ExceptionHook:
     """
-    Takes over ``sys.excepthook`` and ``threading.excepthook`` until it is removed.
+    Takes over ``sys.excepthook`` and ``threading.excepthook``, and looks at notebook cells, until it is removed.
 
     Attributes:
         report: Called with what people should read; what it raises is written to stderr and goes no further.
@@ -30,9 +31,13 @@ class ExceptionHook:
     _first: Hook | None = field(default=None, init=False)
     _first_thread: ThreadHook | None = field(default=None, init=False)
     _showing: BaseException | None = field(default=None, init=False)
+    _cells: NotebookCells | None = field(default=None, init=False)
 
     def install(self) -> None:
         """Take the hooks over, also from code that has taken them over since the last call."""
+        if self._cells is None:
+            self._cells = NotebookCells(self._report)
+        self._cells.install()
         if sys.excepthook != self.uncaught:
             _remove_previous(sys.excepthook)
             self._previous = sys.excepthook
@@ -45,6 +50,8 @@ class ExceptionHook:
 
     def remove(self) -> None:
         """Give the hooks back, unless other code has taken them over since."""
+        if self._cells is not None:
+            self._cells.remove()
         if self._previous is not None and sys.excepthook == self.uncaught:
             sys.excepthook = self._previous
         if self._previous_thread is not None and threading.excepthook == self.uncaught_in_thread:
