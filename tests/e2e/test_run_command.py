@@ -376,3 +376,44 @@ def test_a_packages_dependencies_that_are_not_installed_here_are_named(tmp_path)
     assert done.returncode == 1
     assert "needs Lab.Six 1.2.0.0; only workers install that" in done.stderr
     assert "Core.Host.Python" not in done.stderr
+
+
+def test_a_local_dependency_is_installed_for_the_script(tmp_path):
+    package = tmp_path / "tools"
+    package.mkdir()
+    command = "%xfpython% install.py"
+    metadata = {"package_format": "XFP-DEP1.0", "name": "Lab.Tools", "version": "1.0.0.0", "install": command}
+    (package / "metadata.json").write_text(json.dumps(metadata))
+    (package / "install.py").write_text(
+        "import pathlib, sysconfig\n"
+        "pathlib.Path(sysconfig.get_path('purelib'), 'lab_tools.py').write_text('answer = 42')\n"
+    )
+    (tmp_path / "task.py").write_text(HEAD + "import lab_tools\nworker.finish({'n': lab_tools.answer})")
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+
+    def run(*words):
+        command = [sys.executable, "-m", "xfworker", "run", "task.py", "--json", *words]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False
+        )
+
+    done = run("--dependency", "tools")
+    assert done.returncode == 0, done.stderr
+    assert document(done)["outputs"] == {"n": 42}
+    refused = run("--dependency", "none")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    (package / "metadata.json").write_text(
+        json.dumps({**metadata, "dependencies": [{"name": "Lab.Other", "version": "1.0.0.0"}]})
+    )
+    assert "Lab.Other 1.0.0.0 is needed as well" in run("--dependency", "tools").stderr
+
+
+def test_each_run_can_have_a_folder_of_its_own(run, tmp_path):
+    script = HEAD + (
+        "import pathlib\npathlib.Path('t.csv').write_text('a,b')\nworker.upload_output_file(pathlib.Path('t.csv'))\n"
+        "worker.finish({'table': worker.create_output_csv('t.csv')})\n"
+    )
+    folders = [
+        Path(document(run(script, options=("--json", "--own-folder")))["files"]["table"][0]).parent for _ in range(2)
+    ]
+    assert folders == [tmp_path / "xf-results" / "task", tmp_path / "xf-results" / "task_2"]

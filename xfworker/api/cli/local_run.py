@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
+from xfworker.adapters.process.environments import Installation
 from xfworker.adapters.terminal.transfer_bars import Bars, transfer_bars
 from xfworker.api.cli.console import messages, print_json
 from xfworker.api.cli.job_display import exit_code, job_document, print_outputs, show_failure
@@ -52,12 +53,14 @@ class LocalRunOptions:
         as_json: Whether one JSON document is printed.
         keep: Whether the server's data and the working directories stay.
         data: Folder for the server's data, which stays; ``None`` for a temporary one.
+        installations: What is installed for the scripts.
     """
 
     out: Path = field(validator=_can_hold_files)
     as_json: bool = False
     keep: bool = False
     data: Path | None = None
+    installations: tuple[Installation, ...] = ()
 
 
 @define(frozen=True)
@@ -111,6 +114,7 @@ class LocalRun:
             ServerError: The server was lost; the job stands in :attr:`jobs` all the same.
         """
         ended: EndedJob | None = None
+        target = evolve(target, installations=self.options.installations)
         try:
             ended = self.platform.run_job(job, target, self.live)
             self.live.finished()

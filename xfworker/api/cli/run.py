@@ -1,5 +1,6 @@
 """``xfworker run``: runs a script or a task type package on a server of its own."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +9,10 @@ from cyclopts import App, Parameter
 from xfworker.api.cli.items import Inputs, earlier_project, earlier_values, is_item, read_inputs
 from xfworker.api.cli.kept_script import keep_script
 from xfworker.api.cli.local_run import LocalRunOptions, local_run
+from xfworker.api.cli.package_folder import package_folder
 from xfworker.api.cli.record_list import list_runs
 from xfworker.api.cli.run_control import delete, set_priority
+from xfworker.api.composition.local_dependencies import local_installations
 from xfworker.api.composition.target import Target, load_target
 from xfworker.domain.errors import UsageError
 from xfworker.domain.job_inputs import complete_inputs
@@ -28,9 +31,11 @@ def run(
     target: Path | None = None,
     *items: str,
     out: Path = Path("xf-results"),
+    own_folder: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     keep: Annotated[bool, Parameter(negative="")] = False,
     data: Path | None = None,
+    dependency: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     bundle: Path | None = None,
     compare: Annotated[bool, Parameter(negative="")] = False,
     absolute: float = 0.0,
@@ -50,9 +55,12 @@ def run(
             earlier job in the --data folder, key@task:7:volume the sequence of a task's outputs. With --bundle the
             items replace inputs of the bundle.
         out: Folder for output files; it is made when there are any.
+        own_folder: Put the files of this run into a folder of its own in there, named for what is run and numbered.
         json: Print the finished job's record with its outputs and files as one JSON document.
         keep: Leave the server's data and the working directories where they are, and say where.
         data: Folder for the server's data, which stays; a temporary one by default.
+        dependency: A dependency package, folder or .xfp file, that is installed for the script in an environment of its
+            own, which is kept for later runs; may be repeated.
         bundle: Run the job of this bundle (`xfworker job bundle`) with its own inputs, but for those that are given.
         compare: Compare the outputs with those in the bundle; exit code 1 where they differ.
         absolute: By how much numbers and voxels (in raw values) may differ when compared.
@@ -62,34 +70,45 @@ def run(
     from xfworker.adapters.process.owned_folder import owned_folder
     from xfworker.api.composition.image_formats import image_formats
 
-    options = LocalRunOptions(out=out, as_json=json, keep=keep, data=data)
-    if bundle is not None:
-        from xfworker.api.cli.run_bundle import run_bundle
+    if own_folder:
+        named = target or bundle
+        out = LocalFilesystem().unique_path(out / (named.resolve().stem if named else "run"))
+    with ExitStack() as stack:
+        packages = stack.enter_context(owned_folder("dependencies", LocalFilesystem()))
+        folders = [stack.enter_context(package_folder(path)) for path in dependency]
+        installations = local_installations(folders, packages) if folders else ()
+        options = LocalRunOptions(out=out, as_json=json, keep=keep, data=data, installations=installations)
+        if bundle is not None:
+            from xfworker.api.cli.run_bundle import run_bundle
 
-        # With --bundle the first word may be an input as well: a TARGET is a path.
-        if target is not None and is_item(str(target)) and not target.exists():
-            items, target = (str(target), *items), None
-        tolerance = Tolerance(absolute=absolute, relative=relative) if compare else None
-        return run_bundle(bundle, items, options, target=target, tolerance=tolerance)
-    if compare:
-        raise UsageError("--compare needs the --bundle to compare with")
-    if target is None:
-        raise UsageError("name a TARGET to run: a script, a task type package folder or an .xfp file; or a --bundle")
-    with owned_folder("target", LocalFilesystem()) as scratch:
-        loaded = load_target(target, scratch)
-        inputs = read_inputs(items, loaded.interface, image_formats())
-        if inputs.earlier and data is None:
-            key = next(iter(inputs.earlier))
-            raise UsageError(f"{key}: earlier jobs are in the folder that was given as --data; give it here as well")
-        with local_run(options) as local:
-            server = local.platform.server
-            inputs.values |= earlier_values(server, inputs, loaded.interface)
-            plan = _plan(loaded, inputs, earlier_project(server, inputs))
-            with local.bars():
-                job = stage_job(server, local.platform.files, plan)
-                if keep or data is not None:
-                    keep_script(server, local.platform.files, loaded, job.task_serial)
-            return local.run_job(loaded, job).code
+            # With --bundle the first word may be an input as well: a TARGET is a path.
+            if target is not None and is_item(str(target)) and not target.exists():
+                items, target = (str(target), *items), None
+            tolerance = Tolerance(absolute=absolute, relative=relative) if compare else None
+            return run_bundle(bundle, items, options, target=target, tolerance=tolerance)
+        if compare:
+            raise UsageError("--compare needs the --bundle to compare with")
+        if target is None:
+            raise UsageError(
+                "name a TARGET to run: a script, a task type package folder or an .xfp file; or a --bundle"
+            )
+        with owned_folder("target", LocalFilesystem()) as scratch:
+            loaded = load_target(target, scratch)
+            inputs = read_inputs(items, loaded.interface, image_formats())
+            if inputs.earlier and data is None:
+                key = next(iter(inputs.earlier))
+                raise UsageError(
+                    f"{key}: earlier jobs are in the folder that was given as --data; give it here as well"
+                )
+            with local_run(options) as local:
+                server = local.platform.server
+                inputs.values |= earlier_values(server, inputs, loaded.interface)
+                plan = _plan(loaded, inputs, earlier_project(server, inputs))
+                with local.bars():
+                    job = stage_job(server, local.platform.files, plan)
+                    if keep or data is not None:
+                        keep_script(server, local.platform.files, loaded, job.task_serial)
+                return local.run_job(loaded, job).code
 
 
 def _plan(target: Target, inputs: Inputs, project_serial: int | None) -> StagePlan:

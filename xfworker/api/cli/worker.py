@@ -72,6 +72,7 @@ def worker(
     from xfworker.adapters.process.own_secrets import hide_environment
     from xfworker.adapters.process.script_user import find_script_user
     from xfworker.adapters.process.worker_name import worker_name
+    from xfworker.api.composition.cache_folder import cache_folder
     from xfworker.api.composition.client import connected, find_server
     from xfworker.api.composition.script_settings import script_variables
     from xfworker.api.logging import write_server_log
@@ -83,7 +84,7 @@ def worker(
     loaded = load_settings()
     user = None if run_as is None else find_script_user(run_as)
     address = find_server(server, loaded.settings)
-    folder = (data or _cache_folder(os.environ)).absolute()
+    folder = (data or cache_folder(os.environ)).absolute()
     variables = script_variables(loaded, os.environ, pass_variable)
     hide_environment(variables.keys())
     write_server_log()
@@ -258,20 +259,3 @@ def _packages(by_hand: list[dict[str, str]], on_server: list[DependencyPackage])
 
     by_itself = [{"name": item.name, "version": item.version} for item in on_server if installs_by_itself(item)]
     return [*by_hand, *(item for item in by_itself if item not in by_hand)]
-
-
-def _cache_folder(environment: Mapping[str, str]) -> Path:
-    home = environment.get("HOME")
-    if sys.platform == "win32":
-        base = environment.get("LOCALAPPDATA")
-    elif sys.platform == "darwin":
-        base = f"{home}/Library/Caches" if home else None
-    else:
-        base = environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
-    if not base:
-        # A folder for temporary files is shared with other users, who could put packages there that this one runs.
-        raise UsageError(
-            "there is no folder for packages and environments, because this user has no home (HOME is not set); name "
-            "one with --data"
-        )
-    return Path(base) / "xfworker"

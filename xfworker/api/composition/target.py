@@ -9,6 +9,8 @@ from typing import Any
 
 from attrs import define
 
+from xfworker.adapters.process.environments import Environment, Installation
+from xfworker.api.composition.local_dependencies import INTERPRETER, installed
 from xfworker.api.composition.shim_folder import SHIM_FOLDER
 from xfworker.api.settings.file import CONFIG_VARIABLE
 from xfworker.domain.errors import PackageError, UsageError
@@ -43,6 +45,7 @@ class Target:
         time_limit_seconds: As the package states it.
         memory_limit_bytes: As the package states it.
         dependencies: Names and versions of the dependency packages that it needs.
+        installations: What is installed for it before it is run.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Target:
     time_limit_seconds: float | None = None
     memory_limit_bytes: int | None = None
     dependencies: tuple[str, ...] = ()
+    installations: tuple[Installation, ...] = ()
 
     def prepare(self, lease: Lease, report: Report) -> PreparedScript:
         """
@@ -62,15 +66,19 @@ class Target:
         the caller's environment asks for them.
         """
         del lease
-        if self.dependencies:
+        missing = [name for name in self.dependencies if name not in {item.name for item in self.installations}]
+        if missing:
             report(
-                f"xfworker: {self.name} needs {', '.join(self.dependencies)}; only workers install that; its modules "
-                f"are those of this Python ({sys.executable})\n".encode()
+                f"xfworker: {self.name} needs {', '.join(missing)}; only workers install that, unless its package is "
+                f"named with --dependency; its modules are those of this Python ({sys.executable})\n".encode()
             )
+        environment = Environment(Path(sys.executable), {})
+        if self.installations:
+            environment = installed(self.installations, report)
         level = os.environ.get(_LEVEL_VARIABLE, "warning")
         return PreparedScript(
-            command=(sys.executable, str(self.script)),
-            environment=os.environ,
+            command=(str(environment.python), str(self.script)),
+            environment={**os.environ, **environment.variables},
             module_folders=(SHIM_FOLDER,),
             settings={CONFIG_VARIABLE: "", _LEVEL_VARIABLE: level},
             time_limit_seconds=self.time_limit_seconds,
@@ -139,7 +147,7 @@ def _package_target(folder: Path) -> Target:
         dependencies=tuple(
             f"{item['name']} {item['version']}"
             for item in package.dependencies
-            if not str(item["name"]).startswith("Core.Host.Python")
+            if not str(item["name"]).startswith(INTERPRETER)
         ),
     )
 

@@ -1,0 +1,33 @@
+"""The folder of this user for packages and environments that are made once and used again."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from xfworker.domain.errors import UsageError
+
+
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """
+    Give the folder, which need not exist yet.
+
+    Args:
+        environment: The environment variables.
+
+    Raises:
+        UsageError: The user has no home.
+    """
+    home = environment.get("HOME")
+    if sys.platform == "win32":
+        base = environment.get("LOCALAPPDATA")
+    elif sys.platform == "darwin":
+        base = f"{home}/Library/Caches" if home else None
+    else:
+        base = environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
+    if not base:
+        # A folder for temporary files is shared with other users, who could put packages there that this one runs.
+        raise UsageError(
+            "there is no folder for packages and environments, because this user has no home (HOME is not set); name "
+            "one with --data"
+        )
+    return Path(base) / "xfworker"
