@@ -42,13 +42,14 @@ demo: $(VENV)/installed-cli+server
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest --numprocesses 2
 
-# What is stated as the least must be enough. uv resolves to it; it stays in an environment of its own.
+# What is stated as the least must be enough. uv resolves to it; it stays in an environment of its own. The tests of
+# images compare with other programs, which are not a part of that.
 lowest:
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(LOWEST_BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python --resolution lowest-direct --editable '.[all]'
 	$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python $(LOWEST_TOOLS)
-	$(LOWEST_BIN)/python -m pytest --numprocesses 2 tests/unit tests/e2e/test_run_command.py tests/e2e/test_worker_command.py
+	$(LOWEST_BIN)/python -m pytest --numprocesses 2 --ignore tests/unit/images tests/unit tests/e2e/test_run_command.py
 
 check: $(VENV)/installed-test+check
 	$(BIN)/ruff check .
