@@ -62,6 +62,7 @@ bench: $(VENV)/installed-bench+test
 	$(BIN)/python -m benchmarks.images --quick
 	$(BIN)/python -m benchmarks.transfers --quick
 	$(BIN)/python -m benchmarks.server --quick
+	$(BIN)/python -m benchmarks.server_costs --quick
 
 constraints: $(VENV)/installed-test+check+bench+fuzz
 	$(BIN)/python -m pip freeze --exclude-editable --quiet > constraints.txt

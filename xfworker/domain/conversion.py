@@ -90,6 +90,12 @@ def structured(by: Converter, kind: type[ValueT], value: Any, name: str) -> Valu
 
 def field_names(kind: type[Record]) -> frozenset[str]:
     """Give the names of the record's own fields, without ``extra``."""
+    made: Any = kind
+    return _field_names(made)
+
+
+@cache
+def _field_names(kind: Any) -> frozenset[str]:
     return frozenset(field.name for field in attrs.fields(kind)) - {"extra"}
 
 

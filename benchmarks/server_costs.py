@@ -1,0 +1,248 @@
+"""
+What requests cost the server in CPU time, as ratios: ``python -m benchmarks.server_costs [--quick] [--json]``.
+
+Each kind of request is sent many times in a row, and the server's process says what they cost together; its clock ticks
+too coarsely for one. Rounds alternate, and the least of each is what the code costs.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import urllib3
+from attrs import define, field
+from sqlalchemy import insert
+
+from xfworker.adapters.http.job_queue import HttpJobQueue
+from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.workflow_control import HttpWorkflowControl
+from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.adapters.sql.rows import to_row
+from xfworker.adapters.sql.tables import CLAIM_RANK, TABLES
+from xfworker.api.composition.embedded_server import EmbeddedServer
+from xfworker.api.composition.platform import PlatformStorage, opened_records
+from xfworker.domain.change import Change
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Project, Task, TaskType, TaskTypeKind, Worker, Workflow, WorkflowState
+
+UNFIT_JOBS = 100_000
+UNFIT_TASKS = 50
+FEW_RUNS, MANY_RUNS = 10, 1_000
+GOALS = {
+    "get job over a select by Litestar on Granian": 1.5,
+    "finish with downstream jobs over get job": 4.0,
+    f"finish at {MANY_RUNS:,} open runs over {FEW_RUNS}, with a group task": 1.3,
+    f"claim behind {UNFIT_JOBS:,} jobs that do not fit over an empty queue": 1.5,
+    "listing jobs over json.loads of the same pages, client": 5.0,
+}
+
+
+@define
+class Served:
+    """A server, what a client of it needs, and a workflow of a source, three steps and maybe a task for all runs."""
+
+    embedded: EmbeddedServer
+    server: HttpXFServer
+    queue: HttpJobQueue
+    control: HttpWorkflowControl
+    worker: int
+    project: int
+    workflow: int = 0
+    leases: list[Any] = field(factory=list)
+
+    def cost(self, work: Callable[[], object]) -> float:
+        """Give what some work costs the server, in milliseconds."""
+        return cpu(self.embedded.pid, work)
+
+
+def cpu(pid: int, work: Callable[[], object]) -> float:
+    before = psutil.Process(pid).cpu_times()
+    work()
+    after = psutil.Process(pid).cpu_times()
+    return (after.user + after.system - before.user - before.system) * 1000
+
+
+def opened(stack: ExitStack, data: Path) -> Served:
+    embedded = stack.enter_context(EmbeddedServer(data))
+    transport = HttpTransport(embedded.url, token=embedded.admin_token)
+    stack.callback(transport.close)
+    server, queue = HttpXFServer(transport), HttpJobQueue(transport)
+    return Served(
+        embedded=embedded,
+        server=server,
+        queue=queue,
+        control=HttpWorkflowControl(transport),
+        worker=queue.register(Worker(name="bench")).serial,
+        project=server.create(Project(name="bench")).serial,
+    )
+
+
+def add_workflow(served: Served, *, group: bool) -> None:
+    server = served.server
+    workflow = server.create(Workflow(project_serial=served.project, name="flow", state=WorkflowState.ACTIVE)).serial
+    types = {"step": "Float", "group": "Sequence"}
+    kinds = {
+        name: server.create(TaskType(name=f"Bench.{name}", interface={"inputs": [{"key": "a", "type": of}]})).serial
+        for name, of in types.items()
+    }
+    source = server.create(TaskType(name="Bench.source", kind=TaskTypeKind.SOURCE)).serial
+    last = server.create(Task(workflow_serial=workflow, task_type_serial=source, name="source")).serial
+    for name in ("step", "step", "step", *(["group"] if group else [])):
+        inputs = [{"key": "a", "mode": "output", "task_serial": last, "output_key": "a"}]
+        task = Task(workflow_serial=workflow, task_type_serial=kinds[name], name=name, inputs=inputs)
+        last = server.create(task).serial
+    served.workflow = workflow
+
+
+def lease_jobs(served: Served, count: int) -> None:
+    for _ in range(count):
+        served.control.start_run(served.workflow, outputs={"a": 1.0})
+        served.leases.append(served.queue.claim(served.worker))
+
+
+def finish(served: Served) -> None:
+    for lease in served.leases:
+        change = Change(values={"/outputs": {"a": 2.0}, "/state": JobState.DONE.value})
+        served.server.update(Job, lease.job.serial, change)
+    served.leases.clear()
+
+
+def fill_unfit(data: Path) -> None:
+    """Write ready jobs that need what the worker does not have straight into the database."""
+    records = opened_records(PlatformStorage(data=data, durable=False))
+    now = datetime.now(UTC)
+    times: dict[str, Any] = {"created_at": now, "modified_at": now}
+    with records.transaction() as transaction:
+        project = transaction.insert(Project(name="unfit", **times)).serial
+        active = Workflow(project_serial=project, state=WorkflowState.ACTIVE, **times)
+        workflow = transaction.insert(active).serial
+        tasks = []
+        for number in range(UNFIT_TASKS):
+            needs = [{"name": f"Needed.{number}", "version": "1.0.0.0"}]
+            kind = transaction.insert(TaskType(name=f"Unfit.{number}", metadata={"dependencies": needs}, **times))
+            task = transaction.insert(Task(workflow_serial=workflow, task_type_serial=kind.serial, **times))
+            tasks.append(task.serial)
+    image = {"type": "Image", "source": "job_result", "job_serial": 1, "filename": "scan.omni", "size": [512, 512, 900]}
+    rows = [
+        to_row(
+            Job(
+                task_serial=tasks[number % UNFIT_TASKS],
+                workflow_serial=workflow,
+                project_serial=project,
+                state=JobState.READY,
+                inputs={"image": image, "threshold": 220},
+                sort_order=f"c{number:06d}",
+                **times,
+            )
+        )
+        | {CLAIM_RANK: 1}
+        for number in range(UNFIT_JOBS)
+    ]
+    with records.engine.connect() as connection, connection.begin():  # type: ignore[attr-defined]  # SQLite's has one
+        connection.execute(insert(TABLES[Job.collection]), rows)
+    records.close()
+
+
+def listing(served: Served) -> float:
+    """Give what the client spends on jobs over what ``json.loads`` spends on the same pages."""
+    [task] = served.server.find(Task, {"name": "", "serial": 1})
+    pool, pages, cursor = urllib3.PoolManager(), [], ""
+    headers = {"Authorization": f"Bearer {served.embedded.admin_token}"}
+    while True:
+        url = f"{served.embedded.url}/xf/v1/jobs?task_serial={task.serial}{cursor}"
+        pages.append(pool.request("GET", url, headers=headers).data)
+        following = json.loads(pages[-1])["next"]
+        if following is None:
+            break
+        cursor = f"&cursor={following}"
+
+    def least(work: Callable[[], object]) -> float:
+        costs = []
+        for _ in range(5):
+            started = time.process_time()
+            work()
+            costs.append(time.process_time() - started)
+        return min(costs)
+
+    own = least(lambda: served.server.find(Job, {"task_serial": task.serial}))
+    return own / least(lambda: [json.loads(page) for page in pages])
+
+
+def measure(*, rounds: int, requests: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory(prefix="xfworker-bench-") as path, ExitStack() as stack:
+        folder = Path(path)
+        fill_unfit(folder / "unfit")
+        unfit, empty, plain = (opened(stack, folder / name) for name in ("unfit", "empty", "plain"))
+        groups = [opened(stack, folder / f"{runs}") for runs in (FEW_RUNS, MANY_RUNS)]
+        add_workflow(plain, group=False)
+        lease_jobs(plain, 1)
+        [asked] = plain.server.find(Job, {"state": JobState.RUNNING})
+        for served, runs in zip(groups, (FEW_RUNS, MANY_RUNS), strict=True):
+            add_workflow(served, group=True)
+            for _ in range(runs):
+                served.control.start_run(served.workflow, outputs={"a": 1.0})
+        command = [sys.executable, "-m", "benchmarks.bare_server", str(folder / "plain" / "records.sqlite")]
+        bare = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        stack.callback(bare.wait)
+        stack.callback(bare.stdin.close)  # type: ignore[union-attr]  # it is a pipe
+        port = bare.stdout.readline().strip()  # type: ignore[union-attr]  # as above
+        pool = urllib3.PoolManager()
+        url = f"http://127.0.0.1:{port}/jobs/{asked.serial}"
+
+        def repeated(work: Callable[[], object]) -> Callable[[], object]:
+            return lambda: [work() for _ in range(requests)]
+
+        def round_of() -> dict[str, float]:
+            for served in (plain, *groups):
+                lease_jobs(served, requests // 4)
+            return {
+                "bare": cpu(bare.pid, repeated(lambda: pool.request("GET", url))),
+                "get": plain.cost(repeated(lambda: plain.server.get(Job, asked.serial))),
+                "finish": plain.cost(lambda: finish(plain)) * 4,
+                "few": groups[0].cost(lambda: finish(groups[0])),
+                "many": groups[1].cost(lambda: finish(groups[1])),
+                "unfit": unfit.cost(repeated(lambda: unfit.queue.claim(unfit.worker))),
+                "empty": empty.cost(repeated(lambda: empty.queue.claim(empty.worker))),
+            }
+
+        all_costs = [round_of() for _ in range(rounds + 1)][1:]
+        costs = {key: min(cost[key] for cost in all_costs) for key in all_costs[0]}
+        figures = [
+            costs["get"] / costs["bare"],
+            costs["finish"] / costs["get"],
+            costs["many"] / costs["few"],
+            costs["unfit"] / costs["empty"],
+            listing(unfit),
+        ]
+    return dict(zip(GOALS, figures, strict=True))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args()
+    figures = measure(rounds=2, requests=200) if options.quick else measure(rounds=6, requests=400)
+    goals = [
+        {"goal": name, "figure": round(figure, 2), "at_most": GOALS[name], "met": figure <= GOALS[name]}
+        for name, figure in figures.items()
+    ]
+    if options.json:
+        print(json.dumps({"goals": goals}, indent=1))
+    for goal in goals:
+        line = f"{goal['goal']}: {goal['figure']} (at most {goal['at_most']}) {'met' if goal['met'] else 'NOT MET'}"
+        print(line, file=sys.stderr if options.json else sys.stdout)
+    return 0 if all(goal["met"] for goal in goals) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
