@@ -301,3 +301,13 @@ def test_files_of_runs_are_deleted_when_somebody_says_so(served, command, tmp_pa
     assert (item["files"], item["bytes"], item["deleted"]) == (1, 3, True)
     assert world.admin.get(Run, run.serial).obsolete
     assert json.loads(command("job", "files", str(job.serial), "--json", *server).stdout) == {"files": []}
+
+
+def test_a_log_is_printed_to_the_last_character(served, command, tmp_path):
+    embedded, world = served
+    server = ["--server", str(embedded.data)]
+    job = Setting.make(world).job()
+    text = "".join(f"{line}:{'ä≤' * 40}\n" for line in range(30000))
+    (tmp_path / "log.txt").write_bytes(text.encode())
+    command("file", "put", "log.txt", f"job_log/{job.serial}/", *server, cwd=tmp_path)
+    assert command("job", "log", str(job.serial), *server).stdout == text

@@ -33,6 +33,8 @@ def bundle(
     `xfworker run --bundle FILE` runs it again anywhere, without the server, and with --compare says what is different.
     The bundle holds the job's data, but no token.
 
+    Exit code 0: written; 1: it could not be; 2: called wrongly. Example: `xfworker job bundle 12 --out femur.xfjob`
+
     Args:
         serial: The job's serial.
         out: The file, or the folder for it; job-SERIAL.xfjob here by default.

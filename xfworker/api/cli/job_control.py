@@ -67,6 +67,8 @@ def list_jobs(
     """
     List jobs.
 
+    Exit code 0: listed. Example: `xfworker job list --workflow 3 --state Failed`
+
     Args:
         workflow: Only those of this workflow.
         task: Only those of this task.
@@ -96,6 +98,8 @@ def list_jobs(
 def show(job: int, *, server: Server = None, as_json: Json = False) -> int:
     """
     Show a job: its task, inputs, outputs, and what happened to it.
+
+    Exit code 0: shown; 1: there is no such job. Example: `xfworker job show 12`
 
     Args:
         job: The job's serial.
@@ -132,6 +136,8 @@ def show(job: int, *, server: Server = None, as_json: Json = False) -> int:
 def log(job: int, *, follow: Annotated[bool, Parameter(negative="")] = False, server: Server = None) -> int:
     """
     Print what a job's script wrote.
+
+    Exit code 0: printed; 1: there is no such job. Example: `xfworker job log 12 --follow`
 
     Args:
         job: The job's serial.

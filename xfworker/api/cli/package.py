@@ -31,6 +31,8 @@ def new(
     """
     Make a package folder to be filled in.
 
+    Exit code 0: made; 2: called wrongly. Example: `xfworker package new threshold --name Lab.Threshold`
+
     Args:
         folder: The new folder.
         name: The package's name, such as Lab.Threshold; the folder's name by default.
@@ -52,6 +54,8 @@ def new(
 def check(path: Path, *, as_json: Json = False) -> int:
     """
     Check a package and list everything that is wrong with it.
+
+    Exit code 0: valid; 1: not valid; 2: called wrongly. Example: `xfworker package check threshold`
 
     Args:
         path: The package: a folder or an .xfp file.
@@ -78,6 +82,8 @@ def check(path: Path, *, as_json: Json = False) -> int:
 def pack(folder: Path, *, out: Path | None = None) -> int:
     """
     Check a package folder and write it as .xfp archive; the same files always give the same archive.
+
+    Exit code 0: written; 1: not valid; 2: called wrongly. Example: `xfworker package pack threshold`
 
     Args:
         folder: The package folder.

@@ -26,6 +26,8 @@ def import_package(
     """
     Make a workflow in a project from a workflow package. It is a draft until it is started.
 
+    Exit code 0: made; 1: it could not be; 2: called wrongly. Example: `xfworker workflow import bone_density`
+
     Args:
         path: The workflow package: a folder or an .xfp file.
         project: The project's name; it is made where there is none.

@@ -18,26 +18,32 @@ if TYPE_CHECKING:
     pass
 
 
-def start(workflow: int, *, server: Server = None) -> int:
+def start(workflow: int, *, server: Server = None, as_json: Json = False) -> int:
     """
     Start a workflow: its ready jobs are handed out, and finished jobs are followed by others.
 
+    Exit code 0: started; 1: it could not be. Example: `xfworker workflow start 3`
+
     Args:
         workflow: The workflow's serial.
         server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print the workflow as one JSON document.
     """
-    return _set_state(workflow, WorkflowState.ACTIVE, server)
+    return _set_state(workflow, WorkflowState.ACTIVE, server, as_json=as_json)
 
 
-def stop(workflow: int, *, server: Server = None) -> int:
+def stop(workflow: int, *, server: Server = None, as_json: Json = False) -> int:
     """
     Stop a workflow: no more jobs are handed out; those that run go on to their end.
 
+    Exit code 0: stopped; 1: it could not be. Example: `xfworker workflow stop 3`
+
     Args:
         workflow: The workflow's serial.
         server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print the workflow as one JSON document.
     """
-    return _set_state(workflow, WorkflowState.STOPPED, server)
+    return _set_state(workflow, WorkflowState.STOPPED, server, as_json=as_json)
 
 
 def run(
@@ -52,6 +58,10 @@ def run(
 ) -> int:
     """
     Start a run of a workflow.
+
+    Exit code 0: started; 1: the workflow does not allow it; 2: called wrongly, and nothing is started.
+
+    Example: `xfworker workflow run 3 image@scan.aim --name "left femur"`
 
     Args:
         workflow: The workflow's serial.
@@ -88,6 +98,8 @@ def status(workflow: int, *, server: Server = None, as_json: Json = False) -> in
     """
     Show how far a workflow is: its tasks, and their jobs by state.
 
+    Exit code 0: shown; 1: there is no such workflow. Example: `xfworker workflow status 3`
+
     Args:
         workflow: The workflow's serial.
         server: The server's address, or the data folder of one that runs on this computer.
@@ -120,10 +132,13 @@ def _show(record: Workflow, tasks: list[Task], counts: dict[int, dict[str, int]]
     print_table(("task", "name", "jobs"), rows, title=title, text=("name", "jobs"))
 
 
-def _set_state(workflow: int, state: WorkflowState, server: str | None) -> int:
+def _set_state(workflow: int, state: WorkflowState, server: str | None, *, as_json: bool) -> int:
     with linked(server) as client:
         changed = client.server.update(Workflow, workflow, Change(values={"/state": state.value}))
-    results().print(f"workflow {changed.serial}: {changed.state.value}")
+    if as_json:
+        print_json(to_json(changed))
+    else:
+        results().print(f"workflow {changed.serial}: {changed.state.value}")
     return 0
 
 
