@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from xfworker.api.kept_stderr import KeptStderr
 from xfworker.api.settings.model import LOG_LEVELS, LoggingSettings
 from xfworker.services.event_log import before_first_event, write_privately
 
@@ -57,7 +58,8 @@ def _configure(level: str, form: str, *, replace: bool = False) -> None:
     import structlog
 
     if replace or not structlog.is_configured():
-        structlog.configure(**_options(level, form), logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+        output: Any = KeptStderr(sys.stderr)
+        structlog.configure(**_options(level, form), logger_factory=structlog.PrintLoggerFactory(output))
 
 
 def _options(level: str, form: str, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:

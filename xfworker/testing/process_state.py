@@ -72,6 +72,8 @@ def _logging() -> Callable[[], object]:
     root, disabled = logging.getLogger(), logging.root.manager.disable
     before = {logger: _logger_state(logger) for logger in (root, *_loggers())}
     # The test run's handlers would make `basicConfig` do nothing, which it does under a worker.
+    last = logging.lastResort
+    last_before = None if last is None else (last.level, last.formatter)
     root.handlers = []
     root.setLevel(logging.WARNING)
     logging.disable(logging.NOTSET)
@@ -81,6 +83,10 @@ def _logging() -> Callable[[], object]:
         for logger in (root, *_loggers()):
             for name, value in before.get(logger, new).items():
                 setattr(logger, name, list(value) if isinstance(value, list) else value)
+        logging.lastResort = last
+        if last is not None and last_before is not None:
+            last.setLevel(last_before[0])
+            last.setFormatter(last_before[1])
         logging.disable(disabled)
         root.setLevel(before[root]["level"])
 

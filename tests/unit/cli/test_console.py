@@ -1,11 +1,17 @@
 """What the command line prints, on terminals and in pipes."""
 
 import io
+import os
+import subprocess
 import sys
 
 import pytest
 
+from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.cli.console import messages, prepare_output, print_table
+from xfworker.api.composition.endpoint_file import endpoint_path, read_endpoint
+from xfworker.domain.records import Project
 
 LONG = "/data/" + "x" * 90 + "/left femur.aim"
 ROWS = [(1, "ReadyForInteractive", LONG), (23, "Done", None)]
@@ -75,3 +81,26 @@ def test_messages_to_a_reader_that_went_away_are_dropped(tmp_path, monkeypatch):
         messages().print("first")
         messages().print("second")
     assert not (tmp_path / "spare").read_text()
+
+
+def test_a_server_answers_on_when_nobody_reads_its_log(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XF")}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "xfworker", "serve", "--data", str(tmp_path), "--port", "0", "--end-with-input"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert any("xfworker serves" in line for line in server.stderr)
+        server.stderr.close()
+        endpoint = read_endpoint(endpoint_path(tmp_path))
+        transport = HttpTransport(endpoint.url, token=endpoint.admin_token)
+        for _ in range(3):
+            assert HttpXFServer(transport).find(Project) == []
+        transport.close()
+    finally:
+        server.stdin.close()
+        server.wait(30)
+        server.stderr.close()

@@ -2,12 +2,11 @@
 
 import io
 import json
-import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from attrs import define
+from xfworker.api.kept_stderr import KeptStderr
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,46 +25,11 @@ def prepare_output() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def discard(stream: TextIO) -> None:
-    """Send what is still to be written to a stream nowhere, because nobody reads it any more."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, stream.fileno())
-    finally:
-        os.close(nowhere)
-
-
-@define
-class _Messages:
-    """
-    Standard error for a command that goes on when nobody reads its messages any more (``... 2>&1 | head``).
-
-    A job that runs is worth more than the messages about it: it is run to its end and its results are kept.
-    """
-
-    _stream: TextIO
-
-    def write(self, text: str) -> int:
-        """Write, or drop the text where the reader is gone."""
-        try:
-            return self._stream.write(text)
-        except OSError:
-            discard(self._stream)
-            return len(text)
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except OSError:
-            discard(self._stream)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
 def say(text: str) -> None:
     """Write one line on stderr, with nothing but the standard library."""
-    _Messages(sys.stderr).write(f"{text}\n")
+    output = KeptStderr(sys.stderr)
+    output.write(f"{text}\n")
+    output.flush()
 
 
 def messages() -> "Console":
@@ -74,7 +38,7 @@ def messages() -> "Console":
 
     # FORCE_COLOR makes rich take a file for a terminal, and it would draw there what moves.
     terminal = None if sys.stderr.isatty() else False
-    file: Any = _Messages(sys.stderr)
+    file: Any = KeptStderr(sys.stderr)
     return Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True, force_terminal=terminal)
 
 

@@ -11,7 +11,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from xfworker import __version__
-from xfworker.api.cli.console import discard, prepare_output, say
+from xfworker.api.cli.console import prepare_output, say
+from xfworker.api.kept_stderr import discard
 from xfworker.api.logging import write_command_log
 from xfworker.domain.errors import ConfigurationError, UsageError, XFWorkerError
 

@@ -1,7 +1,6 @@
 """``xfworker serve``: the built-in server in the foreground."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from xfworker.api.cli.console import say
 from xfworker.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -120,13 +120,13 @@ def serve(
                 write_endpoint(endpoint_path(storage.data), endpoint)
             if announce is not None:
                 write_endpoint(announce, endpoint)
-            print(f"xfworker serves {storage.data} at {endpoint.url}", file=sys.stderr, flush=True)  # noqa: T201  a command line prints
+            say(f"xfworker serves {storage.data} at {endpoint.url}")
 
         if options.scheme == "http" and not is_loopback(host):
             warning = (
                 f"warning: {host} is reached over plain HTTP, which shows tokens to the network; give --tls-certificate"
             )
-            print(warning, file=sys.stderr)  # noqa: T201  a command line prints
+            say(warning)
         try:
             serve_app(web_app(platform, file_store(storage), sns=storage.sns), options, announce=announced)
         finally:
