@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import event
-
 from xfworker.testing.contracts.worlds import DirectWorld
 
 
@@ -13,15 +11,12 @@ from xfworker.testing.contracts.worlds import DirectWorld
 def counted(world: DirectWorld) -> Iterator[list[str]]:
     """Give a list that every statement is added to, from its transaction's beginning to its end, within the block."""
     statements: list[str] = []
-    engine: Any = world.platform.records.engine  # type: ignore[attr-defined]  # the store is one over SQL
-
-    def trace(connection: Any, *_: Any) -> None:
-        connection.set_trace_callback(statements.append)
-
-    event.listen(engine, "checkout", trace)
+    # The connection that was used last is the one that is used next.
+    with world.platform.records.transaction(write=False) as transaction:
+        connection: Any = transaction._connection  # type: ignore[attr-defined]  # noqa: SLF001  what it is asked is no matter of the port
+    driver = connection.connection.driver_connection
+    driver.set_trace_callback(statements.append)
     try:
         yield statements
     finally:
-        event.remove(engine, "checkout", trace)
-        with engine.connect() as connection:
-            connection.connection.driver_connection.set_trace_callback(None)
+        driver.set_trace_callback(None)

@@ -14,6 +14,9 @@ from xfworker.domain.errors import ConfigurationError
 WRITES = "xfworker_writes"
 """The execution option of a connection whose transaction may write."""
 
+BEGINS_ITSELF = "xfworker_begins_itself"
+"""The execution option of a connection whose transactions begin and end without SQLAlchemy."""
+
 _POOL = 8
 _OVERFLOW = 32
 _BUSY_SECONDS = 30
@@ -72,8 +75,9 @@ def _sqlite(url: URL, *, durable: bool) -> Engine:
     def _begin(connection: Connection) -> None:
         # The driver's own BEGIN comes too late and too weak: a reader that becomes a writer could find the database
         # locked in the middle of its work.
-        writes = connection.get_execution_options().get(WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get(BEGINS_ITSELF, False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES, False) else "BEGIN")
 
     return engine
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from xfworker.adapters.sql.derivations import KeptDerivations
-from xfworker.adapters.sql.engine import WRITES
+from xfworker.adapters.sql.sqlite_connections import SqliteConnections
 from xfworker.adapters.sql.transaction import SqlTransaction
 from xfworker.domain.errors import NotEnoughSpace, ServerBusy, ServerFault, XFWorkerError
 
@@ -29,6 +29,7 @@ class SqlRecordStore:
         self._engine = engine
         self._derivations = KeptDerivations()
         on_sqlite = engine.dialect.name == "sqlite"
+        self._sqlite = SqliteConnections(engine) if on_sqlite else None
         self._path = Path(engine.url.database or "") if on_sqlite else None
         self._file = _identity(self._path)
         # Writers of this process queue here, fairly, instead of trying SQLite's lock again and again.
@@ -45,14 +46,14 @@ class SqlRecordStore:
     @contextmanager
     def transaction(self, *, write: bool = True) -> Iterator[SqlTransaction]:
         self._require_file()
-        with self._writer if write else nullcontext(), _own_errors(), self._engine.connect() as connection:
-            self._prepare(connection, write=write)
-            with connection.begin():
-                if write:
-                    self._exclude_writers(connection)
+        with self._writer if write else nullcontext(), _own_errors():
+            of_database = self._of_server if self._sqlite is None else self._sqlite.transaction
+            with of_database(write=write) as connection:
                 yield SqlTransaction(connection, self._derivations)
 
     def close(self) -> None:
+        if self._sqlite is not None:
+            self._sqlite.close()
         self._engine.dispose()
 
     def _require_file(self) -> None:
@@ -64,16 +65,16 @@ class SqlRecordStore:
                 "the server, put the file back or restore a backup, and start it again"
             )
 
-    def _prepare(self, connection: Connection, *, write: bool) -> None:
-        if self._engine.dialect.name == "sqlite":
-            connection.execution_options(**{WRITES: write})
-        elif not write:
-            # One snapshot for all reads. A writer must not take its snapshot before it has the writers' lock.
-            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-
-    def _exclude_writers(self, connection: Connection) -> None:
-        if self._engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+    @contextmanager
+    def _of_server(self, *, write: bool) -> Iterator[Connection]:
+        with self._engine.connect() as connection:
+            if not write:
+                # One snapshot for all reads. A writer must not take its snapshot before it has the writers' lock.
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                if write:
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+                yield connection
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:
