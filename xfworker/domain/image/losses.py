@@ -28,23 +28,23 @@ def losses(stated: ImageInfo, held: ImageInfo) -> tuple[str, ...]:
 
 def geometry_losses(stated: ImageInfo, held: ImageInfo) -> tuple[str, ...]:
     """Say what a file does not hold of spacing, origin, direction and labels; arguments as ``losses``."""
-    found = []
+    lost = []
     axes = range(sum(letter in "XYZ" for letter in stated.axes))
     spacings = [(stated.spacing_mm[axis], held.spacing_mm[axis]) for axis in axes]
     if not all(math.isclose(before, after, rel_tol=_SAME) for before, after in spacings):
-        found.append(f"the spacing {_triple(stated.spacing_mm)} mm becomes {_triple(held.spacing_mm)} mm")
+        lost.append(f"the spacing {_triple(stated.spacing_mm)} mm becomes {_triple(held.spacing_mm)} mm")
     origins = zip(stated.origin_mm, held.origin_mm, stated.spacing_mm, strict=True)
     if not all(math.isclose(was, now, rel_tol=_SAME, abs_tol=_SAME_PLACE * step) for was, now, step in origins):
-        found.append(f"the origin {_triple(stated.origin_mm)} mm becomes {_triple(held.origin_mm)} mm")
+        lost.append(f"the origin {_triple(stated.origin_mm)} mm becomes {_triple(held.origin_mm)} mm")
     if not all(
         math.isclose(was, now, abs_tol=_SAME_PLACE) for was, now in zip(stated.direction, held.direction, strict=True)
     ):
-        found.append(
+        lost.append(
             f"where the axes point to in space, {_numbers(stated.direction)}, becomes {_numbers(held.direction)}"
         )
     if stated.labels and not held.labels:
-        found.append(f"the names of {len(stated.labels)} labels are not kept")
-    return tuple(found)
+        lost.append(f"the names of {len(stated.labels)} labels are not kept")
+    return tuple(lost)
 
 
 def calibration_losses(stated: Iterable[Calibration], held: Sequence[Calibration]) -> tuple[str, ...]:
@@ -55,29 +55,29 @@ def calibration_losses(stated: Iterable[Calibration], held: Sequence[Calibration
         stated: The calibrations to be written.
         held: The calibrations that the file states.
     """
-    found, names = [], set()
+    lost, names = [], set()
     for calibration in stated:
         name = calibration.unit_type
         names.add(name.casefold())
         try:
             calibration.line()
         except ImageError:
-            found.append(
+            lost.append(
                 f"the calibration to {name} is not kept: it is stated on {calibration.indirect_base_unit_type}, which"
                 " the image does not have"
             )
             continue
         other = next((one for one in held if one.unit_type.casefold() == name.casefold()), None)
         if other is None:
-            found.append(f"the calibration {_described(calibration)} is not kept")
+            lost.append(f"the calibration {_described(calibration)} is not kept")
         elif not _is_same(calibration, other):
-            found.append(f"the calibration {_described(calibration)} becomes {_described(other)}")
-    found += [
+            lost.append(f"the calibration {_described(calibration)} becomes {_described(other)}")
+    lost += [
         f"the file states a calibration {_described(other)}, which the image does not have"
         for other in held
         if other.unit_type.casefold() not in names
     ]
-    return tuple(found)
+    return tuple(lost)
 
 
 def _is_same(stated: Calibration, held: Calibration) -> bool:

@@ -38,7 +38,7 @@ class Tolerance:
         if math.inf in (abs(expected), abs(actual)):
             return False
         try:
-            # Whole numbers are subtracted as such: beyond 2**53 floats would take two different ones for the same.
+            # Integers are subtracted as such: beyond 2**53 floats would take two different ones for the same.
             return abs(actual - expected) <= self.absolute + self.relative * abs(expected)
         except OverflowError:
             return False

@@ -1,4 +1,4 @@
-"""Walking through a volume in blocks that fit into memory, with a halo of neighbouring slices where it is wanted."""
+"""Walking through a volume in blocks that fit into memory, with a halo of neighbouring slices if needed."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,7 @@ else:
     Pixels = Any
 
 BLOCK_BYTES: Final = 32 * 2**20
-"""How much is read at once unless told otherwise; some three of these live at a time."""
+"""How much is read at once unless stated otherwise; some three of these live at a time."""
 
 
 @attrs.frozen(eq=False)

@@ -61,7 +61,7 @@ def convert(
     """
     Convert an image file.
 
-    The format of the source is told by its content, that of the target by its suffix. Values do not change; a pixel
+    The format of the source is detected by its content, that of the target by its suffix. Values do not change; a pixel
     type that cannot hold them is refused before anything appears.
 
     Args:
@@ -72,7 +72,7 @@ def convert(
         pixel_type: The number type to convert to; fractions are rounded to the nearest integer. None for the same.
         without_person: Whether to leave the person's name and indices out.
         spacing_mm: Distance between voxel centres along x, y and z, in place of what the source states or lacks.
-        progress: Told how far it is.
+        progress: Called with how far it is.
 
     Raises:
         UnsupportedImage: The target cannot hold the image.
@@ -84,22 +84,22 @@ def convert(
     with formats.reader(source) as reader:
         if spacing_mm is not None:
             reader.info = with_spacing(reader.info, spacing_mm)
-        found = reader.info
-        wanted = _with_digest(found, reader, target, encoding)
+        source_info = reader.info
+        target_info = _with_digest(source_info, reader, target, encoding)
         removed: tuple[str, ...] = ()
         if without_person:
-            result = deidentify(wanted)
-            wanted, removed = result.info, result.removed
+            result = deidentify(target_info)
+            target_info, removed = result.info, result.removed
         if pixel_type is not None:
-            wanted = attrs.evolve(wanted, pixel_type=pixel_type)
+            target_info = attrs.evolve(target_info, pixel_type=pixel_type)
         # Formats other than OMNI are written in their own byte order; arrays are in the machine's.
-        wanted = attrs.evolve(wanted, byte_order="little")
-        with formats.writer(target, wanted, encoding=encoding) as writer:
-            check_apart(found, (writer.info.path, *writer.info.files))
+        target_info = attrs.evolve(target_info, byte_order="little")
+        with formats.writer(target, target_info, encoding=encoding) as writer:
+            check_apart(source_info, (writer.info.path, *writer.info.files))
             copy_pixels(reader, writer, progress)
         # What the file says: a format may round the place, or know nothing of a calibration.
         written = formats.describe(writer.info.path)
-        return Conversion(found, written, removed, (*losses(wanted, written), *writer.remarks))
+        return Conversion(source_info, written, removed, (*losses(target_info, written), *writer.remarks))
 
 
 def with_spacing(info: ImageInfo, spacing_mm: Triple) -> ImageInfo:

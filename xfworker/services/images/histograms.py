@@ -123,9 +123,9 @@ def histogram(
     if lower is not None or upper is not None:
         raw_limits(reader.info, lower, upper, unit_type)  # refuses limits that make no sense
     if lower is None or upper is None:
-        found = statistics(reader, progress, mask=mask)
-        found = found if line is None else found.calibrated(line)
-        lower, upper = found.minimum if lower is None else lower, found.maximum if upper is None else upper
+        summary = statistics(reader, progress, mask=mask)
+        summary = summary if line is None else summary.calibrated(line)
+        lower, upper = summary.minimum if lower is None else lower, summary.maximum if upper is None else upper
         if lower > upper:
             raise UsageError(f"The histogram would begin at {lower:g} and end at {upper:g}: no value lies between.")
     if lower == upper:

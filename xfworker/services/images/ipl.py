@@ -42,17 +42,17 @@ def pixel_type_for_ipl(formats: ImageFormats, info: ImageInfo) -> PixelType | No
     match info.pixel_type:
         case PixelType.UINT8 | PixelType.UINT16 | PixelType.UINT32 | PixelType.INT64 | PixelType.UINT64:
             with formats.reader(info.path) as reader:
-                found = statistics(reader)
+                summary = statistics(reader)
             candidates: tuple[PixelType, ...] = (PixelType.INT16, PixelType.INT32)
             if info.kind == "segments":
                 candidates = (PixelType.INT8, *candidates)
             for candidate in candidates:
                 bounds = candidate.bounds
                 assert bounds is not None
-                if bounds[0] <= found.minimum and found.maximum <= bounds[1]:
+                if bounds[0] <= summary.minimum and summary.maximum <= bounds[1]:
                     return candidate
             raise UnsupportedImage(
-                f"{info.path}: values from {found.minimum:.0f} to {found.maximum:.0f} fit no type that IPL reads."
+                f"{info.path}: values from {summary.minimum:.0f} to {summary.maximum:.0f} fit no type that IPL reads."
             )
         case PixelType.FLOAT64:
             return PixelType.FLOAT32

@@ -83,15 +83,15 @@ class LazyPixels(NDArrayOperatorsMixin):
                 raise IndexError(f"slice {first} of {len(self)}")
             return self._slab(at, at + 1)[(0, *parts[1:])]
         if isinstance(first, slice):
-            wanted = range(len(self))[first]
-            if not wanted:
+            indices = range(len(self))[first]
+            if not indices:
                 return np.empty((0, *self.shape[1:]), self.dtype)[(slice(None), *parts[1:])]
-            low, high = min(wanted[0], wanted[-1]), max(wanted[0], wanted[-1]) + 1
-            if abs(wanted.step) > 1 and len(wanted) * 4 < high - low:
-                slab = np.concatenate([self._slab(at, at + 1) for at in wanted])
+            low, high = min(indices[0], indices[-1]), max(indices[0], indices[-1]) + 1
+            if abs(indices.step) > 1 and len(indices) * 4 < high - low:
+                slab = np.concatenate([self._slab(at, at + 1) for at in indices])
                 return slab[(slice(None), *parts[1:])]
             slab = self._slab(low, high)
-            within = slab[:: wanted.step] if wanted.step > 0 else slab[::-1][:: -wanted.step]
+            within = slab[:: indices.step] if indices.step > 0 else slab[::-1][:: -indices.step]
             return within[(slice(None), *parts[1:])]
         return self._slab(0, len(self))[index]
 

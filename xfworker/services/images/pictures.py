@@ -249,13 +249,13 @@ def _pixel_mm(info: ImageInfo, axes: Sequence[Axis], step: int) -> float:
     spacing = dict(zip("xyz", info.spacing_mm, strict=True))
     counts = dict(zip("xyz", info.size_3d, strict=True))
     lengths = {along: counts[along] * spacing[along] for along in counts}
-    shown = {along for axis in axes for along in AXES_OF_PLANE[axis]}
-    finest = min(spacing[along] for along in shown) * step
-    is_stretched = any(abs(spacing[along] * step / finest - 1) * counts[along] >= 1 for along in shown)
+    visible_axes = {along for axis in axes for along in AXES_OF_PLANE[axis]}
+    finest = min(spacing[along] for along in visible_axes) * step
+    is_stretched = any(abs(spacing[along] * step / finest - 1) * counts[along] >= 1 for along in visible_axes)
     if len(axes) == 1 and not is_stretched:
         return finest
     # Pictures of several slices stand side by side.
-    longest = max(*(lengths[along] for along in shown), sum(lengths[AXES_OF_PLANE[axis][1]] for axis in axes))
+    longest = max(*(lengths[along] for along in visible_axes), sum(lengths[AXES_OF_PLANE[axis][1]] for axis in axes))
     return max(finest, longest / _LARGEST_SIDE)
 
 

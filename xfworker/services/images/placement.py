@@ -42,8 +42,8 @@ def offset_in(part: ImageInfo, whole: ImageInfo) -> tuple[int, int, int]:
         for column, step in zip(columns, whole.spacing_mm, strict=True)
     ]
     if any(abs(step - round(step)) > _SAME_VOXEL for step in steps):
-        shown = ", ".join(f"{step:.3f}" for step in steps)
-        raise UsageError(f"{both}: it begins between voxels, at ({shown}); bring both to one grid first.")
+        formatted = ", ".join(f"{step:.3f}" for step in steps)
+        raise UsageError(f"{both}: it begins between voxels, at ({formatted}); bring both to one grid first.")
     return round(steps[0]), round(steps[1]), round(steps[2])
 
 

@@ -70,8 +70,8 @@ class Statistics:
 
         if not 0 <= percent <= 100:  # noqa: PLR2004 - per cent
             raise ImageError(f"The percentile {percent} is not between 0 and 100.")
-        wanted = max(1, math.ceil(self.count * percent / 100))
-        index = int(np.searchsorted(np.cumsum(self.histogram), wanted))
+        rank = max(1, math.ceil(self.count * percent / 100))
+        index = int(np.searchsorted(np.cumsum(self.histogram), rank))
         bins = len(self.histogram)
         if bins == 1:
             return self.minimum

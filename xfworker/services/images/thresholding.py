@@ -70,7 +70,7 @@ def threshold(
         pixel_type=PixelType.UINT8 if value == 1 else PixelType.INT8,
         calibrations=(),
         default_unit_type=None,
-        # An AIM has no place for names; that an unnamed object is called one is no loss.
+        # An AIM has no place for names; that an unnamed object is called one is not a loss.
         labels=() if is_aim and label == _UNNAMED else ({"value": value, "name": label},),
     )
     slabs = _slabs(reader, limits, image.pixel_type, value)

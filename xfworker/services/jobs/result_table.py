@@ -46,16 +46,16 @@ def result_table(runs: Iterable[Run], tasks: Iterable[Task], jobs: Iterable[Job]
     for job in jobs:
         by_run.setdefault(job.run_serial, []).append(job)
     columns: dict[str, None] = dict.fromkeys(RUN_COLUMNS)
-    found: dict[int, list[str]] = {task.serial: [] for task in tasks}
+    columns_by_task: dict[int, list[str]] = {task.serial: [] for task in tasks}
     rows = [
-        _run_cells(run, by_run.get(run.serial, [])) | _outputs(by_run.get(run.serial, []), names, found)
+        _run_cells(run, by_run.get(run.serial, [])) | _outputs(by_run.get(run.serial, []), names, columns_by_task)
         for run in runs
         if not run.obsolete
     ]
-    if without := _outputs(by_run.get(None, []), names, found):
+    if without := _outputs(by_run.get(None, []), names, columns_by_task):
         rows.append({**dict.fromkeys(RUN_COLUMNS), "state": _state(by_run[None]), **without})
     for task in tasks:
-        columns |= dict.fromkeys(found[task.serial])
+        columns |= dict.fromkeys(columns_by_task[task.serial])
     return ResultTable(tuple(columns), tuple({name: row.get(name) for name in columns} for row in rows))
 
 
@@ -69,7 +69,7 @@ def cell(value: Any) -> Any:
     return value
 
 
-def _outputs(jobs: Iterable[Job], names: Mapping[int, str], found: Mapping[int, list[str]]) -> dict[str, Any]:
+def _outputs(jobs: Iterable[Job], names: Mapping[int, str], columns_by_task: Mapping[int, list[str]]) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     counts: dict[int, int] = {}
     for job in jobs:
@@ -82,8 +82,8 @@ def _outputs(jobs: Iterable[Job], names: Mapping[int, str], found: Mapping[int, 
             unit = units.get(key) if isinstance(units, Mapping) else None
             name = f"{names[job.task_serial]}.{key}" + (f" ({number})" if number > 1 else "")
             column = f"{name} [{unit}]" if unit else name
-            if column not in found[job.task_serial]:
-                found[job.task_serial].append(column)
+            if column not in columns_by_task[job.task_serial]:
+                columns_by_task[job.task_serial].append(column)
             cells[column] = cell(value)
     return cells
 

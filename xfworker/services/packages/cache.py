@@ -99,8 +99,8 @@ class PackageCache:
 
 
 def _write_manifest(folder: Path) -> None:
-    found = _files(folder)
-    (folder / _MANIFEST).write_text(json.dumps(found), "utf-8")
+    sizes_and_times = _files(folder)
+    (folder / _MANIFEST).write_text(json.dumps(sizes_and_times), "utf-8")
 
 
 def _is_whole(folder: Path) -> bool:
@@ -112,9 +112,9 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _files(folder: Path) -> dict[str, Any]:
-    found = {}
+    sizes_and_times = {}
     for path in folder.rglob("*"):
         if path.name != _MANIFEST and _BYTE_CODE not in path.parts and not path.is_dir():
             about = path.lstat()
-            found[path.relative_to(folder).as_posix()] = [about.st_size, about.st_mtime_ns]
-    return found
+            sizes_and_times[path.relative_to(folder).as_posix()] = [about.st_size, about.st_mtime_ns]
+    return sizes_and_times

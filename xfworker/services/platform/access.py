@@ -260,17 +260,17 @@ class Access:
         members = self.transaction.find(ProjectMember, {"account_serial": self.principal.account_serial or 0})
         return frozenset(member.project_serial for member in members)
 
-    def _visible_workflows(self, wanted: Any) -> frozenset[int]:
+    def _visible_workflows(self, serials: Any) -> frozenset[int]:
         where: dict[str, Any] = {"project_serial": tuple(sorted(self.projects()))}
-        if wanted is not None:
-            where["serial"] = wanted
+        if serials is not None:
+            where["serial"] = serials
         return frozenset(workflow.serial for workflow in self.transaction.find(Workflow, where))
 
 
 def _also(conditions: dict[str, Any], name: str, allowed: frozenset[int]) -> dict[str, Any]:
-    wanted = conditions.get(name)
-    if wanted is None and name not in conditions:
+    condition = conditions.get(name)
+    if condition is None and name not in conditions:
         choices = allowed
     else:
-        choices = allowed.intersection(wanted if isinstance(wanted, tuple) else (wanted,))
+        choices = allowed.intersection(condition if isinstance(condition, tuple) else (condition,))
     return {**conditions, name: tuple(sorted(choices))}

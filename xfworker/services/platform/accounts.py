@@ -79,7 +79,7 @@ class Accounts:
         with self.records.transaction() as transaction:
             for known in transaction.find(Account):
                 if known.name.casefold() == name.casefold():
-                    raise RecordConflict(f"there is an account {known.name} already", current=_shown(known))
+                    raise RecordConflict(f"there is an account {known.name} already", current=_without_password(known))
             now = self.clock.now()
             account = transaction.insert(
                 Account(name=name, password_hash=hashed, administrator=administrator, created_at=now, modified_at=now)
@@ -112,8 +112,8 @@ class Accounts:
         hashed = None if password is None else self._hashed(password)
         with self.records.transaction() as transaction:
             account = transaction.get(Account, serial)
-            wanted = {"password_hash": hashed, "administrator": administrator, "disabled": disabled}
-            changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+            requested = {"password_hash": hashed, "administrator": administrator, "disabled": disabled}
+            changes: dict[str, Any] = {name: value for name, value in requested.items() if value is not None}
             after = attrs.evolve(
                 account, **changes, occ_lock_version=account.occ_lock_version + 1, modified_at=self.clock.now()
             )
@@ -156,7 +156,7 @@ class Accounts:
         """
         with self.records.transaction(write=False) as transaction:
             matches = transaction.find(Account, {"name": name}, limit=1)
-        # A name that is not there takes as long as a wrong password, so that names cannot be found out by the clock.
+        # A name that is not there takes as long as a wrong password, so that names cannot be guessed by the clock.
         nobody = self.throttle.hash_of_nobody(self.hasher)
         account = matches[0] if matches else None
         is_right = self._is_password(name, password, account.password_hash if account else nobody, address)
@@ -369,5 +369,5 @@ def _account(transaction: RecordTransaction, account: int | str) -> Account:
     raise RecordNotFound(f"there is no account {account[:80]!a}")
 
 
-def _shown(account: Account) -> dict[str, Any]:
+def _without_password(account: Account) -> dict[str, Any]:
     return {"serial": account.serial, "name": account.name, "administrator": account.administrator}

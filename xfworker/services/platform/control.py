@@ -65,13 +65,13 @@ class PlatformControl:
         """Start a run of a workflow."""
         content = [workflow_serial, inputs, outputs, task_serial, name, entity, priority.value]
         request = IdempotentRequest(idempotency_key, ("start run", content))
-        wanted = Run(
+        new_run = Run(
             workflow_serial=workflow_serial,
             name=name,
             entity=None if entity is None else dict(entity),
             priority=priority,
         )
-        check_json(wanted)
+        check_json(new_run)
         check_json(Job(task_serial=0, inputs=dict(inputs or {}), outputs=dict(outputs or {})))
         with self._records.transaction() as transaction:
             access = Access(self._principal, transaction)
@@ -81,7 +81,7 @@ class PlatformControl:
             workflow = access.get(Workflow, workflow_serial)
             graph = graph_of(access, workflow.serial)
             source = source_of_run(workflow, graph, task_serial, takes_values=bool(inputs or outputs))
-            run = self._server.insert(access, wanted)
+            run = self._server.insert(access, new_run)
             if source is not None:
                 run = self._with_source_job(access, run, source, dict(inputs or {}), outputs)
             else:

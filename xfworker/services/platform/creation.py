@@ -61,8 +61,8 @@ def existing(access: Access, record: RecordT) -> RecordT | None:
     """Give the record that is there already under the same spawn key, so that spawning twice makes one."""
     if isinstance(record, Task) and record.spawn_key is not None:
         where = {"workflow_serial": record.workflow_serial, "spawn_key": record.spawn_key, "state": TaskState.ACTIVE}
-        found = access.transaction.find(Task, where, limit=1)
-        return cast("RecordT", found[0]) if found else None
+        tasks = access.transaction.find(Task, where, limit=1)
+        return cast("RecordT", tasks[0]) if tasks else None
     if isinstance(record, Job) and record.spawn_key is not None:
         where = {"task_serial": record.task_serial, "spawn_key": record.spawn_key}
         jobs = [job for job in access.transaction.find(Job, where) if is_live(access, job)]
@@ -154,7 +154,7 @@ def _job(access: Access, job: Job, now: datetime) -> Job:
     if job.state not in _FIRST_STATES:
         violation = f"state: a new job can be {', '.join(_FIRST_STATES)}, not {job.state}"
         raise InvalidRecord(f"job: {violation}", (violation,))
-    _check_given(access, task_type, job)
+    _check_job_inputs(access, task_type, job)
     own: dict[str, Any] = {}
     if access.principal.job_serial is not None:
         own[SPAWNED_BY] = access.principal.job_serial
@@ -179,7 +179,7 @@ def _job(access: Access, job: Job, now: datetime) -> Job:
     )
 
 
-def _check_given(access: Access, task_type: TaskType, job: Job) -> None:
+def _check_job_inputs(access: Access, task_type: TaskType, job: Job) -> None:
     """Refuse inputs that a person gives and ``run`` would refuse."""
     if access.principal.is_job:
         return
@@ -210,9 +210,9 @@ def _run(access: Access, run: Run, _: datetime) -> Run:
     return attrs.evolve(run, entity=entity)
 
 
-def _same_workflow(record: Record, field: str, found: int, wanted: int) -> None:
-    if found != wanted:
-        violation = f"{field}: it belongs to workflow {found}, not to workflow {wanted}"
+def _same_workflow(record: Record, field: str, workflow_serial: int, expected: int) -> None:
+    if workflow_serial != expected:
+        violation = f"{field}: it belongs to workflow {workflow_serial}, not to workflow {expected}"
         raise InvalidRecord(f"{record.noun}: {violation}", (violation,))
 
 
@@ -224,8 +224,8 @@ def _task_type(access: Access, task_type: TaskType, _: datetime) -> TaskType:
         task_type = attrs.evolve(task_type, metadata=metadata)
     check_declarations(task_type)
     # Workflows find task types by name and version, so nobody may put another one in a version's place.
-    for found in access.transaction.find(TaskType, {"name": task_type.name, "version": task_type.version}):
-        access.require_own(found, f"make another {found}")
+    for existing_type in access.transaction.find(TaskType, {"name": task_type.name, "version": task_type.version}):
+        access.require_own(existing_type, f"make another {existing_type}")
     return task_type
 
 
@@ -237,14 +237,16 @@ def _dependency_package(_access: Access, package: DependencyPackage, _: datetime
 def _entity(access: Access, entity: Entity, _: datetime) -> Entity:
     if not entity.uuid:
         return attrs.evolve(entity, uuid=str(uuid.uuid4()))
-    for found in access.transaction.find(Entity, {"uuid": entity.uuid}, limit=1):
-        raise RecordConflict(f"entity {found.serial} has the UUID {entity.uuid} already", current=to_json(found))
+    for existing_entity in access.transaction.find(Entity, {"uuid": entity.uuid}, limit=1):
+        raise RecordConflict(
+            f"entity {existing_entity.serial} has the UUID {entity.uuid} already", current=to_json(existing_entity)
+        )
     return entity
 
 
 def _worker(access: Access, worker: Worker, now: datetime) -> Worker:
-    for found in access.transaction.find(Worker, {"name": worker.name}):
-        access.require_own(found, f"make another {found}")
+    for existing_worker in access.transaction.find(Worker, {"name": worker.name}):
+        access.require_own(existing_worker, f"make another {existing_worker}")
     return attrs.evolve(worker, last_seen_at=now)
 
 

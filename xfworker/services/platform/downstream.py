@@ -59,9 +59,9 @@ def task_type_of(access: Access, job: Job) -> TaskType:
         return None if step is None or step.missing_type else step.task_type
 
     # What follows from the job needs the graph as well; where that cannot be made, the job alone is looked at.
-    found = isolated(access.transaction, f"the workflow of {job}", of_graph, lambda _: None, writes=False)
-    if found is not None:
-        return found
+    task_type = isolated(access.transaction, f"the workflow of {job}", of_graph, lambda _: None, writes=False)
+    if task_type is not None:
+        return task_type
     return access.transaction.get(TaskType, access.transaction.get(Task, job.task_serial).task_type_serial)
 
 

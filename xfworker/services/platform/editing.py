@@ -101,7 +101,7 @@ def changed(access: Access, record: RecordT, change: Change, now: datetime) -> R
         check_declarations(after)
     if isinstance(record, Job) and isinstance(after, Job):
         after = _with_platform_keys(record, after)  # type: ignore[assignment]  # RecordT is Job here
-        _check_given(access, record, after)
+        _check_changed_inputs(access, record, after)
     bump = change.bump
     if isinstance(record, Job) and isinstance(after, Job) and after.state is not record.state:
         after = _moved(access, record, after, now)  # type: ignore[assignment]  # RecordT is Job here
@@ -120,15 +120,17 @@ def _declared(record: Record) -> tuple[Any, ...]:
     return tuple(getattr(record, name, None) for name in names)
 
 
-def _check_given(access: Access, before: Job, after: Job) -> None:
+def _check_changed_inputs(access: Access, before: Job, after: Job) -> None:
     """Refuse inputs that a person gives and ``run`` would refuse; a script may leave what it likes in its own job."""
     answers = before.state is JobState.READY_FOR_INTERACTIVE and after.state is JobState.WAITING
     if access.principal.is_job or (after.inputs == before.inputs and not answers):
         return
     task = access.transaction.get(Task, before.task_serial)
     interface = access.transaction.get(TaskType, task.task_type_serial).interface
-    given = {key: value for key, value in after.inputs.items() if value is not None and value != before.inputs.get(key)}
-    violations = input_violations(interface, given)
+    new_inputs = {
+        key: value for key, value in after.inputs.items() if value is not None and value != before.inputs.get(key)
+    }
+    violations = input_violations(interface, new_inputs)
     if answers:
         asked = {item.get("key") for item in task.inputs if item.get("mode") == "ui"}
         fields = {key: field for key, field in declared_fields(interface, "inputs").items() if key in asked}

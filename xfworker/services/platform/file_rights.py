@@ -53,7 +53,7 @@ def require_scopes(access: Access, scopes: Sequence[Scope]) -> None:
 def make_token(
     access: Access, scopes: Sequence[Scope], *, signer: TokenSigner, url: str, now: datetime, seconds: float
 ) -> AuthorizationToken:
-    """Give a token for scopes that were found to be allowed; it says whose it is, and never outlives their own."""
+    """Give a token for scopes that were checked to be allowed; it says whose it is, and never outlives their own."""
     expires_at = now + timedelta(seconds=seconds)
     if access.principal.expires_at is not None:
         expires_at = min(expires_at, access.principal.expires_at)

@@ -80,7 +80,7 @@ class LoginThrottle:
                 self._failures.popitem(last=False)
 
     def succeeded(self, name: str, address: str) -> None:
-        """Forget the failures of an account whose password was right, and remember from where it was."""
+        """Delete the failures of an account whose password was right, and record the address it came from."""
         with self._lock:
             for key in self._keys(name, address):
                 if key[0] != "address":

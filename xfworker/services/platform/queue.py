@@ -68,7 +68,7 @@ class PlatformQueue:
         self._idle_workers = idle_workers
 
     def register(self, worker: Worker) -> Worker:
-        """Make the worker known, or refresh what is known of the one with the same name."""
+        """Register the worker, or update the registration of the one with the same name."""
         check_json(worker)
         with self._records.transaction() as transaction:
             now = self._clock.now()
@@ -139,7 +139,7 @@ class PlatformQueue:
             irregular = self._lease_watch.look()
             end_expired_leases(access, now, self._options, irregular=bool(irregular))
             self._note_seen(transaction, worker, now)
-            job = self._wanted(access, job_serial) if job_serial is not None else self._next(access, worker, now)
+            job = self._requested_job(access, job_serial) if job_serial is not None else self._next(access, worker, now)
             lease = None if job is None else self._lease(access, job, worker, claim_key, now)
         self._lease_watch.grant(irregular)
         return lease
@@ -221,9 +221,9 @@ class PlatformQueue:
 
     def _repeated(self, transaction: RecordTransaction, worker_serial: int, claim_key: str | None) -> Lease | None:
         kept = _lease_of_claim(transaction, worker_serial, claim_key)
-        return None if kept is None else self._shown(transaction, transaction.get(Job, kept.job_serial), kept)
+        return None if kept is None else self._described(transaction, transaction.get(Job, kept.job_serial), kept)
 
-    def _wanted(self, access: Access, job_serial: int) -> Job:
+    def _requested_job(self, access: Access, job_serial: int) -> Job:
         job = access.transaction.get(Job, job_serial)
         if not access.may_run(job):
             access.get(Job, job_serial)
@@ -237,10 +237,10 @@ class PlatformQueue:
                 return job
         tasks = {task.serial for task in access.transaction.claimable_tasks() if _may_fit(access, task, worker)}
         while tasks:
-            found = access.transaction.first_claimable_job(tasks)
-            if found is None or _is_usable(access, found, worker, now):
-                return found
-            tasks.discard(found.task_serial)
+            candidate = access.transaction.first_claimable_job(tasks)
+            if candidate is None or _is_usable(access, candidate, worker, now):
+                return candidate
+            tasks.discard(candidate.task_serial)
         return None
 
     def _lease(self, access: Access, job: Job, worker: Worker, claim_key: str | None, now: datetime) -> Lease:
@@ -273,9 +273,9 @@ class PlatformQueue:
         )
         values: Mapping[str, Any] = {"/state": running.state.value, "/worker_serial": worker.serial}
         log_change(access, job, running, Change(values=dict(values)), now)
-        return self._shown(transaction, running, kept)
+        return self._described(transaction, running, kept)
 
-    def _shown(self, transaction: RecordTransaction, job: Job, kept: JobLease) -> Lease:
+    def _described(self, transaction: RecordTransaction, job: Job, kept: JobLease) -> Lease:
         task = transaction.get(Task, job.task_serial)
         claims = job_claims(job.serial, job.workflow_serial, job.project_serial, job.attempt)
         return Lease(
@@ -299,7 +299,7 @@ def _may_have_job(access: Access, worker: Worker) -> bool:
 
 
 def _may_fit(access: Access, task: ClaimableTask, worker: Worker) -> bool:
-    # What cannot be read is found out by the job itself, which then fails.
+    # What cannot be read is reported by the job itself, which then fails.
     return not task.project_serial or (access.may_run_in(task.project_serial) and not missing_of(task.needed, worker))
 
 

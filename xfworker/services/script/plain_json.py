@@ -118,7 +118,7 @@ def _count(value: Any) -> int | None:
 
 
 def _check_moments(plain: Any, kind: str) -> None:
-    """Refuse times and durations that a library counts as integers, of which nobody could tell the unit any more."""
+    """Refuse times and durations that a library counts as integers, which no longer state their unit."""
     for item in _leaves(plain):
         if item is None:
             raise TypeError(_NO_TIME)
