@@ -181,3 +181,11 @@ def test_what_is_not_named_as_lost_reads_the_same(density, hu, attenuation, unit
             assert found.line() == pytest.approx((one.slope * per_mm, one.intercept * per_mm), rel=1e-9)
         else:
             assert one.unit_type != "Density"
+
+
+@pytest.mark.parametrize(("unit_type", "taken"), [("Density", "mg HA/ccm"), ("LinearAttenuation", "1/cm")])
+def test_a_unit_that_is_taken_where_none_is_named_is_named(tmp_path, formats, write_array, bone, unit_type, taken):
+    line = Calibration(unit_type=unit_type, slope=0.25, intercept=0)
+    source = write_array(tmp_path / "a.omni", bone, calibrations=(line,))
+    expected = (f"no unit of {unit_type} is named; the file states {taken}",)
+    assert convert(formats, source, tmp_path / "a.AIM").losses == expected

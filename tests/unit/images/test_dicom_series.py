@@ -377,3 +377,11 @@ def test_a_regular_series_in_any_orientation_is_read_and_one_that_lacks_a_slice_
         missing = random.randrange(1, count - 1)
         with pytest.raises(UnsupportedImage):
             volume_of(list(frames([number for number in order if number != missing])), Path("s"))
+
+
+@pytest.mark.parametrize("shown", ["MONOCHROME1", "PALETTE COLOR"])
+def test_values_that_are_shown_otherwise_are_named(tmp_path, formats, read_array, levels, shown):
+    folder = series(tmp_path / "a", levels, along(0, 1, 2), PhotometricInterpretation=shown)
+    (said,) = formats.describe(folder).assumptions
+    assert said == f"is shown as {shown} and not from black to white; values are taken as they are stored"
+    np.testing.assert_array_equal(read_array(folder), levels[:3])

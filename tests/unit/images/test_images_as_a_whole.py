@@ -214,3 +214,14 @@ def test_vms_versions_in_names_do_not_matter(tmp_path, write_array, formats, bon
     assert omni.open_image(path).metadata_path.name == "A.omni"
     with pytest.raises(UnsupportedImage, match="known by this suffix"):
         convert(formats, path, tmp_path / "A.xyz")
+
+
+@pytest.mark.parametrize("name", ["a.mha", "a.nii", "a.omni", "a.AIM", "a.ome.zarr"])
+def test_a_stated_spacing_is_never_overridden_silently(tmp_path, formats, write_array, bone, name):
+    source = write_array(tmp_path / name, bone, spacing_mm=(0.5, 0.5, 0.5))
+    done = convert(formats, source, tmp_path / "b.AIM", spacing_mm=(0.25, 0.25, 0.5))
+    assert done.target.spacing_mm == (0.25, 0.25, 0.5)
+    assert done.source.assumptions == (
+        "states a spacing of 0.5 x 0.5 x 0.5 mm; 0.25 x 0.25 x 0.5 mm is taken, as it was asked for",
+    )
+    assert convert(formats, source, tmp_path / "c.AIM", spacing_mm=(0.5, 0.5, 0.5)).source.assumptions == ()

@@ -170,3 +170,48 @@ def test_values_and_places_are_those_of_the_judges(tmp_path_factory, slope, inte
     assert judge.affine @ [1, 1, 1, 1] == pytest.approx(
         [-(origin[0] + spacing[0]), -(origin[1] + spacing[1]), origin[2] + spacing[2], 1], rel=1e-6, abs=1e-4
     )
+
+
+@pytest.mark.parametrize("suffix", [".img", ".img.gz"])
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Pair, nibabel.Nifti2Pair])
+def test_a_pair_is_read_by_either_of_its_names(tmp_path, formats, read_array, small, kind, suffix):
+    pair = kind(small.T, np.diag([-0.1, -0.2, 0.3, 1]))
+    pair.header.set_slope_inter(2.0, -1000.0)
+    pair.to_filename(tmp_path / f"a{suffix}")
+    header = tmp_path / f"a{suffix.replace('img', 'hdr')}"
+    for path in (header, tmp_path / f"a{suffix}"):
+        info = formats.describe(path)
+        assert (info.path, info.files) == (header, (header, tmp_path / f"a{suffix}"))
+        assert info.spacing_mm == pytest.approx((0.1, 0.2, 0.3))
+        assert info.calibration("Scaled").line() == (2, -1000)
+        np.testing.assert_array_equal(read_array(path), small)
+
+
+def test_half_a_pair_names_the_other_half(tmp_path, formats, small):
+    nibabel.Nifti1Pair(small.T, np.eye(4)).to_filename(tmp_path / "a.hdr")
+    (tmp_path / "a.img").unlink()
+    with pytest.raises(ImageError, match=r"its other half a\.img is not beside it"):
+        formats.describe(tmp_path / "a.hdr")
+
+
+def test_the_time_between_volumes_is_named_as_not_kept(tmp_path, formats, small):
+    image = nibabel.Nifti1Image(np.stack([small, small]).T, np.eye(4))
+    nibabel.save(image, tmp_path / "unstated.nii")
+    assert not any("time" in one for one in formats.describe(tmp_path / "unstated.nii").assumptions)
+    image.header.set_zooms((1, 1, 1, 2.5))
+    image.header.set_xyzt_units("mm", "sec")
+    nibabel.save(image, tmp_path / "a.nii")
+    assert formats.describe(tmp_path / "a.nii").assumptions == (
+        "states 2.5 sec between points of time, which is not kept",
+    )
+
+
+def test_skewed_axes_are_never_shown_as_others(tmp_path, formats, small):
+    affine = np.eye(4)
+    affine[0, 1] = 0.3
+    nibabel.save(nibabel.Nifti1Image(small.T, affine), tmp_path / "a.nii")
+    done = convert(formats, tmp_path / "a.nii", tmp_path / "b.nii")
+    assert done.losses == ("programs that read the qform alone see no place: the axes are not at right angles",)
+    np.testing.assert_allclose(nibabel.load(tmp_path / "b.nii").affine, affine, atol=1e-7)
+    with pytest.raises(RuntimeError, match="orthonormal"):
+        SimpleITK.ReadImage(str(tmp_path / "b.nii"))

@@ -279,3 +279,32 @@ def test_one_table_knows_the_units_of_length():
     assert not is_no_unit("furlong")
     # As a decimal, not as the nearest product.
     assert known_length_unit("um").mm(60.7) == 0.0607
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+def test_a_plane_keeps_how_it_is_turned_in_itself(tmp_path, formats, suffix):
+    turned = SimpleITK.GetImageFromArray(np.arange(30, dtype=np.int16).reshape(5, 6))
+    turned.SetDirection((0, -1, 1, 0))
+    SimpleITK.WriteImage(turned, str(tmp_path / f"a{suffix}"))
+    for target in ("b.mha", "b.nrrd", "b.omni"):
+        done = convert(formats, tmp_path / f"a{suffix}", tmp_path / target)
+        assert (done.losses, done.target.direction) == ((), (0, -1, 0, 1, 0, 0, 0, 0, 1))
+        if target != "b.omni":
+            assert SimpleITK.ReadImage(str(tmp_path / target)).GetDirection() == (0, -1, 1, 0)
+
+
+@pytest.mark.parametrize("target", ["b.mha", "b.nrrd"])
+def test_a_plane_that_is_turned_out_of_itself_is_named(tmp_path, formats, write_array, target):
+    source = write_array(
+        tmp_path / "a.omni", np.zeros((5, 6), np.int16), axes="XY", direction=(0, 0, 1, 1, 0, 0, 0, 1, 0)
+    )
+    (loss,) = convert(formats, source, tmp_path / target).losses
+    assert loss == "where the axes point to in space, 0 0 1 1 0 0 0 1 0, becomes 1 0 0 0 1 0 0 0 1"
+
+
+def test_a_nrrd_plane_in_space_says_that_its_directions_are_not_kept(tmp_path, formats):
+    header = {"space": "LPS", "space directions": [[0, 0.1, 0], [0, 0, 0.2]], "space origin": [1, 2, 3]}
+    nrrd.write(str(tmp_path / "a.nrrd"), np.zeros((6, 5), np.int16), header)
+    info = formats.describe(tmp_path / "a.nrrd")
+    assert info.spacing_mm[:2] == (0.1, 0.2)
+    assert info.assumptions == ("states where its axes point in space, which is not kept of fewer than three",)

@@ -7,6 +7,7 @@ import tifffile
 from xfworker.api.cli.main import main
 from xfworker.api.facade import omni
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage, UsageError
+from xfworker.services.images.conversion import convert
 
 VOLUME = np.random.default_rng(8).integers(0, 60_000, (12, 5, 6), np.uint16)
 CM = {"resolution": (1000, 1000), "resolutionunit": "CENTIMETER"}
@@ -129,6 +130,14 @@ def test_a_conversion_takes_a_stated_spacing(folder, tmp_path, formats, read_arr
     assert "positive" in capsys.readouterr().err
     assert main(words[:4]) == 0
     assert "states no spacing" in capsys.readouterr().err
+
+
+def test_of_a_spacing_that_is_stated_in_part_only_that_part_is_named(folder, tmp_path, formats):
+    export(folder, ["a1.tif", "a2.tif"], resolution=(100, 100), resolutionunit="CENTIMETER")
+    done = convert(formats, folder, tmp_path / "a.omni", spacing_mm=(0.1, 0.1, 0.2))
+    assert done.source.assumptions == ()
+    done = convert(formats, folder, tmp_path / "a.omni", spacing_mm=(0.1, 0.3, 0.2))
+    assert done.source.assumptions == ("states a spacing of 0.1 x 0.1 mm; 0.1 x 0.3 mm is taken, as it was asked for",)
 
 
 def test_what_is_read_is_not_written_over(folder, tmp_path, formats, write_array, capsys):

@@ -294,3 +294,13 @@ def test_lzw_is_read_or_names_what_reads_it(tmp_path, formats, levels, read_arra
         with pytest.raises(ImageError):
             read_array(path)
     assert formats.describe(path).encoding == "lzw"
+
+
+def test_pages_that_are_shown_otherwise_are_named(tmp_path, formats, read_array):
+    pixels = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+    for name, shown in (("miniswhite", {}), ("palette", {"colormap": np.zeros((3, 256), np.uint16)})):
+        path = tmp_path / f"{name}.tif"
+        tifffile.imwrite(path, pixels, photometric=name, **shown)
+        np.testing.assert_array_equal(read_array(path), pixels)
+        (said,) = [one for one in formats.describe(path).assumptions if name.upper() in one]
+        assert said.endswith("values are taken as they are stored")

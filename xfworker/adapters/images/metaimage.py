@@ -21,7 +21,7 @@ from xfworker.adapters.images.opening import file_size
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
-from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo
+from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo, turns_in_itself
 from xfworker.domain.image.length_units import MILLIMETRE, is_no_unit, length_unit
 from xfworker.domain.image.pixel_type import PixelType
 
@@ -91,10 +91,14 @@ class MetaImageCodec:
         origin = [*(unit.mm(at) for at in numbers(place, count, path, "Offset")), 0.0, 0.0]
         turned = fields.get("TransformMatrix") or fields.get("Rotation") or fields.get("Orientation")
         direction: tuple[float, ...] = ALONG_THE_AXES
-        if turned and count == _MOST_AXES:
-            # A row of it says where an axis points, which is a column here.
-            rows = numbers(turned, 9, path, "TransformMatrix")
-            direction = tuple(rows[3 * axis + row] for row in range(3) for axis in range(3))
+        if turned:
+            # A row of it says where an axis points, which is a column here. A plane is turned in itself only.
+            rows = numbers(turned, count * count, path, "TransformMatrix")
+            direction = tuple(
+                rows[count * axis + row] if max(row, axis) < count else float(row == axis)
+                for row in range(3)
+                for axis in range(3)
+            )
         packed = fields.get("CompressedData", "False").lower() == "true"
         big = (fields.get("BinaryDataByteOrderMSB") or fields.get("ElementByteOrderMSB") or "False").lower() == "true"
         is_text = fields.get("BinaryData", "True").lower() == "false"
@@ -140,7 +144,8 @@ class MetaImageCodec:
             raise UnsupportedImage(f"{path}: MetaImage is written raw with axes XYZ, not {encoding} {image.axes}.")
         pixels = path.with_suffix(".raw") if path.suffix.lower() == ".mhd" else path
         count = len(image.size)
-        turned = [image.direction[3 * row + axis] for axis in range(3) for row in range(3)]
+        turned = [image.direction[3 * row + axis] for axis in range(count) for row in range(count)]
+        has_directions = count == _MOST_AXES or turns_in_itself(image.direction, count)
         word = next(name for name, kind in _TYPES.items() if kind is image.pixel_type)
         line = line_for_others(image)
         lines_of_values = (
@@ -152,7 +157,7 @@ class MetaImageCodec:
             "BinaryData = True",
             "BinaryDataByteOrderMSB = False",
             "CompressedData = False",
-            *([f"TransformMatrix = {' '.join(map(repr, turned))}"] if count == _MOST_AXES else []),
+            *([f"TransformMatrix = {' '.join(map(repr, turned))}"] if has_directions else []),
             f"Offset = {' '.join(map(repr, image.origin_mm[:count]))}",
             f"ElementSpacing = {' '.join(map(repr, image.spacing_mm[:count]))}",
             f"DimSize = {' '.join(map(str, image.size))}",

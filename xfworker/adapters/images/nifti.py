@@ -1,4 +1,8 @@
-"""NIfTI (.nii, .nii.gz), by nibabel. Its space points right, front and up; the one here left, back and up."""
+"""
+NIfTI (.nii, .nii.gz; a .hdr with the pixels in an .img beside it is read), by nibabel.
+
+Its space points right, front and up; the one here left, back and up.
+"""
 
 import math
 from pathlib import Path
@@ -32,7 +36,73 @@ _SIDES: Final = (-1.0, -1.0, 1.0)
 """How left, back and up are counted where axes point right, front and up."""
 
 _SAME_DIRECTION: Final = 1e-6
+_RIGHT_ANGLE: Final = 1e-4
 _HEADER_1: Final = 348
+
+
+_MAGICS: Final = {b"n+1\0": "Nifti1Image", b"ni1\0": "Nifti1Pair", b"n+2\0": "Nifti2Image", b"ni2\0": "Nifti2Pair"}
+"""What nibabel calls the kinds of files. The magic of NIfTI-1 is at byte 344, that of NIfTI-2 at 4."""
+
+_PACKED: Final = ".gz"
+
+
+def _kind_of(data: bytes) -> str | None:
+    for magic, kind in _MAGICS.items():
+        at = 344 if "1" in kind else 4
+        if data[at : at + 4] == magic:
+            return kind
+    return None
+
+
+def _beginning(path: Path) -> tuple[bytes, bool]:
+    """Give a file's beginning unpacked, and whether it is packed."""
+    with open_to_read(path) as file:
+        head = file.read(_MOST_HEADER)
+    return _unpacked(head, _MOST_HEADER), head.startswith(_GZIP)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """
+    Give the other file of a pair, whose name differs in its suffix only; either may be packed.
+
+    Raises:
+        ImageFormatError: There is none.
+    """
+    name = path.name[: -len(_PACKED)] if path.name.lower().endswith(_PACKED) else path.name
+    stem = Path(name).stem
+    for ending in (suffix, suffix.upper(), suffix + _PACKED):
+        if path.with_name(stem + ending).is_file():
+            return path.with_name(stem + ending)
+    raise ImageFormatError(f"its other half {stem}{suffix} is not beside it.", path=path, field="magic")
+
+
+def _header_beside(path: Path) -> Path | None:
+    """Give the header of a pair by the name of its pixels, or None where the file is not the pixels of a pair."""
+    if not path.name.lower().endswith((".img", ".img.gz")):
+        return None
+    try:
+        header = _beside(path, ".hdr")
+        is_pair = (_kind_of(_beginning(header)[0]) or "").endswith("Pair")
+    except ImageError:
+        return None
+    return header if is_pair else None
+
+
+def _time_not_kept(header: Any, axes: int) -> tuple[str, ...]:
+    """Say what a series in time states of its points of time, which an image has no place for."""
+    if axes <= 3:  # noqa: PLR2004 - space
+        return ()
+    step, unit = float(header.get_zooms()[3]), header.get_xyzt_units()[1]
+    is_stated = step not in (0, 1) or unit != "unknown"
+    return (f"states {step:.9g} {unit} between points of time, which is not kept",) if is_stated else ()
+
+
+def _is_skewed(direction: tuple[float, ...]) -> bool:
+    columns = [direction[axis::3] for axis in range(3)]
+    return any(
+        abs(sum(a * b for a, b in zip(columns[one], columns[other], strict=True))) > _RIGHT_ANGLE
+        for one, other in ((0, 1), (0, 2), (1, 2))
+    )
 
 
 def _unpacked(head: bytes, most: int) -> bytes:
@@ -40,16 +110,15 @@ def _unpacked(head: bytes, most: int) -> bytes:
 
 
 class NiftiCodec:
-    """The ``ImageCodec`` of NIfTI-1 and NIfTI-2 in single files."""
+    """The ``ImageCodec`` of NIfTI-1 and NIfTI-2: single files, and pairs of header and pixels, which are read."""
 
     name = "NIfTI"
     suffixes: tuple[str, ...] = (".nii", ".nii.gz")
     encodings: tuple[str, ...] = ("raw", "gzip")
 
-    def recognises(self, _path: Path, head: bytes, /) -> bool:
-        """Tell whether the content is a NIfTI in one file, compressed or not."""
-        data = _unpacked(head, 352)
-        return data[344:348] == b"n+1\0" or data[4:8] == b"n+2\0"
+    def recognises(self, path: Path, head: bytes, /) -> bool:
+        """Tell whether the content is a NIfTI, compressed or not; the pixels of a pair are told by the header's."""
+        return _kind_of(_unpacked(head, 352)) is not None or _header_beside(path) is not None
 
     def describe(self, path: Path) -> ImageInfo:
         """Read the header; see the port."""
@@ -58,17 +127,22 @@ class NiftiCodec:
     def reader(self, path: Path) -> SlabReader:
         """Open the pixels; see the port."""
         info, skip = self._described(path)
-        return RawReader(info) if info.pixels_offset is not None else DeflatedReader(info, path, skip=skip)
+        return RawReader(info) if info.pixels_offset is not None else DeflatedReader(info, info.pixels_path, skip=skip)
 
     def _described(self, path: Path) -> tuple[ImageInfo, int]:
         nibabel = reader_library("nibabel", path, "a NIfTI")
-        with open_to_read(path) as file:
-            head = file.read(_MOST_HEADER)
-        data = _unpacked(head, _MOST_HEADER)
-        kind = nibabel.Nifti2Header if data[4:8] == b"n+2\0" else nibabel.Nifti1Header
-        size = 540 if data[4:8] == b"n+2\0" else _HEADER_1
+        path = _header_beside(path) or path
+        data, packed = _beginning(path)
+        kind = _kind_of(data)
+        if kind is None:
+            raise ImageFormatError("it holds no NIfTI.", path=path, field="magic")
+        size = _HEADER_1 if "1" in kind else 540
+        pixels_path = path
+        if kind.endswith("Pair"):
+            pixels_path = _beside(path, ".img")
+            packed = _beginning(pixels_path)[1]
         try:
-            header = kind(data[:size], check=True)
+            header = getattr(nibabel, kind).header_class(data[:size], check=True)
             shape = tuple(int(count) for count in header.get_data_shape())
             pixel_type = PixelType.of_numpy_code(header.get_data_dtype().str)
             slope, intercept = header.get_slope_inter()
@@ -82,7 +156,6 @@ class NiftiCodec:
             shape = shape[:-1]
         if pixel_type is None or len(shape) > 4 or not shape or min(shape) < 1:  # noqa: PLR2004 - time is the last we know
             raise UnsupportedImage(f"{path}: pixels of type {header.get_data_dtype()} and shape {shape} are not read.")
-        packed = head.startswith(_GZIP)
         line = (1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept))
         calibrations = rescaled(*line, "Scaled")
         info = ImageInfo(
@@ -94,7 +167,7 @@ class NiftiCodec:
             size=shape,
             pixel_type=pixel_type,
             byte_order="little" if header.endianness == "<" else "big",
-            pixels_path=path,
+            pixels_path=pixels_path,
             pixels_offset=None if packed else skip,
             spacing_mm=spacing,
             origin_mm=origin,
@@ -102,12 +175,13 @@ class NiftiCodec:
             calibrations=calibrations,
             default_unit_type=calibrations[0].unit_type if calibrations else None,
             header={"description": bytes(header["descrip"]).split(b"\0")[0].decode("latin-1"), "offset": skip},
-            files=(path,),
-            assumptions=assumptions,
+            files=tuple(dict.fromkeys((path, pixels_path))),
+            assumptions=(*assumptions, *_time_not_kept(header, len(shape))),
         )
         if not packed:
             check_raw_size(info)
-        return _with_note(info, line, _comment(data[size:skip])), skip
+        extensions = data[size:] if pixels_path != path else data[size:skip]
+        return _with_note(info, line, _comment(extensions)), skip
 
     def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> HeaderThenPixelsWriter:
         """Begin a NIfTI-1, or a NIfTI-2 where an axis is too long for it; see the port."""
@@ -127,8 +201,9 @@ class NiftiCodec:
             for row, side in enumerate(_SIDES)
         ]
         header.set_sform([*affine, [0, 0, 0, 1]], code="scanner")
-        # A qform holds rotations only: where the axes are skewed it is the nearest one.
-        header.set_qform([*affine, [0, 0, 0, 1]], code="scanner")
+        # A qform holds rotations only: where the axes are skewed, other programs would see axes that are not these.
+        skewed = _is_skewed(image.direction)
+        header.set_qform([*affine, [0, 0, 0, 1]], code="unknown" if skewed else "scanner")
         header.set_xyzt_units("mm")
         header["magic"] = b"n+2" if wide else b"n+1"
         stated = line_for_others(image)
@@ -156,6 +231,8 @@ class NiftiCodec:
             byte_order="little",
         )
         remarks = unseen_calibrations(image, stated, "a note that this package reads")
+        if skewed:
+            remarks += ("programs that read the qform alone see no place: the axes are not at right angles",)
         return HeaderThenPixelsWriter(info, data, is_packed=packed, remarks=remarks)
 
 

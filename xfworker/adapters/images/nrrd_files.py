@@ -16,7 +16,7 @@ from xfworker.adapters.images.opening import file_size, open_to_read
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
-from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo, turns_in_itself
 from xfworker.domain.image.pixel_type import PixelType
 
 _TYPE_WORDS: Final = {
@@ -140,8 +140,10 @@ class NrrdCodec:
         if encoding not in (None, "raw") or image.axes not in ("X", "XY", "XYZ"):
             raise UnsupportedImage(f"{path}: NRRD is written raw with axes XYZ, not {encoding} {image.axes}.")
         count = len(image.size)
+        is_held = count == _MOST_AXES or turns_in_itself(image.direction, count)
+        direction = image.direction if is_held else ALONG_THE_AXES
         directions = [
-            "(" + ",".join(repr(step * image.direction[3 * row + axis]) for row in range(count)) + ")"
+            "(" + ",".join(repr(step * direction[3 * row + axis]) for row in range(count)) + ")"
             for axis, step in enumerate(image.spacing_mm[:count])
         ]
         lines = [

@@ -45,17 +45,22 @@ def place_of(header: dict[str, Any], count: int, path: Path) -> Place:
     missing = lengths == 0
     rows[missing], lengths[missing] = np.eye(_SPACE)[missing], 1.0
     turned = (sides[:, None] * (rows / lengths[:, None]).T) + 0.0
+    assumptions = []
+    if bool(missing[:count].any()):
+        assumptions.append("states no spacing (space directions, spacings); 1 mm is taken")
     if count < _SPACE:
-        # A plane has no normal here, so that its directions are not known in space.
-        turned = np.eye(_SPACE)
+        if bool(np.any(rows[:count, count:])):
+            # A plane that is turned out of itself has a normal that is not stated.
+            turned = np.eye(_SPACE)
+            assumptions.append("states where its axes point in space, which is not kept of fewer than three")
+        turned[:, count:] = np.eye(_SPACE)[:, count:]
     # Of a row along an axis the very number, not the root of its square.
     spacing = [
         float(np.abs(row).max() if np.count_nonzero(row) == 1 else size)
         for row, size in zip(rows, lengths, strict=True)
     ]
     x, y, z = (float(at) for at in sides * origin + 0.0)
-    said = ("states no spacing (space directions, spacings); 1 mm is taken",) if bool(missing[:count].any()) else ()
-    return (spacing[0], spacing[1], spacing[2]), (x, y, z), tuple(turned.ravel().tolist()), said
+    return (spacing[0], spacing[1], spacing[2]), (x, y, z), tuple(turned.ravel().tolist()), tuple(assumptions)
 
 
 def _directed(header: dict[str, Any], count: int, path: Path) -> "tuple[Matrix, Matrix]":

@@ -39,6 +39,9 @@ _BIG_TIFF_FROM: Final = 2**32 - 2**25
 _SLICES: Final = "ZIQ"
 """What tifffile calls an axis along which slices follow one another: depth, sequence, unknown."""
 
+_WHITE_IS_ZERO, _PALETTE = 0, 3
+"""What a page states of its colours (PhotometricInterpretation)."""
+
 _MOST_PER_BYTE: Final = 4096
 _NOTE: Final = "xfworker="
 
@@ -125,9 +128,17 @@ def _described(path: Path, file: Any) -> ImageInfo:
         default_unit_type=calibrations[0].unit_type if calibrations else None,
         header={"pages": len(pages), "description": description[:1000]},
         files=(path,),
-        assumptions=(*lengths.assumptions, *others),
+        assumptions=lengths.assumptions,
     )
-    return _with_note(info, description)
+    noted = _with_note(info, description)
+    return attrs.evolve(noted, assumptions=(*noted.assumptions, *others, *_shown_otherwise(first)))
+
+
+def _shown_otherwise(page: Any) -> tuple[str, ...]:
+    """Say how pixels are meant to be shown, where that is not from black to white; they are read as they are stored."""
+    meanings = {_WHITE_IS_ZERO: "shows 0 as white (MINISWHITE)", _PALETTE: "has a table of colours (PALETTE)"}
+    found = meanings.get(int(page.photometric))
+    return () if found is None else (f"{found}; values are taken as they are stored",)
 
 
 def _with_note(info: ImageInfo, description: str) -> ImageInfo:

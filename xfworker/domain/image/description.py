@@ -46,6 +46,13 @@ def _checked_direction(image: "ImageInfo", _field: object, direction: tuple[floa
         raise ImageFormatError(f"axes along {direction} cannot be right.", path=image.path, field="direction")
 
 
+def turns_in_itself(direction: tuple[float, ...], axes: int) -> bool:
+    """Tell whether the first axes point nowhere but along themselves: only then they hold it without the others."""
+    return all(
+        direction[3 * row + axis] == (row == axis) for row in range(3) for axis in range(3) if max(row, axis) >= axes
+    )
+
+
 @attrs.frozen(kw_only=True)
 class ImageInfo:
     """

@@ -1,11 +1,11 @@
 """What of an image's place and meaning a file does not hold, each in one sentence."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from xfworker.domain.errors import ImageError
-from xfworker.domain.image.calibration import Calibration, per_centimetre
+from xfworker.domain.image.calibration import HOUNSFIELD_UNIT, Calibration, per_centimetre
 from xfworker.domain.image.description import ImageInfo
 
 _SAME: Final = 1e-7
@@ -23,7 +23,11 @@ def losses(stated: ImageInfo, held: ImageInfo) -> tuple[str, ...]:
         stated: What was to be written.
         held: What the file says when it is read.
     """
-    return (*geometry_losses(stated, held), *calibration_losses(stated.calibrations, held.calibrations))
+    return (
+        *geometry_losses(stated, held),
+        *calibration_losses(stated.calibrations, held.calibrations),
+        *_units_taken(stated.calibrations, held.calibrations),
+    )
 
 
 def geometry_losses(stated: ImageInfo, held: ImageInfo) -> tuple[str, ...]:
@@ -78,6 +82,15 @@ def calibration_losses(stated: Iterable[Calibration], held: Sequence[Calibration
         if other.unit_type.casefold() not in names
     ]
     return tuple(lost)
+
+
+def _units_taken(stated: Iterable[Calibration], held: Sequence[Calibration]) -> Iterator[str]:
+    """Say in which units a file states values whose unit the image does not name; HU are one."""
+    for calibration in stated:
+        other = next((one for one in held if one.unit_type.casefold() == calibration.unit_type.casefold()), None)
+        if other is None or calibration.unit_name or not other.unit_name or other.unit_name == HOUNSFIELD_UNIT:
+            continue
+        yield f"no unit of {calibration.unit_type} is named; the file states {other.unit_name}"
 
 
 def _is_same(stated: Calibration, held: Calibration) -> bool:

@@ -9,7 +9,7 @@ import attrs
 
 from xfworker.domain.errors import UnsupportedImage, UsageError
 from xfworker.domain.image.deidentify import deidentify
-from xfworker.domain.image.description import ImageInfo, Triple
+from xfworker.domain.image.description import SPACE_AXES, ImageInfo, Triple
 from xfworker.domain.image.losses import losses
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.domain.image.voxel_digest import VoxelDigest
@@ -25,7 +25,11 @@ SliceProgress = Callable[[int, int], None]
 """Called with the slices that are done and all there are."""
 
 
-_OF_LENGTHS = ("spacing", "distance between slices", "resolution", "unit of length", "element size")
+_SAME_SPACING = 1e-7
+_BETWEEN_SLICES = ("distance between slices", "thickness")
+"""What is said in those about the third axis alone."""
+
+_OF_LENGTHS = ("spacing", "thickness", "distance between slices", "resolution", "unit of length", "element size")
 """What is said in assumptions about lengths."""
 
 
@@ -106,12 +110,22 @@ def with_spacing(info: ImageInfo, spacing_mm: Triple) -> ImageInfo:
     """
     Give an image with a spacing that somebody states; what its file did not say of lengths is no longer assumed.
 
+    One that the file states itself is named among the assumptions, as is that it does not count.
+
     Raises:
         UsageError: A spacing is not a positive number of mm.
     """
     if len(spacing_mm) != 3 or not all(math.isfinite(step) and step > 0 for step in spacing_mm):  # noqa: PLR2004
         raise UsageError(f"A spacing is three positive numbers of mm (x, y, z); got {spacing_mm!r}.")
-    rest = tuple(one for one in info.assumptions if not any(word in one for word in _OF_LENGTHS))
+    lacking = [one for one in info.assumptions if any(word in one for word in _OF_LENGTHS)]
+    rest = tuple(one for one in info.assumptions if one not in lacking)
+    stated = sum(letter in SPACE_AXES for letter in info.axes)
+    if lacking:
+        stated = 2 if all(any(word in one for word in _BETWEEN_SLICES) for one in lacking) else 0
+    own, taken = info.spacing_mm[:stated], spacing_mm[:stated]
+    if not all(math.isclose(*both, rel_tol=_SAME_SPACING) for both in zip(own, taken, strict=True)):
+        before, after = (" x ".join(f"{step:.9g}" for step in steps) for steps in (own, taken))
+        rest += (f"states a spacing of {before} mm; {after} mm is taken, as it was asked for",)
     return attrs.evolve(info, spacing_mm=spacing_mm, assumptions=rest)
 
 
