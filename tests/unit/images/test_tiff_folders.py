@@ -133,7 +133,7 @@ def test_a_conversion_takes_a_stated_spacing(folder, tmp_path, formats, read_arr
 
 
 def test_of_a_spacing_that_is_stated_in_part_only_that_part_is_named(folder, tmp_path, formats):
-    export(folder, ["a1.tif", "a2.tif"], resolution=(100, 100), resolutionunit="CENTIMETER")
+    export(folder, ["a1.tif", "a2.tif"], VOLUME[:2], resolution=(100, 100), resolutionunit="CENTIMETER")
     done = convert(formats, folder, tmp_path / "a.omni", spacing_mm=(0.1, 0.1, 0.2))
     assert done.source.assumptions == ()
     done = convert(formats, folder, tmp_path / "a.omni", spacing_mm=(0.1, 0.3, 0.2))
@@ -161,7 +161,6 @@ def test_a_folder_without_tiff_files_is_not_one(folder, formats):
 
 
 def test_spacing_is_three_numbers(formats, folder, tmp_path):
-    from xfworker.services.images.conversion import convert
 
     export(folder, [f"a{number}.tif" for number in range(12)])
     with pytest.raises(UsageError, match="three positive"):
