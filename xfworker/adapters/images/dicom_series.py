@@ -124,10 +124,10 @@ def _info(path: Path, frames: Sequence[Frame], headers: Sequence[Any]) -> tuple[
     volume = volume_of(frames, path)
     calibrations = _calibrations(frames[0], str(first.get("Modality", "")), path)
     assumptions = list(volume.assumptions)
-    shown = {str(header.get("PhotometricInterpretation", "MONOCHROME2")) for header in headers}
+    schemes = {str(header.get("PhotometricInterpretation", "MONOCHROME2")) for header in headers}
     assumptions += [
         f"is shown as {word} and not from black to white; values are taken as they are stored"
-        for word in sorted(shown - {"MONOCHROME2"})
+        for word in sorted(schemes - {"MONOCHROME2"})
     ]
     if "ModalityLUTSequence" in first:
         assumptions.append("has a table of values (ModalityLUTSequence), which is not applied")
