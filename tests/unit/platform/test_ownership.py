@@ -15,6 +15,7 @@ from xfworker.domain.errors import (
 )
 from xfworker.domain.files import Scope, parse_resource, record_resource
 from xfworker.domain.job_outcome import Ending, Outcome
+from xfworker.domain.job_state import JobState
 from xfworker.domain.records import (
     ActivityEvent,
     DependencyPackage,
@@ -123,6 +124,48 @@ def test_a_new_token_takes_over_the_worker_of_a_revoked_one(lab, worker_token):
     first = queue(lab, old.text).register(Worker(name="one"))
     lab.platform.accounts_for(lab.admin).revoke(old.record.serial)
     assert queue(lab, worker_token("one").text).register(Worker(name="one")).serial == first.serial
+
+
+def test_who_takes_over_the_worker_of_a_revoked_token_gets_none_of_its_jobs(lab, worker_token):
+    _, anna = lab.person("anna")
+    _, berta = lab.person("berta")
+    old = worker_token("one")
+    first = queue(lab, old.text).register(Worker(name="one"))
+    lease = queue(lab, old.text).claim(first.serial, job_serial=lab.job(berta).serial, claim_key="k")
+    lab.platform.accounts_for(lab.admin).revoke(old.record.serial)
+    two = worker_token("two").text
+    for bearer in (anna, two):
+        for ask in (
+            lambda bearer=bearer: queue(lab, bearer).heartbeat(lease),
+            lambda bearer=bearer: queue(lab, bearer).end(lease, CRASHED),
+            lambda bearer=bearer: queue(lab, bearer).claim(first.serial, claim_key="k"),
+        ):
+            with pytest.raises(PermissionDenied):
+                ask()
+    assert queue(lab, two).register(Worker(name="one")).serial == first.serial
+    assert not lab.server(two).find(Job)
+    assert lab.server(berta).get(Job, lease.job.serial).state is JobState.READY
+
+
+def test_an_account_keeps_no_job_of_a_project_that_it_does_not_see_any_more(lab):
+    anna_serial, anna = lab.person("anna")
+    _, berta = lab.person("berta")
+    job = lab.job(berta)
+    members = lab.platform.accounts_for(lab.platform.authenticate(berta))
+    members.share(job.project_serial, "anna")
+    own = queue(lab, anna).register(Worker(name="laptop"))
+    lease = queue(lab, anna).claim(own.serial, job_serial=job.serial, claim_key="k")
+    queue(lab, anna).heartbeat(lease)
+    members.unshare(job.project_serial, anna_serial)
+    for ask in (
+        lambda: queue(lab, anna).heartbeat(lease),
+        lambda: queue(lab, anna).end(lease, CRASHED),
+        lambda: queue(lab, anna).claim(own.serial, claim_key="k"),
+    ):
+        with pytest.raises(LeaseLost, match="does not see"):
+            ask()
+    lab.lose()
+    assert lab.server(berta).get(Job, job.serial).state is JobState.READY
 
 
 def test_a_worker_claims_for_itself_and_ends_only_what_it_has(lab, worker_token):

@@ -1,5 +1,6 @@
 """How jobs end that did not end by themselves: lost workers, aborts, failures."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -82,11 +83,16 @@ def end_expired_leases(access: Access, now: datetime, options: PlatformOptions, 
         irregular: Whether time did not pass as it should since leases were last looked at: then none ends, and all are
             granted a fresh period.
     """
-    ended: list[Job] = []
     if irregular:
         renew_all(access, now, options)
-        return ended
-    for lease in access.transaction.expired_leases(now):
+        return []
+    return end_leases(access, access.transaction.expired_leases(now), now, options)
+
+
+def end_leases(access: Access, leases: Iterable[JobLease], now: datetime, options: PlatformOptions) -> list[Job]:
+    """Take their jobs from workers that do not answer any more; a job that cannot be handled fails itself."""
+    ended: list[Job] = []
+    for lease in leases:
         job = isolated(
             access.transaction,
             f"the end of the lease on job {lease.job_serial}",

@@ -27,9 +27,9 @@ from xfworker.services.platform.idle_workers import IdleWorkers
 from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.keeping import check_json
 from xfworker.services.platform.lease_watch import LeaseWatch
-from xfworker.services.platform.leases import end_expired_leases, ended_job, fail_unusable_if_ready, ready_again
+from xfworker.services.platform.leases import end_expired_leases, end_leases, ended_job, fail_unusable_if_ready, ready_again
 from xfworker.services.platform.options import PlatformOptions
-from xfworker.services.platform.ownership import is_abandoned, owns, set_owner
+from xfworker.services.platform.ownership import is_abandoned, owner_of, owns, set_owner
 from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims
 
 _CLAIMABLE = (JobState.READY, JobState.READY_FOR_INTERACTIVE)
@@ -79,6 +79,7 @@ class PlatformQueue:
                 )
                 set_owner(transaction, made, self._principal)
                 return made
+            self._take_over_if_abandoned(transaction, known[0], now)
             self._require_own(transaction, known[0], "register")
             fresh = attrs.evolve(
                 known[0],
@@ -133,7 +134,7 @@ class PlatformQueue:
             access = Access(self._principal, transaction)
             worker = transaction.get(Worker, worker_serial)
             self._require_own(transaction, worker, "claim jobs for")
-            repeated = self._repeated(transaction, worker_serial, claim_key)
+            repeated = self._repeated(access, worker_serial, claim_key)
             if repeated is not None:
                 return repeated
             irregular = self._lease_watch.look()
@@ -195,12 +196,18 @@ class PlatformQueue:
         return seen is None or abs(now - seen).total_seconds() >= self._options.worker_silent_seconds / _SEEN_PARTS
 
     def _require_own(self, transaction: RecordTransaction, worker: Worker, to: str) -> None:
-        """Refuse another's worker; one whose owner cannot come in again is taken over."""
-        if owns(transaction, self._principal, worker):
-            return
-        if is_abandoned(transaction, worker):
+        """Refuse another's worker; a worker may go on with its record of before records had owners."""
+        if self._principal.is_worker and owner_of(transaction, worker) is None:
             set_owner(transaction, worker, self._principal)
         Access(self._principal, transaction).require_own(worker, f"{to} {worker}")
+
+    def _take_over_if_abandoned(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> None:
+        """Give the record of an owner who cannot come in again to the caller, but none of the jobs it has leases on."""
+        if owns(transaction, self._principal, worker) or not is_abandoned(transaction, worker):
+            return
+        leases = transaction.find(JobLease, {"worker_serial": worker.serial})
+        end_leases(Access(self._principal, transaction), leases, now, self._options)
+        set_owner(transaction, worker, self._principal)
 
     def _held(self, transaction: RecordTransaction, job_serial: int, attempt: int) -> tuple[Job, JobLease | None]:
         """
@@ -208,6 +215,7 @@ class PlatformQueue:
 
         Raises:
             PermissionDenied: Another worker has the lease, or had it last.
+            LeaseLost: The caller does not see the job's project any more.
         """
         job = transaction.get(Job, job_serial)
         if job.attempt != attempt:
@@ -217,11 +225,20 @@ class PlatformQueue:
         worker_serial = kept[0].worker_serial if kept else job.worker_serial
         if worker_serial is not None:
             self._require_own(transaction, transaction.get(Worker, worker_serial), f"look after {job}, which runs on")
+        self._require_may_run(Access(self._principal, transaction), job)
         return job, kept[0] if kept else None
 
-    def _repeated(self, transaction: RecordTransaction, worker_serial: int, claim_key: str | None) -> Lease | None:
-        kept = _lease_of_claim(transaction, worker_serial, claim_key)
-        return None if kept is None else self._described(transaction, transaction.get(Job, kept.job_serial), kept)
+    def _require_may_run(self, access: Access, job: Job) -> None:
+        if not access.may_run(job):
+            raise LeaseLost(f"job {job.serial} is in a project that {self._principal.name} does not see any more")
+
+    def _repeated(self, access: Access, worker_serial: int, claim_key: str | None) -> Lease | None:
+        kept = _lease_of_claim(access.transaction, worker_serial, claim_key)
+        if kept is None:
+            return None
+        job = access.transaction.get(Job, kept.job_serial)
+        self._require_may_run(access, job)
+        return self._described(access.transaction, job, kept)
 
     def _requested_job(self, access: Access, job_serial: int) -> Job:
         job = access.transaction.get(Job, job_serial)
