@@ -27,7 +27,13 @@ from xfworker.services.platform.idle_workers import IdleWorkers
 from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.keeping import check_json
 from xfworker.services.platform.lease_watch import LeaseWatch
-from xfworker.services.platform.leases import end_expired_leases, end_leases, ended_job, fail_unusable_if_ready, ready_again
+from xfworker.services.platform.leases import (
+    end_expired_leases,
+    end_leases,
+    ended_job,
+    fail_unusable_if_ready,
+    ready_again,
+)
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.ownership import is_abandoned, owner_of, owns, set_owner
 from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims
