@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as arrays
 from xfworker.adapters.images.gobj import read_contours
 from xfworker.domain.errors import UnsupportedImage
 from xfworker.domain.image.contour import Contour, fill, trace
+from xfworker.services.images.conversion import convert
 
 
 def gobj(*slices):
@@ -115,3 +116,12 @@ def test_an_unknown_shape_is_refused(tmp_path):
     path.write_bytes(gobj(slice_record(1, 1), struct.pack("<9i", 9, 50, 60, 1, 4, 3, 0, 3, 0)))
     with pytest.raises(UnsupportedImage, match="kind 9"):
         read_contours(path)
+
+
+def test_values_that_contours_do_not_hold_are_named(tmp_path, formats, write_array):
+    for values, losses in ((127, ()), (3, ("the values: what is not 0 becomes 127",))):
+        pixels = np.zeros((3, 5, 6), np.int16)
+        pixels[1, 1:3, 2:4] = values
+        source = write_array(tmp_path / f"{values}.omni", pixels)
+        done = convert(formats, source, tmp_path / f"{values}.gobj")
+        assert tuple(one for one in done.losses if "origin" not in one) == losses

@@ -364,3 +364,43 @@ def test_an_image_without_the_unit_says_which_it_has(scan, tmp_path):
     for call in (scan.statistics, scan.histogram):
         with pytest.raises(ImageError, match="it has Density, Depth"):
             call(unit="HU")
+
+
+@pytest.mark.parametrize("size_mm", [(float("nan"), 1, 1), (1, float("inf"), 1)])
+def test_edges_of_a_box_are_finite(scan, tmp_path, size_mm):
+    with pytest.raises(UsageError, match="three finite numbers of mm"):
+        scan.crop(tmp_path / "a.omni", size_mm=size_mm)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["crop", "scan.omni", "a.omni", "--pos", "1.5", "1", "1"],
+        ["downsample", "scan.omni", "a.omni", "1.5"],
+        ["slice", "scan.omni", "a.png", "--index", "1.5"],
+        ["histogram", "scan.omni", "--bins", "9.5"],
+        ["mask", "scan.omni", "scan.omni", "a.omni", "--label", "0.6"],
+    ],
+)
+def test_fractions_are_not_rounded_to_integers_silently(scan, tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(["image", *words]) == 2
+    assert "int" in capsys.readouterr().err
+    assert not list(tmp_path.glob("a.*"))
+
+
+def test_places_in_mm_hold_where_axes_are_not_at_right_angles(tmp_path, write_array, bone):
+    skewed = (1, 0.6, 0, 0, 0.8, 0, 0, 0, 1)
+    image = omni.open_image(write_array(tmp_path / "a.omni", bone, spacing_mm=SPACING, direction=skewed))
+    box = image.crop(tmp_path / "box.omni", pos=(2, 3, 4), size=(5, 6, 7))
+    again = image.crop(tmp_path / "again.omni", pos_mm=box.info.origin_mm, size=(5, 6, 7))
+    np.testing.assert_array_equal(again.pixels, bone[4:11, 3:9, 2:7])
+    inside = image.mask(tmp_path / "inside.omni", box.threshold(tmp_path / "all.omni", lower=-40000), outside=-1)
+    expected = np.full_like(bone, -1)
+    expected[4:11, 3:9, 2:7] = bone[4:11, 3:9, 2:7]
+    np.testing.assert_array_equal(inside.pixels, expected)
+
+
+def test_axes_in_one_plane_cannot_be_right(tmp_path, write_array, bone):
+    with pytest.raises(ImageError, match="cannot be right"):
+        write_array(tmp_path / "a.omni", bone, direction=(1, 1, 0, 0, 0, 0, 0, 0, 1))

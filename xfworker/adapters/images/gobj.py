@@ -339,7 +339,10 @@ class GobjWriter(SlabWriter):
 
     def _write(self, slab: "Pixels") -> None:
         for plane in slab.reshape(-1, *self.info.shape[-2:]) if slab.ndim > 1 else slab.reshape(1, 1, -1):
-            contours = trace(plane != 0, self._z)
+            inside = plane != 0
+            if not self.remarks and bool((plane[inside] != MASK_VALUE).any()):
+                self.remarks = (f"the values: what is not 0 becomes {MASK_VALUE}",)
+            contours = trace(inside, self._z)
             if contours:
                 self._partial.write(self._slice(contours))
                 self._contours += len(contours)

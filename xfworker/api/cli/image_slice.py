@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from xfworker.api.cli.console import print_json, results
 from xfworker.api.cli.image_options import check_picture, name_assumptions, progress_bar
+from xfworker.api.cli.integers import Integer
 from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo
 
@@ -18,7 +19,7 @@ def cut(
     picture: Path,
     *,
     axis: Literal["x", "y", "z", "all"] = "z",
-    index: int | None = None,
+    index: Integer | None = None,
     window: str = "0.5%:99.5%",
     unit: str | None = None,
     overlay: Path | None = None,

@@ -21,6 +21,7 @@ SPACE_AXES = "XYZ"
 AXES_LETTERS = "XYZCWFT"
 
 
+_LEAST_VOLUME = 1e-6
 _LEAST_MM, _MOST_MM, _FARTHEST_MM = 1e-12, 1e12, 1e18
 
 
@@ -39,10 +40,20 @@ def _checked_origin(image: "ImageInfo", _field: object, origin: Triple) -> None:
         raise ImageFormatError(f"an origin at {origin} mm cannot be right.", path=image.path, field="origin_mm")
 
 
+def _volume_of(x: tuple[float, ...], y: tuple[float, ...], z: tuple[float, ...]) -> float:
+    """Give the volume between three axes; none where they lie in a plane."""
+    return (
+        x[0] * (y[1] * z[2] - y[2] * z[1])
+        + x[1] * (y[2] * z[0] - y[0] * z[2])
+        + x[2] * (y[0] * z[1] - y[1] * z[0])
+    )  # fmt: skip
+
+
 def _checked_direction(image: "ImageInfo", _field: object, direction: tuple[float, ...]) -> None:
     columns = [direction[axis::3] for axis in range(3)]
     lengths = [math.hypot(*column) for column in columns]
-    if len(direction) != len(ALONG_THE_AXES) or not all(math.isclose(length, 1, abs_tol=1e-2) for length in lengths):
+    are_long = len(direction) == len(ALONG_THE_AXES) and all(math.isclose(one, 1, abs_tol=1e-2) for one in lengths)
+    if not are_long or abs(_volume_of(*columns)) < _LEAST_VOLUME:
         raise ImageFormatError(f"axes along {direction} cannot be right.", path=image.path, field="direction")
 
 

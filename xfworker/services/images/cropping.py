@@ -1,5 +1,6 @@
 """Cutting a box out of a volume: a volume of interest (VOI)."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from xfworker.ports.image_codec import ImageFormats, PixelReader
 from xfworker.services.images.blocks import slices_per_block
 from xfworker.services.images.conversion import SliceProgress
 from xfworker.services.images.derivation import Derived, write_derived
+from xfworker.services.images.placement import voxels_along
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -123,11 +125,7 @@ def position_mm(info: ImageInfo, voxel: Sequence[float]) -> Triple:
 
 def _voxel_at(info: ImageInfo, at_mm: Sequence[float]) -> Voxels:
     apart = [at - start for at, start in zip(_numbers(at_mm, "position"), info.origin_mm, strict=True)]
-    columns = [info.direction[axis::3] for axis in range(3)]
-    x, y, z = (
-        round(sum(part * way for part, way in zip(column, apart, strict=True)) / step)
-        for column, step in zip(columns, info.spacing_mm, strict=True)
-    )
+    x, y, z = map(round, voxels_along(info, apart))
     return x, y, z
 
 
@@ -151,8 +149,8 @@ def _three(values: Sequence[int], what: str) -> Voxels:
 
 
 def _numbers(values: Sequence[float], what: str) -> Sequence[float]:
-    if len(values) != 3:  # noqa: PLR2004 - x, y, z
-        raise UsageError(f"The {what} of a box is three numbers of mm (x, y, z); got {values!r}.")
+    if len(values) != 3 or not all(map(math.isfinite, values)):  # noqa: PLR2004 - x, y, z
+        raise UsageError(f"The {what} of a box is three finite numbers of mm (x, y, z); got {values!r}.")
     return values
 
 

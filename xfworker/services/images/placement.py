@@ -1,5 +1,6 @@
 """Where one image lies within another of the same grid: a mask of part of a scan, segments over an image."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -36,15 +37,25 @@ def offset_in(part: ImageInfo, whole: ImageInfo) -> tuple[int, int, int]:
     if any(abs(mine - theirs) > _SAME_DIRECTION for mine, theirs in zip(part.direction, whole.direction, strict=True)):
         raise UsageError(f"{both}: its axes point elsewhere ({part.direction}, not {whole.direction}).")
     apart = [mine - theirs for mine, theirs in zip(part.origin_mm, whole.origin_mm, strict=True)]
-    columns = [whole.direction[axis::3] for axis in range(3)]
-    steps = [
-        sum(along * way for along, way in zip(column, apart, strict=True)) / step
-        for column, step in zip(columns, whole.spacing_mm, strict=True)
-    ]
+    steps = voxels_along(whole, apart)
     if any(abs(step - round(step)) > _SAME_VOXEL for step in steps):
         formatted = ", ".join(f"{step:.3f}" for step in steps)
         raise UsageError(f"{both}: it begins between voxels, at ({formatted}); bring both to one grid first.")
     return round(steps[0]), round(steps[1]), round(steps[2])
+
+
+def voxels_along(info: ImageInfo, apart_mm: Sequence[float]) -> list[float]:
+    """
+    Give a way in space (x, y, z) in mm as voxels along the axes of an image, which need not be at right angles.
+
+    Args:
+        info: The image.
+        apart_mm: How far from one another two places are.
+    """
+    import numpy as np
+
+    ways = np.linalg.solve(np.reshape(info.direction, (3, 3)), np.asarray(apart_mm, np.float64))
+    return [float(way) / step for way, step in zip(ways, info.spacing_mm, strict=True)]
 
 
 @attrs.frozen
