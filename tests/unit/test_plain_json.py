@@ -2,6 +2,7 @@ import json
 from datetime import date, datetime, timedelta, timezone
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,3 +140,39 @@ def test_what_libraries_compute_is_taken_as_what_it_says(value, expected):
 def test_what_has_no_sure_meaning_is_refused_with_its_path(value, reason):
     with pytest.raises(InvalidParameter, match=rf"outputs\.x(\[0\])?: .*{reason}"):
         plain_json({"x": value}, "outputs")
+
+
+def test_what_pandas_computes_becomes_plain_values():
+    plain = plain_json(
+        {
+            "column": pd.Series([1, 2], index=["r1", "r2"], dtype="Int64"),
+            "groups": pd.Series(["a", "b"], dtype="category"),
+            "moment": pd.Timestamp("2026-01-02T03:04:05", tz="Europe/Zurich"),
+            "index": pd.Index([1.5, 2.5]),
+        },
+        "outputs",
+    )
+    assert plain == {
+        "column": [1, 2],
+        "groups": ["a", "b"],
+        "moment": "2026-01-02T02:04:05.000000Z",
+        "index": [1.5, 2.5],
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        (pd.NaT, "outputs.value"),
+        (pd.Timestamp("2026-01-02"), "outputs.value"),
+        (pd.Timedelta("90s"), "outputs.value"),
+        (pd.Series(pd.to_datetime(["2026-01-02"])), r"outputs.value\[0\]"),
+        (pd.Series([1, None], dtype="Int64"), r"outputs.value\[1\]"),
+        (pd.Series([1.5, None]), r"outputs.value\[1\]"),
+        (pd.DataFrame({"a": [1]}), "outputs.value"),
+        (pd.Period("2026-01"), "outputs.value"),
+    ],
+)
+def test_what_pandas_has_and_json_has_not_is_refused_with_its_path(value, path):
+    with pytest.raises(InvalidParameter, match=path):
+        plain_json({"value": value}, "outputs")

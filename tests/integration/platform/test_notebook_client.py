@@ -1,7 +1,6 @@
 """A server as people see it in a notebook."""
 
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -103,6 +102,5 @@ def test_without_pandas_a_table_shows_itself(monkeypatch):
         found["runs"]
 
 
-@pytest.mark.skipif(find_spec("pandas") is None, reason="pandas is not installed")
 def test_with_pandas_a_table_is_a_data_frame():
     assert list(table(("run",), [{"run": 1}])["run"]) == [1]
