@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 from xfworker.api.cli.console import print_json, results
 from xfworker.api.cli.image_facts import image_document
 from xfworker.api.cli.image_options import name_assumptions, name_losses, progress_bar
-from xfworker.api.cli.integers import Integer
 
 if TYPE_CHECKING:
     from xfworker.ports.image_codec import ImageFormats, PixelReader
@@ -61,8 +60,8 @@ def crop(
     source: Path,
     target: Path,
     *,
-    pos: tuple[Integer, Integer, Integer] | None = None,
-    size: tuple[Integer, Integer, Integer] | None = None,
+    pos: tuple[int, int, int] | None = None,
+    size: tuple[int, int, int] | None = None,
     pos_mm: tuple[float, float, float] | None = None,
     size_mm: tuple[float, float, float] | None = None,
     encoding: str | None = None,
@@ -98,7 +97,7 @@ def mask(
     mask: Path,
     target: Path,
     *,
-    label: Integer | None = None,
+    label: int | None = None,
     outside: float = 0.0,
     unit: str | None = None,
     encoding: str | None = None,
@@ -134,7 +133,7 @@ def mask(
 def downsample(
     source: Path,
     target: Path,
-    *factors: Integer,
+    *factors: int,
     encoding: str | None = None,
     json: bool = False,
 ) -> int:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from xfworker.api.cli.console import print_json, results
 from xfworker.api.cli.image_facts import print_table, statistics_document, unit_document
 from xfworker.api.cli.image_options import check_picture, name_assumptions, progress_bar
-from xfworker.api.cli.integers import Integer
 from xfworker.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ def statistics(
     path: Path,
     *,
     mask: Path | None = None,
-    label: Integer | None = None,
+    label: int | None = None,
     unit: str | None = None,
     json: bool = False,
 ) -> int:
@@ -57,12 +56,12 @@ def statistics(
 def histogram(
     path: Path,
     *targets: Path,
-    bins: Integer = 256,
+    bins: int = 256,
     lower: float | None = None,
     upper: float | None = None,
     unit: str | None = None,
     mask: Path | None = None,
-    label: Integer | None = None,
+    label: int | None = None,
     json: bool = False,
 ) -> int:
     """

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal
 
 from xfworker.api.cli.console import print_json, results
 from xfworker.api.cli.image_options import check_picture, name_assumptions, progress_bar
-from xfworker.api.cli.integers import Integer
 from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo
 
@@ -19,7 +18,7 @@ def cut(
     picture: Path,
     *,
     axis: Literal["x", "y", "z", "all"] = "z",
-    index: Integer | None = None,
+    index: int | None = None,
     window: str = "0.5%:99.5%",
     unit: str | None = None,
     overlay: Path | None = None,

@@ -92,7 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _root() -> "App":
     from importlib.util import find_spec
 
-    from cyclopts import App
+    from cyclopts import App, Parameter
+
+    from xfworker.api.cli.integers import with_exact_integers
 
     root = App(
         name="xfworker",
@@ -100,6 +102,7 @@ def _root() -> "App":
         version=__version__,
         suppress_keyboard_interrupt=False,
         help_format="plaintext",
+        default_parameter=Parameter(converter=with_exact_integers),
     )
     for command in COMMANDS:
         if find_spec(command.module) is not None:
