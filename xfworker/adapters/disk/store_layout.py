@@ -12,7 +12,7 @@ PRIVATE_FOLDER = ".xfstore"
 
 
 def in_file_store(path: Path) -> bool:
-    """Tell whether a path lies in the folder of a file store."""
+    """Return whether a path lies in the folder of a file store."""
     return any((folder / PRIVATE_FOLDER).is_dir() for folder in Path(os.path.realpath(path)).parents)
 
 

@@ -1,5 +1,5 @@
 """
-Incomplete images whose writer is gone: told from those being written by a lock, and removed.
+Incomplete images whose writer is gone: they are recognised by a lock, and removed.
 
 A writer holds an advisory lock on its incomplete file as long as it lives; the system lets go of it however the process
 ends. The name says which machine wrote it, since locks of other machines are not always seen.

@@ -30,7 +30,7 @@ class AimCodec:
     encodings: tuple[str, ...] = tuple(BY_NAME)
 
     def recognises(self, _path: Path, head: bytes, /) -> bool:
-        """Tell whether the content is an AIM of any version; names such as ``SCAN.AIM;1`` do not matter."""
+        """Return whether the content is an AIM of any version; names such as ``SCAN.AIM;1`` do not matter."""
         return aim_header.recognises(head)
 
     def describe(self, path: Path) -> ImageInfo:
@@ -85,7 +85,7 @@ def _described(path: Path, file: IO[bytes]) -> tuple[ImageInfo, Placed]:
                 f" it faithfully. Read are {known}; convert it with IPL."
             )
         raise ImageFormatError(
-            f"0x{header.type_code & 0xFFFFFFFF:08X} is no known data type (read are {known}).",
+            f"0x{header.type_code & 0xFFFFFFFF:08X} is not a known data type (read are {known}).",
             path=path,
             offset={"v020": 40, "v030": 68}.get(header.version, aim_header.OLD_TYPE_OFFSET),
             field="data type",
@@ -128,7 +128,7 @@ def _described(path: Path, file: IO[bytes]) -> tuple[ImageInfo, Placed]:
         calibrations=() if is_mask else processing_log.calibration_of(log).calibrations(),
         default_unit_type=None if is_mask else processing_log.default_unit_type_of(log),
         is_ipl_compatible=True,
-        header=_shown(header, kind),
+        header=_header_document(header, kind),
         source=verbatim_source(header, kind, file),
         files=(path,),
         assumptions=assumptions,
@@ -148,11 +148,11 @@ def _least_block_bytes(kind: AimType, size: tuple[int, ...], voxels: int, header
     return voxels * kind.pixel_type.size
 
 
-def _shown(header: AimHeader, kind: AimType) -> dict[str, Any]:
+def _header_document(header: AimHeader, kind: AimType) -> dict[str, Any]:
     """Give the header's fields for display, as JSON values."""
     fields = attrs.asdict(header, filter=attrs.filters.exclude("log", "verbatim", "associated"), recurse=False)
-    shown = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
-    shown["element_size_mm"] = [size if math.isfinite(size) else str(size) for size in header.element_size_mm]
-    shown["data_type"] = kind.scanco_name
-    shown["log_bytes"] = len(header.log)
-    return shown
+    document = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+    document["element_size_mm"] = [size if math.isfinite(size) else str(size) for size in header.element_size_mm]
+    document["data_type"] = kind.scanco_name
+    document["log_bytes"] = len(header.log)
+    return document

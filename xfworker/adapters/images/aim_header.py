@@ -160,7 +160,7 @@ class AimHeader:
 
 
 def recognises(head: bytes) -> bool:
-    """Tell whether a file that begins with these bytes is an AIM, of any version."""
+    """Return whether a file that begins with these bytes is an AIM, of any version."""
     if head.startswith(MAGIC[:15]):
         return True
     if len(head) < 21:  # noqa: PLR2004 - the pre-header and the version byte
@@ -213,11 +213,11 @@ def parse(data: bytes, path: Path, file_size: int) -> AimHeader:
         element = [_shortest(f_to_float(raw[at : at + 4])) for at in (0, 4, 8)]
     check = _Checks(path, names)
     fixed = (40, 224) if version == "v030" else (20, 140)
-    for index, (name, wanted) in enumerate(zip(("pre-header size", "image struct size"), fixed, strict=True)):
-        if sizes[index] != wanted:
+    for index, (name, expected) in enumerate(zip(("pre-header size", "image struct size"), fixed, strict=True)):
+        if sizes[index] != expected:
             width = 8 if version == "v030" else 4
             raise ImageFormatError(
-                f"expected {wanted}, got {sizes[index]}.", path=path, offset=at_sizes + index * width, field=name
+                f"expected {expected}, got {sizes[index]}.", path=path, offset=at_sizes + index * width, field=name
             )
     check.sizes(sizes[2:], file_size, layout.size)
     groups = [tuple(triples[at : at + 3]) for at in range(0, 21, 3)]
@@ -325,32 +325,32 @@ class _Checks:
         self.path = path
         self.offsets = offsets
 
-    def fault(self, field: str, message: str) -> ImageFormatError:
+    def error(self, field: str, message: str) -> ImageFormatError:
         return ImageFormatError(message, path=self.path, offset=self.offsets[field], field=field)
 
     def sizes(self, sizes: tuple[int, ...], file_size: int, header_size: int) -> None:
         log, voxels, associated = sizes
         if not 0 <= log <= MOST_LOG_BYTES:
-            raise self.fault("log size", f"{log} bytes cannot be right.")
+            raise self.error("log size", f"{log} bytes cannot be right.")
         if log > file_size - header_size:
-            raise self.fault("log size", f"{log} bytes go beyond the end of the file ({file_size} bytes).")
+            raise self.error("log size", f"{log} bytes go beyond the end of the file ({file_size} bytes).")
         if voxels < 0 or voxels > file_size - header_size - log:
-            raise self.fault(
+            raise self.error(
                 "voxel block size",
                 f"{voxels} bytes do not fit into the file, which has {file_size - header_size - log} bytes behind the"
                 " processing log; it was cut short, or the header is wrong.",
             )
         if associated < 0 or associated > file_size - header_size - log - voxels:
-            raise self.fault(
+            raise self.error(
                 "associated data size", f"{associated} bytes do not fit into the file ({file_size} bytes)."
             )
 
     def dimensions(self, dim: tuple[int, ...], off: tuple[int, ...]) -> None:
         for axis, length, frame in zip("xyz", dim, off, strict=True):
             if not 1 <= length < 2**31:
-                raise self.fault("dim", f"{length} voxels along {axis} cannot be right.")
+                raise self.error("dim", f"{length} voxels along {axis} cannot be right.")
             if not 0 <= 2 * frame < length:
-                raise self.fault("off", f"a frame of {frame} voxels along {axis} leaves nothing of {length}.")
+                raise self.error("off", f"a frame of {frame} voxels along {axis} leaves nothing of {length}.")
 
 
 def _shortest(value: float) -> float:

@@ -377,14 +377,14 @@ def _stated_calibrations(kind: AimType, log: str) -> tuple[tuple[Calibration, ..
 
 def _scan_statements(stated: Any) -> list[tuple[str, processing_log.Value]]:
     """Give the kept statements about a scan, leaving out what is none."""
-    found: list[tuple[str, processing_log.Value]] = []
+    statements: list[tuple[str, processing_log.Value]] = []
     for pair in stated if isinstance(stated, list) else ():
         match pair:
             case [str(key), str(value) | int(value)]:
-                found.append((key, value))
+                statements.append((key, value))
             case [str(key), list(values)] if all(isinstance(value, int) for value in values):
-                found.append((key, values))
-    return found
+                statements.append((key, values))
+    return statements
 
 
 def _position(origin: Triple, spacing: Triple) -> IntTriple:

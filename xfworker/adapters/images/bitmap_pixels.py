@@ -19,7 +19,7 @@ def read_bitmap(path: Path) -> Pixels | None:
     Give the pixels of a picture, shape ``(y, x, 4)`` (red, green, blue, opacity), or ``(y, x)`` for 16 bits of grey.
 
     Returns:
-        The pixels, or ``None`` for a file that is no picture or cannot be read as one.
+        The pixels, or ``None`` for a file that is not a picture or cannot be read as one.
     """
     if path.suffix.lower() not in SUFFIXES:
         return None

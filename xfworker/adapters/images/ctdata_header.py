@@ -133,7 +133,7 @@ class CtdataHeader:
 
 
 def recognises(head: bytes, data_type: int) -> bool:
-    """Tell whether a file that begins with these bytes is of a data type of this family."""
+    """Return whether a file that begins with these bytes is of a data type of this family."""
     return head.startswith(MAGIC) and len(head) >= 20 and struct.unpack_from("<i", head, 16)[0] == data_type  # noqa: PLR2004
 
 
@@ -348,7 +348,7 @@ def _wrapped(value: int) -> int:
     return (int(value) + 2**31) % 2**32 - 2**31
 
 
-def shown(header: CtdataHeader) -> dict[str, Any]:
+def described(header: CtdataHeader) -> dict[str, Any]:
     """Give the header's fields for display, as JSON values."""
     result: dict[str, Any] = dict(header.fields)
     result["name"] = header.name

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[Any]
 
 Packing = Literal["deflate", "bzip2"]
-"""deflate stands for gzip and zlib, which are told apart by their first bytes."""
+"""deflate stands for gzip and zlib, which differ in their first bytes."""
 
 _GZIP_OR_ZLIB: Final = 47
-"""zlib's word for telling the two apart by itself."""
+"""zlib's value for detecting which of the two it is."""
 
 _BLOCK: Final = 1 << 20
 _PACKED_BLOCK: Final = 1 << 17

@@ -85,8 +85,10 @@ def volume_of(frames: Sequence[Frame], path: Path) -> Volume:
 def _pixel_spacing(frames: Sequence[Frame], path: Path, assumptions: list[str]) -> tuple[float, float]:
     stated = {frame.pixel_spacing for frame in frames}
     if len(stated) > 1:
-        shown = ", ".join(sorted(str(one) for one in stated)[:_SHOWN])
-        raise UnsupportedImage(f"{path}: slices have different pixel spacings ({shown}); put equal ones into a folder.")
+        formatted = ", ".join(sorted(str(one) for one in stated)[:_SHOWN])
+        raise UnsupportedImage(
+            f"{path}: slices have different pixel spacings ({formatted}); put equal ones into a folder."
+        )
     (spacing,) = stated
     if spacing is None:
         assumptions.append("states no spacing (PixelSpacing); 1 mm is taken")
@@ -185,13 +187,13 @@ def _distance(places: Sequence[float], frames: Sequence[Frame], path: Path, step
     if all(math.isclose(at, places[0] + index * between, abs_tol=limit) for index, at in enumerate(places)):
         return between
     wrong = [index for index, gap in enumerate(gaps) if not math.isclose(gap, usual, abs_tol=limit)]
-    shown = ", ".join(
+    formatted = ", ".join(
         f"{gaps[index]:.6g} mm from {places[index]:.6g} ({_named(frames[index])}) to {places[index + 1]:.6g}"
         f" ({_named(frames[index + 1])})"
         for index in wrong[:_SHOWN]
     )
     raise UnsupportedImage(
-        f"{path}: the distances between slices are not equal: {shown or 'they grow slowly'}; the usual one is"
+        f"{path}: the distances between slices are not equal: {formatted or 'they grow slowly'}; the usual one is"
         f" {usual:.6g} mm. A slice may be missing. Nothing is resampled or averaged here: add the slices that are"
         " missing, or put the regular ones into a folder of their own."
     )

@@ -39,7 +39,7 @@ class DicomCodec:
     encodings: tuple[str, ...] = ()
 
     def recognises(self, path: Path, head: bytes, /) -> bool:
-        """Tell whether the content is a DICOM file, or a folder with one among its files."""
+        """Return whether the content is a DICOM file, or a folder with one among its files."""
         return next(_files_of(path), None) is not None if path.is_dir() else _is_dicom(head)
 
     def describe(self, path: Path) -> ImageInfo:
@@ -106,11 +106,12 @@ def _info(path: Path, frames: Sequence[Frame], headers: Sequence[Any]) -> tuple[
             " one series of equal slices into a folder of its own."
         )
     if len(lines) > 1:
-        shown = ", ".join(
+        slopes = ", ".join(
             f"{slope} * raw + {intercept} {unit}".strip() for slope, intercept, unit in sorted(lines, key=str)
         )
         raise UnsupportedImage(
-            f"{path}: slices have {len(lines)} scales ({shown:.200}), and one image has one. Rescale them to one first."
+            f"{path}: slices have {len(lines)} scales ({slopes:.200}), and one image has one."
+            " Rescale them to one first."
         )
     ((rows, columns, bits),) = shapes
     ((representation, samples),) = kinds

@@ -108,42 +108,42 @@ class _Parser:
         self.data, self.at, self.path = data, at, path
         self.has_primitives = False
 
-    def fault(self, field: str, message: str) -> ImageFormatError:
+    def error(self, field: str, message: str) -> ImageFormatError:
         return ImageFormatError(message, path=self.path, offset=self.at, field=field)
 
     def contours(self) -> list[Contour]:
-        found: list[Contour] = []
+        contours: list[Contour] = []
         while self.at + _SLICE.size <= len(self.data):
             record = _SLICE.unpack_from(self.data, self.at)
             if record[0] == 0 and record[13] == 0:
                 self.at += _SLICE.size
                 continue
             if record[0] != 1 or record[7:9] != (3, 20):
-                raise self.fault("slice record", f"expected the record of a slice, got {record[:9]}.")
+                raise self.error("slice record", f"expected the record of a slice, got {record[:9]}.")
             if not 0 <= record[13] <= (len(self.data) - self.at) // _PRIMITIVE.size:
-                raise self.fault("number of contours", f"{record[13]} contours cannot be right.")
+                raise self.error("number of contours", f"{record[13]} contours cannot be right.")
             self.at += _SLICE.size
-            found.extend(self.outline() for _ in range(record[13]))
-        return found
+            contours.extend(self.outline() for _ in range(record[13]))
+        return contours
 
     def outline(self) -> Contour:
         if self.at + _PRIMITIVE.size > len(self.data):
-            raise self.fault("contour record", "the file ends inside it; it was cut short.")
+            raise self.error("contour record", "the file ends inside it; it was cut short.")
         kind = struct.unpack_from("<i", self.data, self.at + 32)[0]
         if kind == 0:
             return self.primitive()
         if self.at + _OUTLINE.size > len(self.data):
-            raise self.fault("contour record", "the file ends inside it; it was cut short.")
+            raise self.error("contour record", "the file ends inside it; it was cut short.")
         record = _OUTLINE.unpack_from(self.data, self.at)
         if record[7:9] != (3, 32):
-            raise self.fault("contour record", f"expected the record of a contour, got {record[:9]}.")
+            raise self.error("contour record", f"expected the record of a contour, got {record[:9]}.")
         x, y, z = record[1] + record[13], record[2] + record[14], record[3]
         elements, count = record[15], record[16]
         if elements < 1 or count < (3 * (elements - 1) + 7) // 8:
-            raise self.fault("contour length", f"{elements} pixels in {count} bytes cannot be right.")
+            raise self.error("contour length", f"{elements} pixels in {count} bytes cannot be right.")
         begin = self.at + _OUTLINE.size
         if count > len(self.data) - begin:
-            raise self.fault("contour length", f"{count} bytes go beyond the end of the file; it was cut short.")
+            raise self.error("contour length", f"{count} bytes go beyond the end of the file; it was cut short.")
         points = self.checked(_decoded(self.data[begin : begin + count], elements, (x, y)), z)
         self.at = begin + count
         return Contour(z, points)
@@ -155,7 +155,7 @@ class _Parser:
                 f"{self.path} holds a drawn shape of kind {shape} (byte {self.at}), which is not known."
             )
         if not (1 <= width <= _WIDEST and 1 <= height <= _WIDEST):
-            raise self.fault("shape", f"a size of {width} x {height} cannot be right.")
+            raise self.error("shape", f"a size of {width} x {height} cannot be right.")
         self.has_primitives = True
         left, top = x - (width - 1) // 2, y - (height - 1) // 2
         points = self.checked(_rectangle(left, top, width, height), z)
@@ -166,10 +166,10 @@ class _Parser:
 
     def checked(self, points: tuple[Point, ...], z: int) -> tuple[Point, ...]:
         if abs(z) > _FARTHEST or any(abs(x) > _FARTHEST or abs(y) > _FARTHEST for x, y in points):
-            raise self.fault("contour place", f"slice {z}, pixel {points[0]} is farther out than any scan.")
+            raise self.error("contour place", f"slice {z}, pixel {points[0]} is farther out than any scan.")
         (x0, y0), (x1, y1) = points[0], points[-1]
         if max(abs(x0 - x1), abs(y0 - y1)) > 1:
-            raise self.fault("contour chain", f"it ends at {points[-1]}, not beside its start {points[0]}.")
+            raise self.error("contour chain", f"it ends at {points[-1]}, not beside its start {points[0]}.")
         return points
 
 
@@ -225,7 +225,7 @@ class GobjCodec:
     encodings: tuple[str, ...] = ("contours",)
 
     def recognises(self, _path: Path, head: bytes, /) -> bool:
-        """Tell whether the content is a GOBJ."""
+        """Return whether the content is a GOBJ."""
         return ctdata_header.recognises(head, GOBJ_TYPE)
 
     def describe(self, path: Path) -> ImageInfo:

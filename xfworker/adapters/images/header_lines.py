@@ -1,4 +1,4 @@
-"""Headers that are lines of text before the pixels: MetaImage and NRRD share how they are found and read."""
+"""Headers that are lines of text before the pixels: MetaImage and NRRD share how they are located and read."""
 
 import math
 from pathlib import Path
@@ -38,10 +38,10 @@ def numbers(text: str, count: int, path: Path, field: str) -> list[float]:
 
 def whole_numbers(text: str, count: int, path: Path, field: str, *, least: int = 0) -> list[int]:
     """
-    Read whole numbers from a line: sizes and counts of bytes.
+    Read integers from a line: sizes and counts of bytes.
 
     Raises:
-        ImageFormatError: They are too few, too many, no whole numbers, below ``least``, or more than a file can have.
+        ImageFormatError: They are too few, too many, not integers, below ``least``, or more than a file can have.
     """
     values = numbers(text, count, path, field)
     if not all(value.is_integer() and least <= value < _MOST for value in values):

@@ -71,7 +71,7 @@ class IsqCodec:
     encodings: tuple[str, ...] = ("raw",)
 
     def recognises(self, _path: Path, head: bytes, /) -> bool:
-        """Tell whether the content is an ISQ."""
+        """Return whether the content is an ISQ."""
         return ctdata_header.recognises(head, ISQ_TYPE)
 
     def describe(self, path: Path) -> ImageInfo:
@@ -110,7 +110,7 @@ class IsqCodec:
             calibrations=lines,
             default_unit_type=DENSITY if any(line.unit_type == DENSITY for line in lines) else None,
             is_ipl_compatible=True,
-            header=ctdata_header.shown(header),
+            header=ctdata_header.described(header),
             source=_source(header, path),
             files=(path,),
         )
@@ -163,7 +163,7 @@ class IsqWriter(SlabWriter):
         image: Size, geometry, calibration and source of the image.
 
     Raises:
-        UnsupportedImage: It is no volume of int16.
+        UnsupportedImage: It is not a volume of int16.
     """
 
     def __init__(self, path: Path, image: ImageInfo) -> None:

@@ -53,7 +53,7 @@ class MetaImageCodec:
     encodings: tuple[str, ...] = ("raw",)
 
     def recognises(self, _path: Path, head: bytes, /) -> bool:
-        """Tell whether the content begins as a MetaImage header of an image."""
+        """Return whether the content begins as a MetaImage header of an image."""
         begin = head.lstrip()[:256].replace(b" ", b"")
         return begin.startswith((b"ObjectType=Image", b"NDims=", b"Comment=")) and b"NDims" in head
 

@@ -117,7 +117,7 @@ class NiftiCodec:
     encodings: tuple[str, ...] = ("raw", "gzip")
 
     def recognises(self, path: Path, head: bytes, /) -> bool:
-        """Tell whether the content is a NIfTI, compressed or not; the pixels of a pair are told by the header's."""
+        """Return whether the content is a NIfTI, compressed or not; the pixels of a pair are known by their header."""
         return _kind_of(_unpacked(head, 352)) is not None or _header_beside(path) is not None
 
     def describe(self, path: Path) -> ImageInfo:

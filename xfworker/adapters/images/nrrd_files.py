@@ -54,7 +54,7 @@ class NrrdCodec:
     encodings: tuple[str, ...] = ("raw",)
 
     def recognises(self, _path: Path, head: bytes, /) -> bool:
-        """Tell whether the content is a NRRD."""
+        """Return whether the content is a NRRD."""
         return head.startswith(b"NRRD000")
 
     def describe(self, path: Path) -> ImageInfo:

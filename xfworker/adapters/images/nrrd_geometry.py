@@ -69,10 +69,10 @@ def _directed(header: dict[str, Any], count: int, path: Path) -> "tuple[Matrix, 
 
     units = _units(header.get("space units"), path, "space units")
     rows, origin = np.zeros((_SPACE, _SPACE)), np.zeros(_SPACE)
-    given = np.asarray(header["space directions"], np.float64)[:count, :_SPACE]
-    if not bool(np.all(np.isfinite(given))):
+    directions = np.asarray(header["space directions"], np.float64)[:count, :_SPACE]
+    if not bool(np.all(np.isfinite(directions))):
         raise UnsupportedImage(f"{path} has an axis without a direction in space, which is not one of a volume.")
-    for axis, row in enumerate(given):
+    for axis, row in enumerate(directions):
         rows[axis, : len(row)] = [units[part].mm(float(value)) for part, value in enumerate(row)]
     stated = header.get("space origin")
     for part, value in enumerate([] if stated is None else list(stated)[:_SPACE]):

@@ -44,7 +44,7 @@ class OmeZarrCodec:
     encodings: tuple[str, ...] = ("zarr",)
 
     def recognises(self, path: Path, _head: bytes, /) -> bool:
-        """Tell whether the folder is a zarr group that says it has several scales of one image."""
+        """Return whether the folder is a zarr group that says it has several scales of one image."""
         try:
             return path.is_dir() and _multiscales(_attributes(path)) is not None
         except ImageError:
@@ -216,8 +216,8 @@ def _lengths(
         if step <= 0:
             raise ImageFormatError(f"a scale of {step} along {name} cannot be right.", path=path, field="scale")
         spacing[name], origin[name] = unit.mm(step), unit.mm(start)
-    found = (spacing["x"], spacing["y"], spacing["z"]), (origin["x"], origin["y"], origin["z"])
-    return found, tuple(assumptions)
+    placement = (spacing["x"], spacing["y"], spacing["z"]), (origin["x"], origin["y"], origin["z"])
+    return placement, tuple(assumptions)
 
 
 def _numbers(path: Path, stated: Any, count: int) -> list[float]:

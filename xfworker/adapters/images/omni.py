@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[Any]
 
 MOST_DOCUMENT_BYTES: Final = 512 * 2**20
-"""A document beyond this size is no metadata; JSON writes a control character of the longest log in six bytes."""
+"""A document beyond this size is not metadata; JSON writes a control character of the longest log in six bytes."""
 
 RAW_SUFFIX: Final = ".raw"
 
@@ -36,7 +36,7 @@ def read_document(path: Path) -> dict[str, Any]:
 
     Raises:
         ImageError: The file cannot be read.
-        ImageFormatError: It is no JSON object in UTF-8.
+        ImageFormatError: It is not a JSON object in UTF-8.
     """
     data = read_whole(path, MOST_DOCUMENT_BYTES)
     try:
@@ -59,7 +59,7 @@ def begun_document(path: Path, document: dict[str, Any]) -> PartialFile:
     Write the JSON of an ``.omni`` file under a partial name.
 
     Raises:
-        ImageError: A value is no JSON, or the file cannot be written.
+        ImageError: A value is not JSON, or the file cannot be written.
     """
     try:
         text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
@@ -91,7 +91,7 @@ class OmniCodec:
         self._codec_named = codec_named
 
     def recognises(self, path: Path, head: bytes, /) -> bool:
-        """Tell whether the content begins as a JSON object that says it is OMNI, or has an OMNI's keys."""
+        """Return whether the content begins as a JSON object that says it is OMNI, or has an OMNI's keys."""
         if not head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
             return False
         if path.suffix.lower() in self.suffixes:
@@ -243,4 +243,4 @@ def _without_person(source: Mapping[str, Any] | None) -> Mapping[str, Any] | Non
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

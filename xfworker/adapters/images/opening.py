@@ -100,7 +100,7 @@ def positioned_reader(file: IO[bytes]) -> Callable[[int, int], bytes]:
 
 
 def positioned_reader_into(file: IO[bytes]) -> Callable[[int, memoryview], int]:
-    """Give a function that fills a buffer from an offset and tells how many bytes there were; safe for threads."""
+    """Give a function that fills a buffer from an offset and returns how many bytes there were; safe for threads."""
     if hasattr(os, "preadv"):
         descriptor = file.fileno()
 

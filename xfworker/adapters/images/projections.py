@@ -33,7 +33,7 @@ class ProjectionCodec:
         self.name = {RSQ_TYPE: "RSQ", RAD_TYPE: "RAD"}[data_type]
 
     def recognises(self, _path: Path, head: bytes, /) -> bool:
-        """Tell whether the content is of this type."""
+        """Return whether the content is of this type."""
         return ctdata_header.recognises(head, self._data_type)
 
     def describe(self, path: Path) -> ImageInfo:
@@ -63,7 +63,7 @@ class ProjectionCodec:
             pixels_path=path,
             pixels_offset=header.data_offset,
             spacing_mm=spacing,
-            header=ctdata_header.shown(header),
+            header=ctdata_header.described(header),
             files=(path,),
         )
 

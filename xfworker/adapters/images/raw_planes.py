@@ -62,9 +62,9 @@ def _rows(file: IO[bytes], info: ImageInfo, dtype: Any, index: int, step: int, p
 
     columns, _, slices = info.size
     read_into = positioned_reader_into(file)
-    shown = range(0, slices, step)
-    plane: Pixels = np.empty((len(shown), columns), dtype)
-    for row, z in zip(plane, shown, strict=True):
+    slice_indices = range(0, slices, step)
+    plane: Pixels = np.empty((len(slice_indices), columns), dtype)
+    for row, z in zip(plane, slice_indices, strict=True):
         begin = (info.pixels_offset or 0) + z * info.slab_byte_count + index * columns * dtype.itemsize
         fill(read_into, info, begin, row.view(np.uint8).data)
         if progress is not None:
@@ -130,7 +130,7 @@ def _mapped(info: ImageInfo, dtype: Any, begin: int, shape: tuple[int, int]) -> 
 
 
 def _is_hole(file: IO[bytes], begin: int, count: int) -> bool:
-    """Tell whether a file's system says that nothing was ever written to these bytes."""
+    """Return whether a file's system says that nothing was ever written to these bytes."""
     if not hasattr(os, "SEEK_DATA"):
         return False
     try:

@@ -5,7 +5,7 @@ binCmp (two values): ``value1, value2``, then a count per run, alternating betwe
 change of value. charCmp: pairs ``(value, count)``, value first, count 1 to 255.
 
 Streams are read in chunks. An index of how many voxels stand before every chunk gives access to any part of the volume
-and tells at once whether a stream holds what the header promises. Everything is numpy: ``repeat`` expands runs at some
+and shows at once whether a stream holds what the header promises. Everything is numpy: ``repeat`` expands runs at some
 3 GB/s per core, and lets go of the interpreter's lock while it does.
 """
 
@@ -121,9 +121,9 @@ class RunLengthStream:
             chunk += ahead
 
     def _stream(self, at: int, count: int) -> bytes:
-        wanted = min(count, self._length - at)
-        data = self._read_at(self._offset + at, wanted)
-        if len(data) < wanted:
+        byte_count = min(count, self._length - at)
+        data = self._read_at(self._offset + at, byte_count)
+        if len(data) < byte_count:
             raise ImageFormatError(
                 "the file ends inside the compressed voxels; it was cut short or changed while it was read.",
                 path=self._path,

@@ -32,7 +32,7 @@ class Slices:
 
     Attributes:
         files: Their files, in the order of their numbers.
-        remarks: What was left out or taken for granted, as ``ImageInfo.assumptions``.
+        remarks: What was left out or assumed, as ``ImageInfo.assumptions``.
     """
 
     files: tuple[Path, ...]
@@ -47,7 +47,7 @@ class TiffFolderCodec:
     encodings: tuple[str, ...] = ()
 
     def recognises(self, path: Path, _head: bytes, /) -> bool:
-        """Tell whether the folder has TIFF files."""
+        """Return whether the folder has TIFF files."""
         return path.is_dir() and next(_tiff_files(path), None) is not None
 
     def describe(self, path: Path) -> ImageInfo:
@@ -98,9 +98,9 @@ def slices_of(path: Path) -> Slices:
         )
     )
     if missing or (ordered[-1] - ordered[0]) % step:
-        shown = ", ".join(map(str, missing[:_MOST_NAMED])) + (", ..." if len(missing) > _MOST_NAMED else "")
+        named = ", ".join(map(str, missing[:_MOST_NAMED])) + (", ..." if len(missing) > _MOST_NAMED else "")
         raise ImageFormatError(
-            f"slices are missing between {numbers[ordered[0]].name} and {numbers[ordered[-1]].name}: number {shown}.",
+            f"slices are missing between {numbers[ordered[0]].name} and {numbers[ordered[-1]].name}: number {named}.",
             path=path,
             field="file names",
         )

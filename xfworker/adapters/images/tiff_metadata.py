@@ -108,17 +108,17 @@ def _own_unit(metadata: Mapping[str, Any], key: str, unit: LengthUnit, path: Pat
 
 def _per_unit(page: Any) -> tuple[float | None, float | None, str]:
     """Give the pixels per unit along x and y, None where they are not stated, and the unit of the tag."""
-    found: list[float | None] = []
+    per_unit: list[float | None] = []
     for name in ("XResolution", "YResolution"):
         tag = page.tags.get(name)
         top, bottom = tag.value if tag is not None else (0, 0)
-        found.append(top / bottom if top > 0 and bottom > 0 else None)
+        per_unit.append(top / bottom if top > 0 and bottom > 0 else None)
     # The tag's default is inches; without resolutions it says nothing.
     unit = int(page.tags["ResolutionUnit"].value) if "ResolutionUnit" in page.tags else _INCH
     word = {_INCH: "inch", _CENTIMETRE: "cm"}.get(unit, "")
-    if found == [None, None] or (word == "inch" and found == [_SCREEN, _SCREEN]):
+    if per_unit == [None, None] or (word == "inch" and per_unit == [_SCREEN, _SCREEN]):
         word = ""
-    return found[0], found[1], word
+    return per_unit[0], per_unit[1], word
 
 
 def _ome_lengths(xml: str, depth: int, path: Path) -> Lengths:
@@ -164,7 +164,7 @@ def calibrations_of(file: Any, pixel_type: PixelType) -> tuple[tuple[Calibration
 
 def _unescaped(text: str) -> str:
     """Give a text whose characters ImageJ wrote as a backslash, u and four digits."""
-    return re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+    return re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
 
 
 def imagej_description(image: ImageInfo, line: Calibration | None, *, is_contiguous: bool, note: str) -> str:
@@ -198,7 +198,7 @@ def imagej_description(image: ImageInfo, line: Calibration | None, *, is_contigu
 
 
 def has_line_in_imagej(pixel_type: PixelType) -> bool:
-    """Tell whether ImageJ calibrates values of a type by a line; it takes those of others as they are."""
+    """Return whether ImageJ calibrates values of a type by a line; it takes those of others as they are."""
     return pixel_type in (PixelType.UINT8, PixelType.INT16, PixelType.UINT16)
 
 

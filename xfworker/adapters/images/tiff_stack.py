@@ -54,7 +54,7 @@ class TiffCodec:
     encodings: tuple[str, ...] = ("raw", "zlib")
 
     def recognises(self, _path: Path, head: bytes, /) -> bool:
-        """Tell whether the content is a TIFF."""
+        """Return whether the content is a TIFF."""
         return head.startswith(_MAGICS)
 
     def describe(self, path: Path) -> ImageInfo:
@@ -216,8 +216,10 @@ def _depth(path: Path, file: Any) -> int:
     others = {axis: length for axis, length in sizes.items() if axis not in "YX" and length > 1}
     foreign = [axis for axis in others if axis not in _SLICES]
     if foreign or len(others) > 1 or series.is_multifile:
-        shown = ", ".join(f"{axis} {length}" for axis, length in others.items()) or "several files"
-        raise UnsupportedImage(f"{path} has axes that are not slices ({shown}); save one volume as a stack of its own.")
+        formatted = ", ".join(f"{axis} {length}" for axis, length in others.items()) or "several files"
+        raise UnsupportedImage(
+            f"{path} has axes that are not slices ({formatted}); save one volume as a stack of its own."
+        )
     return next(iter(others.values()), 1) if others else count
 
 
@@ -230,9 +232,9 @@ def _offset(file: Any, first: Any, depth: int, page_bytes: int) -> int | None:
     if len(file.pages) == 1:
         together = all(at == begin + sum(first.databytecounts[:index]) for index, (at, _) in enumerate(strips))
         return begin if together else None
-    found = file.series[0].dataoffset
+    offset = file.series[0].dataoffset
     return (
-        int(found) if found is not None and file.series[0].size * first.dtype.itemsize == depth * page_bytes else None
+        int(offset) if offset is not None and file.series[0].size * first.dtype.itemsize == depth * page_bytes else None
     )
 
 

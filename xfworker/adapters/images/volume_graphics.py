@@ -36,7 +36,7 @@ class VolumeGraphicsCodec:
     encodings: tuple[str, ...] = ("raw",)
 
     def recognises(self, _path: Path, head: bytes, /) -> bool:
-        """Tell whether the content begins as a VGI header."""
+        """Return whether the content begins as a VGI header."""
         begin = head.lstrip().lower()
         return (
             begin.startswith((b"{volume1}", b"{volume}", b"[representation]", b"{volumeprimitive")) and b"size" in begin

@@ -36,7 +36,7 @@ class ZarrCodec:
     encodings: tuple[str, ...] = ("zarr",)
 
     def recognises(self, path: Path, _head: bytes, /) -> bool:
-        """Tell whether the folder is a zarr array."""
+        """Return whether the folder is a zarr array."""
         return path.is_dir() and ((path / "zarr.json").is_file() or (path / ".zarray").is_file())
 
     def describe(self, path: Path) -> ImageInfo:

@@ -18,7 +18,7 @@ _OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
 def processes_memory_bytes(processes: ScriptProcesses) -> int | None:
-    """Tell how much memory the processes of a script take together; ``None`` where the system does not tell."""
+    """Return how much memory the processes of a script take together; ``None`` where the system does not state it."""
     if sys.platform == "linux":
         return sum(_process_bytes(pid) for pid in processes.alive())
     try:

@@ -115,7 +115,7 @@ def _entry(codec: ImageCodec, key: tuple[Path, int, int]) -> _Entry | None:
 def _measurement(info: ImageInfo, path: Path, size: int) -> Measurement:
     header = info.header
     created = header.get("created")
-    # As ``ctdata_header.shown`` names them: its fields, the name and the date.
+    # As ``ctdata_header.described`` names them: its fields, the name and the date.
     return Measurement(
         patient_index=int(header.get("patient_index", 0)),
         measurement_index=int(header.get("index_measurement", 0)),

@@ -15,7 +15,7 @@ _PERCENTILES = (1, 50, 99)
 _MOST_LISTED = 20
 
 
-def image_document(image: ImageInfo, found: "Statistics | None") -> dict[str, Any]:
+def image_document(image: ImageInfo, statistics: "Statistics | None") -> dict[str, Any]:
     """Give everything that is known of an image as JSON values."""
     document: dict[str, Any] = {
         "path": str(image.path),
@@ -39,30 +39,30 @@ def image_document(image: ImageInfo, found: "Statistics | None") -> dict[str, An
         "files": [str(path) for path in image.files],
         "header": dict(image.header),
     }
-    if found is not None:
-        document["statistics"] = statistics_document(image, found)
+    if statistics is not None:
+        document["statistics"] = statistics_document(image, statistics)
     return document
 
 
-def statistics_document(image: ImageInfo, found: "Statistics") -> dict[str, Any]:
-    values = _values(found)
+def statistics_document(image: ImageInfo, statistics: "Statistics") -> dict[str, Any]:
+    values = _values(statistics)
     result: dict[str, Any] = {
-        **_counts(found),
-        "raw": {**values, "standard_deviation": found.standard_deviation},
+        **_counts(statistics),
+        "raw": {**values, "standard_deviation": statistics.standard_deviation},
     }
     for line in image.calibrations:
-        result.setdefault("calibrated", {})[line.unit_type] = calibrated_document(line, found)
+        result.setdefault("calibrated", {})[line.unit_type] = calibrated_document(line, statistics)
     return result
 
 
-def unit_document(line: Calibration, found: "Statistics") -> dict[str, Any]:
+def unit_document(line: Calibration, statistics: "Statistics") -> dict[str, Any]:
     """Give statistics in one unit only, in the shape of ``statistics_document``."""
-    return {**_counts(found), "calibrated": {line.unit_type: calibrated_document(line, found)}}
+    return {**_counts(statistics), "calibrated": {line.unit_type: calibrated_document(line, statistics)}}
 
 
-def calibrated_document(line: Calibration, found: "Statistics") -> dict[str, Any]:
+def calibrated_document(line: Calibration, statistics: "Statistics") -> dict[str, Any]:
     """Give statistics in the unit of a calibration."""
-    values = found.calibrated(line)
+    values = statistics.calibrated(line)
     return {
         "unit_name": line.unit_name,
         **{name: _finite(value) for name, value in _values(values).items()},
@@ -70,21 +70,21 @@ def calibrated_document(line: Calibration, found: "Statistics") -> dict[str, Any
     }
 
 
-def _counts(found: "Statistics") -> dict[str, Any]:
+def _counts(statistics: "Statistics") -> dict[str, Any]:
     return {
-        "pixels": found.count,
-        "not_numbers": found.not_numbers,
-        "nonzero": found.nonzero,
-        "nonzero_fraction": found.nonzero / found.count,
+        "pixels": statistics.count,
+        "not_numbers": statistics.not_numbers,
+        "nonzero": statistics.nonzero,
+        "nonzero_fraction": statistics.nonzero / statistics.count,
     }
 
 
-def _values(found: "Statistics") -> dict[str, float]:
+def _values(statistics: "Statistics") -> dict[str, float]:
     return {
-        "minimum": found.minimum,
-        "maximum": found.maximum,
-        "mean": found.mean,
-        **{f"percentile_{percent}": found.percentile(percent) for percent in _PERCENTILES},
+        "minimum": statistics.minimum,
+        "maximum": statistics.maximum,
+        "mean": statistics.mean,
+        **{f"percentile_{percent}": statistics.percentile(percent) for percent in _PERCENTILES},
     }
 
 
@@ -116,31 +116,34 @@ def _rows(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str
         elif isinstance(value, dict):
             yield from _rows(value, f"{label}: ")
         elif value not in (None, [], "", [0, 0, 0]):
-            yield label, _listed(value) if isinstance(value, list) else _shown(value)
+            yield label, _listed(value) if isinstance(value, list) else _formatted(value)
 
 
-def _statistics_rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if not found["pixels"]:
-        yield "values", f"none of the {found['not_numbers']} pixels is a number"
+def _statistics_rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if not document["pixels"]:
+        yield "values", f"none of the {document['not_numbers']} pixels is a number"
         return
-    yield "pixels", f"{found['pixels']}, {found['nonzero']} of them not 0 ({100 * found['nonzero_fraction']:.4f} %)"
-    if found["not_numbers"]:
-        yield "not numbers", str(found["not_numbers"])
-    raw = {"raw": found["raw"]} if "raw" in found else {}
-    for unit_type, values in {**raw, **found.get("calibrated", {})}.items():
+    yield (
+        "pixels",
+        f"{document['pixels']}, {document['nonzero']} of them not 0 ({100 * document['nonzero_fraction']:.4f} %)",
+    )
+    if document["not_numbers"]:
+        yield "not numbers", str(document["not_numbers"])
+    raw = {"raw": document["raw"]} if "raw" in document else {}
+    for unit_type, values in {**raw, **document.get("calibrated", {})}.items():
         unit = values.get("unit_name")
         yield (
             f"values {unit_type}",
-            f"{_shown(values['minimum'])} to {_shown(values['maximum'])}, mean {_shown(values['mean'])}, standard"
-            f" deviation {_shown(values['standard_deviation'])}, median {_shown(values['percentile_50'])}"
-            + (f" [{unit}]" if unit else ""),
+            f"{_formatted(values['minimum'])} to {_formatted(values['maximum'])}, mean {_formatted(values['mean'])},"
+            f" standard deviation {_formatted(values['standard_deviation'])},"
+            f" median {_formatted(values['percentile_50'])}" + (f" [{unit}]" if unit else ""),
         )
 
 
 def _listed(values: list[Any]) -> str:
     more = len(values) - _MOST_LISTED
-    return ", ".join(map(_shown, values[:_MOST_LISTED])) + (f", and {more} more" if more > 0 else "")
+    return ", ".join(map(_formatted, values[:_MOST_LISTED])) + (f", and {more} more" if more > 0 else "")
 
 
-def _shown(value: Any) -> str:
+def _formatted(value: Any) -> str:
     return f"{value:.8g}" if isinstance(value, float) else str(value)

@@ -31,14 +31,14 @@ def info(
     from xfworker.services.images.statistics import NothingToCount
     from xfworker.services.images.statistics import statistics as taken
 
-    found = None
+    counted = None
     with image_formats().reader(path) as reader:
         image = reader.info
         if statistics:
             with progress_bar(f"reading {path.name}", quiet=json) as progress, contextlib.suppress(NothingToCount):
-                found = taken(reader, progress)
-    document = image_document(image, found)
-    if statistics and found is None:
+                counted = taken(reader, progress)
+    document = image_document(image, counted)
+    if statistics and counted is None:
         document["statistics"] = {"pixels": 0, "not_numbers": image.pixel_count}
     name_assumptions(image)
     if json:

@@ -41,11 +41,11 @@ def statistics(
         image = reader.info
         line = None if unit is None else image.calibration(unit)
         with progress_bar(f"reading {path.name}", quiet=json) as progress:
-            found = taken(reader, progress, mask=inside)
+            counted = taken(reader, progress, mask=inside)
     name_assumptions(image)
-    document = statistics_document(image, found) if line is None else unit_document(line, found)
+    document = statistics_document(image, counted) if line is None else unit_document(line, counted)
     x, y, z = image.spacing_mm
-    document["volume_mm3"] = found.count * x * y * z
+    document["volume_mm3"] = counted.count * x * y * z
     if json:
         print_json(document)
     else:
@@ -91,26 +91,28 @@ def histogram(
     with _opened(path, mask, label) as (reader, inside):
         check_apart(reader.info, targets)
         with progress_bar(f"reading {path.name}", quiet=json) as progress:
-            found = counted(reader, bins=bins, lower=lower, upper=upper, unit_type=unit, mask=inside, progress=progress)
+            counts = counted(
+                reader, bins=bins, lower=lower, upper=upper, unit_type=unit, mask=inside, progress=progress
+            )
         name_assumptions(reader.info)
     for target in targets:
         is_table = target.suffix.lower() == ".csv"
-        write_small_file(target, found.to_csv().encode() if is_table else png_bytes(found.to_picture()))
+        write_small_file(target, counts.to_csv().encode() if is_table else png_bytes(counts.to_picture()))
     if json:
         print_json(
             {
                 "files": [str(target) for target in targets],
-                "unit": found.unit,
-                "edges": found.edges.tolist(),
-                "counts": found.counts.tolist(),
-                "beyond": found.beyond,
+                "unit": counts.unit,
+                "edges": counts.edges.tolist(),
+                "counts": counts.counts.tolist(),
+                "beyond": counts.beyond,
             }
         )
     elif targets:
         for target in targets:
             results().print(str(target), markup=False, soft_wrap=True)
     else:
-        results().print(found.to_csv(), markup=False, soft_wrap=True, end="")
+        results().print(counts.to_csv(), markup=False, soft_wrap=True, end="")
     return 0
 
 

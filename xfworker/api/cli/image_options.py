@@ -32,10 +32,10 @@ def pixel_type_named(name: str) -> PixelType:
     Raises:
         UsageError: There is none of this name.
     """
-    found = next((member for member in PixelType if member.value == name), None)
-    if found is None:
+    pixel_type = next((member for member in PixelType if member.value == name), None)
+    if pixel_type is None:
         raise UsageError(f"{name!r} is not a pixel type; known are {', '.join(member.value for member in PixelType)}.")
-    return found
+    return pixel_type
 
 
 def name_assumptions(image: ImageInfo) -> None:

@@ -75,8 +75,8 @@ def cut(
     write_png(picture, view.pixels, pixel_mm=view.pixel_mm)
     if json:
         rows, columns = view.pixels.shape[:2]
-        shown = None if view.window is None else [view.window.low, view.window.high]
-        print_json({"file": str(picture), "size": [columns, rows], "pixel_mm": view.pixel_mm, "window": shown})
+        limits = None if view.window is None else [view.window.low, view.window.high]
+        print_json({"file": str(picture), "size": [columns, rows], "pixel_mm": view.pixel_mm, "window": limits})
     else:
         results().print(str(picture), markup=False, soft_wrap=True)
     return 0

@@ -181,8 +181,8 @@ class ImageTools:
 
         line = None if unit is None else self.info.calibration(unit)
         with self._measured(mask, label) as (reader, inside):
-            found = statistics(reader, progress, mask=inside)
-        return found if line is None else found.calibrated(line)
+            result = statistics(reader, progress, mask=inside)
+        return result if line is None else result.calibrated(line)
 
     def histogram(
         self,
@@ -309,8 +309,10 @@ class ImageTools:
         ]
         rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(fact)}</td></tr>" for name, fact in facts)
         picture = self._repr_png_()
-        shown = "" if picture is None else f'<img src="data:image/png;base64,{base64.b64encode(picture).decode()}"/>'
-        return f"<div>{shown}<table>{rows}</table></div>"
+        picture_tag = (
+            "" if picture is None else f'<img src="data:image/png;base64,{base64.b64encode(picture).decode()}"/>'
+        )
+        return f"<div>{picture_tag}<table>{rows}</table></div>"
 
     def _preview(self) -> bytes | None:
         from xfworker.adapters.images.png import png_bytes

@@ -202,9 +202,9 @@ class Image(ImageMetadata, ImageTools):
         from xfworker.adapters.images.omni import begun_document
 
         if self._input is not None and self._input.is_in_place:
-            found = self.info
-            own_pixels = self._assigned is not None and found.encoding == RAW and found.pixels_offset == 0
-            self.metadata_path = self._input.private_document(found, with_pixels=not own_pixels)
+            info = self.info
+            own_pixels = self._assigned is not None and info.encoding == RAW and info.pixels_offset == 0
+            self.metadata_path = self._input.private_document(info, with_pixels=not own_pixels)
         if self._input is None and self._new is None and in_file_store(self.metadata_path):
             raise UsageError(
                 f"{self.metadata_path} lies in the file store, where nothing is changed in place; open it with"
@@ -321,7 +321,7 @@ def open_image(path: Path) -> Image:
     Open an ``.omni`` file, or any other image file that is known, by content.
 
     An image of another format is presented as an ``Image`` whose metadata point into the file; no pixel is copied, and
-    nothing is written unless it is saved. What the file does not state and is taken for granted, such as a spacing, is
+    nothing is written unless it is saved. What the file does not state and is assumed, such as a spacing, is
     written to the log, a line each.
 
     Raises:

@@ -47,7 +47,7 @@ class Calibration:
         indirect_base_unit_type: The unit type that an indirect calibration is stated on.
 
     Raises:
-        ImageError: A value is missing or is no finite number.
+        ImageError: A value is missing or is not a finite number.
     """
 
     __slots__ = ("_base", "_metadata")
@@ -63,9 +63,9 @@ class Calibration:
         intercept: float | None = None,
         indirect_base_unit_type: str | None = None,
     ) -> None:
-        given = (type, unit_type, unit_name, slope, intercept, indirect_base_unit_type)
+        arguments = (type, unit_type, unit_name, slope, intercept, indirect_base_unit_type)
         stated = dict(metadata or {})
-        stated.update({key: value for key, value in zip(_FIELDS, given, strict=True) if value is not None})
+        stated.update({key: value for key, value in zip(_FIELDS, arguments, strict=True) if value is not None})
         stated.setdefault("type", SLOPE_INTERCEPT)
         self._metadata = _checked(stated)
         self._base: Calibration | None = None
@@ -175,7 +175,7 @@ def _checked(stated: dict[str, Any]) -> dict[str, Any]:
             raise ImageError(f"The pixel calibration to {unit_type} needs a finite {field}; it has {value!r}.")
         stated[field] = float(value)
     if stated["slope"] == 0:
-        raise ImageError(f"The pixel calibration to {unit_type} has slope 0, so that no raw value can be told apart.")
+        raise ImageError(f"The pixel calibration to {unit_type} has slope 0, so that all raw values become one.")
     if stated["type"] == SLOPE_INTERCEPT_INDIRECT and not isinstance(stated.get("indirect_base_unit_type"), str):
         raise ImageError(f"The indirect pixel calibration to {unit_type} does not name its indirect_base_unit_type.")
     return stated
@@ -228,8 +228,8 @@ def per_centimetre(unit_name: str | None) -> float | None:
     """
     if unit_name is None:
         return 1.0
-    found = _PER_LENGTH.fullmatch(unit_name.strip().replace(" ", ""))
-    if found is None:
+    match = _PER_LENGTH.fullmatch(unit_name.strip().replace(" ", ""))
+    if match is None:
         return None
-    unit = known_length_unit(found.group(1) or found.group(2))
+    unit = known_length_unit(match.group(1) or match.group(2))
     return None if unit is None else float(10 / unit.in_mm)

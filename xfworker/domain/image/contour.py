@@ -150,7 +150,7 @@ def fill(contours: Sequence[Contour], left: int, top: int, shape: tuple[int, int
     import numpy as np
 
     filled = [_Filled(contour, rank) for rank, contour in enumerate(contours)]
-    # What has no inside (single pixels, thin lines) is no rim of a hole: it comes last, as it may lie in one.
+    # What has no inside (single pixels, thin lines) is not a rim of a hole: it comes last, as it may lie in one.
     depths = [
         len(filled) * 2 if one.sample is None else sum(other.holds(one) for other in filled if other is not one)
         for one in filled
@@ -178,7 +178,7 @@ class _Filled:
         self.sample = (x + self.left, y + self.top) if bool(self.inside[y, x]) else None
 
     def holds(self, other: "_Filled") -> bool:
-        """Tell whether another contour, with an inside of its own, lies within this one."""
+        """Return whether another contour, with an inside of its own, lies within this one."""
         if other.sample is None or not (
             self.left <= other.left
             and other.right <= self.right

@@ -96,5 +96,5 @@ def _without_person(scan: list[Any]) -> tuple[list[Any], list[str]]:
 
 
 def is_deidentified(source: Mapping[str, Any] | None) -> bool:
-    """Tell whether kept headers are to be blanked before they are written."""
+    """Return whether kept headers are to be blanked before they are written."""
     return bool((source or {}).get("deidentified"))

@@ -96,7 +96,7 @@ class ImageInfo:
         source: Verbatim header and processing log of the file that the image came from, or None.
         files: Every file that the image consists of.
         unknown: Keys of an OMNI document that this version does not know; they are kept.
-        assumptions: What the file does not state and was taken for granted, each in one sentence, such as a spacing.
+        assumptions: What the file does not state and was assumed, each in one sentence, such as a spacing.
     """
 
     path: Path

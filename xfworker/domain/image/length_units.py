@@ -79,7 +79,7 @@ _SAME_SIGNS: Final = str.maketrans({"\u03bc": "u", "\u00b5": "u", "\u212b": "\u0
 """The Greek letter and the micro sign look the same, are written for one another, and as a plain u."""
 
 _LARGE: Final = ("Mm", "Pm")
-"""Mega and peta are told from milli and pico by the case of one letter; no image is a megametre wide."""
+"""Mega and peta differ from milli and pico by the case of one letter; no image is a megametre wide."""
 
 _SHORTEST_PLURAL: Final = 4
 
@@ -122,7 +122,7 @@ def length_unit(name: str, path: Path, field: str) -> LengthUnit:
 
 
 def is_no_unit(name: str) -> bool:
-    """Tell whether a word stands for the absence of a unit, such as ``pixel``."""
+    """Return whether a word stands for the absence of a unit, such as ``pixel``."""
     return _bare(name).casefold() in _NO_UNIT
 
 

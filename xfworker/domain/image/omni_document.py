@@ -92,7 +92,7 @@ def info_of(document: Any, path: Path) -> ImageInfo:
     default_unit = reader.optional_text("default_pixel_calibration_unit_type")
     source = reader.document.get("source")
     if source is not None and not isinstance(source, dict):
-        raise reader.fault("source", f"expected an object, got {source!r:.60}")
+        raise reader.error("source", f"expected an object, got {source!r:.60}")
     return ImageInfo(
         path=path,
         format=OMNI,
@@ -125,75 +125,75 @@ class _Document:
     def __init__(self, document: Any, path: Path) -> None:
         self.path = path
         if not isinstance(document, dict):
-            raise self.fault("document", "expected a JSON object")
+            raise self.error("document", "expected a JSON object")
         self.document: dict[str, Any] = document
         if document.get("format", OMNI) != OMNI:
-            raise self.fault("format", f"expected {OMNI!r}, got {document['format']!r:.60}")
+            raise self.error("format", f"expected {OMNI!r}, got {document['format']!r:.60}")
 
-    def fault(self, field: str, message: str) -> ImageFormatError:
+    def error(self, field: str, message: str) -> ImageFormatError:
         return ImageFormatError(f"{message}.", path=self.path, field=field)
 
     def pixels(self) -> tuple[str, int, str]:
         pixels = self.document.get("pixels")
         if not isinstance(pixels, dict):
-            raise self.fault("pixels", f"expected an object with filename, offset and encoding, got {pixels!r:.60}")
+            raise self.error("pixels", f"expected an object with filename, offset and encoding, got {pixels!r:.60}")
         offset = pixels.get("offset", 0)
         if isinstance(offset, bool) or not isinstance(offset, int) or not 0 <= offset < _MOST_PIXELS:
-            raise self.fault("pixels.offset", f"expected a byte count of 0 or more, got {offset!r:.60}")
+            raise self.error("pixels.offset", f"expected a byte count of 0 or more, got {offset!r:.60}")
         encoding = pixels.get("encoding", RAW)
         if not isinstance(encoding, str) or not encoding:
-            raise self.fault("pixels.encoding", f"expected 'raw' or a format's name, got {encoding!r:.60}")
+            raise self.error("pixels.encoding", f"expected 'raw' or a format's name, got {encoding!r:.60}")
         return self.filename("pixels.filename", pixels.get("filename")), offset, encoding
 
     def filename(self, field: str, name: Any) -> str:
         """Give a file name that stays in the document's folder."""
         if not isinstance(name, str) or not name or name in {".", ".."}:
-            raise self.fault(field, f"expected the name of a file beside the document, got {name!r:.60}")
+            raise self.error(field, f"expected the name of a file beside the document, got {name!r:.60}")
         if any(character in name for character in _FORBIDDEN_IN_FILENAMES):
-            raise self.fault(field, f"{name!r:.120} is not a plain file name; files stand beside the document")
+            raise self.error(field, f"{name!r:.120} is not a plain file name; files stand beside the document")
         return name
 
     def additional_filenames(self) -> tuple[str, ...]:
         names = self.document.get("additional_pixels_filenames") or []
         if not isinstance(names, list):
-            raise self.fault("additional_pixels_filenames", f"expected a list of names, got {names!r:.60}")
+            raise self.error("additional_pixels_filenames", f"expected a list of names, got {names!r:.60}")
         return tuple(self.filename(f"additional_pixels_filenames[{i}]", name) for i, name in enumerate(names))
 
     def kind(self) -> Kind:
         kind = self.document.get("kind", "image")
         if kind not in ("image", "segments"):
-            raise self.fault("kind", f"expected 'image' or 'segments', got {kind!r:.60}")
+            raise self.error("kind", f"expected 'image' or 'segments', got {kind!r:.60}")
         return cast(Kind, kind)
 
     def axes(self) -> str:
         axes = self.document.get("axes", SPACE_AXES)
         if not isinstance(axes, str) or not axes or set(axes) - set(AXES_LETTERS) or len(set(axes)) != len(axes):
-            raise self.fault("axes", f"expected different letters of {AXES_LETTERS}, fastest first, got {axes!r:.60}")
+            raise self.error("axes", f"expected different letters of {AXES_LETTERS}, fastest first, got {axes!r:.60}")
         return axes
 
     def size(self, axes: str) -> tuple[int, ...]:
         size = self.document.get("size")
         if not isinstance(size, list) or len(size) != len(axes):
-            raise self.fault("size", f"expected {len(axes)} numbers, one per axis of {axes}, got {size!r:.60}")
+            raise self.error("size", f"expected {len(axes)} numbers, one per axis of {axes}, got {size!r:.60}")
         for axis, count in zip(axes, size, strict=True):
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise self.fault("size", f"expected at least one pixel along {axis}, got {count!r:.60}")
+                raise self.error("size", f"expected at least one pixel along {axis}, got {count!r:.60}")
         if math.prod(size) >= _MOST_PIXELS:
-            raise self.fault("size", f"{size} is more than any file can hold")
+            raise self.error("size", f"{size} is more than any file can hold")
         return tuple(size)
 
     def pixel_type(self) -> PixelType:
         name = self.document.get("pixel_type")
-        found = next((member for member in PixelType if member.value == name), None)
-        if found is None:
+        pixel_type = next((member for member in PixelType if member.value == name), None)
+        if pixel_type is None:
             known = ", ".join(member.value for member in PixelType)
-            raise self.fault("pixel_type", f"expected one of {known}, got {name!r:.60}")
-        return found
+            raise self.error("pixel_type", f"expected one of {known}, got {name!r:.60}")
+        return pixel_type
 
     def byte_order(self) -> ByteOrder:
         order = self.document.get("byte_order", "little")
         if order not in ("little", "big"):
-            raise self.fault("byte_order", f"expected 'little' or 'big', got {order!r:.60}")
+            raise self.error("byte_order", f"expected 'little' or 'big', got {order!r:.60}")
         return cast(ByteOrder, order)
 
     def triple(self, field: str, default: Triple, *, positive: bool) -> Triple:
@@ -201,12 +201,12 @@ class _Document:
         if values is None:
             return default
         if not isinstance(values, list) or len(values) != len(default):
-            raise self.fault(field, f"expected three numbers (x, y, z) in mm, got {values!r:.60}")
+            raise self.error(field, f"expected three numbers (x, y, z) in mm, got {values!r:.60}")
         for value in values:
             numeric = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             if not numeric or (positive and value <= 0):
-                wanted = "positive numbers" if positive else "finite numbers"
-                raise self.fault(field, f"expected {wanted} in mm, got {value!r:.60}")
+                allowed = "positive numbers" if positive else "finite numbers"
+                raise self.error(field, f"expected {allowed} in mm, got {value!r:.60}")
         return float(values[0]), float(values[1]), float(values[2])
 
     def direction(self) -> tuple[float, ...]:
@@ -214,32 +214,32 @@ class _Document:
         if values is None:
             return ALONG_THE_AXES
         if not isinstance(values, list) or len(values) != len(ALONG_THE_AXES):
-            raise self.fault("direction", f"expected the nine numbers of a matrix, got {values!r:.60}")
+            raise self.error("direction", f"expected the nine numbers of a matrix, got {values!r:.60}")
         for value in values:
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise self.fault("direction", f"expected finite numbers, got {value!r:.60}")
+                raise self.error("direction", f"expected finite numbers, got {value!r:.60}")
         return tuple(float(value) for value in values)
 
     def optional_text(self, field: str) -> str | None:
         value = self.document.get(field)
         if value is not None and not isinstance(value, str):
-            raise self.fault(field, f"expected text or null, got {value!r:.60}")
+            raise self.error(field, f"expected a string or null, got {value!r:.60}")
         return value
 
     def calibrations(self) -> tuple[Calibration, ...]:
         stated = self.document.get("pixel_calibrations") or []
         if not isinstance(stated, list) or not all(isinstance(line, dict) for line in stated):
-            raise self.fault("pixel_calibrations", f"expected a list of objects, got {stated!r:.60}")
+            raise self.error("pixel_calibrations", f"expected a list of objects, got {stated!r:.60}")
         lines = []
         for index, line in enumerate(stated):
             try:
                 lines.append(Calibration(line))
             except XFWorkerError as error:
-                raise self.fault(f"pixel_calibrations[{index}]", str(error).removesuffix(".")) from None
+                raise self.error(f"pixel_calibrations[{index}]", str(error).removesuffix(".")) from None
         return tuple(lines)
 
     def labels(self) -> tuple[Mapping[str, Any], ...]:
         labels = self.document.get("labels") or []
         if not isinstance(labels, list) or not all(isinstance(label, dict) for label in labels):
-            raise self.fault("labels", f"expected a list of objects with value and name, got {labels!r:.60}")
+            raise self.error("labels", f"expected a list of objects with value and name, got {labels!r:.60}")
         return tuple(labels)

@@ -41,7 +41,7 @@ def text_of(log: str) -> str:
 
 
 def statements(log: str) -> list[tuple[str, str]]:
-    """Give key and value of every line that is no comment, in order; a key may come several times."""
+    """Give key and value of every line that is not a comment, in order; a key may come several times."""
     return [
         (text[:KEY_WIDTH].strip(), text[KEY_WIDTH:].strip())
         for text in text_of(log).split("\n")
@@ -51,7 +51,7 @@ def statements(log: str) -> list[tuple[str, str]]:
 
 def last(log: str, key: str) -> str | None:
     """Give the value of the last line with a key, or None."""
-    return next((value for found, value in reversed(statements(log)) if found == key), None)
+    return next((value for name, value in reversed(statements(log)) if name == key), None)
 
 
 def number(log: str, key: str) -> float | None:
@@ -86,12 +86,12 @@ def line(key: str, value: Value) -> str:
     """Give one statement in IPL's columns."""
     head = f"{key:<{KEY_WIDTH}}"
     if isinstance(value, str):
-        shown = f"{value:<{TEXT_WIDTH}}"
+        formatted = f"{value:<{TEXT_WIDTH}}"
     elif isinstance(value, int | float):
-        shown = f"{value:>{NUMBER_WIDTH}}" if isinstance(value, int) else _right_aligned(value, ".5f")
+        formatted = f"{value:>{NUMBER_WIDTH}}" if isinstance(value, int) else _right_aligned(value, ".5f")
     else:
-        shown = " " + "".join(f"{number:>{TRIPLE_WIDTH}}" for number in value)
-    return _one_line(head + shown)
+        formatted = " " + "".join(f"{number:>{TRIPLE_WIDTH}}" for number in value)
+    return _one_line(head + formatted)
 
 
 def timestamp(moment: dt.datetime) -> str:
@@ -210,8 +210,8 @@ def begun(
 
 def _right_aligned(value: float, style: str) -> str:
     """Give a number as IPL writes it, or with as many digits as it needs where those would make it another."""
-    shown = format(value, style)
-    return f"{shown if float(shown) == value else repr(value):>{NUMBER_WIDTH}}"
+    formatted = format(value, style)
+    return f"{formatted if float(formatted) == value else repr(value):>{NUMBER_WIDTH}}"
 
 
 def _one_line(text: str) -> str:

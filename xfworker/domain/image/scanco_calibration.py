@@ -140,7 +140,7 @@ def _mu_scaling(lines: Mapping[str, Calibration], *, whole: bool) -> float:
 
 
 def _is_hounsfield(line: Line, unit_name: str | None) -> bool:
-    """Tell whether a line is HU = 1000 mu / mu_water - 1000 for some water."""
+    """Return whether a line is HU = 1000 mu / mu_water - 1000 for some water."""
     slope, intercept = line
     known = unit_name is None or unit_type_named(unit_name) == HOUNSFIELD
     return known and slope > 0 and math.isclose(intercept, _HU_OF_AIR, rel_tol=_ROUNDING)

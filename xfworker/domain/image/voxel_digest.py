@@ -45,7 +45,7 @@ class VoxelDigest:
         self._hash.update(little.reshape(-1).view("u1").data)
 
     def is_as_expected(self) -> bool:
-        """Tell whether the pixels so far are all that was expected."""
+        """Return whether the pixels so far are all that was expected."""
         return bool(self._expected) and self._hash.hexdigest() == self._expected
 
     def stated(self) -> dict[str, str]:
