@@ -37,7 +37,7 @@ class KeptStderr:
 
 def discard(stream: TextIO) -> None:
     """Send what is still to be written to a stream nowhere, because nobody reads it any more."""
-    # A stream that is no file has nothing that could be sent elsewhere.
+    # A stream that is not a file has nothing that could be sent elsewhere.
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:

@@ -71,8 +71,8 @@ class JsonWalk:
                 self._refuse(path, "a number of more than 308 digits is too large")
             return int(value)
         if not is_finite(value):
-            shown = "NaN" if math.isnan(value) else "an infinite number"
-            self._refuse(path, f"{shown} is not a JSON number; give null (None) where there is no value")
+            formatted = "NaN" if math.isnan(value) else "an infinite number"
+            self._refuse(path, f"{formatted} is not a JSON number; give null (None) where there is no value")
         return float(value)
 
     def _members(

@@ -59,7 +59,7 @@ def claim_rank(workflow: Workflow, run: Run | None) -> int | None:
 def decide(
     step: Step,
     jobs: Mapping[int, Job],
-    given: Mapping[str, Any] | None = None,
+    entered: Mapping[str, Any] | None = None,
     *,
     may_define: bool = True,
     complete: bool = True,
@@ -71,7 +71,7 @@ def decide(
     Args:
         step: The step.
         jobs: The job of each task whose single output it may use: those of the run, and those for all runs.
-        given: Inputs that a person gave the job already (mode ``ui``).
+        entered: Inputs that a person gave the job already (mode ``ui``).
         may_define: Whether this job may be the one that defines the templates which are not defined yet.
         complete: Whether no more values are to come for its sequences.
         answered: Whether a person has said that all is given: then what is optional may be without a value.
@@ -83,7 +83,7 @@ def decide(
     if errors:
         return Decision(state=JobState.FAILED, inputs={}, reason=f"the job cannot be started: {'; '.join(errors)}")
     inputs = complete_inputs(step.task_type.interface, {})
-    waits, asks = _take_own(step, inputs, given or {}, may_define=may_define, answered=answered)
+    waits, asks = _take_own(step, inputs, entered or {}, may_define=may_define, answered=answered)
     absent = []
     fields = declared_fields(step.task_type.interface, "inputs")
     for up in step.upstreams():
@@ -102,7 +102,7 @@ def decide(
 
 
 def _take_own(
-    step: Step, inputs: dict[str, Any], given: Mapping[str, Any], *, may_define: bool, answered: bool
+    step: Step, inputs: dict[str, Any], entered: Mapping[str, Any], *, may_define: bool, answered: bool
 ) -> tuple[bool, bool]:
     """Fill in what the task itself and a person give; return whether a template and whether a person is waited for."""
     waits, asks = False, False
@@ -116,7 +116,7 @@ def _take_own(
                 waits = waits or (inputs[key] is None and not may_define)
             case "ui":
                 default = inputs.get(key)
-                inputs[key] = given.get(key)
+                inputs[key] = entered.get(key)
                 if answered and inputs[key] is None:
                     inputs[key] = default
                 optional = answered and not is_required(fields.get(key, {}))

@@ -35,7 +35,7 @@ def restored(text: Any, what: str) -> bytes:
         unpacker = zlib.decompressobj()
         plain = unpacker.decompress(data, MOST_BYTES)
     except (binascii.Error, ValueError, zlib.error) as error:
-        raise ImageError(f"{what} is no base64 that can be read: {error}.") from error
+        raise ImageError(f"{what} is not base64 that can be read: {error}.") from error
     if unpacker.unconsumed_tail or not unpacker.eof:
         raise ImageError(f"{what} is cut short, or unpacks to more than {MOST_BYTES} bytes.")
     return plain

@@ -49,7 +49,7 @@ class ScriptProcesses:
     def alive(self) -> list[int]:
         """List them (Linux). Ended ones that nobody has waited for are left out."""
         children: dict[int, list[int]] = {}
-        found: list[int] = []
+        pids: list[int] = []
         seen: dict[tuple[int, bytes], bool] = {}
         keys: dict[int, tuple[int, bytes]] = {}
         for entry in _PROC.iterdir():
@@ -67,13 +67,13 @@ class ScriptProcesses:
             children.setdefault(int(fields[1]), []).append(pid)
             seen[key] = self._marked[key] if key in self._marked else self._is_marked(entry)
             if int(fields[3]) == self.leader or seen[key]:
-                found.append(pid)
-        members = dict.fromkeys(found)
-        while found:
-            for child in children.get(found.pop(), ()):
+                pids.append(pid)
+        members = dict.fromkeys(pids)
+        while pids:
+            for child in children.get(pids.pop(), ()):
                 if child not in members:
                     members[child] = None
-                    found.append(child)
+                    pids.append(child)
         # What was one of them once is one for good, also when its parent has ended.
         self._marked = seen | dict.fromkeys((keys[pid] for pid in members), True)
         return list(members)
@@ -94,7 +94,7 @@ class ScriptProcesses:
         """Send a signal to all of them."""
         if sys.platform == "win32":
             return
-        # Listed first: what only its parent tells of is not found any more once the parent has ended.
+        # Listed first: what is known only from its parent cannot be listed any more once the parent has ended.
         members = self.alive() if sys.platform == "linux" else []
         with contextlib.suppress(OSError):
             os.killpg(self.leader, number)

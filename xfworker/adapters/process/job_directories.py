@@ -40,14 +40,14 @@ class JobDirectories:
     def unused(self) -> list[tuple[Path, float]]:
         """List the directories that no process holds, and how many seconds ago each was last touched."""
         now = time.time()
-        found = []
+        unused = []
         for path in self.folder.iterdir():
             if path.name.startswith(self.prefix) and path.is_dir() and not path.is_symlink():
                 with suppress(OSError):
                     age = now - path.stat().st_mtime
                     if not _is_held(path, age):
-                        found.append((path, age))
-        return found
+                        unused.append((path, age))
+        return unused
 
 
 def _is_held(directory: Path, age: float) -> bool:

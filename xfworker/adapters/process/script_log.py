@@ -92,8 +92,8 @@ def read_end(path: Path, *, lines: int = 30, most_characters: int = 16 * 1024) -
     if start:
         # The first bytes may be the rest of a character.
         content = content.lstrip(_CONTINUATION_BYTES)
-    shown = [last_state(line) for line in content.decode("utf-8", "replace").removesuffix("\n").split("\n")]
-    return "\n".join(shown[-lines:])[-most_characters:]
+    visible = [last_state(line) for line in content.decode("utf-8", "replace").removesuffix("\n").split("\n")]
+    return "\n".join(visible[-lines:])[-most_characters:]
 
 
 def last_state(line: str) -> str:

@@ -94,7 +94,7 @@ def _task(serial: int, project_serial: int | None, metadata: str | None) -> Clai
 
 @lru_cache(_TASK_TYPES_REMEMBERED)
 def _needed(metadata: str) -> tuple[tuple[str, str | None], ...] | None:
-    # Remembered by the metadata themselves, so that a changed task type is another one.
+    # Cached by the metadata themselves, so that a changed task type is another one.
     try:
         return tuple(packages_listed(read_json(metadata)))
     except (ValueError, AttributeError):

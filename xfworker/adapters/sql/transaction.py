@@ -155,8 +155,8 @@ class SqlTransaction:
             .order_by(_JOBS.c.sort_order, _JOBS.c.serial)
         )
         for serial, run_serial, outputs_json in self._connection.execute(statement).all():
-            found, value = read_member(outputs_json, sequence.key)
-            if found:
+            is_present, value = read_member(outputs_json, sequence.key)
+            if is_present:
                 yield OutputValue(job_serial=serial, run_serial=run_serial, value=value)
 
     def claimable_jobs(self, *, limit: int = 100) -> Sequence[Job]:

@@ -215,8 +215,8 @@ def check_tls(options: ServeOptions) -> None:
     if certificate is None and key is None:
         return
     if certificate is None or key is None:
-        given, missing = ("--tls-certificate", "--tls-key") if key is None else ("--tls-key", "--tls-certificate")
-        raise ConfigurationError(f"{given} was given without {missing}; https needs both")
+        present, missing = ("--tls-certificate", "--tls-key") if key is None else ("--tls-key", "--tls-certificate")
+        raise ConfigurationError(f"{present} was given without {missing}; https needs both")
     for option, path in (("--tls-certificate", certificate), ("--tls-key", key)):
         try:
             path.read_bytes()

@@ -33,13 +33,17 @@ def list_files(path: str = "userdata", *, server: Server = None, as_json: Json =
     """
     folder = _resource(path)
     with linked(server) as client:
-        found = client.files.list(client.server.file_token([Scope("list", folder)]), folder)
+        listing = client.files.list(client.server.file_token([Scope("list", folder)]), folder)
     if as_json:
-        document = {"path": str(folder), "folders": list(found.folders), "files": list(map(_described, found.files))}
+        document = {
+            "path": str(folder),
+            "folders": list(listing.folders),
+            "files": list(map(_described, listing.files)),
+        }
         print_json(document)
         return 0
-    rows: list[tuple[str, str, str]] = [(f"{folder}/{name}/", "", "") for name in found.folders]
-    rows += [(str(stat.resource), f"{stat.size:,}", _time(stat)) for stat in found.files]
+    rows: list[tuple[str, str, str]] = [(f"{folder}/{name}/", "", "") for name in listing.folders]
+    rows += [(str(stat.resource), f"{stat.size:,}", _time(stat)) for stat in listing.files]
     print_table(("file", "bytes", "changed"), rows, text=("file",))
     return 0
 

@@ -68,6 +68,6 @@ def convert(
     for path in files:
         console.print(path, markup=False, soft_wrap=True)
     if deidentify:
-        for item in done.removed or ("nothing: no name or index was found",):
+        for item in done.removed or ("nothing: it has no name or index",):
             messages().print(f"removed {item}", markup=False)
     return 0

@@ -27,11 +27,11 @@ def files(job: int, *, server: Server = None, as_json: Json = False) -> int:
         serial = client.server.get(Job, job).serial
         folders = [record_resource(source, serial) for source in ("job_result", "job_log")]
         token = client.server.file_token([Scope("list", folder) for folder in folders])
-        found = [stat for folder in folders for stat in client.files.list(token, folder).files]
+        stats = [stat for folder in folders for stat in client.files.list(token, folder).files]
     if as_json:
-        print_json({"files": [_described(stat) for stat in found]})
+        print_json({"files": [_described(stat) for stat in stats]})
         return 0
-    rows = [(str(stat.resource), f"{stat.size:,}") for stat in found]
+    rows = [(str(stat.resource), f"{stat.size:,}") for stat in stats]
     print_table(("file", "bytes"), rows, text=("file",))
     return 0
 

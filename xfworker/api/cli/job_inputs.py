@@ -124,12 +124,12 @@ def set_inputs(
                 f"xfworker job restart {asked.job.serial}"
             )
         interface = _declared(asked.task_type.interface, "inputs")
-        given = read_inputs(items, interface, image_formats(), complete=False)
+        arguments = read_inputs(items, interface, image_formats(), complete=False)
         goes_on = start and asked.job.state is JobState.READY_FOR_INTERACTIVE and not asked.is_interactive
-        if not given.keys and not goes_on:
+        if not arguments.keys and not goes_on:
             raise UsageError("give at least one input, such as threshold=400")
         with transfer_bars(messages(), shown=not as_json):
-            brought = bring_inputs(client, given, interface)
+            brought = bring_inputs(client, arguments, interface)
         values: dict[str, Any] = {"/inputs": {**asked.job.inputs, **brought}}
         if goes_on:
             values["/state"] = JobState.WAITING.value
@@ -165,12 +165,12 @@ def finish(job: int, items: tuple[str, ...] = (), *, server: Server = None, as_j
                 f"({JobState.READY_FOR_INTERACTIVE.value}) is finished by one"
             )
         interface = _declared(asked.task_type.interface, "outputs")
-        given = read_inputs(items, interface, image_formats())
-        for key in given.sequences:
+        arguments = read_inputs(items, interface, image_formats())
+        for key in arguments.sequences:
             raise UsageError(f"{key}: an output is one value or file, not a sequence of them")
-        outputs = {**given.values, **earlier_values(client.server, given, interface)}
+        outputs = {**arguments.values, **earlier_values(client.server, arguments, interface)}
         with transfer_bars(messages(), shown=not as_json):
-            outputs |= dict(_stored(client, asked.job, given.files))
+            outputs |= dict(_stored(client, asked.job, arguments.files))
         values = {"/outputs": {**asked.job.outputs, **outputs}, "/state": JobState.DONE.value}
         changed = client.server.update(
             Job, asked.job.serial, Change(values=values, expected_version=asked.job.occ_lock_version)

@@ -98,13 +98,13 @@ def delete(
                 if busy:
                     item["error"] = f"job {busy[0].serial} is running; abort it first"
                     continue
-                found = [stat for job in jobs for stat in _results(client, job)]
-                item |= {"files": len(found), "bytes": sum(stat.size for stat in found)}
+                outputs = [stat for job in jobs for stat in _results(client, job)]
+                item |= {"files": len(outputs), "bytes": sum(stat.size for stat in outputs)}
                 if yes:
                     # Obsolete first: from then on nothing takes a file that is about to go.
                     if not run.obsolete:
                         client.server.update(Run, run.serial, Change(values={"/obsolete": True}))
-                    for stat in found:
+                    for stat in outputs:
                         _delete(client, stat)
                     item["deleted"] = True
             except (RecordError, AccessError) as error:

@@ -91,10 +91,10 @@ def worker(
     with worker_name(name, address.url) as held_name, connected(address, loaded.settings) as client:
 
         def described() -> Worker:
-            found = [] if only_dependencies else client.server.find(DependencyPackage)
+            packages = [] if only_dependencies else client.server.find(DependencyPackage)
             return Worker(
                 name=held_name,
-                dependency_packages=_packages(by_hand, found),
+                dependency_packages=_packages(by_hand, packages),
                 max_concurrent_jobs=concurrency,
                 metadata={"platform": platform.platform(), "python": platform.python_version()},
             )

@@ -25,7 +25,7 @@ def show_results(
     as_json: Json = False,
 ) -> int:
     """
-    Show what a workflow found: a row per run with its sample, a column per output with its unit.
+    Show the results of a workflow: a row per run with its sample, a column per output with its unit.
 
     Exit code 0: shown; 1: there is no such workflow. Example: `xfworker workflow results 3 --csv --out results.csv`
 
@@ -75,15 +75,17 @@ def _print(table: ResultTable) -> None:
         messages().print("there are no runs yet")
         return
     if not sys.stdout.isatty():
-        print_table(table.columns, [[_shown(value) for value in row.values()] for row in table.rows])
+        print_table(table.columns, [[_formatted(value) for value in row.values()] for row in table.rows])
         return
     for row in table.rows:
         title = "jobs without a run" if row["run"] is None else f"run {row['run']}: {row['name'] or 'no name'}"
         known = f"{title} (sample {row['sample']}, {row['state']})" if row["sample"] else f"{title} ({row['state']})"
-        values = [(name, _shown(value)) for name, value in row.items() if name not in RUN_COLUMNS and value is not None]
+        values = [
+            (name, _formatted(value)) for name, value in row.items() if name not in RUN_COLUMNS and value is not None
+        ]
         print_table(("output", "value"), values, title=known)
         results().print("")
 
 
-def _shown(value: Any) -> str:
+def _formatted(value: Any) -> str:
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

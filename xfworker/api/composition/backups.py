@@ -64,7 +64,7 @@ def make_backup(storage: PlatformStorage, target: Path) -> BackupSummary:
         }
         if storage.secret_path.exists():
             shutil.copy2(storage.secret_path, partial / _SECRET)
-        kept = {name: found for name, found in digests.items() if found is not None}
+        kept = {name: entry for name, entry in digests.items() if entry is not None}
         manifest = {
             "format": _FORMAT,
             "version": __version__,
@@ -177,7 +177,7 @@ def _checked(source: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((source / _MANIFEST).read_text("utf-8"))
         expected = {_RECORDS: manifest["records"]["sha256"]}
-        expected |= {f"{_FILES}/{name}": found[0] for name, found in manifest["files"].items()}
+        expected |= {f"{_FILES}/{name}": entry[0] for name, entry in manifest["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         raise UsageError(f"{source} is not a backup: its {_MANIFEST} is missing or damaged") from None
     if manifest.get("format") != _FORMAT:

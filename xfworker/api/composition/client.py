@@ -19,7 +19,7 @@ from xfworker.domain.errors import ConfigurationError, UsageError
 from xfworker.ports.file_store import FileStore
 
 DEFAULT_DATA = Path("xfworker-data")
-"""Where ``xfworker serve`` keeps its data by default; a server there is found by itself."""
+"""Where ``xfworker serve`` keeps its data by default; a server there is discovered by itself."""
 
 
 @define(frozen=True)

@@ -92,10 +92,10 @@ class Server:
 
     def workflows(self) -> Any:
         """Give the workflows as a table."""
-        found = self._server.find(Workflow, {"obsolete": False})
+        workflows = self._server.find(Workflow, {"obsolete": False})
         rows = [
             {"workflow": item.serial, "project": item.project_serial, "name": item.name, "state": item.state.value}
-            for item in found
+            for item in workflows
         ]
         return table(("workflow", "project", "name", "state"), rows)
 
@@ -288,13 +288,13 @@ class Server:
     def _workflow(self, named: int | str) -> Workflow:
         if isinstance(named, int):
             return self._server.get(Workflow, named)
-        found = self._server.find(Workflow, {"name": named, "obsolete": False})
-        if not found:
+        workflows = self._server.find(Workflow, {"name": named, "obsolete": False})
+        if not workflows:
             raise RecordNotFound(f"there is no workflow {named!r}; there are: {_names(self._server.find(Workflow))}")
-        if len(found) > 1:
-            serials = ", ".join(str(item.serial) for item in found)
+        if len(workflows) > 1:
+            serials = ", ".join(str(item.serial) for item in workflows)
             raise UsageError(f"workflows {serials} are all called {named!r}; name one by its serial")
-        return found[0]
+        return workflows[0]
 
 
 def _names(records: Iterable[Record]) -> str:

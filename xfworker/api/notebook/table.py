@@ -36,7 +36,7 @@ class Table:
         return [row.get(column) for row in self.rows]
 
     def __repr__(self) -> str:
-        cells = [self.columns, *([_shown(row.get(name)) for name in self.columns] for row in self.rows)]
+        cells = [self.columns, *([_formatted(row.get(name)) for name in self.columns] for row in self.rows)]
         widths = [max(len(line[index]) for line in cells) for index in range(len(self.columns))]
         text = io.StringIO()
         for line in cells:
@@ -46,7 +46,7 @@ class Table:
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(_shown(row.get(name)))}</td>" for name in self.columns) + "</tr>"
+            "<tr>" + "".join(f"<td>{html.escape(_formatted(row.get(name)))}</td>" for name in self.columns) + "</tr>"
             for row in self.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -62,5 +62,5 @@ def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Any:
     )
 
 
-def _shown(value: Any) -> str:
+def _formatted(value: Any) -> str:
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
