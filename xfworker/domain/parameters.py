@@ -2,7 +2,7 @@
 Parameters: the values that go into a job and come out of it.
 
 A primitive is a JSON number, string or bool. A composite is an object with ``type``; its bulk data lies in files
-that it names by references. The set of types is open, so files are found by shape, in types known or not.
+that it names by references. The set of types is open, so files are recognised by shape, in types known or not.
 """
 
 from collections.abc import Iterator, Mapping

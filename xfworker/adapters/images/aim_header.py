@@ -3,7 +3,7 @@ The header of an AIM file: sizes of its blocks, type, place and element size of 
 
 A file is ``[magic, v030 only][pre-header][image struct][processing log][voxels][associated data][padding]``, little
 endian, without gaps. The pre-header holds its own size and those of the four blocks. There is no public vendor
-specification; docs/images.md tells what is known from where.
+specification; docs/images.md states what is known from where.
 """
 
 import math

@@ -2,7 +2,7 @@
 GOBJ: contours of regions in the slices of a scan, read to a mask or to polygons, and written from a mask.
 
 A header of 512 bytes, then records of int32: per slice one that says how many outlines follow, per outline its box, its
-start and a chain of 3-bit steps. docs/images.md tells what is known from where.
+start and a chain of 3-bit steps. docs/images.md states what is known from where.
 """
 
 import itertools

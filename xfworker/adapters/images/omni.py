@@ -221,7 +221,7 @@ class OmniWriter(SlabWriter):
         path, image = self.info.path, attrs.evolve(self.info, source=_without_person(source))
         document = begun_document(path, document_of(image, pixels_filename=self.info.pixels_path.name))
         try:
-            # Two files cannot be replaced at once: an older document must not be found with the new pixels.
+            # Two files cannot be replaced at once: an older document must not be read with the new pixels.
             with set_aside(path):
                 self._pixels.finish()
         except BaseException:

@@ -124,7 +124,7 @@ class _Body:
         return message
 
     async def _first(self) -> Any:
-        # A task, because what it waits for must not be lost when it is found to be late.
+        # A task, because what it waits for must not be lost when it is late.
         coming: asyncio.Future[Any] = asyncio.ensure_future(self._receive())
         try:
             await asyncio.wait({coming}, timeout=self._prompt_seconds)

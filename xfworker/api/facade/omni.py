@@ -216,7 +216,7 @@ class Image(ImageMetadata, ImageTools):
         try:
             pixels = self._completed_pixels(info)
             if pixels is not None:
-                # Two files cannot be replaced at once: an older document must not be found with the new pixels.
+                # Two files cannot be replaced at once: an older document must not be read with the new pixels.
                 with set_aside(self.metadata_path):
                     pixels.finish()
                 self._published()

@@ -245,7 +245,7 @@ def _some_of(planes: Sequence["Plane"]) -> "Plane":
 
 
 def _pixel_mm(info: ImageInfo, axes: Sequence[Axis], step: int) -> float:
-    """Give the edge of the pictures' pixels: the finest spacing shown, or what keeps all within the largest side."""
+    """Give the edge of the pictures' pixels: the finest visible spacing, or what keeps all within the largest side."""
     spacing = dict(zip("xyz", info.spacing_mm, strict=True))
     counts = dict(zip("xyz", info.size_3d, strict=True))
     lengths = {along: counts[along] * spacing[along] for along in counts}

@@ -208,8 +208,8 @@ class Accounts:
 
     def tokens(self, account_serial: int | None = None) -> list[PersonalToken]:
         """List tokens, never their texts; those who are not administrators see their own only."""
-        wanted = account_serial if self.principal.is_admin else self.principal.account_serial or -1
-        where = None if wanted is None else {"account_serial": wanted}
+        owner_serial = account_serial if self.principal.is_admin else self.principal.account_serial or -1
+        where = None if owner_serial is None else {"account_serial": owner_serial}
         with self.records.transaction(write=False) as transaction:
             return list(transaction.find(PersonalToken, where))
 
@@ -337,10 +337,10 @@ def token_principal(transaction: RecordTransaction, claims: Mapping[str, Any], n
     Raises:
         AuthenticationFailed: It was revoked or has expired, or its account is disabled.
     """
-    found = transaction.find(PersonalToken, {"key": str(claims.get("key", ""))}, limit=1)
-    if not found or (found[0].expires_at is not None and found[0].expires_at <= now):
+    tokens = transaction.find(PersonalToken, {"key": str(claims.get("key", ""))}, limit=1)
+    if not tokens or (tokens[0].expires_at is not None and tokens[0].expires_at <= now):
         raise AuthenticationFailed("the token was revoked or has expired; log in again or ask for a new one")
-    token = found[0]
+    token = tokens[0]
     if claims.get("kind") == PrincipalKind.WORKER.value:
         return Principal(
             kind=PrincipalKind.WORKER, name=f"worker {token.name}", token_key=token.key, expires_at=token.expires_at
