@@ -89,11 +89,33 @@ class Table:
         return {"a": [1]}
 
 
+class ColumnTable:
+    columns = ([1],)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([[1]])
+
+    def to_pydict(self):
+        return {"a": [1]}
+
+
 class Quantity(Tensor):
     unit = "mm"
 
     def to_value(self):
         return 1.0
+
+
+class UnitArray(np.ndarray):
+    units = "mm"
+
+    def to_value(self):
+        return self.view(np.ndarray)
+
+
+class Magnitude(Tensor):
+    units = "mm"
+    magnitude = 1.0
 
 
 @pytest.mark.parametrize(
@@ -129,8 +151,13 @@ def test_what_libraries_compute_is_taken_as_what_it_says(value, expected):
         (np.timedelta64(90, "ns"), "seconds as a number"),
         (timedelta(seconds=90), "seconds as a number"),
         (np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f4")]), "names of its fields"),
+        (np.datetime64("2024-03"), "not a day"),
+        (np.array(["2024"], "M8[Y]"), "not a day"),
         (Table(), "create_output_csv"),
+        (ColumnTable(), "create_output_csv"),
         (Quantity(), "quantity in mm"),
+        (np.ones(2).view(UnitArray), "quantity in mm"),
+        (Magnitude(), "quantity in mm"),
         (Elsewhere(), "on another device"),
         (np.zeros(100_001), "too long for a record"),
         (np.complex64(1), "expected a JSON value"),

@@ -20,6 +20,9 @@ _DURATION = (
     "a duration has no JSON form; give its seconds as a number, such as value.total_seconds() or "
     "value / numpy.timedelta64(1, 's')"
 )
+_NO_DAY = "a year or a month is not a day; give it as a string, such as str(value), or the day that is meant"
+_COARSE = ("datetime64[Y]", "datetime64[M]")
+"""What numpy makes the first day of."""
 _NO_TIME = "not a time (NaT); give null (None) where there is no value"
 
 
@@ -49,7 +52,7 @@ def _unwrapped(value: Any) -> Any:
     if type(value).__name__ == "UUID":
         return str(value)
     # What libraries make is known by what it can do, so that none of them need be imported to save a string.
-    if hasattr(value, "columns") and hasattr(value, "to_dict"):
+    if hasattr(value, "columns") and (hasattr(value, "to_dict") or hasattr(value, "to_pydict")):
         raise TypeError(
             f"a table ({type(value).__name__}) is not a JSON value; write it to a file, upload that, and give "
             "create_output_csv(filename), or give single columns"
@@ -74,8 +77,9 @@ def _moment(value: date | time | timedelta) -> str:
 
 def _of_array(value: Any) -> Any:
     """Give the numbers of a scalar, array, tensor or series of whichever library."""
-    if hasattr(value, "unit") and hasattr(value, "to_value"):
-        raise TypeError(f"a quantity in {value.unit} would lose its unit; give its number in the unit of the output")
+    if hasattr(value, "to_value") or hasattr(value, "magnitude"):
+        unit = getattr(value, "unit", None) or getattr(value, "units", "some unit")
+        raise TypeError(f"a quantity in {unit} would lose its unit; give its number in the unit of the output")
     count = _count(value)
     if count is not None and count > _LONGEST_ARRAY:
         raise TypeError(f"an array of {count} values is too long for a record; upload it as a file")
@@ -88,6 +92,8 @@ def _of_array(value: Any) -> Any:
     kind = getattr(getattr(value, "dtype", None), "kind", None)
     if kind in {"M", "m"}:
         _check_moments(plain, kind)
+    if str(getattr(value, "dtype", "")) in _COARSE:
+        raise TypeError(_NO_DAY)
     if kind == "V":
         raise TypeError("a structured array would lose the names of its fields; give a dict, or upload it as a file")
     if isinstance(plain, complex | bytes) or type(plain) is type(value):
