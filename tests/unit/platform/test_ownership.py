@@ -77,6 +77,29 @@ def test_a_task_types_files_are_changed_by_who_made_it_only(lab, verb):
     lab.server(berta).file_token([Scope("read", scope.resource)])
 
 
+def test_the_code_of_a_task_type_stays_as_it_is_once_projects_use_it_that_its_owner_does_not_see(lab):
+    _, anna = lab.person("anna")
+    _, berta = lab.person("berta")
+    package = {"archive": "a.xfp", "sha256": "0" * 64, "complete": False}
+    made = lab.server(anna).create(task_type(metadata={"package": package}))
+    code = Scope("write", record_resource("task_type_config", made.serial, "main.py"))
+    lab.server(anna).create(Task(workflow_serial=lab.job(anna).workflow_serial, task_type_serial=made.serial))
+    for change in ({"/interface": {"outputs": []}}, {"/metadata/package": {**package, "sha256": "1" * 64}}):
+        lab.server(anna).update(TaskType, made.serial, Change(values=change))
+    token = lab.server(anna).file_token([code])
+    lab.server(berta).create(Task(workflow_serial=lab.job(berta).workflow_serial, task_type_serial=made.serial))
+    for change in ({"/interface": {}}, {"/metadata/package": package}, {"/metadata": {}}):
+        with pytest.raises(PermissionDenied, match="make a new version"):
+            lab.server(anna).update(TaskType, made.serial, Change(values=change))
+    for ask in (lambda: lab.server(anna).file_token([code]), lambda: lab.platform.verify_file_token(token.token)):
+        with pytest.raises(PermissionDenied):
+            ask()
+    completed = {**package, "sha256": "1" * 64, "complete": True}
+    for harmless in ({"/metadata/note": "x"}, {"/obsolete": True}, {"/metadata/package": completed}):
+        lab.server(anna).update(TaskType, made.serial, Change(values=harmless))
+    lab.server().update(TaskType, made.serial, Change(values={"/interface": {}}))
+
+
 def test_nobody_puts_another_task_type_in_the_place_of_a_version(lab):
     _, anna = lab.person("anna")
     _, berta = lab.person("berta")

@@ -211,6 +211,14 @@ class Access:
             hint = "; make a version of your own" if isinstance(record, TaskType) else "; choose another name"
             raise PermissionDenied(f"{self.principal.name} may not {to}: it belongs to {owner}{hint}")
 
+    def may_change_code(self, task_type: TaskType) -> bool:
+        """Return whether the caller may change what a task type runs: its owner, while nobody else relies on it."""
+        if self.sees_all() or not owns(self.transaction, self.principal, task_type):
+            return self.sees_all()
+        tasks = self.transaction.find(Task, {"task_type_serial": task_type.serial})
+        workflows = self.transaction.find(Workflow, {"serial": tuple({task.workflow_serial for task in tasks})})
+        return all(workflow.project_serial in self.projects() for workflow in workflows)
+
     def may_run(self, job: Job) -> bool:
         """Return whether the caller's workers may run a job."""
         return self.may_run_in(job.project_serial)

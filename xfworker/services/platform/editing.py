@@ -8,11 +8,19 @@ import attrs
 
 from xfworker.domain.change import Change, apply
 from xfworker.domain.conversion import to_json
-from xfworker.domain.errors import IllegalTransition, InvalidParameter, InvalidRecord, RecordConflict, RecordLocked
+from xfworker.domain.errors import (
+    IllegalTransition,
+    InvalidParameter,
+    InvalidRecord,
+    PermissionDenied,
+    RecordConflict,
+    RecordLocked,
+)
 from xfworker.domain.interface import declared_fields, input_violations, output_violations
 from xfworker.domain.job_inputs import new_job_violations
 from xfworker.domain.job_metadata import OUTPUT_FAULTS, kept_platform_keys
 from xfworker.domain.job_state import JobState, check_transition
+from xfworker.domain.package import PACKAGE
 from xfworker.domain.records import (
     DependencyPackage,
     Entity,
@@ -99,6 +107,8 @@ def changed(access: Access, record: RecordT, change: Change, now: datetime) -> R
         check_task_inputs(access, after)
     if isinstance(after, TaskType | DependencyPackage) and _declared(after) != _declared(record):
         check_declarations(after)
+    if isinstance(record, TaskType) and isinstance(after, TaskType) and _code(after) != _code(record):
+        _require_change_of_code(access, record)
     if isinstance(record, Job) and isinstance(after, Job):
         after = _with_platform_keys(record, after)  # type: ignore[assignment]  # RecordT is Job here
         _check_changed_inputs(access, record, after)
@@ -138,6 +148,21 @@ def _check_changed_inputs(access: Access, before: Job, after: Job) -> None:
         violations += new_job_violations({"inputs": list(fields.values())}, values)
     if violations:
         raise InvalidParameter(f"{before}: " + "; ".join(dict.fromkeys(violations)), violations)
+
+
+def _code(task_type: TaskType) -> tuple[Any, ...]:
+    package = task_type.metadata.get(PACKAGE)
+    # An installation that is completed changes nothing of what it brought.
+    content = {**package, "complete": None} if isinstance(package, dict) else package
+    return task_type.kind, task_type.interface, task_type.metadata.get("dependencies"), content
+
+
+def _require_change_of_code(access: Access, task_type: TaskType) -> None:
+    if not access.may_change_code(task_type):
+        raise PermissionDenied(
+            f"{access.principal.name} may not change what {task_type} runs or takes: tasks of projects that it does "
+            "not see use it; make a new version"
+        )
 
 
 def _with_platform_keys(before: Job, after: Job) -> Job:

@@ -17,7 +17,6 @@ from xfworker.domain.job_metadata import SPAWNED_BY
 from xfworker.domain.records import DependencyPackage, Job, Record, Task, TaskType, Workflow
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
-from xfworker.services.platform.ownership import owns
 from xfworker.services.platform.principal import PrincipalKind
 
 FILE_KIND = "file"
@@ -113,8 +112,8 @@ def _may_write(access: Access, verb: str, resource: Resource, owner: Record) -> 
         case PrincipalKind.WORKER:
             return resource.source == "job_log" or (resource.source == "job_result" and verb == "delete")
         case PrincipalKind.USER:
-            own = isinstance(owner, TaskType) and owns(access.transaction, access.principal, owner)
-            return resource.source in _FOR_USERS or own
+            code = isinstance(owner, TaskType) and access.may_change_code(owner)
+            return resource.source in _FOR_USERS or code
         case _:
             return resource.source == "job_result" and _is_own(access, owner)
 
