@@ -304,3 +304,13 @@ def test_pages_that_are_shown_otherwise_are_named(tmp_path, formats, read_array)
         np.testing.assert_array_equal(read_array(path), pixels)
         (said,) = [one for one in formats.describe(path).assumptions if name.upper() in one]
         assert said.endswith("values are taken as they are stored")
+
+
+def test_pages_that_are_to_be_turned_are_named(tmp_path, formats, read_array):
+    pixels = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+    for orientation, count in ((1, 0), (3, 1), (6, 1)):
+        path = tmp_path / f"{orientation}.tif"
+        tifffile.imwrite(path, pixels, photometric="minisblack", extratags=[(274, "H", 1, orientation, True)])
+        np.testing.assert_array_equal(read_array(path), pixels)
+        said = [one for one in formats.describe(path).assumptions if f"Orientation {orientation}" in one]
+        assert len(said) == count

@@ -42,6 +42,7 @@ _SLICES: Final = "ZIQ"
 _WHITE_IS_ZERO, _PALETTE = 0, 3
 """What a page states of its colours (PhotometricInterpretation)."""
 
+_FIRST_ROW_ON_TOP: Final = 1
 _MOST_PER_BYTE: Final = 4096
 _NOTE: Final = "xfworker="
 
@@ -138,7 +139,11 @@ def _shown_otherwise(page: Any) -> tuple[str, ...]:
     """Say how pixels are meant to be shown, where that is not from black to white; they are read as they are stored."""
     meanings = {_WHITE_IS_ZERO: "shows 0 as white (MINISWHITE)", _PALETTE: "has a table of colours (PALETTE)"}
     found = meanings.get(int(page.photometric))
-    return () if found is None else (f"{found}; values are taken as they are stored",)
+    said = [] if found is None else [f"{found}; values are taken as they are stored"]
+    tag = page.tags.get("Orientation")
+    if tag is not None and int(tag.value) not in (0, _FIRST_ROW_ON_TOP):
+        said.append(f"is to be turned for display (Orientation {int(tag.value)}); rows are taken as they are stored")
+    return tuple(said)
 
 
 def _with_note(info: ImageInfo, description: str) -> ImageInfo:
