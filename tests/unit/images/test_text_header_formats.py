@@ -308,3 +308,12 @@ def test_a_nrrd_plane_in_space_says_that_its_directions_are_not_kept(tmp_path, f
     info = formats.describe(tmp_path / "a.nrrd")
     assert info.spacing_mm[:2] == (0.1, 0.2)
     assert info.assumptions == ("states where its axes point in space, which is not kept of fewer than three",)
+
+
+def test_a_negative_spacing_of_a_metaimage_turns_the_axis_as_in_itk(tmp_path, formats):
+    path = tmp_path / "a.mha"
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 6 5 4\nElementSpacing = 1 -2 -3\nElementType = MET_SHORT\n"
+    path.write_bytes((header + "ElementDataFile = LOCAL\n").encode() + bytes(240))
+    info, others = formats.describe(path), SimpleITK.ReadImage(str(path))
+    assert (info.spacing_mm, info.direction) == (others.GetSpacing(), others.GetDirection())
+    assert info.direction == (1, 0, 0, 0, -1, 0, 0, 0, -1)

@@ -99,6 +99,9 @@ class MetaImageCodec:
                 for row in range(3)
                 for axis in range(3)
             )
+        # A step backwards is one forwards along an axis that points the other way, as ITK has it.
+        signs = [*(-1.0 if step < 0 else 1.0 for step in steps), 1.0, 1.0]
+        direction = tuple(part * signs[place % 3] + 0.0 for place, part in enumerate(direction))
         packed = fields.get("CompressedData", "False").lower() == "true"
         big = (fields.get("BinaryDataByteOrderMSB") or fields.get("ElementByteOrderMSB") or "False").lower() == "true"
         is_text = fields.get("BinaryData", "True").lower() == "false"
