@@ -163,7 +163,7 @@ def calibrations_of(file: Any, pixel_type: PixelType) -> tuple[tuple[Calibration
 
 
 def _unescaped(text: str) -> str:
-    """Give a text whose characters ImageJ wrote as a backslash, u and four digits."""
+    """Give a string whose characters ImageJ wrote as a backslash, u and four digits."""
     return re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
 
 

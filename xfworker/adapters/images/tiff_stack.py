@@ -138,12 +138,12 @@ def _described(path: Path, file: Any) -> ImageInfo:
 def _shown_otherwise(page: Any) -> tuple[str, ...]:
     """Say how pixels are meant to be shown, where that is not from black to white; they are read as they are stored."""
     meanings = {_WHITE_IS_ZERO: "shows 0 as white (MINISWHITE)", _PALETTE: "has a table of colours (PALETTE)"}
-    found = meanings.get(int(page.photometric))
-    said = [] if found is None else [f"{found}; values are taken as they are stored"]
+    meaning = meanings.get(int(page.photometric))
+    assumptions = [] if meaning is None else [f"{meaning}; values are taken as they are stored"]
     tag = page.tags.get("Orientation")
     if tag is not None and int(tag.value) not in (0, _FIRST_ROW_ON_TOP):
-        said.append(f"is to be turned for display (Orientation {int(tag.value)}); rows are taken as they are stored")
-    return tuple(said)
+        assumptions.append(f"is to be turned for display (Orientation {int(tag.value)}); rows are taken as they are stored")
+    return tuple(assumptions)
 
 
 def _with_note(info: ImageInfo, description: str) -> ImageInfo:

@@ -114,4 +114,4 @@ def _absolute(text: str, folder: Path) -> Path:
     try:
         return folder / Path(text).expanduser()
     except RuntimeError:
-        raise ValueError(f"the path {text!r} begins with the home folder of somebody who has none here") from None
+        raise ValueError(f"the path {text!r} begins with the home folder of a user who has none here") from None

@@ -58,7 +58,7 @@ def _checked_direction(image: "ImageInfo", _field: object, direction: tuple[floa
 
 
 def turns_in_itself(direction: tuple[float, ...], axes: int) -> bool:
-    """Tell whether the first axes point nowhere but along themselves: only then they hold it without the others."""
+    """Return whether the first axes point nowhere but along themselves: only then they hold it without the others."""
     return all(
         direction[3 * row + axis] == (row == axis) for row in range(3) for axis in range(3) if max(row, axis) >= axes
     )
@@ -151,7 +151,7 @@ class ImageInfo:
 
     @property
     def processing_log(self) -> str | None:
-        """The processing log as text, without the NUL that ends it, or None."""
+        """The processing log as a string, without the NUL that ends it, or None."""
         log = (self.source or {}).get("processing_log")
         return log.split("\0", 1)[0] if isinstance(log, str) else None
 

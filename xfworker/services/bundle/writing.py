@@ -226,7 +226,7 @@ def _composites(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _kept_script(server: XFServer, files: FileStore, task: Task) -> Resource | None:
-    """Give the archive of what was run from somebody's computer, which is kept beside the task."""
+    """Give the archive of what was run from a user's computer, which is kept beside the task."""
     for item in _stored(server, files, record_resource("task_config", task.serial), CONFIG):
         if item.stat.resource.filename.endswith(ARCHIVE_SUFFIX):
             return item.stat.resource

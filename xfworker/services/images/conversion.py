@@ -108,7 +108,7 @@ def convert(
 
 def with_spacing(info: ImageInfo, spacing_mm: Triple) -> ImageInfo:
     """
-    Give an image with a spacing that somebody states; what its file did not say of lengths is no longer assumed.
+    Give an image with a spacing that the caller states; what its file did not say of lengths is no longer assumed.
 
     One that the file states itself is named among the assumptions, as is that it does not count.
 

@@ -145,7 +145,7 @@ class PlatformQueue:
                 return repeated
             irregular = self._lease_watch.look()
             end_expired_leases(access, now, self._options, irregular=bool(irregular))
-            self._note_seen(transaction, worker, now)
+            self._record_seen(transaction, worker, now)
             job = self._requested_job(access, job_serial) if job_serial is not None else self._next(access, worker, now)
             lease = None if job is None else self._lease(access, job, worker, claim_key, now)
         self._lease_watch.grant(irregular)
@@ -164,7 +164,7 @@ class PlatformQueue:
                 raise LeaseLost(_lost(job, attempt))
             expires_at = now + timedelta(seconds=self._options.lease_seconds)
             transaction.replace(attrs.evolve(kept, expires_at=expires_at, modified_at=now))
-            self._note_seen(transaction, transaction.get(Worker, kept.worker_serial), now)
+            self._record_seen(transaction, transaction.get(Worker, kept.worker_serial), now)
             return LeaseStatus(expires_at=expires_at, abort_requested=_is_to_stop(job))
 
     def end(self, lease: Lease, outcome: Outcome) -> Job:
@@ -192,7 +192,7 @@ class PlatformQueue:
                 after_change(access, job, after, now)
             return transaction.get(Job, job.serial)
 
-    def _note_seen(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> None:
+    def _record_seen(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> None:
         """Keep when a worker was last heard of, as exactly as anybody asks for it."""
         if self._was_seen_long_ago(worker, now):
             transaction.replace(attrs.evolve(worker, last_seen_at=now))

@@ -202,8 +202,8 @@ class RecordStoreContract:
             assert names(limit=2) == ["first", "second"]
             assert [task.serial for task in transaction.claimable_tasks()] == [1, 2]
             for tasks, first in (((2,), "other task"), ((2, 1), "first"), ((3,), None), ((), None)):
-                found = transaction.first_claimable_job(tasks)
-                assert (found and found.name) == first
+                claimable = transaction.first_claimable_job(tasks)
+                assert (claimable and claimable.name) == first
             transaction.replace(attrs.evolve(paused, priority=RunPriority.HIGH))
             transaction.replace(attrs.evolve(waiting, state=JobState.READY, sort_order="0"))
             assert names() == ["paused", "first", "waiting", "second", "third", "other task"]
