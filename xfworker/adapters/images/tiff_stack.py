@@ -139,11 +139,11 @@ def _shown_otherwise(page: Any) -> tuple[str, ...]:
     """Say how pixels are meant to be shown, where that is not from black to white; they are read as they are stored."""
     meanings = {_WHITE_IS_ZERO: "shows 0 as white (MINISWHITE)", _PALETTE: "has a table of colours (PALETTE)"}
     meaning = meanings.get(int(page.photometric))
-    assumptions = [] if meaning is None else [f"{meaning}; values are taken as they are stored"]
+    remarks = [] if meaning is None else [f"{meaning}; values are taken as they are stored"]
     tag = page.tags.get("Orientation")
     if tag is not None and int(tag.value) not in (0, _FIRST_ROW_ON_TOP):
-        assumptions.append(f"is to be turned for display (Orientation {int(tag.value)}); rows are taken as they are stored")
-    return tuple(assumptions)
+        remarks.append(f"is to be turned for display (Orientation {int(tag.value)}); rows are taken as they are stored")
+    return tuple(remarks)
 
 
 def _with_note(info: ImageInfo, description: str) -> ImageInfo:
