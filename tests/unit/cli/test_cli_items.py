@@ -110,7 +110,7 @@ def test_an_image_is_one_by_content_not_by_name(tmp_path):
     assert (found.type, found.size) == ("Image", SIZE)
 
 
-def test_what_is_no_image_is_refused_where_one_is_wanted(tmp_path):
+def test_what_is_not_an_image_is_refused_where_one_is_expected(tmp_path):
     path = tmp_path / "scan.aim"
     path.write_bytes(b"no image")
     assert "holds no image of a known format" in refused(f"image@{path}", "count=1", interface=INTERFACE)
@@ -163,7 +163,7 @@ def test_a_folder_is_not_a_file(tmp_path):
         (b"\xff\xfe\x00,b", ".csv", False),
     ],
 )
-def test_tables_are_told_from_other_files(head, suffix, expected):
+def test_tables_are_distinguished_from_other_files(head, suffix, expected):
     assert is_table(head, suffix) is expected
 
 

@@ -83,13 +83,13 @@ def test_damaged_bytes_never_do_worse_than_an_image_error(name, data):
         try:
             read_all(path)
         except ImageError as error:
-            told = str(error)
+            message = str(error)
         else:
-            told = name
+            message = name
         finally:
             _, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
-    assert name in told or "scan.raw" in told
+    assert name in message or "scan.raw" in message
     assert peak < MOST_BYTES
 
 
@@ -165,7 +165,7 @@ def test_runs_that_overflow_are_refused_before_anything_is_expanded(tmp_path):
     assert caught.value.field == "compressed voxels"
 
 
-def test_a_folder_an_absent_file_and_an_empty_one_are_told_apart(tmp_path):
+def test_a_folder_an_absent_file_and_an_empty_one_are_distinguished(tmp_path):
     (tmp_path / "empty").touch()
     with pytest.raises(ImageError, match="No such file"):
         image_formats().describe(tmp_path / "absent.AIM")
@@ -184,7 +184,7 @@ def test_bytes_of_any_kind_hold_no_image(data):
             assert image_formats().probe(path) is None
         except ImageError as error:
             # It begins as a known format does.
-            told = str(error)
+            message = str(error)
         else:
-            told = str(path)
-    assert str(path) in told
+            message = str(path)
+    assert str(path) in message

@@ -65,9 +65,9 @@ def test_an_error_of_a_library_on_a_full_disk_is_a_full_disk(tmp_path, monkeypat
     error = OSError("11664 requested and 6040 written")
     assert isinstance(disk_room.writing_error(error, tmp_path / "a.tif"), ImageError)
     monkeypatch.setattr(disk_room, "_is_full", lambda _folder: True)
-    told = disk_room.writing_error(error, tmp_path / "a.tif")
-    assert isinstance(told, NotEnoughSpace)
-    assert "No space left" in str(told)
+    mapped = disk_room.writing_error(error, tmp_path / "a.tif")
+    assert isinstance(mapped, NotEnoughSpace)
+    assert "No space left" in str(mapped)
 
 
 def test_room_is_made_where_the_disk_cannot_reserve_it(tmp_path, monkeypatch):

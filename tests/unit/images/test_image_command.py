@@ -79,7 +79,7 @@ def test_a_slice_is_the_picture_of_the_values(scan, tmp_path, bone):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["info", "absent.AIM"], 1, "absent.AIM"),
         (["convert", "{scan}", "a.xyz"], 1, "a.xyz"),
@@ -91,10 +91,10 @@ def test_a_slice_is_the_picture_of_the_values(scan, tmp_path, bone):
         (["slice", "{scan}", "a.png", "--axis", "all", "--index", "1"], 2, "--index"),
     ],
 )
-def test_faults_are_one_sentence_and_an_exit_code(scan, tmp_path, monkeypatch, capsys, words, code, told):
+def test_errors_are_one_sentence_and_an_exit_code(scan, tmp_path, monkeypatch, capsys, words, code, message):
     monkeypatch.chdir(tmp_path)
     assert main(["image", *(word.format(scan=scan) for word in words)]) == code
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert "Traceback" not in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scan.AIM"]

@@ -337,7 +337,7 @@ def test_what_a_format_does_not_hold_is_named(scan, tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["threshold", "scan.omni", "x.omni"], 2, "limit"),
         (["threshold", "scan.omni", "x.omni", "--lower", "1", "--unit", "HU"], 1, "no calibration to HU"),
@@ -351,11 +351,11 @@ def test_what_a_format_does_not_hold_is_named(scan, tmp_path, monkeypatch, capsy
         (["downsample", "scan.omni", "scan.omni", "2"], 2, "would be replaced"),
     ],
 )
-def test_wrong_arguments_end_in_a_sentence(scan, tmp_path, monkeypatch, capsys, words, code, told):
+def test_wrong_arguments_end_in_a_sentence(scan, tmp_path, monkeypatch, capsys, words, code, message):
     monkeypatch.chdir(tmp_path)
     assert main(["image", *words]) == code
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert "Traceback" not in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scan.omni", "scan.raw"]
 

@@ -89,7 +89,7 @@ def test_a_label_image_is_segments(tmp_path, formats):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"axes": axes("zyx", ["parsec"] * 3)}, "parsec"),
         ({"axes": axes("xyz", UNITS)}, "z, y, x"),
@@ -102,13 +102,13 @@ def test_a_label_image_is_segments(tmp_path, formats):
         ({"datasets": [{"path": "0", "coordinateTransformations": scaled(("scale", (1, -2, 1)))}]}, "cannot be right"),
     ],
 )
-def test_what_cannot_be_right_is_refused_by_name(tmp_path, formats, change, told):
+def test_what_cannot_be_right_is_refused_by_name(tmp_path, formats, change, message):
     scales = {"axes": axes("zyx", UNITS), "datasets": [{"path": "0"}]}
     path = foreign(tmp_path / "a.zarr", np.zeros((2, 3, 4), np.uint8), "0.5", scales)
     document = json.loads((path / "zarr.json").read_text())
     document["attributes"]["ome"]["multiscales"] = [{**scales, **change}]
     (path / "zarr.json").write_text(json.dumps(document))
-    with pytest.raises(ImageError, match=told):
+    with pytest.raises(ImageError, match=message):
         formats.describe(path)
 
 

@@ -244,7 +244,7 @@ def test_a_wrong_key_is_named(scan, change, named):
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"a": NaN}', "[" * 100_000, "\ud800"])
-def test_what_is_no_document_is_refused(tmp_path, text):
+def test_what_is_not_a_document_is_refused(tmp_path, text):
     path = tmp_path / "a.omni"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(ImageError, match=r"a\.omni"):

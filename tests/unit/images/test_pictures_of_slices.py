@@ -123,17 +123,17 @@ def test_segments_lie_over_an_image_where_their_origin_says(tmp_path, formats, w
 
 
 @pytest.mark.parametrize(
-    ("known", "told"),
+    ("known", "message"),
     [({"spacing_mm": (1, 1, 2)}, "along z"), ({"origin_mm": (0.4, 0, 0)}, "between voxels"),
      ({"direction": (-1, 0, 0, 0, 1, 0, 0, 0, 1)}, "point elsewhere")],
 )  # fmt: skip
-def test_segments_of_another_grid_are_not_laid_over_an_image(tmp_path, formats, write_array, volume, known, told):
+def test_segments_of_another_grid_are_not_laid_over_an_image(tmp_path, formats, write_array, volume, known, message):
     scan = write_array(tmp_path / "a.omni", volume)
     above = write_array(tmp_path / "s.omni", volume, kind="segments", **known)
     with (
         formats.reader(scan) as reader,
         formats.reader(above) as overlay,
-        pytest.raises(UsageError, match=told),
+        pytest.raises(UsageError, match=message),
     ):
         pictures.slice_view(reader, "z", overlay=overlay)
 

@@ -12,7 +12,7 @@ import SimpleITK
 
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.calibration import Calibration
-from xfworker.domain.image.length_units import is_no_unit, known_length_unit
+from xfworker.domain.image.length_units import is_not_a_unit, known_length_unit
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.domain.image.scanco_calibration import ScancoCalibration
 from xfworker.services.images.conversion import convert
@@ -275,8 +275,8 @@ def test_one_table_knows_the_units_of_length():
             assert unit.mm(1) == pytest.approx(mm), word
     for word in ("", "pixel", "voxels", "us", "Mm", "furlong", "s", "mmm", "kg"):
         assert known_length_unit(word) is None, word
-    assert is_no_unit(" Pixels ")
-    assert not is_no_unit("furlong")
+    assert is_not_a_unit(" Pixels ")
+    assert not is_not_a_unit("furlong")
     # As a decimal, not as the nearest product.
     assert known_length_unit("um").mm(60.7) == 0.0607
 

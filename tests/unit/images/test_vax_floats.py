@@ -18,7 +18,7 @@ def test_known_vax_numbers_are_read():
     assert vax_floats.g_to_float(struct.pack("<4H", 0x4010, 0, 0, 0)) == 1.0
 
 
-def test_the_reserved_operand_is_no_number():
+def test_the_reserved_operand_is_not_a_number():
     assert np.isnan(vax_floats.f_to_float(struct.pack("<HH", 0x8000, 0)))
     assert np.isnan(vax_floats.f_array_to_float32(np.array([0x8000], np.uint32)))[0]
 

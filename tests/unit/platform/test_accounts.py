@@ -121,7 +121,7 @@ def test_an_administrator_with_an_account_sees_all(house):
     house.platform.accounts_for(chief).add("new", "long enough")
 
 
-def test_who_is_no_administrator_makes_no_accounts(house):
+def test_who_is_not_an_administrator_makes_no_accounts(house):
     anna = house.platform.accounts_for(house.person("anna"))
     with pytest.raises(PermissionDenied):
         anna.add("berta", "long enough")

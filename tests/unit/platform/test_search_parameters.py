@@ -1,4 +1,4 @@
-"""Parameters of a search that are not what they should be: refused by name, never a fault of the server."""
+"""Parameters of a search that are not what they should be: refused by name, never an error of the server."""
 
 import base64
 import json

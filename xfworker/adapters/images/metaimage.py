@@ -22,7 +22,7 @@ from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
 from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo, turns_in_itself
-from xfworker.domain.image.length_units import MILLIMETRE, is_no_unit, length_unit
+from xfworker.domain.image.length_units import MILLIMETRE, is_not_a_unit, length_unit
 from xfworker.domain.image.pixel_type import PixelType
 
 _TYPES: Final = {
@@ -85,7 +85,7 @@ class MetaImageCodec:
         if step is None or 0 in steps:
             assumptions = ("states no spacing (ElementSpacing); 1 mm is taken",)
         word = fields.get("DistanceUnits", "")
-        unit = MILLIMETRE if is_no_unit(word) else length_unit(word, path, "DistanceUnits")
+        unit = MILLIMETRE if is_not_a_unit(word) else length_unit(word, path, "DistanceUnits")
         spacing = [unit.mm(abs(value)) or 1.0 for value in steps] + [1.0, 1.0]
         place = fields.get("Offset") or fields.get("Position") or fields.get("Origin") or zeros
         origin = [*(unit.mm(at) for at in numbers(place, count, path, "Offset")), 0.0, 0.0]

@@ -25,7 +25,7 @@ from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, check_raw
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo, Triple
-from xfworker.domain.image.length_units import MILLIMETRE, is_no_unit, length_unit
+from xfworker.domain.image.length_units import MILLIMETRE, is_not_a_unit, length_unit
 from xfworker.domain.image.pixel_type import PixelType
 
 _GZIP: Final = b"\x1f\x8b"
@@ -276,8 +276,8 @@ def _place(header: Any, path: Path) -> tuple[Triple, Triple, tuple[float, ...], 
 
     assumptions = []
     word = header.get_xyzt_units()[0]
-    unit = MILLIMETRE if is_no_unit(word) else length_unit(word, path, "xyzt_units")
-    if is_no_unit(word):
+    unit = MILLIMETRE if is_not_a_unit(word) else length_unit(word, path, "xyzt_units")
+    if is_not_a_unit(word):
         assumptions.append("states no unit of length; mm are taken")
     sizes = [decimal(step) for step in (*header.get_zooms(), 1, 1, 1)[:3]]
     if not all(0 < size < math.inf for size in sizes):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from xfworker.domain.errors import UnsupportedImage
 from xfworker.domain.image.description import Triple
-from xfworker.domain.image.length_units import MILLIMETRE, LengthUnit, is_no_unit, length_unit
+from xfworker.domain.image.length_units import MILLIMETRE, LengthUnit, is_not_a_unit, length_unit
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -103,7 +103,7 @@ def _spaced(header: dict[str, Any], count: int, path: Path) -> "tuple[Matrix, Ma
 def _units(stated: Any, path: Path, field: str) -> list[LengthUnit]:
     """Give the unit of every axis; mm where none is stated, as other programs take it."""
     words = ["" if word is None else str(word) for word in (() if stated is None else stated)]
-    units = [MILLIMETRE if is_no_unit(word) or word == "nan" else length_unit(word, path, field) for word in words]
+    units = [MILLIMETRE if is_not_a_unit(word) or word == "nan" else length_unit(word, path, field) for word in words]
     return [*units, *[MILLIMETRE] * (_SPACE + 1)]
 
 

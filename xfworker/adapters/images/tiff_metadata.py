@@ -20,7 +20,7 @@ from xfworker.adapters.images.carried_metadata import rescaled
 from xfworker.domain.errors import XFWorkerError
 from xfworker.domain.image.calibration import Calibration, unit_type_named
 from xfworker.domain.image.description import ImageInfo, Triple
-from xfworker.domain.image.length_units import LengthUnit, is_no_unit, length_unit
+from xfworker.domain.image.length_units import LengthUnit, is_not_a_unit, length_unit
 from xfworker.domain.image.pixel_type import PixelType
 
 _INCH, _CENTIMETRE = 2, 3
@@ -71,8 +71,8 @@ def lengths_of(file: Any, page: Any, depth: int, path: Path) -> Lengths:
     x, y, resolution_unit = _per_unit(page)
     metadata: Mapping[str, Any] = file.imagej_metadata or {}
     word = str(metadata.get("unit", "")).strip()
-    if is_no_unit(word):
-        word = resolution_unit if not is_no_unit(resolution_unit) else ""
+    if is_not_a_unit(word):
+        word = resolution_unit if not is_not_a_unit(resolution_unit) else ""
     if not word:
         return Lengths((1.0, 1.0, 1.0), assumptions=(_NO_SPACING,))
     unit = length_unit(word, path, "unit")
@@ -103,7 +103,7 @@ def lengths_of(file: Any, page: Any, depth: int, path: Path) -> Lengths:
 
 def _own_unit(metadata: Mapping[str, Any], key: str, unit: LengthUnit, path: Path) -> LengthUnit:
     word = str(metadata.get(key, "")).strip()
-    return unit if is_no_unit(word) else length_unit(word, path, key)
+    return unit if is_not_a_unit(word) else length_unit(word, path, key)
 
 
 def _per_unit(page: Any) -> tuple[float | None, float | None, str]:
@@ -130,7 +130,7 @@ def _ome_lengths(xml: str, depth: int, path: Path) -> Lengths:
             number = float(stated.get(axis, "nan"))
         except ValueError:
             number = math.nan
-        usable = 0 < number < math.inf and not is_no_unit(word)
+        usable = 0 < number < math.inf and not is_not_a_unit(word)
         if not usable and (axis != "Z" or depth > 1):
             missing.append(axis.lower())
         steps.append(length_unit(word, path, f"PhysicalSize{axis}Unit").mm(number) if usable else 1.0)

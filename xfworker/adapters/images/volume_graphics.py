@@ -10,7 +10,7 @@ from xfworker.adapters.images.raw_pixels import RawReader, check_raw_size
 from xfworker.adapters.images.simple_writer import HeaderThenPixelsWriter
 from xfworker.domain.errors import UnsupportedImage
 from xfworker.domain.image.description import ImageInfo
-from xfworker.domain.image.length_units import MILLIMETRE, is_no_unit, length_unit
+from xfworker.domain.image.length_units import MILLIMETRE, is_not_a_unit, length_unit
 from xfworker.domain.image.pixel_type import PixelType
 
 _TYPES: Final = {
@@ -55,11 +55,11 @@ class VolumeGraphicsCodec:
         if pixel_type is None:
             raise UnsupportedImage(f"{path}: voxels of type {word} with {bits} bits are not read.")
         word = fields.get("unit", "")
-        unit = MILLIMETRE if is_no_unit(word) else length_unit(word, path, "unit")
+        unit = MILLIMETRE if is_not_a_unit(word) else length_unit(word, path, "unit")
         spacing = [unit.mm(step) for step in numbers(fields.get("resolution", "1 1 1"), 3, path, "resolution")]
         place = [unit.mm(step) for step in numbers(fields.get("position", "0 0 0"), 3, path, "position")]
         assumptions = [] if "resolution" in fields else ["states no spacing (resolution); 1 mm is taken"]
-        if is_no_unit(word) and "resolution" in fields:
+        if is_not_a_unit(word) and "resolution" in fields:
             assumptions.append("states no unit of length; mm are taken")
         pixels = sibling(path, fields.get("name", path.with_suffix(".vol").name), "Name")
         info = ImageInfo(

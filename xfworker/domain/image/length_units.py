@@ -121,7 +121,7 @@ def length_unit(name: str, path: Path, field: str) -> LengthUnit:
     return unit
 
 
-def is_no_unit(name: str) -> bool:
+def is_not_a_unit(name: str) -> bool:
     """Return whether a word stands for the absence of a unit, such as ``pixel``."""
     return _bare(name).casefold() in _NO_UNIT
 
