@@ -148,6 +148,23 @@ def test_axes_of_one_are_left_out(tmp_path, formats, levels, read_array):
     np.testing.assert_array_equal(read_array(tmp_path / "a.ome.tif"), levels)
 
 
+def test_planes_that_were_written_one_by_one_are_slices_and_that_is_named(tmp_path, formats, levels, read_array):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for plane in levels:
+            file.write(plane)
+    info = formats.describe(tmp_path / "a.tif")
+    assert f"holds {len(levels)} images of equal size, which are taken as slices in their order" in info.assumptions
+    np.testing.assert_array_equal(read_array(tmp_path / "a.tif"), levels)
+
+
+def test_planes_of_several_sizes_are_refused(tmp_path, formats, levels):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(levels[0])
+        file.write(levels[1, 1:])
+    with pytest.raises(UnsupportedImage, match="holds 2 images"):
+        formats.describe(tmp_path / "a.tif")
+
+
 def test_several_images_in_one_file_are_refused(tmp_path, formats, levels):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
         file.write(levels, metadata={"axes": "ZYX"})

@@ -132,6 +132,8 @@ def _described(path: Path, file: Any) -> ImageInfo:
         assumptions=lengths.assumptions,
     )
     noted = _with_note(info, description)
+    if _are_planes_of_their_own(file):
+        others = (*others, f"holds {depth} images of equal size, which are taken as slices in their order")
     return attrs.evolve(noted, assumptions=(*noted.assumptions, *others, *_shown_otherwise(first)))
 
 
@@ -211,6 +213,8 @@ def _depth(path: Path, file: Any) -> int:
     if count == 1 and isinstance(images, int) and images > 1:
         # ImageJ keeps the slices of a stack behind its only page.
         return images
+    if _are_planes_of_their_own(file):
+        return count
     if len(file.series) != 1:
         raise UnsupportedImage(
             f"{path} holds {len(file.series)} images (of {count} pages), which are not slices of one; save one of them"
@@ -226,6 +230,22 @@ def _depth(path: Path, file: Any) -> int:
             f"{path} has axes that are not slices ({formatted}); save one volume as a stack of its own."
         )
     return next(iter(others.values()), 1) if others else count
+
+
+def _are_planes_of_their_own(file: Any) -> bool:
+    """
+    Return whether the file is equal planes that were written one by one, each stated to be an image of its own.
+
+    So does tifffile's ``TiffWriter`` when a script calls ``write(plane)`` in a loop.
+    """
+    planes = file.series
+    return (
+        len(planes) > 1
+        and not file.is_ome
+        and len(planes) == len(file.pages)
+        and all(len(plane.pages) == 1 and len(plane.levels) == 1 for plane in planes)
+        and len({(plane.shape, plane.dtype) for plane in planes}) == 1
+    )
 
 
 def _offset(file: Any, first: Any, depth: int, page_bytes: int) -> int | None:
