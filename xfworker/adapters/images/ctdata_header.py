@@ -3,7 +3,7 @@ The header that the files of SCANCO's scanners begin with: ISQ, RSQ, RAD and GOB
 
 ``CTDATA-HEADER_V1``, little endian, in blocks of 512 bytes; pixels begin at block ``1 + data_offset``. Between the
 first block and the pixels there can be a ``MultiHeader`` with a directory of further blocks, one of which holds the
-calibration. There is no public vendor specification; docs/images.md tells what is known from where.
+calibration. There is no public vendor specification; docs/images.md states what is known from where.
 """
 
 import datetime as dt

@@ -128,7 +128,7 @@ class LiveJob(ExecutionEvents):
         self._output = ScriptOutput(console, self._show_line)
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
+    def displayed(self) -> Iterator[None]:
         """Take SIGINT and SIGTERM for the script; its progress is shown from its start until it is finished."""
         before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -180,7 +180,7 @@ def local_run(options: LocalRunOptions, document: Callable[[LocalRun], dict[str,
         status.stop()
         local = LocalRun(platform, options, console, LiveJob(console, platform.server, alive=platform.check_alive))
         try:
-            with local.live.shown():
+            with local.live.displayed():
                 yield local
         except ServerError:
             if options.as_json and local.jobs:
