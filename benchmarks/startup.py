@@ -41,11 +41,11 @@ WHOLE_JOB = """
 import xfworkerutil
 from xfworker.adapters.http import transport
 sent = []
-once = transport.HttpTransport._once
+once = transport.HttpTransport._send
 def counted(self, *args, **kwargs):
     sent.append(args[:2])
     return once(self, *args, **kwargs)
-transport.HttpTransport._once = counted
+transport.HttpTransport._send = counted
 worker = xfworkerutil.XFWorkerJob()
 for percentage in range(100):
     worker.progress(percentage)
