@@ -14,7 +14,7 @@ def _nothing(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} is not a JSON value")
 
 
-@define
+@define(eq=False, repr=False)
 class JsonWalk:
     """
     One walk through a value, which copies it and lists what makes it unfit to be kept as JSON.

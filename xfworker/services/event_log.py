@@ -11,7 +11,7 @@ from typing import Any
 from attrs import define, field
 
 
-@define
+@define(eq=False, repr=False)
 class _Setup:
     """
     How events are written, once per process, as logging is set up once per process.

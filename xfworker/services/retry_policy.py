@@ -92,7 +92,7 @@ class RetryPolicy:
                 retries.wait(error)
 
 
-@define
+@define(eq=False, repr=False)
 class Retries:
     """What was tried so far of one thing, counted by its policy."""
 

@@ -5,18 +5,21 @@ import threading
 import traceback
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from xfworker.api.facade.notebook_cells import NotebookCells
 from xfworker.domain.errors import ConfigurationError, XFWorkerError
 from xfworker.services.script.uncaught import describe_exception, script_frames
+
+if TYPE_CHECKING:
+    from xfworker.api.facade.notebook_cells import NotebookCells
 
 Hook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
 ThreadHook = Callable[[threading.ExceptHookArgs], object]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ExceptionHook:
     """
     Takes over ``sys.excepthook`` and ``threading.excepthook``, and looks at notebook cells, until it is removed.
@@ -31,13 +34,17 @@ class ExceptionHook:
     _first: Hook | None = field(default=None, init=False)
     _first_thread: ThreadHook | None = field(default=None, init=False)
     _showing: BaseException | None = field(default=None, init=False)
-    _cells: NotebookCells | None = field(default=None, init=False)
+    _cells: "NotebookCells | None" = field(default=None, init=False)
 
     def install(self) -> None:
         """Take the hooks over, also from code that has taken them over since the last call."""
-        if self._cells is None:
+        # Whoever runs under IPython has loaded it; all other scripts need not wait for what looks at cells.
+        if self._cells is None and "IPython" in sys.modules:
+            from xfworker.api.facade.notebook_cells import NotebookCells
+
             self._cells = NotebookCells(self._report)
-        self._cells.install()
+        if self._cells is not None:
+            self._cells.install()
         if sys.excepthook != self.uncaught:
             _remove_previous(sys.excepthook)
             self._previous = sys.excepthook
