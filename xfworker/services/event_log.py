@@ -55,6 +55,11 @@ def write_privately(options: Callable[[], Mapping[str, Any]]) -> None:
     _setup.private, _setup.options = options, None
 
 
+def write_by_structlog() -> None:
+    """Write events by structlog as it is set up, and no more by a logger of this package's own."""
+    _setup.private = _setup.options = None
+
+
 class EventLog:
     """A structlog logger of a name; ``log.info("xfworker.upload_finished", bytes=3)``."""
 

@@ -35,3 +35,22 @@ def test_a_second_server_on_a_folder_does_not_get_its_lock(tmp_path):
         assert (first, second) == (True, False)
     with server_lock(tmp_path) as again:
         assert again
+
+
+def test_a_worker_waits_for_a_server_that_was_killed_until_it_runs_again(tmp_path):
+    write_endpoint(endpoint_path(tmp_path), ENDPOINT)
+    with ExitStack() as server:
+
+        class UntilTheServerIsBack(ManualClock):
+            def sleep(self, seconds):
+                super().sleep(seconds)
+                if self.monotonic() > 3:
+                    server.enter_context(server_lock(tmp_path))
+
+        address = awaited_server(str(tmp_path), Settings(), UntilTheServerIsBack())
+    assert (address.url, address.token) == (ENDPOINT.url, ENDPOINT.admin_token)
+
+
+def test_a_worker_does_not_wait_where_no_server_was_killed(tmp_path):
+    with pytest.raises(UsageError, match="no server runs on that folder"):
+        awaited_server(str(tmp_path), Settings(), ManualClock())

@@ -69,11 +69,12 @@ def worker(
         pass_variable: An environment variable that scripts get beside the usual ones (PATH, LANG, CUDA_...), or a
             pattern such as LICENSE_*; may be repeated.
     """
+    from xfworker.adapters.clock import SystemClock
     from xfworker.adapters.process.own_secrets import hide_environment
     from xfworker.adapters.process.script_user import find_script_user
     from xfworker.adapters.process.worker_name import worker_name
     from xfworker.api.composition.cache_folder import cache_folder
-    from xfworker.api.composition.client import connected, find_server
+    from xfworker.api.composition.client import awaited_server, connected
     from xfworker.api.composition.script_settings import script_variables
     from xfworker.api.logging import write_server_log
     from xfworker.api.settings.file import load_settings
@@ -83,11 +84,11 @@ def worker(
     by_hand = [_dependency(text) for text in dependency]
     loaded = load_settings()
     user = None if run_as is None else find_script_user(run_as)
-    address = find_server(server, loaded.settings)
+    write_server_log()
+    address = awaited_server(server, loaded.settings, SystemClock())
     folder = (data or cache_folder(os.environ)).absolute()
     variables = script_variables(loaded, os.environ, pass_variable)
     hide_environment(variables.keys())
-    write_server_log()
     with worker_name(name, address.url) as held_name, connected(address, loaded.settings) as client:
 
         def described() -> Worker:

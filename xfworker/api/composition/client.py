@@ -10,16 +10,21 @@ from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.api.composition.endpoint_file import running_endpoint
+from xfworker.api.composition.endpoint_file import endpoint_path, running_endpoint
 from xfworker.api.composition.file_stores import open_file_store
 from xfworker.api.composition.network import transport
 from xfworker.api.settings.model import Settings
 from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError, UsageError
+from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
+from xfworker.services.event_log import EventLog
 
 DEFAULT_DATA = Path("xfworker-data")
 """Where ``xfworker serve`` keeps its data by default; a server there is discovered by itself."""
+_AWAITED_SECONDS = 0.5
+
+_log = EventLog("xfworker.worker")
 
 
 @define(frozen=True)
@@ -64,6 +69,25 @@ class Client:
     queue: HttpJobQueue
     files: FileStore
     transport: HttpTransport
+
+
+def awaited_server(named: str | None, settings: Settings, clock: Clock) -> ServerAddress:
+    """
+    Find the server that a worker is for, as :func:`find_server`; wait for one that was killed and is to come back.
+
+    A server that stops in order removes its endpoint file, so where that is left behind its server is missed.
+
+    Raises:
+        UsageError: No server is named and none runs here.
+        ConfigurationError: There is no token for it.
+    """
+    location = named or settings.server.url
+    folder = Path(location) if location else DEFAULT_DATA
+    if "://" not in location:
+        while endpoint_path(folder).is_file() and running_endpoint(folder) is None:
+            _log.warning("xfworker.server_awaited", data=str(folder), reason="it ended without stopping in order")
+            clock.sleep(_AWAITED_SECONDS)
+    return find_server(named, settings)
 
 
 def find_server(named: str | None, settings: Settings) -> ServerAddress:
