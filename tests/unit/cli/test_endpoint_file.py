@@ -1,7 +1,12 @@
 """How programs find the server that runs on a data folder."""
 
 import os
+from contextlib import ExitStack
 
+import pytest
+
+from xfworker.adapters.memory.clock import ManualClock
+from xfworker.api.composition.client import awaited_server
 from xfworker.api.composition.endpoint_file import (
     ServerEndpoint,
     endpoint_path,
@@ -9,6 +14,8 @@ from xfworker.api.composition.endpoint_file import (
     server_lock,
     write_endpoint,
 )
+from xfworker.api.settings.model import Settings
+from xfworker.domain.errors import UsageError
 
 ENDPOINT = ServerEndpoint(host="127.0.0.1", port=8080, scheme="http", pid=os.getpid(), admin_token="token")
 
