@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
@@ -69,12 +70,13 @@ class KeptInMemory(PlainFileStore):
     def __init__(self):
         super().__init__()
         self.contents = {}
+        self.marks = {}
         self.lock = threading.Lock()
 
     def look(self, path):
         with self.lock:
             if path in self.contents:
-                return Found(len(self.contents[path]), self.contents[path])
+                return Found(len(self.contents[path]), self.marks[path])
             is_folder = any(name.startswith(f"{path}/") for name in self.contents)
         return Found(0, is_folder=True) if is_folder else None
 
@@ -98,6 +100,8 @@ class KeptInMemory(PlainFileStore):
             if any("/".join(parts[:depth]) in self.contents for depth in range(1, len(parts))):
                 raise NotADirectoryError(path)
             self.contents[path] = content
+            # Another one with each write: the same content written again would hide what was there in between.
+            self.marks[path] = uuid4().hex
 
     def remove(self, path):
         with self.lock:
