@@ -1,11 +1,13 @@
 """What holds for every test."""
 
 import pytest
+import structlog
 
-from xfworker.services.event_log import write_by_structlog
+from xfworker.services.event_log import reset_event_log
 
 
 @pytest.fixture(autouse=True)
-def events_go_where_structlog_says():
-    """A script's session of an earlier test in this process has a logger of its own, which nothing captures."""
-    write_by_structlog()
+def no_log_of_an_earlier_test():
+    """A command or a script that an earlier test ran in this process has set its log up for the whole process."""
+    reset_event_log()
+    structlog.reset_defaults()

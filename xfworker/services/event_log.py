@@ -55,8 +55,9 @@ def write_privately(options: Callable[[], Mapping[str, Any]]) -> None:
     _setup.private, _setup.options = options, None
 
 
-def write_by_structlog() -> None:
-    """Write events by structlog as it is set up, and no more by a logger of this package's own."""
+def reset_event_log() -> None:
+    """Drop what a command or a script of this process has set up: events go to structlog as it is."""
+    _setup.pending.clear()
     _setup.private = _setup.options = None
 
 
