@@ -7,11 +7,9 @@ writing, which wait for the kernel's pages more than for code, are held against 
 page cache. Memory is the peak of a process of its own that converts a volume larger than its limit.
 """
 
-import argparse
 import contextlib
 import functools
 import io
-import json
 import os
 import statistics
 import subprocess
@@ -25,16 +23,29 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
+from benchmarks.goals import Goal, benchmark_parser, conclude
 from xfworker.adapters.images.registry import image_formats
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
+from xfworker.services.images.conversion import convert
 
 RAW_READ_GOAL = 0.95
 RAW_WRITE_GOAL = 0.9
-ENCODED_GOAL_GB_S = 1.0
-SLICE_GOAL_MS = 1.0
+RUNS_GOAL = 0.5
+RUNS_READ_GOAL = 0.25
+BITS_GOAL = 0.15
+CONVERT_GOAL = 0.8
+SLICE_GOAL = 0.5
 MEMORY_GOAL_MIB = 512
 PLAIN = ("xfworker", "memmap + copy", "tofile")
+NUMPY_ALONE = frozenset({"memmap + copy", "memmap + copy of a bare file", "tofile"})
+ENCODING_JUDGES = {
+    "flatnonzero": RUNS_GOAL,
+    "repeat": RUNS_READ_GOAL,
+    "packbits": BITS_GOAL,
+    "unpackbits": BITS_GOAL,
+}
+PEERS = ("py_aimio", "itk", "aim2numpy")
 
 _CONVERT = """
 import sys
@@ -89,22 +100,6 @@ class Measured:
         return self.bytes / statistics.median(self.seconds) / 1e9
 
 
-@define(frozen=True)
-class Goal:
-    text: str
-    figure: float
-    goal: float
-    at_least: bool = True
-
-    @property
-    def met(self) -> bool:
-        return self.figure >= self.goal if self.at_least else self.figure <= self.goal
-
-    def line(self) -> str:
-        sign = ">=" if self.at_least else "<="
-        return f"{self.text}: {self.figure:.3g} (goal {sign} {self.goal:g}) {'met' if self.met else 'MISSED'}"
-
-
 def lattice(depth: int, side: int) -> "np.ndarray[Any, np.dtype[np.int8]]":
     """A bone-like mask: a gyroid lattice within a cylinder."""
     y, x = (np.arange(side, dtype=np.float32) for _ in range(2))
@@ -138,16 +133,30 @@ def read(path: Path) -> Any:
         return reader.read(0, reader.info.size[-1])
 
 
-def optional(module: str, skipped: list[str]) -> Any:
+def optional(module: str, skipped: dict[str, str]) -> Any:
     try:
         return __import__(module)
     except ImportError as error:
-        skipped.append(f"{module} is not installed ({error}); skipped")
+        skipped[module] = f"not installed: {error}"
         return None
 
 
-def candidates(folder: Path, grey: Any, mask: Any, skipped: list[str]) -> list[Measured]:
-    py_aimio, itk, aim2numpy = (optional(name, skipped) for name in ("py_aimio", "itk", "aim2numpy"))
+def judges(mask: Any, encoding: str) -> list[tuple[str, str, Callable[[], Any]]]:
+    """Give what numpy alone does for each way of an encoding: finding and repeating the runs, or packing the bits."""
+    flat = mask.reshape(-1)
+    if encoding == "bit8":
+        bits = np.packbits(flat)
+        return [("write", "packbits", lambda: np.packbits(flat)), ("read", "unpackbits", lambda: np.unpackbits(bits))]
+    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
+    values, lengths = flat[starts], np.diff(np.append(starts, flat.size))
+    return [
+        ("write", "flatnonzero", lambda: np.flatnonzero(flat[1:] != flat[:-1])),
+        ("read", "repeat", lambda: np.repeat(values, lengths)),
+    ]
+
+
+def candidates(folder: Path, grey: Any, mask: Any, skipped: dict[str, str]) -> list[Measured]:
+    py_aimio, itk, aim2numpy = (optional(name, skipped) for name in PEERS)
     found: list[Measured] = []
 
     def add(group: str, name: str, run: Callable[..., Any], array: Any, *words: Any) -> None:
@@ -166,6 +175,9 @@ def candidates(folder: Path, grey: Any, mask: Any, skipped: list[str]) -> list[M
         lambda: np.memmap(raw, grey.dtype, "r", 0, grey.shape).copy(),
         grey,
     )
+    formats = image_formats()
+    add("AIM -> OMNI", "xfworker", lambda: convert(formats, folder / "grey.aim", folder / "converted.omni"), grey)
+    add("AIM -> OMNI", "memmap + tofile", lambda: mapped().tofile(folder / "converted.raw"), grey)
     add("int16 write", "xfworker", lambda: write(folder / "grey-w.aim", grey), grey)
     add("int16 write", "tofile", lambda: grey.tofile(folder / "numpy-w.raw"), grey)
     for encoding in ("binCmp", "charCmp", "bit8"):
@@ -174,6 +186,7 @@ def candidates(folder: Path, grey: Any, mask: Any, skipped: list[str]) -> list[M
         assert np.array_equal(read(path), mask)
         add(f"{encoding} read", "xfworker", read, mask, path)
         add(f"{encoding} write", "xfworker", write, mask, target, mask, encoding)
+        found += [Measured(f"{encoding} {way}", name, run, mask.nbytes) for way, name, run in judges(mask, encoding)]
         if py_aimio is not None:
             add(f"{encoding} read", "aimio-py", py_aimio.read_aim, mask, str(path))
     if py_aimio is not None:
@@ -198,7 +211,7 @@ def candidates(folder: Path, grey: Any, mask: Any, skipped: list[str]) -> list[M
         try:
             itk_read(folder / "grey.aim")
         except (AttributeError, KeyError, RuntimeError) as error:
-            skipped.append(f"itk-ioscanco does not run here ({str(error)[:80]}); skipped")
+            skipped["itk-ioscanco"] = f"does not run here: {str(error)[:80]}"
         else:
             add("int16 read", "itk-ioscanco", lambda: itk_read(folder / "grey.aim"), grey)
     if aim2numpy is not None:
@@ -221,15 +234,22 @@ def measure(found: list[Measured], rounds: int) -> None:
                 one.round()
 
 
-def slice_ms(folder: Path, rounds: int) -> float:
-    best = float("inf")
+def slice_pace(folder: Path, rounds: int) -> float:
+    """Give how fast one slice of a raw volume is read, as a part of a copy of it from a memory map."""
+    best = {"xfworker": float("inf"), "memmap": float("inf")}
     with image_formats().reader(folder / "grey.aim") as reader:
-        middle = reader.info.size[2] // 2
+        width, height, depth = reader.info.size
+        mapped = np.memmap(folder / "grey.aim", np.int16, "r", reader.info.pixels_offset or 0, (depth, height, width))
         for number in range(rounds * 10):
-            started = time.perf_counter()
-            reader.read(middle + number % 7, middle + number % 7 + 1)
-            best = min(best, time.perf_counter() - started)
-    return best * 1000
+            begin = depth // 2 + number % 7
+            for name, run in (
+                ("xfworker", functools.partial(reader.read, begin, begin + 1)),
+                ("memmap", mapped[begin : begin + 1].copy),
+            ):
+                started = time.perf_counter()
+                run()
+                best[name] = min(best[name], time.perf_counter() - started)
+    return best["memmap"] / best["xfworker"]
 
 
 def peaks(folder: Path, size_mib: int) -> dict[str, float]:
@@ -272,62 +292,66 @@ def peaks(folder: Path, size_mib: int) -> dict[str, float]:
     return found
 
 
-def goals(found: list[Measured], milliseconds: float, memory: dict[str, float], limit: float) -> list[Goal]:
+def goals(
+    found: list[Measured], slices: float, memory: dict[str, float], limit: float, skipped: dict[str, str]
+) -> list[Goal]:
     by = {(one.group, one.name): one for one in found}
 
     def ratio(group: str, other: str) -> float:
         return by[group, "xfworker"].median_gb_s / by[group, other].median_gb_s
 
+    def best_ratio(group: str, other: str) -> float:
+        return by[group, "xfworker"].gb_s / by[group, other].gb_s
+
     result = [
-        Goal("int16 AIM read against memmap + copy", ratio("int16 read", "memmap + copy"), RAW_READ_GOAL),
-        Goal("int16 AIM write against tofile", ratio("int16 write", "tofile"), RAW_WRITE_GOAL),
+        Goal("int16 AIM read over memmap + copy", ratio("int16 read", "memmap + copy"), RAW_READ_GOAL, at_least=True),
+        Goal("int16 AIM write over tofile", ratio("int16 write", "tofile"), RAW_WRITE_GOAL, at_least=True),
+        Goal(
+            "AIM -> OMNI over copying the pixels by numpy",
+            best_ratio("AIM -> OMNI", "memmap + tofile"),
+            CONVERT_GOAL,
+            at_least=True,
+        ),
+        Goal("one slice of a raw volume over memmap + copy", slices, SLICE_GOAL, at_least=True),
     ]
-    for encoding in ("binCmp", "charCmp", "bit8"):
-        for way in ("read", "write"):
-            group = f"{encoding} {way}"
-            result.append(Goal(f"{group}, GB/s of voxels", by[group, "xfworker"].gb_s, ENCODED_GOAL_GB_S))
-    for (group, name), one in by.items():
-        if name not in ("xfworker", "memmap + copy", "memmap + copy of a bare file", "tofile"):
-            result.append(Goal(f"{group} against {name}", by[group, "xfworker"].gb_s / one.gb_s, 1.0))
-    result.append(Goal("one slice of a raw volume, ms", milliseconds, SLICE_GOAL_MS, at_least=False))
-    for name, mib in memory.items():
-        result.append(Goal(f"peak memory, {name}, MiB", mib, limit, at_least=False))
+    own = {("AIM -> OMNI", "memmap + tofile"), *((group, name) for group, name in by if name in NUMPY_ALONE)}
+    for group, name in by:
+        if name in ENCODING_JUDGES:
+            of_numpy = ENCODING_JUDGES[name]
+            result.append(Goal(f"{group} over {name}", best_ratio(group, name), of_numpy, at_least=True))
+        elif name != "xfworker" and (group, name) not in own:
+            result.append(Goal(f"{group} over {name}", best_ratio(group, name), 1.0, at_least=True))
+    result += [Goal(f"ahead of {peer}", None, 1.0, at_least=True, reason=why) for peer, why in skipped.items()]
+    result += [Goal(f"peak memory, {name}", mib, limit, unit="MiB") for name, mib in memory.items()]
     return result
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller volumes, fewer rounds: under a minute")
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--folder", type=Path, help="where to put some 20 GiB of files (2 GiB when quick)")
     options = parser.parse_args()
     depth, side, rounds = (100, 640, 6) if options.quick else (256, 1024, 5)
-    skipped: list[str] = []
+    skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="xfworker-images-", dir=options.folder) as name:
         folder = Path(name)
         grey = np.random.default_rng(1).integers(-1000, 8000, (depth, side, side), dtype=np.int16)
         mask = lattice(depth, side)
         found = candidates(folder, grey, mask, skipped)
         measure(found, rounds)
-        milliseconds = slice_ms(folder, rounds)
+        slices = slice_pace(folder, rounds)
         size_mib = 640 if options.quick else 4096
         memory = peaks(folder, size_mib)
-    results = goals(found, milliseconds, memory, MEMORY_GOAL_MIB)
-    if options.json:
-        figures = [
-            {"group": one.group, "name": one.name, "gb_s": one.gb_s, "median_gb_s": one.median_gb_s} for one in found
-        ]
-        lines = [{"goal": one.text, "figure": one.figure, "limit": one.goal, "met": one.met} for one in results]
-        print(json.dumps({"figures": figures, "goals": lines, "skipped": skipped, "volume_mib": size_mib}, indent=2))
-    else:
+    if not options.json:
         print(f"{os.cpu_count()} cores; grey {grey.nbytes / 1e6:.0f} MB, mask {mask.nbytes / 1e6:.0f} MB of voxels")
         for one in sorted(found, key=lambda one: (one.group, -one.gb_s)):
             print(f"{one.group:16} {one.name:32} {one.gb_s:7.2f} GB/s (median {one.median_gb_s:.2f})")
-        for line in skipped:
-            print(line)
-        for goal in results:
-            print(goal.line())
-    return 0 if all(goal.met for goal in results) else 1
+    figures = {
+        "rates": [
+            {"group": one.group, "name": one.name, "gb_s": one.gb_s, "median_gb_s": one.median_gb_s} for one in found
+        ],
+        "volume_mib": size_mib,
+    }
+    return conclude("images", goals(found, slices, memory, MEMORY_GOAL_MIB, skipped), options, figures)
 
 
 if __name__ == "__main__":

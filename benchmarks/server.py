@@ -6,9 +6,7 @@ workflows of 1,000 jobs in every state, and beside them one task with 10,000 fin
 Times are those of a client over loopback, one connection, in milliseconds.
 """
 
-import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -24,6 +22,7 @@ import psutil
 from attrs import define, field
 from sqlalchemy import insert
 
+from benchmarks.goals import Goal, benchmark_parser, conclude, script_environment
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
@@ -240,9 +239,7 @@ def job_starts(filled: FilledServer, folder: Path, jobs: int) -> float:
         filled.server.create(Job(task_serial=task.serial, state=JobState.READY))
     command = [sys.executable, "-m", "xfworker", "worker", "--server", str(filled.embedded.data), "--until-idle"]
     command += ["--concurrency", "2", "--data", str(folder / "worker")]
-    # Each script would compile its sources anew, whatever is set for the benchmark itself.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    subprocess.run(command, check=True, capture_output=True, env=script_environment())
     done = filled.server.find(Job, {"task_serial": task.serial, "state": JobState.DONE})
     assert len(done) == jobs, "some jobs failed"
     begun = sorted(job.started_at for job in done if job.started_at)
@@ -282,20 +279,13 @@ def _summary(values: list[float]) -> dict[str, float]:
     }
 
 
-def goals(result: dict[str, Any]) -> list[dict[str, Any]]:
+def goals(result: dict[str, Any]) -> list[Goal]:
     """Hold the largest size against the smallest."""
     compared = []
     for name, sizes in result["figures"].items():
         smallest, *_, largest = sizes
         figure = sizes[largest]["p50_ms"] / sizes[smallest]["p50_ms"]
-        compared.append(
-            {
-                "goal": f"{name}: p50 at {int(largest):,} jobs over that at {int(smallest):,}",
-                "figure": round(figure, 2),
-                "at_most": FLAT_GOAL,
-                "met": figure <= FLAT_GOAL,
-            }
-        )
+        compared.append(Goal(f"{name}: p50 at {int(largest):,} jobs over that at {int(smallest):,}", figure, FLAT_GOAL))
     return compared
 
 
@@ -313,20 +303,11 @@ def show(result: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, at most 100,000 jobs")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    options = parser.parse_args()
+    options = benchmark_parser(__doc__).parse_args()
     result = measure(QUICK_SIZES, 60, jobs=5) if options.quick else measure(FULL_SIZES, 400, jobs=30)
-    result["goals"] = goals(result)
-    if options.json:
-        print(json.dumps(result, indent=1))
-    else:
+    if not options.json:
         show(result)
-    for goal in result["goals"]:
-        line = f"{goal['goal']}: {goal['figure']} (at most {goal['at_most']}) {'met' if goal['met'] else 'NOT MET'}"
-        print(line, file=sys.stderr if options.json else sys.stdout)
-    return 0 if all(goal["met"] for goal in result["goals"]) else 1
+    return conclude("server", goals(result), options, result)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Each kind of request is sent many times in a row, and the server's process says 
 too coarsely for one. Rounds alternate, and the least of each is what the code costs.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import urllib3
 from attrs import define, field
 from sqlalchemy import insert
 
+from benchmarks.goals import Goal, benchmark_parser, conclude
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.workflow_control import HttpWorkflowControl
@@ -227,21 +227,9 @@ def measure(*, rounds: int, requests: int) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    options = parser.parse_args()
+    options = benchmark_parser(__doc__).parse_args()
     figures = measure(rounds=2, requests=200) if options.quick else measure(rounds=6, requests=400)
-    goals = [
-        {"goal": name, "figure": round(figure, 2), "at_most": GOALS[name], "met": figure <= GOALS[name]}
-        for name, figure in figures.items()
-    ]
-    if options.json:
-        print(json.dumps({"goals": goals}, indent=1))
-    for goal in goals:
-        line = f"{goal['goal']}: {goal['figure']} (at most {goal['at_most']}) {'met' if goal['met'] else 'NOT MET'}"
-        print(line, file=sys.stderr if options.json else sys.stdout)
-    return 0 if all(goal["met"] for goal in goals) else 1
+    return conclude("server_costs", [Goal(name, figure, GOALS[name]) for name, figure in figures.items()], options)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,6 @@ Byte code is where an installed package has it: the first round writes it to a f
 counted, whatever ``PYTHONDONTWRITEBYTECODE`` says and whenever the sources changed.
 """
 
-import argparse
-import json
-import os
 import statistics
 import subprocess
 import sys
@@ -21,6 +18,7 @@ from typing import Any
 
 from attrs import define
 
+from benchmarks.goals import Goal, benchmark_parser, conclude, script_environment
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
@@ -28,8 +26,8 @@ from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
 
-IMPORT_GOAL_MS = 20.0
-READY_GOAL_MS = 120.0
+IMPORT_GOAL = 0.2
+READY_GOAL = 1.25
 REQUESTS_GOAL = 6
 
 _TIMED = "import time as _t; _s = _t.perf_counter(); {code}; print((_t.perf_counter() - _s) * 1000)"
@@ -68,24 +66,11 @@ class Figure:
         return statistics.median(self.values)
 
 
-@define(frozen=True)
-class Goal:
-    name: str
-    figure: float
-    goal: float
-    unit: str
-
-    @property
-    def met(self) -> bool:
-        return self.figure <= self.goal
-
-
 def run(code: str, environment: Mapping[str, str]) -> list[float]:
     """Run code in a fresh interpreter and give the numbers that it prints."""
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**inherited, **environment},
+        env=script_environment(**environment),
         capture_output=True,
         text=True,
         check=False,
@@ -138,47 +123,25 @@ def measure(rounds: int) -> tuple[list[Figure], list[Goal]]:
                 values[name] += taken if counted else []
         requests, connections = run(WHOLE_JOB, environment())
     figures = [Figure(name, times) for name, times in values.items()]
+    parts = figures[2].best
     goals = [
-        Goal("import xfworkerutil over a bare interpreter", figures[0].best, IMPORT_GOAL_MS, "ms"),
-        Goal("XFWorkerJob() ready", figures[1].best, READY_GOAL_MS, "ms"),
-        Goal("requests of a job (load, 100 x progress, finish)", requests, REQUESTS_GOAL, "requests"),
-        Goal("connections of that job", connections, 1, "connections"),
+        Goal("import xfworkerutil over importing urllib3, attrs, cattrs", figures[0].best / parts, IMPORT_GOAL),
+        Goal("XFWorkerJob() ready over importing urllib3, attrs, cattrs", figures[1].best / parts, READY_GOAL),
+        Goal("requests of a job (load, 100 x progress, finish)", requests, REQUESTS_GOAL),
+        Goal("connections of that job", connections, 1),
     ]
     return figures, goals
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--json", action="store_true", help="one JSON document")
-    arguments = parser.parse_args()
-    figures, goals = measure(15 if arguments.quick else 25)
-    if arguments.json:
-        print(
-            json.dumps(
-                {
-                    "figures": [{"name": item.name, "best": item.best, "median": item.median} for item in figures],
-                    "goals": [
-                        {
-                            "name": item.name,
-                            "figure": item.figure,
-                            "goal": item.goal,
-                            "unit": item.unit,
-                            "met": item.met,
-                        }
-                        for item in goals
-                    ],
-                },
-                indent=2,
-            )
-        )
-    else:
+    options = benchmark_parser(__doc__).parse_args()
+    figures, goals = measure(15 if options.quick else 25)
+    if not options.json:
         print(f"{'milliseconds, fresh processes':45} {'best':>8} {'median':>8}")
         for item in figures:
             print(f"{item.name:45} {item.best:8.1f} {item.median:8.1f}")
-        for goal in goals:
-            print(f"{goal.name}: {goal.figure:.1f} {goal.unit}, goal {goal.goal:g}: {'met' if goal.met else 'missed'}")
-    return 0 if all(goal.met for goal in goals) else 1
+    document = {item.name: {"best": item.best, "median": item.median} for item in figures}
+    return conclude("startup", goals, options, document)
 
 
 if __name__ == "__main__":
