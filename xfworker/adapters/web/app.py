@@ -31,16 +31,19 @@ MAX_JSON_BYTES = 64 << 20
 """The largest JSON body that is taken; file bodies have no limit."""
 
 
-def create_app(platform: Platform, *, routes: Sequence[ControllerRouterHandler] = ()) -> Litestar:
+def create_app(
+    platform: Platform, *, routes: Sequence[ControllerRouterHandler] = (), passwords: PasswordWork | None = None
+) -> Litestar:
     """
     Compose the web application.
 
     Args:
         platform: The platform behind it.
-        routes: What is served beside the XF Server: the file store's routes below ``/fss/v1``, and others.
+        routes: What is served beside the XF Server: the file store's routes below ``/fss/v1``, the page, and others.
+        passwords: Does all work with passwords, where one of the routes does some as well.
     """
     metrics = RequestMetrics()
-    passwords = PasswordWork()
+    passwords = passwords or PasswordWork()
 
     @get("/health")
     async def health() -> Response[bytes]:

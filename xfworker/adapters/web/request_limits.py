@@ -20,6 +20,7 @@ LOGIN_SECONDS = 10.0
 BODIES_PER_ADDRESS = 512
 """How many bodies of one address are on their way at once; a reverse proxy is one address."""
 
+_LOGINS = frozenset({"/xf/v1/login", "/sign-in"})
 _PROMPT_SECONDS = 0.5
 """A body that is there by then is not on its way: requests without one, or with a small one, are never too many."""
 
@@ -45,7 +46,7 @@ class RequestLimits:
             await self._app(scope, receive, send)
             return
         address = str((scope.get("client") or ("",))[0])
-        seconds = min(LOGIN_SECONDS, self._body_seconds) if scope["path"] == "/xf/v1/login" else self._body_seconds
+        seconds = min(LOGIN_SECONDS, self._body_seconds) if scope["path"] in _LOGINS else self._body_seconds
         body = _Body(receive, send, address, self._arriving, seconds, min(self._prompt_seconds, seconds))
         try:
             await self._app(scope, body.receive, body.send)

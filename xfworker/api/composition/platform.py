@@ -193,19 +193,24 @@ def file_store(storage: PlatformStorage) -> "FolderFileStore":
 
 def web_app(platform: Platform, files: "FolderFileStore", *, sns: Path | None = None) -> "Litestar":
     """
-    Compose the web application: records, files, and the catalogue of a folder of measurements where one is named.
+    Compose the web application: records, files, the page, and the catalogue of a folder of measurements where one is
+    named.
 
     Raises:
         ConfigurationError: The folder of measurements is not there.
     """
     from xfworker.adapters.disk.partial_uploads import PartialUploads
+    from xfworker.adapters.page.app import page_parts, page_router
     from xfworker.adapters.web.app import create_app
     from xfworker.adapters.web.fss.service import fss_handler
+    from xfworker.adapters.web.password_work import PasswordWork
 
-    routes: list[ControllerRouterHandler] = [fss_handler(files, PartialUploads(files), platform)]
+    passwords = PasswordWork()
+    page = page_router(page_parts(platform, files, passwords.run))
+    routes: list[ControllerRouterHandler] = [fss_handler(files, PartialUploads(files), platform), page]
     if sns is not None:
         from xfworker.adapters.web.sns_routes import sns_router
         from xfworker.api.composition.measurements import folder_catalogue
 
         routes.append(sns_router(folder_catalogue(sns), platform))
-    return create_app(platform, routes=routes)
+    return create_app(platform, routes=routes, passwords=passwords)

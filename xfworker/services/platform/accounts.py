@@ -27,10 +27,13 @@ from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.login_throttle import LoginThrottle
-from xfworker.services.platform.principal import Principal, PrincipalKind
+from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind
 
 LOGIN_SECONDS = 30 * 24 * 3600.0
 """How long the token of a login works."""
+
+NO_ACCOUNT = 0
+"""What stands for an account where a token is not an account's: a worker's, or a session of the server's owner."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TAKEN = frozenset({"admin", "server", "job", "worker"})
@@ -204,7 +207,7 @@ class Accounts:
         """Make a token for a computer that runs jobs; it ends with the caller's own token, where that ends."""
         self._require_admin("make tokens for workers")
         with self.records.transaction() as transaction:
-            return self._new_token(transaction, 0, name, PrincipalKind.WORKER, self.principal.expires_at)
+            return self._new_token(transaction, NO_ACCOUNT, name, PrincipalKind.WORKER, self.principal.expires_at)
 
     def tokens(self, account_serial: int | None = None) -> list[PersonalToken]:
         """List tokens, never their texts; those who are not administrators see their own only."""
@@ -317,17 +320,25 @@ class Accounts:
             created_at=now,
             modified_at=now,
         )
-        stored = transaction.insert(token)
-        self._log(transaction, stored, "created")
-        claims: dict[str, Any] = {"kind": kind.value, "key": stored.key}
-        if expires_at is not None:
-            claims["exp"] = int(expires_at.timestamp())
-        return NewToken(stored, self.signer.sign(claims))
+        made = new_token(transaction, self.signer, token, kind)
+        self._log(transaction, made.record, "created")
+        return made
 
     def _log(self, transaction: RecordTransaction, record: Any, action: str, **also: Any) -> None:
         access = Access(self.principal, transaction)
         title = f"{action} {record}"
         log_event(access, title, record, {"action": action, **also}, self.clock.now())
+
+
+def new_token(
+    transaction: RecordTransaction, signer: TokenSigner, record: PersonalToken, kind: PrincipalKind
+) -> NewToken:
+    """Keep a token's record and sign the token that stands for it."""
+    stored = transaction.insert(record)
+    claims: dict[str, Any] = {"kind": kind.value, "key": stored.key}
+    if stored.expires_at is not None:
+        claims["exp"] = int(stored.expires_at.timestamp())
+    return NewToken(stored, signer.sign(claims))
 
 
 def token_principal(transaction: RecordTransaction, claims: Mapping[str, Any], now: datetime) -> Principal:
@@ -345,6 +356,9 @@ def token_principal(transaction: RecordTransaction, claims: Mapping[str, Any], n
         return Principal(
             kind=PrincipalKind.WORKER, name=f"worker {token.name}", token_key=token.key, expires_at=token.expires_at
         )
+    if claims.get("kind") == PrincipalKind.ADMIN.value and token.account_serial == NO_ACCOUNT:
+        # A session of who has the data folder; there is no account behind it.
+        return attrs.evolve(ADMIN, token_key=token.key, expires_at=token.expires_at)
     try:
         account = transaction.get(Account, token.account_serial)
     except RecordNotFound:

@@ -20,6 +20,7 @@ from xfworker.services.platform.lease_watch import LeaseWatch, maintenance_secon
 from xfworker.services.platform.login_throttle import LoginThrottle
 from xfworker.services.platform.maintenance import delete_old_idempotency_keys, run_periodic_tasks
 from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.page_sessions import PageSessions
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
 from xfworker.services.platform.queue import PlatformQueue
 from xfworker.services.platform.server import PlatformServer
@@ -135,6 +136,10 @@ class Platform:
         if self._hasher is None:
             raise ConfigurationError("this server keeps no accounts; install it with: pip install 'xfworker[server]'")
         return Accounts(principal, self.records, self.clock, self.signer, self._hasher, self._throttle)
+
+    def page_sessions(self) -> PageSessions:
+        """Give what begins and ends sessions of the page."""
+        return PageSessions(self.records, self.clock, self.signer)
 
     def verify_file_token(self, text: str) -> AuthorizationToken:
         """
