@@ -5,13 +5,13 @@ import inspect
 import re
 import subprocess
 import sys
-import textwrap
 import typing
 from pathlib import Path
 
 import pytest
 
 import xfworkerutil
+from xfworker.api.composition.module_folders import SCRIPT_MODULE_FOLDER
 from xfworker.api.facade.omni import Image
 
 ROOT = Path(__file__).parents[2]
@@ -174,13 +174,12 @@ def test_the_module_offers_the_documented_names_and_no_others():
 
 
 def test_type_checkers_see_every_symbol_where_it_lives():
-    source = (ROOT / "xfworkerutil.py").read_text()
-    block = source.split("if TYPE_CHECKING:\n", 1)[1].split("\n_HOMES", 1)[0]
-    imports = [node for node in ast.walk(ast.parse(textwrap.dedent(block))) if isinstance(node, ast.ImportFrom)]
-    imported = {node.module: [alias.name for alias in node.names] for node in imports}
-    assert imported == {home: sorted(names) for home, names in imported.items()}
+    tree = ast.parse((SCRIPT_MODULE_FOLDER / "xfworkerutil-stubs" / "__init__.pyi").read_text())
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    exported = {alias.asname: alias.name for node in imports for alias in node.names}
     homes = {name: getattr(xfworkerutil, name).__module__ for name in NAMES}
-    assert homes == {name: home for home, names in imported.items() for name in names}
+    assert homes == {alias.name: node.module for node in imports for alias in node.names}
+    assert exported == {name: name for name in NAMES}
 
 
 def test_a_name_that_is_not_there_is_an_error_as_pythons_own():

@@ -20,8 +20,8 @@ from typing import TextIO
 
 from attrs import define, field
 
+from xfworker.api.composition.module_folders import SHIM_FOLDER
 from xfworker.api.composition.provided_session import provided_session
-from xfworker.api.composition.shim_folder import SHIM_FOLDER
 from xfworker.api.logging import write_script_log
 from xfworker.api.settings.model import LOG_LEVELS, LoggingSettings
 from xfworker.domain.errors import JobError

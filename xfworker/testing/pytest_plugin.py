@@ -4,11 +4,14 @@ The pytest plugin: fixtures for testing task scripts. It is active wherever ``xf
 Nothing heavy is imported before a fixture is used.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+
+from xfworker.api.composition.module_folders import SCRIPT_MODULE_FOLDER
 
 if TYPE_CHECKING:
     from xfworker.testing.memory_platform import MemoryPlatform
@@ -43,6 +46,12 @@ class MakeJob(Protocol):
         self, inputs: Mapping[str, Any] | None = None, *, interface: Mapping[str, Any] | None = None, **more: Any
     ) -> "StartedJob":
         """Make a running job; see :meth:`xfworker.testing.PlatformUnderTest.make_job`."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Put this package's ``xfworkerutil`` first: tests of scripts want it, whatever else is installed."""
+    sys.path.insert(0, str(SCRIPT_MODULE_FOLDER))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.contract.suites.facade_project import ScriptProject, http_place
-from xfworker.api.composition.shim_folder import SHIM_FOLDER as SHIMS
+from xfworker.api.composition.module_folders import SHIM_FOLDER as SHIMS
 from xfworker.api.facade import omni
 from xfworker.domain.files import Scope, reference_resource
 from xfworker.domain.job_state import JobState

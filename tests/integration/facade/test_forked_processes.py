@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.suites.facade_project import ScriptProject, http_place
 from tests.integration.facade.faulty_wire import FaultyWire
-from xfworker.api.composition.shim_folder import SHIM_FOLDER as SHIMS
+from xfworker.api.composition.module_folders import SHIM_FOLDER as SHIMS
 
 ROOT = Path(__file__).parents[3]
 PROCESSES = 4

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from tests.contract.suites.facade_project import ScriptProject, http_place
 from tests.integration.facade.faulty_wire import FaultyWire
-from xfworker.api.composition.shim_folder import SHIM_FOLDER as SHIMS
+from xfworker.api.composition.module_folders import SHIM_FOLDER as SHIMS
 from xfworker.domain.job_state import JobState
 
 ROOT = Path(__file__).parents[3]

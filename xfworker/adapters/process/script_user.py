@@ -60,7 +60,7 @@ class ScriptUser:
         """
         try:
             done = subprocess.run(
-                [sys.executable, "-c", "import xfworkerutil"],
+                [sys.executable, "-c", "import xfworker"],
                 cwd=folder,
                 env=self.variables,
                 capture_output=True,

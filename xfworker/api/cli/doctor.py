@@ -1,4 +1,4 @@
-"""``xfworker doctor``: what is missing, orphaned or damaged in a server's data."""
+"""``xfworker doctor``: which module scripts get, and what is missing, orphaned or damaged in a server's data."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,24 +7,27 @@ from cyclopts import App, Parameter
 
 from xfworker.api.cli.console import messages, print_json
 
-app = App(name="doctor", help="Check a server's records against its files.", help_format="plaintext")
+app = App(name="doctor", help="Check the installation and a server's data.", help_format="plaintext")
 
 _MOST_FINDINGS = 200
+_DEFAULT_DATA = Path("xfworker-data")
 
 
 @app.default
 def doctor(
     *,
-    data: Path = Path("xfworker-data"),
+    data: Path | None = None,
     database: str | None = None,
     files: Path | None = None,
     deep: bool = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
     """
-    Check a server's records against each other and against its files; nothing is changed. The server may run.
+    Say which xfworkerutil a script gets, and check a server's records against each other and against its files.
 
-    Exit code 1 where something is missing, damaged or contradictory; files that belong to nothing are only reported.
+    Nothing is changed, and the server may run. Without --data and --database a server's data are looked for in
+    xfworker-data; where there are none, only the installation is looked at. Exit code 1 where something is missing,
+    damaged or contradictory; files that belong to nothing are only reported.
 
     Args:
         data: The server's data folder.
@@ -36,17 +39,27 @@ def doctor(
     import attrs
 
     from xfworker.api.composition.files_folder import files_folder
+    from xfworker.api.composition.installed_script_modules import describe_script_modules, installed_script_modules
     from xfworker.api.composition.platform import PlatformStorage, file_store, opened_records
     from xfworker.api.settings.file import load_settings
     from xfworker.domain.errors import UsageError
     from xfworker.services.platform.activity_retention import activity_state
     from xfworker.services.platform.checkup import FindingKind, check_up
 
+    modules = installed_script_modules()
+    messages().print(describe_script_modules(modules), soft_wrap=True)
+    report = {"script_modules": [{"path": str(item.path), "own": item.own} for item in modules]}
+    folder = _DEFAULT_DATA if data is None else data
     storage = PlatformStorage(
-        data=data.absolute(), database=database, files=files_folder(files, load_settings().settings)
+        data=folder.absolute(), database=database, files=files_folder(files, load_settings().settings)
     )
     if database is None and not (storage.data / "records.sqlite").exists():
-        raise UsageError(f"{data} holds no records of a server; name its data folder with --data")
+        if data is not None:
+            raise UsageError(f"{data} holds no records of a server; name its data folder with --data")
+        messages().print(f"{folder} holds no records of a server; name its data folder with --data to check them.")
+        if as_json:
+            print_json({**report, "findings": None})
+        return 0
     records = opened_records(storage)
     try:
         findings = list(check_up(records, file_store(storage), deep=deep))
@@ -55,7 +68,7 @@ def doctor(
         records.close()
     messages().print(str(activity))
     if as_json:
-        print_json({"findings": [{**attrs.asdict(item), "kind": item.kind.value} for item in findings]})
+        print_json({**report, "findings": [{**attrs.asdict(item), "kind": item.kind.value} for item in findings]})
     else:
         for item in findings[:_MOST_FINDINGS]:
             messages().print(f"{item.kind.value}: {item.place}: {item.message}")

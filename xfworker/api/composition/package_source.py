@@ -6,7 +6,7 @@ from pathlib import Path
 from attrs import define
 
 from xfworker.adapters.process.environments import Environments, Installation
-from xfworker.api.composition.shim_folder import SHIM_FOLDER
+from xfworker.api.composition.module_folders import MODULE_FOLDERS
 from xfworker.domain.errors import JobError
 from xfworker.domain.filenames import check_filename
 from xfworker.domain.package import PACKAGE, memory_limit_bytes, time_limit_seconds
@@ -68,7 +68,7 @@ class PackageSource:
         return PreparedScript(
             command=(str(environment.python), str(folder / script)),
             environment={**self.variables, **environment.variables},
-            module_folders=(SHIM_FOLDER,),
+            module_folders=MODULE_FOLDERS,
             settings=self.settings,
             time_limit_seconds=time_limit_seconds(metadata),
             memory_limit_bytes=memory_limit_bytes(metadata),

@@ -11,7 +11,7 @@ from attrs import define
 
 from xfworker.adapters.process.environments import Environment, Installation
 from xfworker.api.composition.local_dependencies import INTERPRETER, installed
-from xfworker.api.composition.shim_folder import SHIM_FOLDER
+from xfworker.api.composition.module_folders import MODULE_FOLDERS
 from xfworker.api.settings.file import CONFIG_VARIABLE
 from xfworker.domain.errors import PackageError, UsageError
 from xfworker.domain.package import (
@@ -79,7 +79,7 @@ class Target:
         return PreparedScript(
             command=(str(environment.python), str(self.script)),
             environment={**os.environ, **environment.variables},
-            module_folders=(SHIM_FOLDER,),
+            module_folders=MODULE_FOLDERS,
             settings={CONFIG_VARIABLE: "", _LEVEL_VARIABLE: level},
             time_limit_seconds=self.time_limit_seconds,
             memory_limit_bytes=self.memory_limit_bytes,
