@@ -78,6 +78,27 @@ class PlaneReader(Protocol):
         """
 
 
+@runtime_checkable
+class BoxReader(Protocol):
+    """What an open image may offer besides: boxes of voxels without the rest of their slices. Safe for threads."""
+
+    def read_box(self, slices: range, rows: range, columns: range) -> Pixels:
+        """
+        Read some voxels of an image seen as a volume (z, y, x); a flat one has one slice.
+
+        Args:
+            slices: Which along z; they may be in steps.
+            rows: Which along y; they may be in steps.
+            columns: Which along x, without steps.
+
+        Returns:
+            An array of shape ``(z, y, x)`` in the machine's byte order.
+
+        Raises:
+            ImageFormatError: The file is shorter than its header says.
+        """
+
+
 class PixelWriter(Protocol):
     """
     An image that is being written, slab after slab; nothing stands under its final name before ``finish``.

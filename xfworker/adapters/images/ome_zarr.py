@@ -5,6 +5,7 @@ Versions 0.4 (zarr 2) and 0.5 (zarr 3) of the NGFF specification (ngff.openmicro
 0.5 is written.
 """
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImag
 from xfworker.domain.image.description import ImageInfo, Triple
 from xfworker.domain.image.length_units import MILLIMETRE, LengthUnit, length_unit
 from xfworker.domain.image.pixel_type import PixelType
+from xfworker.domain.image.pyramid import levels_of, ngff_image
 from xfworker.services.images.downsampling import shrunk
 
 if TYPE_CHECKING:
@@ -29,9 +31,6 @@ if TYPE_CHECKING:
 
 _MOST_METADATA_BYTES: Final = 64 << 20
 _SPACE: Final = ("z", "y", "x")
-_WRITTEN: Final = "0.5"
-_SMALLEST_SIDE: Final = 256
-"""The pyramid ends with the first level that is not larger."""
 _TILE: Final = 256
 """Voxels along each axis of what is read at once to make the next level."""
 
@@ -262,15 +261,15 @@ class OmeZarrWriter(ZarrWriter):
         )
 
     def _finish(self) -> None:
-        levels = [(self._array, [1] * self._array.ndim)]
-        while max(levels[-1][0].shape) > _SMALLEST_SIDE:
-            below, factors = levels[-1]
-            halving = [2 if count > 1 else 1 for count in below.shape]
-            shape = [count // factor for count, factor in zip(below.shape, halving, strict=True)]
-            above = self._level(len(levels), shape, below.dtype)
-            self._shrink(below, above, halving)
-            levels.append((above, [old * new for old, new in zip(factors, halving, strict=True)]))
-        self._group.attrs.update({"ome": self._ome([factors for _, factors in levels]), **self._notes})
+        levels = levels_of(self.info.size_3d)
+        axes_count = self._array.ndim
+        arrays = [self._array]
+        for below, level in itertools.pairwise(levels):
+            arrays.append(self._level(level.number, level.shape[3 - axes_count :], self._array.dtype))
+            halving = below.halving_to(level)[::-1]
+            self._shrink(arrays[below.number], arrays[level.number], halving[3 - axes_count :])
+        axes = "".join(reversed(self.info.axes.lower()))
+        self._group.attrs.update({"ome": ngff_image(self.info, levels, axes), **self._notes})
         super()._finish()
 
     def _shrink(self, below: Any, above: Any, halving: Sequence[int]) -> None:
@@ -295,25 +294,3 @@ class OmeZarrWriter(ZarrWriter):
                         above[target[1:]] = tile[0]
                     else:
                         above[target] = tile
-
-    def _ome(self, levels: Sequence[Sequence[int]]) -> dict[str, Any]:
-        letters = self.info.axes.lower()
-        order = [("xyz".index(letter)) for letter in reversed(letters)]
-        datasets = []
-        for number, factors in enumerate(levels):
-            steps = [self.info.spacing_mm[axis] for axis in order]
-            starts = [self.info.origin_mm[axis] for axis in order]
-            scale = [step * factor for step, factor in zip(steps, factors, strict=True)]
-            middle = [
-                start + (factor - 1) / 2 * step for start, step, factor in zip(starts, steps, factors, strict=True)
-            ]
-            transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": middle}]
-            datasets.append({"path": str(number), "coordinateTransformations": transformations})
-        axes = [{"name": letter, "type": "space", "unit": "millimeter"} for letter in reversed(letters)]
-        image = {
-            "name": self.info.path.name.split(".", 1)[0],
-            "axes": axes,
-            "datasets": datasets,
-            "type": "mode" if self.info.kind == "segments" else "mean",
-        }
-        return {"version": _WRITTEN, "multiscales": [image]}

@@ -17,7 +17,7 @@ from xfworker.domain.image.deidentify import is_deidentified
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.omni_document import OMNI, RAW, document_of, info_of
 from xfworker.domain.image.voxel_digest import VoxelDigest
-from xfworker.ports.image_codec import ImageCodec, PixelReader
+from xfworker.ports.image_codec import BoxReader, ImageCodec, PixelReader
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -118,7 +118,8 @@ class OmniCodec:
         if info.encoding == RAW:
             return RawReader(info)
         codec, target = self._target(info)
-        return _PointingReader(info, codec.reader(target.path))
+        reader = codec.reader(target.path)
+        return (_PointingBoxReader if isinstance(reader, BoxReader) else _PointingReader)(info, reader)
 
     def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> "OmniWriter":
         """Begin a document with raw pixels beside it; see the port."""
@@ -169,6 +170,14 @@ class _PointingReader(SlabReader):
 
     def close(self) -> None:
         self._reader.close()
+
+
+class _PointingBoxReader(_PointingReader):
+    """Reads boxes too, where the other format's reader does."""
+
+    def read_box(self, slices: range, rows: range, columns: range) -> "Pixels":
+        assert isinstance(self._reader, BoxReader)
+        return self._reader.read_box(slices, rows, columns)
 
 
 class OmniWriter(SlabWriter):

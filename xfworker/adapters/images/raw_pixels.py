@@ -5,7 +5,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from xfworker.adapters.images.disk_room import writing_errors
 from xfworker.adapters.images.opening import open_to_read, positioned_reader_into
-from xfworker.adapters.images.raw_planes import RowsDone, fill, read_plane
+from xfworker.adapters.images.raw_planes import RowsDone, fill, read_box, read_plane
 from xfworker.domain.errors import ImageError, ImageFormatError, UsageError
 from xfworker.domain.image.description import ImageInfo
 
@@ -110,6 +110,11 @@ class RawReader(SlabReader):
         """Read one plane across the slices; see ``PlaneReader``."""
         assert self._file is not None
         return read_plane(self._file, self.info, axis, index, step, progress)
+
+    def read_box(self, slices: range, rows: range, columns: range) -> "Pixels":
+        """Read some voxels of the image seen as a volume; see ``BoxReader``."""
+        assert self._file is not None
+        return read_box(self._file, self.info, slices, rows, columns)
 
     def _read_into(self, start: int, out: "Pixels") -> None:
         import numpy as np

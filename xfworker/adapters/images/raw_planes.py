@@ -57,6 +57,39 @@ def read_plane(
     return plane.astype(dtype.newbyteorder("="), copy=False)
 
 
+def read_box(file: IO[bytes], info: ImageInfo, slices: range, rows: range, columns: range) -> "Pixels":
+    """
+    Read some voxels of an image seen as a volume; of whole neighbouring rows as many as stand together at once.
+
+    Args:
+        file: The open pixels file.
+        info: What the image is, with raw pixels.
+        slices: Which along z; they may be in steps.
+        rows: Which along y; they may be in steps.
+        columns: Which along x, without steps.
+
+    Returns:
+        Raw values ``(z, y, x)`` in the machine's byte order.
+
+    Raises:
+        ImageFormatError: The file ends inside the box.
+    """
+    import numpy as np
+
+    dtype = np.dtype(info.pixel_type.numpy_code(info.byte_order))
+    width, height, _ = info.size_3d
+    read_into = positioned_reader_into(file)
+    box: Pixels = np.empty((len(slices), len(rows), len(columns)), dtype)
+    begin = info.pixels_offset or 0
+    stand_together = rows.step == 1 and len(columns) == width
+    for plane, z in zip(box, slices, strict=True):
+        pieces = [plane.reshape(-1)] if stand_together else plane
+        for piece, y in zip(pieces, rows[:1] if stand_together else rows, strict=True):
+            at = begin + ((z * height + y) * width + columns.start) * dtype.itemsize
+            fill(read_into, info, at, piece.view(np.uint8).data)
+    return box.astype(dtype.newbyteorder("="), copy=False)
+
+
 def _rows(file: IO[bytes], info: ImageInfo, dtype: Any, index: int, step: int, progress: RowsDone | None) -> "Pixels":
     import numpy as np
 
