@@ -4,6 +4,7 @@ import math
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 import xfworkerutil
@@ -393,9 +394,34 @@ class FacadeJobContract:
         assert worker.create_output_video("a.mp4", BITMAP)["bitmap"] == BITMAP
 
     @pytest.mark.parametrize(
+        "transform",
+        [
+            UNIT,
+            UNIT[:12],
+            [UNIT[:4], UNIT[4:8], UNIT[8:12], UNIT[12:]],
+            (UNIT[:4], UNIT[4:8], UNIT[8:12]),
+            np.eye(4),
+            np.eye(4, dtype=np.float32)[:3],
+            np.eye(4)[:3].ravel(),
+        ],
+    )
+    def test_a_transform_may_be_flat_nested_or_an_array_and_lack_its_last_row(self, worker, transform, capsys):
+        assert worker.create_output_registration_result(transform)["transform"] == UNIT
+        added = np.size(transform) == 12
+        assert ("the row 0 0 0 1 was added" in capsys.readouterr().err) == added
+
+    @pytest.mark.parametrize("rotation", [np.eye(3), np.eye(3).tolist(), np.eye(3).ravel()])
+    def test_a_rotation_may_be_a_matrix(self, worker, rotation):
+        made = worker.create_output_rotated_image_voi([0, 0, 0], [1, 2, 3], [10, 20, 30], rotation, IMAGE)
+        assert made["rotation"] == [1, 0, 0, 0, 1, 0, 0, 0, 1]
+
+    @pytest.mark.parametrize(
         ("method", "arguments", "path"),
         [
             ("create_output_registration_result", ([1.0] * 15,), "transform"),
+            ("create_output_registration_result", ([[1.0] * 4, [1.0] * 3, [1.0] * 5],), "transform"),
+            ("create_output_registration_result", (np.eye(3),), "transform"),
+            ("create_output_rotated_image_voi", ([0, 0, 0], [1] * 3, [1] * 3, [[1, 0], [0, 1]], IMAGE), "rotation"),
             ("create_output_registration_result", ([*UNIT[:15], math.nan],), r"transform\[15\]"),
             ("create_output_registration_result", ("abc",), "transform"),
             ("create_output_image_voi", ([0, 0, 0], [1, -1, 1], IMAGE), r"size\[1\]"),

@@ -14,7 +14,7 @@ from xfworker.domain.errors import (
     UsageError,
 )
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import ActivityEvent, Entity, Project, Run, Task, Workflow
+from xfworker.domain.records import ActivityEvent, Entity, Job, Project, Run, Task, Workflow
 
 
 class FacadeRecordsContract:
@@ -103,11 +103,24 @@ class FacadeRecordsContract:
     def test_create_xf_job(self, script_project, conn):
         made = xfworkerutil.create_xf_job(
             conn,
-            {"task_serial": script_project.task.serial, "state": "Ready", "name": "new", "serial": 99, "foreign": [1]},
+            {"task_serial": script_project.task.serial, "state": "Ready", "name": "new", "serial": 99},
         )
         kept = script_project.job(made["serial"])
         assert (kept.name, kept.state, kept.inputs) == ("new", JobState.READY, {"image": None, "threshold": 3})
-        assert made["foreign"] == [1]
+
+    def test_create_xf_job_refuses_a_name_that_is_not_a_field_as_save_job_does(self, script_project, conn):
+        with pytest.raises(UsageError, match="a job has no field 'sort_ordre'; its fields are attempt"):
+            xfworkerutil.create_xf_job(conn, {"task_serial": script_project.task.serial, "sort_ordre": "a1"})
+        with pytest.raises(UsageError, match="a task has no field 'nmae'"):
+            xfworkerutil.create_xf_task(conn, {"workflow_serial": 1, "task_type_serial": 1, "nmae": "x"})
+
+    def test_a_job_is_made_of_a_copy_of_another_with_what_only_a_newer_server_knows(self, script_project, conn):
+        newer = script_project.admin.create(
+            Job(task_serial=script_project.task.serial, state=JobState.WAITING, extra={"foreign": [1]})
+        )
+        job = xfworkerutil.get_xf_job(conn, newer.serial)
+        job["name"] = "copy"
+        assert xfworkerutil.create_xf_job(conn, job)["foreign"] == [1]
 
     @pytest.mark.parametrize("job", [{}, {"task_serial": "x"}, {"task_serial": 10**9}, {"task_serial": True}])
     def test_create_xf_job_names_every_fault(self, conn, job):

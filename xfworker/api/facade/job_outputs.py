@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List
 
-from xfworker.api.facade.job_context import JobContext
+from xfworker.api.facade.job_context import JobContext, log_line
 
 
 class JobOutputs(JobContext):
@@ -113,15 +113,21 @@ class JobOutputs(JobContext):
         Make a ``RegistrationResult``.
 
         Args:
-            transform: A 4 x 4 matrix as 16 finite numbers, row by row.
+            transform: A 4 x 4 matrix of finite numbers: 16 row by row, nested rows, or an array. Of 12 numbers or 3
+                rows the last row is added (0 0 0 1), and the log says so.
             image1: The ``Image`` that stands still.
             image2: The ``Image`` that is moved.
             mesh1: The ``Mesh`` that stands still.
             mesh2: The ``Mesh`` that is moved.
         """
+        from xfworker.services.script.matrices import full_transform
+
+        numbers, note = full_transform(transform, "create_output_registration_result: transform")
+        if note is not None:
+            log_line(note)
         return _value_output(
             "RegistrationResult",
-            transform=transform,
+            transform=numbers,
             image1=image1,
             image2=image2,
             mesh1=mesh1,
@@ -145,17 +151,20 @@ class JobOutputs(JobContext):
             pos_mm: Position (x, y, z) in mm.
             size_mm: Edges along its own (x, y, z) in mm, each above 0.
             size: Voxels along its own (x, y, z), each above 0.
-            rotation: 3 angles, a quaternion of 4 numbers or a 3 x 3 matrix of 9, as the task types agree on.
+            rotation: 3 angles, a quaternion of 4 numbers, or a 3 x 3 matrix as 9 numbers row by row, nested rows or an
+                array, as the task types agree on.
             image: The ``Image`` parameter.
             name: What people call it.
             category: What kind of volume it is.
         """
+        from xfworker.services.script.matrices import flat_matrix
+
         return _value_output(
             "RotatedImageVOI",
             pos_mm=pos_mm,
             size_mm=size_mm,
             size=size,
-            rotation=rotation,
+            rotation=flat_matrix(rotation, (3,), 3, "create_output_rotated_image_voi: rotation"),
             image=image,
             name=name,
             category=category,

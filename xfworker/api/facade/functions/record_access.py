@@ -63,16 +63,17 @@ def find_records(conn: Any, kind: type[Record], where: Mapping[str, Any] | None 
 
 def create_record(conn: Any, kind: type[Record], fields: Any, what: str) -> RecordDict:
     """
-    Store a new record.
+    Store a new record. Fields that the server sets are left out, so that a record can be made of a copy of another.
 
     Raises:
-        UsageError: ``fields`` is not a dict.
+        UsageError: ``fields`` is not a dict, or holds a name that is not a field.
         InvalidRecord: A field is missing or wrong.
     """
     server = server_of(conn)
     if not isinstance(fields, Mapping):
         raise UsageError(f"{what} takes the {kind.noun} as a dict, not {fields!r:.80}")
     own = {key: value for key, value in fields.items() if key not in SERVER_FIELDS}
+    check_fields(kind, fields.came if isinstance(fields, RecordDict) else {}, own, what)
     return record_dict(server.create(from_json(kind, plain_json(own, kind.noun))))
 
 
