@@ -7,6 +7,7 @@ from xfworker.adapters.wire.accounts import (
     Member,
     NewAccount,
     NewMember,
+    NewPageLink,
     NewToken,
     NewTokenRequest,
     NewWorkerTokenRequest,
@@ -45,6 +46,11 @@ def account_paths() -> Schema:
         "/xf/v1/tokens": {"get": _operation("list_tokens", "List tokens, without their values.", Items[TokenEntry])},
         "/xf/v1/tokens/{serial}": {
             "delete": _operation("revoke_token", "Make a token useless.", None, token, status="204")
+        },
+        "/xf/v1/page-links": {
+            "post": _operation(
+                "add_page_link", "Make a link that signs the caller in on the page, once.", NewPageLink, status="201"
+            )
         },
         "/xf/v1/projects/{serial}/members": {
             "get": _operation("list_members", "List who sees a project.", Items[Member], _path("serial")),

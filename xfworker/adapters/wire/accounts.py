@@ -98,6 +98,14 @@ class NewToken(TokenEntry):
 
 
 @define(frozen=True, kw_only=True)
+class NewPageLink(Message):
+    """A path of the page that signs its owner in once; it is sent only now."""
+
+    path: str = field(repr=False)
+    expires_at: datetime
+
+
+@define(frozen=True, kw_only=True)
 class Member(Message):
     """Who sees a project."""
 

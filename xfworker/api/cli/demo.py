@@ -45,7 +45,12 @@ class Comparison:
 
 
 @app.default
-def demo(*, out: Path = Path("xf-results"), json: Annotated[bool, Parameter(negative="")] = False) -> int:
+def demo(
+    *,
+    out: Path = Path("xf-results"),
+    json: Annotated[bool, Parameter(negative="")] = False,
+    open: Annotated[bool, Parameter(negative="")] = False,  # noqa: A002  the option's name
+) -> int:
     """
     Run a workflow on a phantom and compare with the known answer.
 
@@ -55,11 +60,12 @@ def demo(*, out: Path = Path("xf-results"), json: Annotated[bool, Parameter(nega
     Args:
         out: Folder for output files.
         json: Print one JSON document with the jobs, their files and the comparison.
+        open: Show the jobs on the server's page in the browser afterwards, until Ctrl-C.
     """
     from xfworker.adapters.disk.filesystem import LocalFilesystem
     from xfworker.adapters.process.owned_folder import owned_folder
 
-    options = LocalRunOptions(out=out, as_json=json)
+    options = LocalRunOptions(out=out, as_json=json, open=open)
     with owned_folder("demo", LocalFilesystem()) as folder:
         phantom = folder / PHANTOM_FILENAME
         known = write_phantom(phantom)

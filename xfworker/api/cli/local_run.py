@@ -17,6 +17,7 @@ from xfworker.adapters.terminal.transfer_bars import Bars, transfer_bars
 from xfworker.api.cli.console import messages, print_json
 from xfworker.api.cli.job_display import exit_code, job_document, print_outputs, show_failure
 from xfworker.api.cli.live_job import LiveJob
+from xfworker.api.cli.open_page import open_page
 from xfworker.api.composition.local_platform import LocalPlatform, local_platform
 from xfworker.api.composition.target import Target
 from xfworker.domain.errors import FileError, ServerError, UsageError
@@ -54,6 +55,7 @@ class LocalRunOptions:
         keep: Whether the server's data and the working directories stay.
         data: Folder for the server's data, which stays; ``None`` for a temporary one.
         installations: What is installed for the scripts.
+        open: Whether the page shows what was run when it has ended, until Ctrl-C.
     """
 
     out: Path = field(validator=_can_hold_files)
@@ -61,6 +63,7 @@ class LocalRunOptions:
     keep: bool = False
     data: Path | None = None
     installations: tuple[Installation, ...] = ()
+    open: bool = False
 
 
 @define(frozen=True)
@@ -188,10 +191,18 @@ def local_run(options: LocalRunOptions, document: Callable[[LocalRun], dict[str,
             raise
         if options.as_json:
             print_json(document(local))
+        if options.open and local.jobs:
+            open_page(platform, _page_of(local.jobs), console)
         if local.files_left and options.data is None:
             platform.keep()
         if options.keep or options.data is not None or local.files_left:
             console.print(f"kept: {options.data or platform.folder}")
+
+
+def _page_of(jobs: Sequence[FinishedJob]) -> str:
+    """Give the path of the page that shows what was run: a job, or the board of several."""
+    last = jobs[-1].job
+    return f"/jobs/{last.serial}" if len(jobs) == 1 else f"/workflows/{last.workflow_serial}"
 
 
 def _lost(job: Job, outcome: Outcome) -> Job:

@@ -35,6 +35,7 @@ def run(
     json: Annotated[bool, Parameter(negative="")] = False,
     keep: Annotated[bool, Parameter(negative="")] = False,
     data: Path | None = None,
+    open: Annotated[bool, Parameter(negative="")] = False,  # noqa: A002  the option's name
     dependency: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     bundle: Path | None = None,
     compare: Annotated[bool, Parameter(negative="")] = False,
@@ -59,6 +60,7 @@ def run(
         json: Print the finished job's record with its outputs and files as one JSON document.
         keep: Leave the server's data and the working directories where they are, and say where.
         data: Folder for the server's data, which stays; a temporary one by default.
+        open: Show the job on the server's page in the browser afterwards, until Ctrl-C.
         dependency: A dependency package, folder or .xfp file, that is installed for the script in an environment of its
             own, which is kept for later runs; may be repeated.
         bundle: Run the job of this bundle (`xfworker job bundle`) with its own inputs, but for those that are given.
@@ -77,7 +79,7 @@ def run(
         packages = stack.enter_context(owned_folder("dependencies", LocalFilesystem()))
         folders = [stack.enter_context(package_folder(path)) for path in dependency]
         installations = local_installations(folders, packages) if folders else ()
-        options = LocalRunOptions(out=out, as_json=json, keep=keep, data=data, installations=installations)
+        options = LocalRunOptions(out=out, as_json=json, keep=keep, data=data, installations=installations, open=open)
         if bundle is not None:
             from xfworker.api.cli.run_bundle import run_bundle
 

@@ -1,6 +1,7 @@
 """``xfworker serve``: the built-in server in the foreground."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from xfworker.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from xfworker.api.composition.platform import PlatformStorage
+    from xfworker.services.platform.platform import Platform
 
 app = App(name="serve", help="Serve projects, workflows, jobs and files over HTTP.", help_format="plaintext")
 
@@ -121,6 +123,7 @@ def serve(
             if announce is not None:
                 write_endpoint(announce, endpoint)
             say(f"xfworker serves {storage.data} at {endpoint.url}")
+            _offer_page(platform, endpoint.url)
 
         if options.scheme == "http" and not is_loopback(host):
             warning = (
@@ -133,6 +136,15 @@ def serve(
             if is_first:
                 endpoint_path(storage.data).unlink(missing_ok=True)
     return 0
+
+
+def _offer_page(platform: "Platform", url: str) -> None:
+    """Sign the server's owner in on the page by a link; on a terminal only, because a log is read by others."""
+    from xfworker.services.platform.principal import ADMIN
+
+    if sys.stderr.isatty():
+        link = platform.page_sessions().link(ADMIN)
+        say(f"its page, signed in: {url}{link.path} (works once, within ten minutes)")
 
 
 @contextmanager

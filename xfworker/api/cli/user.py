@@ -130,6 +130,22 @@ def token(
 
 
 @app.command
+def link(*, server: Server = None) -> int:
+    """
+    Print a link that signs you in on the server's page, once, within ten minutes.
+
+    Args:
+        server: The server's address, or the data folder of one that runs on this computer.
+    """
+    with linked(server) as client:
+        made = _ask(client, "POST", "page-links", "make a link to the page")
+        url = f"{client.transport.url}{made['path']}"
+    messages().print("this link works once, within ten minutes")
+    results().print(url, soft_wrap=True)
+    return 0
+
+
+@app.command
 def tokens(*, server: Server = None, as_json: Json = False) -> int:
     """
     List tokens, without their values.

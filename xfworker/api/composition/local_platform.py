@@ -38,6 +38,7 @@ class LocalPlatform:
         queue: Hands out jobs.
         filesystem: The local disks.
         runner: Starts scripts.
+        transport: The connections to it.
         embedded: The server's process.
         folder: Scratch space that goes when the server goes.
     """
@@ -47,6 +48,7 @@ class LocalPlatform:
     queue: HttpJobQueue
     filesystem: LocalFilesystem
     runner: ProcessRunner
+    transport: HttpTransport
     embedded: EmbeddedServer
     folder: Path
     _worker_serial: int | None = None
@@ -127,6 +129,7 @@ def local_platform(data: Path | None, *, keep: bool = False) -> Iterator[LocalPl
             queue=HttpJobQueue(transport),
             filesystem=filesystem,
             runner=runner,
+            transport=transport,
             embedded=embedded,
             folder=scratch,
         )

@@ -17,6 +17,7 @@ from xfworker.adapters.wire.accounts import (
     Member,
     NewAccount,
     NewMember,
+    NewPageLink,
     NewToken,
     NewTokenRequest,
     NewWorkerTokenRequest,
@@ -55,7 +56,12 @@ def account_router(platform: Platform, passwords: PasswordWork) -> Router:
 
     return Router(
         path="/",
-        route_handlers=[*_account_routes(accounts, passwords), *_token_routes(accounts), *_member_routes(accounts)],
+        route_handlers=[
+            *_account_routes(accounts, passwords),
+            *_token_routes(accounts),
+            *_member_routes(accounts),
+            _link_route(platform),
+        ],
     )
 
 
@@ -103,6 +109,15 @@ def _token_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
         await in_thread(lambda: accounts(request).revoke(serial_in_range(serial)))
 
     return [list_tokens, add_token, add_worker_token, revoke_token]
+
+
+def _link_route(platform: Platform) -> ControllerRouterHandler:
+    @post("/page-links")
+    async def add_page_link(request: AnyRequest) -> Response[bytes]:
+        link = await in_thread(lambda: platform.page_sessions().link(caller(request)))
+        return answer_message(NewPageLink(path=link.path, expires_at=link.expires_at), 201, _NO_STORE)
+
+    return add_page_link
 
 
 def _member_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:
