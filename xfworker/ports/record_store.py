@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from attrs import define
 
+from xfworker.domain.board import JobCell
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import OutputValue
@@ -70,6 +71,14 @@ class RecordTransaction(Protocol):
             after: Only what comes after this in that order: a job's sort order (else an empty string) and serial.
             limit: At most so many.
         """
+        ...
+
+    def modified_since(self, kind: type[RecordT], where: Mapping[str, Any], moment: datetime) -> Sequence[RecordT]:
+        """List records by field values that were modified at a time or later, by serial."""
+        ...
+
+    def job_cells(self, workflow_serial: int) -> Sequence[JobCell]:
+        """Give the cells of all jobs of a workflow, by serial, without reading the jobs' values."""
         ...
 
     def count(self, kind: type[Record], where: Mapping[str, Any] | None = None) -> int:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from xfworker.domain.board import JobCell, job_cell
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
@@ -95,6 +96,14 @@ class _Transaction:
         if after is not None:
             matching = [record for record in matching if _order(record) > after]
         return [_own(record) for record in matching[:limit]]
+
+    def modified_since(self, kind: type[RecordT], where: Mapping[str, Any], moment: datetime) -> Sequence[RecordT]:
+        matching = sorted(self._matching(kind, where), key=lambda record: record.serial)
+        return [_own(record) for record in matching if record.modified_at is not None and record.modified_at >= moment]
+
+    def job_cells(self, workflow_serial: int) -> Sequence[JobCell]:
+        jobs = self._matching(Job, {"workflow_serial": workflow_serial})
+        return [job_cell(job) for job in sorted(jobs, key=lambda job: job.serial)]
 
     def count(self, kind: type[Record], where: Mapping[str, Any] | None = None) -> int:
         return sum(1 for _ in self._matching(kind, where))

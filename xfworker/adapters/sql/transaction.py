@@ -29,11 +29,13 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from xfworker.adapters.sql.board import job_cells
 from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable_job
 from xfworker.adapters.sql.derivations import Derivations, KeptDerivations
 from xfworker.adapters.sql.prepared import Runner, Shape, finding, search_values
 from xfworker.adapters.sql.rows import column_value, read_json, read_member, record_of, to_record, to_row, write_json
 from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, TABLES, field_forms, table_of
+from xfworker.domain.board import JobCell
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import RecordNotFound
@@ -115,6 +117,15 @@ class SqlTransaction:
         if limit is not None:
             values["most"] = limit
         return [record_of(kind, row) for row in self._runner.rows(prepared, values)]
+
+    def modified_since(self, kind: type[RecordT], where: Mapping[str, Any], moment: datetime) -> Sequence[RecordT]:
+        table = table_of(kind)
+        modified = table.c.modified_at >= format_time(moment)
+        statement = select(table).where(*self._conditions(kind, where), modified).order_by(table.c.serial)
+        return [to_record(kind, row) for row in self._rows(statement)]
+
+    def job_cells(self, workflow_serial: int) -> Sequence[JobCell]:
+        return job_cells(self._connection, workflow_serial)
 
     def count(self, kind: type[Record], where: Mapping[str, Any] | None = None) -> int:
         statement = select(func.count()).select_from(table_of(kind)).where(*self._conditions(kind, where))

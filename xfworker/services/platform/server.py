@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from xfworker.domain.board import Board, BoardChanges
 from xfworker.domain.bookkeeping import MemberRole, ProjectMember
 from xfworker.domain.change import Change
 from xfworker.domain.errors import RecordNotFound, UsageError
@@ -18,6 +19,7 @@ from xfworker.ports.record_store import RecordStore
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_change, log_creation
+from xfworker.services.platform.boards import board_of, changes_of
 from xfworker.services.platform.combined import answer
 from xfworker.services.platform.creation import existing, prepared
 from xfworker.services.platform.editing import changed, require_version
@@ -164,6 +166,16 @@ class PlatformServer:
             )
 
         return self._read(token)
+
+    def board(self, workflow_serial: int) -> Board:
+        """Give a workflow's runs and the cells of its jobs."""
+        now = self._now()
+        return self._read(lambda access: board_of(access, workflow_serial, now))
+
+    def board_changes(self, workflow_serial: int, since: datetime) -> BoardChanges:
+        """Give what changed about a workflow's board since some time (UTC)."""
+        now = self._now()
+        return self._read(lambda access: changes_of(access, workflow_serial, since, now))
 
     def global_config(self) -> dict[str, Any]:
         """Give the server's configuration as far as scripts may see it."""

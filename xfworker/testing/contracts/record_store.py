@@ -56,6 +56,32 @@ class RecordStoreContract:
                 NOON,
             )
 
+    def test_records_that_were_modified_since_a_time_are_found(self, store: RecordStore) -> None:
+        with store.transaction() as transaction:
+            old, new, other = (
+                transaction.insert(Run(workflow_serial=workflow, modified_at=NOON + timedelta(seconds=seconds)))
+                for workflow, seconds in ((1, -1), (1, 0), (2, 5))
+            )
+            found = transaction.modified_since(Run, {"workflow_serial": 1}, NOON)
+            assert [run.serial for run in found] == [new.serial]
+            everywhere = transaction.modified_since(Run, {}, NOON - timedelta(seconds=1))
+            assert [run.serial for run in everywhere] == [old.serial, new.serial, other.serial]
+
+    def test_cells_say_of_running_jobs_how_far_they_are(self, store: RecordStore) -> None:
+        said = {"progress_percentage": 40, "estimated_duration_seconds": 60.0, "other": "x"}
+        job = Job(task_serial=7, workflow_serial=3, started_at=NOON, metadata=said, outputs={"large": [1]})
+        with store.transaction() as transaction:
+            running = transaction.insert(attrs.evolve(job, state=JobState.RUNNING, run_serial=5))
+            done = transaction.insert(attrs.evolve(job, state=JobState.DONE))
+            transaction.insert(attrs.evolve(job, workflow_serial=4))
+            odd = {"progress_percentage": "much"}
+            strange = transaction.insert(attrs.evolve(job, state=JobState.RUNNING, metadata=odd, started_at=None))
+            assert [tuple(cell) for cell in transaction.job_cells(3)] == [
+                (running.serial, 7, 5, JobState.RUNNING, NOON, 40.0, 60.0),
+                (done.serial, 7, None, JobState.DONE, None, None, None),
+                (strange.serial, 7, None, JobState.RUNNING, None, None, None),
+            ]
+
     def test_an_exception_undoes_everything(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             before = transaction.insert(Project(name="before"))

@@ -1,0 +1,44 @@
+"""Boards: a workflow's runs and jobs at a glance, and what changed about them since some time."""
+
+from datetime import datetime
+
+from xfworker.domain.board import Board, BoardChanges
+from xfworker.domain.records import Job, Run, Task, Workflow
+from xfworker.services.platform.access import Access
+from xfworker.services.platform.downstream import graph_of
+
+
+def board_of(access: Access, workflow_serial: int, now: datetime) -> Board:
+    """
+    Give a workflow's board.
+
+    Raises:
+        RecordNotFound: There is no such workflow, or the caller does not see it.
+    """
+    workflow = access.get(Workflow, workflow_serial)
+    return Board(
+        workflow=workflow,
+        steps=graph_of(access, workflow_serial).steps,
+        runs=tuple(access.transaction.find(Run, {"workflow_serial": workflow_serial})),
+        cells=tuple(access.transaction.job_cells(workflow_serial)),
+        read_at=now,
+    )
+
+
+def changes_of(access: Access, workflow_serial: int, since: datetime, now: datetime) -> BoardChanges:
+    """
+    Give what changed about a workflow's board since some time.
+
+    Raises:
+        RecordNotFound: There is no such workflow, or the caller does not see it.
+    """
+    workflow = access.get(Workflow, workflow_serial)
+    where = {"workflow_serial": workflow_serial}
+    tasks = access.transaction.modified_since(Task, where, since)
+    changed = workflow.modified_at is not None and workflow.modified_at >= since
+    return BoardChanges(
+        jobs=tuple(access.transaction.modified_since(Job, where, since)),
+        runs=tuple(access.transaction.modified_since(Run, where, since)),
+        is_rebuilt=changed or bool(tasks),
+        read_at=now,
+    )
