@@ -45,10 +45,10 @@ class MemoryPlatform(PlatformUnderTest):
         """Make an empty platform; ``folder`` exists, takes the files of runs, and is the caller's to remove."""
         super().__init__(folder)
         self.clock = ManualClock()
-        self.platform = Platform(MemoryRecordStore(), self.clock, MemoryTokenSigner(self.clock))
+        self.files = MemoryFileStore()
+        self.platform = Platform(MemoryRecordStore(), self.clock, MemoryTokenSigner(self.clock), files=self.files)
         self.server = self.platform.server_for(ADMIN)
         self.queue = self.platform.queue_for(ADMIN)
-        self.files = MemoryFileStore()
 
     def session(self, lease: Lease, directory: Path) -> Session:
         """Give the ports of a script that works on a job which was handed out."""

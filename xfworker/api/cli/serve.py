@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -108,7 +108,11 @@ def serve(
         lease_seconds=lease_seconds,
         activity_days=activity_days,
     )
-    with _only_server(storage) as is_first, opened_platform(storage, rules) as platform:
+    with (
+        _only_server(storage) as is_first,
+        closing(file_store(storage)) as stored,
+        opened_platform(storage, rules, files=stored) as platform,
+    ):
 
         def announced(bound: int) -> None:
             endpoint = ServerEndpoint(
@@ -131,7 +135,7 @@ def serve(
             )
             say(warning)
         try:
-            serve_app(web_app(platform, file_store(storage), sns=storage.sns), options, announce=announced)
+            serve_app(web_app(platform, stored, sns=storage.sns), options, announce=announced)
         finally:
             if is_first:
                 endpoint_path(storage.data).unlink(missing_ok=True)

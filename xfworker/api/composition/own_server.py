@@ -130,12 +130,13 @@ def _memory(_: Settings, clock: Clock, stack: ExitStack, files: FileStore | None
     from xfworker.api.composition.platform import memory_platform
     from xfworker.services.platform.principal import ADMIN
 
-    platform = memory_platform(clock)
+    store = files or MemoryFileStore()
+    platform = memory_platform(clock, files=store)
     stack.callback(platform.close)
     return _OwnServer(
         server=platform.server_for(ADMIN),
         queue=platform.queue_for(ADMIN),
-        files=files or MemoryFileStore(),
+        files=store,
         script_server=lambda lease: platform.server_for(platform.authenticate(lease.server_auth)),
         host="memory",
         port="1",

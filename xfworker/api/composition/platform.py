@@ -11,6 +11,7 @@ from xfworker.adapters.clock import SystemClock
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.files import SERIAL_KEYS
 from xfworker.ports.clock import Clock
+from xfworker.ports.file_store import FileStore
 from xfworker.ports.record_store import RecordStore
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.platform import Platform
@@ -79,17 +80,21 @@ PlatformPlace = PlatformStorage
 """The earlier name of :class:`PlatformStorage`."""
 
 
-def memory_platform(clock: Clock | None = None, options: PlatformOptions | None = None) -> Platform:
-    """Compose a platform that keeps everything in memory, for tests."""
+def memory_platform(
+    clock: Clock | None = None, options: PlatformOptions | None = None, *, files: FileStore | None = None
+) -> Platform:
+    """Compose a platform that keeps its records in memory, for tests; ``files`` is where outputs are looked for."""
     from xfworker.adapters.memory.records import MemoryRecordStore
     from xfworker.adapters.memory.token_signer import MemoryTokenSigner
 
     clock = clock or SystemClock()
-    return Platform(MemoryRecordStore(), clock, MemoryTokenSigner(clock), options)
+    return Platform(MemoryRecordStore(), clock, MemoryTokenSigner(clock), options, files=files)
 
 
 @contextmanager
-def opened_platform(storage: PlatformStorage, options: PlatformOptions | None = None) -> Iterator[Platform]:
+def opened_platform(
+    storage: PlatformStorage, options: PlatformOptions | None = None, *, files: FileStore | None = None
+) -> Iterator[Platform]:
     """
     Compose a platform over what a storage location holds, and close it at the end.
 
@@ -105,7 +110,7 @@ def opened_platform(storage: PlatformStorage, options: PlatformOptions | None = 
     signer = JwtTokenSigner(secret_in(storage.secret_path), clock)
     if storage.sns is not None:
         options = _with_catalogue(options or PlatformOptions())
-    platform = Platform(opened_records(storage), clock, signer, options, hasher=Argon2PasswordHasher())
+    platform = Platform(opened_records(storage), clock, signer, options, hasher=Argon2PasswordHasher(), files=files)
     try:
         yield platform
     finally:

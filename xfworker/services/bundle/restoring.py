@@ -198,6 +198,6 @@ def restore_job(
     restoring = _Restoring(server, files, bundle.manifest)
     workflow, task = restoring.records()
     restoring.source_jobs(workflow)
-    restoring.sequences(workflow)
     restoring.upload(bundle, progress)
+    restoring.sequences(workflow)
     return restoring.job(workflow, task, replaced(workflow))

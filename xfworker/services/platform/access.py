@@ -7,7 +7,7 @@ entities) is seen by people and scripts; task types and workers are changed by t
 record, the jobs it has a lease on with their task types, and dependency packages, nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from attrs import define, field
@@ -68,11 +68,13 @@ class Access:
         principal: The caller.
         transaction: The transaction.
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused.
+        missing_results: Lists the results that a job's outputs name and that are not stored.
     """
 
     principal: Principal
     transaction: RecordTransaction
     outputs_must_fit: bool = True
+    missing_results: Callable[["Access", Job], list[str]] = lambda _access, _job: []
     _projects: frozenset[int] | None = field(default=None, init=False)
 
     def require_live(self, *, to_write: bool = False) -> None:

@@ -15,12 +15,10 @@ from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, TaskT
 from xfworker.domain.scheduling import OPEN_STATES, own_inputs
 from xfworker.domain.workflow_graph import Step, source_of_run
 from xfworker.ports.clock import Clock
-from xfworker.ports.record_store import RecordStore
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.downstream import graph_of, start_roots
 from xfworker.services.platform.idempotency import IdempotentRequest
 from xfworker.services.platform.keeping import check_json
-from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import Principal, PrincipalKind
 from xfworker.services.platform.server import PlatformServer
 
@@ -33,9 +31,7 @@ class PlatformControl:
         principal: Principal,
         server: PlatformServer,
         *,
-        records: RecordStore,
         clock: Clock,
-        options: PlatformOptions,
     ) -> None:
         """
         Prepare.
@@ -46,9 +42,7 @@ class PlatformControl:
         principal.require(PrincipalKind.USER, to="start runs, restart or abort jobs")
         self._principal = principal
         self._server = server
-        self._records = records
         self._clock = clock
-        self._options = options
 
     def start_run(
         self,
@@ -73,8 +67,7 @@ class PlatformControl:
         )
         check_json(new_run)
         check_json(Job(task_serial=0, inputs=dict(inputs or {}), outputs=dict(outputs or {})))
-        with self._records.transaction() as transaction:
-            access = Access(self._principal, transaction)
+        with self._server.writing(outputs) as access:
             replayed = request.replayed(access, Run)
             if replayed is not None:
                 return replayed

@@ -9,7 +9,7 @@ import attrs
 
 from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import InvalidParameter, InvalidRecord, RecordConflict, RecordLocked, RecordNotFound
-from xfworker.domain.interface import input_violations, output_violations
+from xfworker.domain.interface import input_violations
 from xfworker.domain.job_inputs import complete_inputs
 from xfworker.domain.job_metadata import OUTPUT_FAULTS, SPAWNED_BY, without_platform_keys
 from xfworker.domain.job_state import JobState
@@ -34,6 +34,7 @@ from xfworker.domain.workflow_graph import Step, task_input_violations
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.declarations import check_declarations
 from xfworker.services.platform.downstream import spawning_tasks, steps_of
+from xfworker.services.platform.finishing import output_faults
 from xfworker.services.platform.holding import is_live
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -160,9 +161,7 @@ def _job(access: Access, job: Job, now: datetime) -> Job:
         own[SPAWNED_BY] = access.principal.job_serial
         _check_spawning(access, access.principal.job_serial)
     done = job.state is JobState.DONE
-    violations = output_violations(task_type.interface, job.outputs) if done else []
-    if violations and access.outputs_must_fit:
-        raise InvalidRecord("job: " + "; ".join(violations), violations)
+    violations = output_faults(access, task_type, job) if done else []
     if violations:
         own[OUTPUT_FAULTS] = violations
     return attrs.evolve(

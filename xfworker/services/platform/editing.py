@@ -16,7 +16,7 @@ from xfworker.domain.errors import (
     RecordConflict,
     RecordLocked,
 )
-from xfworker.domain.interface import declared_fields, input_violations, output_violations
+from xfworker.domain.interface import declared_fields, input_violations
 from xfworker.domain.job_inputs import new_job_violations
 from xfworker.domain.job_metadata import OUTPUT_FAULTS, kept_platform_keys
 from xfworker.domain.job_state import JobState, check_transition
@@ -38,6 +38,7 @@ from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.creation import check_task_inputs, require_unlocked
 from xfworker.services.platform.declarations import check_declarations
 from xfworker.services.platform.downstream import task_type_of
+from xfworker.services.platform.finishing import output_faults
 from xfworker.services.platform.keeping import check_size
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -116,8 +117,14 @@ def changed(access: Access, record: RecordT, change: Change, now: datetime) -> R
     if isinstance(record, Job) and isinstance(after, Job) and after.state is not record.state:
         after = _moved(access, record, after, now)  # type: ignore[assignment]  # RecordT is Job here
         bump = True
+    elif isinstance(record, Job) and isinstance(after, Job) and _is_corrected(record, after):
+        after = fitted(access, after, now)  # type: ignore[assignment]  # RecordT is Job here
     version = record.occ_lock_version + 1 if bump else record.occ_lock_version
     return attrs.evolve(after, occ_lock_version=version, modified_at=now)
+
+
+def _is_corrected(before: Job, after: Job) -> bool:
+    return after.state is JobState.DONE and after.outputs != before.outputs
 
 
 def _inputs(task: Task) -> tuple[int, Any]:
@@ -211,14 +218,12 @@ def _moved(access: Access, before: Job, after: Job, now: datetime) -> Job:
 
 def fitted(access: Access, job: Job, now: datetime) -> Job:
     """
-    Give a job that is to be done, its outputs held against the interface of its task type.
+    Give a job that is to be done, with what is accepted about its outputs although it does not fit.
 
     Raises:
-        InvalidParameter: They do not fit, with every violation and its path, and the platform does not let that pass.
+        InvalidParameter: They are refused, with every violation and its path.
     """
-    violations = output_violations(task_type_of(access, job).interface, job.outputs)
-    if violations and access.outputs_must_fit:
-        raise InvalidParameter(f"job {job.serial} cannot be finished: " + "; ".join(violations), violations)
+    violations = output_faults(access, task_type_of(access, job), job)
     metadata = {key: value for key, value in job.metadata.items() if key != OUTPUT_FAULTS}
     if violations:
         title = f"job {job.serial} is done with outputs that do not fit"

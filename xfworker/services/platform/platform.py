@@ -7,6 +7,7 @@ from typing import Any
 from xfworker.domain.errors import AuthenticationFailed, ConfigurationError
 from xfworker.domain.files import AuthorizationToken
 from xfworker.ports.clock import Clock
+from xfworker.ports.file_store import FileStore
 from xfworker.ports.password_hasher import PasswordHasher
 from xfworker.ports.record_store import RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
@@ -39,6 +40,7 @@ class Platform:
         options: PlatformOptions | None = None,
         *,
         hasher: PasswordHasher | None = None,
+        files: FileStore | None = None,
     ) -> None:
         """
         Compose.
@@ -49,12 +51,14 @@ class Platform:
             signer: Makes and reads tokens.
             options: How the platform is set up.
             hasher: Keeps passwords; without it there are no accounts.
+            files: Where the files of this platform's tokens are, which is asked before a job is done.
         """
         self.records = records
         self.clock = clock
         self.signer = signer
         self.options = options or PlatformOptions()
         self._hasher = hasher
+        self._files = files
         self._throttle = LoginThrottle(clock)
         self._lease_watch = LeaseWatch(clock, self.options.lease_seconds)
         self._idle_workers = IdleWorkers()
@@ -100,7 +104,7 @@ class Platform:
 
     def server_for(self, principal: Principal) -> PlatformServer:
         """Give the XF Server as a caller sees it."""
-        return PlatformServer(principal, **self._parts())
+        return PlatformServer(principal, **self._parts(), files=self._files)
 
     def queue_for(self, principal: Principal) -> PlatformQueue:
         """
@@ -121,9 +125,7 @@ class Platform:
         return PlatformControl(
             principal,
             self.server_for(principal),
-            records=self.records,
             clock=self.clock,
-            options=self.options,
         )
 
     def accounts_for(self, principal: Principal) -> Accounts:

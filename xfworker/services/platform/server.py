@@ -1,6 +1,7 @@
 """The XF Server itself: the port of the same name over a record store, as one caller sees it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -11,10 +12,12 @@ from xfworker.domain.bookkeeping import MemberRole, ProjectMember
 from xfworker.domain.change import Change
 from xfworker.domain.errors import RecordNotFound, UsageError
 from xfworker.domain.files import AuthorizationToken, Scope
+from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import CombinedQuery, OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
-from xfworker.domain.records import ActivityEvent, Entity, Project, Record, Task, Worker, Workflow
+from xfworker.domain.records import ActivityEvent, Entity, Job, Project, Record, Task, Worker, Workflow
 from xfworker.ports.clock import Clock
+from xfworker.ports.file_store import FileStore
 from xfworker.ports.record_store import RecordStore
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
@@ -30,6 +33,7 @@ from xfworker.services.platform.keeping import check_change, check_json
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.ownership import OWNED, set_owner
 from xfworker.services.platform.principal import Principal
+from xfworker.services.platform.stored_results import StoredResults
 
 RecordT = TypeVar("RecordT", bound=Record)
 Answer = TypeVar("Answer")
@@ -48,13 +52,15 @@ class PlatformServer:
         clock: Clock,
         signer: TokenSigner,
         options: PlatformOptions,
+        files: FileStore | None = None,
     ) -> None:
-        """Prepare; the store is asked anew by each call."""
+        """Prepare; the store is asked anew by each call. ``files`` is where outputs are looked for."""
         self.principal = principal
         self._records = records
         self._clock = clock
         self._signer = signer
         self._options = options
+        self._files = files
 
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
         """Give one record."""
@@ -92,8 +98,8 @@ class PlatformServer:
         """Store a new record and give it as the server made it."""
         check_json(record)
         request = IdempotentRequest(idempotency_key, ("create", record.collection, record))
-        with self._records.transaction() as transaction:
-            access = Access(self.principal, transaction, outputs_must_fit=self._options.outputs_must_fit)
+        to_be_done = record.outputs if isinstance(record, Job) and record.state is JobState.DONE else None
+        with self.writing(to_be_done) as access:
             replayed = request.replayed(access, type(record))
             if replayed is not None:
                 return replayed
@@ -116,8 +122,8 @@ class PlatformServer:
         """
         check_change(kind, serial, change)
         request = IdempotentRequest(idempotency_key, ("update", f"{kind.collection}/{serial}", change))
-        with self._records.transaction() as transaction:
-            access = Access(self.principal, transaction, outputs_must_fit=self._options.outputs_must_fit)
+        to_be_done = change.values.get("/state") == JobState.DONE.value and kind is Job
+        with self.writing(change.values.get("/outputs") if to_be_done else None) as access:
             replayed = request.replayed(access, kind)
             if replayed is not None:
                 return replayed
@@ -189,6 +195,24 @@ class PlatformServer:
             access = Access(self.principal, transaction)
             access.require_live()
             return question(access)
+
+    @contextmanager
+    def writing(self, outputs: Any = None) -> Iterator[Access]:
+        """
+        Begin a writing transaction of the caller.
+
+        Args:
+            outputs: Those of a job that is to be done; the files that they name are looked for before any lock.
+        """
+        results = StoredResults(self._files)
+        results.look_up(outputs)
+        with self._records.transaction() as transaction:
+            yield Access(
+                self.principal,
+                transaction,
+                outputs_must_fit=self._options.outputs_must_fit,
+                missing_results=results.violations,
+            )
 
     def insert(self, access: Access, record: RecordT) -> RecordT:
         """Store a new record, which was checked by ``check_json``, within a transaction, with what follows from it."""

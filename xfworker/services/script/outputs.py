@@ -8,11 +8,10 @@ from typing import Any
 from xfworker.domain.errors import FileError, UsageError
 from xfworker.domain.files import Resource, Scope, record_resource, userdata_resource
 from xfworker.domain.parameters import create_parameter
+from xfworker.domain.result_references import JOB_RESULT
 from xfworker.services.script.plain_json import plain_json
 from xfworker.services.script.session import Session
 from xfworker.services.script.working_directory import WorkingDirectory
-
-JOB_RESULT = "job_result"
 
 
 def output_resource(session: Session, filename: str) -> Resource:

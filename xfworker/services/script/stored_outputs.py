@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from xfworker.domain.errors import InvalidParameter
-from xfworker.domain.files import Resource, Scope, reference_resource
-from xfworker.domain.parameters import file_references
-from xfworker.services.script.outputs import JOB_RESULT, output_folder
+from xfworker.domain.files import Scope
+from xfworker.domain.result_references import named_results
+from xfworker.services.script.outputs import output_folder
 from xfworker.services.script.session import Session
 from xfworker.services.script.working_directory import WorkingDirectory
 
@@ -20,13 +20,7 @@ def require_stored(session: Session, working_dir: WorkingDirectory, outputs: Map
         InvalidParameter: With every file that was not, and where it lies if it is in the working directory.
     """
     folder = output_folder(session)
-    named: dict[Resource, str] = {}
-    for key, value in outputs.items():
-        for reference in file_references(value):
-            if reference.get("source") == JOB_RESULT:
-                resource = reference_resource(reference)
-                if folder.contains(resource):
-                    named.setdefault(resource, key)
+    named = {file: key for file, key in named_results(outputs).items() if folder.contains(file)}
     if not named:
         return
     token = session.server.file_token([Scope("list", folder)])
