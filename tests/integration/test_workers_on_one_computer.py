@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from xfworker.adapters.process.job_directories import JobDirectories
-from xfworker.adapters.process.worker_name import worker_name
+from xfworker.adapters.process.worker_name import worker_instance, worker_name
 from xfworker.domain.errors import UsageError
 
 SERVER = "http://lab:8080"
@@ -72,3 +72,11 @@ def test_a_chosen_name_is_one_process_at_a_time():
         second.__enter__()
     with worker_name("gpu", SERVER) as again:
         assert again == "gpu"
+
+
+def test_a_worker_keeps_its_instance_when_it_is_started_again_and_shares_it_with_no_other_name():
+    with worker_name("gpu", SERVER):
+        instance = worker_instance("gpu", SERVER)
+    with worker_name("gpu", SERVER), worker_name("cpu", SERVER):
+        assert worker_instance("gpu", SERVER) == instance
+        assert worker_instance("cpu", SERVER) != instance

@@ -81,6 +81,27 @@ def file_references(parameter: Any, *, only_additional: bool = False) -> list[di
     return references
 
 
+def sequence_tasks(parameter: Any) -> list[int]:
+    """List the tasks whose outputs the sequences in a parameter are made of, each once."""
+    tasks: list[int] = []
+    for composite in _composites(parameter):
+        serial = composite.get("task_serial")
+        if composite.get("type") == "Sequence" and isinstance(serial, int) and serial not in tasks:
+            tasks.append(serial)
+    return tasks
+
+
+def _composites(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    if depth > _DEEPEST:
+        raise InvalidParameter(f"a parameter is nested more than {_DEEPEST} deep (does it contain itself?)")
+    if isinstance(value, Mapping):
+        yield value
+        value = tuple(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _composites(item, depth + 1)
+
+
 def _walk(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
     if depth > _DEEPEST:
         raise InvalidParameter(f"a parameter is nested more than {_DEEPEST} deep (does it contain itself?)")

@@ -18,6 +18,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.record import Record
 
 __all__ = [
+    "INSTANCE",
     "RECORD_KINDS",
     "ActivityEvent",
     "DependencyPackage",
@@ -170,6 +171,10 @@ class DependencyPackage(Record):
     install: str | None = None
     dependencies: list[dict[str, Any]] = field(factory=list)
     parameter_types: list[dict[str, Any]] = field(factory=list)
+
+
+INSTANCE = "instance"
+"""The key of a worker's metadata that says which of several workers of one name it is; it keeps it when it restarts."""
 
 
 @define(frozen=True, kw_only=True, str=False)

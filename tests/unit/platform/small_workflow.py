@@ -13,8 +13,8 @@ ENDED = Outcome(ending=Ending.FINISHED, exit_code=0)
 class SmallWorkflow:
     """A small lab: task types by name, a workflow of tasks, one worker."""
 
-    def __init__(self, records):
-        self.world = DirectWorld.over(records)
+    def __init__(self, records, options=None):
+        self.world = DirectWorld.over(records, options)
         self.server = self.world.admin
         self.queue = self.world.queue
         platform = self.world.platform

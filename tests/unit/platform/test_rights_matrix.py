@@ -61,8 +61,9 @@ FILES = {
     ("read", "workflow_config"): OF_PROJECT,
     ("write", "workflow_config"): {"admin", "owner", "member"},
     ("read", "task_type_config"): {"admin", *PEOPLE, "script", "worker"},
-    ("write", "task_type_config"): {"admin", "owner"},
-    ("delete", "task_type_config"): {"admin", "owner"},
+    # Its job runs, so its owner may not change what it runs any more.
+    ("write", "task_type_config"): {"admin"},
+    ("delete", "task_type_config"): {"admin"},
     ("read", "dependency_package_config"): {"admin", *PEOPLE, "script", "worker", "other worker"},
     ("write", "dependency_package_config"): {"admin"},
     ("read", "userdata"): {"admin", *PEOPLE, "script"},

@@ -12,6 +12,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Run, Task, TaskType, TaskTypeKind
 from xfworker.ports.job_queue import Lease
 from xfworker.ports.xf_server import XFServer
+from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.script.spawning import job_spawn_key
 
 FILES = ("a.isq", "b.isq", "c.isq")
@@ -136,3 +137,48 @@ def test_a_task_that_spawns_itself_comes_to_an_end(lab):
     script = lab.world.as_bearer(lab.queue.claim(lab.worker).server_auth)
     with pytest.raises(InvalidRecord, match="looks like a loop"):
         script.create(Job(task_serial=task, state=JobState.READY))
+
+
+def spawning_loop(lab: SmallWorkflow) -> int:
+    """Make a workflow in which every job spawns three jobs of its own task, which are ready to run."""
+    found = found_task(lab)
+    lab.start()
+    lab.server.create(Job(task_serial=found, state=JobState.READY))
+    return found
+
+
+def refusals(lab: SmallWorkflow, found: int, most: int) -> list[str]:
+    """Work until nothing is ready, and give why jobs were not spawned."""
+    reasons: list[str] = []
+    for _ in range(most):
+        lease = lab.queue.claim(lab.worker)
+        if lease is None:
+            return reasons
+        script = lab.world.as_bearer(lease.server_auth)
+        for name in FILES:
+            fresh = Job(task_serial=found, state=JobState.READY, inputs={"by": f"{lease.job.serial} {name}"})
+            try:
+                spawn(script, fresh)
+                assert spawn(script, fresh).serial  # what is there is given again, and not counted
+            except InvalidRecord as error:
+                reasons.append(str(error))
+        done(lab, lease, script)
+    raise AssertionError(f"still spawning after {most} jobs")
+
+
+def test_jobs_that_spawn_several_of_their_own_kind_come_to_an_end_before_they_are_many():
+    lab = SmallWorkflow(MemoryRecordStore(), PlatformOptions(most_spawned_jobs=12))
+    found = spawning_loop(lab)
+    reasons = refusals(lab, found, most=40)
+    assert len(lab.jobs(found)) == 1 + 3 + 12
+    assert reasons
+    assert all("12 jobs that go back to job 1" in reason and "looks like a loop" in reason for reason in reasons)
+
+
+def test_what_one_job_spawns_itself_is_as_much_as_it_likes():
+    lab = SmallWorkflow(MemoryRecordStore(), PlatformOptions(most_spawned_jobs=1))
+    search, found = lab.task("search"), found_task(lab)
+    lab.start()
+    lab.control.start_run(lab.workflow)
+    Scripts(lab, {search: found}).run()
+    assert lab.states(found) == [["Done"] * 3]

@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
@@ -12,6 +13,8 @@ from typing import BinaryIO
 
 from xfworker.adapters.process.file_lock import try_lock
 from xfworker.domain.errors import UsageError
+
+_INSTANCE_LENGTH = 32
 
 
 @contextmanager
@@ -42,9 +45,35 @@ def worker_name(chosen: str | None, server: str) -> Iterator[str]:
         )
 
 
-def _hold(name: str, server: str, stack: ExitStack) -> bool:
+def worker_instance(name: str, server: str) -> str:
+    """
+    Give what tells the worker of a held name on this computer from those of other computers.
+
+    It lies beside the name's lock, so a worker that is started again is the same to the server. Where it cannot be kept
+    the worker is a new one each time.
+    """
+    path = _lock_path(name, server).with_suffix(".instance")
+    try:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600), "r+") as file:
+            kept = file.read(_INSTANCE_LENGTH + 1)
+            if len(kept) == _INSTANCE_LENGTH and kept.isalnum():
+                return kept
+            made = uuid.uuid4().hex
+            file.seek(0)
+            file.truncate()
+            file.write(made)
+            return made
+    except (OSError, ValueError):
+        return uuid.uuid4().hex
+
+
+def _lock_path(name: str, server: str) -> Path:
     digest = hashlib.sha256(f"{server}\0{name}".encode()).hexdigest()[:24]
-    path = Path(tempfile.gettempdir()) / f"xfworker-worker-{digest}.lock"
+    return Path(tempfile.gettempdir()) / f"xfworker-worker-{digest}.lock"
+
+
+def _hold(name: str, server: str, stack: ExitStack) -> bool:
+    path = _lock_path(name, server)
     try:
         file = _opened(path)
     except OSError:

@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 
 from xfworker.api.cli.console import say
 from xfworker.domain.errors import UsageError
+from xfworker.services.platform.options import MOST_SPAWNED_JOBS
 
 if TYPE_CHECKING:
     from xfworker.api.composition.platform import PlatformStorage
@@ -41,6 +42,7 @@ def serve(
     max_attempts: int = 3,
     lease_seconds: float = 60.0,
     activity_days: int | None = None,
+    most_spawned_jobs: int = MOST_SPAWNED_JOBS,
     end_with_input: Annotated[bool, Parameter(show=False)] = False,
     announce: Annotated[Path | None, Parameter(show=False)] = None,
 ) -> int:
@@ -64,6 +66,8 @@ def serve(
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else it is a warning.
         max_attempts: How often a job is handed out before it fails because its workers were lost.
         lease_seconds: How long a worker may be silent before its jobs go to others.
+        most_spawned_jobs: How many jobs may be spawned behind one job by jobs that were spawned themselves; more looks
+            like a loop and is refused.
         activity_days: After how many days events of the activity log are deleted; by default they are kept for ever.
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
@@ -80,12 +84,10 @@ def serve(
 
     if direct_writes and direct_access_root is None:
         raise UsageError("--direct-writes needs --direct-access-root, by which scripts find the files")
-    if max_attempts < 1:
-        raise UsageError("--max-attempts is at least 1")
-    if not _SHORTEST_LEASE_SECONDS <= lease_seconds <= _LONGEST_LEASE_SECONDS:
-        raise UsageError(f"--lease-seconds is between {_SHORTEST_LEASE_SECONDS:g} and {_LONGEST_LEASE_SECONDS:g}")
-    if activity_days is not None and activity_days < 1:
-        raise UsageError("--activity-days is at least 1; without it the activity log is kept for ever")
+    for name, least in (("--max-attempts", max_attempts), ("--most-spawned-jobs", most_spawned_jobs)):
+        if least < 1:
+            raise UsageError(f"{name} is at least 1")
+    _check_lease_and_log(lease_seconds, activity_days)
     options = ServeOptions(
         host=host, port=port, tls_certificate=tls_certificate, tls_key=tls_key, end_with_input=end_with_input
     )
@@ -107,6 +109,7 @@ def serve(
         max_attempts=max_attempts,
         lease_seconds=lease_seconds,
         activity_days=activity_days,
+        most_spawned_jobs=most_spawned_jobs,
     )
     with (
         _only_server(storage) as is_first,
@@ -149,6 +152,13 @@ def _offer_page(platform: "Platform", url: str) -> None:
     if sys.stderr.isatty():
         link = platform.page_sessions().link(ADMIN)
         say(f"its page, signed in: {url}{link.path} (works once, within ten minutes)")
+
+
+def _check_lease_and_log(lease_seconds: float, activity_days: int | None) -> None:
+    if not _SHORTEST_LEASE_SECONDS <= lease_seconds <= _LONGEST_LEASE_SECONDS:
+        raise UsageError(f"--lease-seconds is between {_SHORTEST_LEASE_SECONDS:g} and {_LONGEST_LEASE_SECONDS:g}")
+    if activity_days is not None and activity_days < 1:
+        raise UsageError("--activity-days is at least 1; without it the activity log is kept for ever")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 
 from xfworker.api.cli.record_list import list_workers
 from xfworker.domain.errors import UsageError
-from xfworker.domain.records import DependencyPackage, Worker
+from xfworker.domain.records import INSTANCE, DependencyPackage, Worker
 from xfworker.ports.job_queue import Lease
 from xfworker.services.event_log import EventLog
 from xfworker.services.worker.job_executor import EndedJob
@@ -72,7 +72,7 @@ def worker(
     from xfworker.adapters.clock import SystemClock
     from xfworker.adapters.process.own_secrets import hide_environment
     from xfworker.adapters.process.script_user import find_script_user
-    from xfworker.adapters.process.worker_name import worker_name
+    from xfworker.adapters.process.worker_name import worker_instance, worker_name
     from xfworker.api.composition.cache_folder import cache_folder
     from xfworker.api.composition.client import awaited_server, connected
     from xfworker.api.composition.script_settings import script_variables
@@ -90,6 +90,7 @@ def worker(
     variables = script_variables(loaded, os.environ, pass_variable)
     hide_environment(variables.keys())
     with worker_name(name, address.url) as held_name, connected(address, loaded.settings) as client:
+        instance = worker_instance(held_name, address.url)
 
         def described() -> Worker:
             packages = [] if only_dependencies else client.server.find(DependencyPackage)
@@ -97,7 +98,11 @@ def worker(
                 name=held_name,
                 dependency_packages=_packages(by_hand, packages),
                 max_concurrent_jobs=concurrency,
-                metadata={"platform": platform.platform(), "python": platform.python_version()},
+                metadata={
+                    "platform": platform.platform(),
+                    "python": platform.python_version(),
+                    INSTANCE: instance,
+                },
             )
 
         loop = _loop(client, loaded, described, folder, keep_failed_days, concurrency, variables, user)

@@ -30,6 +30,7 @@ from xfworker.domain.records import (
     Workflow,
 )
 from xfworker.ports.record_store import RecordTransaction
+from xfworker.services.platform.options import MOST_SPAWNED_JOBS
 from xfworker.services.platform.ownership import OWNED, owner_name, owns
 from xfworker.services.platform.principal import Principal, PrincipalKind
 
@@ -68,12 +69,14 @@ class Access:
         principal: The caller.
         transaction: The transaction.
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused.
+        most_spawned_jobs: How many jobs may be spawned behind one job by jobs that were spawned themselves.
         missing_results: Lists the results that a job's outputs name and that are not stored.
     """
 
     principal: Principal
     transaction: RecordTransaction
     outputs_must_fit: bool = True
+    most_spawned_jobs: int = MOST_SPAWNED_JOBS
     missing_results: Callable[["Access", Job], list[str]] = lambda _access, _job: []
     _projects: frozenset[int] | None = field(default=None, init=False)
 
@@ -215,11 +218,19 @@ class Access:
 
     def may_change_code(self, task_type: TaskType) -> bool:
         """Return whether the caller may change what a task type runs: its owner, while nobody else relies on it."""
+        if self._has_run(task_type):
+            return False
         if self.sees_all() or not owns(self.transaction, self.principal, task_type):
             return self.sees_all()
         tasks = self.transaction.find(Task, {"task_type_serial": task_type.serial})
         workflows = self.transaction.find(Workflow, {"serial": tuple({task.workflow_serial for task in tasks})})
         return all(workflow.project_serial in self.projects() for workflow in workflows)
+
+    def _has_run(self, task_type: TaskType) -> bool:
+        """Return whether a job of it runs or is done, whose result says by this version how it came about."""
+        tasks = tuple(task.serial for task in self.transaction.find(Task, {"task_type_serial": task_type.serial}))
+        states = (JobState.RUNNING, JobState.DONE)
+        return bool(tasks and self.transaction.find(Job, {"task_serial": tasks, "state": states}, limit=1))
 
     def may_run(self, job: Job) -> bool:
         """Return whether the caller's workers may run a job."""

@@ -1,7 +1,7 @@
 """What the server makes of a record that a caller wants created: references checked, own fields set."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -13,7 +13,9 @@ from xfworker.domain.interface import input_violations
 from xfworker.domain.job_inputs import complete_inputs
 from xfworker.domain.job_metadata import OUTPUT_FAULTS, SPAWNED_BY, without_platform_keys
 from xfworker.domain.job_state import JobState
+from xfworker.domain.look_alikes import look_alike_name, look_alike_version
 from xfworker.domain.package import PACKAGE
+from xfworker.domain.parameters import sequence_tasks
 from xfworker.domain.records import (
     ActivityEvent,
     DependencyPackage,
@@ -29,18 +31,14 @@ from xfworker.domain.records import (
     Workflow,
 )
 from xfworker.domain.sort_order import sort_order_after
-from xfworker.domain.version import parse_version
 from xfworker.domain.workflow_graph import Step, task_input_violations
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.declarations import check_declarations
-from xfworker.services.platform.downstream import spawning_tasks, steps_of
+from xfworker.services.platform.downstream import steps_of
 from xfworker.services.platform.finishing import output_faults
 from xfworker.services.platform.holding import is_live
 
 RecordT = TypeVar("RecordT", bound=Record)
-
-MOST_SPAWNERS = 20
-"""How many jobs may spawn each other in a chain, each by the script of the one before."""
 
 _FIRST_STATES = (JobState.WAITING, JobState.READY, JobState.READY_FOR_INTERACTIVE, JobState.DONE)
 
@@ -156,10 +154,10 @@ def _job(access: Access, job: Job, now: datetime) -> Job:
         violation = f"state: a new job can be {', '.join(_FIRST_STATES)}, not {job.state}"
         raise InvalidRecord(f"job: {violation}", (violation,))
     _check_job_inputs(access, task_type, job)
+    check_input_references(access, job.inputs, workflow.project_serial)
     own: dict[str, Any] = {}
     if access.principal.job_serial is not None:
         own[SPAWNED_BY] = access.principal.job_serial
-        _check_spawning(access, access.principal.job_serial)
     done = job.state is JobState.DONE
     violations = output_faults(access, task_type, job) if done else []
     if violations:
@@ -189,14 +187,29 @@ def _check_job_inputs(access: Access, task_type: TaskType, job: Job) -> None:
         raise InvalidParameter("job: " + "; ".join(violations), violations)
 
 
-def _check_spawning(access: Access, spawner: int) -> None:
-    chain = spawning_tasks(access, access.transaction.get(Job, spawner))
-    if len(chain) >= MOST_SPAWNERS:
-        violation = (
-            f"job {spawner}, which spawns it, is the last of {MOST_SPAWNERS} jobs that spawned each other one by one; "
-            "that looks like a loop, so no more is spawned"
-        )
-        raise InvalidRecord(f"job: {violation}", (violation,))
+def check_input_references(access: Access, inputs: Mapping[str, Any], project_serial: int) -> None:
+    """
+    Refuse inputs that take the values of another project's tasks, which the job's script may not read.
+
+    Raises:
+        InvalidParameter: With every such input.
+    """
+    violations = [
+        f"inputs.{key}: there is no task {serial} in the job's project"
+        for key, value in inputs.items()
+        for serial in sequence_tasks(value)
+        if not _is_task_of(access, serial, project_serial)
+    ]
+    if violations:
+        raise InvalidParameter("job: " + "; ".join(violations), violations)
+
+
+def _is_task_of(access: Access, serial: int, project_serial: int) -> bool:
+    try:
+        task = access.get(Task, serial)
+    except RecordNotFound:
+        return False
+    return access.project_of(task) == project_serial
 
 
 def _run(access: Access, run: Run, _: datetime) -> Run:
@@ -216,21 +229,47 @@ def _same_workflow(record: Record, field: str, workflow_serial: int, expected: i
 
 
 def _task_type(access: Access, task_type: TaskType, _: datetime) -> TaskType:
-    parse_version(task_type.version)
     # A script describes what it spawns, but brings no package.
     if access.principal.is_job:
         metadata = {key: value for key, value in task_type.metadata.items() if key != PACKAGE}
         task_type = attrs.evolve(task_type, metadata=metadata)
     check_declarations(task_type)
+    _check_look_alikes(access, task_type)
     # Workflows find task types by name and version, so nobody may put another one in a version's place.
     for existing_type in access.transaction.find(TaskType, {"name": task_type.name, "version": task_type.version}):
         access.require_own(existing_type, f"make another {existing_type}")
     return task_type
 
 
-def _dependency_package(_access: Access, package: DependencyPackage, _: datetime) -> DependencyPackage:
+def _dependency_package(access: Access, package: DependencyPackage, _: datetime) -> DependencyPackage:
     check_declarations(package)
+    _check_look_alikes(access, package)
     return package
+
+
+def _check_look_alikes(access: Access, package: TaskType | DependencyPackage) -> None:
+    """Refuse a name or a version that people would take for one that is there: each has one spelling."""
+    kind = type(package)
+    version = look_alike_version(package.version)
+    same = access.transaction.find(kind, {"name": package.name})
+    others = same or [
+        other for other in access.transaction.find(kind) if look_alike_name(other.name) == look_alike_name(package.name)
+    ]
+    for other in others:
+        if other.name != package.name:
+            violation = f"name: {other} is there already, and {package.name!r} looks the same; use its spelling"
+        elif other.version != package.version and _is_version(other.version, version):
+            violation = f"version: {other} is there already, and {package.version!r} is the same; use its spelling"
+        else:
+            continue
+        raise InvalidRecord(f"{kind.noun}: {violation}", (violation,))
+
+
+def _is_version(text: str, version: tuple[int, ...]) -> bool:
+    try:
+        return look_alike_version(text) == version
+    except InvalidParameter:
+        return False  # of before versions were checked
 
 
 def _entity(access: Access, entity: Entity, _: datetime) -> Entity:
@@ -246,6 +285,7 @@ def _entity(access: Access, entity: Entity, _: datetime) -> Entity:
 def _worker(access: Access, worker: Worker, now: datetime) -> Worker:
     for existing_worker in access.transaction.find(Worker, {"name": worker.name}):
         access.require_own(existing_worker, f"make another {existing_worker}")
+    check_declarations(worker)
     return attrs.evolve(worker, last_seen_at=now)
 
 

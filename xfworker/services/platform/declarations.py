@@ -7,13 +7,16 @@ from xfworker.domain.filenames import check_filename
 from xfworker.domain.interface import interface_violations
 from xfworker.domain.package import PACKAGE, PackageFormat
 from xfworker.domain.package_schemas import DEPENDENCIES, INSTALLED_PACKAGE, PARAMETER_TYPES, metadata_schema
-from xfworker.domain.records import DependencyPackage, TaskType
+from xfworker.domain.records import DependencyPackage, TaskType, Worker
 from xfworker.domain.schema_violations import schema_violations
 
+MOST_CONCURRENT_JOBS = 100_000
+"""How many jobs one worker may say that it runs at once."""
 
-def check_declarations(record: TaskType | DependencyPackage) -> None:
+
+def check_declarations(record: TaskType | DependencyPackage | Worker) -> None:
     """
-    Refuse an interface that no job could be made from, and a description of a package that no worker could follow.
+    Refuse an interface that no job could be made from, a package that no worker could follow, a worker for no job.
 
     Raises:
         InvalidRecord: With every error and its path.
@@ -23,7 +26,12 @@ def check_declarations(record: TaskType | DependencyPackage) -> None:
         raise InvalidRecord(f"{record}: " + "; ".join(violations), violations)
 
 
-def _violations(record: TaskType | DependencyPackage) -> Iterator[str]:
+def _violations(record: TaskType | DependencyPackage | Worker) -> Iterator[str]:
+    if isinstance(record, Worker):
+        yield from schema_violations(record.dependency_packages, DEPENDENCIES, "dependency_packages")
+        if not 1 <= record.max_concurrent_jobs <= MOST_CONCURRENT_JOBS:
+            yield f"max_concurrent_jobs: {record.max_concurrent_jobs} is not from 1 to {MOST_CONCURRENT_JOBS:,}"
+        return
     if isinstance(record, TaskType):
         yield from (f"interface.{violation}" for violation in interface_violations(record.interface))
         yield from schema_violations(record.metadata.get("dependencies", []), DEPENDENCIES, "metadata.dependencies")

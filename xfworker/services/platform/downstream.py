@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from xfworker.domain.job_metadata import ERROR_MESSAGE, SPAWNED_BY, VALUES_CHANGED, of_restart
+from xfworker.domain.job_metadata import ERROR_MESSAGE, VALUES_CHANGED, of_restart
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Run, Task, TaskState, TaskType, TaskTypeKind, Workflow, WorkflowState
 from xfworker.domain.scheduling import (
@@ -24,6 +24,7 @@ from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.holding import is_busy, is_leased, is_live, made_from, make_wait, note_new_values
 from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.runs import begin_run, keep_entity
+from xfworker.services.platform.spawn_limits import spawners_of
 
 _WITH_OLD_VALUES = (JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.ABORTED)
 
@@ -298,24 +299,11 @@ def _gain(access: Access, step: Step, now: datetime) -> None:
 
 
 def _start_roots_of_source(access: Access, graph: Graph, run: Run, job: Job, now: datetime) -> None:
-    spawners = spawning_tasks(access, job)
+    spawners = [spawner.task_serial for spawner in spawners_of(access, job)]
     if not spawners:
         start_roots(access, graph, run, now)
     for step in graph.roots_of_spawned(job.task_serial, spawners) if spawners else ():
         make_or_promote(access, graph, step, run, now)
-
-
-def spawning_tasks(access: Access, job: Job) -> list[int]:
-    """Give the tasks of the jobs whose scripts led to a job, the nearest first; none where no script spawned it."""
-    tasks: list[int] = []
-    seen: set[int] = set()
-    spawner = job.metadata.get(SPAWNED_BY)
-    while isinstance(spawner, int) and spawner not in seen:
-        seen.add(spawner)
-        by = access.transaction.get(Job, spawner)
-        tasks.append(by.task_serial)
-        spawner = by.metadata.get(SPAWNED_BY)
-    return tasks
 
 
 def _define_templates(access: Access, graph: Graph, own: Step, job: Job, now: datetime) -> Graph:

@@ -35,7 +35,7 @@ from xfworker.domain.records import (
 )
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
-from xfworker.services.platform.creation import check_task_inputs, require_unlocked
+from xfworker.services.platform.creation import check_input_references, check_task_inputs, require_unlocked
 from xfworker.services.platform.declarations import check_declarations
 from xfworker.services.platform.downstream import task_type_of
 from xfworker.services.platform.finishing import output_faults
@@ -62,6 +62,7 @@ _FIXED: Mapping[type[Record], frozenset[str]] = {
     ),
     Run: frozenset({"workflow_serial", "source_job_serial"}),
     TaskType: frozenset({"name", "version"}),
+    DependencyPackage: frozenset({"name", "version"}),
     Entity: frozenset({"uuid"}),
     Worker: frozenset({"name", "last_seen_at"}),
 }
@@ -106,7 +107,7 @@ def changed(access: Access, record: RecordT, change: Change, now: datetime) -> R
     _check_open(access, record, after)
     if isinstance(record, Task) and isinstance(after, Task) and _inputs(after) != _inputs(record):
         check_task_inputs(access, after)
-    if isinstance(after, TaskType | DependencyPackage) and _declared(after) != _declared(record):
+    if isinstance(after, TaskType | DependencyPackage | Worker) and _declared(after) != _declared(record):
         check_declarations(after)
     if isinstance(record, TaskType) and isinstance(after, TaskType) and _code(after) != _code(record):
         _require_change_of_code(access, record)
@@ -133,7 +134,7 @@ def _inputs(task: Task) -> tuple[int, Any]:
 
 def _declared(record: Record) -> tuple[Any, ...]:
     # What was kept before it was checked may stay as it is while something else is changed.
-    names = ("interface", "metadata", "dependencies", "parameter_types")
+    names = ("interface", "metadata", "dependencies", "parameter_types", "dependency_packages", "max_concurrent_jobs")
     return tuple(getattr(record, name, None) for name in names)
 
 
@@ -148,6 +149,7 @@ def _check_changed_inputs(access: Access, before: Job, after: Job) -> None:
         key: value for key, value in after.inputs.items() if value is not None and value != before.inputs.get(key)
     }
     violations = input_violations(interface, new_inputs)
+    check_input_references(access, new_inputs, before.project_serial)
     if answers:
         asked = {item.get("key") for item in task.inputs if item.get("mode") == "ui"}
         fields = {key: field for key, field in declared_fields(interface, "inputs").items() if key in asked}
@@ -167,8 +169,8 @@ def _code(task_type: TaskType) -> tuple[Any, ...]:
 def _require_change_of_code(access: Access, task_type: TaskType) -> None:
     if not access.may_change_code(task_type):
         raise PermissionDenied(
-            f"{access.principal.name} may not change what {task_type} runs or takes: tasks of projects that it does "
-            "not see use it; make a new version"
+            f"{access.principal.name} may not change what {task_type} runs or takes: jobs ran with it, or tasks of "
+            "projects that it does not see use it; make a new version"
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 import attrs
@@ -14,13 +15,14 @@ from xfworker.domain.job_outcome import Ending, Outcome, reported_error
 from xfworker.domain.job_state import JobState
 from xfworker.domain.json_value import clean_string
 from xfworker.domain.packages_needed import missing_of, missing_packages
-from xfworker.domain.records import Job, Task, TaskType, Worker
+from xfworker.domain.records import INSTANCE, Job, Task, TaskType, Worker
 from xfworker.ports.clock import Clock
 from xfworker.ports.job_queue import Lease, LeaseStatus
 from xfworker.ports.record_store import ClaimableTask, RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_change
+from xfworker.services.platform.declarations import check_declarations
 from xfworker.services.platform.downstream import after_lease
 from xfworker.services.platform.flow import after_change
 from xfworker.services.platform.idle_workers import IdleWorkers
@@ -74,30 +76,58 @@ class PlatformQueue:
         self._idle_workers = idle_workers
 
     def register(self, worker: Worker) -> Worker:
-        """Register the worker, or update the registration of the one with the same name."""
+        """
+        Register the worker, or update the registration of the one that it was before.
+
+        Two computers may have workers of one name. Where both say which instance they are, each has a record of its
+        own, the second with a number behind its name, so that no job goes to a computer that lacks its software.
+        """
         check_json(worker)
+        check_declarations(worker)
         with self._records.transaction() as transaction:
             now = self._clock.now()
-            known = transaction.find(Worker, {"name": worker.name}, limit=1)
-            if not known:
+            name, known = self._registration(transaction, worker, now)
+            if known is None:
                 made = transaction.insert(
-                    attrs.evolve(worker, occ_lock_version=1, created_at=now, modified_at=now, last_seen_at=now)
+                    attrs.evolve(
+                        worker, name=name, occ_lock_version=1, created_at=now, modified_at=now, last_seen_at=now
+                    )
                 )
                 set_owner(transaction, made, self._principal)
                 return made
-            self._take_over_if_abandoned(transaction, known[0], now)
-            self._require_own(transaction, known[0], "register")
+            self._take_over_if_abandoned(transaction, known, now)
+            self._require_own(transaction, known, "register")
             fresh = attrs.evolve(
-                known[0],
+                known,
                 dependency_packages=worker.dependency_packages,
                 max_concurrent_jobs=worker.max_concurrent_jobs,
-                metadata={**known[0].metadata, **worker.metadata},
-                occ_lock_version=known[0].occ_lock_version + 1,
+                metadata={**known.metadata, **worker.metadata},
+                occ_lock_version=known.occ_lock_version + 1,
                 modified_at=now,
                 last_seen_at=now,
             )
             transaction.replace(fresh)
             return fresh
+
+    def _registration(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> tuple[str, Worker | None]:
+        """Give the name and the record of a worker: its own from before, else one that nobody uses, else a new one."""
+        unused: Worker | None = None
+        for number in count(1):
+            name = worker.name if number == 1 else f"{worker.name} ({number})"
+            known = transaction.find(Worker, {"name": name}, limit=1)
+            if not known:
+                return (name, None) if unused is None else (unused.name, unused)
+            other = known[0].metadata.get(INSTANCE)
+            if INSTANCE not in worker.metadata or other is None or other == worker.metadata[INSTANCE]:
+                return name, known[0]
+            if unused is None and self._is_silent(transaction, known[0], now):
+                unused = known[0]
+        raise AssertionError("numbers do not end")
+
+    def _is_silent(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> bool:
+        seen = worker.last_seen_at
+        silent = seen is None or abs(now - seen).total_seconds() >= self._options.worker_silent_seconds
+        return silent and not transaction.find(JobLease, {"worker_serial": worker.serial}, limit=1)
 
     def claim(self, worker_serial: int, *, job_serial: int | None = None, claim_key: str | None = None) -> Lease | None:
         """

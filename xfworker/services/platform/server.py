@@ -33,6 +33,7 @@ from xfworker.services.platform.keeping import check_change, check_json
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.ownership import OWNED, set_owner
 from xfworker.services.platform.principal import Principal
+from xfworker.services.platform.spawn_limits import admit_spawned
 from xfworker.services.platform.stored_results import StoredResults
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -211,6 +212,7 @@ class PlatformServer:
                 self.principal,
                 transaction,
                 outputs_must_fit=self._options.outputs_must_fit,
+                most_spawned_jobs=self._options.most_spawned_jobs,
                 missing_results=results.violations,
             )
 
@@ -221,6 +223,8 @@ class PlatformServer:
         match = existing(access, fresh)
         if match is not None:
             return match
+        if isinstance(fresh, Job):
+            admit_spawned(access, fresh, self._now())
         stored = access.transaction.insert(fresh)
         if isinstance(stored, OWNED):
             set_owner(access.transaction, stored, self.principal)
