@@ -46,6 +46,12 @@ def require_digest(text: str | None, algorithm: str = SHA256) -> str | None:
     return None
 
 
+def wants_digest(text: str | None, algorithm: str = SHA256) -> bool:
+    """Whether a ``Want-Repr-Digest`` field asks for a digest of this kind; a preference of 0 asks for none."""
+    preferences = [value for value in _values(text, algorithm) if value.isascii() and value.isdigit()]
+    return any(int(value[:2]) for value in preferences)
+
+
 def _values(text: str | None, algorithm: str) -> list[str]:
     parts = (part.strip().partition("=") for part in (text or "").split(","))
     return [value.strip() for name, _, value in parts if name.lower() == algorithm]

@@ -16,6 +16,15 @@ class Digests:
     sha256: str | None = None
     xxh3: str | None = None
 
+    def __str__(self) -> str:
+        known = {"SHA-256": self.sha256, "XXH3-128": self.xxh3}
+        return ", ".join(f"{name} {digest}" for name, digest in known.items() if digest) or "an unknown digest"
+
     def fit(self, expected: "Digests") -> bool:
-        """Whether a content with these digests can be the expected one, as far as that is known."""
+        """Whether a content with these digests is the expected one, as far as that one is known."""
         return expected.sha256 in {None, self.sha256} and expected.xxh3 in {None, self.xxh3}
+
+    def agree(self, other: "Digests") -> bool:
+        """Whether both can be of one content: no kind of digest that both know differs."""
+        pairs = ((self.sha256, other.sha256), (self.xxh3, other.xxh3))
+        return all(None in pair or pair[0] == pair[1] for pair in pairs)

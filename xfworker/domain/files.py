@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import define, field
 
+from xfworker.domain.digests import Digests
 from xfworker.domain.errors import FileError, InvalidFilename, PermissionDenied
 from xfworker.domain.filenames import check_filename
 
@@ -249,7 +250,8 @@ class FileStat:
     Attributes:
         resource: Where the file lies in the store.
         size: Bytes.
-        sha256: Digest of the content, 64 hexadecimal digits, or ``None`` where the store does not know it.
+        sha256: Digest of the content, 64 hexadecimal digits, or ``None`` where the store does not know it, or not yet:
+            it takes long to compute, so it may come a while after the file.
         etag: The store's own tag of this content (HTTP entity tag), for resuming and for detecting changes.
         modified_at: When the content last changed (UTC).
         direct_access_path: Where the store says the file lies on a shared disk, in the words of the server (a UNC path,
@@ -258,8 +260,8 @@ class FileStat:
             direct-access path, so that a file found there can be recognised without reading all of it.
         xxh3: XXH3-128 of the content, 32 hexadecimal digits, where the store knows it: quick to compute, so that a
             transfer is checked by it. It finds damage, not forgery; ``sha256`` says what the file is.
-        stored_sha256: Digest of what was last stored through the store, where it keeps that. Where ``sha256`` differs,
-            the file was changed behind the store's back. It is for check-ups and does not travel.
+        stored: Digests of what was last stored through the store, where it keeps those. Where they differ from the
+            others, the file was changed behind the store's back. They are for check-ups and do not travel.
     """
 
     resource: Resource
@@ -270,7 +272,7 @@ class FileStat:
     direct_access_path: str | None = None
     sample_sha256: str | None = None
     xxh3: str | None = None
-    stored_sha256: str | None = None
+    stored: Digests = field(factory=Digests)
 
 
 @define(frozen=True, kw_only=True)

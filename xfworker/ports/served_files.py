@@ -16,6 +16,9 @@ A body may take hours to arrive, and its sender may have lost the right to store
 """
 
 
+_UNKNOWN = Digests()
+
+
 class OpenedFile(Protocol):
     """A file of the store that stays the same file while it is read, even where another takes its name."""
 
@@ -50,16 +53,22 @@ class IncomingFile(Protocol):
         """
         ...
 
-    def digests(self) -> Digests:
-        """Give the digests of everything received so far."""
+    def digests(self, *, sha256: bool = False) -> Digests:
+        """
+        Give the digests of everything received so far.
+
+        Args:
+            sha256: Whether the SHA-256 must be among them, from here on as well. Where it was not computed from the
+                start, what arrived is read again.
+        """
         ...
 
-    def publish(self, permit: Permit, *, size: int | None = None, sha256: str | None = None) -> FileStat:
+    def publish(self, permit: Permit, *, size: int | None = None, expected: Digests = _UNKNOWN) -> FileStat:
         """
         Publish the file under a permit; it appears whole.
 
         Raises:
-            ChecksumMismatch: It is not the file with this size and digest; it was deleted.
+            ChecksumMismatch: It is not the file with this size and these digests; it was deleted.
         """
         ...
 
@@ -71,13 +80,21 @@ class IncomingFile(Protocol):
 class ServedFiles(Protocol):
     """A store that a file service offers; every request comes with what its token allows."""
 
-    def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
-        """Describe a file; raises as :meth:`open_file`."""
+    def stat(self, token: AuthorizationToken, resource: Resource, *, sha256: bool = False) -> FileStat:
+        """Describe a file; arguments and errors are those of :meth:`open_file`."""
         ...
 
-    def open_file(self, token: AuthorizationToken, resource: Resource) -> tuple[FileStat, OpenedFile]:
+    def open_file(
+        self, token: AuthorizationToken, resource: Resource, *, sha256: bool = False
+    ) -> tuple[FileStat, OpenedFile]:
         """
         Open a file and describe it; the two belong together even while others replace the file.
+
+        Args:
+            token: Must allow ``read``.
+            resource: The file.
+            sha256: Whether somebody asks for the SHA-256: where it is not known yet it is computed now, which takes as
+                long as reading the file. The entity tag is the same before and after.
 
         Raises:
             FileNotInStore: There is no such file.
@@ -91,13 +108,14 @@ class ServedFiles(Protocol):
         """Give the path by which clients may reach the file without the service, or ``None``."""
         ...
 
-    def receive(self, resource: Resource, *, size: int | None = None) -> IncomingFile:
+    def receive(self, resource: Resource, *, size: int | None = None, sha256: bool = False) -> IncomingFile:
         """
         Begin to receive a file; the caller has checked the token.
 
         Args:
             resource: Where it goes.
             size: How large it will be, where that is known: so much room is kept for it.
+            sha256: Whether its SHA-256 is needed when it is complete; else the store may compute it later.
 
         Raises:
             NotEnoughSpace: The store has no room for it.

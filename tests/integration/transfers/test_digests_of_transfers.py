@@ -37,15 +37,32 @@ def ask(served):
 
 
 @pytest.mark.parametrize("size", [0, 1, 5000, 3 << 20])
-def test_both_digests_of_a_file_are_told(ask, folder, size):
-    content = b"x" * size
-    for answer in (
-        ask("PUT", f"files/{folder}/a", body=content),
-        ask("HEAD", f"files/{folder}/a"),
-        ask("GET", f"files/{folder}/a"),
-    ):
-        assert answer.headers["repr-digest"] == field("sha-256", content)
+@pytest.mark.parametrize("asked_at", ["PUT", "HEAD", "GET"])
+def test_the_sha256_is_stated_from_the_moment_that_somebody_asks_for_it(ask, folder, size, asked_at):
+    content, tags, is_asked = b"x" * size, set(), False
+    for method, body in (("PUT", content), ("HEAD", None), ("GET", None), ("HEAD", None)):
+        is_asking = method == asked_at
+        is_asked |= is_asking
+        headers = {"Want-Repr-Digest": "sha-512=3, sha-256=10"} if is_asking else {"Want-Repr-Digest": "sha-256=0"}
+        answer = ask(method, f"files/{folder}/a", headers, body)
+        assert answer.headers.get("repr-digest") == (field("sha-256", content) if is_asked else None)
         assert answer.headers["xf-quick-digest"] == field("xxh3-128", content)
+        tags.add(answer.headers["etag"])
+    [tag] = tags  # it stays while the digest comes
+    assert tag.startswith('"')
+
+
+@pytest.mark.parametrize("size", [5000, 3 << 20])
+@pytest.mark.parametrize(
+    ("name", "algorithm"),
+    [("Repr-Digest", "sha-256"), ("Content-Digest", "sha-256"), ("XF-Quick-Digest", "xxh3-128")],
+)
+def test_a_body_that_is_not_what_its_digest_says_is_not_stored(ask, folder, size, name, algorithm):
+    content = b"x" * size
+    refused = ask("PUT", f"files/{folder}/a", {name: field(algorithm, content + b"y")}, content)
+    assert refused.status == 460
+    assert ask("HEAD", f"files/{folder}/a").status == 404
+    assert ask("PUT", f"files/{folder}/a", {name: field(algorithm, content)}, content).status == 201
 
 
 @pytest.fixture
@@ -110,12 +127,25 @@ def test_with_an_older_server_sha256_does_it(stores, source, content, folder, tm
     assert not (tmp_path / "other").exists()
 
 
-def test_what_the_quick_digest_vouches_for_has_the_sha256_that_was_told(served, source, content, folder, tmp_path):
+def test_transfers_are_checked_by_the_quick_digest_and_need_no_other(served, source, content, folder, tmp_path, ask):
     store, place = HttpFileStore(transfers=TRANSFERS), folder.child("scan.raw")
     for stat in (store.upload(served.token(), source, place), store.download(served.token(), place, tmp_path / "got")):
-        assert stat.sha256 == hashlib.sha256(content).hexdigest()
-        assert stat.xxh3 == xxhash.xxh3_128(content).hexdigest()
+        assert (stat.sha256, stat.xxh3) == (None, xxhash.xxh3_128(content).hexdigest())
+    ask("HEAD", f"files/{place}", {"Want-Repr-Digest": "sha-256=1"})
+    assert store.stat(served.token(), place).sha256 == hashlib.sha256(content).hexdigest()
     store.close()
+
+
+def test_small_files_go_with_both_digests_until_the_server_has_shown_that_it_knows_the_quick_one(
+    served, stores, folder, tmp_path
+):
+    store, older, _ = stores
+    (tmp_path / "small").write_bytes(b"small")
+    for token, first, second in ((older, True, True), (served.token(), True, False)):
+        for place, sends_sha256 in ((folder.child("first"), first), (folder.child("second"), second)):
+            stat = store.upload(token, tmp_path / "small", place)
+            assert stat.sha256 == (hashlib.sha256(b"small").hexdigest() if sends_sha256 else None)
+            assert stat.xxh3 == xxhash.xxh3_128(b"small").hexdigest()
 
 
 def test_a_copy_is_checked_by_what_is_known_of_the_file(tmp_path):
@@ -123,7 +153,7 @@ def test_a_copy_is_checked_by_what_is_known_of_the_file(tmp_path):
     store, place = FolderFileStore(tmp_path / "store"), parse_resource("userdata/a.raw")
     source = tmp_path / "a.raw"
     source.write_bytes(b"0123456789")
-    stored = store.upload(token, source, place)
+    store.upload(token, source, place)
     path = tmp_path / "store" / "userdata" / "a.raw"
     found = path.stat()
     path.write_bytes(b"0123456780")  # a disk that spoils a bit, and nobody touched the file
@@ -131,9 +161,22 @@ def test_a_copy_is_checked_by_what_is_known_of_the_file(tmp_path):
     with pytest.raises(ChecksumMismatch, match="XXH3-128"):
         store.download(token, place, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
-    # An index from before the quick digest.
+
+
+def test_a_copy_of_a_file_that_was_stored_before_the_quick_digest_is_checked_by_sha256(tmp_path):
+    token = AuthorizationToken(url="", token="", scopes=tuple(Scope(verb, Resource(("userdata",))) for verb in VERBS))
+    store, place = FolderFileStore(tmp_path / "store"), parse_resource("userdata/a.raw")
+    path = tmp_path / "store" / "userdata" / "a.raw"
+    path.parent.mkdir()
+    path.write_bytes(b"0123456789")
+    store.stat(token, place)
     entry = next((tmp_path / "store").rglob("digests/*/*.json"))
-    entry.write_text(entry.read_text().replace(f'"xxh3": "{stored.xxh3}"', '"xxh3": null'))
+    entry.write_text(
+        entry.read_text().replace(f'"xxh3": "{xxhash.xxh3_128(b"0123456789").hexdigest()}"', '"xxh3": null')
+    )
     assert store.stat(token, place).xxh3 is None
+    found = path.stat()
+    path.write_bytes(b"0123456780")
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
     with pytest.raises(ChecksumMismatch, match="SHA-256"):
         store.download(token, place, tmp_path / "copy")

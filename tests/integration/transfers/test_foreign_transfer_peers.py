@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import pytest
+import xxhash
 from attrs import evolve
 
 from tests.integration.transfers.conftest import LIMITS, MIB, TRANSFERS
@@ -91,7 +92,7 @@ class TestCurl:
 
     def test_it_stores_and_fetches(self, curl, source, content, folder, tmp_path):
         place = folder.child("scan.raw")
-        assert b'"sha256"' in curl("--fail-with-body", "-T", source, place=place).stdout
+        assert b'"xxh3"' in curl("--fail-with-body", "-T", source, place=place).stdout
         assert curl("-f", "-o", tmp_path / "got", place=place).returncode == 0
         assert (tmp_path / "got").read_bytes() == content
 
@@ -161,7 +162,7 @@ class TestNginx:
         place = parse_resource("userdata/Ümläut 100%.raw")
         stat = HttpFileStore().download(token, place, tmp_path / "got")
         assert (tmp_path / "got").read_bytes() == content
-        assert stat.sha256 == hashlib.sha256(content).hexdigest()
+        assert stat.xxh3 == xxhash.xxh3_128(content).hexdigest()
 
     def test_a_cut_download_from_it_is_resumed(self, nginx, content, tmp_path):
         url, files = nginx

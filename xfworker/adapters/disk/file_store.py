@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from io import FileIO
@@ -21,11 +21,14 @@ from xfworker.adapters.disk.reservations import Reservations
 from xfworker.adapters.disk.store_layout import StoreLayout
 from xfworker.adapters.transfer.file_copy import copy_content
 from xfworker.adapters.transfer.hashing import (
+    FileHash,
     checking_digest,
     file_digests,
     file_sha256,
     hash_file,
+    hash_open_file,
     new_hasher,
+    with_digest,
 )
 from xfworker.adapters.transfer.os_errors import disk_errors, require_room
 from xfworker.adapters.transfer.partial_file import (
@@ -43,6 +46,9 @@ from xfworker.domain.filenames import is_safe_filename
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource, require_file
 from xfworker.ports.file_store import Progress
 from xfworker.ports.served_files import Permit
+from xfworker.services.event_log import EventLog
+
+_log = EventLog("xfworker.files")
 
 _UNKNOWN = Digests()
 _HASHED_ON_THE_SPOT = 64 << 20
@@ -88,14 +94,16 @@ class FolderFileStore:
         self._direct_access_root = direct_access_root
         self._direct_writes = direct_writes
         self._fsync = fsync
+        self.stored_without_sha256: Callable[[Resource], None] = lambda _: None
+        """Called with each file that was stored and whose SHA-256 was not asked for."""
 
-    def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
+    def stat(self, token: AuthorizationToken, resource: Resource, *, sha256: bool = False) -> FileStat:
         if not token.allows("write", resource):
             token.require("read", resource)
         path = self.layout.file_path(resource)
         with disk_errors(f"look at {resource}"), _absent(resource):
             direct = self._announced(resource) if token.allows("read", resource) else None
-            return self._stat(resource, path, direct_access_path=direct)
+            return self._stat(resource, path, direct_access_path=direct, sha256=sha256)
 
     def _stat(
         self,
@@ -104,25 +112,52 @@ class FolderFileStore:
         *,
         direct_access_path: str | None = None,
         status: os.stat_result | None = None,
+        sha256: bool = False,
     ) -> FileStat:
         status = status or path.stat()
-        digests, stored_sha256 = self._digests.get(resource, status)
-        if digests.sha256 is None and status.st_size <= _HASHED_ON_THE_SPOT:
-            digests = self._compute_digests(resource, path, status)
+        digests, stored = self._digests.get(resource, path, status)
+        is_new = digests == _UNKNOWN and status.st_size <= _HASHED_ON_THE_SPOT
+        if is_new or (sha256 and digests.sha256 is None):
+            digests = self._compute_digests(resource, path, status, digests)
+            stored = self._digests.get(resource, path, status)[1]
         return evolve(
             _listed(resource, status, digests),
             direct_access_path=direct_access_path,
             sample_sha256=sample_sha256(path) if direct_access_path is not None else None,
-            stored_sha256=stored_sha256,
+            stored=stored,
         )
 
-    def _compute_digests(self, resource: Resource, path: Path, status: os.stat_result) -> Digests:
-        digests = file_digests(path)
-        if _etag(path.stat()) != _etag(status):
-            return Digests()  # it is being written to right now
+    def _compute_digests(self, resource: Resource, path: Path, status: os.stat_result, known: Digests) -> Digests:
+        with open_source(path) as opened:
+            before = _etag(os.fstat(opened.fileno()))
+            digests = hash_open_file(opened, FileHash.begin(sha256=True)).digests()
+            if not before == _etag(os.fstat(opened.fileno())) == _etag(status):
+                return known  # it is being written to right now, or is another by now
+            return self._keep_digests(resource, opened, status, digests, known)
+
+    def _keep_digests(
+        self, resource: Resource, opened: FileIO, status: os.stat_result, digests: Digests, known: Digests
+    ) -> Digests:
+        if not digests.fit(known):
+            # The disk gives other bytes than were stored: a SHA-256 of these would only make it look right.
+            _log.warning("xfworker.file_damaged", file=str(resource), expected=str(known), read=str(digests))
+            return known
         with suppress(OSError):  # an archive may be read-only: then it is computed anew each time
-            self._digests.update(resource, status, digests)
+            self._digests.update(resource, opened.fileno(), status, digests)
         return digests
+
+    def lacks_sha256(self, resource: Resource) -> bool:
+        """Whether a file was stored here and its SHA-256 is not known yet; what others put here stays as it is."""
+        with suppress(FileError, OSError):
+            path = self.layout.file_path(resource)
+            digests, stored = self._digests.get(resource, path, path.stat())
+            return digests.sha256 is None and digests.xxh3 is not None and digests.xxh3 == stored.xxh3
+        return False
+
+    def add_sha256(self, resource: Resource) -> None:
+        """Compute the SHA-256 of a file that lacks it; one that is gone or cannot be read is passed over."""
+        with suppress(FileError, OSError):
+            self._stat(resource, self.layout.file_path(resource), sha256=True)
 
     def download(
         self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
@@ -132,17 +167,20 @@ class FolderFileStore:
             require_room(target.parent, known.size, f"fetch {resource}")
             with replacing(target) as partial:
                 self._copy(source, partial, known.size, progress)
-                sha256 = _checked(partial, known)
-        return evolve(known, sha256=sha256)
+                verified = _checked(partial, known)
+        return verified
 
-    def open_file(self, token: AuthorizationToken, resource: Resource) -> tuple[FileStat, OpenedFile]:
+    def open_file(
+        self, token: AuthorizationToken, resource: Resource, *, sha256: bool = False
+    ) -> tuple[FileStat, OpenedFile]:
         token.require("read", resource)
         path = self.layout.file_path(resource)
         with disk_errors(f"read {resource}"), _absent(resource):
             opened = open_source(path)
             try:
                 status = os.fstat(opened.fileno())
-                stat = self._stat(resource, path, direct_access_path=self._announced(resource), status=status)
+                direct = self._announced(resource)
+                stat = self._stat(resource, path, direct_access_path=direct, status=status, sha256=sha256)
                 return stat, OpenedFile(opened)
             except BaseException:
                 opened.close()
@@ -163,7 +201,7 @@ class FolderFileStore:
                 with open_source(source) as opened:
                     self._copy(opened, partial, before.st_size, progress)
                 require_unchanged(source, before)
-                return self.publish(partial, resource, file_digests(partial))
+                return self.publish(partial, resource, file_digests(partial, sha256=False))
             finally:
                 with suppress(OSError):
                     partial.unlink()
@@ -219,7 +257,8 @@ class FolderFileStore:
             if self._fsync:
                 flush_file(path)
             with permit():
-                self._digests.put(resource, status, digests)
+                if not self._digests.attach(path, status, digests):
+                    self._digests.put(resource, status, digests)
             return self._stat(resource, path)
 
     def list(self, token: AuthorizationToken, folder: Resource) -> Folder:
@@ -263,7 +302,7 @@ class FolderFileStore:
             self.modes.make_folders(folder)
         return partial_path(folder)
 
-    def receive(self, resource: Resource, *, size: int | None = None) -> IncomingFile:
+    def receive(self, resource: Resource, *, size: int | None = None, sha256: bool = False) -> IncomingFile:
         self.layout.path(require_file(resource))
         partial = self.new_partial()
         if size is not None:
@@ -273,6 +312,7 @@ class FolderFileStore:
                 str(resource),
                 partial,
                 lambda partial, digests, permit: self.publish(partial, resource, digests, permit),
+                start=FileHash.begin(sha256=sha256),
                 arrived=lambda count: self.reservations.arrived(partial, count),
                 closed=lambda: self.reservations.release(partial),
             )
@@ -289,8 +329,6 @@ class FolderFileStore:
         """
         target = self.layout.path(require_file(resource))
         with disk_errors(f"store {resource}"):
-            if self._fsync:
-                flush_file(partial)
             try:
                 status = self._rename(partial, target, resource, digests, permit)
             except OSError as error:
@@ -299,6 +337,8 @@ class FolderFileStore:
                 status = self._rename_across(partial, target, resource, digests, permit)
             if self._fsync:
                 flush_folder(target.parent)
+        if digests.sha256 is None:
+            self.stored_without_sha256(resource)
         return _listed(resource, status, digests)
 
     def _rename(
@@ -306,13 +346,21 @@ class FolderFileStore:
     ) -> os.stat_result:
         self.modes.set_on_file(partial)
         status = partial.stat()
+        is_attached = self._digests.attach(partial, status, digests)
+        if self._fsync:
+            flush_file(partial)
+            flushed = partial.stat()
+            if flushed.st_mtime_ns != status.st_mtime_ns:  # the time is the file server's
+                status = flushed
+                is_attached = self._digests.attach(partial, status, digests)
         while True:
             self._make_parent(target, resource)
             try:
                 with permit():
                     # Before the rename: an entry for a file that is not there yet does no harm, one for another file
                     # would.
-                    self._digests.put(resource, status, digests)
+                    if not is_attached:
+                        self._digests.put(resource, status, digests)
                     rename(partial, target)
             except FileNotFoundError:
                 if not partial.exists():
@@ -337,8 +385,6 @@ class FolderFileStore:
         near = partial_path(target.parent)
         try:
             shutil.copy2(partial, near)
-            if self._fsync:
-                flush_file(near)
             status = self._rename(near, target, resource, digests, permit)
         finally:
             with suppress(OSError):
@@ -362,15 +408,15 @@ def _listed(resource: Resource, status: os.stat_result, digests: Digests = _UNKN
     )
 
 
-def _checked(copy: Path, known: FileStat) -> str:
-    """Compare a copy with what is known of the file, by the quick digest where there is one; give its SHA-256."""
+def _checked(copy: Path, known: FileStat) -> FileStat:
+    """Compare a copy with what is known of the file, by the quick digest where there is one; give what is known now."""
     algorithm, expected = checking_digest(known)
     digest = hash_file(copy, new_hasher(algorithm)).hexdigest()
     if expected not in {None, digest}:
         raise ChecksumMismatch(
             f"fetching {known.resource}: the copy has {algorithm.upper()} {digest}, the store has {expected}"
         )
-    return known.sha256 or digest
+    return with_digest(known, algorithm, digest)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from xfworker.adapters.transfer.digest_thread import DigestThread
-from xfworker.adapters.transfer.hashing import TwoHashes
+from xfworker.adapters.transfer.hashing import FileHash, hash_file
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch
@@ -16,6 +16,8 @@ from xfworker.ports.served_files import Permit
 
 _MOST_AT_ONCE = 512
 """Systems take 1024 pieces in one call."""
+
+_UNKNOWN = Digests()
 
 Publish = Callable[[Path, Digests, Permit], FileStat]
 """Gives a complete file with its digests its final name, under a permit."""
@@ -38,7 +40,7 @@ class IncomingFile:
         publish: Publish,
         *,
         size: int = 0,
-        start: TwoHashes | None = None,
+        start: FileHash | None = None,
         resume: bool = False,
         arrived: Callable[[int], None] = lambda _: None,
         closed: Callable[[], None] = lambda: None,
@@ -68,7 +70,7 @@ class IncomingFile:
             )
             os.ftruncate(self._file, size)
             os.lseek(self._file, size, os.SEEK_SET)
-        self.digest = DigestThread(start or TwoHashes())
+        self.digest = _running(start or FileHash())
 
     def write(self, *blocks: bytes) -> None:
         self.digest.update_all(blocks)
@@ -96,16 +98,22 @@ class IncomingFile:
                 view = view[count:]
                 self.size += count
 
-    def digests(self) -> Digests:
-        return self.digest.settle().digests()
+    def digests(self, *, sha256: bool = False) -> Digests:
+        hashed = self.digest.settle()
+        if sha256 and hashed.sha256 is None:
+            with disk_errors(f"store {self.what}"):
+                hashed = hash_file(self._partial, FileHash.begin(sha256=True), length=self.size)
+            self.digest.close()
+            self.digest = _running(hashed)
+        return hashed.digests()
 
-    def publish(self, permit: Permit, *, size: int | None = None, sha256: str | None = None) -> FileStat:
-        digests = self.digests()
-        if size not in {None, self.size} or not digests.fit(Digests(sha256)):
+    def publish(self, permit: Permit, *, size: int | None = None, expected: Digests = _UNKNOWN) -> FileStat:
+        digests = self.digests(sha256=expected.sha256 is not None)
+        if size not in {None, self.size} or not digests.fit(expected):
             self.discard()
             raise ChecksumMismatch(
-                f"{self.what} did not arrive as it was sent: {self.size} bytes, SHA-256 {digests.sha256} arrived, "
-                f"{size or self.size} bytes, SHA-256 {sha256} was expected"
+                f"{self.what} did not arrive as it was sent: {self.size} bytes, {digests} arrived, "
+                f"{self.size if size is None else size} bytes, {expected} was expected"
             )
         self.close()
         try:
@@ -127,6 +135,10 @@ class IncomingFile:
             os.close(self._file)
             self._file = -1
             self._closed()
+
+
+def _running(start: FileHash) -> DigestThread[FileHash]:
+    return DigestThread(start, on_the_spot=start.sha256 is None)
 
 
 def _behind(blocks: Sequence[bytes], count: int) -> list[bytes]:

@@ -15,7 +15,7 @@ from attrs import define, field
 
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.incoming_file import IncomingFile
-from xfworker.adapters.transfer.hashing import TwoHashes, hash_file
+from xfworker.adapters.transfer.hashing import FileHash, hash_file
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.adapters.wire.codec import read, write
@@ -89,9 +89,9 @@ class _Running:
     """Hash objects, kept in memory between two requests: of all that arrived, and of the verified part."""
 
     offset: int
-    hash: TwoHashes
+    hash: FileHash
     verified: int = 0
-    verified_hash: TwoHashes | None = None
+    verified_hash: FileHash | None = None
 
 
 @define
@@ -184,7 +184,8 @@ class PartialUploads:
     @staticmethod
     def _read_again(upload: PartialUpload, offset: int) -> _Running:
         verified = min(upload.verified, offset)
-        verified_hash = hash_file(upload.data, TwoHashes(), length=verified)
+        start = FileHash.begin(sha256=upload.sha256 is not None)
+        verified_hash = hash_file(upload.data, start, length=verified)
         received = hash_file(upload.data, verified_hash.copy(), offset=verified, length=offset - verified)
         return _Running(offset, received, verified, verified_hash)
 

@@ -100,11 +100,11 @@ class Download:
                 stat = self._part.stat
                 assert stat is not None
                 try:
-                    sha256 = self._part.publish(stat)
+                    verified = self._part.publish(stat)
                 except ChecksumMismatch as error:
                     self._from_the_start(error)
                     continue
-                return evolve(stat, sha256=sha256, direct_access_path=None, sample_sha256=None)
+                return evolve(verified, direct_access_path=None, sample_sha256=None)
         except NotEnoughSpace:
             self._helpers.stop()
             self._part.discard()  # what arrived would keep the disk full

@@ -1,5 +1,6 @@
 """The file storage service over HTTP, as a file store."""
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,10 +25,11 @@ from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.adapters.wire.byte_range import write_range
 from xfworker.adapters.wire.codec import read_answer, unexpected_answer, write
 from xfworker.adapters.wire.digits import read_digits
-from xfworker.adapters.wire.file_headers import stat_from_headers
+from xfworker.adapters.wire.file_headers import digest_headers, stat_from_headers
 from xfworker.adapters.wire.files import FileEntry, Listing, Registration
 from xfworker.domain.address import Address
-from xfworker.domain.digest_field import write_digest
+from xfworker.domain.digest_field import XXH3
+from xfworker.domain.digests import Digests
 from xfworker.domain.errors import AuthenticationFailed, ChecksumMismatch, FileError, ProtocolViolation, ServerError
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
 from xfworker.ports.clock import Clock
@@ -77,6 +79,7 @@ class HttpFileStore:
         self._transports: dict[str, HttpTransport] = {}
         self._bearers: dict[str, FileBearer] = {}
         self._swept: set[Path] = set()
+        self._quick: set[str] = set()
         self._lock = threading.Lock()
 
     def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
@@ -105,7 +108,8 @@ class HttpFileStore:
     def upload(
         self, token: AuthorizationToken, source: Path, resource: Resource, *, progress: Progress | None = None
     ) -> FileStat:
-        file = UploadSource(source, block_bytes=self._transfers.block_bytes, blocks=self._transfers.blocks)
+        limits = self._transfers
+        file = UploadSource(source, block_bytes=limits.block_bytes, blocks=limits.blocks, algorithm=XXH3)
         try:
             if file.size <= self._transfers.single_put_bytes:
                 return self._put(token, file, resource, progress)
@@ -119,11 +123,13 @@ class HttpFileStore:
         transport, base = self._server(token)
         content = file.read(file.size)
         file.require_unchanged()
-        sha256 = file.digest()
+        # Until a server has shown that it checks by the quick digest, it gets the other one as well.
+        is_quick = transport.url in self._quick
+        sent = Digests(None if is_quick else hashlib.sha256(content).hexdigest(), file.digest())
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Length": str(file.size),
-            "Repr-Digest": write_digest(sha256),
+            **digest_headers(sent),
         }
         # The limit for sending counts per piece.
         pieces = [memoryview(content)[at : at + _PIECE] for at in range(0, file.size, _PIECE)]
@@ -136,7 +142,7 @@ class HttpFileStore:
                     "PUT", base + file_path(resource), doing=f"store {resource}", body=pieces, headers=headers | own
                 ) as answer:
                     answer.read(_SMALL_ANSWER)
-                    stat = _confirmed(stat_from_headers(resource, answer.headers, file.size), sha256)
+                    stat = _confirmed(stat_from_headers(resource, answer.headers, file.size), sent)
                 break
             except ChecksumMismatch as damaged:
                 retries.start_over(damaged)
@@ -147,9 +153,11 @@ class HttpFileStore:
                     raise
                 bearer.renew(own, ended)
                 renewed = True
+        if stat.xxh3 is not None:
+            self._quick.add(transport.url)
         if progress is not None:
             progress(file.size, file.size)
-        return stat
+        return evolve(stat, xxh3=sent.xxh3)
 
     def _send(
         self, token: AuthorizationToken, file: UploadSource, resource: Resource, progress: Progress | None
@@ -283,7 +291,8 @@ class HttpFileStore:
         )
 
 
-def _confirmed(stat: FileStat, sha256: str) -> FileStat:
-    if stat.sha256 not in {None, sha256}:
-        raise ChecksumMismatch(f"storing {stat.resource}: the server has SHA-256 {stat.sha256}, {sha256} was sent")
-    return evolve(stat, sha256=sha256, direct_access_path=None, sample_sha256=None)
+def _confirmed(stat: FileStat, sent: Digests) -> FileStat:
+    stated = Digests(stat.sha256, stat.xxh3)
+    if not stated.agree(sent):
+        raise ChecksumMismatch(f"storing {stat.resource}: the server has {stated}, {sent} was sent")
+    return evolve(stat, sha256=stat.sha256 or sent.sha256, direct_access_path=None, sample_sha256=None)

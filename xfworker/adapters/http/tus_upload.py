@@ -18,7 +18,6 @@ from xfworker.adapters.http.answer_stream import AnswerStream
 from xfworker.adapters.http.file_bearer import FileBearer
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.transfer import journal
-from xfworker.adapters.transfer.hashing import file_sha256
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.adapters.wire.digits import read_digits
@@ -51,9 +50,16 @@ _log = EventLog("xfworker.transfers")
 
 @define(frozen=True, kw_only=True)
 class TusResult:
-    """What the server said when it had everything."""
+    """
+    What is known when the server has everything.
 
-    sha256: str
+    Attributes:
+        sha256: Computed here, or what the server says of the same bytes; ``None`` where it does not know it yet.
+        xxh3: Computed here, where both sides check by it.
+        etag: The server's tag of this content.
+    """
+
+    sha256: str | None
     xxh3: str | None
     etag: str | None
 
@@ -313,7 +319,7 @@ class TusUpload:
             return TusResult(sha256=sent, xxh3=None, etag=strong_etag(headers))
         # What the server says of SHA-256 is about these very bytes, since it has the same quick digest.
         sha256 = read_digest(headers.get("repr-digest")) if stated else None
-        return TusResult(sha256=sha256 or file_sha256(self._source.path), xxh3=sent, etag=strong_etag(headers))
+        return TusResult(sha256=sha256, xxh3=sent, etag=strong_etag(headers))
 
     def _stated_digest(self, headers: Mapping[str, str]) -> str | None:
         """Give what an answer says of the whole, in the kind of digest that is computed here."""

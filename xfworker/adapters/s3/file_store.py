@@ -109,17 +109,14 @@ class S3FileStore:
                 while not part.is_complete:
                     self._fetch(part, resource, retries, progress)
                 assert part.stat is not None
-                sha256 = part.publish(part.stat)
+                verified = part.publish(part.stat)
             except (ChecksumMismatch, FileChanged) as damaged:
                 part.reset()
                 retries.start_over(damaged)
             except ServerError as error:
                 retries.wait(error)
             else:
-                stat = part.stat
-                return FileStat(
-                    resource=resource, size=stat.size, sha256=sha256, etag=stat.etag, modified_at=stat.modified_at
-                )
+                return verified
 
     def _fetch(self, part: PartialDownload, resource: Resource, retries: Retries, progress: Progress | None) -> None:
         options: Any = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.digest_thread import BlockPool, DigestThread, running_digest
-from xfworker.adapters.transfer.hashing import Hasher, checking_digest, hash_file, new_hasher
+from xfworker.adapters.transfer.hashing import Hasher, checking_digest, hash_file, new_hasher, with_digest
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.os_errors import disk_errors, require_room
 from xfworker.adapters.transfer.partial_file import publish
@@ -160,9 +160,9 @@ class PartialDownload:
             fields = {key: getattr(stat, key) for key in ("size", "etag", "sha256", "xxh3")}
             self._journal.save(stat=fields, verified=[hashed, digest], spans=spans)
 
-    def publish(self, expected: FileStat) -> str:
+    def publish(self, expected: FileStat) -> FileStat:
         """
-        Check the whole and give it its final name; gives its SHA-256.
+        Check the whole and give it its final name; gives what is said of it with the digest that arrived.
 
         Raises:
             ChecksumMismatch: It is not what the server holds; it keeps its partial name.
@@ -179,7 +179,7 @@ class PartialDownload:
         with disk_errors(f"fetch {self._what} to {self._target}"):
             publish(self._journal.data, self._target, fsync=self._limits.fsync)
         self._journal.remove()
-        return expected.sha256 or arrived
+        return with_digest(expected, algorithm, arrived)
 
     def leave(self) -> None:
         """Stop here so that a later attempt can go on; without anything to go on from, nothing is left."""

@@ -24,7 +24,7 @@ class UploadSource:
         algorithm: Of the digest.
     """
 
-    def __init__(self, path: Path, *, block_bytes: int, blocks: int) -> None:
+    def __init__(self, path: Path, *, block_bytes: int, blocks: int, algorithm: str = SHA256) -> None:
         """
         Open the file.
 
@@ -40,9 +40,9 @@ class UploadSource:
         self.size = self._before.st_size
         self.position = 0
         self._pool = BlockPool(blocks, max(min(block_bytes, self.size), 1))
-        self.algorithm = SHA256
-        self._digest = running_digest(SHA256)
-        self._confirmed: tuple[int, Hasher] = (0, new_hasher(SHA256))
+        self.algorithm = algorithm
+        self._digest = running_digest(algorithm)
+        self._confirmed: tuple[int, Hasher] = (0, new_hasher(algorithm))
 
     def check_by(self, algorithm: str) -> None:
         """Take another digest from now on; reading begins at the start again."""

@@ -1,6 +1,6 @@
 """The web application: the platform's routes, errors as problems, an id for every request."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from litestar import Litestar, Response, Router, get
@@ -32,7 +32,12 @@ MAX_JSON_BYTES = 64 << 20
 
 
 def create_app(
-    platform: Platform, *, routes: Sequence[ControllerRouterHandler] = (), passwords: PasswordWork | None = None
+    platform: Platform,
+    *,
+    routes: Sequence[ControllerRouterHandler] = (),
+    passwords: PasswordWork | None = None,
+    on_startup: Sequence[Callable[[], None]] = (),
+    on_shutdown: Sequence[Callable[[], None]] = (),
 ) -> Litestar:
     """
     Compose the web application.
@@ -41,6 +46,8 @@ def create_app(
         platform: The platform behind it.
         routes: What is served beside the XF Server: the file store's routes below ``/fss/v1``, the page, and others.
         passwords: Does all work with passwords, where one of the routes does some as well.
+        on_startup: What begins with the application.
+        on_shutdown: What ends with it.
     """
     metrics = RequestMetrics()
     passwords = passwords or PasswordWork()
@@ -88,8 +95,8 @@ def create_app(
     app = Litestar(
         route_handlers=[health, figures, openapi, login_route(platform, passwords), xf_routes, *routes],
         exception_handlers=handlers,
-        on_startup=[periodic_tasks.start],
-        on_shutdown=[periodic_tasks.stop],
+        on_startup=[periodic_tasks.start, *on_startup],
+        on_shutdown=[*on_shutdown, periodic_tasks.stop],
         openapi_config=None,
         debug=False,
     )

@@ -81,6 +81,8 @@ def _file_operations(noun: str, path: list[Schema]) -> Schema:
     ranges = [_header("Range", "One range of bytes."), _header("If-Range", "The `ETag` that the range is of.")]
     known = _header("If-None-Match", "The `ETag` of what the caller has.")
     digests = [_header(name, "`sha-256=:<base64>:`; checked.") for name in ("Repr-Digest", "Content-Digest")]
+    digests.append(_header("XF-Quick-Digest", "`xxh3-128=:<base64>:`; checked."))
+    wanted = _header("Want-Repr-Digest", "`sha-256=1` asks for `Repr-Digest` where it is not known yet.")
     for_writing = _parameter(
         "for", "query", {"type": "string", "enum": ["write"]}, "Where the file may be written directly; asks for 204."
     )
@@ -96,18 +98,22 @@ def _file_operations(noun: str, path: list[Schema]) -> Schema:
             "What is known of a file. Problems travel as `XF-Error` and `XF-Error-Detail`.",
             head | unchanged | beyond,
             ("404", "422"),
-            parameters=[*path, for_writing, *ranges, known],
+            parameters=[*path, for_writing, *ranges, known, wanted],
             has_body=False,
         ),
         "get": _operation(
-            f"get_{noun}", "Download.", whole | unchanged | beyond, ("404", "422"), parameters=[*path, *ranges, known]
+            f"get_{noun}",
+            "Download.",
+            whole | unchanged | beyond,
+            ("404", "422"),
+            parameters=[*path, *ranges, known, wanted],
         ),
         "put": _operation(
             f"put_{noun}",
             "Store a file by one request. It appears under its name when it is complete.",
             {"201": _answer("What is known of it.", _json(FileEntry), _CONTENT)},
             ("409", "422", "460", "507"),
-            parameters=[*path, *digests],
+            parameters=[*path, *digests, wanted],
             body=_BYTES,
         ),
         "delete": _operation(

@@ -6,6 +6,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from urllib.parse import quote, unquote
 
 from xfworker.domain.digest_field import SHA256, XXH3, read_digest, write_digest
+from xfworker.domain.digests import Digests
 from xfworker.domain.files import FileStat, Resource
 
 DIGEST_FIELDS = {XXH3: "XF-Quick-Digest", SHA256: "Repr-Digest"}
@@ -17,11 +18,13 @@ _DIRECT_ACCESS = "XF-Direct-Access-Path"
 
 def content_headers(stat: FileStat) -> dict[str, str]:
     """Give ``ETag`` and the digests that are known."""
-    headers = {"ETag": quoted_etag(stat.etag)}
-    for algorithm, digest in ((SHA256, stat.sha256), (XXH3, stat.xxh3)):
-        if digest is not None:
-            headers[DIGEST_FIELDS[algorithm]] = write_digest(digest, algorithm)
-    return headers
+    return {"ETag": quoted_etag(stat.etag), **digest_headers(Digests(stat.sha256, stat.xxh3))}
+
+
+def digest_headers(digests: Digests) -> dict[str, str]:
+    """Give the digests that are known."""
+    known = {SHA256: digests.sha256, XXH3: digests.xxh3}
+    return {DIGEST_FIELDS[name]: write_digest(digest, name) for name, digest in known.items() if digest is not None}
 
 
 def stat_headers(stat: FileStat) -> dict[str, str]:

@@ -155,7 +155,8 @@ def _file(path: str) -> Resource:
 
 
 def _described(stat: FileStat) -> dict[str, Any]:
-    return {"file": str(stat.resource), "size": stat.size, "sha256": stat.sha256, "modified_at": _time(stat) or None}
+    digests = {"sha256": stat.sha256, "xxh3": stat.xxh3}
+    return {"file": str(stat.resource), "size": stat.size, **digests, "modified_at": _time(stat) or None}
 
 
 def _time(stat: FileStat) -> str:

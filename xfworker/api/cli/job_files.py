@@ -82,4 +82,4 @@ def _require_keys(keys: Iterable[str], job: Job) -> None:
 
 
 def _described(stat: FileStat) -> dict[str, Any]:
-    return {"file": str(stat.resource), "size": stat.size, "sha256": stat.sha256}
+    return {"file": str(stat.resource), "size": stat.size, "sha256": stat.sha256, "xxh3": stat.xxh3}

@@ -204,6 +204,7 @@ def web_app(platform: Platform, files: "FolderFileStore", *, sns: Path | None = 
     Raises:
         ConfigurationError: The folder of measurements is not there.
     """
+    from xfworker.adapters.disk.later_digests import LaterDigests
     from xfworker.adapters.disk.partial_uploads import PartialUploads
     from xfworker.adapters.page.app import page_parts, page_router
     from xfworker.adapters.web.app import create_app
@@ -218,4 +219,5 @@ def web_app(platform: Platform, files: "FolderFileStore", *, sns: Path | None = 
         from xfworker.api.composition.measurements import folder_catalogue
 
         routes.append(sns_router(folder_catalogue(sns), platform))
-    return create_app(platform, routes=routes, passwords=passwords)
+    later = LaterDigests(files)
+    return create_app(platform, routes=routes, passwords=passwords, on_startup=[later.start], on_shutdown=[later.stop])

@@ -3,64 +3,111 @@
 import asyncio
 import os
 import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from http import HTTPStatus
 from urllib.parse import quote
 
-from attrs import define
+from attrs import define, evolve
 
 from xfworker.adapters.web.fss.requests import Request
-from xfworker.adapters.wire.byte_range import answer_range, is_unmodified
+from xfworker.adapters.wire.byte_range import RangeAnswer, answer_range, is_unmodified
 from xfworker.adapters.wire.codec import write
 from xfworker.adapters.wire.file_headers import direct_access_headers, quoted_etag, stat_headers
 from xfworker.adapters.wire.files import Listing
-from xfworker.domain.files import AuthorizationToken, FileStat
+from xfworker.domain.digest_field import wants_digest
+from xfworker.domain.errors import FileChanged
+from xfworker.domain.files import AuthorizationToken, FileStat, Resource
 from xfworker.ports.served_files import OpenedFile, ServedFiles
 
 _SENT_BY_PATH = 4 << 20
 """From this size on the server sends the file by itself; below, handing over costs more than reading."""
+_READ_AT_ONCE = 1 << 20
+"""Up to so much is read where the file is looked up."""
 _OPENED_AFTER_SECONDS = 5.0
 _KEPT_AT_MOST = 64
 
 
-async def send_file(request: Request, store: ServedFiles, token: AuthorizationToken, handles: "KeptHandles") -> None:
-    """Answer HEAD or GET of a file."""
+@define(frozen=True)
+class _FileAnswer:
+    """
+    An answer about a file, found in one go in another thread.
+
+    Attributes:
+        status: HTTP status.
+        headers: Header fields.
+        body: The body, where it was small enough to be read at once.
+        length: Of the body, stated where it is left out.
+        opened: The file, where its part is still to be read.
+        part: Which part of the file the body is.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+    length: int | None = None
+    opened: OpenedFile | None = None
+    part: RangeAnswer | None = None
+
+
+async def send_file(
+    request: Request,
+    store: ServedFiles,
+    verify: Callable[[], AuthorizationToken],
+    handles: "KeptHandles",
+) -> None:
+    """Answer HEAD or GET of a file; the token is verified with the rest, because each change of threads takes time."""
     resource = request.resource()
-    if request.method == "HEAD" and request.query.get("for") == "write":
-        path = await asyncio.to_thread(store.direct_access_path, token, resource, for_writing=True)
-        await request.answer(HTTPStatus.NO_CONTENT, direct_access_headers(path))
+    answer = await asyncio.to_thread(lambda: _find(request, store, verify(), resource))
+    opened, part = answer.opened, answer.part
+    if opened is None or part is None:  # all of it is there
+        await request.answer(answer.status, answer.headers, answer.body, length=answer.length)
         return
-    if request.method == "HEAD":
-        stat = await asyncio.to_thread(store.stat, token, resource)
-        await _send(request, stat, None, handles)
-        return
-    stat, opened = await asyncio.to_thread(store.open_file, token, resource)
     try:
-        await _send(request, stat, opened, handles)
+        whole = answer.status == HTTPStatus.OK and request.pathsend and part.end >= _SENT_BY_PATH
+        descriptor = opened.descriptor if whole else None
+        if descriptor is not None and handles.are_free:
+            await request.answer_file(answer.status, answer.headers, handles.keep(descriptor))
+        else:
+            blocks = opened.blocks(offset=part.start, length=part.end - part.start)
+            await request.answer_blocks(answer.status, answer.headers, blocks)
     finally:
         opened.close()
 
 
-async def _send(request: Request, stat: FileStat, opened: OpenedFile | None, handles: "KeptHandles") -> None:
+def _find(request: Request, store: ServedFiles, token: AuthorizationToken, resource: Resource) -> _FileAnswer:
+    sha256 = wants_digest(request.headers.get("want-repr-digest"))
+    if request.method == "HEAD":
+        if request.query.get("for") == "write":
+            path = store.direct_access_path(token, resource, for_writing=True)
+            return _FileAnswer(HTTPStatus.NO_CONTENT, direct_access_headers(path))
+        return _described(request, store.stat(token, resource, sha256=sha256))
+    stat, opened = store.open_file(token, resource, sha256=sha256)
+    with ExitStack() as closing:
+        closing.callback(opened.close)
+        answer = _described(request, stat)
+        part = answer.part
+        if part is None:
+            return answer
+        length = part.end - part.start
+        if length > _READ_AT_ONCE:
+            closing.pop_all()  # it is closed when it was sent
+            return evolve(answer, opened=opened)
+        body = b"".join(opened.blocks(offset=part.start, length=length))
+        if len(body) < length:
+            raise FileChanged(f"{resource} became shorter while it was read; ask for it again")
+        return evolve(answer, body=body)
+
+
+def _described(request: Request, stat: FileStat) -> _FileAnswer:
+    """Decide what to answer, up to the body."""
     etag = quoted_etag(stat.etag)
     if is_unmodified(request.headers.get("if-none-match"), etag):
-        await request.answer(HTTPStatus.NOT_MODIFIED, {"ETag": etag})
-        return
+        return _FileAnswer(HTTPStatus.NOT_MODIFIED, {"ETag": etag})
     part = answer_range(request.headers, size=stat.size, etag=etag, modified_at=stat.modified_at)
-    status, length = part.status, part.end - part.start
-    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        await request.answer(status, part.headers)
-        return
-    headers = {**_headers(stat), **part.headers}
-    if opened is None:
-        await request.answer(status, headers, length=length)
-        return
-    descriptor = (
-        opened.descriptor if status == HTTPStatus.OK and request.pathsend and stat.size >= _SENT_BY_PATH else None
-    )
-    if descriptor is not None and handles.are_free:
-        await request.answer_file(status, headers, handles.keep(descriptor))
-    else:
-        await request.answer_blocks(status, headers, opened.blocks(offset=part.start, length=length))
+    if part.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return _FileAnswer(part.status, part.headers)
+    return _FileAnswer(part.status, {**_headers(stat), **part.headers}, length=part.end - part.start, part=part)
 
 
 @define

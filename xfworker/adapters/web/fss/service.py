@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
@@ -28,14 +29,17 @@ from xfworker.adapters.wire.codec import read, write
 from xfworker.adapters.wire.file_headers import content_headers
 from xfworker.adapters.wire.files import FileEntry, Registration
 from xfworker.adapters.wire.tus import TUS_HEADERS
-from xfworker.domain.digest_field import require_digest
+from xfworker.domain.digest_field import XXH3, require_digest, wants_digest
+from xfworker.domain.digests import Digests
 from xfworker.domain.errors import AuthenticationFailed, FileError, InvalidRecord, UsageError, XFWorkerError
-from xfworker.domain.files import AuthorizationToken, parse_resource
-from xfworker.ports.served_files import ResumableUploads, ServedFiles
+from xfworker.domain.files import AuthorizationToken, FileStat, parse_resource
+from xfworker.ports.served_files import IncomingFile, ResumableUploads, ServedFiles
 
 MOUNT = "/fss/v1"
 """The service's base path."""
 
+_RECEIVED_AT_ONCE = 1 << 20
+"""Files up to this size are stored when all of them has arrived."""
 _SMALL_JSON = 64 * 1024
 _THREADS = 32
 _DRAIN_SECONDS = 5.0
@@ -154,12 +158,15 @@ class FileStorageService:
         if area == "uploads" and request.method == "OPTIONS":
             await self._uploads.answer_options(request)
             return
-        token = await asyncio.to_thread(self._verifier.verify_file_token, request.token)
+        verify = partial(self._verifier.verify_file_token, request.token)
         if area == "files" and request.method in {"GET", "HEAD"}:
-            await send_file(request, self._store, token, self._handles)
-        elif area == "files" and request.method == "PUT":
-            await self._put(request, token)
-        elif area == "files" and request.method == "DELETE":
+            await send_file(request, self._store, verify, self._handles)
+            return
+        if area == "files" and request.method == "PUT":
+            await self._put(request, verify)
+            return
+        token = await asyncio.to_thread(verify)
+        if area == "files" and request.method == "DELETE":
             permit = partial(self._verifier.held_file_rights, token)
             await asyncio.to_thread(self._store.delete, token, request.resource(), permit=permit)
             await request.answer(HTTPStatus.NO_CONTENT)
@@ -173,20 +180,56 @@ class FileStorageService:
             error = UsageError(f"the file store has no {request.method} {'/'.join(request.segments)[:200]!a}")
             await self._refuse(request, error, HTTPStatus.METHOD_NOT_ALLOWED if area in _METHODS else None)
 
-    async def _put(self, request: Request, token: AuthorizationToken) -> None:
+    async def _put(self, request: Request, verify: Callable[[], AuthorizationToken]) -> None:
         resource = request.resource()
-        token.require("write", resource)
-        length = request.integer("content-length")
-        sha256 = require_digest(request.headers.get("repr-digest") or request.headers.get("content-digest"))
-        incoming = await asyncio.to_thread(self._store.receive, resource, size=length)
-        try:
-            await receive_body(request, incoming)
+        size = request.integer("content-length")
+        wanted = wants_digest(request.headers.get("want-repr-digest"))
+        expected = Digests(
+            require_digest(request.headers.get("repr-digest") or request.headers.get("content-digest")),
+            require_digest(request.headers.get("xf-quick-digest"), XXH3),
+        )
+
+        def begin(token: AuthorizationToken) -> IncomingFile:
+            token.require("write", resource)
+            return self._store.receive(resource, size=size, sha256=wanted or expected.sha256 is not None)
+
+        def publish(token: AuthorizationToken, incoming: IncomingFile) -> FileStat:
             permit = partial(self._verifier.held_file_rights, token)
-            stat = await asyncio.to_thread(incoming.publish, permit, size=length, sha256=sha256)
-        except BaseException:
-            incoming.discard()
-            raise
+            return incoming.publish(permit, size=size, expected=expected)
+
+        if size is not None and size <= _RECEIVED_AT_ONCE and "expect" not in request.headers:
+            stat = await self._store_small(await request.body(size), verify, begin, publish)
+        else:
+            token = await asyncio.to_thread(verify)
+            incoming = await asyncio.to_thread(begin, token)
+            try:
+                await receive_body(request, incoming)
+                stat = await asyncio.to_thread(publish, token, incoming)
+            except BaseException:
+                incoming.discard()
+                raise
         await request.answer_json(HTTPStatus.CREATED, write(FileEntry.of_stat(stat)), content_headers(stat))
+
+    @staticmethod
+    async def _store_small(
+        body: bytes,
+        verify: Callable[[], AuthorizationToken],
+        begin: Callable[[AuthorizationToken], IncomingFile],
+        publish: Callable[[AuthorizationToken, IncomingFile], FileStat],
+    ) -> FileStat:
+        """Store a file that has arrived, all in one other thread, because each change of threads takes time."""
+
+        def store() -> FileStat:
+            token = verify()
+            incoming = begin(token)
+            try:
+                incoming.write(body)
+                return publish(token, incoming)
+            except BaseException:
+                incoming.discard()
+                raise
+
+        return await asyncio.to_thread(store)
 
     async def _register(self, request: Request, token: AuthorizationToken) -> None:
         registration = _read_registration(await request.body(_SMALL_JSON))

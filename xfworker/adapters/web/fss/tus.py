@@ -194,7 +194,7 @@ class TusUploads:
         incoming: IncomingFile = self._uploads.open(upload)
         if expected == Digests():
             return incoming
-        if incoming.digests().fit(expected):
+        if incoming.digests(sha256=expected.sha256 is not None).fit(expected):
             self._uploads.mark_verified(upload, incoming)
             return incoming
         self._uploads.keep(upload, incoming)
@@ -204,16 +204,16 @@ class TusUploads:
         )
 
     def _finish(self, upload: ResumableUpload, incoming: IncomingFile, expected: Digests, permit: Permit) -> FileStat:
-        digests = incoming.digests()
+        digests = incoming.digests(sha256=expected.sha256 is not None)
         if not digests.fit(expected):
             self._uploads.keep(upload, incoming)
             self._uploads.roll_back(upload, upload.verified)
             raise ChecksumMismatch(
-                f"{upload.resource} did not arrive as it was sent: SHA-256 {digests.sha256}, XXH3-128 {digests.xxh3} "
-                f"arrived, {expected.sha256 or expected.xxh3} was expected; go on from {upload.verified}"
+                f"{upload.resource} did not arrive as it was sent: {digests} arrived, {expected} was expected; go on "
+                f"from {upload.verified}"
             )
         stat = self._uploads.complete(upload, incoming, digests, permit)
-        _log.info("xfworker.upload_received", file=str(upload.resource), bytes=upload.size, sha256=digests.sha256)
+        _log.info("xfworker.upload_received", file=str(upload.resource), bytes=upload.size, xxh3=digests.xxh3)
         return stat
 
     def _progress(self, upload: ResumableUpload, offset: int, stat: FileStat | None) -> dict[str, str]:
