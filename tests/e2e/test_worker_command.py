@@ -86,6 +86,19 @@ def new_jobs(served):
         server.update(Workflow, workflow.serial, Change(values={"/state": WorkflowState.STOPPED.value}))
 
 
+@pytest.fixture(
+    params=[
+        pytest.param(True, id="forked", marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux only")),
+        pytest.param(False, id="spawned"),
+    ]
+)
+def forked(request, monkeypatch):
+    """Whether the worker forks its scripts; which of both it is, a script sees by its command line."""
+    if not request.param:
+        monkeypatch.setenv("XFWORKER_WORKER_FORK_SERVER", "false")
+    return request.param
+
+
 def worker_call(embedded, tmp_path):
     command = [sys.executable, "-m", "xfworker", "worker", "--server", str(embedded.data)]
     environment = {name: value for name, value in os.environ.items() if name != "XFTEMP"}
@@ -118,21 +131,26 @@ def log_of(client, job):
     return b"".join(client.files.open_read(token, place)).decode()
 
 
-def test_jobs_run_several_at_once_and_leave_nothing(served, package, new_jobs, tmp_path):
+def test_jobs_run_several_at_once_and_leave_nothing(served, package, new_jobs, tmp_path, forked):
     embedded, client = served
-    task_type = check_in(
-        client.server, client.files, package(HEAD + "print('n is', inputs['n'])\nworker.finish({'n': inputs['n'] + 1})")
-    ).record
+    script = HEAD + (
+        "import pathlib, sys\nif sys.platform == 'linux':\n"
+        "    print('forked:', b'fork_server' in pathlib.Path('/proc/self/cmdline').read_bytes())\n"
+        "print('n is', inputs['n'])\nworker.finish({'n': inputs['n'] + 1})"
+    )
+    task_type = check_in(client.server, client.files, package(script)).record
     jobs = new_jobs(task_type, 4)
     done = work(embedded, tmp_path, "--concurrency", "3")
     assert done.returncode == 0, done.stderr
     after = [client.server.get(Job, job.serial) for job in jobs]
     assert [job.outputs for job in after] == [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}]
     assert "n is 2" in log_of(client, jobs[2])
+    if sys.platform == "linux":
+        assert all(f"forked: {forked}\n" in log_of(client, job) for job in jobs)
     assert list((tmp_path / "worker" / "jobs").iterdir()) == []
 
 
-def test_a_failed_job_keeps_its_directory_and_its_log(served, package, new_jobs, tmp_path):
+def test_a_failed_job_keeps_its_directory_and_its_log(served, package, new_jobs, tmp_path, forked):
     embedded, client = served
     task_type = check_in(
         client.server,
@@ -152,7 +170,7 @@ def test_a_failed_job_keeps_its_directory_and_its_log(served, package, new_jobs,
     assert not directory.exists()
 
 
-def test_limits_of_the_package_are_kept(served, package, new_jobs, tmp_path):
+def test_limits_of_the_package_are_kept(served, package, new_jobs, tmp_path, forked):
     embedded, client = served
     script = HEAD + "import time\ntime.sleep(60)"
     task_type = check_in(client.server, client.files, package(script, limits={"time_seconds": 1.5})).record
@@ -228,7 +246,7 @@ worker.finish({'n': len(found)})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_script_finds_no_secret_of_its_worker_in_any_process(served, package, new_jobs, tmp_path):
+def test_a_script_finds_no_secret_of_its_worker_in_any_process(served, package, new_jobs, tmp_path, forked):
     embedded, client = served
     task_type = check_in(client.server, client.files, package(HEAD + SPY)).record
     (job,) = new_jobs(task_type)
@@ -285,7 +303,7 @@ def wait_until(condition, seconds=60):
         time.sleep(0.05)
 
 
-def test_a_stopped_worker_finishes_what_it_began(served, package, new_jobs, tmp_path):
+def test_a_stopped_worker_finishes_what_it_began(served, package, new_jobs, tmp_path, forked):
     embedded, client = served
     script = HEAD + (
         f"import time, pathlib\nflag = pathlib.Path({str(tmp_path)!r}, 'go')\n"
@@ -304,7 +322,7 @@ def test_a_stopped_worker_finishes_what_it_began(served, package, new_jobs, tmp_
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
-def test_a_killed_worker_takes_its_scripts_with_it(served, package, new_jobs, tmp_path):
+def test_a_killed_worker_takes_its_scripts_with_it(served, package, new_jobs, tmp_path, forked):
     embedded, client = served
     script = HEAD + (
         f"import os, pathlib, time\npathlib.Path({str(tmp_path)!r}, 'pid').write_text(str(os.getpid()))\ntime.sleep(60)"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.suites.forking_runner import ForkingRunner
 from xfworker.adapters.process.runner import ProcessRunner
 from xfworker.domain.errors import JobError
 from xfworker.ports.job_runner import ScriptCall
@@ -14,11 +15,12 @@ from xfworker.testing.contracts.job_runner import CollectedOutput
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 LONG = 60
+FORKED = pytest.mark.skipif(sys.platform != "linux", reason="scripts are forked on Linux only")
 
 
-@pytest.fixture
-def runner():
-    runner = ProcessRunner(grace_seconds=0.3)
+@pytest.fixture(scope="module", params=["spawned", pytest.param("forked", marks=FORKED)])
+def runner(request):
+    runner = (ForkingRunner if request.param == "forked" else ProcessRunner)(grace_seconds=0.3)
     yield runner
     runner.close()
 
@@ -26,8 +28,10 @@ def runner():
 @pytest.fixture
 def call(tmp_path):
     def make(code, **options):
+        script = tmp_path / "script.py"
+        script.write_text(code)
         return ScriptCall(
-            command=(sys.executable, "-u", "-c", code),
+            command=(sys.executable, "-u", str(script)),
             environment={"PATH": os.environ["PATH"], "WORD": "heard"},
             working_directory=tmp_path,
             log_path=tmp_path / "log.txt",
@@ -121,7 +125,8 @@ def test_children_that_were_left_behind_are_ended(runner, call):
     assert wait_until_gone(int(output.content))
 
 
-def test_a_missing_program_is_one_sentence(runner, call, tmp_path):
+def test_a_missing_program_is_one_sentence(tmp_path):
+    runner = ProcessRunner()
     broken = ScriptCall(
         command=("/no/such/python",), environment={"SECRET": "x"}, working_directory=tmp_path, log_path=tmp_path / "l"
     )

@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from xfworker.adapters.process import guard
+from xfworker.adapters.process.fork_server import ForkServers
 from xfworker.adapters.process.script_log import ScriptLog
 from xfworker.adapters.process.script_process import ScriptProcess
 from xfworker.adapters.process.script_user import ScriptUser
@@ -30,14 +31,19 @@ class ProcessRunner:
     Implements :class:`~xfworker.ports.job_runner.JobRunner`.
     """
 
-    def __init__(self, *, grace_seconds: float = GRACE_SECONDS, user: ScriptUser | None = None) -> None:
+    def __init__(
+        self, *, grace_seconds: float = GRACE_SECONDS, user: ScriptUser | None = None, preload: Sequence[str] = ()
+    ) -> None:
         """
         Make a runner; nothing is started yet.
 
         Args:
             grace_seconds: How long a script has to end by itself when it is aborted or takes too long.
             user: As whom scripts run; as this process's own user by default.
+            preload: On Linux, start scripts as forks of a process that has called these functions (``module:function``)
+                where that makes no difference to them; by default, and as another user, each is started anew.
         """
+        self._fork_servers = ForkServers(preload) if preload and user is None and sys.platform == "linux" else None
         self._grace_seconds = grace_seconds
         self._user = user
         self._guard: subprocess.Popen[bytes] | None = None
@@ -55,19 +61,10 @@ class ProcessRunner:
         own = {guard.SCRIPT_ID: script_id, **({} if self._user is None else self._user.variables)}
         if self._user is not None:
             _hand_over(call.working_directory, self._user)
+        environment = {**call.environment, **own}
         try:
-            process = subprocess.Popen(  # noqa: S603  running scripts is what this is for
-                call.command,
-                env={**call.environment, **own},
-                cwd=call.working_directory,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                bufsize=0,
-                start_new_session=True,
-                creationflags=_new_process_group(),
-                **({} if self._user is None else self._user.process_options),
-            )
+            forked = None if self._fork_servers is None else self._fork_servers.start(call, environment, script_id)
+            process = forked or self._spawn(call, environment)
         except (OSError, ValueError) as error:
             log.close()
             raise JobError(
@@ -86,8 +83,24 @@ class ProcessRunner:
             processes=guard.ScriptProcesses(process.pid, script_id),
         )
 
+    def _spawn(self, call: ScriptCall, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603  running scripts is what this is for
+            call.command,
+            env=environment,
+            cwd=call.working_directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            start_new_session=True,
+            creationflags=_new_process_group(),
+            **({} if self._user is None else self._user.process_options),
+        )
+
     def close(self) -> None:
         """Let go of the guard; scripts that still run are ended by it."""
+        if self._fork_servers is not None:
+            self._fork_servers.close()
         with self._lock:
             process, self._guard = self._guard, None
         if process is not None and process.stdin is not None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from xfworker.adapters.process.fork_server import ForkedScript
 from xfworker.adapters.process.guard import ScriptProcesses
 from xfworker.adapters.process.job_object import JobObject
 from xfworker.adapters.process.memory import (
@@ -38,7 +39,7 @@ class ScriptProcess:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        process: subprocess.Popen[bytes] | ForkedScript,
         log: ScriptLog,
         on_output: Callable[[bytes], None] | None,
         *,

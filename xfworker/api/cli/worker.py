@@ -138,6 +138,7 @@ def _loop(
     from xfworker.adapters.process.runner import ProcessRunner
     from xfworker.api.composition.local_filesystem import TEMPORARY_FOLDER
     from xfworker.api.composition.package_source import PackageSource
+    from xfworker.api.composition.script_preload import PRELOAD
     from xfworker.api.composition.script_settings import script_settings
     from xfworker.services.packages.cache import PackageCache
     from xfworker.services.worker.job_executor import JobExecutor
@@ -167,7 +168,7 @@ def _loop(
         queue=client.queue,
         server=client.server,
         files=client.files,
-        runner=ProcessRunner(user=user),
+        runner=ProcessRunner(user=user, preload=[PRELOAD] if loaded.settings.worker.fork_server else ()),
         clock=clock,
         source=source,
         server_host=client.address.script_host,

@@ -15,8 +15,10 @@ _RETRIES = {"XFWORKER_HTTP_ATTEMPTS": "16", "XFWORKER_TRANSFERS_ATTEMPTS": "10"}
 A script that has worked for hours must not fail because the server is restarted. With waits that double from a quarter
 of a second and then stay, this is about a minute.
 """
-_OF_THE_WORKER = frozenset({"server.url", "server.token", "server.token_file", "server.data", "server.inputs"})
-"""Settings about the worker's own way to the server, which scripts get from their job."""
+_OF_THE_WORKER = frozenset(
+    {"server.url", "server.token", "server.token_file", "server.data", "server.inputs", "worker.fork_server"}
+)
+"""Settings about the worker's own way to the server, which scripts get from their job, and about how it starts them."""
 
 
 def script_settings(loaded: LoadedSettings) -> dict[str, str]:

@@ -128,6 +128,19 @@ class LoggingSettings:
 
 
 @define(frozen=True, kw_only=True)
+class WorkerSettings:
+    """
+    Workers.
+
+    Attributes:
+        fork_server: Whether scripts are started as forks of a process that has imported what they import, on Linux and
+            where that makes no difference to them; else each is started anew.
+    """
+
+    fork_server: bool = True
+
+
+@define(frozen=True, kw_only=True)
 class Settings:
     """Everything that can be chosen."""
 
@@ -140,6 +153,7 @@ class Settings:
     disk: DiskSettings = field(factory=DiskSettings)
     images: ImagesSettings = field(factory=ImagesSettings)
     logging: LoggingSettings = field(factory=LoggingSettings)
+    worker: WorkerSettings = field(factory=WorkerSettings)
 
 
 @define(frozen=True, kw_only=True)
