@@ -224,7 +224,7 @@ def test_without_room_for_all_levels_the_finest_are_left_to_the_image(tmp_path):
         prepared(image)
         assert image.sources("z") == [IMAGE, BRICKS, BRICKS]
         assert image.sources("x") == [None, BRICKS, BRICKS]
-        assert not image.has_whole_pyramid
+        assert [image.has_chunks(level) for level in range(3)] == [True, True, True]
         np.testing.assert_array_equal(whole_plane(image, BRICKS, "x", 1, 7), expected_levels(voxels)[1][:, :, 7])
 
 

@@ -14,6 +14,9 @@ from xfworker.adapters.web.metrics import RequestMetrics
 HEADER = b"x-request-id"
 """The header field that carries the id; a client may choose it."""
 
+_LINK_TOKEN = re.compile(r"^(/images/v1/link/)[^/]+")
+"""A token in a path, for viewers that cannot send one elsewhere; logs are read by others."""
+
 _FIT = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.web")
@@ -51,7 +54,7 @@ class RequestLog:
             _log.info(
                 "xfworker.request_answered",
                 method=scope["method"],
-                path=scope["path"][:300],
+                path=_LINK_TOKEN.sub(r"\1...", scope["path"])[:300],
                 status=status,
                 milliseconds=round(seconds * 1000, 2),
                 caller=state.get("xfworker_caller"),
@@ -68,6 +71,8 @@ def _request_id(scope: Any) -> bytes:
 
 def _area(path: str) -> str:
     # A label of few values: serials and file names would make one time series each.
+    if path.startswith("/images/v1/"):
+        return "images/v1"
     parts = [part for part in path.split("/") if part][:3]
     known = "/".join(part for part in parts if not part.isdigit() and len(part) <= 24)  # noqa: PLR2004  longest collection
     return known if path.startswith(("/xf/v1", "/fss/v1", "/sns/v1", "/health", "/metrics")) else "other"

@@ -106,16 +106,6 @@ class ViewedImage:
         return SAMPLED if level is self.levels[-1] and self._sampled.is_complete else None
 
     @property
-    def has_whole_pyramid(self) -> bool:
-        """Whether every level has its bricks."""
-        return self.state == "complete" and self._first == 0
-
-    @property
-    def has_boxes(self) -> bool:
-        """Whether any part of the image is read without the rest of its slices."""
-        return self._volume.has_boxes
-
-    @property
     def _first(self) -> int:
         return len(self.levels) - len(self._pyramid)
 
@@ -211,9 +201,13 @@ class ViewedImage:
             raise UsageError(f"{self.info.path.name} has no chunk {z}/{y}/{x} at level {level}.")
         if self._volume_of(chosen) is not None:
             return self._box(self._pyramid_source, chosen, *ranges)
-        if level == 0 and self.has_boxes:
+        if self.has_chunks(level):
             return self._box(IMAGE, chosen, *ranges)
         raise self.not_prepared()
+
+    def has_chunks(self, level: int) -> bool:
+        """Return whether a level can be read in chunks by now: from the pyramid, the finest also from raw pixels."""
+        return self._volume_of(self.levels[level]) is not None or (level == 0 and self._volume.has_boxes)
 
     def not_prepared(self) -> ServerBusy:
         """Give the error that says what the pyramid waits for."""

@@ -1,0 +1,296 @@
+"""
+Images for viewers over HTTP: what an image is, tiles of its planes, and the whole of it as a virtual OME-Zarr.
+
+Below a base path: ``<resource>`` describes an image, ``<resource>?tile=...`` gives a tile, and the paths below
+``<resource>.ome.zarr/`` are those of a zarr store. The same routes serve the API (with tokens) and the page (with its
+sessions).
+"""
+
+import re
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import msgspec
+from anyio import CapacityLimiter, to_thread
+from attrs import define, field
+from litestar import Response, Router, route
+from litestar.params import FromPath
+
+from xfworker.adapters.web.exchange import AnyRequest, in_thread
+from xfworker.adapters.wire.authorization import bearer_token
+from xfworker.adapters.wire.byte_range import is_unmodified
+from xfworker.domain.errors import AuthenticationFailed, FileNotInStore, ServerBusy, UsageError
+from xfworker.domain.files import Resource, Scope, parse_resource
+from xfworker.services.images.pictures import LABEL_COLOURS
+from xfworker.services.images.placement import offset_in
+from xfworker.services.images.slices import axes_shown
+from xfworker.services.images.viewed_image import TILE, ViewedImage
+from xfworker.services.images.viewing import Authorize, ViewedImages
+from xfworker.services.images.virtual_ome_zarr import (
+    array_document,
+    calibrations_of,
+    chunk_bytes,
+    group_document,
+    little_endian,
+)
+from xfworker.services.platform.platform import Platform
+from xfworker.services.platform.principal import Principal
+
+MOUNT: Final = "/images/v1"
+"""The base path of the API."""
+
+LINK: Final = "link"
+"""The segment behind the base path that a file token follows, for viewers that cannot send header fields."""
+
+Result = TypeVar("Result")
+
+_RIGHTS: Final = "xfworker_image_rights"
+_JSON: Final = "application/json"
+_BINARY: Final = "application/octet-stream"
+_AT_ONCE: Final = 4
+_MOST_WAITING: Final = 256
+_BUSY_SECONDS: Final = 1.0
+_FOR_EVER: Final = "private, max-age=31536000, immutable"
+_ASK_AGAIN: Final = "private, no-cache"
+_TILE: Final = re.compile(r"([0-9a-f]{32})\.([a-z]+(?:-\d{1,2})?)\.([xyz])((?:\.\d{1,9}){4})", re.ASCII)
+_ZARR: Final = re.compile(
+    r"(?P<resource>.+)\.ome\.zarr/(?:(?P<level>\d{1,2})/)?(?:zarr\.json|c/(?P<z>\d{1,9})/(?P<y>\d{1,9})/(?P<x>\d{1,9}))",
+    re.ASCII,
+)
+_ZARR_PROBES: Final = re.compile(r".+\.ome\.zarr(?:/.*)?", re.ASCII)
+
+_SHARED: Final = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
+_FROM_ANYWHERE: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Referrer-Policy": "no-referrer",
+}
+"""Of answers to a link: its token is all the right there is, so no page gets more by asking than its owner gave it."""
+
+
+@define
+class TileWork:
+    """Does the work of requests in few threads, and refuses more than can wait."""
+
+    _waiting: int = 0
+    _limiter: CapacityLimiter | None = field(default=None, init=False)
+
+    async def do(self, work: Callable[[], Result]) -> Result:
+        """
+        Do some work in a thread.
+
+        Raises:
+            ServerBusy: Too many wait already.
+        """
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(_AT_ONCE)
+        if self._waiting >= _MOST_WAITING:
+            raise ServerBusy("too many parts of images are asked for at once", retry_after_seconds=_BUSY_SECONDS)
+        self._waiting += 1
+        try:
+            return await to_thread.run_sync(work, limiter=self._limiter)
+        finally:
+            self._waiting -= 1
+
+
+def image_router(
+    path: str,
+    images: ViewedImages,
+    rights_of: Callable[[AnyRequest], Authorize],
+    *,
+    before_request: Callable[[AnyRequest], Awaitable[Any]] | None = None,
+    work: TileWork | None = None,
+) -> Router:
+    """
+    Give the routes of images.
+
+    Args:
+        path: The base path.
+        images: The images.
+        rights_of: Gives what refuses the files that whoever is asking may not read.
+        before_request: Finds out who is asking, where no router around this one does.
+        work: Shared by routers of several base paths.
+    """
+    threads = work or TileWork()
+
+    @route("/{path:path}", http_method=["GET", "HEAD"])
+    async def image(request: AnyRequest, path: FromPath[str]) -> Response[bytes]:
+        authorize = rights_of(request)
+        address, shared = _without_link(path.lstrip("/"))
+        headers = _FROM_ANYWHERE if shared else _SHARED
+        tile = request.query_params.get("tile")
+        zarr = _ZARR.fullmatch(address)
+        if zarr is not None:
+            return await threads.do(lambda: _zarr(images, zarr, authorize, request, headers))
+        if _ZARR_PROBES.fullmatch(address) and tile is None:
+            # Readers of zarr try the names of other versions; what is not there is not an error to them.
+            raise FileNotInStore(f"there is nothing at {address[-200:]}")
+        resource = parse_resource(address)
+        if tile is not None:
+            return await threads.do(lambda: _tile(images, resource, tile, authorize, request, headers))
+        over = request.query_params.get("over")
+        beneath = None if over is None else parse_resource(over)
+        return await threads.do(lambda: _description(images, resource, beneath, authorize, headers))
+
+    return Router(path=path, route_handlers=[image], before_request=before_request)
+
+
+def image_api(images: ViewedImages, platform: Platform, work: TileWork | None = None) -> Router:
+    """
+    Give the routes of images below :data:`MOUNT`, for whoever has a token of the XF Server or one for these files.
+
+    A link has a file token in its path: ``/images/v1/link/<token>/<resource>.ome.zarr``.
+    """
+
+    async def authenticate(request: AnyRequest) -> None:
+        parts = request.url.path.removeprefix(f"{MOUNT}/").split("/", 2)
+        by_link = parts[0] == LINK and len(parts) > 2  # noqa: PLR2004 - link, token, address
+        token = parts[1] if by_link else bearer_token(request.headers.get("authorization"))
+        request.scope["state"][_RIGHTS] = await in_thread(lambda: _rights(platform, token, by_link=by_link))
+
+    def rights_of(request: AnyRequest) -> Authorize:
+        rights: Authorize = request.scope["state"][_RIGHTS]
+        return rights
+
+    return image_router(MOUNT, images, rights_of, before_request=authenticate, work=work)
+
+
+def rights_of_principal(platform: Platform, principal: Principal) -> Authorize:
+    """Give what refuses files that a caller may not read; a record is asked about once."""
+    allowed: set[tuple[str, ...]] = set()
+
+    def authorize(resource: Resource) -> None:
+        owner = resource.segments[:2]
+        if owner not in allowed:
+            platform.server_for(principal).file_token([Scope("read", resource)])
+            allowed.add(owner)
+
+    return authorize
+
+
+def _rights(platform: Platform, token: str, *, by_link: bool) -> Authorize:
+    if not by_link:
+        try:
+            return rights_of_principal(platform, platform.authenticate(token))
+        except AuthenticationFailed:
+            pass  # it may be a token for files
+    granted = platform.verify_file_token(token)
+    return lambda resource: granted.require("read", resource)
+
+
+def _without_link(address: str) -> tuple[str, bool]:
+    first, _, rest = address.partition("/")
+    if first != LINK:
+        return address, False
+    return rest.partition("/")[2], True
+
+
+def _description(
+    images: ViewedImages, resource: Resource, beneath: Resource | None, authorize: Authorize, headers: Mapping[str, str]
+) -> Response[bytes]:
+    with images.open(resource, authorize) as image:
+        described = describe(image)
+        if beneath is not None:
+            with images.open(beneath, authorize) as below:
+                described["offset"] = list(offset_in(image.info, below.info))
+    return _answer(msgspec.json.encode(described), _JSON, {**headers, "Cache-Control": _ASK_AGAIN})
+
+
+def describe(image: ViewedImage) -> dict[str, Any]:
+    """Give what a viewer needs to know: sizes (x, y, z), lengths in mm, levels and what is there of them by now."""
+    info = image.info
+    window = image.window()
+    sources = {axis: image.sources(axis) for axis in axes_shown(info)}
+    return {
+        "key": image.key,
+        "name": info.path.name,
+        "format": info.format,
+        "encoding": info.encoding,
+        "kind": info.kind,
+        "axes": info.axes,
+        "pixel_type": info.pixel_type.value,
+        "size": list(info.size_3d),
+        "spacing_mm": list(info.spacing_mm),
+        "origin_mm": list(info.origin_mm),
+        "direction": list(info.direction),
+        "calibrations": calibrations_of(image),
+        "default_unit_type": info.default_unit_type,
+        "labels": [dict(label) for label in info.labels],
+        "label_colours": [list(colour) for colour in LABEL_COLOURS],
+        "assumptions": list(info.assumptions),
+        "window": None if window is None else [window.low, window.high],
+        "tile": TILE,
+        "levels": [
+            {
+                "factors": list(level.factors),
+                "size": list(level.size),
+                "sources": {axis: those[level.number] for axis, those in sources.items()},
+            }
+            for level in image.levels
+        ],
+        "pyramid": {"state": image.state, "progress": round(image.progress, 4), "reason": image.reason},
+    }
+
+
+def _tile(
+    images: ViewedImages,
+    resource: Resource,
+    tile: str,
+    authorize: Authorize,
+    request: AnyRequest,
+    headers: Mapping[str, str],
+) -> Response[bytes]:
+    parsed = _TILE.fullmatch(tile)
+    if parsed is None:
+        raise UsageError(
+            "a tile is named key.source.axis.level.index.row.column, as the image's description has them;"
+            f" got {tile[:80]!a}"
+        )
+    key, source, axis, numbers = parsed.groups()
+    level, index, row, column = (int(number) for number in numbers[1:].split("."))
+    with images.preparation.viewing(), images.open(resource, authorize) as image:
+        if image.key != key:
+            raise FileNotInStore(f"{resource} has changed; ask for its description again")
+        kept = {**headers, "Cache-Control": _FOR_EVER, "ETag": f'"{tile}"', "Vary": "Accept-Encoding"}
+        if is_unmodified(request.headers.get("if-none-match"), kept["ETag"]):
+            return Response(content=b"", status_code=int(HTTPStatus.NOT_MODIFIED), headers=kept)
+        body = little_endian(image.tile(source, axis, level, index, row, column))  # type: ignore[arg-type]  # matched
+        is_small = image.dtype.itemsize == 1
+    if is_small and "gzip" in request.headers.get("accept-encoding", ""):
+        # Labels become a hundredth of their size; grey values hardly less than they are.
+        packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+        body = packer.compress(body) + packer.flush()
+        kept["Content-Encoding"] = "gzip"
+    return _answer(body, _BINARY, kept)
+
+
+def _zarr(
+    images: ViewedImages,
+    address: re.Match[str],
+    authorize: Authorize,
+    request: AnyRequest,
+    headers: Mapping[str, str],
+) -> Response[bytes]:
+    kept = {**headers, "Cache-Control": _ASK_AGAIN}
+    with images.preparation.viewing(), images.open(parse_resource(address["resource"]), authorize) as image:
+        if address["z"] is None:
+            level = address["level"]
+            document = group_document(image) if level is None else array_document(image, int(level))
+            return _answer(msgspec.json.encode(document), _JSON, kept)
+        if address["level"] is None:
+            raise FileNotInStore("a chunk is below the number of its level")
+        at = tuple(int(address[axis]) for axis in ("level", "z", "y", "x"))
+        kept["ETag"] = f'"{image.key}.{".".join(map(str, at))}"'
+        if is_unmodified(request.headers.get("if-none-match"), kept["ETag"]):
+            return Response(content=b"", status_code=int(HTTPStatus.NOT_MODIFIED), headers=kept)
+        body = chunk_bytes(image, *at)
+    if body is None:
+        return Response(content=b"", status_code=int(HTTPStatus.NOT_FOUND), headers=kept, media_type=_BINARY)
+    return _answer(body, _BINARY, kept)
+
+
+def _answer(body: bytes, media_type: str, headers: Mapping[str, str]) -> Response[bytes]:
+    return Response(content=body, media_type=media_type, headers=dict(headers))
