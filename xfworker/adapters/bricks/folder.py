@@ -6,15 +6,19 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy.typing as npt
 from attrs import define
 
 from xfworker.adapters.bricks.layer_file import read_brick, write_layer
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX, partial_path, replacing
 from xfworker.domain.errors import ChecksumMismatch, FileNotInStore
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[Any]
 
 _SUFFIX: Final = ".bricks"
 _USED: Final = "used"
@@ -88,7 +92,7 @@ class FolderPyramid:
         """Return whether a layer is complete; see the port."""
         return self._path(volume, layer).is_file()
 
-    def write_layer(self, volume: str, layer: int, count: int, bricks: Iterator[npt.NDArray[Any]]) -> None:
+    def write_layer(self, volume: str, layer: int, count: int, bricks: "Iterator[Pixels]") -> None:
         """Keep a layer; see the port."""
         path = self._path(volume, layer)
         with disk_errors(f"keep bricks in {path}"):

@@ -8,13 +8,16 @@ brick of one value only is kept as that value.
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import xxhash
 
 from xfworker.domain.errors import ChecksumMismatch
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[Any]
 
 _MAGIC: Final = b"XFBRICK1"
 _ENTRY: Final = struct.Struct("<QQQ")
@@ -22,7 +25,7 @@ _COUNT: Final = struct.Struct("<Q")
 _HEAD_BYTES: Final = len(_MAGIC) + _COUNT.size
 
 
-def write_layer(file: IO[bytes], count: int, bricks: Iterator[npt.NDArray[Any]]) -> None:
+def write_layer(file: IO[bytes], count: int, bricks: "Iterator[Pixels]") -> None:
     """
     Write a layer.
 
@@ -31,6 +34,8 @@ def write_layer(file: IO[bytes], count: int, bricks: Iterator[npt.NDArray[Any]])
         count: How many bricks come.
         bricks: The bricks.
     """
+    import numpy as np
+
     index = bytearray()
     at = _HEAD_BYTES + count * _ENTRY.size
     file.seek(at)

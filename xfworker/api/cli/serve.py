@@ -43,6 +43,7 @@ def serve(
     lease_seconds: float = 60.0,
     activity_days: int | None = None,
     most_spawned_jobs: int = MOST_SPAWNED_JOBS,
+    image_cache: float = 50.0,
     end_with_input: Annotated[bool, Parameter(show=False)] = False,
     announce: Annotated[Path | None, Parameter(show=False)] = None,
 ) -> int:
@@ -69,6 +70,8 @@ def serve(
         most_spawned_jobs: How many jobs may be spawned behind one job by jobs that were spawned themselves; more looks
             like a loop and is refused.
         activity_days: After how many days events of the activity log are deleted; by default they are kept for ever.
+        image_cache: How many GiB copies of images for viewing may take below data/images; they are made again as
+            needed.
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
     """
@@ -78,6 +81,7 @@ def serve(
     from xfworker.adapters.web.serving import serve as serve_app
     from xfworker.api.composition.endpoint_file import ServerEndpoint, endpoint_path, write_endpoint
     from xfworker.api.composition.platform import PlatformStorage, file_store, opened_platform, web_app
+    from xfworker.api.composition.viewed_images import viewed_images
     from xfworker.api.logging import write_server_log
     from xfworker.domain.address import is_loopback
     from xfworker.services.platform.options import PlatformOptions
@@ -115,6 +119,7 @@ def serve(
         _only_server(storage) as is_first,
         closing(file_store(storage)) as stored,
         opened_platform(storage, rules, files=stored) as platform,
+        viewed_images(stored, storage.data / "images", limit_gib=image_cache) as images,
     ):
 
         def announced(bound: int) -> None:
@@ -138,7 +143,7 @@ def serve(
             )
             say(warning)
         try:
-            serve_app(web_app(platform, stored, sns=storage.sns), options, announce=announced)
+            serve_app(web_app(platform, stored, sns=storage.sns, images=images), options, announce=announced)
         finally:
             if is_first:
                 endpoint_path(storage.data).unlink(missing_ok=True)

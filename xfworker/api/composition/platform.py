@@ -17,11 +17,12 @@ from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.platform import Platform
 
 if TYPE_CHECKING:
-    from litestar import Litestar
+    from litestar import Litestar, Router
     from litestar.types import ControllerRouterHandler
 
     from xfworker.adapters.disk.file_modes import GroupAccess
     from xfworker.adapters.disk.file_store import FolderFileStore
+    from xfworker.services.images.viewing import ViewedImages
 
 
 MEMORY = "memory:"
@@ -196,10 +197,18 @@ def file_store(storage: PlatformStorage) -> "FolderFileStore":
     )
 
 
-def web_app(platform: Platform, files: "FolderFileStore", *, sns: Path | None = None) -> "Litestar":
+def web_app(
+    platform: Platform, files: "FolderFileStore", *, sns: Path | None = None, images: "ViewedImages | None" = None
+) -> "Litestar":
     """
     Compose the web application: records, files, the page, and the catalogue of a folder of measurements where one is
     named.
+
+    Args:
+        platform: The platform.
+        files: The file store.
+        sns: The folder of measurements.
+        images: What shows the images of the file store, where they are to be shown.
 
     Raises:
         ConfigurationError: The folder of measurements is not there.
@@ -212,8 +221,9 @@ def web_app(platform: Platform, files: "FolderFileStore", *, sns: Path | None = 
     from xfworker.adapters.web.password_work import PasswordWork
 
     passwords = PasswordWork()
-    page = page_router(page_parts(platform, files, passwords.run))
-    routes: list[ControllerRouterHandler] = [fss_handler(files, PartialUploads(files), platform), page]
+    viewers = [] if images is None else _image_routers(platform, images)
+    page = page_router(page_parts(platform, files, passwords.run), also=viewers[1:])
+    routes: list[ControllerRouterHandler] = [fss_handler(files, PartialUploads(files), platform), page, *viewers[:1]]
     if sns is not None:
         from xfworker.adapters.web.sns_routes import sns_router
         from xfworker.api.composition.measurements import folder_catalogue
@@ -221,3 +231,15 @@ def web_app(platform: Platform, files: "FolderFileStore", *, sns: Path | None = 
         routes.append(sns_router(folder_catalogue(sns), platform))
     later = LaterDigests(files)
     return create_app(platform, routes=routes, passwords=passwords, on_startup=[later.start], on_shutdown=[later.stop])
+
+
+def _image_routers(platform: Platform, images: "ViewedImages") -> list["Router"]:
+    """Give the routes of images: those of the API, and those of the page, whose sessions they have."""
+    from xfworker.adapters.page.session import signed_in
+    from xfworker.adapters.web.image_routes import TileWork, image_api, image_router, rights_of_principal
+
+    work = TileWork()
+    for_page = image_router(
+        "/slices", images, lambda request: rights_of_principal(platform, signed_in(request)), work=work
+    )
+    return [image_api(images, platform, work), for_page]
