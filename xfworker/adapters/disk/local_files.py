@@ -39,7 +39,7 @@ class FolderLocalFiles:
             return known[1]
         token = AuthorizationToken(url="", token="", scopes=(Scope("read", resource),))
         stat = self._store.stat(token, resource)
-        content = stat.sha256 or f"{stat.size}-{stat.etag}"
+        content = stat.xxh3 or stat.sha256 or f"{stat.size}-{stat.etag}"
         with self._lock:
             if len(self._known) >= _KNOWN_AT_MOST:
                 self._known.clear()
