@@ -77,6 +77,8 @@ def test_the_documents_are_those_of_ome_zarr_0_5(link):
 
 
 def test_a_link_is_good_for_its_files_only_and_its_token_is_not_logged(server, link):
+    with urllib.request.urlopen(link + "/zarr.json", timeout=30) as granted:
+        assert granted.status == 200
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(link.replace("/a.omni", "/b.omni") + "/zarr.json", timeout=30)
     assert refused.value.code == 403
