@@ -15,11 +15,12 @@ LOWEST_TOOLS := hypothesis packaging pytest-xdist sybil trustme
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lowest check bench constraints clean
+.PHONY: help demo test test-windows lowest check bench constraints clean
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
 	@echo "make test         install the test extra and run all tests"
+	@echo "make test-windows the tests of what differs on Windows, under a Windows Python in wine"
 	@echo "make lowest       the unit tests with the lowest versions that pyproject.toml allows"
 	@echo "make check        ruff, mypy --strict, import-linter"
 	@echo "make bench        every benchmark in its quick form"
@@ -42,6 +43,10 @@ demo: $(VENV)/installed-cli+server
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest --numprocesses 2
 
+# Builds its environment in .venv-windows once; wine itself comes from the system (on Debian: apt install wine).
+test-windows: $(VENV)/installed-test
+	$(BIN)/python -m tests.windows.run
+
 # What is stated as the least must be enough. uv resolves to it; it stays in an environment of its own. The tests of
 # images compare with other programs, which are not a part of that.
 lowest:
@@ -55,6 +60,8 @@ check: $(VENV)/installed-test+check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
+	$(BIN)/mypy --platform darwin
 	$(BIN)/lint-imports
 
 bench: $(VENV)/installed-bench+test
@@ -68,4 +75,4 @@ constraints: $(VENV)/installed-test+check+bench+fuzz
 	$(BIN)/python -m pip freeze --exclude-editable --quiet > constraints.txt
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist xf-results
+	rm -rf $(VENV) $(LOWEST) .venv-windows .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist xf-results

@@ -1,7 +1,7 @@
 """The modes of what a file store makes: one rule, whatever the process's umask is."""
 
-import os
 import stat
+import sys
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -67,7 +67,7 @@ class FileModes:
 
 
 def _set_mode(path: Path, mode: int) -> None:
-    if os.name == "nt":
+    if sys.platform == "win32":
         return  # rights there are inherited from the folder
     with suppress(PermissionError, NotImplementedError):  # some shares decide about modes themselves
         path.chmod(mode)

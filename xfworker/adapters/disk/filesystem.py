@@ -169,7 +169,7 @@ class LocalFilesystem:
     def is_network_path(self, path: Path) -> bool:
         string = str(path)
         # On POSIX two slashes at the start are an ordinary, if odd, absolute path.
-        return is_unc_path(string) and (os.name == "nt" or string.startswith("\\\\"))
+        return is_unc_path(string) and (sys.platform == "win32" or string.startswith("\\\\"))
 
 
 def sample_sha256(path: Path) -> str:

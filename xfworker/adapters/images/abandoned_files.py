@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import stat
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -40,7 +41,7 @@ def hold(file: IO[bytes], path: Path) -> bool:
     Returns:
         False where a sweeper took it in between, so that another is to be made.
     """
-    if os.name == "nt":
+    if sys.platform == "win32":
         return True  # a file that is open cannot be removed there
     import fcntl
 
@@ -65,7 +66,7 @@ def sweep(folder: Path) -> None:
 def _remove_abandoned(path: Path) -> None:
     is_folder = stat.S_ISDIR(path.lstat().st_mode)
     owned = path / OWNER_FILE if is_folder else path
-    if os.name == "nt":
+    if sys.platform == "win32":
         if time.time() - owned.stat().st_mtime < _WINDOWS_QUIET_SECONDS:
             return
         owned.unlink()  # fails while it is open

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -75,7 +76,7 @@ class PartialFile:
     def finish(self) -> None:
         """Give the file its final name."""
         # Closing is when some network disks say that they are full; the second handle holds the file until it is named.
-        held = None if os.name == "nt" else os.dup(self.file.fileno())
+        held = None if sys.platform == "win32" else os.dup(self.file.fileno())
         try:
             self.file.close()
             publish(self.partial, self.path)
@@ -122,7 +123,7 @@ class PartialFolder:
         """Give the folder its final name."""
         with writing_errors(self.path):
             # Nobody sweeps a folder without this file, so it is safe before it has its name as well.
-            if os.name == "nt":
+            if sys.platform == "win32":
                 self._owner.close()
             (self.partial / OWNER_FILE).unlink()
             self.partial.rename(self.path)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -74,7 +75,7 @@ def read_whole(path: Path, most: int) -> bytes:
 
 def positioned_reader(file: IO[bytes]) -> Callable[[int, int], bytes]:
     """Give a function that reads bytes at an offset, safe for threads that share the file."""
-    if hasattr(os, "pread"):
+    if sys.platform != "win32":
         descriptor = file.fileno()
 
         def read_at(offset: int, count: int) -> bytes:
@@ -101,7 +102,7 @@ def positioned_reader(file: IO[bytes]) -> Callable[[int, int], bytes]:
 
 def positioned_reader_into(file: IO[bytes]) -> Callable[[int, memoryview], int]:
     """Give a function that fills a buffer from an offset and returns how many bytes there were; safe for threads."""
-    if hasattr(os, "preadv"):
+    if sys.platform != "win32":
         descriptor = file.fileno()
 
         def read_into(offset: int, view: memoryview) -> int:
@@ -121,7 +122,7 @@ def positioned_reader_into(file: IO[bytes]) -> Callable[[int, memoryview], int]:
         with lock:
             file.seek(offset)
             while done < view.nbytes:
-                count = file.readinto(view[done:])  # type: ignore[attr-defined]  # unbuffered binary files have it
+                count = file.readinto(view[done:])  # type: ignore[attr-defined, unused-ignore]  # they have it
                 if not count:
                     break
                 done += count

@@ -18,7 +18,6 @@ import sysconfig
 import tempfile
 import threading
 import time
-import venv
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distributions, requires
@@ -156,11 +155,14 @@ class Environments:
 
     def _create(self, folder: Path) -> None:
         try:
+            import venv  # the embeddable Python for Windows is without it
+
             venv.EnvBuilder(with_pip=True, symlinks=sys.platform != "win32").create(folder)
-        except (OSError, subprocess.CalledProcessError) as error:
+        except (ImportError, OSError, subprocess.CalledProcessError) as error:
             raise JobError(
                 f"making a virtual environment failed: {error}; the worker's Python needs the modules venv and "
-                "ensurepip (on Debian and Ubuntu: apt install python3-venv)"
+                "ensurepip (on Debian and Ubuntu: apt install python3-venv; on Windows: a full Python, not the "
+                "embeddable one)"
             ) from error
         if self._user is not None:
             for path in _content(folder):
@@ -225,7 +227,7 @@ class Environments:
             raise JobError(f"{doing} failed with exit code {code}{whose}; the end of its output: {said}")
 
     def _close(self, folder: Path) -> None:
-        if self._user is not None:
+        if self._user is not None and sys.platform != "win32":
             readable = stat.S_IRGRP | stat.S_IROTH
             for path in _content(folder):
                 os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)

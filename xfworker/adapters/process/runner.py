@@ -12,6 +12,7 @@ from pathlib import Path
 
 from xfworker.adapters.process import guard
 from xfworker.adapters.process.fork_server import ForkServers
+from xfworker.adapters.process.job_object import START_SUSPENDED
 from xfworker.adapters.process.script_log import ScriptLog
 from xfworker.adapters.process.script_process import ScriptProcess
 from xfworker.adapters.process.script_user import ScriptUser
@@ -93,7 +94,7 @@ class ProcessRunner:
             stderr=subprocess.STDOUT,
             bufsize=0,
             start_new_session=True,
-            creationflags=_new_process_group(),
+            creationflags=_creation_flags(),
             **({} if self._user is None else self._user.process_options),
         )
 
@@ -174,9 +175,9 @@ def _hand_over(directory: Path, user: ScriptUser) -> None:
             user.give(path)
 
 
-def _new_process_group() -> int:
+def _creation_flags() -> int:
     if sys.platform == "win32":
-        return subprocess.CREATE_NEW_PROCESS_GROUP
+        return subprocess.CREATE_NEW_PROCESS_GROUP | START_SUSPENDED
     return 0
 
 

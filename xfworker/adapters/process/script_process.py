@@ -12,7 +12,7 @@ from typing import Any
 
 from xfworker.adapters.process.fork_server import ForkedScript
 from xfworker.adapters.process.guard import ScriptProcesses
-from xfworker.adapters.process.job_object import JobObject
+from xfworker.adapters.process.job_object import JobObject, send_break
 from xfworker.adapters.process.memory import (
     offer_to_out_of_memory_killer,
     out_of_memory_kills,
@@ -97,15 +97,21 @@ class ScriptProcess:
         if self._leader_ended.is_set():
             return
         if sys.platform == "win32":
-            self._process.send_signal(signal.CTRL_BREAK_EVENT)
+            send_break(self.pid)
         else:
             with contextlib.suppress(OSError):
                 os.killpg(self.pid, number)
 
     def _take_hold(self) -> None:
         if sys.platform == "win32":
-            self._windows_job = JobObject(self._memory_limit_bytes)
-            self._windows_job.take(int(self._process._handle))  # noqa: SLF001  Popen offers no other way to its handle
+            assert isinstance(self._process, subprocess.Popen)
+            try:
+                self._windows_job = JobObject(self._memory_limit_bytes)
+                self._windows_job.take(int(getattr(self._process, "_handle")))  # noqa: B009  no other way to it
+            except BaseException:
+                self._process.kill()
+                self._log.close()
+                raise
         elif sys.platform == "linux":
             offer_to_out_of_memory_killer(self.pid)
 
@@ -188,20 +194,25 @@ class ScriptProcess:
                 self._timed_out = True
                 self._end_with_grace()
                 return
-            if self._memory_limit_bytes is not None and sys.platform != "win32":
-                used = processes_memory_bytes(self._processes)
+            if self._memory_limit_bytes is not None:
+                used = self._memory_bytes()
                 if used is not None and used > self._memory_limit_bytes:
                     self._memory_exceeded = True
                     # Without grace: cleaning up would take yet more memory.
                     self._kill()
                     return
 
+    def _memory_bytes(self) -> int | None:
+        if self._windows_job is not None:
+            return self._windows_job.memory_bytes()
+        return processes_memory_bytes(self._processes)
+
     def _end_with_grace(self) -> None:
-        if sys.platform == "win32":
-            with contextlib.suppress(OSError):
-                self._process.send_signal(signal.CTRL_BREAK_EVENT)
-        else:
+        if sys.platform != "win32":
             self._processes.signal(signal.SIGTERM)
+        elif not send_break(self.pid):
+            self._kill()  # it cannot be asked, so there is nothing to wait for
+            return
         if self._killer is None:
             self._killer = threading.Timer(self._grace_seconds, self._kill)
             self._killer.daemon = True

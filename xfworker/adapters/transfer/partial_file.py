@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,7 +37,7 @@ def publish(partial: Path, target: Path, *, fsync: bool = False) -> None:
 
 def rename(partial: Path, target: Path) -> None:
     """Give a file on the same file system another name, replacing what was there."""
-    for pause in _WINDOWS_PAUSES if os.name == "nt" else ():
+    for pause in _WINDOWS_PAUSES if sys.platform == "win32" else ():
         try:
             partial.replace(target)
         except PermissionError:
@@ -76,7 +77,7 @@ def flush_file(path: Path) -> None:
 
 def flush_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the disk."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return  # a folder cannot be opened there, and NTFS journals names
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -1,6 +1,7 @@
 """Reading and writing at any position of a file, from several threads."""
 
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class PositionedFile:
             block = block[count:]
 
     def _write_some(self, position: int, block: memoryview) -> int:
-        if hasattr(os, "pwrite"):
+        if sys.platform != "win32":
             return os.pwrite(self._handle, block, position)
         with self._lock:  # Windows has one file pointer for all
             os.lseek(self._handle, position, os.SEEK_SET)
@@ -40,7 +41,7 @@ class PositionedFile:
 
     def read_at(self, position: int, view: memoryview) -> int:
         """Fill memory from a position; give how many bytes there were."""
-        if hasattr(os, "preadv"):
+        if sys.platform != "win32":
             return os.preadv(self._handle, [view], position)
         with self._lock:
             os.lseek(self._handle, position, os.SEEK_SET)

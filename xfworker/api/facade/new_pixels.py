@@ -1,7 +1,7 @@
 """The pixels file of an image that is being made: under a partial name until the image is saved."""
 
-import os
 import shutil
+import sys
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +88,7 @@ class NewPixels:
             return None
         self._check(info, probe)
         check_raw_size(attrs.evolve(info, pixels_path=self._partial.partial))
-        if os.name != "nt":
+        if sys.platform != "win32":
             return self._partial
         return _copied(self._partial)  # what is mapped cannot be renamed there
 

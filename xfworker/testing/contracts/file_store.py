@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -290,11 +291,13 @@ class FileStoreContract:
         store.upload(token, tmp_path / "source", other)
         assert self._read(store, token, other) == (tmp_path / "source").read_bytes()
 
-    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+    @pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
     def test_a_pipe_is_refused_and_not_waited_for(
         self, store: FileStore, token: AuthorizationToken, folder: Resource, tmp_path: Path
     ) -> None:
         """Opening a pipe waits for somebody who writes to it, and nobody may ever do."""
+        if sys.platform == "win32":
+            return
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)
         with pytest.raises(FileError, match="pipe"):

@@ -1,0 +1,54 @@
+"""A plugin of pytest, for tests under wine: the built-in servers that they start run on the Linux around it."""
+
+import json
+import os
+import socket
+from typing import Any, Self
+
+from tests.windows.servers import VARIABLE, linux_path
+from xfworker.api.composition import embedded_server
+from xfworker.api.composition.endpoint_file import ServerEndpoint
+from xfworker.domain.errors import ServerUnreachable
+
+
+class ServerOnLinux(embedded_server.EmbeddedServer):
+    """The same class to whoever uses it; only its process is one of the other system."""
+
+    def __init__(self, data: Any, **options: Any) -> None:
+        super().__init__(data, **options)
+        if options.get("sns") is not None:
+            options["sns"] = linux_path(options["sns"])
+        self._options = options
+        self._number: int | None = None
+
+    def start(self) -> Self:
+        started = _ask(do="start", data=linux_path(self.data), options=self._options)
+        self._number = started.pop("number")
+        self._endpoint = ServerEndpoint(scheme="http", **started)
+        return self
+
+    __enter__ = start
+
+    def ended(self) -> str | None:
+        return _ask(do="ended", number=self._number)["answer"]
+
+    def stop(self) -> None:
+        if self._number is not None:
+            _ask(do="stop", number=self._number)
+
+    def kill(self) -> None:
+        _ask(do="kill", number=self._number)
+
+
+def _ask(**request: Any) -> dict[str, Any]:
+    port, _, key = os.environ[VARIABLE].partition(":")
+    with socket.create_connection(("127.0.0.1", int(port))) as connection:
+        connection.sendall(json.dumps({"key": key, **request}).encode() + b"\n")
+        with connection.makefile("rb") as answers:
+            answer = json.loads(answers.readline())
+    if "error" in answer:
+        raise ServerUnreachable(answer["error"])
+    return answer
+
+
+embedded_server.EmbeddedServer = ServerOnLinux
