@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -168,6 +169,8 @@ class ForkServer:
         Raises:
             OSError: It was not started, and nothing of it has run.
         """
+        if sys.platform == "win32":
+            raise OSError("scripts are forked on Linux only")
         document = {
             "command": list(call.command),
             "arguments": list(plain.arguments),

@@ -33,6 +33,7 @@ from typing import Any
 ID_VARIABLE = "_XF_SCRIPT_ID"
 ID_LENGTH = 32
 _DESCRIPTORS = 2
+_LINUX_ONLY = "scripts are forked on Linux only"
 _NEVER_SHARED = ("numpy", "multiprocessing")
 
 
@@ -70,6 +71,8 @@ def loaded(functions: list[str]) -> dict[str, Any]:
 
 def serve(control: socket.socket) -> dict[str, Any]:
     """Answer requests until their sender is gone, which ends this process; return in each fork, with its call."""
+    if sys.platform == "win32":
+        raise OSError(_LINUX_ONLY)
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, ID_LENGTH, _DESCRIPTORS)
         if len(request) < ID_LENGTH or len(descriptors) < _DESCRIPTORS:
@@ -102,6 +105,8 @@ def serve(control: socket.socket) -> dict[str, Any]:
 def _begun(script_id: bytes, call: int, output: int, write: int) -> dict[str, Any]:
     """Become a process of its own, say so, and wait for what it is to do."""
     try:
+        if sys.platform == "win32":
+            raise OSError(_LINUX_ONLY)  # noqa: TRY301  as what else keeps it from running
         os.setsid()
         library = ctypes.CDLL(None)
         library.getenv.restype = ctypes.c_void_p
@@ -113,7 +118,7 @@ def _begun(script_id: bytes, call: int, output: int, write: int) -> dict[str, An
         os.write(write, str(os.getpid()).encode())
         os.close(write)
         with open(call, "rb") as pipe:
-            return json.loads(pipe.read())  # type: ignore[no-any-return]  # written by ForkServer
+            return json.loads(pipe.read())  # type: ignore[no-any-return, unused-ignore]  # written by ForkServer
     except Exception:  # noqa: BLE001  the runner is gone, or starts the script otherwise
         os._exit(1)
 

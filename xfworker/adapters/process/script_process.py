@@ -163,6 +163,7 @@ class ScriptProcess:
 
     def _reap(self) -> tuple[int, int | None]:
         if sys.platform == "win32":
+            assert isinstance(self._process, subprocess.Popen)
             code = self._process.wait()
             return code, self._windows_job.peak_memory_bytes() if self._windows_job else None
         _, status, usage = os.wait4(self.pid, 0)
