@@ -5,6 +5,7 @@ Everything can be passed in instead. Nothing is read from the environment before
 """
 
 import os
+from typing import TYPE_CHECKING
 
 from xfworker.api.composition.deferred import Deferred
 from xfworker.api.composition.image_formats import session_formats
@@ -21,7 +22,10 @@ from xfworker.ports.filesystem import Filesystem
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.script.session import Session
 
-OWN_SERVERS = ("http", "embedded", "memory")
+if TYPE_CHECKING:
+    from xfworker.api.composition.genuine import GenuineParts
+
+OWN_SERVERS = ("http", "embedded", "memory", "genuine")
 """XF Servers that need no registration."""
 _BY_HAND = ("embedded", "memory")
 
@@ -67,6 +71,11 @@ def session(
         from xfworker.api.composition.own_server import session_by_hand
 
         return session_by_hand(chosen, files=files, filesystem=filesystem, clock=clock)
+    if chosen.server.kind == "genuine" and server is None:
+        genuine = _genuine(chosen)
+        server = genuine.server
+        files = genuine.files if files is None else files
+        arguments = genuine.arguments if arguments is None else arguments
     who = read_job_arguments(os.environ) if arguments is None else arguments
     write_script_log(chosen.logging, job_serial=who.job_serial)
     if clock is None:
@@ -81,6 +90,12 @@ def session(
         clock=clock,
         arguments=who,
     )
+
+
+def _genuine(settings: Settings) -> "GenuineParts":
+    from xfworker.api.composition.genuine import genuine_parts
+
+    return genuine_parts(settings)
 
 
 def _server(settings: Settings, arguments: JobArguments, clock: Clock) -> XFServer:

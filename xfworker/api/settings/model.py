@@ -29,15 +29,16 @@ class ServerSettings:
     The XF Server.
 
     Attributes:
-        kind: ``http``; ``embedded`` for one of this process's own; ``memory`` for one that keeps nothing; or the name
-            of an adapter (entry point ``xfworker.adapters``, ``server.NAME``).
+        kind: ``http``; ``embedded`` for one of this process's own; ``memory`` for one that keeps nothing; ``genuine``
+            for what the genuine ``xfworkerutil`` on this computer serves; or the name of an adapter (entry point
+            ``xfworker.adapters``, ``server.NAME``).
         url: Where it is, for the command line and workers; scripts get it from their environment.
         token: The token for it, for the command line and workers; never shown.
         token_file: A file that holds the token, in place of ``token``.
         allow_plain_http: Whether ``http`` may go further than this computer.
         data: The data folder of an embedded server; a temporary one where not set.
         inputs: The inputs of the job that an embedded or memory server makes for a script that is started by hand.
-        options: The arguments of another package's adapter.
+        options: The arguments of another package's adapter; of ``genuine``: ``module`` and ``key_map``.
     """
 
     kind: str = "http"
