@@ -34,6 +34,20 @@ class ClaimableTask:
     needed: tuple[tuple[str, str | None], ...]
 
 
+@define(frozen=True)
+class EncodedRecord:
+    """
+    A record as it travels.
+
+    Attributes:
+        body: The JSON object of the record, UTF-8.
+        position: Sort order (of jobs; else empty) and serial: where it stands in a list.
+    """
+
+    body: bytes
+    position: tuple[str, int]
+
+
 class RecordTransaction(Protocol):
     """
     A view of all records in which reads and writes belong together.
@@ -71,6 +85,17 @@ class RecordTransaction(Protocol):
             after: Only what comes after this in that order: a job's sort order (else an empty string) and serial.
             limit: At most so many.
         """
+        ...
+
+    def find_encoded(
+        self,
+        kind: type[Record],
+        where: Mapping[str, Any] | None = None,
+        *,
+        after: tuple[str, int] | None = None,
+        limit: int | None = None,
+    ) -> Sequence[EncodedRecord]:
+        """List what :meth:`find` lists for those who only pass it on: what is stored as JSON need not be read."""
         ...
 
     def modified_since(self, kind: type[RecordT], where: Mapping[str, Any], moment: datetime) -> Sequence[RecordT]:

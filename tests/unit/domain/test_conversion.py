@@ -4,11 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xfworker.domain.conversion import format_time, from_json, parse_time, to_json
+from xfworker.domain.conversion import format_time, from_json, from_own_json, parse_time, to_json
 from xfworker.domain.errors import InvalidRecord
 from xfworker.domain.records import RECORD_KINDS, Job, Task
 
 JOB = {"serial": 17, "task_serial": 1, "workflow_serial": 2, "project_serial": 3}
+
+
+@pytest.fixture(params=[from_json, from_own_json])
+def read(request):
+    return request.param
+
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -28,10 +34,11 @@ def test_a_record_survives_a_round_trip_with_its_unknown_keys(inputs, unknown):
 
     assert {key: there[key] for key in wire} == wire
     assert to_json(from_json(Job, there)) == there
+    assert from_own_json(Job, there) == from_json(Job, wire)
 
 
-def test_an_unset_optional_input_stays_present_as_none():
-    assert from_json(Job, {**JOB, "inputs": {"mask": None}}).inputs == {"mask": None}
+def test_an_unset_optional_input_stays_present_as_none(read):
+    assert read(Job, {**JOB, "inputs": {"mask": None}}).inputs == {"mask": None}
 
 
 @pytest.mark.parametrize(
@@ -46,16 +53,16 @@ def test_an_unset_optional_input_stays_present_as_none():
         ({"name": None}, "name: expected string, got None"),
     ],
 )
-def test_a_fault_names_record_path_and_value(wrong, fault):
+def test_a_fault_names_record_path_and_value(read, wrong, fault):
     with pytest.raises(InvalidRecord, match=r"^job 17: ") as caught:
-        from_json(Job, {**JOB, **wrong})
+        read(Job, {**JOB, **wrong})
 
     assert any(line.startswith(fault) for line in caught.value.faults)
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_told_at_once(read):
     with pytest.raises(InvalidRecord) as caught:
-        from_json(Job, {"serial": 4, "inputs": 3, "name": 5})
+        read(Job, {"serial": 4, "inputs": 3, "name": 5})
 
     assert set(caught.value.faults) == {
         "task_serial: is missing",
@@ -64,15 +71,15 @@ def test_all_faults_are_told_at_once():
     }
 
 
-def test_a_fault_in_a_list_names_its_index():
+def test_a_fault_in_a_list_names_its_index(read):
     with pytest.raises(InvalidRecord, match=r"inputs\[1\]: expected object, got 3"):
-        from_json(Task, {"workflow_serial": 1, "task_type_serial": 1, "inputs": [{}, 3]})
+        read(Task, {"workflow_serial": 1, "task_type_serial": 1, "inputs": [{}, 3]})
 
 
 @pytest.mark.parametrize("value", [None, 3, "job", [JOB]])
-def test_what_is_no_object_is_no_record(value):
+def test_what_is_no_object_is_no_record(read, value):
     with pytest.raises(InvalidRecord, match="expected object"):
-        from_json(Job, value)
+        read(Job, value)
 
 
 def test_a_record_shares_nothing_with_the_json_it_came_from():
@@ -82,6 +89,13 @@ def test_a_record_shares_nothing_with_the_json_it_came_from():
     to_json(record)["inputs"]["image"]["size"].append(5)
 
     assert record.inputs == {"image": {"size": [1, 2, 3]}}
+
+
+@pytest.mark.parametrize("moment", ["2024-05-01T12:00:00Z", "2024-05-01T14:00:00+02:00", "2024-05-01T12:00:00"])
+def test_a_time_is_in_utc_however_it_was_written(read, moment):
+    record = read(Job, {**JOB, "started_at": moment})
+    assert record.started_at == datetime(2024, 5, 1, 12, tzinfo=UTC)
+    assert record.started_at.tzinfo is UTC
 
 
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-9, minutes=-30))])))

@@ -1,5 +1,6 @@
 """Records in memory, with real transactions: what a ``with`` block wrote is undone when it ends by an exception."""
 
+import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import attrs
 
 from xfworker.domain.board import JobCell, job_cell
 from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
 from xfworker.domain.packages_needed import needed_packages
@@ -17,7 +19,7 @@ from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
 from xfworker.domain.records import ActivityEvent, Job, Record, Run, Task, TaskType, Workflow
 from xfworker.domain.scheduling import claim_rank
-from xfworker.ports.record_store import ClaimableTask
+from xfworker.ports.record_store import ClaimableTask, EncodedRecord
 
 RecordT = TypeVar("RecordT", bound=Record)
 Derived = TypeVar("Derived")
@@ -96,6 +98,17 @@ class _Transaction:
         if after is not None:
             matching = [record for record in matching if _order(record) > after]
         return [_own(record) for record in matching[:limit]]
+
+    def find_encoded(
+        self,
+        kind: type[Record],
+        where: Mapping[str, Any] | None = None,
+        *,
+        after: tuple[str, int] | None = None,
+        limit: int | None = None,
+    ) -> Sequence[EncodedRecord]:
+        found = self.find(kind, where, after=after, limit=limit)
+        return [EncodedRecord(json.dumps(to_json(record)).encode(), _order(record)) for record in found]
 
     def modified_since(self, kind: type[RecordT], where: Mapping[str, Any], moment: datetime) -> Sequence[RecordT]:
         matching = sorted(self._matching(kind, where), key=lambda record: record.serial)

@@ -32,6 +32,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from xfworker.adapters.sql.board import job_cells
 from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable_job
 from xfworker.adapters.sql.derivations import Derivations, KeptDerivations
+from xfworker.adapters.sql.encoded import encoded_record
 from xfworker.adapters.sql.prepared import Runner, Shape, finding, search_values
 from xfworker.adapters.sql.rows import column_value, read_json, read_member, record_of, to_record, to_row, write_json
 from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, TABLES, field_forms, table_of
@@ -44,7 +45,7 @@ from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
 from xfworker.domain.records import ActivityEvent, Job, Record, Run, RunPriority, Workflow, WorkflowState
 from xfworker.domain.scheduling import claim_rank
-from xfworker.ports.record_store import ClaimableTask
+from xfworker.ports.record_store import ClaimableTask, EncodedRecord
 
 RecordT = TypeVar("RecordT", bound=Record)
 Derived = TypeVar("Derived")
@@ -105,9 +106,35 @@ class SqlTransaction:
         after: tuple[str, int] | None = None,
         limit: int | None = None,
     ) -> Sequence[RecordT]:
+        rows = self._found(kind, where, after, limit)
+        if rows is None:
+            return self._find_among_many(kind, where, after, limit)
+        return [record_of(kind, row) for row in rows]
+
+    def find_encoded(
+        self,
+        kind: type[Record],
+        where: Mapping[str, Any] | None = None,
+        *,
+        after: tuple[str, int] | None = None,
+        limit: int | None = None,
+    ) -> Sequence[EncodedRecord]:
+        rows = self._found(kind, where, after, limit)
+        if rows is None:
+            rows = [list(row.values()) for row in self._rows(self._search_among_many(kind, where, after, limit))]
+        return [encoded_record(kind, row) for row in rows]
+
+    def _found(
+        self,
+        kind: type[Record],
+        where: Mapping[str, Any] | None,
+        after: tuple[str, int] | None,
+        limit: int | None,
+    ) -> Sequence[Sequence[Any]] | None:
+        """Give the rows that a search of few values finds, or ``None`` where it is another one."""
         search = _prepared_search(kind, where or {})
         if search is None:
-            return self._find_among_many(kind, where, after, limit)
+            return None
         shape, values = search
         prepared = finding(kind.collection, shape, after=after is not None, limited=limit is not None)
         if after is not None:
@@ -116,7 +143,7 @@ class SqlTransaction:
                 values["after_order"] = after[0]
         if limit is not None:
             values["most"] = limit
-        return [record_of(kind, row) for row in self._runner.rows(prepared, values)]
+        return self._runner.rows(prepared, values)
 
     def modified_since(self, kind: type[RecordT], where: Mapping[str, Any], moment: datetime) -> Sequence[RecordT]:
         table = table_of(kind)
@@ -239,6 +266,15 @@ class SqlTransaction:
         after: tuple[str, int] | None,
         limit: int | None,
     ) -> Sequence[RecordT]:
+        return [to_record(kind, row) for row in self._rows(self._search_among_many(kind, where, after, limit))]
+
+    def _search_among_many(
+        self,
+        kind: type[Record],
+        where: Mapping[str, Any] | None,
+        after: tuple[str, int] | None,
+        limit: int | None,
+    ) -> Select[Any]:
         table = table_of(kind)
         statement = select(table).where(*self._conditions(kind, where))
         if kind is Job:
@@ -253,7 +289,7 @@ class SqlTransaction:
                 statement = statement.where(table.c.serial > after[1])
         if limit is not None:
             statement = statement.limit(limit)
-        return [to_record(kind, row) for row in self._rows(statement)]
+        return statement
 
     def _rows(self, statement: Select[Any], parameters: Mapping[str, Any] | None = None) -> Iterable[Mapping[str, Any]]:
         return (row._mapping for row in self._connection.execute(statement, parameters))  # type: ignore[misc]  # noqa: SLF001  public by its documentation

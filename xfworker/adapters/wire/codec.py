@@ -15,7 +15,7 @@ from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from xfworker.adapters.wire.field_types import LARGEST, PrintableText
-from xfworker.domain.conversion import converter, expected, from_json, structured, to_json
+from xfworker.domain.conversion import converter, expected, from_own_json, structured, to_json
 from xfworker.domain.errors import InvalidRecord, ProtocolViolation, XFWorkerError
 from xfworker.domain.record import Record
 
@@ -46,13 +46,13 @@ class Message:
 
 def read(kind: type[MessageT], value: Any, name: str) -> MessageT:
     """
-    Read a message.
+    Read a message from a JSON value that nobody else holds.
 
     Raises:
         InvalidRecord: With every violation and its path, after ``name``.
     """
     if issubclass(get_origin(kind) or kind, Record):
-        return from_json(kind, value)  # type: ignore[type-var]  # a record, as was just seen
+        return from_own_json(kind, value)  # type: ignore[type-var]  # a record, as was just seen
     return structured(_converter(), kind, value, name)
 
 
@@ -94,7 +94,7 @@ def _converter() -> Converter:
         attrs.has,
         lambda kind: make_dict_unstructure_fn(kind, made, _cattrs_omit_if_default=getattr(kind, "sparse", False)),
     )
-    made.register_structure_hook_func(_is_record, lambda value, kind: from_json(kind, value))
+    made.register_structure_hook_func(_is_record, lambda value, kind: from_own_json(kind, value))
     made.register_unstructure_hook_func(_is_record, to_json)
     return made
 

@@ -18,7 +18,7 @@ from xfworker.domain.queries import Sequence as ParameterSequence
 from xfworker.domain.records import ActivityEvent, Entity, Job, Project, Record, Task, Worker, Workflow
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
-from xfworker.ports.record_store import RecordStore
+from xfworker.ports.record_store import EncodedRecord, RecordStore
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_change, log_creation
@@ -88,11 +88,23 @@ class PlatformServer:
             after: Sort order (of jobs; else empty) and serial of the last record of the page before.
             limit: At most so many.
         """
-        unknown = sorted(set(where or {}) - {field.name for field in attrs.fields(kind)})
-        if unknown:
-            raise UsageError(f"{kind.noun} has no field {', '.join(unknown)} to search by")
+        _require_fields(kind, where)
         return self._read(
             lambda access: access.transaction.find(kind, access.narrowed(kind, where), after=after, limit=limit)
+        )
+
+    def encoded_page(
+        self,
+        kind: type[Record],
+        where: Mapping[str, Any] | None = None,
+        *,
+        after: tuple[str, int] | None = None,
+        limit: int | None = None,
+    ) -> Sequence[EncodedRecord]:
+        """List what :meth:`page` lists, as it travels."""
+        _require_fields(kind, where)
+        return self._read(
+            lambda access: access.transaction.find_encoded(kind, access.narrowed(kind, where), after=after, limit=limit)
         )
 
     def create(self, record: RecordT, *, idempotency_key: str | None = None) -> RecordT:
@@ -259,3 +271,9 @@ class PlatformServer:
 
     def _now(self) -> datetime:
         return self._clock.now()
+
+
+def _require_fields(kind: type[Record], where: Mapping[str, Any] | None) -> None:
+    unknown = sorted(set(where or {}) - {field.name for field in attrs.fields(kind)})
+    if unknown:
+        raise UsageError(f"{kind.noun} has no field {', '.join(unknown)} to search by")

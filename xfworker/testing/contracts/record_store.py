@@ -1,5 +1,6 @@
 """What every RecordStore does."""
 
+import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import attrs
 import pytest
 
 from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import Sequence
@@ -55,6 +57,39 @@ class RecordStoreContract:
                 project.extra,
                 NOON,
             )
+
+    def test_what_is_encoded_is_what_is_found(self, store: RecordStore) -> None:
+        values = {"a": {"b": [1, 2.5, None, "é", True]}, "empty": {}}
+        with store.transaction() as transaction:
+            for number in range(4):
+                extra = {"x": [number], "name_of_later": "ß"} if number % 2 else {}
+                transaction.insert(
+                    Job(
+                        task_serial=1,
+                        workflow_serial=1,
+                        project_serial=1,
+                        state=JobState.DONE if number else JobState.WAITING,
+                        inputs=values if number else {},
+                        extra=extra,
+                        sort_order=f"c{9 - number}",
+                        started_at=NOON if number else None,
+                    )
+                )
+                transaction.insert(Project(name=f"p{number}", obsolete=bool(number % 2), created_at=NOON, extra=extra))
+        many = tuple(range(1, 100))
+        for kind, where in (
+            (Job, None),
+            (Job, {"state": JobState.DONE}),
+            (Job, {"serial": many}),
+            (Project, {"obsolete": True}),
+            (Project, {"serial": many}),
+        ):
+            with store.transaction(write=False) as transaction:
+                found = transaction.find(kind, where)
+                encoded = transaction.find_encoded(kind, where)
+                assert [json.loads(record.body) for record in encoded] == [to_json(record) for record in found]
+                page = transaction.find_encoded(kind, where, after=encoded[0].position, limit=1)
+                assert page == encoded[1:2]
 
     def test_records_that_were_modified_since_a_time_are_found(self, store: RecordStore) -> None:
         with store.transaction() as transaction:

@@ -1,12 +1,14 @@
 """Records: lists in pages, one record, a new one, a change."""
 
+from collections.abc import Sequence
+
+import msgspec
 from litestar import Response, Router, get, patch, post
 from litestar.params import FromPath
 
 from xfworker.adapters.web.exchange import (
     AnyRequest,
     answer,
-    answer_message,
     caller,
     idempotency_key,
     in_thread,
@@ -15,9 +17,10 @@ from xfworker.adapters.web.exchange import (
     serial_in_range,
 )
 from xfworker.adapters.web.xf_routes.search import conditions, cursor_after, page_limit, read_cursor
-from xfworker.adapters.wire.records import Page, RecordChange
+from xfworker.adapters.wire.records import RecordChange
 from xfworker.domain.conversion import from_json, to_json
 from xfworker.domain.records import RECORD_KINDS, Record
+from xfworker.ports.record_store import EncodedRecord
 from xfworker.services.platform.platform import Platform
 
 
@@ -33,13 +36,11 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
         limit = page_limit(parameters.get("limit"))
         after = read_cursor(parameters.get("cursor"))
 
-        def page() -> Page[Record]:
+        def page() -> bytes:
             server = platform.server_for(caller(request))
-            records = server.page(kind, where, after=after, limit=limit + 1)
-            last = records[limit - 1] if len(records) > limit else None
-            return Page(items=list(records[:limit]), next=None if last is None else cursor_after(last))
+            return _page(server.encoded_page(kind, where, after=after, limit=limit + 1), limit)
 
-        return answer_message(await in_thread(page))
+        return Response(content=await in_thread(page), media_type="application/json")
 
     @post("/")
     async def create_record(request: AnyRequest) -> Response[bytes]:
@@ -72,3 +73,10 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
         return answer(to_json(await in_thread(work)))
 
     return Router(path=f"/{kind.collection}", route_handlers=[list_records, create_record, get_record, change_record])
+
+
+def _page(records: Sequence[EncodedRecord], limit: int) -> bytes:
+    """Write a :class:`~xfworker.adapters.wire.records.Page`; one more record than fits says that there is another."""
+    cursor = cursor_after(records[limit - 1].position) if len(records) > limit else None
+    items = b",".join(record.body for record in records[:limit])
+    return b'{"items":[%b],"next":%b}' % (items, msgspec.json.encode(cursor))

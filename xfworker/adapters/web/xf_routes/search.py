@@ -11,7 +11,7 @@ import attrs
 
 from xfworker.adapters.wire.digits import read_digits
 from xfworker.domain.errors import UsageError
-from xfworker.domain.records import Job, Record
+from xfworker.domain.records import Record
 
 PAGE = 1000
 """How many records a page holds unless fewer are asked for."""
@@ -67,9 +67,8 @@ def page_limit(value: str | None) -> int:
     return limit
 
 
-def cursor_after(record: Record) -> str:
-    """Write the position behind a record, for the next page."""
-    position = [record.sort_order if isinstance(record, Job) else "", record.serial]
+def cursor_after(position: tuple[str, int]) -> str:
+    """Write the position of the last record on a page, for the next one."""
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
 
 
