@@ -88,6 +88,11 @@ class FacadeRecordsContract:
             with pytest.raises(UsageError, match="UUID as a string"):
                 xfworkerutil.get_xf_db_entity_by_uuid(conn, wrong)
 
+    def test_an_entity_that_a_finished_job_put_out_is_found_by_its_uuid(self, script_project, conn):
+        uuid = f"sample-{script_project.project.serial}"
+        script_project.done(script_project.new_task(), {"sample": {"type": "Entity", "uuid": uuid, "name": "femur"}})
+        assert xfworkerutil.get_xf_db_entity_by_uuid(conn, uuid)["name"] == "femur"
+
     @pytest.mark.parametrize("serial", [None, "abc", "", "-1", 0, -1, 1.5, True, [1], {}, "1 ", "\u0661", "9" * 50])
     def test_what_is_no_serial_is_refused_before_anything_is_asked(self, conn, serial):
         with pytest.raises(UsageError, match="serial"):

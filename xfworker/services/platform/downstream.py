@@ -23,7 +23,7 @@ from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.holding import is_busy, is_leased, is_live, made_from, make_wait, note_new_values
 from xfworker.services.platform.isolation import isolated
-from xfworker.services.platform.runs import begin_run, keep_entity
+from xfworker.services.platform.runs import begin_run, entities
 from xfworker.services.platform.spawn_limits import spawners_of
 
 _WITH_OLD_VALUES = (JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.ABORTED)
@@ -337,18 +337,12 @@ def _may_define(access: Access, step: Step, own: Job | None) -> bool:
 
 
 def _about_the_source(access: Access, run: Run, job: Job, now: datetime) -> Run:
-    entity = next((value for value in job.outputs.values() if _is_entity(value)), None)
-    about_entity = None if entity is None else {"uuid": entity["uuid"], "name": entity.get("name") or ""}
+    about_entity = next(entities(job.outputs), None)
     if about_entity is None or about_entity == run.entity:
         return run
     about = attrs.evolve(run, entity=about_entity, occ_lock_version=run.occ_lock_version + 1, modified_at=now)
     access.transaction.replace(about)
-    keep_entity(access, about, now)
     return about
-
-
-def _is_entity(value: Any) -> bool:
-    return isinstance(value, Mapping) and value.get("type") == "Entity" and isinstance(value.get("uuid"), str)
 
 
 def _make(access: Access, step: Step, run: Run | None, decision: Decision, now: datetime) -> None:

@@ -24,7 +24,7 @@ from xfworker.services.platform.downstream import (
 from xfworker.services.platform.holding import is_leased
 from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.restarts import restart
-from xfworker.services.platform.runs import join_run, keep_entity
+from xfworker.services.platform.runs import join_run, keep_entities, keep_entity
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -65,10 +65,11 @@ def after_creation(access: Access, record: Record, now: datetime) -> None:
     if isinstance(record, Job):
         join_run(access, record, now)
         if record.state.is_final:
+            keep_entities(access, record, now)
             job = access.transaction.get(Job, record.serial)
             _following(access, job, lambda: after_end(access, job, now), now)
     elif isinstance(record, Run):
-        keep_entity(access, record, now)
+        keep_entity(access, record.entity, now)
     elif isinstance(record, Task):
         workflow = access.transaction.get(Workflow, record.workflow_serial)
         version = workflow.occ_lock_version + 1
@@ -91,7 +92,7 @@ def after_change(access: Access, before: Record, after: Record, now: datetime) -
 
 def _after_run(access: Access, before: Run, after: Run, now: datetime) -> None:
     if before.entity != after.entity:
-        keep_entity(access, after, now)
+        keep_entity(access, after.entity, now)
     if after.obsolete and not before.obsolete:
         # What others waited for in it will not come.
         _following(access, after, lambda: settle(access, after.workflow_serial, now), now)
@@ -107,6 +108,7 @@ def _after_job(access: Access, before: Job, after: Job, now: datetime) -> None:
         reconsider(access, after, now)
         return
     if after.state.is_final:
+        keep_entities(access, after, now)
         _following(access, after, lambda: after_end(access, after, now), now)
     elif before.state.is_final:
         if is_leased(access, after):

@@ -1,12 +1,14 @@
 """Runs: which run a new job belongs to, and whom a run is about."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import attrs
 
+from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Entity, Job, Run
 from xfworker.services.platform.access import Access
 
@@ -41,14 +43,13 @@ def begin_run(access: Access, job: Job, now: datetime) -> Run:
             modified_at=now,
         )
     )
-    keep_entity(access, run, now)
+    keep_entity(access, run.entity, now)
     access.transaction.replace(attrs.evolve(job, run_serial=run.serial))
     return run
 
 
-def keep_entity(access: Access, run: Run, now: datetime) -> None:
-    """Keep a record of the entity that a run is about, so that it can be found by its UUID."""
-    entity = run.entity
+def keep_entity(access: Access, entity: Mapping[str, Any] | None, now: datetime) -> None:
+    """Keep a record of an entity that a run or an output names, so that it can be found by its UUID."""
     if not entity or not isinstance(entity.get("uuid"), str) or not entity["uuid"]:
         return
     if not access.transaction.find(Entity, {"uuid": entity["uuid"]}, limit=1):
@@ -58,8 +59,19 @@ def keep_entity(access: Access, run: Run, now: datetime) -> None:
         )
 
 
-def _entity_of(job: Job) -> dict[str, Any] | None:
-    for value in (*job.outputs.values(), *job.inputs.values()):
+def keep_entities(access: Access, job: Job, now: datetime) -> None:
+    """Keep a record of every entity among the outputs of a job that is done."""
+    if job.state is JobState.DONE:
+        for entity in entities(job.outputs):
+            keep_entity(access, entity, now)
+
+
+def entities(parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give the entities among inputs or outputs, as ``{uuid, name}``."""
+    for value in parameters.values():
         if isinstance(value, Mapping) and value.get("type") == "Entity" and isinstance(value.get("uuid"), str):
-            return {"uuid": value["uuid"], "name": value.get("name") or ""}
-    return None
+            yield {"uuid": value["uuid"], "name": value.get("name") or ""}
+
+
+def _entity_of(job: Job) -> dict[str, Any] | None:
+    return next(chain(entities(job.outputs), entities(job.inputs)), None)
