@@ -294,7 +294,7 @@ class FacadeJobContract:
 
     def test_the_outputs_of_a_spawned_job_must_fit(self, worker, conn, spawning):
         task_type, task = spawning
-        with pytest.raises(InvalidRecord, match=r"scan.*nonsense|nonsense.*scan"):
+        with pytest.raises(InvalidParameter, match=r"scan.*nonsense|nonsense.*scan"):
             worker.spawn_xf_job_basic(conn, task_type, task, outputs={"scan": 3, "nonsense": 1})
 
     @pytest.mark.parametrize(
