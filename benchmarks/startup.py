@@ -1,8 +1,9 @@
 """
 What a script waits for before it can begin: ``python -m benchmarks.startup [--quick] [--json]``.
 
-Every figure is taken in fresh processes, one after the other and in turns, so that what disturbs one disturbs all. The
-best of them is what the code costs, the median what it costs on this machine today; goals are held against the best.
+Every figure is the CPU time of fresh processes, one after the other and in turns, so that what disturbs one disturbs
+all. The best of them is what the code costs, the median what it costs on this machine today; goals are held against the
+best.
 Byte code is where an installed package has it: the first round writes it to a folder of the benchmark's own and is not
 counted, whatever ``PYTHONDONTWRITEBYTECODE`` says and whenever the sources changed.
 """
@@ -30,7 +31,7 @@ IMPORT_GOAL = 0.2
 READY_GOAL = 1.25
 REQUESTS_GOAL = 6
 
-_TIMED = "import time as _t; _s = _t.perf_counter(); {code}; print((_t.perf_counter() - _s) * 1000)"
+_TIMED = "import time as _t; _s = _t.process_time(); {code}; print((_t.process_time() - _s) * 1000)"
 IMPORT = _TIMED.format(code="import xfworkerutil")
 READY = _TIMED.format(code="import xfworkerutil; xfworkerutil.XFWorkerJob()")
 NUMPY = _TIMED.format(code="import numpy")
@@ -137,7 +138,7 @@ def main() -> int:
     options = benchmark_parser(__doc__).parse_args()
     figures, goals = measure(15 if options.quick else 25)
     if not options.json:
-        print(f"{'milliseconds, fresh processes':45} {'best':>8} {'median':>8}")
+        print(f"{'milliseconds of CPU, fresh processes':45} {'best':>8} {'median':>8}")
         for item in figures:
             print(f"{item.name:45} {item.best:8.1f} {item.median:8.1f}")
     document = {item.name: {"best": item.best, "median": item.median} for item in figures}

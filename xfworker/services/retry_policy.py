@@ -27,7 +27,7 @@ _MOST_THROTTLED_DOUBLINGS = 6
 _log = EventLog("xfworker.retries")
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class RetryPolicy:
     """
     How often and how long to try again.

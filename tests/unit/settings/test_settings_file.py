@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from attrs import asdict
 
 from xfworker.api.settings.file import load_settings
 from xfworker.api.settings.model import Settings
@@ -28,7 +29,7 @@ def faults(load):
 
 
 def test_nothing_said_gives_the_defaults(load):
-    assert load().settings == Settings()
+    assert asdict(load().settings) == asdict(Settings())
 
 
 def test_a_file_in_the_working_directory_is_read(load, tmp_path):

@@ -3,7 +3,7 @@
 from attrs import define
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class HttpLimits:
     """
     How long to wait and how often to try.

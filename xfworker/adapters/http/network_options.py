@@ -6,7 +6,7 @@ from pathlib import Path
 from attrs import define, field
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class TlsOptions:
     """
     How servers are trusted, and how this side shows who it is.
@@ -24,7 +24,7 @@ class TlsOptions:
     minimum_version: str = "1.2"
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class ProxyOptions:
     """
     The way to servers.

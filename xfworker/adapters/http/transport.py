@@ -51,7 +51,7 @@ _DIGITS_OF_SECONDS = 7
 _LONGEST_WAIT_SECONDS = 5.0
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class HttpAnswer:
     """
     A whole answer.

@@ -5,7 +5,7 @@ from attrs import define
 MIB = 1 << 20
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class TransferLimits:
     """
     How transfers are cut into pieces.

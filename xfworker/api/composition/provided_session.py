@@ -13,7 +13,7 @@ from attrs import define, field
 from xfworker.services.script.session import Session
 
 
-@define
+@define(eq=False, repr=False)
 class _Provided:
     sessions: list[Session] = field(factory=list)
 

@@ -1,8 +1,9 @@
 """
 What can be chosen: which adapters are used and how. What is chosen for an adapter is the adapter's own class.
 
-The classes are plain attrs classes with defaults that work, so that a script that needs no settings pays nothing for
-them. :mod:`xfworker.api.settings.file` fills them from a file and from environment variables.
+The classes are plain attrs classes with defaults that work, so that a script that needs no settings pays little for
+them: making ``==`` and ``repr`` for all of them would take as long as the rest of their import, and nobody needs it.
+:mod:`xfworker.api.settings.file` fills them from a file and from environment variables.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ SECRETS = frozenset({"server.token", "files.secret_key", "network.proxy"})
 """Settings whose values are never shown."""
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class ServerSettings:
     """
     The XF Server.
@@ -51,7 +52,7 @@ class ServerSettings:
     options: dict[str, Any] = field(factory=dict, repr=False)
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class FilesSettings:
     """
     The file store.
@@ -88,7 +89,7 @@ class FilesSettings:
     options: dict[str, Any] = field(factory=dict, repr=False)
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class DiskSettings:
     r"""
     The local disks.
@@ -102,7 +103,7 @@ class DiskSettings:
     path_map: dict[str, str] = field(factory=dict)
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class ImagesSettings:
     """
     Image formats.
@@ -114,7 +115,7 @@ class ImagesSettings:
     codecs: list[str] = field(factory=list)
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class LoggingSettings:
     """
     The events that this package writes to a script's or worker's log.
@@ -128,7 +129,7 @@ class LoggingSettings:
     format: str = "auto"
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class WorkerSettings:
     """
     Workers.
@@ -141,7 +142,7 @@ class WorkerSettings:
     fork_server: bool = True
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class Settings:
     """Everything that can be chosen."""
 
@@ -157,7 +158,7 @@ class Settings:
     worker: WorkerSettings = field(factory=WorkerSettings)
 
 
-@define(frozen=True, kw_only=True)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class LoadedSettings:
     """
     The settings in force and where they are from.

@@ -80,7 +80,7 @@ def _after(seconds: float, call: Callable[[], None]) -> None:
     timer.start()
 
 
-@define
+@define(eq=False, repr=False)
 class Throttle:
     """
     Lets a message through at most once an interval, and less often while the server is away.
