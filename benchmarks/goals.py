@@ -137,6 +137,6 @@ def _commit() -> str:
     return done.stdout.strip()
 
 
-def script_environment(**more: str) -> dict[str, str]:
+def with_byte_code(**more: str) -> dict[str, str]:
     """Give the environment of a measured process: this one's, but byte code is kept as an installed package has it."""
     return {**{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}, **more}

@@ -22,7 +22,7 @@ import psutil
 from attrs import define, field
 from sqlalchemy import insert
 
-from benchmarks.goals import Goal, benchmark_parser, conclude, script_environment
+from benchmarks.goals import Goal, benchmark_parser, conclude, with_byte_code
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
@@ -239,7 +239,7 @@ def job_starts(filled: FilledServer, folder: Path, jobs: int) -> float:
         filled.server.create(Job(task_serial=task.serial, state=JobState.READY))
     command = [sys.executable, "-m", "xfworker", "worker", "--server", str(filled.embedded.data), "--until-idle"]
     command += ["--concurrency", "2", "--data", str(folder / "worker")]
-    subprocess.run(command, check=True, capture_output=True, env=script_environment())
+    subprocess.run(command, check=True, capture_output=True, env=with_byte_code())
     done = filled.server.find(Job, {"task_serial": task.serial, "state": JobState.DONE})
     assert len(done) == jobs, "some jobs failed"
     begun = sorted(job.started_at for job in done if job.started_at)

@@ -4,31 +4,46 @@ What a script waits for before it can begin: ``python -m benchmarks.startup [--q
 Every figure is the CPU time of fresh processes, one after the other and in turns, so that what disturbs one disturbs
 all. The best of them is what the code costs, the median what it costs on this machine today; goals are held against the
 best.
+A job's start is everything that the worker's runner, the process that is forked and the script spend on a script that
+finishes at once, held against a process that imports the libraries.
 Byte code is where an installed package has it: the first round writes it to a folder of the benchmark's own and is not
 counted, whatever ``PYTHONDONTWRITEBYTECODE`` says and whenever the sources changed.
 """
 
+import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from attrs import define
 
-from benchmarks.goals import Goal, benchmark_parser, conclude, script_environment
+from benchmarks.goals import Goal, benchmark_parser, conclude, with_byte_code
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.adapters.process.runner import ProcessRunner
 from xfworker.api.composition.embedded_server import EmbeddedServer
+from xfworker.api.composition.module_folders import MODULE_FOLDERS
+from xfworker.api.composition.script_preload import PRELOAD
+from xfworker.api.composition.script_settings import script_settings
+from xfworker.api.settings.model import LoadedSettings, Settings
+from xfworker.domain.job_arguments import read_job_arguments
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
+from xfworker.ports.job_runner import ScriptCall
+from xfworker.services.worker.script_environment import allowed_variables, script_environment
 
 IMPORT_GOAL = 0.2
 READY_GOAL = 1.25
+FORKED_GOAL = 0.5
+SPAWNED_GOAL = 1.8
 REQUESTS_GOAL = 6
 
 _TIMED = "import time as _t; _s = _t.process_time(); {code}; print((_t.process_time() - _s) * 1000)"
@@ -53,6 +68,10 @@ print(len(sent), worker.session.server._transport._pool.num_connections)
 """
 
 
+EMPTY_JOB = "import xfworkerutil\nxfworkerutil.XFWorkerJob().finish({})\n"
+IMPORTS = "import urllib3, attrs, cattrs"
+
+
 @define(frozen=True)
 class Figure:
     name: str
@@ -71,7 +90,7 @@ def run(code: str, environment: Mapping[str, str]) -> list[float]:
     """Run code in a fresh interpreter and give the numbers that it prints."""
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=script_environment(**environment),
+        env=with_byte_code(**environment),
         capture_output=True,
         text=True,
         check=False,
@@ -112,6 +131,65 @@ def running_jobs() -> Iterator[Any]:
         transport.close()
 
 
+def job_starts(rounds: int, environment: Callable[[], dict[str, str]]) -> dict[str, float]:
+    """Give what a start costs, in milliseconds: a job's by a fork, a job's anew, and the imports in a process."""
+    values: dict[str, list[float]] = {"forked": [], "spawned": [], "imports": []}
+    with tempfile.TemporaryDirectory() as path, ExitStack() as stack:
+        folder = Path(path)
+        script = folder / "main.py"
+        script.write_text(EMPTY_JOB)
+        runners = {"forked": ProcessRunner(preload=[PRELOAD]), "spawned": ProcessRunner()}
+        for runner in runners.values():
+            stack.callback(runner.close)
+
+        def start(runner: ProcessRunner) -> float:
+            variables = environment()
+            # As a worker does it.
+            own = script_environment(
+                allowed_variables(os.environ),
+                read_job_arguments(variables),
+                temporary_folder=folder,
+                module_folders=MODULE_FOLDERS,
+                settings=script_settings(LoadedSettings(settings=Settings())),
+            )
+            byte_code = {"PYTHONPYCACHEPREFIX": variables["PYTHONPYCACHEPREFIX"]}
+            call = ScriptCall(
+                command=(sys.executable, str(script)),
+                environment={**own, **byte_code},
+                working_directory=folder,
+                log_path=folder / "log.txt",
+            )
+            before = _cpu_ms()
+            end = runner.start(call).wait()
+            if end is None or end.exit_code != 0:
+                sys.exit(f"the measured job failed:\n{call.log_path.read_text()}")
+            return _cpu_ms() - before
+
+        def imports() -> float:
+            command, variables = [sys.executable, "-c", IMPORTS], with_byte_code(**environment())
+            before = _cpu_ms()
+            subprocess.run(command, env=variables, check=True)
+            return _cpu_ms() - before
+
+        for counted in range(rounds + 1):
+            taken = {**{name: start(runner) for name, runner in runners.items()}, "imports": imports()}
+            for name, value in taken.items():
+                values[name] += [value] if counted else []
+    return {name: min(costs) for name, costs in values.items()}
+
+
+def _cpu_ms() -> float:
+    """Give the CPU time of this process, of its children that ended, and of those that live."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    ended = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    living = 0
+    for child in psutil.Process().children():
+        # The built-in server is one of them; what its main thread does for a job makes the figures a little larger.
+        with suppress(OSError):
+            living += int(Path(f"/proc/{child.pid}/schedstat").read_text().split()[0])
+    return ended * 1000 + living / 1e6
+
+
 def measure(rounds: int) -> tuple[list[Figure], list[Goal]]:
     """Take all figures."""
     values: dict[str, list[float]] = {"import xfworkerutil": [], "XFWorkerJob() ready": []}
@@ -123,11 +201,18 @@ def measure(rounds: int) -> tuple[list[Figure], list[Goal]]:
                 taken = run(code, environment())
                 values[name] += taken if counted else []
         requests, connections = run(WHOLE_JOB, environment())
+        starts = job_starts(rounds, environment) if sys.platform == "linux" else {}
     figures = [Figure(name, times) for name, times in values.items()]
     parts = figures[2].best
+    figures += [Figure(f"start of a job or process: {name}", [value]) for name, value in starts.items()]
+    process = "over a process that imports urllib3, attrs, cattrs"
+    reason = "" if starts else "CPU time of processes is read on Linux only"
+    forked, spawned = (starts[name] / starts["imports"] if starts else None for name in ("forked", "spawned"))
     goals = [
         Goal("import xfworkerutil over importing urllib3, attrs, cattrs", figures[0].best / parts, IMPORT_GOAL),
         Goal("XFWorkerJob() ready over importing urllib3, attrs, cattrs", figures[1].best / parts, READY_GOAL),
+        Goal(f"start of a job by the fork server, CPU, {process}", forked, FORKED_GOAL, reason=reason),
+        Goal(f"start of a job without the fork server, CPU, {process}", spawned, SPAWNED_GOAL, reason=reason),
         Goal("requests of a job (load, 100 x progress, finish)", requests, REQUESTS_GOAL),
         Goal("connections of that job", connections, 1),
     ]
