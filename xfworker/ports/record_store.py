@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from attrs import define
@@ -12,7 +13,7 @@ from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
-from xfworker.domain.records import Job, Record
+from xfworker.domain.records import ActivityEvent, Job, Record, Worker
 
 RecordT = TypeVar("RecordT", bound=Record)
 Derived = TypeVar("Derived")
@@ -46,6 +47,57 @@ class EncodedRecord:
 
     body: bytes
     position: tuple[str, int]
+
+
+@define(frozen=True, kw_only=True)
+class Claimant:
+    """
+    A worker that asks for a job.
+
+    Attributes:
+        worker: The worker's record.
+        owner: What is kept under the key of its owner, if anything.
+        lease: The lease that it got for the same claim before, where it repeats one.
+        has_expired_leases: Whether there are leases, of any worker, that ended.
+    """
+
+    worker: Worker
+    owner: Mapping[str, Any] | None
+    lease: JobLease | None
+    has_expired_leases: bool
+
+
+@define(frozen=True, kw_only=True)
+class RenewedLease:
+    """
+    A lease that was renewed, and what its worker has to know of the job.
+
+    Attributes:
+        job_serial: The job.
+        state: The job's state.
+        metadata: The job's metadata; where they do not have what was asked for, they may be left out.
+    """
+
+    job_serial: int
+    state: JobState
+    metadata: Mapping[str, Any]
+
+
+class Locking(Enum):
+    """
+    What a transaction keeps others from.
+
+    Attributes:
+        EXCLUSIVE: Others write only elsewhere: nothing that it reads changes before it ends, so it may write what
+            follows from what it has read.
+        SHARED: Nobody writes there; others that are SHARED go on beside it. It writes nothing.
+        ROWS: Nothing but the rows that it writes, and jobs and workers that it reads one by one: for single small
+            changes that follow from nothing else.
+    """
+
+    EXCLUSIVE = "exclusive"
+    SHARED = "shared"
+    ROWS = "rows"
 
 
 class RecordTransaction(Protocol):
@@ -149,7 +201,57 @@ class RecordTransaction(Protocol):
         ...
 
     def first_claimable_job(self, tasks: Collection[int]) -> Job | None:
-        """Give, of the jobs of some tasks, the one that is handed out first, or ``None`` where there is none."""
+        """
+        Give, of the jobs of some tasks, the one that is handed out first, or ``None`` where there is none.
+
+        In a transaction that may write, nobody else claims or changes that job before the transaction ends; jobs that
+        others are claiming at this moment are passed over.
+        """
+        ...
+
+    def claimant(self, worker_serial: int, *, owner_key: str, claim_key: str | None, moment: datetime) -> Claimant:
+        """
+        Give all that is to be known of a worker before it gets a job.
+
+        Args:
+            worker_serial: The worker.
+            owner_key: The key of what is kept about its owner.
+            claim_key: The worker's own name for its claim.
+            moment: Leases of before it count as ended.
+
+        Raises:
+            RecordNotFound: There is no such worker.
+        """
+        ...
+
+    def hand_out(self, job: Job, lease: JobLease, event: ActivityEvent) -> JobLease:
+        """Store a claimed job as it is to be, its new lease and the event that says so; give the lease as stored."""
+        ...
+
+    def touch_worker(self, serial: int, moment: datetime) -> None:
+        """Record when a worker was last heard of, and nothing else of it."""
+        ...
+
+    def renew_leases(
+        self, worker_serial: int, attempts: Mapping[int, int], expires_at: datetime, *, member: str
+    ) -> Sequence[RenewedLease]:
+        """
+        Let leases hold until a later time, and give those that there were.
+
+        Args:
+            worker_serial: Whose leases.
+            attempts: The jobs, and the attempt at each that the lease is on.
+            expires_at: Until when they hold.
+            member: What the jobs' metadata are asked for.
+        """
+        ...
+
+    def renew_all_leases(self, expires_at: datetime) -> None:
+        """Let all leases hold until a later time."""
+        ...
+
+    def hold_name(self, name: str) -> None:
+        """Let nobody else hold the same name before the transaction ends; for what is unique across workflows."""
         ...
 
     def has_live_job(self, tasks: Collection[int], states: Collection[JobState]) -> bool:
@@ -194,14 +296,24 @@ class RecordTransaction(Protocol):
 
 
 class RecordStore(Protocol):
-    """Keeps records. Writers exclude each other or are serialised; a transaction never sees half of another."""
+    """Keeps records. Writers exclude each other where they could meet; a transaction never sees half of another."""
 
-    def transaction(self, *, write: bool = True) -> AbstractContextManager[RecordTransaction]:
+    def transaction(
+        self,
+        *,
+        write: bool = True,
+        locking: Locking = Locking.EXCLUSIVE,
+        of: tuple[type[Record], int] | None = None,
+    ) -> AbstractContextManager[RecordTransaction]:
         """
         Begin a transaction; it commits at the end of the ``with`` block and is undone by an exception.
 
         Args:
-            write: Whether it may write. Readers do not wait for writers.
+            write: Whether it may write, or keeps others from writing. Readers do not wait for writers.
+            locking: What others are kept from, where it may write.
+            of: A workflow, or a task, a run or a job of one: nothing but this workflow with all that is in it, and
+                new records of other kinds, is written (EXCLUSIVE), or kept from being written (SHARED), while others
+                go on in other workflows. Without it that holds for all records.
         """
         ...
 

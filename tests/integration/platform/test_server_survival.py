@@ -25,7 +25,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.parameters import create_parameter
 from xfworker.domain.records import ActivityEvent, Entity, Job, Project
 from xfworker.services.platform.checkup import FindingKind, check_up
-from xfworker.testing.contracts.worlds import HttpWorld, Setting
+from xfworker.testing.contracts.worlds import HttpWorld, Setting, heartbeat
 
 QUICK = HttpLimits(attempts=1, patience_seconds=0.0, connect_seconds=2.0)
 
@@ -220,7 +220,7 @@ def test_a_server_goes_on_where_it_stopped(tmp_path):
     with EmbeddedServer(tmp_path) as embedded:
         world = connect(embedded)
         assert embedded.admin_token == token
-        assert world.queue.heartbeat(lease).abort_requested is False
+        assert heartbeat(world.queue, lease).abort_requested is False
         script = world.as_bearer(lease.server_auth)
         assert script.update(Job, lease.job.serial, Change(values={"/state": "Done"})).state is JobState.DONE
 

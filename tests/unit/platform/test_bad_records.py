@@ -15,7 +15,7 @@ from xfworker.domain.job_metadata import PLATFORM_KEYS
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import DependencyPackage, Job, Task, TaskType, Worker
-from xfworker.testing.contracts.worlds import DirectWorld, Setting
+from xfworker.testing.contracts.worlds import DirectWorld, Setting, heartbeat
 
 NUMBER = {"key": "x", "type": "Float"}
 ENDED = Outcome(ending=Ending.FINISHED, exit_code=0)
@@ -73,7 +73,7 @@ def test_an_administrator_asks_a_running_job_to_stop_in_the_platforms_words(sett
     change = Change(values={"/metadata/abort_requested": {"by": "somebody else"}})
     asked = setting.world.admin.update(Job, lease.job.serial, change)
     assert asked.metadata["abort_requested"]["by"] == "admin"
-    assert setting.world.queue.heartbeat(lease).abort_requested
+    assert heartbeat(setting.world.queue, lease).abort_requested
 
 
 def test_what_the_platform_keeps_outlives_metadata_that_are_replaced_or_removed(setting):

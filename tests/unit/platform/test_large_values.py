@@ -82,8 +82,8 @@ class WatchedStore(MemoryRecordStore):
         self.open = threading.local()
 
     @contextmanager
-    def transaction(self, *, write: bool = True):
-        with super().transaction(write=write) as transaction:
+    def transaction(self, *, write: bool = True, **locks):
+        with super().transaction(write=write, **locks) as transaction:
             self.open.writes = write
             try:
                 yield transaction

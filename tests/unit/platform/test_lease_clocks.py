@@ -11,7 +11,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Worker
 from xfworker.ports.job_queue import Lease
 from xfworker.services.platform.lease_watch import LeaseWatch, maintenance_seconds
-from xfworker.testing.contracts.worlds import DirectWorld, Setting
+from xfworker.testing.contracts.worlds import DirectWorld, Setting, heartbeat
 
 LEASE_SECONDS = 60.0
 
@@ -35,7 +35,7 @@ class Served:
         for _ in range(round(seconds / 5)):
             self.clock.advance(5)
             if renewing:
-                self.world.queue.heartbeat(self.lease)
+                heartbeat(self.world.queue, self.lease)
             self.platform.maintain()
 
     def claim(self) -> Lease | None:

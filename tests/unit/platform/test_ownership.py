@@ -28,6 +28,7 @@ from xfworker.domain.records import (
     Worker,
     Workflow,
 )
+from xfworker.testing.contracts.worlds import heartbeat
 
 CRASHED = Outcome(ending=Ending.CRASHED)
 
@@ -159,7 +160,7 @@ def test_who_takes_over_the_worker_of_a_revoked_token_gets_none_of_its_jobs(lab,
     two = worker_token("two").text
     for bearer in (anna, two):
         for ask in (
-            lambda bearer=bearer: queue(lab, bearer).heartbeat(lease),
+            lambda bearer=bearer: heartbeat(queue(lab, bearer), lease),
             lambda bearer=bearer: queue(lab, bearer).end(lease, CRASHED),
             lambda bearer=bearer: queue(lab, bearer).claim(first.serial, claim_key="k"),
         ):
@@ -178,10 +179,10 @@ def test_an_account_keeps_no_job_of_a_project_that_it_does_not_see_any_more(lab)
     members.share(job.project_serial, "anna")
     own = queue(lab, anna).register(Worker(name="laptop"))
     lease = queue(lab, anna).claim(own.serial, job_serial=job.serial, claim_key="k")
-    queue(lab, anna).heartbeat(lease)
+    heartbeat(queue(lab, anna), lease)
     members.unshare(job.project_serial, anna_serial)
     for ask in (
-        lambda: queue(lab, anna).heartbeat(lease),
+        lambda: heartbeat(queue(lab, anna), lease),
         lambda: queue(lab, anna).end(lease, CRASHED),
         lambda: queue(lab, anna).claim(own.serial, claim_key="k"),
     ):
@@ -201,10 +202,10 @@ def test_a_worker_claims_for_itself_and_ends_only_what_it_has(lab, worker_token)
     lease = queue(lab, one).claim(first.serial, job_serial=job.serial, claim_key="k")
     with pytest.raises(PermissionDenied):
         queue(lab, two).claim(first.serial, claim_key="k")
-    for ask in (lambda: queue(lab, two).end(lease, CRASHED), lambda: queue(lab, two).heartbeat(lease)):
+    for ask in (lambda: queue(lab, two).end(lease, CRASHED), lambda: heartbeat(queue(lab, two), lease)):
         with pytest.raises(PermissionDenied):
             ask()
-    queue(lab, one).heartbeat(lease)
+    heartbeat(queue(lab, one), lease)
     ended = queue(lab, one).end(lease, CRASHED)
     assert queue(lab, one).end(lease, CRASHED) == ended
     with pytest.raises(PermissionDenied):
@@ -226,7 +227,7 @@ def test_a_worker_that_lost_its_lease_is_refused_by_that(lab, worker_token):
     lab.lose()
     queue(lab, two).claim(queue(lab, two).register(Worker(name="two")).serial, job_serial=lease.job.serial)
     for ask in (
-        lambda: queue(lab, one).heartbeat(lease),
+        lambda: heartbeat(queue(lab, one), lease),
         lambda: queue(lab, one).end(lease, CRASHED),
         lambda: lab.server(one).get(Job, lease.job.serial),
     ):

@@ -7,6 +7,7 @@ from tests.unit.platform.statements import counted
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.change import Change
 from xfworker.domain.records import Job
+from xfworker.testing.contracts.worlds import heartbeat
 
 _CONTROL = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
 
@@ -52,7 +53,7 @@ def test_a_job_from_its_run_to_its_end_asks_the_store_little(bench):
     with counted(bench.world) as getting:
         script.get(Job, lease.job.serial + 1)
     with counted(bench.world) as beating:
-        bench.queue.heartbeat(lease)
+        heartbeat(bench.queue, lease)
     bench.queue.end(lease, ENDED)
     finishing = finished(bench)
     figures = [asked(statements) for statements in (starting, claiming, getting, beating, finishing)]

@@ -10,14 +10,14 @@ from xfworker.adapters.wire.codec import read, read_answer, write
 from xfworker.adapters.wire.files import FileEntry, Listing
 from xfworker.adapters.wire.problem import Problem, error_from_answer, problem_body
 from xfworker.adapters.wire.queries import CombinedQueryBody, FileToken, FileTokenRequest
-from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat
+from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat, HeldLease, LeaseStatuses
 from xfworker.adapters.wire.records import Items, Page, RecordChange
 from xfworker.adapters.wire.runs import RunStart
 from xfworker.adapters.wire.schema import schema
 from xfworker.domain.errors import ChecksumMismatch, InvalidRecord, ProtocolViolation, RecordConflict
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.records import Entity, Job, RunPriority, Task, TaskType
-from xfworker.ports.job_queue import Lease
+from xfworker.ports.job_queue import Lease, LeaseStatus
 from xfworker.ports.sns_server import Measurement
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -46,7 +46,8 @@ MESSAGES = [
     (Claim, Claim(worker_serial=1)),
     (Claimed, Claimed(lease=LEASE)),
     (Claimed, Claimed(lease=None)),
-    (Heartbeat, Heartbeat(job_serial=1, attempt=2)),
+    (Heartbeat, Heartbeat(worker_serial=3, leases=[HeldLease(job_serial=1, attempt=2)])),
+    (LeaseStatuses, LeaseStatuses(leases=[LeaseStatus(job_serial=1, lost="it ended")])),
     (End, End(job_serial=1, attempt=2, outcome=Outcome(ending=Ending.KILLED, signal="SIGKILL"))),
     (CombinedQueryBody, CombinedQueryBody(parts={"jobs": "all"}, job_serial=4)),
     (FileTokenRequest, FileTokenRequest(scopes=[("read", "job_result/1")])),

@@ -18,6 +18,7 @@ from xfworker.domain.records import (
     TaskType,
     Worker,
 )
+from xfworker.testing.contracts.worlds import heartbeat
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -287,7 +288,7 @@ def test_a_running_job_is_asked_to_stop_and_takes_nothing_more(flow):
     lease = flow.queue.claim(flow.worker)
     asked = flow.control.abort_job(lease.job.serial)
     assert (asked.state, asked.metadata["abort_requested"]["by"]) == (JobState.RUNNING, "admin")
-    assert flow.queue.heartbeat(lease).abort_requested
+    assert heartbeat(flow.queue, lease).abort_requested
     with pytest.raises(JobAborted):
         flow.world.as_bearer(lease.server_auth).update(Job, lease.job.serial, Change(values={"/state": "Done"}))
     job = flow.queue.end(lease, Outcome(ending=Ending.KILLED, message="SIGTERM", signal="SIGTERM"))
@@ -307,7 +308,7 @@ def test_a_silent_worker_loses_its_job_and_its_results_are_refused(flow):
     with pytest.raises(LeaseLost):
         flow.world.as_bearer(lost.server_auth).update(Job, lost.job.serial, Change(values={"/state": "Done"}))
     with pytest.raises(LeaseLost):
-        flow.queue.heartbeat(lost)
+        heartbeat(flow.queue, lost)
     with pytest.raises(LeaseLost):
         flow.queue.end(lost, ENDED)
     assert "bench" in again.job.metadata["lost_attempts"][0]
@@ -320,7 +321,7 @@ def test_heartbeats_keep_the_lease(flow):
     lease = flow.queue.claim(flow.worker)
     for _ in range(5):
         flow.world.clock.advance(50)
-        flow.queue.heartbeat(lease)
+        heartbeat(flow.queue, lease)
         assert flow.queue.claim(flow.worker) is None
     assert flow.server.get(Job, lease.job.serial).state is JobState.RUNNING
 

@@ -1,5 +1,6 @@
 """The job queue over HTTP."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -7,7 +8,7 @@ from attrs import evolve
 from xfworker.adapters.http.transport import HttpTransport, new_idempotency_key
 from xfworker.adapters.http.xf_server import BASE
 from xfworker.adapters.wire.codec import read_answer, write
-from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat
+from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat, HeldLease, LeaseStatuses
 from xfworker.domain.job_outcome import Outcome
 from xfworker.domain.json_value import clean_string
 from xfworker.domain.records import Job, Worker
@@ -35,10 +36,13 @@ class HttpJobQueue:
         # The key lets a claim be repeated whose answer was lost, without a second job being taken.
         return self._ask(Claimed, "claims", claim, doing, {"Idempotency-Key": new_idempotency_key()}).lease
 
-    def heartbeat(self, lease: Lease) -> LeaseStatus:
-        doing = f"renew the lease on job {lease.job.serial}"
-        beat = Heartbeat(job_serial=lease.job.serial, attempt=lease.attempt)
-        return self._ask(LeaseStatus, "heartbeats", beat, doing)
+    def heartbeat(self, leases: Sequence[Lease]) -> Sequence[LeaseStatus]:
+        doing = f"renew the lease on job {', '.join(str(lease.job.serial) for lease in leases)}"
+        beat = Heartbeat(
+            worker_serial=leases[0].job.worker_serial or 0,
+            leases=[HeldLease(job_serial=lease.job.serial, attempt=lease.attempt) for lease in leases],
+        )
+        return self._ask(LeaseStatuses, "heartbeats", beat, doing).leases
 
     def end(self, lease: Lease, outcome: Outcome) -> Job:
         doing = f"report the end of job {lease.job.serial}"

@@ -17,9 +17,9 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.packages_needed import needed_packages
 from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
-from xfworker.domain.records import ActivityEvent, Job, Record, Run, Task, TaskType, Workflow
+from xfworker.domain.records import ActivityEvent, Job, Record, Run, Task, TaskType, Worker, Workflow
 from xfworker.domain.scheduling import claim_rank
-from xfworker.ports.record_store import ClaimableTask, EncodedRecord
+from xfworker.ports.record_store import ClaimableTask, Claimant, EncodedRecord, Locking, RenewedLease
 
 RecordT = TypeVar("RecordT", bound=Record)
 Derived = TypeVar("Derived")
@@ -38,9 +38,16 @@ class MemoryRecordStore:
         self._entries: dict[str, _Entry] = {}
 
     @contextmanager
-    def transaction(self, *, write: bool = True) -> "Iterator[_Transaction]":
+    def transaction(
+        self,
+        *,
+        write: bool = True,
+        locking: Locking = Locking.EXCLUSIVE,
+        of: tuple[type[Record], int] | None = None,  # noqa: ARG002  they come one after the other
+    ) -> "Iterator[_Transaction]":
         with self._lock:
-            transaction = _Transaction(self._tables, self._last_serials, self._entries, may_write=write)
+            may_write = write and locking is not Locking.SHARED
+            transaction = _Transaction(self._tables, self._last_serials, self._entries, may_write=may_write)
             try:
                 yield transaction
             except BaseException:
@@ -170,6 +177,48 @@ class _Transaction:
     def first_claimable_job(self, tasks: Collection[int]) -> Job | None:
         jobs = self._claimable({"state": JobState.READY, "task_serial": tuple(tasks)})
         return jobs[0] if jobs else None
+
+    def claimant(self, worker_serial: int, *, owner_key: str, claim_key: str | None, moment: datetime) -> Claimant:
+        leases = (
+            [] if claim_key is None else self.find(JobLease, {"worker_serial": worker_serial, "claim_key": claim_key})
+        )
+        return Claimant(
+            worker=self.get(Worker, worker_serial),
+            owner=self.entry(owner_key),
+            lease=leases[0] if leases else None,
+            has_expired_leases=bool(self.expired_leases(moment)),
+        )
+
+    def hand_out(self, job: Job, lease: JobLease, event: ActivityEvent) -> JobLease:
+        self.replace(job)
+        self.insert(event)
+        return self.insert(lease)
+
+    def touch_worker(self, serial: int, moment: datetime) -> None:
+        self.replace(attrs.evolve(self.get(Worker, serial), last_seen_at=moment))
+
+    def renew_leases(
+        self,
+        worker_serial: int,
+        attempts: Mapping[int, int],
+        expires_at: datetime,
+        *,
+        member: str,  # noqa: ARG002  metadata cost nothing here
+    ) -> Sequence[RenewedLease]:
+        renewed = []
+        for lease in self.find(JobLease, {"worker_serial": worker_serial, "job_serial": tuple(attempts)}):
+            if attempts[lease.job_serial] == lease.attempt:
+                self.replace(attrs.evolve(lease, expires_at=expires_at))
+                job = self.get(Job, lease.job_serial)
+                renewed.append(RenewedLease(job_serial=job.serial, state=job.state, metadata=job.metadata))
+        return renewed
+
+    def renew_all_leases(self, expires_at: datetime) -> None:
+        for lease in self.find(JobLease):
+            self.replace(attrs.evolve(lease, expires_at=expires_at))
+
+    def hold_name(self, name: str) -> None:
+        """Do nothing: transactions come one after the other."""
 
     def _claimable_task(self, serial: int) -> ClaimableTask:
         try:

@@ -2,22 +2,25 @@
 What a worker may claim, in time that does not grow with the number of ready jobs.
 
 A worker that fits none of many ready jobs would otherwise have all of them looked at. The tasks that have such jobs are
-found by skipping from one to the next in an index that holds nothing else, and of each task only the first job is read.
+found by skipping from one to the next in an index that holds nothing else, and of each task only the first jobs are
+read. On PostgreSQL several processes hand out jobs at once: each takes the first one that no other is handing out.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, TextClause, text
 
-from xfworker.adapters.sql.rows import read_json, to_record, write_json
-from xfworker.adapters.sql.tables import CLAIM_RANK, CLAIMABLE_BY_TASK, TABLES
+from xfworker.adapters.sql.rows import read_json, write_json
+from xfworker.adapters.sql.tables import CLAIM_RANK, CLAIMABLE_BY_TASK, field_forms, table_name
 from xfworker.domain.packages_needed import packages_listed
-from xfworker.domain.records import Job
+from xfworker.domain.records import Job, Record, Task, TaskType
 from xfworker.ports.record_store import ClaimableTask
 
-_JOBS = TABLES[Job.collection]
 _TASK_TYPES_REMEMBERED = 1024
+_OF_EACH_TASK = 16
+"""So many jobs of a task may be handed out at the same moment before somebody has to wait."""
 
 # SQLite would take another index, in which the jobs that have ended stand as well.
 _SOURCES = {"sqlite": f"jobs INDEXED BY {CLAIMABLE_BY_TASK}", "postgresql": "jobs"}
@@ -25,6 +28,8 @@ _LISTS = {
     "sqlite": "json_each(:tasks) AS listed",
     "postgresql": "unnest(CAST(:tasks AS bigint[])) AS listed(value)",
 }
+_READ = (Job, Task, TaskType)
+_ORDER = f"jobs.{CLAIM_RANK}, jobs.sort_order, jobs.serial"
 
 
 def _tasks_statement(source: str) -> str:
@@ -49,25 +54,52 @@ def _tasks_statement(source: str) -> str:
     """  # noqa: S608  made of constants
 
 
-def _first_statement(source: str, listed: str) -> str:
+def _columns() -> str:
+    return ", ".join(f'{table_name(kind)}."{name}"' for kind in _READ for name in field_forms(kind))
+
+
+def _heads(dialect: str) -> str:
+    """Give the query of the serials of the first jobs of each task."""
+    source, listed = _SOURCES[dialect], _LISTS[dialect]
+    if dialect == "sqlite":
+        return f"""
+            SELECT (
+                SELECT jobs.serial FROM {source}
+                WHERE jobs.task_serial = listed.value AND jobs.claim_rank IS NOT NULL ORDER BY {_ORDER} LIMIT 1
+            )
+            FROM {listed}
+        """  # noqa: S608  made of constants
     return f"""
-        SELECT (
-            SELECT jobs.serial FROM {source}
-            WHERE jobs.task_serial = listed.value AND jobs.claim_rank IS NOT NULL
-            ORDER BY jobs.claim_rank, jobs.sort_order, jobs.serial LIMIT 1
-        )
-        FROM {listed}
+        SELECT head.serial FROM {listed} CROSS JOIN LATERAL (
+            SELECT jobs.serial, jobs.claim_rank, jobs.sort_order FROM {source}
+            WHERE jobs.task_serial = listed.value AND jobs.claim_rank IS NOT NULL ORDER BY {_ORDER}
+            LIMIT {_OF_EACH_TASK}
+        ) AS head
+        ORDER BY head.claim_rank, head.sort_order, head.serial LIMIT {_OF_EACH_TASK}
     """  # noqa: S608  made of constants
 
 
+def _first_statement(dialect: str, locked: str = "") -> TextClause:
+    # With its task and task type, which whoever is given the job reads next.
+    return text(
+        f"""
+        SELECT {_columns()} FROM jobs
+        LEFT JOIN tasks ON tasks.serial = jobs.task_serial
+        LEFT JOIN task_types ON task_types.serial = tasks.task_type_serial
+        WHERE jobs.serial IN ({_heads(dialect)}) AND jobs.claim_rank IS NOT NULL
+        ORDER BY {_ORDER} LIMIT 1 {locked}
+        """  # noqa: S608  made of constants
+    )
+
+
 _TASKS = {dialect: text(_tasks_statement(source)) for dialect, source in _SOURCES.items()}
-_FIRST = {
-    dialect: select(_JOBS)
-    .where(_JOBS.c.serial.in_(text(_first_statement(source, _LISTS[dialect]))))
-    .order_by(_JOBS.c[CLAIM_RANK], _JOBS.c.sort_order, _JOBS.c.serial)
-    .limit(1)
-    for dialect, source in _SOURCES.items()
-}
+_FIRST = {dialect: _first_statement(dialect) for dialect in _SOURCES}
+_WAITING = _first_statement("postgresql", "FOR UPDATE OF jobs")
+_TAKING = (_first_statement("postgresql", "FOR UPDATE OF jobs SKIP LOCKED"), _WAITING, _WAITING)
+"""
+Only where all that come first are being handed out is one of them waited for: it may become ready again, and "there is
+none" would send a worker away that has something to do.
+"""
 
 
 def claimable_tasks(connection: Connection) -> list[ClaimableTask]:
@@ -75,14 +107,38 @@ def claimable_tasks(connection: Connection) -> list[ClaimableTask]:
     return [_task(*row) for row in connection.execute(_TASKS[connection.dialect.name])]
 
 
-def first_claimable_job(connection: Connection, tasks: Collection[int]) -> Job | None:
-    """Give, of the jobs of some tasks, the one that is handed out first."""
+def first_claimable(
+    connection: Connection, tasks: Collection[int], *, locked: bool
+) -> list[tuple[type[Record], Sequence[Any]]]:
+    """
+    Give, of the jobs of some tasks, the one that is handed out first: its row, and those of its task and task type.
+
+    Args:
+        connection: The connection.
+        tasks: The tasks.
+        locked: Whether nobody else may hand it out or change it before the transaction ends.
+
+    Returns:
+        The rows that there are, the job's first; nothing where there is no such job.
+    """
     dialect = connection.dialect.name
     listed = list(tasks)
     parameters = {"tasks": write_json(listed) if dialect == "sqlite" else listed}
-    for row in connection.execute(_FIRST[dialect], parameters):
-        return to_record(Job, row._mapping)  # type: ignore[arg-type]  # noqa: SLF001  public by its documentation
-    return None
+    for statement in _TAKING if locked and dialect == "postgresql" else (_FIRST[dialect],):
+        row = connection.execute(statement, parameters).first()
+        if row is not None:
+            return list(_parted(row))
+    return []
+
+
+def _parted(row: Sequence[Any]) -> Iterator[tuple[type[Record], Sequence[Any]]]:
+    start = 0
+    for kind in _READ:
+        names = list(field_forms(kind))
+        part = row[start : start + len(names)]
+        start += len(names)
+        if part[names.index("serial")] is not None:
+            yield kind, part
 
 
 def _task(serial: int, project_serial: int | None, metadata: str | None) -> ClaimableTask:

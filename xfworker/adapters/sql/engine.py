@@ -20,6 +20,8 @@ BEGINS_ITSELF = "xfworker_begins_itself"
 _POOL = 8
 _OVERFLOW = 32
 _BUSY_SECONDS = 30
+_LOCK_MILLISECONDS = 30_000
+_IDLE_MILLISECONDS = 60_000
 
 
 def sqlite_url(path: Path) -> str:
@@ -83,7 +85,7 @@ def _sqlite(url: URL, *, durable: bool) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_size=_POOL,
         max_overflow=_OVERFLOW,
@@ -91,3 +93,12 @@ def _postgresql(url: URL) -> Engine:
         isolation_level="READ COMMITTED",
         connect_args={"connect_timeout": 10, "application_name": "xfworker"},
     )
+
+    @event.listens_for(engine, "connect")
+    def _limit(connection: Any, _: Any) -> None:
+        # A process that is suspended in the middle of its work must not keep all others waiting.
+        connection.execute(f"SET lock_timeout = {_LOCK_MILLISECONDS}")
+        connection.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_MILLISECONDS}")
+        connection.commit()
+
+    return engine

@@ -88,16 +88,17 @@ class Runner:
             return int(self._connection.execute(prepared.statement, values).rowcount)
         return prepared.on_driver(self._driver, values).rowcount
 
-    def row(self, collection: str, serial: int) -> Sequence[Any] | None:
-        """Give one row, or ``None``."""
-        rows = self.rows(selecting_one(collection), {_KEY: serial})
+    def row(self, collection: str, serial: int, *, locked: bool = False) -> Sequence[Any] | None:
+        """Give one row, or ``None``; locked against others until the transaction ends where that is asked for."""
+        rows = self.rows(selecting_one(collection, locked=locked), {_KEY: serial})
         return rows[0] if rows else None
 
 
 @cache
-def selecting_one(collection: str) -> Prepared:
+def selecting_one(collection: str, *, locked: bool = False) -> Prepared:
     table = TABLES[collection]
-    return Prepared.of(select(table).where(table.c.serial == bindparam(_KEY)))
+    statement = select(table).where(table.c.serial == bindparam(_KEY))
+    return Prepared.of(statement.with_for_update() if locked else statement)
 
 
 @cache
@@ -114,7 +115,7 @@ def replacing(collection: str) -> Prepared:
 
 
 @cache
-def finding(collection: str, shape: Shape, *, after: bool, limited: bool) -> Prepared:
+def finding(collection: str, shape: Shape, *, after: bool, limited: bool, locked: bool = False) -> Prepared:
     """
     Give the statement that lists records by field values; its parameters are named as :func:`search_values` does.
 
@@ -123,6 +124,7 @@ def finding(collection: str, shape: Shape, *, after: bool, limited: bool) -> Pre
         shape: What is searched by.
         after: Whether there is a last record of the page before (``after_order`` and ``after_serial``).
         limited: Whether there is a ``most``.
+        locked: Whether the rows are locked against others until the transaction ends.
     """
     table = TABLES[collection]
     statement = select(table)
@@ -142,7 +144,8 @@ def finding(collection: str, shape: Shape, *, after: bool, limited: bool) -> Pre
     else:
         statement = statement.order_by(serial)
         statement = statement.where(serial > after_serial) if after else statement
-    return Prepared.of(statement.limit(bindparam("most")) if limited else statement)
+    statement = statement.limit(bindparam("most")) if limited else statement
+    return Prepared.of(statement.with_for_update() if locked else statement)
 
 
 def search_values(name: str, values: Sequence[Any]) -> dict[str, Any]:

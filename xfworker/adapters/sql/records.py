@@ -5,24 +5,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from xfworker.adapters.sql.derivations import KeptDerivations
+from xfworker.adapters.sql.server_locks import Owner, lock
 from xfworker.adapters.sql.sqlite_connections import SqliteConnections
 from xfworker.adapters.sql.transaction import SqlTransaction
 from xfworker.domain.errors import NotEnoughSpace, ServerBusy, ServerFault, XFWorkerError
+from xfworker.ports.record_store import Locking
 
-# Any number that no other program on the same database is likely to choose.
-_WRITERS = 0x78667772
 _RETRY_AFTER_SECONDS = 2.0
+_CROSSED = frozenset({"40001", "40P01", "55P03"})
+"""SQLSTATE of a transaction that others kept from going on, and that may be tried again."""
+_CROSSED_RETRY_SECONDS = 0.2
 _SHUTTING_DOWN = frozenset({"57P01", "57P02", "57P03"})
 """SQLSTATE of a PostgreSQL that stops, crashed or is still starting."""
 
 
 class SqlRecordStore:
-    """Keeps records in a database. Writers come one after the other; readers see a snapshot and wait for nobody."""
+    """
+    Keeps records in a database. Readers see a snapshot and wait for nobody.
+
+    On SQLite, writers come one after the other; on PostgreSQL those of one workflow do.
+    """
 
     def __init__(self, engine: Engine) -> None:
         """Take an engine whose database has the current schema; it is closed with the store."""
@@ -44,12 +51,19 @@ class SqlRecordStore:
         return self._engine
 
     @contextmanager
-    def transaction(self, *, write: bool = True) -> Iterator[SqlTransaction]:
+    def transaction(
+        self, *, write: bool = True, locking: Locking = Locking.EXCLUSIVE, of: Owner | None = None
+    ) -> Iterator[SqlTransaction]:
         self._require_file()
         with self._writer if write else nullcontext(), _own_errors():
-            of_database = self._of_server if self._sqlite is None else self._sqlite.transaction
-            with of_database(write=write) as connection:
-                yield SqlTransaction(connection, self._derivations)
+            of_database = (
+                self._of_server(locking if write else None, of)
+                if self._sqlite is None
+                else self._sqlite.transaction(write=write)
+            )
+            with of_database as connection:
+                locks_rows = write and locking is not Locking.SHARED
+                yield SqlTransaction(connection, self._derivations, locks_rows=locks_rows)
 
     def close(self) -> None:
         if self._sqlite is not None:
@@ -66,15 +80,16 @@ class SqlRecordStore:
             )
 
     @contextmanager
-    def _of_server(self, *, write: bool) -> Iterator[Connection]:
+    def _of_server(self, locking: Locking | None, of: Owner | None) -> Iterator[Connection]:
         with self._engine.connect() as connection:
-            if not write:
-                # One snapshot for all reads. A writer must not take its snapshot before it has the writers' lock.
+            if locking is None:
+                # One snapshot for all reads. A writer must not take its snapshot before it has its locks.
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            with connection.begin():
-                if write:
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
-                yield connection
+            elif not lock(connection, locking, of):
+                connection.rollback()  # it must not wait for all records while it holds some
+                lock(connection, locking, None)
+            yield connection
+            connection.commit()
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:
@@ -99,6 +114,10 @@ def _own_errors() -> Iterator[None]:
             raise NotEnoughSpace(f"the database has no room left: {reason}") from error
         if "locked" in reason or "too many clients" in reason:
             raise ServerBusy(f"the database is busy: {reason}") from error
+        if getattr(error.orig, "sqlstate", None) in _CROSSED:
+            raise ServerBusy(
+                f"others write what this was to write: {reason}", retry_after_seconds=_CROSSED_RETRY_SECONDS
+            ) from error
         if _is_away(error):
             raise ServerBusy(
                 f"the database cannot be reached now: {reason}", retry_after_seconds=_RETRY_AFTER_SECONDS

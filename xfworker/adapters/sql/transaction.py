@@ -29,12 +29,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from xfworker.adapters.sql import leasing
 from xfworker.adapters.sql.board import job_cells
-from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable_job
+from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable
 from xfworker.adapters.sql.derivations import Derivations, KeptDerivations
 from xfworker.adapters.sql.encoded import encoded_record
 from xfworker.adapters.sql.prepared import Runner, Shape, finding, search_values
 from xfworker.adapters.sql.rows import column_value, read_json, read_member, record_of, to_record, to_row, write_json
+from xfworker.adapters.sql.server_locks import lock_name
 from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, TABLES, field_forms, table_of
 from xfworker.domain.board import JobCell
 from xfworker.domain.bookkeeping import JobLease
@@ -43,9 +45,9 @@ from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
-from xfworker.domain.records import ActivityEvent, Job, Record, Run, RunPriority, Workflow, WorkflowState
+from xfworker.domain.records import ActivityEvent, Job, Record, Run, RunPriority, Worker, Workflow, WorkflowState
 from xfworker.domain.scheduling import claim_rank
-from xfworker.ports.record_store import ClaimableTask, EncodedRecord
+from xfworker.ports.record_store import ClaimableTask, Claimant, EncodedRecord, RenewedLease
 
 RecordT = TypeVar("RecordT", bound=Record)
 Derived = TypeVar("Derived")
@@ -55,6 +57,8 @@ _EVENTS = TABLES[ActivityEvent.collection]
 _RUNS = TABLES[Run.collection]
 _WORKFLOWS = TABLES[Workflow.collection]
 _LEASES = TABLES[JobLease.collection]
+_CHANGED_BESIDE = (Job, Worker)
+"""What claims and heartbeats change whatever locks others have."""
 _FEW = 50
 _FEW_PREPARED = 8
 _MOST_SEEN = 1000
@@ -71,13 +75,22 @@ _MAX_SERIAL = 2**63
 class SqlTransaction:
     """A view of all records in which reads and writes belong together."""
 
-    def __init__(self, connection: Connection, kept: KeptDerivations) -> None:
-        """Take a connection on which a transaction has begun, and what transactions before it have derived."""
+    def __init__(self, connection: Connection, kept: KeptDerivations, *, locks_rows: bool = False) -> None:
+        """
+        Take a connection on which a transaction has begun.
+
+        Args:
+            connection: The connection.
+            kept: What transactions before it have derived.
+            locks_rows: Whether it may write, so that what claims and heartbeats change beside it, jobs and workers, is
+                locked when it is read.
+        """
         self._connection = connection
         self._runner = Runner(connection)
         self._derivations = Derivations(kept)
         self._seen: dict[tuple[str, int], Sequence[Any]] = {}
         self._on_sqlite = connection.dialect.name == "sqlite"
+        self._locks_rows = locks_rows
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -92,7 +105,7 @@ class SqlTransaction:
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
         row = self._seen.get((kind.collection, serial))
         if row is None and -_MAX_SERIAL <= serial < _MAX_SERIAL:
-            row = self._runner.row(kind.collection, serial)
+            row = self._runner.row(kind.collection, serial, locked=self._locks_rows and kind in _CHANGED_BESIDE)
         if row is not None:
             self._see(kind, serial, row)
             return record_of(kind, row)
@@ -136,7 +149,8 @@ class SqlTransaction:
         if search is None:
             return None
         shape, values = search
-        prepared = finding(kind.collection, shape, after=after is not None, limited=limit is not None)
+        locked = self._locks_rows and kind is Job
+        prepared = finding(kind.collection, shape, after=after is not None, limited=limit is not None, locked=locked)
         if after is not None:
             values["after_serial"] = after[1]
             if kind is Job:
@@ -206,7 +220,37 @@ class SqlTransaction:
         return claimable_tasks(self._connection)
 
     def first_claimable_job(self, tasks: Collection[int]) -> Job | None:
-        return first_claimable_job(self._connection, tasks)
+        parts = first_claimable(self._connection, tasks, locked=self._locks_rows)
+        for kind, row in parts:
+            self._see(kind, row[list(field_forms(kind)).index("serial")], row)
+        return record_of(Job, parts[0][1]) if parts else None
+
+    def claimant(self, worker_serial: int, *, owner_key: str, claim_key: str | None, moment: datetime) -> Claimant:
+        return leasing.claimant(self._runner, worker_serial, owner_key=owner_key, claim_key=claim_key, moment=moment)
+
+    def hand_out(self, job: Job, lease: JobLease, event: ActivityEvent) -> JobLease:
+        if self._on_sqlite:
+            self.replace(job)
+            self.insert(event)
+            return self.insert(lease)
+        self._see_written(Job, job.serial, to_row(job))
+        return attrs.evolve(lease, serial=leasing.hand_out(self._connection, job, lease, event))
+
+    def touch_worker(self, serial: int, moment: datetime) -> None:
+        self._seen.pop((Worker.collection, serial), None)
+        leasing.touch_worker(self._connection, serial, moment)
+
+    def renew_leases(
+        self, worker_serial: int, attempts: Mapping[int, int], expires_at: datetime, *, member: str
+    ) -> Sequence[RenewedLease]:
+        return leasing.renew_leases(self._connection, worker_serial, attempts, expires_at, member=member)
+
+    def renew_all_leases(self, expires_at: datetime) -> None:
+        leasing.renew_all(self._connection, expires_at)
+
+    def hold_name(self, name: str) -> None:
+        if not self._on_sqlite:
+            lock_name(self._connection, name)
 
     def has_live_job(self, tasks: Collection[int], states: Collection[JobState]) -> bool:
         where = {"task_serial": tuple(tasks), "state": tuple(states)}
@@ -289,7 +333,7 @@ class SqlTransaction:
                 statement = statement.where(table.c.serial > after[1])
         if limit is not None:
             statement = statement.limit(limit)
-        return statement
+        return statement.with_for_update() if self._locks_rows and kind is Job else statement
 
     def _rows(self, statement: Select[Any], parameters: Mapping[str, Any] | None = None) -> Iterable[Mapping[str, Any]]:
         return (row._mapping for row in self._connection.execute(statement, parameters))  # type: ignore[misc]  # noqa: SLF001  public by its documentation

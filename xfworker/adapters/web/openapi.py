@@ -16,7 +16,7 @@ from xfworker.adapters.wire.field_types import Serial
 from xfworker.adapters.wire.health import Health
 from xfworker.adapters.wire.problem import Problem
 from xfworker.adapters.wire.queries import CombinedQueryBody, FileToken, FileTokenRequest, SequenceValue
-from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat
+from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat, LeaseStatuses
 from xfworker.adapters.wire.records import Items, Page, RecordChange
 from xfworker.adapters.wire.runs import RunStart
 from xfworker.adapters.wire.schema import (
@@ -31,7 +31,6 @@ from xfworker.adapters.wire.schema import (
 )
 from xfworker.domain.queries import QUERY_PARTS
 from xfworker.domain.records import RECORD_KINDS, Job, Record, Run, Worker
-from xfworker.ports.job_queue import LeaseStatus
 
 _PROBLEMS = {
     "400": "The request cannot be understood.",
@@ -218,7 +217,7 @@ def _queue_paths() -> Schema:
             | {"parameters": [_idempotency_key()]}
         },
         "/xf/v1/queue/heartbeats": {
-            "post": _operation("renew_lease", "Renew a lease.", schema(Heartbeat), LeaseStatus)
+            "post": _operation("renew_leases", "Renew all leases of a worker.", schema(Heartbeat), LeaseStatuses)
         },
         "/xf/v1/queue/ends": {"post": _operation("end_job", "Report how a script ended.", schema(End), Job)},
     }

@@ -1,11 +1,15 @@
-"""Messages of the job queue, besides :class:`~xfworker.ports.job_queue.LeaseStatus` and the worker's record."""
+"""Messages of the job queue, besides the worker's record."""
 
-from attrs import define
+from attrs import define, field
+from attrs.validators import max_len
 
 from xfworker.adapters.wire.codec import Message
 from xfworker.adapters.wire.field_types import Serial
 from xfworker.domain.job_outcome import Outcome
-from xfworker.ports.job_queue import Lease
+from xfworker.ports.job_queue import Lease, LeaseStatus
+
+MOST_LEASES = 1000
+"""So many leases a heartbeat renews at once."""
 
 
 @define(frozen=True, kw_only=True)
@@ -24,11 +28,26 @@ class Claimed(Message):
 
 
 @define(frozen=True, kw_only=True)
-class Heartbeat(Message):
-    """A lease is to be renewed."""
+class HeldLease(Message):
+    """A lease that a worker has."""
 
     job_serial: Serial
     attempt: Serial
+
+
+@define(frozen=True, kw_only=True)
+class Heartbeat(Message):
+    """All leases of a worker are to be renewed."""
+
+    worker_serial: Serial
+    leases: list[HeldLease] = field(validator=max_len(MOST_LEASES))
+
+
+@define(frozen=True, kw_only=True)
+class LeaseStatuses(Message):
+    """What became of each, in the same order."""
+
+    leases: list[LeaseStatus]
 
 
 @define(frozen=True, kw_only=True)

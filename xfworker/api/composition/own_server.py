@@ -173,7 +173,7 @@ def _keep_lease(queue: JobQueue, lease: Lease, stack: ExitStack) -> None:
     def beat() -> None:
         while not ended.wait(_HEARTBEAT_SECONDS):
             with suppress(XFWorkerError):
-                queue.heartbeat(lease)
+                queue.heartbeat([lease])
 
     threading.Thread(target=beat, name="lease", daemon=True).start()
     stack.callback(ended.set)

@@ -29,8 +29,12 @@ def log_change(access: Access, before: Record, after: Record, change: Change, no
 
     Changes that do not bump the lock version (progress, estimates) are left out: a script makes one a second.
     """
-    if not change.bump:
-        return
+    if change.bump:
+        access.transaction.insert(change_event(access, before, after, change, now))
+
+
+def change_event(access: Access, before: Record, after: Record, change: Change, now: datetime) -> ActivityEvent:
+    """Give the event of what the caller changed."""
     payload: dict[str, Any] = {
         "action": "changed",
         "fields": sorted({*change.values, *change.removals}),
@@ -40,26 +44,30 @@ def log_change(access: Access, before: Record, after: Record, change: Change, no
     if isinstance(before, Job) and isinstance(after, Job) and before.state is not after.state:
         title = f"{after}: {before.state} to {after.state}"
         payload["state"] = [before.state.value, after.state.value]
-    log_event(access, title, after, payload, now)
+    return _event(access, title, after, payload, now)
 
 
 def log_event(
     access: Access, title: str, record: Record, payload: Mapping[str, Any], now: datetime, *, level: str = "INFO"
 ) -> None:
     """Write an event about a record."""
-    access.transaction.insert(
-        ActivityEvent(
-            title=title,
-            level=level,
-            type=RECORD_CHANGE,
-            source=SOURCE,
-            payload={"record": record.collection, "serial": record.serial, **payload},
-            user=access.principal.name,
-            job_serial=record.serial if isinstance(record, Job) else access.principal.job_serial,
-            project_serial=access.project_of(record),
-            created_at=now,
-            modified_at=now,
-        )
+    access.transaction.insert(_event(access, title, record, payload, now, level=level))
+
+
+def _event(
+    access: Access, title: str, record: Record, payload: Mapping[str, Any], now: datetime, *, level: str = "INFO"
+) -> ActivityEvent:
+    return ActivityEvent(
+        title=title,
+        level=level,
+        type=RECORD_CHANGE,
+        source=SOURCE,
+        payload={"record": record.collection, "serial": record.serial, **payload},
+        user=access.principal.name,
+        job_serial=record.serial if isinstance(record, Job) else access.principal.job_serial,
+        project_serial=access.project_of(record),
+        created_at=now,
+        modified_at=now,
     )
 
 

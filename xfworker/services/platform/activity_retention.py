@@ -6,7 +6,7 @@ from attrs import define
 
 from xfworker.domain.records import ActivityEvent
 from xfworker.ports.clock import Clock
-from xfworker.ports.record_store import RecordStore
+from xfworker.ports.record_store import Locking, RecordStore
 from xfworker.services.platform.options import PlatformOptions
 
 _ENTRY = "activity:retention"
@@ -44,7 +44,7 @@ def delete_old_events(records: RecordStore, clock: Clock, options: PlatformOptio
     with records.transaction(write=False) as transaction:
         kept = transaction.entry(_ENTRY)
     if kept != {"days": options.activity_days} and (kept is not None or options.activity_days is not None):
-        with records.transaction() as transaction:
+        with records.transaction(locking=Locking.ROWS) as transaction:
             transaction.put_entry(_ENTRY, {"days": options.activity_days})
     if options.activity_days is None:
         return 0
@@ -52,7 +52,7 @@ def delete_old_events(records: RecordStore, clock: Clock, options: PlatformOptio
     deleted = 0
     for _ in range(_MOST_ROUNDS):
         # Each in a transaction of its own, so that nobody waits for long.
-        with records.transaction() as transaction:
+        with records.transaction(locking=Locking.ROWS) as transaction:
             count = transaction.delete_events_before(moment, most=_AT_ONCE)
         deleted += count
         if count < _AT_ONCE:

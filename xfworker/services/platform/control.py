@@ -67,7 +67,7 @@ class PlatformControl:
         )
         check_json(new_run)
         check_json(Job(task_serial=0, inputs=dict(inputs or {}), outputs=dict(outputs or {})))
-        with self._server.writing(outputs) as access:
+        with self._server.writing(outputs, of=(Workflow, workflow_serial)) as access:
             replayed = request.replayed(access, Run)
             if replayed is not None:
                 return replayed

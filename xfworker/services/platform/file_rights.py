@@ -18,6 +18,7 @@ from xfworker.domain.records import DependencyPackage, Job, Record, Task, TaskTy
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.principal import PrincipalKind
+from xfworker.services.platform.reach import Reach
 
 FILE_KIND = "file"
 """The kind of tokens that only the file store takes."""
@@ -77,6 +78,18 @@ def bearer_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(bearer, dict):
         raise AuthenticationFailed("the file token does not say whose it is; ask the XF Server for a new one")
     return bearer
+
+
+def workflow_of_files(claims: Mapping[str, Any], token: AuthorizationToken) -> Reach:
+    """Give the job on whose state the rights of a file token depend; its workflow is to stay as it is meanwhile."""
+    job = bearer_claims(claims).get("job")
+    if isinstance(job, int):
+        return Job, job
+    for scope in token.scopes:
+        segments = scope.resource.segments
+        if _OWNERS.get(scope.resource.source) is Job and len(segments) > 1 and segments[1].isdecimal():
+            return Job, int(segments[1])
+    return None
 
 
 def read_token(claims: Mapping[str, Any], text: str, url: str) -> AuthorizationToken:

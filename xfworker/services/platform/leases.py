@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
+import structlog
 
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.change import Change
@@ -20,12 +21,18 @@ from xfworker.domain.job_metadata import (
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Worker
+from xfworker.ports.clock import Clock
+from xfworker.ports.record_store import Locking, RecordStore
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_change
 from xfworker.services.platform.downstream import after_lease
 from xfworker.services.platform.flow import after_change
 from xfworker.services.platform.isolation import isolated
+from xfworker.services.platform.lease_watch import LeaseWatch
 from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.principal import Principal
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.platform")
 
 
 def ended_job(job: Job, state: JobState, message: str, now: datetime, *, outcome: Outcome) -> Job:
@@ -63,36 +70,72 @@ def fail_unusable(access: Access, serial: int, reason: str, now: datetime) -> Jo
     return after
 
 
-def renew_all(access: Access, now: datetime, options: PlatformOptions) -> None:
-    """Grant every lease a fresh period."""
-    expires_at = now + timedelta(seconds=options.lease_seconds)
-    for lease in access.transaction.find(JobLease):
-        access.transaction.replace(attrs.evolve(lease, expires_at=expires_at, modified_at=now))
-
-
-def end_expired_leases(access: Access, now: datetime, options: PlatformOptions, *, irregular: bool) -> list[Job]:
+def end_due_leases(
+    records: RecordStore, principal: Principal, clock: Clock, options: PlatformOptions, watch: LeaseWatch
+) -> list[Job]:
     """
     Take their jobs from workers that are silent for too long: to be run again, or failed after too many attempts.
 
-    A job that cannot be handled fails itself; the leases of all others end as they should.
+    Where time did not pass as it should since leases were last looked at, none ends, and all are granted a fresh
+    period. A job that cannot be handled fails itself; the leases of all others end as they should.
+
+    Args:
+        records: The store.
+        principal: Whoever looks; the activity log names them.
+        clock: The time.
+        options: How long leases hold, and how many may be lost.
+        watch: Knows how time passed.
+    """
+    if irregular := watch.look():
+        _renew_all(records, clock, options, watch, irregular)
+        return []
+    with records.transaction(write=False) as transaction:
+        leases = transaction.expired_leases(clock.now())
+    ended: list[Job] = []
+    for lease in leases:
+        with records.transaction(of=(Job, lease.job_serial)) as transaction:
+            # Others may have kept this transaction waiting for long.
+            irregular = watch.look()
+            if not irregular:
+                access = Access(principal, transaction)
+                ended += end_leases(access, [lease], clock.now(), options, unless_renewed=True)
+        if irregular:
+            _renew_all(records, clock, options, watch, irregular)
+            break
+    return ended
+
+
+def _renew_all(records: RecordStore, clock: Clock, options: PlatformOptions, watch: LeaseWatch, irregular: int) -> None:
+    with records.transaction(locking=Locking.ROWS) as transaction:
+        transaction.renew_all_leases(clock.now() + timedelta(seconds=options.lease_seconds))
+    watch.grant(irregular)
+    _log.warning("xfworker.leases_renewed", reason="time did not pass as it should, or the server was suspended")
+
+
+def end_leases(
+    access: Access,
+    leases: Iterable[JobLease],
+    now: datetime,
+    options: PlatformOptions,
+    *,
+    unless_renewed: bool = False,
+) -> list[Job]:
+    """
+    Take their jobs from workers that do not answer any more; a job that cannot be handled fails itself.
 
     Args:
         access: The caller's.
+        leases: The leases, as they were read.
         now: The time.
-        options: How long leases hold, and how many may be lost.
-        irregular: Whether time did not pass as it should since leases were last looked at: then none ends, and all are
-            granted a fresh period.
+        options: How many attempts may be lost.
+        unless_renewed: Whether one that was renewed since then is left alone; heartbeats wait for nobody.
     """
-    if irregular:
-        renew_all(access, now, options)
-        return []
-    return end_leases(access, access.transaction.expired_leases(now), now, options)
-
-
-def end_leases(access: Access, leases: Iterable[JobLease], now: datetime, options: PlatformOptions) -> list[Job]:
-    """Take their jobs from workers that do not answer any more; a job that cannot be handled fails itself."""
     ended: list[Job] = []
     for lease in leases:
+        if unless_renewed:
+            where = {"serial": lease.serial, "expires_at": lease.expires_at}
+            if not access.transaction.delete(JobLease, where):
+                continue
         job = isolated(
             access.transaction,
             f"the end of the lease on job {lease.job_serial}",

@@ -1,5 +1,8 @@
 """Whose a task type or a worker's record is: whoever made it, and nobody else but administrators, may change it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from xfworker.domain.bookkeeping import Account, PersonalToken
 from xfworker.domain.record import Record
 from xfworker.domain.records import TaskType, Worker
@@ -12,18 +15,22 @@ OWNED = (TaskType, Worker)
 
 def owner_of(transaction: RecordTransaction, record: Record) -> str | None:
     """Give the :attr:`.Principal.identity` of a record's owner; ``None`` where it is from before records had one."""
-    kept = transaction.entry(_key(record))
-    return None if kept is None else str(kept["owner"])
+    return _owner_in(transaction.entry(owner_key(type(record), record.serial)))
 
 
 def set_owner(transaction: RecordTransaction, record: Record, principal: Principal) -> None:
     """Give a record to a caller."""
-    transaction.put_entry(_key(record), {"owner": principal.identity})
+    transaction.put_entry(owner_key(type(record), record.serial), {"owner": principal.identity})
 
 
 def owns(transaction: RecordTransaction, principal: Principal, record: Record) -> bool:
     """Return whether a record belongs to a caller; to administrators everything does."""
     return principal.is_admin or owner_of(transaction, record) == principal.identity
+
+
+def is_owner(principal: Principal, kept: Mapping[str, Any] | None) -> bool:
+    """Return whether a record belongs to a caller, by what is kept under its :func:`owner_key`."""
+    return principal.is_admin or _owner_in(kept) == principal.identity
 
 
 def is_abandoned(transaction: RecordTransaction, record: Record) -> bool:
@@ -43,5 +50,10 @@ def owner_name(transaction: RecordTransaction, record: Record) -> str:
     return f"job {name}" if kind == "job" else "the administrators"
 
 
-def _key(record: Record) -> str:
-    return f"owner:{record.collection}/{record.serial}"
+def owner_key(kind: type[Record], serial: int) -> str:
+    """Give the key under which it is kept whose a record is."""
+    return f"owner:{kind.collection}/{serial}"
+
+
+def _owner_in(kept: Mapping[str, Any] | None) -> str | None:
+    return None if kept is None else str(kept["owner"])

@@ -9,13 +9,13 @@ from xfworker.domain.files import AuthorizationToken
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.password_hasher import PasswordHasher
-from xfworker.ports.record_store import RecordStore, RecordTransaction
+from xfworker.ports.record_store import Locking, RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.accounts import Accounts, token_principal
 from xfworker.services.platform.activity_retention import delete_old_events
 from xfworker.services.platform.control import PlatformControl
-from xfworker.services.platform.file_rights import bearer_claims, read_token, require_scopes
+from xfworker.services.platform.file_rights import bearer_claims, read_token, require_scopes, workflow_of_files
 from xfworker.services.platform.idle_workers import IdleWorkers
 from xfworker.services.platform.lease_watch import LeaseWatch, maintenance_seconds
 from xfworker.services.platform.login_throttle import LoginThrottle
@@ -171,7 +171,8 @@ class Platform:
             JobAborted: Its job is to stop.
         """
         claims = self.signer.verify(token.token)
-        with self.records.transaction() as transaction:
+        reach = workflow_of_files(claims, token)
+        with self.records.transaction(locking=Locking.SHARED, of=reach) as transaction:
             self._require_file_rights(transaction, claims, token, to_write=True)
             yield
 

@@ -1,6 +1,6 @@
 """The job queue over a record store: each job to one worker at a time, under a lease that ends without heartbeats."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -9,7 +9,7 @@ import attrs
 
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.change import Change, pointer
-from xfworker.domain.errors import IllegalTransition, LeaseLost
+from xfworker.domain.errors import IllegalTransition, LeaseLost, RecordNotFound
 from xfworker.domain.job_metadata import ABORT_REQUESTED, OUTCOME, VALUES_CHANGED, of_new_attempt
 from xfworker.domain.job_outcome import Ending, Outcome, reported_error
 from xfworker.domain.job_state import JobState
@@ -18,10 +18,17 @@ from xfworker.domain.packages_needed import missing_of, missing_packages
 from xfworker.domain.records import INSTANCE, Job, Task, TaskType, Worker
 from xfworker.ports.clock import Clock
 from xfworker.ports.job_queue import Lease, LeaseStatus
-from xfworker.ports.record_store import ClaimableTask, RecordStore, RecordTransaction
+from xfworker.ports.record_store import (
+    ClaimableTask,
+    Claimant,
+    Locking,
+    RecordStore,
+    RecordTransaction,
+    RenewedLease,
+)
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
-from xfworker.services.platform.activity import log_change
+from xfworker.services.platform.activity import change_event, log_change
 from xfworker.services.platform.declarations import check_declarations
 from xfworker.services.platform.downstream import after_lease
 from xfworker.services.platform.flow import after_change
@@ -30,14 +37,14 @@ from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.keeping import check_json
 from xfworker.services.platform.lease_watch import LeaseWatch
 from xfworker.services.platform.leases import (
-    end_expired_leases,
+    end_due_leases,
     end_leases,
     ended_job,
     fail_unusable_if_ready,
     ready_again,
 )
 from xfworker.services.platform.options import PlatformOptions
-from xfworker.services.platform.ownership import is_abandoned, owner_of, owns, set_owner
+from xfworker.services.platform.ownership import is_abandoned, is_owner, owner_key, owner_of, owns, set_owner
 from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims
 
 _CLAIMABLE = (JobState.READY, JobState.READY_FOR_INTERACTIVE)
@@ -84,6 +91,21 @@ class PlatformQueue:
         """
         check_json(worker)
         check_declarations(worker)
+        return self._registered_again(worker) or self._registered(worker)
+
+    def _registered_again(self, worker: Worker) -> Worker | None:
+        """Update the record of a worker that is there, which workers ask for twice a minute; others go on meanwhile."""
+        with self._records.transaction(locking=Locking.ROWS) as transaction:
+            _, known = self._registration(transaction, worker, self._clock.now())
+            if (
+                known is None
+                or known.metadata.get(INSTANCE) != worker.metadata.get(INSTANCE)
+                or not owns(transaction, self._principal, known)
+            ):
+                return None
+            return self._refreshed(transaction, transaction.get(Worker, known.serial), worker)
+
+    def _registered(self, worker: Worker) -> Worker:
         with self._records.transaction() as transaction:
             now = self._clock.now()
             name, known = self._registration(transaction, worker, now)
@@ -97,17 +119,21 @@ class PlatformQueue:
                 return made
             self._take_over_if_abandoned(transaction, known, now)
             self._require_own(transaction, known, "register")
-            fresh = attrs.evolve(
-                known,
-                dependency_packages=worker.dependency_packages,
-                max_concurrent_jobs=worker.max_concurrent_jobs,
-                metadata={**known.metadata, **worker.metadata},
-                occ_lock_version=known.occ_lock_version + 1,
-                modified_at=now,
-                last_seen_at=now,
-            )
-            transaction.replace(fresh)
-            return fresh
+            return self._refreshed(transaction, known, worker)
+
+    def _refreshed(self, transaction: RecordTransaction, known: Worker, worker: Worker) -> Worker:
+        now = self._clock.now()
+        fresh = attrs.evolve(
+            known,
+            dependency_packages=worker.dependency_packages,
+            max_concurrent_jobs=worker.max_concurrent_jobs,
+            metadata={**known.metadata, **worker.metadata},
+            occ_lock_version=known.occ_lock_version + 1,
+            modified_at=now,
+            last_seen_at=now,
+        )
+        transaction.replace(fresh)
+        return fresh
 
     def _registration(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> tuple[str, Worker | None]:
         """Give the name and the record of a worker: its own from before, else one that nobody uses, else a new one."""
@@ -154,48 +180,85 @@ class PlatformQueue:
         with self._records.transaction(write=False) as transaction:
             now = self._clock.now()
             access = Access(self._principal, transaction)
-            worker = transaction.get(Worker, worker_serial)
+            claimant = _claimant(transaction, worker_serial, claim_key, now)
             return not (
-                not owns(transaction, self._principal, worker)
-                or self._was_seen_long_ago(worker, now)
+                not is_owner(self._principal, claimant.owner)
+                or self._was_seen_long_ago(claimant.worker, now)
                 or self._lease_watch.look()
-                or transaction.expired_leases(now)
-                or _lease_of_claim(transaction, worker_serial, claim_key)
-                or _may_have_job(access, worker)
+                or claimant.has_expired_leases
+                or claimant.lease
+                or _may_have_job(access, claimant.worker)
             )
 
     def _claim(self, worker_serial: int, job_serial: int | None, claim_key: str | None) -> Lease | None:
-        with self._records.transaction() as transaction:
+        has_ended_leases = False
+        while True:
+            # The next job is taken beside all that others do; a certain one may be a person's, and its workflow's.
+            with self._records.transaction(
+                locking=Locking.ROWS if job_serial is None else Locking.EXCLUSIVE,
+                of=None if job_serial is None else (Job, job_serial),
+            ) as transaction:
+                now = self._clock.now()
+                access = Access(self._principal, transaction)
+                claimant = _claimant(transaction, worker_serial, claim_key, now)
+                worker = claimant.worker
+                if not is_owner(self._principal, claimant.owner):
+                    self._require_own(transaction, worker, "claim jobs for")
+                if claimant.lease is not None:
+                    return self._repeated(access, claimant.lease)
+                if has_ended_leases or not (claimant.has_expired_leases or self._lease_watch.look()):
+                    self._record_seen(transaction, worker, now)
+                    job = (
+                        self._next(access, worker, now)
+                        if job_serial is None
+                        else self._requested_job(access, job_serial)
+                    )
+                    return None if job is None else self._lease(access, job, worker, claim_key, now)
+            end_due_leases(self._records, self._principal, self._clock, self._options, self._lease_watch)
+            has_ended_leases = True
+
+    def heartbeat(self, leases: Sequence[Lease]) -> list[LeaseStatus]:
+        """Renew all leases that a worker has, and give the status of each in the same order."""
+        worker_serial = leases[0].job.worker_serial or 0
+        return self.renew(worker_serial, {lease.job.serial: lease.attempt for lease in leases})
+
+    def renew(self, worker_serial: int, attempts: Mapping[int, int]) -> list[LeaseStatus]:
+        """Renew a worker's leases on attempts at jobs, by job, and give the status of each."""
+        with self._records.transaction(locking=Locking.ROWS) as transaction:
             now = self._clock.now()
             access = Access(self._principal, transaction)
-            worker = transaction.get(Worker, worker_serial)
-            self._require_own(transaction, worker, "claim jobs for")
-            repeated = self._repeated(access, worker_serial, claim_key)
-            if repeated is not None:
-                return repeated
-            irregular = self._lease_watch.look()
-            end_expired_leases(access, now, self._options, irregular=bool(irregular))
-            self._record_seen(transaction, worker, now)
-            job = self._requested_job(access, job_serial) if job_serial is not None else self._next(access, worker, now)
-            lease = None if job is None else self._lease(access, job, worker, claim_key, now)
-        self._lease_watch.grant(irregular)
-        return lease
-
-    def heartbeat(self, lease: Lease) -> LeaseStatus:
-        """Renew the lease."""
-        return self.renew(lease.job.serial, lease.attempt)
-
-    def renew(self, job_serial: int, attempt: int) -> LeaseStatus:
-        """Renew the lease on an attempt at a job."""
-        with self._records.transaction() as transaction:
-            now = self._clock.now()
-            job, kept = self._held(transaction, job_serial, attempt)
-            if kept is None:
-                raise LeaseLost(_lost(job, attempt))
+            claimant = _claimant(transaction, worker_serial, None, now)
+            if not is_owner(self._principal, claimant.owner):
+                self._require_own(transaction, claimant.worker, "renew the leases of")
+            hidden = set(attempts).difference(self._runnable(access, attempts))
+            held = {serial: attempt for serial, attempt in attempts.items() if serial not in hidden}
             expires_at = now + timedelta(seconds=self._options.lease_seconds)
-            transaction.replace(attrs.evolve(kept, expires_at=expires_at, modified_at=now))
-            self._record_seen(transaction, transaction.get(Worker, kept.worker_serial), now)
-            return LeaseStatus(expires_at=expires_at, abort_requested=_is_to_stop(job))
+            renewed = {
+                lease.job_serial: lease
+                for lease in transaction.renew_leases(worker_serial, held, expires_at, member=ABORT_REQUESTED)
+            }
+            self._record_seen(transaction, claimant.worker, now)
+            return [
+                LeaseStatus(job_serial=serial, expires_at=expires_at, abort_requested=_is_to_stop(renewed[serial]))
+                if serial in renewed
+                else LeaseStatus(job_serial=serial, lost=self._why_lost(access, serial, attempt))
+                for serial, attempt in attempts.items()
+            ]
+
+    def _runnable(self, access: Access, serials: Iterable[int]) -> set[int]:
+        """Give those jobs that the caller's workers may run; a person may have lost a project meanwhile."""
+        if self._principal.is_worker or access.sees_all():
+            return set(serials)
+        jobs = access.transaction.find(Job, {"serial": tuple(serials)})
+        return {job.serial for job in jobs if access.may_run(job)}
+
+    def _why_lost(self, access: Access, serial: int, attempt: int) -> str:
+        try:
+            job = access.transaction.get(Job, serial)
+            self._require_may_run(access, job)
+        except (RecordNotFound, LeaseLost) as error:
+            return str(error)
+        return _lost(job, attempt)
 
     def end(self, lease: Lease, outcome: Outcome) -> Job:
         """Report how the script ended, and give the job as it is then."""
@@ -203,7 +266,7 @@ class PlatformQueue:
 
     def end_attempt(self, job_serial: int, attempt: int, outcome: Outcome) -> Job:
         """Report how an attempt at a job ended, and give the job as it is then."""
-        with self._records.transaction() as transaction:
+        with self._records.transaction(of=(Job, job_serial)) as transaction:
             now = self._clock.now()
             access = Access(self._principal, transaction)
             job, kept = self._held(transaction, job_serial, attempt)
@@ -225,7 +288,7 @@ class PlatformQueue:
     def _record_seen(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> None:
         """Keep when a worker was last heard of, as exactly as anybody asks for it."""
         if self._was_seen_long_ago(worker, now):
-            transaction.replace(attrs.evolve(worker, last_seen_at=now))
+            transaction.touch_worker(worker.serial, now)
 
     def _was_seen_long_ago(self, worker: Worker, now: datetime) -> bool:
         seen = worker.last_seen_at
@@ -268,10 +331,7 @@ class PlatformQueue:
         if not access.may_run(job):
             raise LeaseLost(f"job {job.serial} is in a project that {self._principal.name} does not see any more")
 
-    def _repeated(self, access: Access, worker_serial: int, claim_key: str | None) -> Lease | None:
-        kept = _lease_of_claim(access.transaction, worker_serial, claim_key)
-        if kept is None:
-            return None
+    def _repeated(self, access: Access, kept: JobLease) -> Lease:
         job = access.transaction.get(Job, kept.job_serial)
         self._require_may_run(access, job)
         return self._described(access.transaction, job, kept)
@@ -285,9 +345,6 @@ class PlatformQueue:
         return job
 
     def _next(self, access: Access, worker: Worker, now: datetime) -> Job | None:
-        for job in access.transaction.claimable_jobs(limit=1):
-            if _is_usable(access, job, worker, now):
-                return job
         tasks = {task.serial for task in access.transaction.claimable_tasks() if _may_fit(access, task, worker)}
         while tasks:
             candidate = access.transaction.first_claimable_job(tasks)
@@ -309,24 +366,21 @@ class PlatformQueue:
             occ_lock_version=job.occ_lock_version + 1,
             modified_at=now,
         )
-        transaction.replace(running)
         if job.state is not JobState.READY:
             # Its script may have given it to a person, and its worker may not have said yet that the script has ended.
             transaction.delete(JobLease, {"job_serial": job.serial})
-        kept = transaction.insert(
-            JobLease(
-                job_serial=job.serial,
-                worker_serial=worker.serial,
-                attempt=running.attempt,
-                expires_at=now + timedelta(seconds=self._options.lease_seconds),
-                claim_key=claim_key,
-                created_at=now,
-                modified_at=now,
-            )
+        lease = JobLease(
+            job_serial=job.serial,
+            worker_serial=worker.serial,
+            attempt=running.attempt,
+            expires_at=now + timedelta(seconds=self._options.lease_seconds),
+            claim_key=claim_key,
+            created_at=now,
+            modified_at=now,
         )
         values: Mapping[str, Any] = {"/state": running.state.value, "/worker_serial": worker.serial}
-        log_change(access, job, running, Change(values=dict(values)), now)
-        return self._described(transaction, running, kept)
+        event = change_event(access, job, running, Change(values=dict(values)), now)
+        return self._described(transaction, running, transaction.hand_out(running, lease, event))
 
     def _described(self, transaction: RecordTransaction, job: Job, kept: JobLease) -> Lease:
         task = transaction.get(Task, job.task_serial)
@@ -340,11 +394,9 @@ class PlatformQueue:
         )
 
 
-def _lease_of_claim(transaction: RecordTransaction, worker_serial: int, claim_key: str | None) -> JobLease | None:
-    if claim_key is None:
-        return None
-    kept = transaction.find(JobLease, {"worker_serial": worker_serial, "claim_key": claim_key}, limit=1)
-    return kept[0] if kept else None
+def _claimant(transaction: RecordTransaction, worker_serial: int, claim_key: str | None, moment: datetime) -> Claimant:
+    key = owner_key(Worker, worker_serial)
+    return transaction.claimant(worker_serial, owner_key=key, claim_key=claim_key, moment=moment)
 
 
 def _may_have_job(access: Access, worker: Worker) -> bool:
@@ -377,7 +429,7 @@ def _give_up(access: Access, job: Job, reason: str, now: datetime) -> bool:
     return False
 
 
-def _is_to_stop(job: Job) -> bool:
+def _is_to_stop(job: RenewedLease) -> bool:
     # A person may have asked for it, or have declared the job failed while its script was running.
     return ABORT_REQUESTED in job.metadata or job.state not in (JobState.RUNNING, *_BY_HAND)
 

@@ -52,6 +52,8 @@ def keep_entity(access: Access, entity: Mapping[str, Any] | None, now: datetime)
     """Keep a record of an entity that a run or an output names, so that it can be found by its UUID."""
     if not entity or not isinstance(entity.get("uuid"), str) or not entity["uuid"]:
         return
+    # Runs of other workflows may be about the same one at this moment.
+    access.transaction.hold_name(f"entity {entity['uuid']}")
     if not access.transaction.find(Entity, {"uuid": entity["uuid"]}, limit=1):
         name = entity.get("name")
         access.transaction.insert(

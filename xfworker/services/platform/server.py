@@ -33,6 +33,7 @@ from xfworker.services.platform.keeping import check_change, check_json
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.ownership import OWNED, set_owner
 from xfworker.services.platform.principal import Principal
+from xfworker.services.platform.reach import Reach, workflow_of, workflow_of_new
 from xfworker.services.platform.spawn_limits import admit_spawned
 from xfworker.services.platform.stored_results import StoredResults
 
@@ -112,7 +113,7 @@ class PlatformServer:
         check_json(record)
         request = IdempotentRequest(idempotency_key, ("create", record.collection, record))
         to_be_done = record.outputs if isinstance(record, Job) and record.state is JobState.DONE else None
-        with self.writing(to_be_done) as access:
+        with self.writing(to_be_done, of=workflow_of_new(self.principal, record)) as access:
             replayed = request.replayed(access, type(record))
             if replayed is not None:
                 return replayed
@@ -136,7 +137,8 @@ class PlatformServer:
         check_change(kind, serial, change)
         request = IdempotentRequest(idempotency_key, ("update", f"{kind.collection}/{serial}", change))
         to_be_done = change.values.get("/state") == JobState.DONE.value and kind is Job
-        with self.writing(change.values.get("/outputs") if to_be_done else None) as access:
+        outputs = change.values.get("/outputs") if to_be_done else None
+        with self.writing(outputs, of=workflow_of(kind, serial)) as access:
             replayed = request.replayed(access, kind)
             if replayed is not None:
                 return replayed
@@ -210,16 +212,17 @@ class PlatformServer:
             return question(access)
 
     @contextmanager
-    def writing(self, outputs: Any = None) -> Iterator[Access]:
+    def writing(self, outputs: Any = None, *, of: Reach = None) -> Iterator[Access]:
         """
         Begin a writing transaction of the caller.
 
         Args:
             outputs: Those of a job that is to be done; the files that they name are looked for before any lock.
+            of: Which workflow alone it reaches.
         """
         results = StoredResults(self._files)
         results.look_up(outputs)
-        with self._records.transaction() as transaction:
+        with self._records.transaction(of=of) as transaction:
             yield Access(
                 self.principal,
                 transaction,

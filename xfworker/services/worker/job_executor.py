@@ -21,7 +21,7 @@ from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.job_runner import JobRunner, RunningScript, ScriptCall
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.retry_policy import RetryPolicy
-from xfworker.services.worker.kept_lease import KeptLease
+from xfworker.services.worker.kept_lease import Heartbeats, KeptLease
 from xfworker.services.worker.outcome import aborted_before_start, decide_outcome, handed_back, not_started, server_lost
 from xfworker.services.worker.script_environment import script_environment
 
@@ -144,6 +144,11 @@ class JobExecutor:
     heartbeat_seconds: float = 10.0
     log_seconds: float = 15.0
     retry_deadline_seconds: float = 300.0
+    _heartbeats: Heartbeats = field(init=False, repr=False)
+
+    @_heartbeats.default
+    def _of_all_jobs(self) -> Heartbeats:
+        return Heartbeats(self.queue, self.clock, seconds=self.heartbeat_seconds)
 
     def run(self, lease: Lease, directory: Path, events: ExecutionEvents | None = None) -> EndedJob:
         """
@@ -159,7 +164,7 @@ class JobExecutor:
             LeaseLost: The job was given to another worker; its script was ended here and nothing was reported.
         """
         log_path = directory / LOG_FILENAME
-        with KeptLease(self.queue, lease, self.clock, heartbeat_seconds=self.heartbeat_seconds) as kept:
+        with self._heartbeats.keep(lease) as kept:
             return self._run(lease, kept, directory, log_path, events or ExecutionEvents())
 
     def _run(self, lease: Lease, kept: KeptLease, directory: Path, log_path: Path, events: ExecutionEvents) -> EndedJob:

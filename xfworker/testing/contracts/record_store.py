@@ -24,10 +24,11 @@ from xfworker.domain.records import (
     Task,
     TaskState,
     TaskType,
+    Worker,
     Workflow,
     WorkflowState,
 )
-from xfworker.ports.record_store import ClaimableTask, RecordStore
+from xfworker.ports.record_store import ClaimableTask, Claimant, Locking, RecordStore
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -210,6 +211,94 @@ class RecordStoreContract:
                 )
             leases = transaction.expired_leases(NOON + timedelta(seconds=61))
             assert sorted(lease.job_serial for lease in leases) == [0, 1]
+
+    def test_a_claimant_comes_with_its_owner_and_its_repeated_lease(self, store: RecordStore) -> None:
+        with store.transaction() as transaction:
+            worker = transaction.insert(Worker(name="bench"))
+            transaction.put_entry("owner", {"owner": "anna"})
+            lease = transaction.insert(
+                JobLease(job_serial=1, worker_serial=worker.serial, attempt=1, expires_at=NOON, claim_key="one")
+            )
+
+            def seen(claim_key: str | None, moment: datetime, owner_key: str = "owner") -> Claimant:
+                return transaction.claimant(worker.serial, owner_key=owner_key, claim_key=claim_key, moment=moment)
+
+            before, after = NOON - timedelta(seconds=1), NOON + timedelta(seconds=1)
+            assert seen("one", before) == Claimant(
+                worker=worker, owner={"owner": "anna"}, lease=lease, has_expired_leases=False
+            )
+            for claim_key in ("two", None):
+                assert seen(claim_key, after, "nobody") == Claimant(
+                    worker=worker, owner=None, lease=None, has_expired_leases=True
+                )
+            with pytest.raises(RecordNotFound):
+                transaction.claimant(worker.serial + 1, owner_key="owner", claim_key=None, moment=NOON)
+
+    def test_a_job_that_is_handed_out_is_kept_with_its_lease_and_its_event(self, store: RecordStore) -> None:
+        with store.transaction() as transaction:
+            active = transaction.insert(Workflow(project_serial=1, state=WorkflowState.ACTIVE)).serial
+            inputs = {"large": "x" * 10_000}
+            ready = Job(task_serial=1, workflow_serial=active, state=JobState.READY, inputs=inputs)
+            serial = transaction.insert(ready).serial
+        with store.transaction(locking=Locking.ROWS) as transaction:
+            job = transaction.first_claimable_job((1,))
+            assert job is not None
+            running = attrs.evolve(job, state=JobState.RUNNING, attempt=1, worker_serial=3, metadata={"a": 1})
+            lease = JobLease(job_serial=serial, worker_serial=3, attempt=1, expires_at=NOON, claim_key="k")
+            lease = transaction.hand_out(running, lease, ActivityEvent(title="claimed"))
+            assert transaction.get(Job, serial) == running
+        with store.transaction(write=False) as transaction:
+            assert transaction.get(Job, serial) == running
+            assert transaction.find(JobLease) == [lease]
+            assert [event.title for event in transaction.find(ActivityEvent)] == ["claimed"]
+            assert transaction.first_claimable_job((1,)) is None
+
+    def test_leases_of_one_worker_on_the_current_attempts_are_renewed_together(self, store: RecordStore) -> None:
+        later = NOON + timedelta(minutes=5)
+        with store.transaction() as transaction:
+            jobs = [
+                transaction.insert(Job(task_serial=1, workflow_serial=1, metadata=metadata, state=state)).serial
+                for metadata, state in (({}, JobState.RUNNING), ({"stop": 1}, JobState.RUNNING), ({}, JobState.FAILED))
+            ]
+            for worker, job in ((1, jobs[0]), (1, jobs[1]), (2, jobs[2])):
+                transaction.insert(JobLease(job_serial=job, worker_serial=worker, attempt=2, expires_at=NOON))
+        with store.transaction(locking=Locking.ROWS) as transaction:
+            attempts = {jobs[0]: 2, jobs[1]: 2, jobs[2]: 2, 4711: 1}
+            renewed = transaction.renew_leases(1, attempts, later, member="stop")
+            assert sorted((lease.job_serial, lease.state, dict(lease.metadata)) for lease in renewed) == [
+                (jobs[0], JobState.RUNNING, {}),
+                (jobs[1], JobState.RUNNING, {"stop": 1}),
+            ]
+            assert transaction.renew_leases(1, {jobs[0]: 1}, NOON, member="stop") == []
+        with store.transaction(write=False) as transaction:
+            ends = {lease.job_serial: lease.expires_at for lease in transaction.find(JobLease)}
+            assert ends == {jobs[0]: later, jobs[1]: later, jobs[2]: NOON}
+        with store.transaction(locking=Locking.ROWS) as transaction:
+            transaction.renew_all_leases(later)
+        with store.transaction(write=False) as transaction:
+            assert {lease.expires_at for lease in transaction.find(JobLease)} == {later}
+
+    def test_a_worker_is_seen_without_a_change_of_anything_else(self, store: RecordStore) -> None:
+        with store.transaction() as transaction:
+            worker = transaction.insert(Worker(name="bench", occ_lock_version=3))
+        with store.transaction(locking=Locking.ROWS) as transaction:
+            transaction.touch_worker(worker.serial, NOON)
+            assert transaction.get(Worker, worker.serial) == attrs.evolve(worker, last_seen_at=NOON)
+
+    def test_a_lease_is_deleted_only_as_it_was_read(self, store: RecordStore) -> None:
+        with store.transaction() as transaction:
+            lease = transaction.insert(JobLease(job_serial=1, worker_serial=1, attempt=1, expires_at=NOON))
+            later = NOON + timedelta(seconds=1)
+            assert transaction.delete(JobLease, {"serial": lease.serial, "expires_at": later}) == 0
+            assert transaction.delete(JobLease, {"serial": lease.serial, "expires_at": NOON}) == 1
+
+    def test_what_belongs_to_no_workflow_is_written_whatever_is_named(self, store: RecordStore) -> None:
+        for of in ((Workflow, 4711), (Job, 2**70), (Run, -1)):
+            with store.transaction(of=of) as transaction:
+                transaction.hold_name("entity u")
+                transaction.insert(Entity(uuid="u"))
+        with store.transaction(locking=Locking.SHARED, of=(Workflow, 4711)) as transaction:
+            assert transaction.count(Entity) == 3
 
     def test_entries_are_deleted_by_age(self, store: RecordStore) -> None:
         with store.transaction() as transaction:

@@ -24,7 +24,7 @@ from xfworker.domain.records import (
 )
 from xfworker.ports.job_queue import Lease
 from xfworker.ports.workflow_control import WorkflowControl
-from xfworker.testing.contracts.worlds import World
+from xfworker.testing.contracts.worlds import World, heartbeat
 
 _FINISHED = Outcome(ending=Ending.FINISHED, exit_code=0)
 _NOWHERE = 999_999
@@ -255,9 +255,9 @@ class WorkflowControlContract:
     ) -> None:
         control.start_run(flow.workflow)
         lease = flow.claim(flow.jobs(flow.scan)[0])
-        assert not flow.world.queue.heartbeat(lease).abort_requested
+        assert not heartbeat(flow.world.queue, lease).abort_requested
         assert control.abort_job(lease.job.serial).state is JobState.RUNNING
-        assert flow.world.queue.heartbeat(lease).abort_requested
+        assert heartbeat(flow.world.queue, lease).abort_requested
         ended = flow.world.queue.end(lease, Outcome(ending=Ending.ABORTED, message="stopped"))
         assert ended.state is JobState.ABORTED
 

@@ -16,7 +16,7 @@ from xfworker.adapters.memory.token_signer import MemoryTokenSigner
 from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, Worker, Workflow, WorkflowState
-from xfworker.ports.job_queue import JobQueue, Lease
+from xfworker.ports.job_queue import JobQueue, Lease, LeaseStatus
 from xfworker.ports.record_store import RecordStore
 from xfworker.ports.workflow_control import WorkflowControl
 from xfworker.ports.xf_server import XFServer
@@ -69,6 +69,13 @@ class HttpWorld(World):
 
     def as_bearer(self, token: str) -> XFServer:
         return HttpXFServer(HttpTransport(self.url, token=token))
+
+
+def heartbeat(queue: JobQueue, lease: Lease) -> LeaseStatus:
+    """Renew one lease; one that is lost is an error."""
+    [status] = queue.heartbeat([lease])
+    status.require_held()
+    return status
 
 
 @contextmanager

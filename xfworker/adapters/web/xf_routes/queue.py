@@ -12,10 +12,10 @@ from xfworker.adapters.web.exchange import (
     json_object,
     message,
 )
-from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat
+from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat, LeaseStatuses
 from xfworker.domain.conversion import from_json, to_json
 from xfworker.domain.records import Job, Worker
-from xfworker.ports.job_queue import Lease, LeaseStatus
+from xfworker.ports.job_queue import Lease
 from xfworker.services.platform.platform import Platform
 
 
@@ -45,8 +45,9 @@ def queue_router(platform: Platform) -> Router:
     async def heartbeat(request: AnyRequest) -> Response[bytes]:
         beat = await message(request, Heartbeat, "the heartbeat")
 
-        def work() -> LeaseStatus:
-            return platform.queue_for(caller(request)).renew(beat.job_serial, beat.attempt)
+        def work() -> LeaseStatuses:
+            attempts = {lease.job_serial: lease.attempt for lease in beat.leases}
+            return LeaseStatuses(leases=platform.queue_for(caller(request)).renew(beat.worker_serial, attempts))
 
         return answer_message(await in_thread(work))
 

@@ -1,0 +1,169 @@
+"""The statements of claims and heartbeats: each changes few small rows, and none waits for more than those."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    case,
+    exists,
+    insert,
+    select,
+    text,
+    update,
+)
+
+from xfworker.adapters.sql.prepared import Prepared, Runner
+from xfworker.adapters.sql.rows import read_json, record_of, to_row, write_json
+from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, SERIAL, TABLES, field_forms
+from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.conversion import format_time
+from xfworker.domain.errors import RecordNotFound
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import ActivityEvent, Job, Worker
+from xfworker.ports.record_store import Claimant, RenewedLease
+
+_JOBS = TABLES[Job.collection]
+_LEASES = TABLES[JobLease.collection]
+_WORKERS = TABLES[Worker.collection]
+_EVENTS = TABLES[ActivityEvent.collection]
+_OF_LEASE = len(field_forms(JobLease))
+_OF_WORKER = len(field_forms(Worker))
+_HANDED_OUT = (
+    "state",
+    "attempt",
+    "worker_serial",
+    "started_at",
+    "finished_at",
+    "metadata",
+    "occ_lock_version",
+    "modified_at",
+)
+"""What a claim changes of a job; all else of it, which may be large, is not sent."""
+
+
+def claimant(
+    runner: Runner, worker_serial: int, *, owner_key: str, claim_key: str | None, moment: datetime
+) -> Claimant:
+    """Give all that is to be known of a worker before it gets a job, by one statement."""
+    values = {"worker": worker_serial, "owner": owner_key, "claim": claim_key, "moment": format_time(moment)}
+    rows = runner.rows(_claimant(), values)
+    if not rows:
+        raise RecordNotFound(f"there is no {Worker.noun} {worker_serial}")
+    row = rows[0]
+    lease = row[_OF_WORKER : _OF_WORKER + _OF_LEASE]
+    owner, has_expired_leases = row[_OF_WORKER + _OF_LEASE :]
+    return Claimant(
+        worker=record_of(Worker, row),
+        owner=read_json(owner),
+        lease=record_of(JobLease, lease) if any(value is not None for value in lease) else None,
+        has_expired_leases=bool(has_expired_leases),
+    )
+
+
+@cache
+def _claimant() -> Prepared:
+    owner = select(ENTRIES.c.value).where(ENTRIES.c.key == bindparam("owner")).scalar_subquery()
+    expired = exists().where(_LEASES.c.expires_at < bindparam("moment", type_=_LEASES.c.expires_at.type))
+    own = and_(
+        _LEASES.c.worker_serial == _WORKERS.c.serial,
+        _LEASES.c.claim_key == bindparam("claim", type_=_LEASES.c.claim_key.type),
+    )
+    statement = (
+        select(*_WORKERS.c, *_LEASES.c, owner, case((expired, 1), else_=0))
+        .select_from(_WORKERS.outerjoin(_LEASES, own))
+        .where(_WORKERS.c.serial == bindparam("worker", type_=SERIAL))
+    )
+    return Prepared.of(statement)
+
+
+def hand_out(connection: Connection, job: Job, lease: JobLease, event: ActivityEvent) -> int:
+    """Store a claimed job, its lease and the event of it in one statement, and give the lease's serial."""
+    values: dict[str, Any] = {"taken_serial": job.serial}
+    job_row = to_row(job)
+    values |= {f"taken_{name}": job_row[name] for name in _HANDED_OUT}
+    for table, record in ((_LEASES, lease), (_EVENTS, event)):
+        row = to_row(record)
+        values |= {f"{table.name}_{name}": row.get(name) for name in _unnumbered(table)}
+    return int(connection.execute(_handing_out(), values).scalar_one())
+
+
+@cache
+def _handing_out() -> Select[Any]:
+    changed = {_JOBS.c[name]: bindparam(f"taken_{name}", type_=_JOBS.c[name].type) for name in _HANDED_OUT}
+    taken = (
+        update(_JOBS)
+        .where(_JOBS.c.serial == bindparam("taken_serial", type_=SERIAL))
+        .values({**changed, _JOBS.c[CLAIM_RANK]: None})
+        .returning(_JOBS.c.serial)
+        .cte("taken")
+    )
+    leased, logged = (
+        insert(table)
+        .values({name: bindparam(f"{table.name}_{name}", type_=table.c[name].type) for name in _unnumbered(table)})
+        .returning(table.c.serial)
+        .cte(name)
+        for table, name in ((_LEASES, "leased"), (_EVENTS, "logged"))
+    )
+    return select(leased.c.serial).add_cte(taken, logged)
+
+
+def _unnumbered(table: Table) -> list[str]:
+    return [column.name for column in table.c if column.name != "serial"]
+
+
+def renew_leases(
+    connection: Connection, worker_serial: int, attempts: Mapping[int, int], expires_at: datetime, *, member: str
+) -> list[RenewedLease]:
+    """Let the leases on attempts at jobs hold until a later time, and give those that there were."""
+    values: dict[str, Any] = {"worker": worker_serial, "member": f'%"{member}"%', "until": format_time(expires_at)}
+    if connection.dialect.name == "sqlite":
+        values |= {"listed": write_json([[*pair] for pair in attempts.items()])}
+        rows = connection.execute(_LEASED_ON_SQLITE, values).all()
+        connection.execute(_RENEWING_ON_SQLITE, values)
+    else:
+        values |= {"jobs": list(attempts), "attempts": list(attempts.values())}
+        rows = connection.execute(_RENEWING, values).all()
+    return [
+        RenewedLease(job_serial=job_serial, state=JobState(state), metadata=read_json(metadata) or {})
+        for job_serial, state, metadata in rows
+    ]
+
+
+# Metadata may be large, and hardly any has the member.
+_OF_JOB = "jobs.serial, jobs.state, CASE WHEN jobs.metadata LIKE :member THEN jobs.metadata END"
+_LISTED_ON_SQLITE = """
+    job_leases.worker_serial = :worker AND (job_serial, job_leases.attempt) IN (
+        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:listed)
+    )
+"""
+_LEASED_ON_SQLITE = text(
+    f"SELECT {_OF_JOB} FROM job_leases JOIN jobs ON jobs.serial = job_serial WHERE {_LISTED_ON_SQLITE}"  # noqa: S608  made of constants
+)
+_RENEWING_ON_SQLITE = text(f"UPDATE job_leases SET expires_at = :until WHERE {_LISTED_ON_SQLITE}")  # noqa: S608  as above
+_RENEWING = text(
+    f"""
+    UPDATE job_leases SET expires_at = :until
+    FROM unnest(CAST(:jobs AS bigint[]), CAST(:attempts AS bigint[])) AS listed(job, attempt), jobs
+    WHERE job_leases.worker_serial = :worker AND job_leases.job_serial = listed.job
+        AND job_leases.attempt = listed.attempt AND jobs.serial = listed.job
+    RETURNING {_OF_JOB}
+    """  # noqa: S608  as above
+)
+
+
+def renew_all(connection: Connection, expires_at: datetime) -> None:
+    """Let all leases hold until a later time."""
+    at = format_time(expires_at)
+    connection.execute(update(_LEASES).values(expires_at=at))
+
+
+def touch_worker(connection: Connection, serial: int, moment: datetime) -> None:
+    """Record when a worker was last heard of."""
+    connection.execute(update(_WORKERS).where(_WORKERS.c.serial == serial).values(last_seen_at=format_time(moment)))
