@@ -78,15 +78,15 @@ class BoardChanges:
     What is different about a board since some time; what is named may be as it was.
 
     Attributes:
+        workflow: The workflow as it is; its lock version is another one where it or its tasks were changed.
         jobs: The jobs that were changed.
         runs: The runs that were changed.
-        is_rebuilt: Whether its workflow or its tasks were changed, so that all of it is to be read anew.
         read_at: When this was read (UTC).
     """
 
+    workflow: Workflow
     jobs: tuple[Job, ...]
     runs: tuple[Run, ...]
-    is_rebuilt: bool
     read_at: datetime
 
 

@@ -43,6 +43,21 @@ class WorkflowControl(Protocol):
         """
         ...
 
+    def copy_run(self, run_serial: int, *, name: str = "", idempotency_key: str | None = None) -> Run:
+        """
+        Start a run with the inputs, the entity and the priority of another one.
+
+        Args:
+            run_serial: The run to copy; it stays as it is.
+            name: What the copy is called; by default as the run.
+            idempotency_key: A second call with the same key gives the same run.
+
+        Raises:
+            IllegalTransition: The workflow is a draft, or obsolete.
+            InvalidParameter: The inputs do not fit what the source task takes by now.
+        """
+        ...
+
     def restart_job(self, job_serial: int) -> Job:
         """
         Let a job that has ended run again; all jobs that use what it made wait for it.

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from xfworker.adapters.http.transport import HttpTransport, new_idempotency_key
 from xfworker.adapters.http.xf_server import BASE
 from xfworker.adapters.wire.codec import read_answer, write
-from xfworker.adapters.wire.runs import RunStart
+from xfworker.adapters.wire.runs import RunCopy, RunStart
 from xfworker.domain.records import Job, Record, Run, RunPriority
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -40,6 +40,10 @@ class HttpWorkflowControl:
         headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
         doing = f"start a run of workflow {workflow_serial}"
         return self._ask(Run, f"workflows/{workflow_serial}/runs", doing, write(start), headers)
+
+    def copy_run(self, run_serial: int, *, name: str = "", idempotency_key: str | None = None) -> Run:
+        headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
+        return self._ask(Run, f"runs/{run_serial}/copies", f"copy run {run_serial}", write(RunCopy(name=name)), headers)
 
     def restart_job(self, job_serial: int) -> Job:
         return self._ask(Job, f"jobs/{job_serial}/restart", f"restart job {job_serial}")

@@ -8,10 +8,13 @@ from litestar.types import ControllerRouterHandler
 from xfworker.adapters.page.errors import error_pages
 from xfworker.adapters.page.parts import PageParts, PasswordWork
 from xfworker.adapters.page.rendering import Templates
+from xfworker.adapters.page.routes.boards import board_routes
 from xfworker.adapters.page.routes.files import file_routes
 from xfworker.adapters.page.routes.jobs import job_routes
 from xfworker.adapters.page.routes.projects import project_routes
+from xfworker.adapters.page.routes.runs import run_routes
 from xfworker.adapters.page.routes.sign_in import sign_in_routes
+from xfworker.adapters.page.routes.tables import table_routes
 from xfworker.adapters.page.session import visits
 from xfworker.adapters.page.static_files import StaticFiles, static_route
 from xfworker.ports.served_files import ServedFiles
@@ -49,8 +52,11 @@ def page_router(parts: PageParts, *, also: Sequence[ControllerRouterHandler] = (
             static_route(parts.static),
             *sign_in_routes(parts),
             *project_routes(parts),
+            *board_routes(parts),
             *job_routes(parts),
+            *run_routes(parts),
             *file_routes(parts),
+            *table_routes(parts),
             *also,
         ],
         before_request=visits(parts.platform),

@@ -19,6 +19,7 @@ from xfworker.adapters.page.strings import strings
 HTML = "text/html"
 _COMPRESSED_FROM = 1024
 _KIB = 1024
+_MINUTE_FROM = 90
 
 
 @define
@@ -44,7 +45,12 @@ class Templates:
             lstrip_blocks=True,
         )
         environment.globals |= {"t": strings(), "static": static_base, "version": __version__}
-        environment.filters |= {"time": time_element, "bytes": formatted_bytes, "pretty": pretty_json}
+        environment.filters |= {
+            "time": time_element,
+            "bytes": formatted_bytes,
+            "pretty": pretty_json,
+            "duration": formatted_seconds,
+        }
         return cls(static_base, environment)
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
@@ -112,6 +118,15 @@ def formatted_bytes(size: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= _KIB
     return f"{amount:.1f} TiB"
+
+
+def formatted_seconds(seconds: float) -> str:
+    """Give a duration as people read it."""
+    if seconds < _MINUTE_FROM:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def pretty_json(value: Any) -> Markup:

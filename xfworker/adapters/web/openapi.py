@@ -18,7 +18,7 @@ from xfworker.adapters.wire.problem import Problem
 from xfworker.adapters.wire.queries import CombinedQueryBody, FileToken, FileTokenRequest, SequenceValue
 from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat, LeaseStatuses
 from xfworker.adapters.wire.records import Items, Page, RecordChange
-from xfworker.adapters.wire.runs import RunStart
+from xfworker.adapters.wire.runs import RunCopy, RunStart
 from xfworker.adapters.wire.schema import (
     COMPONENTS,
     Schema,
@@ -226,12 +226,15 @@ def _queue_paths() -> Schema:
 def _control_paths() -> Schema:
     runs = _operation("start_run", "Start a run of a workflow.", schema(RunStart), Run, status="201")
     runs["parameters"] = [_path_serial(), _idempotency_key()]
+    copies = _operation("copy_run", "Start a run with the inputs of another one.", schema(RunCopy), Run, status="201")
+    copies["parameters"] = [_path_serial(), _idempotency_key()]
     restart = _operation("restart_job", "Let a job that has ended run again.", None, Job)
     abort = _operation("abort_job", "Abort a job.", None, Job)
     restart["parameters"] = [_path_serial()]
     abort["parameters"] = [_path_serial()]
     return {
         "/xf/v1/workflows/{serial}/runs": {"post": runs},
+        "/xf/v1/runs/{serial}/copies": {"post": copies},
         "/xf/v1/jobs/{serial}/restart": {"post": restart},
         "/xf/v1/jobs/{serial}/abort": {"post": abort},
     }

@@ -11,6 +11,15 @@ from xfworker.domain.records import RunPriority
 
 
 @define(frozen=True, kw_only=True)
+class RunCopy(Message):
+    """How the copy of a run is called; by default as the run."""
+
+    closed: ClassVar[bool] = True
+
+    name: str = ""
+
+
+@define(frozen=True, kw_only=True)
 class RunStart(Message):
     """What a run is started with."""
 

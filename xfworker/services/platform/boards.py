@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from xfworker.domain.board import Board, BoardChanges
-from xfworker.domain.records import Job, Run, Task, Workflow
+from xfworker.domain.records import Job, Run, Workflow
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.downstream import graph_of
 
@@ -32,13 +32,10 @@ def changes_of(access: Access, workflow_serial: int, since: datetime, now: datet
     Raises:
         RecordNotFound: There is no such workflow, or the caller does not see it.
     """
-    workflow = access.get(Workflow, workflow_serial)
     where = {"workflow_serial": workflow_serial}
-    tasks = access.transaction.modified_since(Task, where, since)
-    changed = workflow.modified_at is not None and workflow.modified_at >= since
     return BoardChanges(
+        workflow=access.get(Workflow, workflow_serial),
         jobs=tuple(access.transaction.modified_since(Job, where, since)),
         runs=tuple(access.transaction.modified_since(Run, where, since)),
-        is_rebuilt=changed or bool(tasks),
         read_at=now,
     )

@@ -82,6 +82,20 @@ class PlatformControl:
             request.put(access, run, self._now())
             return run
 
+    def copy_run(self, run_serial: int, *, name: str = "", idempotency_key: str | None = None) -> Run:
+        """Start a run with the inputs, the entity and the priority of another one."""
+        run = self._server.get(Run, run_serial)
+        source = None if run.source_job_serial is None else self._server.get(Job, run.source_job_serial)
+        return self.start_run(
+            run.workflow_serial,
+            inputs=None if source is None else source.inputs,
+            task_serial=None if source is None else source.task_serial,
+            name=name or run.name,
+            entity=run.entity,
+            priority=run.priority,
+            idempotency_key=idempotency_key,
+        )
+
     def restart_job(self, job_serial: int) -> Job:
         """Let a job that has ended run again."""
         job = self._server.get(Job, job_serial)

@@ -139,6 +139,18 @@ class WorkflowControlContract:
         [follower] = flow.jobs(flow.mask)
         assert (follower.inputs, follower.run_serial) == ({"image": 2.5}, run.serial)
 
+    def test_a_copy_of_a_run_begins_with_its_inputs(self, control: WorkflowControl, flow: ScanAndMask) -> None:
+        first = control.start_run(flow.workflow, inputs={"threshold": 300}, name="mouse 1", priority=RunPriority.HIGH)
+        copy = control.copy_run(first.serial, name="again", idempotency_key="copy")
+        assert copy.serial != first.serial
+        assert (copy.name, copy.priority, copy.entity) == ("again", RunPriority.HIGH, first.entity)
+        assert copy.source_job_serial is not None
+        assert flow.world.admin.get(Job, copy.source_job_serial).inputs == {"threshold": 300}
+        assert control.copy_run(first.serial, name="again", idempotency_key="copy").serial == copy.serial
+        assert control.copy_run(first.serial).name == "mouse 1"
+        with pytest.raises(RecordNotFound):
+            control.copy_run(_NOWHERE)
+
     def test_one_idempotency_key_starts_one_run(self, control: WorkflowControl, flow: ScanAndMask) -> None:
         key = f"start-{flow.workflow}"
         first, again = (control.start_run(flow.workflow, name="a", idempotency_key=key) for _ in range(2))

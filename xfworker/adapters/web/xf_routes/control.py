@@ -13,7 +13,7 @@ from xfworker.adapters.web.exchange import (
     message,
     serial_in_range,
 )
-from xfworker.adapters.wire.runs import RunStart
+from xfworker.adapters.wire.runs import RunCopy, RunStart
 from xfworker.domain.conversion import to_json
 from xfworker.domain.records import Job, Run
 from xfworker.services.platform.platform import Platform
@@ -33,6 +33,18 @@ def control_router(platform: Platform) -> Router:
         run = await in_thread(work)
         return answer(to_json(run), 201, {"Location": f"/xf/v1/runs/{run.serial}"})
 
+    @post("/runs/{serial:int}/copies")
+    async def copy_run(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
+        copy = await message(request, RunCopy, "the copy")
+        key = idempotency_key(request)
+
+        def work() -> Run:
+            control = platform.control_for(caller(request))
+            return control.copy_run(serial_in_range(serial), name=copy.name, idempotency_key=key)
+
+        run = await in_thread(work)
+        return answer(to_json(run), 201, {"Location": f"/xf/v1/runs/{run.serial}"})
+
     @post("/jobs/{serial:int}/restart", status_code=200)
     async def restart_job(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
         def work() -> Job:
@@ -47,4 +59,4 @@ def control_router(platform: Platform) -> Router:
 
         return answer(to_json(await in_thread(work)))
 
-    return Router(path="/", route_handlers=[start_run, restart_job, abort_job])
+    return Router(path="/", route_handlers=[start_run, copy_run, restart_job, abort_job])

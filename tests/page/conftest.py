@@ -1,0 +1,74 @@
+"""A server with something to see, and a browser that fails a test for every error and every violation of the policy."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.page.site_data import PASSWORD, make_site
+from xfworker.api.composition.local_platform import local_platform
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the page is not tested: playwright is not installed")
+    path = os.environ.get("XFWORKER_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("the page is not tested: there is no Chromium on this machine (Debian: apt install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with local_platform(tmp_path_factory.mktemp("site")) as platform:
+        yield make_site(platform)
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Open a page of the site as somebody; what the browser complains about fails the test."""
+    contexts, complaints = [], []
+
+    def complain(path, said, expected):
+        where = said.location.get("url", "")
+        # What a report may not is said of the report; it tries on purpose.
+        if said.type == "error" and "/reports/" not in where and not any(text in said.text for text in expected):
+            complaints.append(f"{path}: {said.text} {where}")
+
+    def open_page(path="/", *, as_whom="anna", expected=(), **options):
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
+        page.on("console", lambda said: complain(path, said, expected))
+        if as_whom == "owner":
+            page.goto(site.link(path))
+        elif as_whom is None:
+            page.goto(site.url + path)
+        else:
+            page.goto(f"{site.url}/sign-in?next={path}")
+            page.get_by_label("Name").fill(as_whom)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Sign in").click()
+            page.wait_for_url(site.url + path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
