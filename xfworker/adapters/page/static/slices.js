@@ -1,1 +1,523 @@
-// The image viewer's element. Until it is defined, what stands inside <xf-slices> is shown: a link to the file.
+// <xf-slices src="/slices/RESOURCE" label="...">: three linked planes of an image.
+//
+// Attributes: segments (a RESOURCE of labels to lay over), group (viewers of one group move together), mode (voi,
+// rotated-voi, contours or landmarks: something to draw), name (as a form's field it gives the JSON of what was drawn),
+// renderer (canvas: without WebGL). Property value: what is drawn, as JSON; event xf-change. Until the element is
+// defined, what stands inside it is shown: a link to the file.
+
+import strings from './strings.js';
+import { AXES, Geometry, unitsOf, valueText } from './slices-geometry.js';
+import { Plane } from './slices-plane.js';
+import { TABLES, renderer } from './slices-render.js';
+import { SHAPES } from './slices-shapes.js';
+import { ImageSource, isPassing } from './slices-tiles.js';
+
+const t = strings.slices;
+const groups = new Map();
+const seen = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) if (isIntersecting) target.begin();
+}, { rootMargin: '300px' });
+
+const element = (name, attributes = {}, ...children) => {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key in made && key !== 'list') made[key] = value;
+    else made.setAttribute(key, value);
+  }
+  made.append(...children);
+  return made;
+};
+
+export class XfSlices extends HTMLElement {
+  static formAssociated = true;
+  static observedAttributes = ['src', 'segments', 'mode', 'label'];
+
+  #internals = this.attachInternals();
+  #frame = 0;
+  #asked = null;
+  #parts = {};
+  #given = null;
+
+  constructor() {
+    super();
+    this.attachShadow({ mode: 'open' });
+    this.planes = {};
+    this.layers = [];
+    this.isReady = false;
+    this.tool = 'cross';
+    this.opacity = 0.5;
+    this.table = 'grey';
+    this.valueText = '';
+  }
+
+  // --- life --------------------------------------------------------------------------------------------------------
+
+  connectedCallback() {
+    if (!this.#parts.planes) this.#build();
+    const group = this.getAttribute('group');
+    if (group) groups.set(group, (groups.get(group) ?? new Set()).add(this));
+    seen.observe(this);
+  }
+
+  disconnectedCallback() {
+    seen.unobserve(this);
+    groups.get(this.getAttribute('group'))?.delete(this);
+    this.#end();
+  }
+
+  attributeChangedCallback(name, before, after) {
+    if (before === after || !this.#parts.planes) return;
+    if (name === 'label') this.#parts.frame.setAttribute('aria-label', after ?? '');
+    else if (name === 'mode') this.#newShape(null);
+    else {
+      this.#end();
+      this.begin();
+    }
+  }
+
+  // Begin to load; the page calls it when the viewer comes into sight.
+  begin() {
+    seen.unobserve(this);
+    if (this.source || !this.getAttribute('src')) return;
+    const [base, resource] = this.#address(this.getAttribute('src'));
+    this.source = new ImageSource(base + resource);
+    this.#listen(this.source, () => this.#described());
+    const segments = this.getAttribute('segments');
+    if (segments) {
+      this.segments = new ImageSource(base + this.#address(segments)[1], decodeURIComponent(resource));
+      this.#listen(this.segments, () => this.#layersChanged());
+      this.segments.describe();
+    }
+    this.source.describe();
+  }
+
+  #address(text) {
+    const match = /^(.*\/slices\/|.*\/images\/v1\/(?:link\/[^/]+\/)?)?(.*)$/.exec(text);
+    return [match[1] ?? '/slices/', match[2]];
+  }
+
+  #listen(source, described) {
+    source.addEventListener('described', described);
+    source.addEventListener('tiles', () => this.redraw());
+    source.addEventListener('trouble', ({ detail }) => this.#trouble(detail));
+  }
+
+  #end() {
+    this.source?.end();
+    this.segments?.end();
+    this.source = this.segments = null;
+    this.layers = [];
+    this.isReady = false;
+  }
+
+  // --- what is drawn, for forms ------------------------------------------------------------------------------------
+
+  get value() {
+    return this.shape ? this.shape.value : this.#given;
+  }
+
+  set value(value) {
+    this.#given = value;
+    if (this.isReady) this.#newShape(value);
+  }
+
+  get form() {
+    return this.#internals.form;
+  }
+
+  get name() {
+    return this.getAttribute('name');
+  }
+
+  // The Image parameter that shapes are on; it becomes part of their value.
+  set image(image) {
+    this.ownImage = image;
+    if (this.shape) this.shape.image = image;
+    this.#internals.setFormValue(this.value ? JSON.stringify(this.value) : null);
+  }
+
+  #newShape(value) {
+    const Shape = SHAPES[this.getAttribute('mode')];
+    this.shape = null;
+    if (Shape && this.geometry) {
+      this.shape = new Shape(this.geometry, value);
+      this.shape.image ??= this.ownImage ?? null;
+    }
+    this.#parts.tools.draw.hidden = !Shape;
+    this.#parts.shapeBar.hidden = !Shape;
+    this.#setTool(Shape ? 'draw' : this.tool === 'draw' ? 'cross' : this.tool);
+    this.changed(true);
+  }
+
+  // Something of the shape changed; while it goes on, forms are not notified.
+  changed(goesOn) {
+    const value = this.shape?.value ?? null;
+    this.#internals.setFormValue(value ? JSON.stringify(value) : null);
+    this.#showFields();
+    this.redraw();
+    if (!goesOn) {
+      this.dispatchEvent(new CustomEvent('xf-change', { detail: value, bubbles: true, composed: true }));
+    }
+  }
+
+  createShape(plane = this.planes.z) {
+    if (!this.shape) return;
+    this.shape.create([...this.cross], plane);
+    this.changed(false);
+  }
+
+  closeShape() {
+    if (!this.shape?.close) return;
+    this.shape.close();
+    this.changed(false);
+  }
+
+  removeShape() {
+    if (!this.shape) return;
+    this.shape.remove();
+    this.changed(false);
+  }
+
+  nudgeShape(axis, by) {
+    if (!this.shape) return;
+    this.shape.nudge(axis, by);
+    this.changed(false);
+  }
+
+  // --- what is looked at -------------------------------------------------------------------------------------------
+
+  moveCross(cross, fromGroup = false) {
+    if (!fromGroup && cross.every((at, axis) => at === this.cross[axis])) return;
+    this.cross = cross;
+    if (!this.pointed) this.#ask();
+    this.redraw();
+    if (!fromGroup) this.#forGroup((other) => other.moveCross(other.geometry.inside(other.geometry.toVoxel(this.geometry.toMm(cross))), true));
+  }
+
+  look({ centre = this.centre, scale = this.scale }, fromGroup = false) {
+    Object.assign(this, { centre, scale });
+    this.redraw();
+    if (fromGroup) return;
+    const mm = this.geometry.toMm(centre);
+    this.#forGroup((other) => other.look({ centre: other.geometry.toVoxel(mm), scale }, true));
+  }
+
+  limitScale(scale) {
+    const finest = Math.min(...this.geometry.spacing);
+    const longest = Math.max(...this.geometry.size.map((count, axis) => count * this.geometry.spacing[axis]));
+    return Math.min(Math.max(scale, 16 / longest), 64 / finest);
+  }
+
+  fit() {
+    const { geometry } = this;
+    const scales = Object.values(this.planes).filter(({ size }) => size[0] && size[1]).map(({ size, plane }) =>
+      Math.min(...[plane.right, plane.down].map((axis, i) => (size[i] * 0.96) / (geometry.size[axis] * geometry.spacing[axis]))));
+    this.look({ centre: geometry.size.map((count) => (count - 1) / 2), scale: scales.length ? Math.min(...scales) : 1 });
+  }
+
+  // Set what is black and white, in raw values.
+  setWindow([low, high], fromGroup = false) {
+    if (!(high > low)) return;
+    this.window = [low, high];
+    this.#showWindow();
+    this.redraw();
+    if (fromGroup) return;
+    const { slope, intercept, type } = this.unit;
+    this.#forGroup((other) => {
+      const unit = other.units.find((one) => one.type === type);
+      if (!unit || !other.window) return;
+      const ends = [low, high].map((raw) => (raw * slope + intercept - unit.intercept) / unit.slope);
+      other.setWindow(ends.sort((one, next) => one - next), true);
+    });
+  }
+
+  dragWindow([low, high], dx, dy) {
+    if (!this.window) return;
+    const width = (high - low) * Math.exp(dx / 200);
+    const level = (low + high) / 2 + ((high - low) * dy) / 200;
+    this.setWindow([level - width / 2, level + width / 2]);
+  }
+
+  toggleSegments() {
+    if (!this.segments) return;
+    this.opacity = this.opacity ? 0 : 0.5;
+    this.#parts.opacity.value = this.opacity;
+    this.#layersChanged();
+  }
+
+  #forGroup(change) {
+    for (const other of groups.get(this.getAttribute('group')) ?? []) if (other !== this && other.isReady) change(other);
+  }
+
+  // --- values under the cursor -------------------------------------------------------------------------------------
+
+  // A pointer is over a voxel, or left: then the crosshair's voxel counts.
+  point(voxel) {
+    const inside = voxel?.every((at, axis) => at > -0.5 && at < this.geometry.size[axis] - 0.5);
+    this.pointed = inside ? this.geometry.inside(voxel) : null;
+    this.#ask();
+  }
+
+  async #ask() {
+    if (!this.isReady) return;
+    const voxel = this.pointed ?? this.cross;
+    this.#asked?.abort();
+    const asked = new AbortController();
+    this.#asked = asked;
+    try {
+      const raw = await this.source.value(voxel, asked.signal);
+      const label = await this.#labelAt(voxel, asked.signal);
+      if (this.#asked === asked) this.#showValue(voxel, raw, label);
+    } catch (error) {
+      if (error.name !== 'AbortError' && !isPassing(error)) this.#trouble(error);
+    }
+  }
+
+  async #labelAt(voxel, signal) {
+    const layer = this.layers[1];
+    if (!layer) return null;
+    const { description } = layer.source;
+    const own = voxel.map((at, axis) => at - layer.offset[axis]);
+    const inside = own.every((at, axis) => at >= 0 && at < description.size[axis]);
+    const value = inside ? Number(await layer.source.value(own, signal)) : 0;
+    const name = description.labels.find((label) => label.value === value)?.name;
+    return name ? `${value} (${name})` : String(value);
+  }
+
+  #showValue(voxel, raw, label) {
+    const { description } = this.source;
+    const isFloat = description.pixel_type.startsWith('float');
+    const own = description.kind === 'segments' && description.labels.find(({ value }) => value === Number(raw))?.name;
+    const text = `${valueText(raw, this.unit, isFloat)} ${this.unit.name}`;
+    this.valueText = own ? `${raw} (${own})` : text;
+    const mm = this.geometry.toMm(voxel).map((at) => Number(at.toFixed(4)));
+    const lines = {
+      value: this.valueText,
+      raw: this.unit.type ? t.stored.replace('{value}', raw) : '',
+      index: AXES.map((letter, axis) => `${letter} ${voxel[axis]}`).join('  '),
+      mm: `${mm.join(', ')} mm`,
+      label: label === null ? '' : t.label_value.replace('{value}', label),
+    };
+    for (const [name, line] of Object.entries(lines)) this.#parts[name].textContent = line;
+    this.dispatchEvent(new CustomEvent('xf-value', { detail: { voxel, raw, mm, text: this.valueText } }));
+    for (const { element: plane } of Object.values(this.planes)) {
+      plane.setAttribute('aria-valuetext', `${plane.getAttribute('aria-valuetext').split(', ')[0]}, ${this.valueText}`);
+    }
+  }
+
+  // --- from the server ---------------------------------------------------------------------------------------------
+
+  #described() {
+    const { description } = this.source;
+    if (!this.isReady) {
+      this.geometry = new Geometry(description);
+      this.cross = description.size.map((count) => Math.floor(count / 2));
+      Object.assign(this, unitsOf(description, t.native));
+      this.window = description.window;
+      this.isReady = true;
+      const flat = description.levels[0].sources.x === undefined;
+      for (const axis of ['y', 'x']) this.planes[axis].element.hidden = flat;
+      this.#parts.frame.dataset.flat = flat;
+      this.#fillUnits();
+      this.#layersChanged();
+      this.#newShape(this.#given);
+      this.fit();
+      this.#ask();
+    }
+    this.#showWindow();
+    this.#showState();
+    this.redraw();
+    this.dispatchEvent(new Event('xf-ready'));
+  }
+
+  #layersChanged() {
+    if (!this.isReady) return;
+    const { description } = this.source;
+    const isLabels = description.kind === 'segments';
+    this.layers = [{
+      source: this.source, offset: [0, 0, 0], opacity: 1, window: this.window, table: this.table,
+      colours: isLabels ? description.label_colours : null,
+    }];
+    const above = this.segments?.description;
+    this.#parts.overlayBar.hidden = !above;
+    if (above) {
+      this.layers.push({
+        source: this.segments, offset: above.offset ?? [0, 0, 0], opacity: Number(this.opacity),
+        colours: above.label_colours,
+      });
+    }
+    this.redraw();
+  }
+
+  #showState() {
+    const { pyramid, levels, assumptions } = this.source.description;
+    const lines = [...assumptions.map((line) => t.assumed.replace('{what}', line))];
+    if (pyramid.state === 'failed') lines.push(t.not_prepared.replace('{reason}', pyramid.reason));
+    else if (pyramid.state !== 'complete') {
+      const percent = Math.floor(pyramid.progress * 100);
+      const along = ['y', 'x'].filter((axis) => levels[0].sources[axis] === null).join(', ');
+      lines.push((along ? t.preparing_coarse : t.preparing).replace('{percent}', percent).replace('{axes}', along));
+    }
+    this.#parts.state.textContent = lines.join(' ');
+    this.#parts.state.hidden = !lines.length;
+  }
+
+  #trouble(error) {
+    const { trouble } = this.#parts;
+    let text = '';
+    if (error?.status === 401) text = t.signed_out;
+    else if (error && !error.status) text = strings.connection_lost;
+    else if (error) text = error.message;
+    if (trouble.textContent !== text) trouble.textContent = text;
+    trouble.hidden = !text;
+  }
+
+  // --- drawing -----------------------------------------------------------------------------------------------------
+
+  redraw() {
+    if (this.#frame || !this.isReady) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      if (!this.isReady) return;
+      const kind = this.getAttribute('renderer') ?? '';
+      if (!this.renderer || this.renderer.isLost) this.renderer = renderer(kind);
+      this.dataset.renderer = this.renderer.name;
+      this.layers[0].window = this.window ?? [0, 1];
+      this.layers[0].table = this.table;
+      for (const plane of Object.values(this.planes)) plane.draw(this.renderer);
+    });
+  }
+
+  // --- the element's own parts -------------------------------------------------------------------------------------
+
+  #build() {
+    const parts = this.#parts;
+    for (const axis of ['z', 'y', 'x']) this.planes[axis] = new Plane(this, axis, t);
+    parts.planes = element('div', { className: 'planes' }, ...Object.values(this.planes).map((plane) => plane.element), this.#facts());
+    parts.frame = element('div', { className: 'frame', role: 'group', 'aria-label': this.getAttribute('label') ?? '' },
+      this.#bar(), parts.state = element('p', { className: 'state', role: 'status', hidden: true }),
+      parts.trouble = element('p', { className: 'trouble', role: 'alert', hidden: true }), parts.planes,
+      element('details', { className: 'help' }, element('summary', { textContent: t.keys_title }),
+        element('p', { id: 'keys', textContent: t.keys })));
+    parts.frame.dataset.show = 'all';
+    const style = element('link', { rel: 'stylesheet', href: new URL('./slices.css', import.meta.url).href });
+    this.shadowRoot.replaceChildren(style, parts.frame);
+    const resized = new ResizeObserver(() => {
+      if (this.isReady && !this.wasSized) this.fit();
+      this.wasSized = this.isReady;
+      this.redraw();
+    });
+    resized.observe(parts.planes);
+    for (const { element: plane } of Object.values(this.planes)) resized.observe(plane);
+    style.addEventListener('load', () => { if (this.isReady) this.fit(); });
+  }
+
+  #bar() {
+    const parts = this.#parts;
+    const number = (label) => element('input', { type: 'number', step: 'any', 'aria-label': label });
+    parts.unit = element('select', { 'aria-label': t.unit });
+    parts.low = number(t.low);
+    parts.high = number(t.high);
+    parts.unit.addEventListener('change', () => {
+      this.unit = this.units[parts.unit.selectedIndex];
+      this.#showWindow();
+      this.#ask();
+    });
+    for (const input of [parts.low, parts.high]) input.addEventListener('change', () => this.#windowTyped());
+    parts.tableChoice = element('select', { 'aria-label': t.table },
+      ...Object.keys(TABLES).map((name) => element('option', { value: name, textContent: t[name] })));
+    parts.tableChoice.addEventListener('change', () => {
+      this.table = parts.tableChoice.value;
+      this.redraw();
+    });
+    parts.windowBar = element('span', { className: 'part', role: 'group', 'aria-label': t.window }, parts.low, '–', parts.high, parts.unit, parts.tableChoice);
+    parts.tools = {};
+    for (const tool of ['cross', 'pan', 'window', 'draw']) {
+      const button = element('button', { type: 'button', textContent: t[`tool_${tool}`], title: t[`tool_${tool}_title`], 'aria-pressed': tool === this.tool });
+      button.addEventListener('click', () => this.#setTool(tool));
+      button.hidden = tool === 'draw';
+      parts.tools[tool] = button;
+    }
+    const show = element('select', { 'aria-label': t.show }, element('option', { value: 'all', textContent: t.show_all }),
+      ...['z', 'y', 'x'].map((axis) => element('option', { value: axis, textContent: this.planes[axis].plane.name })));
+    show.addEventListener('change', () => {
+      parts.frame.dataset.show = show.value;
+      requestAnimationFrame(() => { if (this.isReady) this.fit(); });
+    });
+    const fit = element('button', { type: 'button', textContent: t.fit });
+    fit.addEventListener('click', () => this.fit());
+    parts.opacity = element('input', { type: 'range', min: 0, max: 1, step: 0.05, value: this.opacity, 'aria-label': t.opacity });
+    parts.opacity.addEventListener('input', () => {
+      this.opacity = Number(parts.opacity.value);
+      this.#layersChanged();
+    });
+    parts.overlayBar = element('label', { className: 'part', hidden: true }, t.segments, parts.opacity);
+    return element('div', { className: 'bar', role: 'toolbar', 'aria-label': t.tools },
+      element('span', { className: 'part' }, ...Object.values(parts.tools)), show, fit, parts.windowBar, parts.overlayBar);
+  }
+
+  #facts() {
+    const parts = this.#parts;
+    for (const name of ['value', 'raw', 'index', 'mm', 'label']) parts[name] = element('span', { className: name });
+    parts.fields = element('div', { className: 'fields' });
+    const button = (text, act) => {
+      const made = element('button', { type: 'button', textContent: text });
+      made.addEventListener('click', act);
+      return made;
+    };
+    parts.shapeBar = element('div', { className: 'shape-bar', hidden: true, role: 'group', 'aria-label': t.drawn }, parts.fields,
+      button(t.create, () => this.createShape()), button(t.close, () => this.closeShape()), button(t.remove, () => this.removeShape()));
+    return element('div', { className: 'facts' },
+      element('div', { className: 'at', 'aria-live': 'off' }, parts.value, parts.raw, parts.index, parts.mm, parts.label), parts.shapeBar);
+  }
+
+  #setTool(tool) {
+    this.tool = tool;
+    for (const [name, button] of Object.entries(this.#parts.tools)) button.setAttribute('aria-pressed', name === tool);
+    this.#parts.frame.dataset.tool = tool;
+  }
+
+  #fillUnits() {
+    this.#parts.unit.replaceChildren(...this.units.map((unit) => element('option', { textContent: unit.name })));
+    this.#parts.unit.selectedIndex = this.units.indexOf(this.unit);
+  }
+
+  #showWindow() {
+    const { low, high, windowBar } = this.#parts;
+    windowBar.hidden = !this.window;
+    if (!this.window) return;
+    const ends = this.window.map((raw) => Number((raw * this.unit.slope + this.unit.intercept).toPrecision(6)));
+    [low.value, high.value] = ends.sort((one, other) => one - other);
+  }
+
+  #windowTyped() {
+    const ends = [this.#parts.low, this.#parts.high].map((input) => (Number(input.value) - this.unit.intercept) / this.unit.slope);
+    this.setWindow(ends.sort((one, other) => one - other));
+    this.#showWindow();
+  }
+
+  #showFields() {
+    const { fields } = this.#parts;
+    const list = this.shape?.fields(t) ?? [];
+    if (fields.children.length !== list.length) {
+      fields.replaceChildren(...list.map(({ label, text, min, max, step }, at) => {
+        const input = element('input', text ? { type: 'text' } : { type: 'number', step: step ?? 'any' });
+        if (min !== undefined) input.min = min;
+        if (max !== undefined) input.max = max;
+        input.addEventListener('change', () => {
+          const field = this.shape?.fields(t)[at];
+          if (field && (text || Number.isFinite(input.valueAsNumber))) field.set(text ? input.value : input.valueAsNumber);
+          this.changed(false);
+        });
+        return element('label', {}, element('span', { textContent: label }), input);
+      }));
+    }
+    for (const [at, { label, value }] of list.entries()) {
+      const [name, input] = fields.children[at].children;
+      if (name.textContent !== label) name.textContent = label;
+      if (this.shadowRoot.activeElement !== input) input.value = value;
+    }
+  }
+}
+
+customElements.define('xf-slices', XfSlices);
