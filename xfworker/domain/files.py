@@ -7,6 +7,7 @@ resource as a path of segments, ``job_result/17/scan.omni``, which is what the f
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from attrs import define, field
@@ -65,6 +66,7 @@ class Resource:
         return Resource((*self.segments, check_filename(name)))
 
 
+@lru_cache(maxsize=1024)
 def parse_resource(text: str) -> Resource:
     """
     Read ``job_result/17/scan.omni``; a trailing slash is taken for a folder and dropped.

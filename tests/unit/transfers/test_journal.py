@@ -2,8 +2,13 @@ import json
 import os
 import socket
 
+import pytest
+
 from xfworker.adapters.transfer import journal
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.adapters.transfer.partial_download import PartialDownload
 from xfworker.adapters.transfer.partial_file import partial_path
+from xfworker.domain.files import FileStat, parse_resource
 
 
 def test_notes_of_a_transfer_that_was_given_up_are_taken_over_once(tmp_path):
@@ -79,3 +84,13 @@ def test_old_orphans_are_swept_and_nothing_else(tmp_path):
     os.utime(tmp_path / "scan.raw", (1, 1))
     journal.sweep(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([new.data, new.path, tmp_path / "scan.raw"])
+
+
+@pytest.mark.parametrize(("size", "left"), [(1 << 20, 0), ((1 << 20) + 1, 2)])
+def test_only_of_a_file_that_is_worth_it_something_is_left_to_go_on_from(tmp_path, size, left):
+    part = PartialDownload("userdata/a.raw", "key", tmp_path / "a.raw", TransferLimits())
+    part.restart(FileStat(resource=parse_resource("userdata/a.raw"), size=size, etag="1"))
+    block = part.pool.take()
+    part.write(part.spans.take_first(), block, 1000)
+    part.leave()
+    assert len(list(tmp_path.iterdir())) == left

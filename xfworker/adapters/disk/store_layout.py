@@ -43,10 +43,17 @@ class StoreLayout:
         path = self.root.joinpath(*resource.segments)
         # A script that may write on the shared disk could plant a link there, out of the store or to another's files;
         # rights are about names, so no name may stand for another.
-        straight = os.path.join(self._real_root, *resource.segments)  # noqa: PTH118  compared as the system writes it
-        if os.path.normcase(os.path.realpath(path)) != os.path.normcase(straight):
+        if self._has_link(path, resource):
             raise FileError(f"{resource}: a link is on its way in the file store, which is not followed; remove it")
         return path
+
+    def _has_link(self, path: Path, resource: Resource) -> bool:
+        if os.name != "nt":
+            # Only what lies below the root is looked at: a link above it is the operator's.
+            step = os.fspath(self.root)
+            return any(os.path.islink(step := f"{step}/{segment}") for segment in resource.segments)  # noqa: PTH114  a path object for each costs more than the look
+        straight = os.path.join(self._real_root, *resource.segments)  # noqa: PTH118  compared as the system writes it
+        return os.path.normcase(os.path.realpath(path)) != os.path.normcase(straight)
 
     def file_path(self, resource: Resource) -> Path:
         """

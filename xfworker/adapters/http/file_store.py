@@ -80,6 +80,7 @@ class HttpFileStore:
         self._bearers: dict[str, FileBearer] = {}
         self._swept: set[Path] = set()
         self._quick: set[str] = set()
+        self._addresses: dict[str, Address] = {}
         self._lock = threading.Lock()
 
     def stat(self, token: AuthorizationToken, resource: Resource) -> FileStat:
@@ -244,9 +245,11 @@ class HttpFileStore:
 
     def _server(self, token: AuthorizationToken) -> tuple[HttpTransport, str]:
         """Give the connection to the server that the token names, and the service's base path there."""
-        address = Address.read(token.url)
-        origin = address.origin
         with self._lock:
+            address = self._addresses.get(token.url)
+            if address is None:
+                address = self._addresses[token.url] = Address.read(token.url)
+            origin = address.origin
             transport = self._transports.get(origin)
             if transport is None:
                 transport = self._transports[origin] = HttpTransport(

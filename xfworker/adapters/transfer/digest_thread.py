@@ -32,7 +32,8 @@ class DigestThread(Generic[HasherT]):
             on_the_spot: Do without the thread: for a digest that is computed sooner than a block is handed over.
         """
         self._hash = start
-        self._work: queue.Queue[Callable[[], object] | None] = queue.Queue(depth)
+        self._depth = depth
+        self._work: queue.Queue[Callable[[], object] | None] | None = None
         self._thread: threading.Thread | None = None
         self._on_the_spot = 0
         self._worth_a_thread = sys.maxsize if on_the_spot else _WORTH_A_THREAD
@@ -73,20 +74,11 @@ class DigestThread(Generic[HasherT]):
         if self._thread is None and self._worth_a_thread == sys.maxsize:
             work()
             return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="xfworker-digest", daemon=True)
+        if self._work is None:
+            self._work = queue.Queue(self._depth)
+            self._thread = threading.Thread(target=_run, args=(self._work,), name="xfworker-digest", daemon=True)
             self._thread.start()
         self._work.put(work)
-
-    def _run(self) -> None:
-        while True:
-            work = self._work.get()
-            try:
-                if work is None:
-                    return
-                work()
-            finally:
-                self._work.task_done()
 
     def current(self) -> HasherT:
         """Give the hash object as it is; for work that :meth:`after_that` does in the other thread."""
@@ -94,7 +86,7 @@ class DigestThread(Generic[HasherT]):
 
     def settle(self) -> HasherT:
         """Wait until everything added has been hashed, and give the hash object (to copy, not to change)."""
-        if self._thread is not None:
+        if self._work is not None:
             self._work.join()
         return self._hash
 
@@ -103,10 +95,10 @@ class DigestThread(Generic[HasherT]):
         return self.settle().hexdigest()
 
     def close(self) -> None:
-        if self._thread is not None:
+        if self._work is not None and self._thread is not None:
             self._work.put(None)
             self._thread.join()
-            self._thread = None
+            self._work = self._thread = None
 
     def __enter__(self) -> Self:
         return self
@@ -115,6 +107,17 @@ class DigestThread(Generic[HasherT]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _run(waiting: "queue.Queue[Callable[[], object] | None]") -> None:
+    while True:
+        work = waiting.get()
+        try:
+            if work is None:
+                return
+            work()
+        finally:
+            waiting.task_done()
 
 
 def running_digest(algorithm: str, start: Hasher | None = None) -> DigestThread[Hasher]:

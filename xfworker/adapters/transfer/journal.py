@@ -61,7 +61,8 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the record, if it is this transfer's, and what is left of the incomplete file."""
-        mine = self.is_saved and (_read(self.path) or {}).get("data") == self.data.name
+        # Without fields nothing was saved, so there is nothing to look for.
+        mine = self.is_saved and self.fields and (_read(self.path) or {}).get("data") == self.data.name
         for path in (self.path, self.data) if mine else (self.data,):
             with contextlib.suppress(OSError):
                 path.unlink()

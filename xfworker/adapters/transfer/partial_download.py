@@ -17,6 +17,8 @@ from xfworker.domain.errors import ChecksumMismatch
 from xfworker.domain.files import FileStat
 
 _SECONDS_BETWEEN_SAVES = 1.0
+_WORTH_A_JOURNAL = 1 << 20
+"""A file up to this size is fetched anew sooner than how far it is was written down."""
 
 
 class PartialDownload:
@@ -79,7 +81,8 @@ class PartialDownload:
             require_room(self._target.parent, stat.size, f"fetch {self._what}", freed=freed)
             if self._file is None:
                 self._file = PositionedFile(self._journal.data)
-            self._file.truncate(0)
+            if self._file.size:
+                self._file.truncate(0)
         if self._digest is not None:
             self._digest.close()
         self.stat, self.spans, self._hashed = stat, Spans.of_size(stat.size), 0
@@ -156,7 +159,7 @@ class PartialDownload:
 
     def _save(self, hashed: int, digest: str, spans: list[list[int]]) -> None:
         stat = self.stat
-        if stat is not None and stat.etag is not None:
+        if stat is not None and stat.etag is not None and stat.size > _WORTH_A_JOURNAL:
             fields = {key: getattr(stat, key) for key in ("size", "etag", "sha256", "xxh3")}
             self._journal.save(stat=fields, verified=[hashed, digest], spans=spans)
 
@@ -183,7 +186,8 @@ class PartialDownload:
 
     def leave(self) -> None:
         """Stop here so that a later attempt can go on; without anything to go on from, nothing is left."""
-        if self.stat is None or self.stat.etag is None or not self.spans.arrived:
+        resumable = self.stat is not None and self.stat.etag is not None and self.stat.size > _WORTH_A_JOURNAL
+        if not resumable or not self.spans.arrived:
             self.discard()
             return
         assert self._digest is not None
