@@ -60,6 +60,7 @@ class FilledServer:
     job: int
     sequence_task: int
     flow: int
+    group_flow: int
     worker: int
     milliseconds: dict[str, list[float]] = field(factory=dict)
 
@@ -143,15 +144,7 @@ def open_filled(stack: ExitStack, folder: Path, size: int) -> FilledServer:
     transport = HttpTransport(embedded.url, token=embedded.admin_token)
     stack.callback(transport.close)
     server = HttpXFServer(transport)
-    workflow = server.create(Workflow(project_serial=serials["project"], name="flow", state=WorkflowState.ACTIVE))
-    source = server.create(TaskType(name="Bench.Source", kind=TaskTypeKind.SOURCE))
-    step = server.create(TaskType(name="Bench.Step", interface={"inputs": [{"key": "a", "type": "Float"}]}))
-    first = server.create(Task(workflow_serial=workflow.serial, task_type_serial=source.serial, name="source"))
-    for _ in range(3):
-        inputs = [{"key": "a", "mode": "output", "task_serial": first.serial, "output_key": "a"}]
-        first = server.create(
-            Task(workflow_serial=workflow.serial, task_type_serial=step.serial, name="step", inputs=inputs)
-        )
+    flows = [_flow(server, serials["project"], group=group) for group in (False, True)]
     return FilledServer(
         size=size,
         embedded=embedded,
@@ -160,13 +153,26 @@ def open_filled(stack: ExitStack, folder: Path, size: int) -> FilledServer:
         control=HttpWorkflowControl(transport),
         job=SEQUENCE + size // 2,
         sequence_task=serials["sequence_task"],
-        flow=workflow.serial,
+        flow=flows[0],
+        group_flow=flows[1],
         worker=serials["worker"],
     )
 
 
-def _leased(filled: FilledServer) -> Any:
-    run = filled.control.start_run(filled.flow, outputs={"a": 1.0})
+def _flow(server: HttpXFServer, project: int, *, group: bool) -> int:
+    """Make a workflow of a source, three steps one after the other, and maybe a task that waits for all runs."""
+    workflow = server.create(Workflow(project_serial=project, name="flow", state=WorkflowState.ACTIVE)).serial
+    source = server.create(TaskType(name="Bench.Source", kind=TaskTypeKind.SOURCE)).serial
+    last = server.create(Task(workflow_serial=workflow, task_type_serial=source, name="source")).serial
+    for of in ("Float", "Float", "Float", *(["Sequence"] if group else [])):
+        kind = server.create(TaskType(name=f"Bench.{of}", interface={"inputs": [{"key": "a", "type": of}]})).serial
+        inputs = [{"key": "a", "mode": "output", "task_serial": last, "output_key": "a"}]
+        last = server.create(Task(workflow_serial=workflow, task_type_serial=kind, name="step", inputs=inputs)).serial
+    return workflow
+
+
+def _leased(filled: FilledServer, flow: int) -> Any:
+    run = filled.control.start_run(flow, outputs={"a": 1.0})
     [job] = filled.server.find(Job, {"run_serial": run.serial, "state": JobState.READY})
     lease = filled.queue.claim(filled.worker, job_serial=job.serial)
     assert lease is not None
@@ -188,23 +194,29 @@ def _end(filled: FilledServer, prepared: Any) -> None:
         filled.control.abort_job(job.serial)
 
 
-def _claim(filled: FilledServer, _: Any) -> None:
-    run = filled.control.start_run(filled.flow, outputs={"a": 1.0})
+def _claim(filled: FilledServer, flow: int) -> None:
+    run = filled.control.start_run(flow, outputs={"a": 1.0})
     lease = filled.queue.claim(filled.worker)
     assert lease is not None
     assert lease.job.run_serial == run.serial
     filled.queue.end(lease, Outcome(ending=Ending.CRASHED, message="bench"))
 
 
-_PREPARE: dict[str, Callable[[FilledServer], Any]] = {"finish with downstream jobs": _leased}
-_AFTERWARDS: dict[str, Callable[[FilledServer, Any], None]] = {"finish with downstream jobs": _end}
+_FINISH, _FINISH_GROUP = "finish", "finish, group task"
+_PREPARE: dict[str, Callable[[FilledServer], Any]] = {
+    _FINISH: lambda filled: _leased(filled, filled.flow),
+    _FINISH_GROUP: lambda filled: _leased(filled, filled.group_flow),
+}
+_AFTERWARDS: dict[str, Callable[[FilledServer, Any], None]] = {_FINISH: _end, _FINISH_GROUP: _end}
 _WORK: dict[str, Callable[[FilledServer, Any], Any]] = {
     "get job": lambda filled, _: filled.server.get(Job, filled.job),
     "update job": lambda filled, _: filled.server.update(
         Job, filled.job, Change(values={"/metadata/estimated_duration_seconds": time.time()}, bump=False)
     ),
-    "finish with downstream jobs": _finish,
-    "run, claim and end": _claim,
+    _FINISH: _finish,
+    _FINISH_GROUP: _finish,
+    "run, claim, end": lambda filled, _: _claim(filled, filled.flow),
+    "run, claim, end, group task": lambda filled, _: _claim(filled, filled.group_flow),
     f"sequence of {SEQUENCE}": lambda filled, _: filled.server.output_values(
         Sequence(task_serial=filled.sequence_task, key="mean")
     ),
@@ -290,16 +302,16 @@ def goals(result: dict[str, Any]) -> list[Goal]:
 
 
 def show(result: dict[str, Any]) -> None:
-    print(f"{'':26}{'jobs':>10}{'p50 ms':>9}{'p99 ms':>9}{'1/s':>8}")
+    print(f"{'':28}{'jobs':>10}{'p50 ms':>9}{'p99 ms':>9}{'1/s':>8}")
     for name, sizes in result["figures"].items():
         for size, figures in sizes.items():
             print(
-                f"{name:26}{int(size):>10,}{figures['p50_ms']:>9.2f}{figures['p99_ms']:>9.2f}"
+                f"{name:28}{int(size):>10,}{figures['p50_ms']:>9.2f}{figures['p99_ms']:>9.2f}"
                 f"{figures['requests_per_second']:>8.0f}"
             )
     for size, memory in result["memory_mib"].items():
-        print(f"{'memory of the server':26}{int(size):>10,}{memory:>9.0f} MiB")
-    print(f"{'job starts, empty script':26}{result['job_starts_per_second']:>19.1f} /s")
+        print(f"{'memory of the server':28}{int(size):>10,}{memory:>9.0f} MiB")
+    print(f"{'job starts, empty script':28}{result['job_starts_per_second']:>19.1f} /s")
 
 
 def main() -> int:

@@ -22,6 +22,9 @@ from attrs import define, field
 from sqlalchemy import insert
 
 from benchmarks.goals import Goal, benchmark_parser, conclude
+from tests.unit.platform.small_workflow import ENDED, SmallWorkflow
+from tests.unit.platform.statements import counted
+from tests.unit.platform.test_statements import asked, chain, finished
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.workflow_control import HttpWorkflowControl
@@ -43,6 +46,10 @@ GOALS = {
     f"finish at {MANY_RUNS:,} open runs over {FEW_RUNS}, with a group task": 1.3,
     f"claim behind {UNFIT_JOBS:,} jobs that do not fit over an empty queue": 1.5,
     "listing jobs over json.loads of the same pages, client": 5.0,
+    "statements of get job": 2.0,
+    "statements of finish": 12.0,
+    "statements of claim": 9.0,
+    "statements of start_run": 20.0,
 }
 
 
@@ -177,6 +184,26 @@ def listing(served: Served) -> float:
     return own / least(lambda: [json.loads(page) for page in pages])
 
 
+def statements(data: Path) -> list[float]:
+    """Count what the store is asked for a job's get, finish, claim and the start of its run."""
+    records = opened_records(PlatformStorage(data=data, durable=False))
+    bench = SmallWorkflow(records)
+    chain(bench, group=False)
+    bench.control.start_run(bench.workflow, outputs={"out": 1.0})  # what is kept of a workflow is read once
+    with counted(bench.world) as starting:
+        bench.control.start_run(bench.workflow, outputs={"out": 1.0}, idempotency_key="start")
+    with counted(bench.world) as claiming:
+        lease = bench.queue.claim(bench.worker, claim_key="claim")
+    assert lease is not None
+    script = bench.world.as_bearer(lease.server_auth)
+    with counted(bench.world) as getting:
+        script.get(Job, lease.job.serial + 1)
+    bench.queue.end(lease, ENDED)
+    counts = [asked(of) for of in (getting, finished(bench), claiming, starting)]
+    records.close()
+    return [float(count) for count in counts]
+
+
 def measure(*, rounds: int, requests: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="xfworker-bench-") as path, ExitStack() as stack:
         folder = Path(path)
@@ -222,6 +249,7 @@ def measure(*, rounds: int, requests: int) -> dict[str, float]:
             costs["many"] / costs["few"],
             costs["unfit"] / costs["empty"],
             listing(unfit),
+            *statements(folder / "statements"),
         ]
     return dict(zip(GOALS, figures, strict=True))
 
