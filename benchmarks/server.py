@@ -3,7 +3,7 @@ The server at growing numbers of jobs: ``python -m benchmarks.server [--quick] [
 
 One server per size, all running at once and asked in turns, so that what disturbs one disturbs all. Each holds
 workflows of 1,000 jobs in every state, and beside them one task with 10,000 finished jobs, whose sequence is asked for.
-Times are those of a client over loopback, one connection, in milliseconds.
+Times are those of a client over loopback, one connection, in milliseconds; the CPU time is the server's.
 """
 
 import json
@@ -63,13 +63,19 @@ class FilledServer:
     group_flow: int
     worker: int
     milliseconds: dict[str, list[float]] = field(factory=dict)
+    server_cpu: dict[str, list[float]] = field(factory=dict)
 
     def once(self, name: str) -> None:
         """Do one thing and record how long it took."""
         prepared = _PREPARE.get(name, lambda _: None)(self)
+        before = psutil.Process(self.embedded.pid).cpu_times()
         started = time.perf_counter()
         _WORK[name](self, prepared)
         self.milliseconds.setdefault(name, []).append((time.perf_counter() - started) * 1000)
+        after = psutil.Process(self.embedded.pid).cpu_times()
+        # The system counts in ticks of some milliseconds; their mean is right all the same.
+        spent = after.user + after.system - before.user - before.system
+        self.server_cpu.setdefault(name, []).append(spent * 1000)
         _AFTERWARDS.get(name, lambda _, __: None)(self, prepared)
 
 
@@ -274,8 +280,16 @@ def measure(sizes: tuple[int, ...], rounds: int, *, jobs: int) -> dict[str, Any]
                     filled.once(name)
                     if turn < WARM_UP:
                         filled.milliseconds[name].clear()
+                        filled.server_cpu[name].clear()
         figures = {
-            name: {str(filled.size): _summary(filled.milliseconds[name]) for filled in servers} for name in _WORK
+            name: {
+                str(filled.size): {
+                    **_summary(filled.milliseconds[name]),
+                    "server_cpu_ms": statistics.mean(filled.server_cpu[name]),
+                }
+                for filled in servers
+            }
+            for name in _WORK
         }
         memory = {str(filled.size): psutil.Process(filled.embedded.pid).memory_info().rss / 2**20 for filled in servers}
         starts = job_starts(servers[0], Path(folder), jobs)
@@ -302,12 +316,12 @@ def goals(result: dict[str, Any]) -> list[Goal]:
 
 
 def show(result: dict[str, Any]) -> None:
-    print(f"{'':28}{'jobs':>10}{'p50 ms':>9}{'p99 ms':>9}{'1/s':>8}")
+    print(f"{'':28}{'jobs':>10}{'p50 ms':>9}{'p99 ms':>9}{'1/s':>8}{'CPU ms':>9}")
     for name, sizes in result["figures"].items():
         for size, figures in sizes.items():
             print(
                 f"{name:28}{int(size):>10,}{figures['p50_ms']:>9.2f}{figures['p99_ms']:>9.2f}"
-                f"{figures['requests_per_second']:>8.0f}"
+                f"{figures['requests_per_second']:>8.0f}{figures['server_cpu_ms']:>9.2f}"
             )
     for size, memory in result["memory_mib"].items():
         print(f"{'memory of the server':28}{int(size):>10,}{memory:>9.0f} MiB")
