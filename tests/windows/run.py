@@ -5,6 +5,7 @@ Without arguments it is the full form. ``--ci`` is the part of it that has to do
 console, and the worker. Servers that tests start run on this system, since the server does not start under wine.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -29,7 +30,13 @@ def main(arguments: list[str]) -> int:
     if shutil.which("wine") is None or shutil.which("wineserver") is None:
         sys.stderr.write("the tests for Windows need wine, which is not installed (on Debian: apt install wine)\n")
         return 2
-    python = windows_python()
+    # The end of a run ends all programs in the prefix, so there is one at a time.
+    with (ROOT / ".venv-windows.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _run_tests(windows_python(), arguments)
+
+
+def _run_tests(python: Path, arguments: list[str]) -> int:
     variables = {**os.environ, **_WINE_VARIABLES, "WINEPREFIX": str(FOLDER / "wine")}
     variables.pop("DISPLAY", None)
     with tempfile.TemporaryDirectory(prefix="xfworker-windows-") as folder, offered_servers() as servers:

@@ -21,7 +21,11 @@ def archive(tmp_path):
             if metadata:
                 opened.writestr("metadata.json", METADATA)
             for entry, content in entries:
-                opened.writestr(entry, content)
+                info = entry if isinstance(entry, zipfile.ZipInfo) else zipfile.ZipInfo(entry, (2025, 1, 1, 0, 0, 0))
+                if isinstance(entry, str):
+                    info.filename = entry  # on Windows the constructor turns backslashes round
+                    info.compress_type = zipfile.ZIP_DEFLATED
+                opened.writestr(info, content)
         return path
 
     return make

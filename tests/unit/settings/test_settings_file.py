@@ -56,7 +56,7 @@ def test_an_empty_name_means_no_file(load):
 
 
 def test_a_named_file_must_be_there(faults):
-    assert "XFWORKER_CONFIG names /no/such.toml" in faults(XFWORKER_CONFIG="/no/such.toml")
+    assert f"XFWORKER_CONFIG names {Path('/no/such.toml')}" in faults(XFWORKER_CONFIG="/no/such.toml")
 
 
 def test_the_platforms_folder_is_looked_into_last(load, tmp_path, monkeypatch):

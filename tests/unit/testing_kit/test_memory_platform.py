@@ -95,7 +95,7 @@ def test_more_conflicts_than_the_retry_policy_allows_reach_the_script(xf_platfor
 def test_a_failed_upload_is_the_scripts_to_see_and_a_second_try_works(xf_platform, xf_job, tmp_path):
     job = xf_job()
     path = job.worker.create_temp_path("table.csv")
-    path.write_text("a;b\n")
+    path.write_bytes(b"a;b\n")
     xf_platform.fail_next("upload", times=1)
     with pytest.raises(TransferInterrupted, match="fail_next"):
         job.worker.upload_output_file(path)

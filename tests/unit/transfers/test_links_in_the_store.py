@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from tests.symbolic_links import needs_symbolic_links
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.domain.errors import FileError
 from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
@@ -22,13 +23,7 @@ def root(tmp_path):
     return root
 
 
-def plant(link, target):
-    try:
-        link.symlink_to(target)
-    except OSError:
-        pytest.skip("links cannot be made here")
-
-
+@needs_symbolic_links
 @pytest.mark.parametrize(
     ("link", "target", "asked"),
     [
@@ -40,7 +35,7 @@ def plant(link, target):
     ],
 )
 def test_a_link_is_neither_read_nor_written_through(root, tmp_path, link, target, asked):
-    plant(root / link, target)
+    (root / link).symlink_to(target)
     store, place = FolderFileStore(root, direct_access_root=str(root), direct_writes=True), parse_resource(asked)
     source = tmp_path / "source.bin"
     source.write_bytes(b"new")
@@ -62,8 +57,9 @@ def test_a_link_is_neither_read_nor_written_through(root, tmp_path, link, target
     assert store.list(TOKEN, OWN).folders == ()
 
 
+@needs_symbolic_links
 def test_a_store_whose_own_folder_is_a_link_works(root, tmp_path):
-    plant(tmp_path / "alias", root)
+    (tmp_path / "alias").symlink_to(root)
     store = FolderFileStore(tmp_path / "alias")
     assert b"".join(store.open_read(TOKEN, OWN.child("own.bin"))) == b"content of job_result/1/own.bin"
 

@@ -47,6 +47,7 @@ from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
 from xfworker.ports.file_store import Progress
 from xfworker.ports.served_files import Permit
 from xfworker.services.event_log import EventLog
+from xfworker.services.files_in_use import when_free
 
 _log = EventLog("xfworker.files")
 
@@ -286,7 +287,7 @@ class FolderFileStore:
         token.require("delete", resource)
         path = self.layout.file_path(resource)
         with disk_errors(f"delete {resource}"), _absent(resource), permit():
-            path.unlink()
+            when_free(path.unlink)
         self._digests.delete(resource)
         self.layout.prune(path.parent)
 

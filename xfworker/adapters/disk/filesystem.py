@@ -20,6 +20,7 @@ from xfworker.adapters.transfer.source_file import open_without_waiting
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.filenames import MAX_BYTES
 from xfworker.domain.sampling import SAMPLE_BYTES, sample_offsets
+from xfworker.services.files_in_use import is_in_use, when_free
 
 if TYPE_CHECKING:
     from xfworker.domain.files import FileStat
@@ -94,7 +95,7 @@ class LocalFilesystem:
             if directory.is_symlink() or directory.is_file():
                 directory.unlink(missing_ok=True)
             elif os.path.lexists(directory):
-                _remove_tree(directory)
+                when_free(lambda: _remove_tree(directory))
 
     def free_bytes(self, directory: Path) -> int:
         existing = directory.absolute()
@@ -129,7 +130,7 @@ class LocalFilesystem:
                     return "its content here is another"
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            return f"it cannot be opened here ({reason.lower()})"
+            return f"it cannot be opened here ({reason.lower()}); if it has another name here, say so in the path map"
         return None
 
     def can_write(self, path: Path) -> bool:
@@ -209,28 +210,48 @@ def _name_key(path: Path) -> str:
 
 
 def _remove_tree(directory: Path) -> None:
-    tried: set[str] = set()
+    removal = _TreeRemoval()
+    removal.remove(str(directory))
+    if removal.in_use:
+        raise removal.in_use[0]
 
-    def make_writable_and_retry(function: Callable[..., Any], path: str, error: Any) -> None:
+
+class _TreeRemoval:
+    """Removes what can be removed. What somebody has open is passed over, as Windows reports it."""
+
+    def __init__(self) -> None:
+        self.in_use: list[OSError] = []
+        self._tried: set[str] = set()
+
+    def remove(self, path: str) -> None:
+        if sys.version_info >= (3, 12):
+            shutil.rmtree(path, onexc=self._refused)
+        else:
+            shutil.rmtree(path, onerror=self._refused)
+
+    def _refused(self, function: Callable[..., Any], path: str, error: Any) -> None:
         cause = error[1] if isinstance(error, tuple) else error
         if isinstance(cause, FileNotFoundError):
             return  # someone else was quicker
-        if not isinstance(cause, PermissionError) or path in tried:
+        if isinstance(cause, PermissionError) and path not in self._tried:
+            self._tried.add(path)
+            _make_writable(path)
+            if function not in {os.unlink, os.remove, os.rmdir}:
+                self.remove(path)
+                return
+            try:
+                function(path)
+            except OSError as again:
+                cause = again
+            else:
+                return
+        if not is_in_use(cause):
             raise cause
-        tried.add(path)
-        # Windows refuses to delete read-only files; elsewhere it is the folder that must be writable.
-        for location in (os.path.dirname(path), path):  # noqa: PTH120  rmtree passes strings
-            with suppress(OSError):
-                os.chmod(location, stat.S_IRWXU)  # noqa: PTH101  see above
-        if function in {os.unlink, os.remove, os.rmdir}:
-            function(path)
-        else:
-            remove(path)
+        self.in_use.append(cause)
 
-    def remove(path: str) -> None:
-        if sys.version_info >= (3, 12):
-            shutil.rmtree(path, onexc=make_writable_and_retry)
-        else:
-            shutil.rmtree(path, onerror=make_writable_and_retry)
 
-    remove(str(directory))
+def _make_writable(path: str) -> None:
+    # Windows refuses to delete read-only files; elsewhere it is the folder that must be writable.
+    for location in (os.path.dirname(path), path):  # noqa: PTH120  rmtree passes strings
+        with suppress(OSError):
+            os.chmod(location, stat.S_IRWXU)  # noqa: PTH101  see above

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
+from xfworker.adapters.transfer.os_errors import windows_advice
 from xfworker.domain.errors import ImageError, NotEnoughSpace
 
 _FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG})
@@ -127,7 +128,7 @@ def writing_error(error: OSError, path: Path) -> ImageError | NotEnoughSpace:
     if full or (error.errno is None and _is_full(path.parent)):
         said = reason if full else f"{os.strerror(errno.ENOSPC)} ({reason})"
         return NotEnoughSpace(f"Writing {path} stopped: {said}. Make room on its disk and try again.")
-    return ImageError(f"{path} cannot be written: {reason}.")
+    return ImageError(f"{path} cannot be written: {reason}{windows_advice(error)}.")
 
 
 def _is_full(folder: Path) -> bool:

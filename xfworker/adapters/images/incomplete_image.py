@@ -12,6 +12,7 @@ from xfworker.adapters.images.abandoned_files import OWNER_FILE, hold, incomplet
 from xfworker.adapters.images.disk_room import allocate, reserve_ahead, writing_error, writing_errors
 from xfworker.adapters.transfer.partial_file import partial_path, publish
 from xfworker.domain.errors import ImageError
+from xfworker.services.files_in_use import when_free
 
 
 class PartialFile:
@@ -125,8 +126,8 @@ class PartialFolder:
             # Nobody sweeps a folder without this file, so it is safe before it has its name as well.
             if sys.platform == "win32":
                 self._owner.close()
-            (self.partial / OWNER_FILE).unlink()
-            self.partial.rename(self.path)
+            when_free((self.partial / OWNER_FILE).unlink)
+            when_free(lambda: self.partial.rename(self.path))
         self._owner.close()
 
     def discard(self) -> None:
@@ -146,7 +147,7 @@ def set_aside(path: Path) -> Iterator[None]:
     """
     aside = partial_path(path.parent)
     try:
-        path.rename(aside)
+        when_free(lambda: path.rename(aside))
     except FileNotFoundError:
         yield
         return
@@ -155,7 +156,7 @@ def set_aside(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        aside.replace(path)
+        when_free(lambda: aside.replace(path))
         raise
     with contextlib.suppress(OSError):
-        aside.unlink()
+        when_free(aside.unlink)

@@ -13,6 +13,7 @@ from joserfc.jwk import OctKey
 
 from xfworker.domain.errors import AuthenticationFailed, ConfigurationError
 from xfworker.ports.clock import Clock
+from xfworker.services.files_in_use import when_free
 
 _ALGORITHM = "HS256"
 _SECRET_BYTES = 32
@@ -91,7 +92,7 @@ def _new_secret(path: Path) -> bytes:
     except FileExistsError:
         return bytes.fromhex(path.read_text("ascii").strip())
     except OSError:
-        partial.replace(path)
+        when_free(lambda: partial.replace(path))
         return secret
     finally:
         partial.unlink(missing_ok=True)

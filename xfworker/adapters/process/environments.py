@@ -27,6 +27,7 @@ from attrs import define
 
 from xfworker.adapters.process.script_user import ScriptUser
 from xfworker.domain.errors import JobError
+from xfworker.services.files_in_use import when_free
 from xfworker.services.packages.read_only import make_read_only, remove_read_only
 from xfworker.services.worker.script_environment import allowed_variables
 
@@ -150,7 +151,7 @@ class Environments:
         packages = [item.name for item in installations]
         entry = self._folder / f".{folder.name}.json"
         entry.write_text(json.dumps({"folder": str(folder), "packages": packages}), "utf-8")
-        entry.replace(self._folder / f"{key}.json")
+        when_free(lambda: entry.replace(self._folder / f"{key}.json"))
         return folder
 
     def _create(self, folder: Path) -> None:

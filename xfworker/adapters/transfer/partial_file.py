@@ -3,15 +3,14 @@
 import os
 import secrets
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from xfworker.services.files_in_use import when_free
+
 PARTIAL_PREFIX = ".xfpart-"
 """How the names of incomplete files begin; listings leave them out and sweepers look for them."""
-
-_WINDOWS_PAUSES = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 def partial_path(folder: Path, infix: str = "") -> Path:
@@ -37,14 +36,7 @@ def publish(partial: Path, target: Path, *, fsync: bool = False) -> None:
 
 def rename(partial: Path, target: Path) -> None:
     """Give a file on the same file system another name, replacing what was there."""
-    for pause in _WINDOWS_PAUSES if sys.platform == "win32" else ():
-        try:
-            partial.replace(target)
-        except PermissionError:
-            time.sleep(pause)  # on Windows a file cannot be replaced while someone reads it
-        else:
-            return
-    partial.replace(target)
+    when_free(lambda: partial.replace(target))
 
 
 @contextmanager

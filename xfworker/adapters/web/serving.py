@@ -21,6 +21,7 @@ from granian.server.embed import Server
 from litestar import Litestar
 
 from xfworker.domain.errors import ConfigurationError
+from xfworker.services.stop_signals import stop_signals
 
 _LISTENING_STEP_SECONDS = 0.005
 _HEADER_MILLISECONDS = 20_000
@@ -158,19 +159,11 @@ async def _announce_when_listening(host: str, port: int, announce: Callable[[int
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) -> None:
-    for number in _stop_signals():
+    for number in stop_signals():
         if sys.platform == "win32":
             signal.signal(number, lambda received, _: stop(signal.Signals(received).name))
         else:
             loop.add_signal_handler(number, stop, number.name)
-
-
-def _stop_signals() -> list[signal.Signals]:
-    # A terminal that is closed is a request to stop like any other, unless the server was started with nohup.
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    return numbers
 
 
 def _wait_for_end_of_input(stop: Callable[[str], None]) -> None:

@@ -21,6 +21,7 @@ from xfworker.services.script.progress import PERCENTAGE
 from xfworker.services.worker.job_executor import ExecutionEvents
 
 _ASK_SECONDS = 1.0
+_TAKEN = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGINT)}
 _LONGEST_LINE = 256 * 1024
 """Characters. What is longer is shown in parts, so that output without line ends is shown, and fills no memory."""
 
@@ -129,8 +130,8 @@ class LiveJob(ExecutionEvents):
 
     @contextmanager
     def displayed(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM for the script; its progress is shown from its start until it is finished."""
-        before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Take Ctrl-C and the like for the script; its progress is shown from its start until it is finished."""
+        before = {number: signal.signal(number, self._pass_on) for number in _TAKEN}
         try:
             yield
         finally:

@@ -4,7 +4,6 @@ import os
 import platform
 import re
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
@@ -17,6 +16,7 @@ from xfworker.domain.errors import UsageError
 from xfworker.domain.records import INSTANCE, DependencyPackage, Worker
 from xfworker.ports.job_queue import Lease
 from xfworker.services.event_log import EventLog
+from xfworker.services.stop_signals import stop_signals
 from xfworker.services.worker.job_executor import EndedJob
 from xfworker.services.worker.loop import DIRECTORY_PREFIX, WorkerEvents, WorkerLoop
 
@@ -48,7 +48,7 @@ def worker(
     pass_variable: Annotated[tuple[str, ...], Parameter(negative="")] = (),
 ) -> int:
     """
-    Run the jobs of a server on this computer until Ctrl-C or SIGTERM.
+    Run the jobs of a server on this computer until Ctrl-C or SIGTERM (Ctrl-Break on Windows).
 
     The first signal takes no more jobs and waits for those that run; the second ends their scripts, and the jobs run
     again elsewhere when their leases have lapsed. The token is that of the settings (XFWORKER_SERVER_TOKEN).
@@ -219,7 +219,7 @@ class _LoggedEvents(WorkerEvents):
 
 
 class _Signals:
-    """Lets the first SIGINT or SIGTERM stop a worker, and the second drop its jobs."""
+    """Lets the first signal stop a worker, and the second drop its jobs."""
 
     def __init__(self, loop: WorkerLoop) -> None:
         self._loop = loop
@@ -227,7 +227,7 @@ class _Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
-        for number in _stop_signals():
+        for number in stop_signals():
             self._before[number] = signal.signal(number, self._received)
 
     def __exit__(self, *_: object) -> None:
@@ -244,14 +244,6 @@ class _Signals:
         else:
             log.warning("xfworker.jobs_dropped", reason=name, running=self._loop.running)
             self._loop.drop()
-
-
-def _stop_signals() -> list[signal.Signals]:
-    # A terminal that is closed is a request to stop like any other, unless the worker was started with nohup.
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    return numbers
 
 
 def _dependency(named: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ from xfworker.adapters.sql.schema import current_revision
 from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, UsageError
+from xfworker.services.files_in_use import when_free
 
 _MANIFEST = "manifest.json"
 _RECORDS = "records.jsonl.gz"
@@ -74,7 +75,7 @@ def make_backup(storage: PlatformStorage, target: Path) -> BackupSummary:
             "files": kept,
         }
         (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
-        partial.rename(target)
+        when_free(lambda: partial.rename(target))
     finally:
         engine.dispose()
         shutil.rmtree(partial, ignore_errors=True)
@@ -160,7 +161,7 @@ def _put_back(source: Path, target: Path) -> None:
         modes.make_folders(target.parent)
         shutil.copy2(source, partial)
         modes.set_on_file(partial)  # a backup that was copied may have got wider modes
-        partial.replace(target)
+        when_free(lambda: partial.replace(target))
     finally:
         partial.unlink(missing_ok=True)
 

@@ -19,6 +19,7 @@ from attrs import define, field
 from xfworker.adapters.process.file_lock import try_lock
 from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError
+from xfworker.services.files_in_use import when_free
 
 _LOCK_SECONDS = 2.0
 """Programs that look whether a server runs hold the lock for a moment; a server that was killed is gone after one."""
@@ -107,7 +108,7 @@ def write_endpoint(path: Path, endpoint: ServerEndpoint) -> None:
             },
             file,
         )
-    partial.replace(path)
+    when_free(lambda: partial.replace(path))
 
 
 def read_endpoint(path: Path) -> ServerEndpoint | None:

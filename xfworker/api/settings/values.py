@@ -1,6 +1,7 @@
 """Brings what stands in a settings file or in an environment variable to the type of its setting."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -112,6 +113,9 @@ def _absolute(text: str, folder: Path) -> Path:
             f"the path {text!r} holds a control character; write Windows paths in single quotes, such as 'C:\\temp'"
         )
     try:
+        if sys.platform == "win32" and text[:1] == "~" and text[1:2] not in {"", "/", "\\"}:
+            # It would take a folder beside one's own home for the other user's, whether it is there or not.
+            raise RuntimeError  # noqa: TRY301  as elsewhere for a user that is not known
         return folder / Path(text).expanduser()
     except RuntimeError:
         raise ValueError(f"the path {text!r} begins with the home folder of a user who has none here") from None

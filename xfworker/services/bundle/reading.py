@@ -12,6 +12,7 @@ from typing import Self
 
 from xfworker.domain.errors import ChecksumMismatch, UsageError
 from xfworker.services.bundle.manifest import MANIFEST, BundledFile, Manifest, read_manifest
+from xfworker.services.files_in_use import when_free
 
 _BLOCK = 1024 * 1024
 _LARGEST_MANIFEST = 256 * 1024 * 1024
@@ -84,7 +85,7 @@ class OpenBundle:
                 raise ChecksumMismatch(
                     f"{self.path}: {file.resource} in it is not what it was when the bundle was made; it is damaged"
                 )
-            partial.replace(target)
+            when_free(lambda: partial.replace(target))
         finally:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)

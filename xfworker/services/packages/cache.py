@@ -15,6 +15,7 @@ from xfworker.domain.files import Scope
 from xfworker.domain.package import PACKAGE
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.xf_server import XFServer
+from xfworker.services.files_in_use import when_free
 from xfworker.services.packages.archive import unpack
 from xfworker.services.packages.checkin import PackageRecord, archive_resource, file_sha256
 from xfworker.services.packages.read_only import make_read_only, remove_read_only
@@ -82,12 +83,12 @@ class PackageCache:
         # A folder that is read-only cannot be moved.
         damaged.chmod(stat.S_IRWXU)
         with suppress(OSError):  # another process was quicker
-            damaged.rename(aside / damaged.name)
+            when_free(lambda: damaged.rename(aside / damaged.name))
         remove_read_only(aside)
 
     def _publish(self, unpacked: Path, folder: Path) -> None:
         try:
-            unpacked.rename(folder)
+            when_free(lambda: unpacked.rename(folder))
         except OSError as error:
             # Another process was quicker; its copy has the same content.
             if not folder.is_dir():

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,9 +201,9 @@ def linked(
     links = []
     for path in paths:
         link = session.filesystem.unique_path(directory / path.name)
-        try:
+        with suppress(OSError):  # Windows asks for a privilege
             link.symlink_to(path.absolute())
-        except OSError:  # Windows asks for a privilege
+        if not link.exists():  # nor follows every link that it makes, to another share for one
             session.filesystem.copy(path, link)
         links.append(link)
     return directory, links

@@ -20,6 +20,7 @@ from xfworker.ports.file_store import FileStore
 from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.job_runner import JobRunner, RunningScript, ScriptCall
 from xfworker.ports.xf_server import XFServer
+from xfworker.services.files_in_use import when_free
 from xfworker.services.retry_policy import RetryPolicy
 from xfworker.services.worker.kept_lease import Heartbeats, KeptLease
 from xfworker.services.worker.outcome import aborted_before_start, decide_outcome, handed_back, not_started, server_lost
@@ -286,7 +287,7 @@ class JobExecutor:
         except (ServerError, AccessError, FileError, OSError):
             return  # as with every log: one that cannot be kept fails no job
         finally:
-            earlier.unlink(missing_ok=True)
+            when_free(lambda: earlier.unlink(missing_ok=True))
 
     def keep_log(self, lease: Lease, log_path: Path) -> bool:
         """Send the log as it is to the server; return whether that worked. A log that cannot be kept fails no job."""
