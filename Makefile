@@ -22,6 +22,7 @@ help:
 	@echo "make test         install the test extra and run all tests"
 	@echo "make test-windows the tests of what differs on Windows, under a Windows Python in wine"
 	@echo "make lowest       the unit tests with the lowest versions that pyproject.toml allows"
+	@echo "make docs         build the site: docs/_build/index.html"
 	@echo "make check        ruff, mypy --strict, import-linter"
 	@echo "make bench        every benchmark in its quick form"
 	@echo "make constraints  write the versions in use to constraints.txt"
@@ -56,6 +57,11 @@ lowest:
 	$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python $(LOWEST_TOOLS)
 	$(LOWEST_BIN)/python -m pytest --numprocesses 2 --ignore tests/unit/images tests/unit tests/e2e/test_run_command.py
 
+# Warnings are errors. The search of the site works without a server: open docs/_build/index.html.
+docs: $(VENV)/installed-all+docs
+	$(BIN)/python -m sphinx --builder html --quiet --fail-on-warning --keep-going docs docs/_build
+	@echo "the site is docs/_build/index.html"
+
 check: $(VENV)/installed-test+check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,8 +77,8 @@ bench: $(VENV)/installed-bench+test
 	$(BIN)/python -m benchmarks.server --quick
 	$(BIN)/python -m benchmarks.server_costs --quick
 
-constraints: $(VENV)/installed-test+check+bench+fuzz
+constraints: $(VENV)/installed-test+check+bench+docs+fuzz
 	$(BIN)/python -m pip freeze --exclude-editable --quiet > constraints.txt
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .venv-windows .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist xf-results
+	rm -rf $(VENV) $(LOWEST) docs/_build docs/reference/command-line.md .venv-windows .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist xf-results

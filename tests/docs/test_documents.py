@@ -35,8 +35,9 @@ from sybil.parsers.markdown.codeblock import CodeBlockParser
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-NO_EXAMPLES = {"", "text", "http", "mermaid"}
+GENERATED = {ROOT / "docs" / "reference" / "command-line.md"}
+DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")} - GENERATED)
+NO_EXAMPLES = {"", "text", "http", "mermaid", "{eval-rst}", "{toctree}"}
 TIMEOUT_SECONDS = 300
 MARK = re.compile(r"<!--\s*(?P<name>file|exit|not run):\s*(?P<value>.*?)\s*-->[ \t]*\n[ \t]*\Z")
 FENCED = RawFencedCodeBlockLexer(re.compile(r"[ \t]*(?P<language>[^\s`]*)[^\n]*\n"))

@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 
 from xfworker.adapters.clock import SystemClock
 from xfworker.api.cli.console import messages, print_json, results
+from xfworker.api.cli.help_text import group_help
 from xfworker.api.composition.adapter_registry import registered, unknown_adapter
 from xfworker.api.composition.file_stores import open_file_store
 from xfworker.api.composition.image_formats import configured_formats
@@ -21,7 +22,11 @@ from xfworker.domain.errors import ConfigurationError, UsageError
 if TYPE_CHECKING:
     from xfworker.api.settings.model import LoadedSettings
 
-app = App(name="config", help="Show and check the settings in force.", help_format="plaintext")
+app = App(
+    name="config",
+    help=group_help("Show and check the settings in force.", "xfworker config check"),
+    help_format="plaintext",
+)
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document.")]
 
@@ -35,6 +40,8 @@ _DEFAULT = "default"
 def show(*, as_json: Json = False) -> int:
     """
     Print every setting, its value and where it is from. Secrets are hidden.
+
+    Exit code 0: printed; 2: a setting is wrong. Example: `xfworker config show`
 
     Args:
         as_json: Print one JSON document.
@@ -68,6 +75,8 @@ def show(*, as_json: Json = False) -> int:
 def check(file: Path | None = None, *, as_json: Json = False) -> int:
     """
     Check the settings file, the environment variables and the adapters that they choose.
+
+    Exit code 0: all is well; 2: something is wrong, and it is named. Example: `xfworker config check xfworker.toml`
 
     Args:
         file: The settings file to check, in place of the one in force.

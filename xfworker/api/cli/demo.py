@@ -17,7 +17,7 @@ from xfworker.domain.job_inputs import complete_inputs
 from xfworker.domain.records import Job
 from xfworker.services.jobs.staging import StagedFile, ensure_task_type, new_job, new_run, new_workflow, stage_files
 
-app = App(name="demo", help="Run a workflow on a phantom and compare with the known answer.", help_format="plaintext")
+app = App(name="demo", help_format="plaintext")
 
 PACKAGES = Path(__file__).parents[1] / "demo" / "packages"
 STEPS = ("threshold", "statistics", "snapshot")
@@ -56,6 +56,7 @@ def demo(
 
     A bone-like phantom is written as an AIM file; three task type packages (threshold, statistics, snapshot) run on it
     on the built-in server over HTTP. Exit code 0: all figures are the known ones; 1: one is off, or a job failed.
+    Example: `xfworker demo --out xf-results`
 
     Args:
         out: Folder for output files.

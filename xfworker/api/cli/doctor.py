@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from xfworker.api.cli.console import messages, print_json
 
-app = App(name="doctor", help="Check the installation and a server's data.", help_format="plaintext")
+app = App(name="doctor", help_format="plaintext")
 
 _MOST_FINDINGS = 200
 _DEFAULT_DATA = Path("xfworker-data")
@@ -26,8 +26,11 @@ def doctor(
     Say which xfworkerutil a script gets, and check a server's records against each other and against its files.
 
     Nothing is changed, and the server may run. Without --data and --database a server's data are looked for in
-    xfworker-data; where there are none, only the installation is looked at. Exit code 1 where something is missing,
-    damaged or contradictory; files that belong to nothing are only reported.
+    xfworker-data; where there are none, only the installation is looked at. Files that belong to nothing are only
+    reported.
+
+    Exit code 0: in order; 1: something is missing, damaged or contradictory.
+    Example: `xfworker doctor --data labdata --deep`
 
     Args:
         data: The server's data folder.

@@ -6,6 +6,7 @@ from typing import Any
 from cyclopts import App
 
 from xfworker.api.cli.console import messages, print_json, print_table, results
+from xfworker.api.cli.help_text import group_help
 from xfworker.api.cli.server_link import Json, Server, linked
 from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import AccessError, FileError, UsageError
@@ -14,7 +15,10 @@ from xfworker.services.transfers.observed import reporting
 
 app = App(
     name="file",
-    help="List, store, fetch and remove files of a server. A PATH is userdata/FOLDER/NAME or job_result/12/NAME.",
+    help=group_help(
+        "List, store, fetch and remove files of a server. A PATH is userdata/FOLDER/NAME or job_result/12/NAME.",
+        "xfworker file list userdata/",
+    ),
     help_format="plaintext",
 )
 

@@ -32,7 +32,8 @@ def threshold(
     """
     Write segments of what lies between two values, both included.
 
-    Example: xfworker image threshold scan.AIM bone.omni --lower 320 --unit Density
+    Exit code 0: done; 1: it could not be; 2: called wrongly.
+    Example: `xfworker image threshold scan.AIM bone.omni --lower 320 --unit Density`
 
     Args:
         source: The image file or folder.
@@ -70,7 +71,8 @@ def crop(
     """
     Write a box of a volume (a VOI) that stays at its place: its origin, and the position in an AIM, are kept.
 
-    Example: xfworker image crop scan.AIM voi.AIM --pos 100 120 40 --size 256 256 128
+    Exit code 0: done; 1: it could not be; 2: called wrongly.
+    Example: `xfworker image crop scan.AIM voi.AIM --pos 100 120 40 --size 256 256 128`
 
     Args:
         source: The image file or folder.
@@ -106,7 +108,8 @@ def mask(
     """
     Write an image with one value outside a mask; inside, nothing changes.
 
-    Example: xfworker image mask scan.AIM bone.AIM inside.AIM --outside -1000 --unit HU
+    Exit code 0: done; 1: it could not be; 2: called wrongly.
+    Example: `xfworker image mask scan.AIM bone.AIM inside.AIM --outside -1000 --unit HU`
 
     Args:
         source: The image file or folder.
@@ -140,7 +143,8 @@ def downsample(
     """
     Write a smaller copy for looking at: blocks of voxels become their mean, of labels the commonest one.
 
-    Example: xfworker image downsample scan.AIM small.AIM 4
+    Exit code 0: done; 1: it could not be; 2: called wrongly.
+    Example: `xfworker image downsample scan.AIM small.AIM 4`
 
     Args:
         source: The image file or folder.

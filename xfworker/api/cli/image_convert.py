@@ -24,8 +24,10 @@ def convert(
     Convert an image file to the format that the target's suffix asks for.
 
     Values never change; a type that cannot hold them is refused. Header and processing log of an AIM are kept through
-    OMNI and back. Volumes larger than memory are converted block after block. Example: xfworker image convert slices/
-    scan.AIM --spacing 0.01 0.01 0.01
+    OMNI and back. Volumes larger than memory are converted block after block.
+
+    Exit code 0: done; 1: it could not be; 2: called wrongly.
+    Example: `xfworker image convert slices/ scan.AIM --spacing 0.01 0.01 0.01`
 
     Args:
         source: The image file or folder; its format is recognised by content.

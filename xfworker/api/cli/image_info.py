@@ -19,7 +19,9 @@ def info(
     Show what an image file holds: header, calibration and statistics.
 
     The format is recognised by content. Statistics read every pixel, block after block.
-    Example: xfworker image info scan.AIM --json
+
+    Exit code 0: done; 1: it could not be; 2: called wrongly.
+    Example: `xfworker image info scan.AIM --json`
 
     Args:
         path: The image file or folder.

@@ -26,7 +26,8 @@ def statistics(
     """
     Show the statistics of an image's values, in all or inside a mask.
 
-    Example: xfworker image statistics scan.AIM --mask bone.AIM --unit Density
+    Exit code 0: done; 1: it could not be; 2: called wrongly.
+    Example: `xfworker image statistics scan.AIM --mask bone.AIM --unit Density`
 
     Args:
         path: The image file or folder.
@@ -67,7 +68,8 @@ def histogram(
     """
     Count how often values occur, as a table (.csv) and as a picture (.png).
 
-    Example: xfworker image histogram scan.AIM counts.csv counts.png --unit Density --mask bone.AIM
+    Exit code 0: done; 1: it could not be; 2: called wrongly.
+    Example: `xfworker image histogram scan.AIM counts.csv counts.png --unit Density --mask bone.AIM`
 
     Args:
         path: The image file or folder.

@@ -29,7 +29,10 @@ def cut(
     Write an orthogonal slice, or a montage of three, as a PNG in true proportions.
 
     Of raw pixels only what is shown is read, but for slices along x. Segments have the colours of their labels; 0 is
-    transparent. Example: xfworker image slice scan.AIM all.png --axis all --overlay bone.omni
+    transparent.
+
+    Exit code 0: done; 1: it could not be; 2: called wrongly.
+    Example: `xfworker image slice scan.AIM all.png --axis all --overlay bone.omni`
 
     Args:
         path: The image file or folder.

@@ -2,6 +2,7 @@
 
 from cyclopts import App
 
+from xfworker.api.cli.help_text import group_help
 from xfworker.api.cli.job_bundle import bundle
 from xfworker.api.cli.job_control import abort, list_jobs, log, restart, show
 from xfworker.api.cli.job_files import download, files
@@ -9,7 +10,9 @@ from xfworker.api.cli.job_inputs import finish, inputs, set_inputs
 
 app = App(
     name="job",
-    help="List jobs, look at them and their files, give them values, restart them.",
+    help=group_help(
+        "List jobs, look at them and their files, give them values, restart them.", "xfworker job list --state Failed"
+    ),
     help_format="plaintext",
 )
 

@@ -54,9 +54,19 @@ COMMANDS = (
     Command("user", "xfworker.api.cli.user", "Look after the accounts of a server.", "server"),
     Command("backup", "xfworker.api.cli.backup", "Back up a server's data while it runs.", "server"),
     Command("restore", "xfworker.api.cli.restore", "Bring back a server's data from a backup.", "server"),
-    Command("doctor", "xfworker.api.cli.doctor", "Check a server's records against its files.", "server"),
+    Command("doctor", "xfworker.api.cli.doctor", "Check the installation and a server's data.", "server"),
 )
 """Every command in the order of the help; a command whose module is not in this installation is left out."""
+
+
+_HELP = """
+Run micro-CT task scripts, and the server, workers and images around them.
+
+Exit code 0: done; 1: failed; 2: called wrongly; 3: handed over to a person.
+Example: `xfworker run threshold.py image@scan.aim lower=320`
+"""
+
+_NAMED = ("numpy", "urllib3", "attrs", "cattrs", "structlog", "litestar", "sqlalchemy", "zarr")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_command_log()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _root()(words, exit_on_error=False, print_error=True, result_action="return_value")
+        code = command_line(words[:1])(words, exit_on_error=False, print_error=True, result_action="return_value")
         # Here, where an error is still one sentence, and not when the interpreter ends.
         sys.stdout.flush()
     except CycloptsError:
@@ -89,7 +99,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(code) if isinstance(code, int) else ExitCode.DONE
 
 
-def _root() -> "App":
+def command_line(shown: Sequence[str]) -> "App":
+    """
+    Give the command line with every command.
+
+    Args:
+        shown: The commands that show their own help. The others, whose modules are not imported, show one line.
+    """
     from importlib.util import find_spec
 
     from cyclopts import App, Parameter
@@ -98,16 +114,40 @@ def _root() -> "App":
 
     root = App(
         name="xfworker",
-        help="Run micro-CT task scripts, and the server, workers and images around them.",
-        version=__version__,
+        help=_HELP,
+        version=_versions,
         suppress_keyboard_interrupt=False,
         help_format="plaintext",
         default_parameter=Parameter(converter=with_exact_integers),
     )
     for command in COMMANDS:
         if find_spec(command.module) is not None:
-            root.command(f"{command.module}:app", name=command.name, help=command.help)
+            own = {} if command.name in shown else {"help": command.help}
+            root.command(f"{command.module}:app", name=command.name, **own)
+    root.register_install_completion_command(help="Let the shell complete commands and options: bash, zsh, fish.")
     return root
+
+
+def _versions() -> str:
+    """Give the versions that a report of a problem needs."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    lines = [
+        f"xfworker {__version__}",
+        f"Python {platform.python_version()} on {platform.system()} {platform.machine()}",
+    ]
+    for name in _NAMED:
+        try:
+            lines.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            lines.append(f"{name} is not installed")
+    return "\n".join(lines)
+
+
+def documented_commands() -> str:
+    """Give the help of all commands as Markdown."""
+    return command_line([command.name for command in COMMANDS]).generate_docs(output_format="markdown")
 
 
 def _expected_failure(error: BaseException, words: Sequence[str]) -> int:

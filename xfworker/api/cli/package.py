@@ -8,11 +8,16 @@ from cyclopts import App, Parameter
 
 from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.api.cli.console import messages, print_json, results
+from xfworker.api.cli.help_text import group_help
 from xfworker.api.cli.package_folder import package_folder
 from xfworker.domain.errors import AccessError, FileError, PackageError, RecordError, UsageError
 from xfworker.domain.package import Package, PackageFormat
 
-app = App(name="package", help="Make, check, pack and install packages.", help_format="plaintext")
+app = App(
+    name="package",
+    help=group_help("Make, check, pack and install packages.", "xfworker package check threshold"),
+    help_format="plaintext",
+)
 
 _KINDS = {
     "task-type": PackageFormat.TASK_TYPE,

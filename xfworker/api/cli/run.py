@@ -19,7 +19,7 @@ from xfworker.domain.job_inputs import complete_inputs
 from xfworker.services.comparison.difference import Tolerance
 from xfworker.services.jobs.staging import StagePlan, stage_job
 
-app = App(name="run", help="Run a task script or a task type package on a server of its own.", help_format="plaintext")
+app = App(name="run", help_format="plaintext")
 
 app.command(list_runs, name="list")
 app.command(set_priority, name="priority")
@@ -46,6 +46,7 @@ def run(
     Run a task script or a task type package on a server of its own.
 
     Exit code 0: done; 1: failed; 2: called wrongly; 3: handed over to a person.
+    Example: `xfworker run threshold.py image@scan.aim lower=320 --out results`
 
     Args:
         target: A Python script, a task type package folder, or an .xfp archive. With --bundle it is run instead

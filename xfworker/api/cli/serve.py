@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xfworker.api.composition.platform import PlatformStorage
     from xfworker.services.platform.platform import Platform
 
-app = App(name="serve", help="Serve projects, workflows, jobs and files over HTTP.", help_format="plaintext")
+app = App(name="serve", help_format="plaintext")
 
 _SHORTEST_LEASE_SECONDS = 1.0
 _LONGEST_LEASE_SECONDS = 7 * 24 * 3600.0
@@ -49,6 +49,9 @@ def serve(
 ) -> int:
     """
     Serve projects, workflows, jobs and files over HTTP until Ctrl-C or SIGTERM.
+
+    Exit code 0: stopped in order; 1: it could not start; 2: called wrongly.
+    Example: `xfworker serve --data labdata --port 8080`
 
     Args:
         data: Folder that holds everything the server keeps; made where it is not there.

@@ -8,13 +8,18 @@ from cyclopts import App, Parameter
 
 from xfworker.adapters.http.xf_server import BASE
 from xfworker.api.cli.console import messages, print_json, results
+from xfworker.api.cli.help_text import group_help
 from xfworker.api.cli.server_link import Json, Server, linked
 from xfworker.domain.errors import RecordNotFound, UsageError
 
 if TYPE_CHECKING:
     from xfworker.api.composition.client import Client
 
-app = App(name="user", help="Look after the accounts of a server.", help_format="plaintext")
+app = App(
+    name="user",
+    help=group_help("Look after the accounts of a server.", "xfworker user add anna"),
+    help_format="plaintext",
+)
 
 Flag = Annotated[bool, Parameter(negative="")]
 
@@ -23,6 +28,8 @@ Flag = Annotated[bool, Parameter(negative="")]
 def add(name: str, *, administrator: Flag = False, password_stdin: Flag = False, server: Server = None) -> int:
     """
     Make an account.
+
+    Exit code 0: made; 1: refused, for example because the name is taken. Example: `xfworker user add anna`
 
     Args:
         name: What the person logs in with.
@@ -41,6 +48,8 @@ def add(name: str, *, administrator: Flag = False, password_stdin: Flag = False,
 def list_accounts(*, server: Server = None, as_json: Json = False) -> int:
     """
     List the accounts.
+
+    Exit code 0: listed. Example: `xfworker user list --json`
 
     Args:
         server: The server's address, or the data folder of one that runs on this computer.
@@ -62,7 +71,8 @@ def password(name: str, *, password_stdin: Flag = False, server: Server = None) 
     """
     Give an account a new password. All its tokens end.
 
-    Who is not an administrator changes their own, and says the current one as well.
+    Who is not an administrator changes their own, and says the current one as well. Exit code 0: done; 1: refused.
+    Example: `xfworker user password anna`
 
     Args:
         name: The account's name.
@@ -84,6 +94,8 @@ def disable(name: str, *, server: Server = None) -> int:
     """
     Keep an account out, at once.
 
+    Exit code 0: done; 1: there is no such account. Example: `xfworker user disable anna`
+
     Args:
         name: The account's name.
         server: The server's address, or the data folder of one that runs on this computer.
@@ -95,6 +107,8 @@ def disable(name: str, *, server: Server = None) -> int:
 def enable(name: str, *, server: Server = None) -> int:
     """
     Let an account in again.
+
+    Exit code 0: done; 1: there is no such account. Example: `xfworker user enable anna`
 
     Args:
         name: The account's name.
@@ -109,6 +123,8 @@ def token(
 ) -> int:
     """
     Make a token and print it, only now.
+
+    Exit code 0: made; 1: refused. Example: `xfworker user token bench-7 --worker --purpose "the bench" --days 90`
 
     Args:
         name: The account's name; with --worker the computer's name.
@@ -134,6 +150,8 @@ def link(*, server: Server = None) -> int:
     """
     Print a link that signs you in on the server's page, once, within ten minutes.
 
+    Exit code 0: printed. Example: `xfworker user link`
+
     Args:
         server: The server's address, or the data folder of one that runs on this computer.
     """
@@ -149,6 +167,8 @@ def link(*, server: Server = None) -> int:
 def tokens(*, server: Server = None, as_json: Json = False) -> int:
     """
     List tokens, without their values.
+
+    Exit code 0: listed. Example: `xfworker user tokens`
 
     Args:
         server: The server's address, or the data folder of one that runs on this computer.
@@ -170,6 +190,8 @@ def revoke(serial: int, *, server: Server = None) -> int:
     """
     Make a token useless from now on.
 
+    Exit code 0: done; 1: there is no such token. Example: `xfworker user revoke 12`
+
     Args:
         serial: The token's serial.
         server: The server's address, or the data folder of one that runs on this computer.
@@ -183,6 +205,8 @@ def revoke(serial: int, *, server: Server = None) -> int:
 def share(project: int, name: str, *, server: Server = None) -> int:
     """
     Let an account see a project.
+
+    Exit code 0: done; 1: there is no such project or account. Example: `xfworker user share 3 anna`
 
     Args:
         project: The project's serial.
@@ -198,6 +222,8 @@ def share(project: int, name: str, *, server: Server = None) -> int:
 def unshare(project: int, name: str, *, server: Server = None) -> int:
     """
     Let an account see a project no longer.
+
+    Exit code 0: done; 1: there is no such project or account. Example: `xfworker user unshare 3 anna`
 
     Args:
         project: The project's serial.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xfworker.api.composition.client import Client
     from xfworker.api.settings.model import LoadedSettings
 
-app = App(name="worker", help="Run the jobs of a server on this computer.", help_format="plaintext")
+app = App(name="worker", help_format="plaintext")
 
 app.command(list_workers, name="list")
 
@@ -52,6 +52,8 @@ def worker(
 
     The first signal takes no more jobs and waits for those that run; the second ends their scripts, and the jobs run
     again elsewhere when their leases have lapsed. The token is that of the settings (XFWORKER_SERVER_TOKEN).
+    Exit code 0: stopped in order; 1: it could not start or was refused; 2: called wrongly.
+    Example: `xfworker worker --server labdata --concurrency 2`
 
     Args:
         server: The server's address, or the data folder of one that runs on this computer.

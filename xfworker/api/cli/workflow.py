@@ -6,11 +6,16 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from xfworker.api.cli.console import print_json, results
+from xfworker.api.cli.help_text import group_help
 from xfworker.api.cli.package_folder import package_folder
 from xfworker.api.cli.workflow_control import run, start, status, stop
 from xfworker.api.cli.workflow_results import show_results
 
-app = App(name="workflow", help="Import workflows, start them and look after them.", help_format="plaintext")
+app = App(
+    name="workflow",
+    help=group_help("Import workflows, start them and look after them.", "xfworker workflow status 3"),
+    help_format="plaintext",
+)
 
 app.command(show_results, name="results")
 for _command in (start, stop, run, status):
