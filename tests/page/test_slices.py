@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+import urllib.request
 
 import numpy as np
 import psutil
@@ -402,9 +403,31 @@ def test_a_volume_of_60_gib_is_shown_at_once_in_flat_memory(view, server):
     viewer.page.evaluate("document.querySelector('xf-slices').setWindow([0, 1000])")
     viewer.settle()
     assert viewer.colour("x", [1600, 1600, 1600]) == [255, 255, 255]
-    state = viewer.page.locator("xf-slices .state")
+    state = viewer.page.locator("xf-slices .state:not(.link)")
     assert "planes across x are coarse" in state.inner_text()
     assert process.memory_info().rss - before < 300e6
+
+
+def test_a_link_for_other_viewers_opens_without_a_session(view, server):
+    viewer = view()
+    viewer.page.get_by_role("button", name="Link for other viewers").click()
+    field = viewer.page.get_by_role("textbox", name="Link for other viewers")
+    link = field.input_value()
+    assert link.startswith(f"{server.url}/images/v1/link/")
+    with urllib.request.urlopen(f"{link}/zarr.json", timeout=30) as answer:
+        assert json.load(answer)["node_type"] == "group"
+
+
+def test_a_lost_connection_is_said_and_then_forgotten(view, voxels):
+    viewer = view()
+    viewer.page.context.set_offline(True)
+    viewer.page.evaluate("document.querySelector('xf-slices').moveCross([3, 4, 5])")
+    trouble = viewer.page.locator("xf-slices .trouble")
+    playwright.expect(trouble).to_contain_text("Connection lost")
+    viewer.page.context.set_offline(False)
+    playwright.expect(trouble).to_be_hidden(timeout=20000)
+    viewer.wait("values.at(-1).voxel.join() === '3,4,5'")
+    assert viewer.get("values.at(-1).raw") == int(voxels[5, 4, 3])
 
 
 def test_nobody_sees_an_image_without_signing_in(browser, server):

@@ -190,3 +190,14 @@ def test_a_chunk_of_zeros_is_absent_and_names_of_other_versions_are_not_there(se
     assert served.client.get(f"{base}/0/c/0/0/0").status_code == 404
     for name in (".zgroup", ".zattrs", "0/.zarray", "0/c/0/0", ""):
         assert served.client.get(f"{base}/{name}").status_code == 404
+
+
+def test_a_link_to_the_virtual_ome_zarr_is_for_this_image_alone_and_ends(served):
+    made = served.client.post("/images/v1/userdata/scans/a.omni")
+    assert made.status_code == 201
+    served.client.headers.pop("Authorization")
+    link = made.json()["ome_zarr"]
+    assert served.client.get(f"{link}/zarr.json").status_code == 200
+    assert served.client.get(f"{link.replace('a.omni', 'part.omni')}/zarr.json").status_code == 403
+    assert made.json()["expires_at"] is not None
+    assert served.client.post(link.removesuffix(".ome.zarr")).status_code == 422, "a link makes no other link"

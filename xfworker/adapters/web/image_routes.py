@@ -2,27 +2,29 @@
 Images for viewers over HTTP: what an image is, tiles of its planes, and the whole of it as a virtual OME-Zarr.
 
 Below a base path: ``<resource>`` describes an image, ``<resource>?tile=...`` gives a tile, and the paths below
-``<resource>.ome.zarr/`` are those of a zarr store. The same routes serve the API (with tokens) and the page (with its
-sessions).
+``<resource>.ome.zarr/`` are those of a zarr store. A ``POST`` to ``<resource>`` makes a link to that store. The same
+routes serve the API (with tokens) and the page (with its sessions).
 """
 
+import contextlib
 import re
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import msgspec
 from anyio import CapacityLimiter, to_thread
 from attrs import define, field
-from litestar import Response, Router, route
+from litestar import Response, Router, post, route
 from litestar.params import FromPath
 
 from xfworker.adapters.web.exchange import AnyRequest, in_thread
 from xfworker.adapters.wire.authorization import bearer_token
 from xfworker.adapters.wire.byte_range import is_unmodified
 from xfworker.domain.errors import AuthenticationFailed, FileNotInStore, ServerBusy, UsageError
-from xfworker.domain.files import Resource, Scope, parse_resource
+from xfworker.domain.files import AuthorizationToken, Resource, Scope, parse_resource
 from xfworker.services.images.pictures import LABEL_COLOURS
 from xfworker.services.images.placement import offset_in
 from xfworker.services.images.slices import axes_shown
@@ -71,6 +73,20 @@ _FROM_ANYWHERE: Final = {
 """Of answers to a link: its token is all the right there is, so no page gets more by asking than its owner gave it."""
 
 
+@define(frozen=True)
+class ImageRights:
+    """
+    What whoever is asking may see.
+
+    Attributes:
+        authorize: Raises ``PermissionDenied`` for a file that they may not read.
+        grant: Gives a token to read some files, which are theirs to read.
+    """
+
+    authorize: Authorize
+    grant: Callable[[Sequence[Resource]], AuthorizationToken]
+
+
 @define
 class TileWork:
     """Does the work of requests in few threads, and refuses more than can wait."""
@@ -99,7 +115,7 @@ class TileWork:
 def image_router(
     path: str,
     images: ViewedImages,
-    rights_of: Callable[[AnyRequest], Authorize],
+    rights_of: Callable[[AnyRequest], ImageRights],
     *,
     before_request: Callable[[AnyRequest], Awaitable[Any]] | None = None,
     work: TileWork | None = None,
@@ -110,7 +126,7 @@ def image_router(
     Args:
         path: The base path.
         images: The images.
-        rights_of: Gives what refuses the files that whoever is asking may not read.
+        rights_of: Gives what whoever is asking may see.
         before_request: Finds out who is asking, where no router around this one does.
         work: Shared by routers of several base paths.
     """
@@ -118,7 +134,7 @@ def image_router(
 
     @route("/{path:path}", http_method=["GET", "HEAD"])
     async def image(request: AnyRequest, path: FromPath[str]) -> Response[bytes]:
-        authorize = rights_of(request)
+        authorize = rights_of(request).authorize
         address, shared = _without_link(path.lstrip("/"))
         headers = _FROM_ANYWHERE if shared else _SHARED
         tile = request.query_params.get("tile")
@@ -135,7 +151,13 @@ def image_router(
         beneath = None if over is None else parse_resource(over)
         return await threads.do(lambda: _description(images, resource, beneath, authorize, headers))
 
-    return Router(path=path, route_handlers=[image], before_request=before_request)
+    @post("/{path:path}")
+    async def link(request: AnyRequest, path: FromPath[str]) -> Response[bytes]:
+        rights = rights_of(request)
+        resource = parse_resource(path.lstrip("/"))
+        return await threads.do(lambda: _link(images, resource, rights))
+
+    return Router(path=path, route_handlers=[image, link], before_request=before_request)
 
 
 def image_api(images: ViewedImages, platform: Platform, work: TileWork | None = None) -> Router:
@@ -151,34 +173,36 @@ def image_api(images: ViewedImages, platform: Platform, work: TileWork | None = 
         token = parts[1] if by_link else bearer_token(request.headers.get("authorization"))
         request.scope["state"][_RIGHTS] = await in_thread(lambda: _rights(platform, token, by_link=by_link))
 
-    def rights_of(request: AnyRequest) -> Authorize:
-        rights: Authorize = request.scope["state"][_RIGHTS]
+    def rights_of(request: AnyRequest) -> ImageRights:
+        rights: ImageRights = request.scope["state"][_RIGHTS]
         return rights
 
     return image_router(MOUNT, images, rights_of, before_request=authenticate, work=work)
 
 
-def rights_of_principal(platform: Platform, principal: Principal) -> Authorize:
-    """Give what refuses files that a caller may not read; a record is asked about once."""
+def rights_of_principal(platform: Platform, principal: Principal) -> ImageRights:
+    """Give what a caller of the XF Server may see; a record is asked about once."""
+    server = platform.server_for(principal)
     allowed: set[tuple[str, ...]] = set()
 
     def authorize(resource: Resource) -> None:
         owner = resource.segments[:2]
         if owner not in allowed:
-            platform.server_for(principal).file_token([Scope("read", resource)])
+            server.file_token([Scope("read", resource)])
             allowed.add(owner)
 
-    return authorize
+    return ImageRights(
+        authorize, lambda resources: server.file_token([Scope("read", resource) for resource in resources])
+    )
 
 
-def _rights(platform: Platform, token: str, *, by_link: bool) -> Authorize:
+def _rights(platform: Platform, token: str, *, by_link: bool) -> ImageRights:
     if not by_link:
-        try:
+        with contextlib.suppress(AuthenticationFailed):  # it may be a token for files
             return rights_of_principal(platform, platform.authenticate(token))
-        except AuthenticationFailed:
-            pass  # it may be a token for files
     granted = platform.verify_file_token(token)
-    return lambda resource: granted.require("read", resource)
+    # What was granted for a while is handed on as it is: it neither grows nor lasts longer.
+    return ImageRights(lambda resource: granted.require("read", resource), lambda _: granted)
 
 
 def _without_link(address: str) -> tuple[str, bool]:
@@ -197,6 +221,22 @@ def _description(
             with images.open(beneath, authorize) as below:
                 described["offset"] = list(offset_in(image.info, below.info))
     return _answer(msgspec.json.encode(described), _JSON, {**headers, "Cache-Control": _ASK_AGAIN})
+
+
+def _link(images: ViewedImages, resource: Resource, rights: ImageRights) -> Response[bytes]:
+    with images.open(resource, rights.authorize) as image:
+        token = rights.grant(image.files)
+    path = "/".join(quote(segment, safe="") for segment in resource.segments)
+    made = {
+        "ome_zarr": f"{MOUNT}/{LINK}/{token.token}/{path}.ome.zarr",
+        "expires_at": None if token.expires_at is None else token.expires_at.isoformat(),
+    }
+    return Response(
+        content=msgspec.json.encode(made),
+        status_code=int(HTTPStatus.CREATED),
+        media_type=_JSON,
+        headers={**_SHARED, "Cache-Control": "no-store"},
+    )
 
 
 def describe(image: ViewedImage) -> dict[str, Any]:

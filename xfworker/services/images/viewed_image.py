@@ -6,6 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from xfworker.domain.errors import ChecksumMismatch, FileNotInStore, NotEnoughSpace, ServerBusy, UsageError
+from xfworker.domain.files import Resource
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pyramid import Level, levels_of, voxel_count
 from xfworker.ports.brick_store import BrickStore
@@ -44,13 +45,16 @@ class ViewedImage:
     Attributes:
         info: What the image is.
         key: Names the content: another content has another key.
+        files: Its files in the store.
         levels: The levels of its pyramid, finest first.
         state: How far the pyramid is.
         progress: The part of it that is built, 0 to 1.
         reason: Why it could not be built, or None.
     """
 
-    def __init__(self, reader: PixelReader, key: str, store: BrickStore, recent: RecentBricks) -> None:
+    def __init__(
+        self, reader: PixelReader, key: str, store: BrickStore, recent: RecentBricks, files: Sequence[Resource] = ()
+    ) -> None:
         """
         Take an open image, which is closed with this.
 
@@ -59,6 +63,7 @@ class ViewedImage:
         """
         self.info: ImageInfo = reader.info
         self.key = key
+        self.files = tuple(files)
         self.state: State = "waiting"
         self.progress = 0.0
         self.reason: str | None = None

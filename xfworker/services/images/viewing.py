@@ -34,7 +34,6 @@ MOST_OPEN: Final = 16
 @define
 class _Opened:
     image: ViewedImage
-    files: tuple[Resource, ...]
     contents: tuple[str, ...]
     users: int = 0
 
@@ -101,9 +100,9 @@ class ViewedImages:
         with self._lock:
             opened = self._opened.get(resource)
         if opened is not None:
-            for file in opened.files:
+            for file in opened.image.files:
                 authorize(file)
-            contents = tuple(self._files.content_id(file) for file in opened.files)
+            contents = tuple(self._files.content_id(file) for file in opened.image.files)
             with self._lock:
                 if contents == opened.contents and self._opened.get(resource) is opened:
                     self._opened.move_to_end(resource)
@@ -123,9 +122,8 @@ class ViewedImages:
         contents = tuple(self._files.content_id(file) for file in files)
         reader = self._formats.reader(path)
         try:
-            opened = _Opened(
-                ViewedImage(reader, content_key(reader.info, contents), self._store, self._recent), files, contents, 1
-            )
+            key = content_key(reader.info, contents)
+            opened = _Opened(ViewedImage(reader, key, self._store, self._recent, files), contents, 1)
         except BaseException:
             reader.close()
             raise

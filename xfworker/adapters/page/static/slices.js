@@ -267,9 +267,13 @@ export class XfSlices extends HTMLElement {
     try {
       const raw = await this.source.value(voxel, asked.signal);
       const label = await this.#labelAt(voxel, asked.signal);
-      if (this.#asked === asked) this.#showValue(voxel, raw, label);
+      if (this.#asked !== asked) return;
+      this.#showValue(voxel, raw, label);
+      this.#trouble(null);
     } catch (error) {
-      if (error.name !== 'AbortError' && !isPassing(error)) this.#trouble(error);
+      if (error.name === 'AbortError' || this.#asked !== asked) return;
+      this.#trouble(error);
+      if (isPassing(error)) setTimeout(() => { if (this.#asked === asked) this.#ask(); }, 1000);
     }
   }
 
@@ -399,6 +403,9 @@ export class XfSlices extends HTMLElement {
       parts.trouble = element('p', { className: 'trouble', role: 'alert', hidden: true }), parts.planes,
       element('details', { className: 'help' }, element('summary', { textContent: t.keys_title }),
         element('p', { id: 'keys', textContent: t.keys })));
+    parts.linkShown = element('p', { className: 'state link', role: 'status', hidden: true },
+      element('input', { type: 'text', readOnly: true, 'aria-label': t.link }), element('span'));
+    parts.planes.before(parts.linkShown);
     parts.frame.dataset.show = 'all';
     const style = element('link', { rel: 'stylesheet', href: new URL('./slices.css', import.meta.url).href });
     this.shadowRoot.replaceChildren(style, parts.frame);
@@ -452,8 +459,10 @@ export class XfSlices extends HTMLElement {
       this.#layersChanged();
     });
     parts.overlayBar = element('label', { className: 'part', hidden: true }, t.segments, parts.opacity);
+    parts.link = element('button', { type: 'button', textContent: t.link, title: t.link_title });
+    parts.link.addEventListener('click', () => this.#makeLink());
     return element('div', { className: 'bar', role: 'toolbar', 'aria-label': t.tools },
-      element('span', { className: 'part' }, ...Object.values(parts.tools)), show, fit, parts.windowBar, parts.overlayBar);
+      element('span', { className: 'part' }, ...Object.values(parts.tools)), show, fit, parts.windowBar, parts.overlayBar, parts.link);
   }
 
   #facts() {
@@ -469,6 +478,25 @@ export class XfSlices extends HTMLElement {
       button(t.create, () => this.createShape()), button(t.close, () => this.closeShape()), button(t.remove, () => this.removeShape()));
     return element('div', { className: 'facts' },
       element('div', { className: 'at', 'aria-live': 'off' }, parts.value, parts.raw, parts.index, parts.mm, parts.label), parts.shapeBar);
+  }
+
+  // A link to the image as OME-Zarr, for napari, Neuroglancer and others; it is shown, and copied where that is allowed.
+  async #makeLink() {
+    const csrf = document.querySelector('meta[name="csrf-token"]')?.content ?? '';
+    try {
+      const response = await fetch(this.getAttribute('src'), { method: 'POST', headers: { 'x-csrf-token': csrf, accept: 'application/json' } });
+      const answer = await response.json();
+      if (!response.ok) throw Object.assign(new Error(answer.detail ?? response.statusText), { status: response.status });
+      const address = new URL(answer.ome_zarr, document.baseURI).href;
+      const { linkShown } = this.#parts;
+      linkShown.hidden = false;
+      linkShown.querySelector('input').value = address;
+      linkShown.querySelector('input').select();
+      linkShown.querySelector('span').textContent = t.link_until.replace('{time}', new Date(answer.expires_at).toLocaleString());
+      await navigator.clipboard?.writeText(address).catch(() => {});
+    } catch (error) {
+      this.#trouble(error);
+    }
   }
 
   #setTool(tool) {
