@@ -1,0 +1,5 @@
+"""Sort orders of the stand-in."""
+
+
+def after(order):
+    return order + "m"

@@ -1,0 +1,77 @@
+"""The objects and classes that scripts meet when a capture is played back."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from xfworker.api.capture import documented
+
+if TYPE_CHECKING:
+    from xfworker.api.capture.player import Player
+
+_DUNDERS = ("__enter__", "__exit__", "__iter__", "__next__", "__getitem__", "__len__", "__contains__", "__call__")
+
+
+class RecordedObject:
+    """
+    An object whose methods and data are answered from a capture.
+
+    What it knew of itself are plain attributes; methods of its class ask the player; other data are asked for when they
+    are read.
+    """
+
+    _xf_player: "Player"
+    _xf_class: str
+    _xf_id: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make an object as a script does."""
+        self._xf_player.construct(self, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self._xf_player.read(self, name)
+
+    def __repr__(self) -> str:
+        return f"<captured {self._xf_class} {self.__dict__.get('_xf_id')}>"
+
+
+class RecordedContext:
+    """A context manager that a function gave; a with block gets what it got when it was captured."""
+
+    def __init__(self, player: "Player", name: str, number: int) -> None:
+        self._player, self._name, self._number = player, name, number
+
+    def __enter__(self) -> Any:
+        return self._player.enter(self._name, self._number)
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def make_class(player: "Player", name: str, described: Mapping[str, Any]) -> type[RecordedObject]:
+    """
+    Make the class of captured objects.
+
+    Args:
+        player: Answers its methods.
+        name: Its name.
+        described: Its members as the capture has them: ``{"members": {"fetch": "method", "path": "data"}}``.
+    """
+    recorded = described.get("members")
+    members: Mapping[str, Any] = recorded if isinstance(recorded, Mapping) else {}
+    methods = [*(str(member) for member, kind in members.items() if kind == "method"), *documented.methods_of(name)]
+    namespace: dict[str, Any] = {"_xf_player": player, "_xf_class": name}
+    for method in dict.fromkeys(methods):
+        is_special = method.startswith("_")
+        if method.isidentifier() and (method in _DUNDERS or not is_special) and members.get(method) != "data":
+            namespace[method] = _method(method)
+    return type(name if name.isidentifier() else "Recorded", (RecordedObject,), namespace)
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def method(self: RecordedObject, *args: Any, **kwargs: Any) -> Any:
+        return self._xf_player.call(self, name, args, kwargs)
+
+    method.__name__ = method.__qualname__ = name
+    return method

@@ -1,0 +1,70 @@
+"""What the captured job stored: files under the names that they have on the server, and the facts of images."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import define
+
+from xfworker.services.capture.calls import RecordedCall
+
+
+@define(frozen=True, kw_only=True)
+class StoredFile:
+    """
+    A file that the captured job stored.
+
+    Attributes:
+        key: The SHA-256 that its content had; ``None`` where the content was not read.
+        omitted: Why the content is not in the capture; empty where it is.
+    """
+
+    key: str | None
+    omitted: str = ""
+
+
+def stored_files(calls: Sequence[RecordedCall]) -> dict[str, StoredFile]:
+    """Give the files that were stored, by name; those of user data are ``userdata/`` and their virtual path."""
+    images: dict[int, list[Mapping[str, Any]]] = {}
+    stored: dict[str, StoredFile] = {}
+    for call in calls:
+        if call.function.startswith("upload") and call.raised is None:
+            _remember(dict(call.args), images)
+            virtualpath = call.args.get("virtualpath")
+            for value in call.args.values():
+                for path in _paths(value, images):
+                    name = f"userdata/{virtualpath}" if virtualpath else str(path.get("name"))
+                    stored[name] = _stored(path)
+        for encoded in (call.result, dict(call.args)):
+            _remember(encoded, images)
+        if call.after is not None and call.owner is not None:
+            _remember({"$": "object", "id": call.owner, "state": dict(call.after)}, images)
+    return stored
+
+
+def _stored(path: Mapping[str, Any]) -> StoredFile:
+    file = path.get("file")
+    if not isinstance(file, Mapping):
+        return StoredFile(key=None, omitted="it was not there when it was stored")
+    return StoredFile(key=file.get("sha256"), omitted=str(file.get("omitted", "")))
+
+
+def _paths(value: Any, images: Mapping[int, list[Mapping[str, Any]]]) -> Iterator[Mapping[str, Any]]:
+    if not isinstance(value, dict):
+        return
+    if value.get("$") == "path":
+        yield value
+    elif value.get("$") == "object":
+        yield from images.get(int(value.get("id") or 0), ())
+
+
+def _remember(value: Any, images: dict[int, list[Mapping[str, Any]]]) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _remember(item, images)
+    elif isinstance(value, dict):
+        state = value.get("state")
+        if value.get("$") == "object" and isinstance(state, dict) and isinstance(state.get("$image"), dict):
+            files = state["$image"].get("files")
+            images[int(value.get("id") or 0)] = [item for item in files or () if isinstance(item, dict)]
+        for item in value.values():
+            _remember(item, images)
