@@ -57,7 +57,12 @@ class Lab:
             **variables,
         }
         self.result = subprocess.run(
-            [python, str(self.package / "main.py")], env=environment, capture_output=True, text=True, timeout=120
+            [python, str(self.package / "main.py")],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         if check:
             assert self.result.returncode == 0, self.result.stderr
@@ -88,3 +93,13 @@ INPUTS = {
 @pytest.fixture
 def lab(tmp_path):
     return lambda shape="plain": Lab(tmp_path / shape, shape)
+
+
+@pytest.fixture
+def inputs():
+    return dict(INPUTS)
+
+
+@pytest.fixture
+def secrets():
+    return SECRETS

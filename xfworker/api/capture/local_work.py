@@ -3,21 +3,17 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.services.script.working_directory import WorkingDirectory
 
-if TYPE_CHECKING:
-    from xfworker.api.capture.objects import RecordedObject
-    from xfworker.api.capture.player import Player
-
-_METHODS = (
-    ("raw_to_calibrated", lambda slope, intercept, value: slope * value + intercept),
-    ("calibrated_to_raw", lambda slope, intercept, value: (value - intercept) / slope),
-    ("raw_stddev_to_calibrated_stddev", lambda slope, _, value: abs(slope) * value),
-    ("raw_variance_to_calibrated_variance", lambda slope, _, value: slope * slope * value),
-)
+_METHODS: Mapping[str, Callable[[float, float, Any], Any]] = {
+    "raw_to_calibrated": lambda slope, intercept, value: slope * value + intercept,
+    "calibrated_to_raw": lambda slope, intercept, value: (value - intercept) / slope,
+    "raw_stddev_to_calibrated_stddev": lambda slope, _, value: abs(slope) * value,
+    "raw_variance_to_calibrated_variance": lambda slope, _, value: slope * slope * value,
+}
 PROBED = "{}(0, 1)"
 """Under which names recorders keep what a calibration answered to 0 and 1."""
 
@@ -47,10 +43,9 @@ class LocalWork:
         directory: The directory, which really is there.
     """
 
-    def __init__(self, folder: Path, player: "Player") -> None:
+    def __init__(self, folder: Path) -> None:
         """Make the working directory in a folder that exists."""
         self.directory = WorkingDirectory(LocalFilesystem(folder), "job_")
-        self._player = player
         self.functions: Mapping[str, Callable[..., Any]] = {
             "create_temp_path": self._create_temp_path,
             "create_related_path": self._create_related_path,
@@ -92,11 +87,11 @@ def calibrated(facts: Mapping[str, Any], method: str, value: Any) -> Any:
     slope, intercept = facts.get("slope"), facts.get("intercept")
     if not isinstance(slope, int | float) or not isinstance(intercept, int | float) or not slope:
         return None
-    rule = dict(_METHODS).get(method)
+    rule = _METHODS.get(method)
     return None if rule is None else rule(slope, intercept, value)
 
 
-def set_facts(instance: "RecordedObject", facts: Mapping[str, Any]) -> None:
+def set_facts(instance: object, facts: Mapping[str, Any]) -> None:
     """Give an object the facts that the captured one told, as plain attributes."""
     for name, value in facts.items():
         if name.isidentifier() and name not in vars(instance):

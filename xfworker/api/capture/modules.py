@@ -24,7 +24,7 @@ def captured_modules(player: Player) -> dict[str, ModuleType]:
 def _module(player: Player, name: str) -> ModuleType:
     module = ModuleType(name, f"What a capture holds of the module {name}.")
     names: Mapping[str, Any] = player.manifest.names.get(name) or {}
-    described = {**dict.fromkeys(documented.functions_of(name), {"$": "function"}), **names}
+    described = {**{public: {"$": "function"} for public in documented.functions_of(name)}, **names}
     # Exceptions with few bases first, so that each finds the one that it is derived from.
     for public, what in sorted(described.items(), key=_depth):
         if public.isidentifier() and not public.startswith("__"):
@@ -60,7 +60,8 @@ def _named(player: Player, module: str, name: str, what: Any) -> Any:
         members = {str(key): player.decode(value) for key, value in what.get("members", {}).items()}
         if name == "ActivityLogLevel" and not members:
             raise NotRecorded("the capture holds no levels of the activity log")
-        player.enums[name] = enum.Enum(name, members)  # type: ignore[misc]
+        make: Any = enum.Enum
+        player.enums[name] = make(name, members)
         return player.enums[name]
     return _function(player, f"{module}.{name}") if kind == "function" else player.decode(what)
 

@@ -1,14 +1,29 @@
 """The objects and classes that scripts meet when a capture is played back."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from xfworker.api.capture import documented
 
-if TYPE_CHECKING:
-    from xfworker.api.capture.player import Player
-
 _DUNDERS = ("__enter__", "__exit__", "__iter__", "__next__", "__getitem__", "__len__", "__contains__", "__call__")
+
+
+class Answers(Protocol):
+    """Who answers what objects are asked: the player."""
+
+    def call(
+        self, owner: "RecordedObject | None", function: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Answer a call of a method."""
+
+    def construct(self, instance: "RecordedObject", args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Make an object that a script makes."""
+
+    def read(self, owner: "RecordedObject", name: str) -> Any:
+        """Give data of an object."""
+
+    def enter(self, name: str, number: int) -> Any:
+        """Give what a with block got."""
 
 
 class RecordedObject:
@@ -19,7 +34,7 @@ class RecordedObject:
     are read.
     """
 
-    _xf_player: "Player"
+    _xf_player: Answers
     _xf_class: str
     _xf_id: int
 
@@ -39,7 +54,7 @@ class RecordedObject:
 class RecordedContext:
     """A context manager that a function gave; a with block gets what it got when it was captured."""
 
-    def __init__(self, player: "Player", name: str, number: int) -> None:
+    def __init__(self, player: Answers, name: str, number: int) -> None:
         self._player, self._name, self._number = player, name, number
 
     def __enter__(self) -> Any:
@@ -49,7 +64,7 @@ class RecordedContext:
         return None
 
 
-def make_class(player: "Player", name: str, described: Mapping[str, Any]) -> type[RecordedObject]:
+def make_class(player: Answers, name: str, described: Mapping[str, Any]) -> type[RecordedObject]:
     """
     Make the class of captured objects.
 

@@ -9,6 +9,7 @@ import os
 import runpy
 import sys
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from xfworker.api.capture.errors import NotRecorded
@@ -58,9 +59,19 @@ def _run(script: Path, player: Player) -> int:
         return 1
     except BaseException as error:  # noqa: BLE001  whatever a script raises is the script's end
         player.uncaught(error)
-        sys.excepthook(type(error), error, error.__traceback__)
+        sys.excepthook(type(error), error, _script_part(error.__traceback__))
         return 1
     return 0
+
+
+def _script_part(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of this module and of runpy, which lead to the script."""
+    link = trace
+    while link is not None and (
+        link.tb_frame.f_code.co_filename == __file__ or "runpy" in link.tb_frame.f_code.co_filename
+    ):
+        link = link.tb_next
+    return link or trace
 
 
 def _result(player: Player) -> dict[str, Any]:

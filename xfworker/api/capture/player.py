@@ -102,7 +102,7 @@ class Player:
         for name in ("places", "stored", "temp"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.places = Places(self.manifest, self.contents, self.folder / "places", self.note)
-        self.local = LocalWork(self.folder / "temp", self)
+        self.local = LocalWork(self.folder / "temp")
         self.places.set_working(self.local.directory.path, self._working_folder())
         self.classes: dict[str, type] = {}
         self.exceptions: dict[str, type[BaseException]] = {}
@@ -128,7 +128,7 @@ class Player:
             self.played.append(PlayedCall(name, encoded, None if found is None else found.number))
             self._store(last, arguments)
             if name in _ENDINGS:
-                self._end(name, arguments, encoded, found)
+                return self._end(name, arguments, encoded, found)
             if owner is not None and last in self.local.functions:
                 return self.local.functions[last](arguments, self._recorded_name(found))
             if last == "set_output_units":
@@ -196,14 +196,16 @@ class Player:
         with self._lock:
             found = self.matcher.find(full, {}, number)
             if found is None:
-                self.note(f"{name} was not entered by a with block when the job was captured, so the block gets nothing")
+                self.note(
+                    f"{name} was not entered by a with block when the job was captured, so the block gets nothing"
+                )
                 return None
             return self.decode(found.result)
 
     def uncaught(self, error: BaseException) -> None:
         """Take note of an exception that ends the script."""
         self.ending = "exception"
-        self.message = f"{type(error).__name__}: {error}"
+        self.message = str(error) if isinstance(error, NotRecorded) else f"{type(error).__name__}: {error}"
 
     def note(self, text: str) -> None:
         """Keep a sentence for people, once."""
@@ -307,7 +309,7 @@ class Player:
         return None
 
     def _derive(self, owner: RecordedObject, function: str, arguments: Mapping[str, Any]) -> RecordedObject:
-        self.note(f"an image is derived ({function}) as it was not when the job was captured: with the facts of its source")
+        self.note(f"{function} was not asked like this when captured; the image has the facts of its source")
         derived = self._new(documented.IMAGE, self._next_number())
         own = {key: value for key, value in vars(owner).items() if not key.startswith("_xf")}
         facts = dict(vars(owner).get("_xf_facts", {}))
@@ -338,7 +340,7 @@ class Player:
         path = None if layout is None else _raw_path(image)
         if layout is None or path is None:
             raise NotRecorded(
-                f"nothing in the capture tells the layout of the pixels of {vars(image).get('metadata_path')}: its image "
+                f"nothing in the capture tells the layout of the pixels of {vars(image).get('metadata_path')}: it "
                 "was never asked for them, and states no pixel type that goes with the size of its file"
             )
         import numpy as np
@@ -351,7 +353,7 @@ class Player:
         self, name: str, arguments: Mapping[str, Any], encoded: Mapping[str, Any], found: RecordedCall | None
     ) -> None:
         if found is not None and found.raised is not None and found.raised.get("class") != "SystemExit":
-            return
+            raise self._exception(found.raised)
         self.ending = _ENDINGS[name]
         if self.ending == FINISHED:
             self.outputs = encoded.get("outputs")
@@ -474,15 +476,15 @@ class Player:
             return LeftOut(str(encoded.get("reason", f"it is of the kind {kind!r}, which is not known")))
 
     def _decoders(self) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
-        items = lambda encoded: [self.decode(item) for item in encoded.get("items", ())]  # noqa: E731  used below only
+        items = self._items
         return {
             "tuple": lambda encoded: decode_tuple(encoded, items(encoded)),
             "list": items,
             "set": lambda encoded: set(items(encoded)),
             "frozenset": lambda encoded: frozenset(items(encoded)),
             "dict": self._decoded_dict,
-            "iterator": lambda encoded: self._iterated(encoded),
-            "path": lambda encoded: self._decoded_path(encoded),
+            "iterator": self._iterated,
+            "path": self._decoded_path,
             "secret": decode_secret,
             "bytes": lambda encoded: decode_bytes(encoded, self.places),
             "array": lambda encoded: decode_array(encoded, self.places),
@@ -493,6 +495,9 @@ class Player:
             "pending": lambda _: None,
             "omitted": lambda encoded: LeftOut(str(encoded.get("reason"))),
         }
+
+    def _items(self, encoded: Mapping[str, Any]) -> list[Any]:
+        return [self.decode(item) for item in encoded.get("items", ())]
 
     def _iterated(self, encoded: Mapping[str, Any]) -> Iterator[Any]:
         for item in encoded.get("items", ()):
@@ -511,7 +516,9 @@ class Player:
     def _decoded_enum(self, encoded: Mapping[str, Any]) -> Any:
         members = self.enums.get(str(encoded.get("class")))
         name = str(encoded.get("name"))
-        return members[name] if members is not None and name in members.__members__ else self.decode(encoded.get("value"))
+        return (
+            members[name] if members is not None and name in members.__members__ else self.decode(encoded.get("value"))
+        )
 
     def _decoded_string(self, text: str) -> str:
         if text == SECRET:
@@ -582,7 +589,9 @@ class Player:
         bases = list(encoded.get("bases", ()))
         cls = self.exceptions.get(name)
         if cls is None:
-            base = builtin_exception([name, *bases]) if encoded.get("module") != "builtins" else builtin_exception([name])
+            base = (
+                builtin_exception([name, *bases]) if encoded.get("module") != "builtins" else builtin_exception([name])
+            )
             is_own = encoded.get("module") != "builtins" and name.isidentifier()
             cls = type(name, (base,), {}) if is_own else base
             self.exceptions[name] = cls

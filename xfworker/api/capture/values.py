@@ -22,7 +22,7 @@ from xfworker.domain.errors import InvalidFilename
 from xfworker.domain.filenames import check_filename
 from xfworker.services.capture.manifest import CaptureManifest
 
-SECRET = "[secret]"
+SECRET = "[secret]"  # noqa: S105  a mark that stands for one
 """What a secret is when it is played back; recorders write the same where a secret stood inside a longer string."""
 
 
@@ -225,8 +225,9 @@ def decode_tuple(encoded: Mapping[str, Any], items: list[Any]) -> tuple[Any, ...
     """Give a tuple, with the names of its fields where it had any."""
     fields = encoded.get("fields")
     if isinstance(fields, list) and len(fields) == len(items) and all(str(name).isidentifier() for name in fields):
-        named: Any = namedtuple(_identifier(encoded.get("class")), [str(name) for name in fields], rename=True)  # noqa: PYI024  made from data
-        return named(*items)  # type: ignore[no-any-return]
+        make: Any = namedtuple  # noqa: PYI024  its class and fields are data of the capture
+        given: tuple[Any, ...] = make(_identifier(encoded.get("class")), list(map(str, fields)), rename=True)(*items)
+        return given
     return tuple(items)
 
 
@@ -298,12 +299,12 @@ _LONGEST_INLINE = 4096
 _MOST_HASHED = 1024**3
 _SIMPLE: Mapping[str, Callable[[Any], Any]] = {
     "float": float,
-    "datetime": lambda value: dt.datetime.fromisoformat(value),
-    "date": lambda value: dt.date.fromisoformat(value),
-    "time": lambda value: dt.time.fromisoformat(value),
+    "datetime": dt.datetime.fromisoformat,
+    "date": dt.date.fromisoformat,
+    "time": dt.time.fromisoformat,
     "timedelta": lambda value: dt.timedelta(seconds=value),
-    "uuid": lambda value: uuid.UUID(value),
-    "decimal": lambda value: decimal.Decimal(value),
+    "uuid": uuid.UUID,
+    "decimal": decimal.Decimal,
     "complex": lambda value: complex(float(value[0]), float(value[1])),
     "range": lambda value: range(*value),
 }

@@ -6,12 +6,12 @@ Lay this file beside the script in its task type package, and import it first::
     import xfcapture
     import xfworkerutil
 
-Whatever module of that name is found is recorded at its documented names: calls, results, exceptions, and the files that
-calls give and take. At ``finish``, ``error``, a hand-over or an uncaught exception one file, ``job-17-....xfcap``, goes
-to user data, or to the folder that ``XFCAPTURE_FOLDER`` names. ``xfworker run --capture FILE`` runs the job from it.
+Whatever module of that name is found is recorded at its documented names: calls, results, exceptions, and the files
+that calls give and take. At ``finish``, ``error``, a hand-over or an uncaught exception one file goes to user data, or
+to the folder that ``XFCAPTURE_FOLDER`` names. ``xfworker run --capture FILE`` runs the job from it.
 
-What goes wrong in here is noted in the capture and never reaches the job. Tokens, passwords and addresses of servers are
-stored as marks, not as values. It needs the standard library of Python 3.9 or later and nothing else.
+What goes wrong in here is noted in the capture and never reaches the job. Tokens, passwords and addresses of servers
+are stored as marks, not as values. It needs the standard library of Python 3.9 or later and nothing else.
 
 The constants below are the settings of this package; environment variables of the same names go before them.
 """
@@ -21,6 +21,7 @@ from __future__ import annotations
 import array
 import atexit
 import base64
+import collections.abc
 import contextlib
 import datetime
 import decimal
@@ -114,7 +115,9 @@ _SECRET_KEY = re.compile(
     r"|private_?key|access_?key|bearer|cookie|signature)",
     re.IGNORECASE,
 )
-_ADDRESS_KEY = re.compile(r"host|server|address|(^|_)(url|uri|user(name)?|login|account|database|dsn)($|_)", re.IGNORECASE)
+_ADDRESS_KEY = re.compile(
+    r"host|server|address|(^|_)(url|uri|user(name)?|login|account|database|dsn)($|_)", re.IGNORECASE
+)
 _SECRET_VARIABLE = re.compile(r"AUTH|TOKEN|PASSW|SECRET|CREDENTIAL|COOKIE|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 _PERSONAL_KEY = re.compile(
     r"^(patient_?name|patient|name_of_patient|patient_?(id|index)|index_?patient|index_?measurement|original_?file"
@@ -141,8 +144,8 @@ _MOST_NOTES = 200
 _HEAD = _MEGA
 _SETTLED_NS = 2_000_000_000
 _STANDARD = frozenset(
-    "builtins typing functools contextlib enum collections abc types pathlib __main__ __mp_main__ dataclasses threading "
-    "datetime uuid io os re json numpy".split()
+    "builtins typing functools contextlib enum collections abc types pathlib __main__ __mp_main__ dataclasses "
+    "threading datetime uuid io os re json numpy".split()
 )
 _DUNDERS = ("__enter__", "__exit__", "__iter__", "__next__", "__getitem__", "__len__", "__contains__", "__call__")
 
@@ -350,7 +353,7 @@ class _Recorder:
 
         def uncaught(kind: Any, error: Any, trace: Any) -> None:
             if getattr(_local, "uncaught", None) is error:
-                sys.__excepthook__(kind, error, trace)
+                sys.__excepthook__(kind, error, trace)  # type: ignore[arg-type,unused-ignore]
                 return
             _local.uncaught = error
             try:
@@ -459,7 +462,9 @@ class _Recorder:
             if part in self.instrumented or top not in self.owned or issubclass(part, (BaseException, enum.Enum, type)):
                 continue
             self.instrumented.add(part)
-            self.classes.setdefault(self._class_name(cls), {"bases": [c.__name__ for c in cls.__mro__[1:-1]], "members": {}})
+            self.classes.setdefault(
+                self._class_name(cls), {"bases": [c.__name__ for c in cls.__mro__[1:-1]], "members": {}}
+            )
             self.classes[self._class_name(cls)]["members"].update(_members(part))
             for name, member in list(vars(part).items()):
                 if name[:1] == "_" and name not in _DUNDERS and name != "__init__":
@@ -680,7 +685,10 @@ class _Recorder:
     def _after(self, row: Dict[str, Any], args: Tuple[Any, ...]) -> None:
         """Record what a call changed: files at paths that it was given, and the data of its object."""
         before = row.pop("$paths", {})
-        touched = {**before, **{path: None for path in self._touched(args, row.pop("$kwargs", {})) if path not in before}}
+        touched = {
+            **before,
+            **{path: None for path in self._touched(args, row.pop("$kwargs", {})) if path not in before},
+        }
         changed = [path for path, stamp in touched.items() if _stamp(path) not in (stamp, None)]
         if changed:
             row["wrote"] = [self._path(PurePath(path), True) for path in changed]
@@ -691,11 +699,8 @@ class _Recorder:
             row["after"] = state
 
     def _keep(self, row: Dict[str, Any]) -> None:
-        at = row.pop("$at", 0.0)
-        self.hook_lines(row, at)
-
-    def hook_lines(self, row: Dict[str, Any], at: float) -> None:
         """Keep a row, or count it with the same one that was the latest of its kind."""
+        at = row.pop("$at", time.time() - self.started)
         line = json.dumps(row)
         asked = json.dumps([row["call"], row.get("self"), row["args"]])
         key = hashlib.sha1(line.encode()).hexdigest()
@@ -708,13 +713,13 @@ class _Recorder:
         call = _Call(number, row, at)
         call.key, call.weight = key, len(line)
         if self.is_child:
-            self._keep_in_child(row, at)
+            self._keep_in_child(row)
         else:
             self.calls.append(call)
             self.call_bytes += len(line)
         self.latest[asked] = call
 
-    def _keep_in_child(self, row: Dict[str, Any], at: float) -> None:
+    def _keep_in_child(self, row: Dict[str, Any]) -> None:
         if self.spool is None:
             return
         try:
@@ -766,7 +771,7 @@ class _Recorder:
                     "args": {},
                     "result": self.encode(entered, secret=is_secret),
                 }
-                self.hook_lines(row, time.time() - self.started)
+                self._keep(row)
         except Exception:
             self.fault("recording what %s gave" % name)
 
@@ -825,7 +830,7 @@ class _Recorder:
         kind = type(value)
         if isinstance(value, list) and kind is list:
             return [inner(item) for item in value]
-        if isinstance(value, dict):
+        if isinstance(value, collections.abc.Mapping):
             return self._dict(value, inner)
         if isinstance(value, tuple):
             fields = getattr(kind, "_fields", None)
@@ -852,7 +857,7 @@ class _Recorder:
             return {"$": "name", "name": getattr(value, "__qualname__", kind.__name__)}
         return self._object(value, secret, depth, fresh)
 
-    def _dict(self, value: Dict[Any, Any], inner: Callable[..., Any]) -> Any:
+    def _dict(self, value: Any, inner: Callable[..., Any]) -> Any:
         items = list(value.items())
         names = [key for key, item in items if isinstance(key, str) and isinstance(item, (str, int, bytes))]
         if any(_SECRET_KEY.search(n) for n in names) and any(_ADDRESS_KEY.search(n) for n in names):
@@ -957,7 +962,7 @@ class _Recorder:
         for name in names:
             try:
                 fact = getattr(value, name)
-            except Exception:  # noqa: S112  what the object does not say is not recorded
+            except Exception:  # what the object does not say is not recorded
                 continue
             if not callable(fact):
                 facts[name] = self.encode(fact, depth=depth + 1)
@@ -979,7 +984,7 @@ class _Recorder:
 
     def _image_files(self, image: Any, fresh: bool) -> List[Any]:
         """Give the files of an image: those that it names, and those that its metadata file's name goes with."""
-        files = []
+        files: List[Any] = []
         for text in self._image_paths(image):
             if _is_file(text):
                 files.append(self._path(PurePath(text), fresh, is_pixels=len(files) > 0))
@@ -1009,8 +1014,10 @@ class _Recorder:
     def _calibration(self, calibration: Any) -> Dict[str, Any]:
         facts = self._facts(calibration, _CALIBRATION, 0)
         for name in _CALIBRATION_METHODS:
+            method = getattr(calibration, name, None)
+            if method is None:
+                continue
             try:
-                method = getattr(calibration, name)
                 facts["%s(0, 1)" % name] = [float(method(0.0)), float(method(1.0))]
             except Exception:
                 self.note("a calibration does not answer %s" % name)
@@ -1280,7 +1287,7 @@ class _Recorder:
                 if entry["sha256"] != key:
                     contents[key]["blanked"] = True
                 entries.append(entry)
-            for name, file_path in self._package():
+            for name, file_path in self._package() if largest != -1 else ():
                 try:
                     with open(str(file_path), "rb") as file:
                         entries.append(_add(archive, "package/%s" % name, clean.pieces(file)))
@@ -1512,10 +1519,10 @@ def _simple(value: Any) -> Optional[Dict[str, Any]]:
 
 
 def _without_states(value: Any) -> Any:
-    """Give encoded data with references to other objects only, whose own data may or may not have been stated before."""
+    """Give encoded data with references to other objects only, whose own data may have been stated before."""
     if isinstance(value, dict):
-        inner = {k: _without_states(v) for k, v in value.items() if not (k == "state" and value.get("$") == "object")}
-        return inner
+        left_out = ("state",) if value.get("$") == "object" else ()
+        return {k: _without_states(v) for k, v in value.items() if k not in left_out}
     return [_without_states(item) for item in value] if isinstance(value, list) else value
 
 
@@ -1613,7 +1620,9 @@ def _add(archive: zipfile.ZipFile, name: str, pieces: Any) -> Dict[str, Any]:
     pieces = iter(pieces)
     first = next(pieces, b"")
     sample = first[: 64 * 1024]
-    info.compress_type = zipfile.ZIP_DEFLATED if len(zlib.compress(sample, 1)) < 0.9 * len(sample) else zipfile.ZIP_STORED
+    info.compress_type = (
+        zipfile.ZIP_DEFLATED if len(zlib.compress(sample, 1)) < 0.9 * len(sample) else zipfile.ZIP_STORED
+    )
     digest, size = hashlib.sha256(), 0
     with archive.open(info, "w", force_zip64=True) as entry:
         piece: Optional[bytes] = first
@@ -1644,7 +1653,7 @@ class _Finder:
         self._recorder = recorder
         self._searching: Set[str] = set()
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:  # noqa: ARG002  Python's protocol
         if name not in MODULES or name in self._searching:
             return None
         self._searching.add(name)
@@ -1655,7 +1664,8 @@ class _Finder:
         finally:
             self._searching.discard(name)
         if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _Loader(self._recorder, spec.loader)  # type: ignore[assignment]
+            wrapped: Any = _Loader(self._recorder, spec.loader)
+            spec.loader = wrapped
         return spec
 
 
@@ -1686,7 +1696,8 @@ def _start() -> Optional[_Recorder]:
             return None
         recorder = _Recorder()
         recorder.begin()
-        sys.meta_path.insert(0, _Finder(recorder))  # type: ignore[arg-type]
+        finder: Any = _Finder(recorder)
+        sys.meta_path.insert(0, finder)
         for name in MODULES:
             if name in sys.modules:
                 recorder.note("%s had been imported before xfcapture; import xfcapture first" % name)

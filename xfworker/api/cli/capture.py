@@ -46,7 +46,7 @@ def init(
     environment variables of the worker (XFCAPTURE_FOLDER and so on) go before them.
 
     Examples: `xfworker capture init packages/segment`
-              `xfworker capture init packages/segment --folder D:\\captures --file-mb 500 --blank-names`
+              `xfworker capture init packages/segment --folder /mnt/captures --file-mb 500 --blank-names`
 
     Args:
         package: The package's folder.
@@ -123,7 +123,9 @@ def verify(file: Path) -> int:
     """
     Read a whole capture and hold it against its digests.
 
-    Exit code 0: it is complete; 1: it is damaged; 2: it is not a capture. Example: `xfworker capture verify job-17.xfcap`
+    Exit code 0: it is complete; 1: it is damaged; 2: it is not a capture.
+
+    Example: `xfworker capture verify job-17.xfcap`
 
     Args:
         file: The capture.
@@ -179,24 +181,31 @@ def _megabytes(option: str, value: int) -> int:
 
 
 def _with_settings(source: str, settings: dict[str, str]) -> str:
+    lines = source.split("\n")
     for name, value in settings.items():
         if value:
-            source = re.sub(rf"^{name} = .*$", lambda _, n=name, v=value: f"{n} = {v!r}", source, count=1, flags=re.M)  # type: ignore[misc]
-    return source
+            lines = [f"{name} = {value!r}" if line.startswith(f"{name} = ") else line for line in lines]
+    return "\n".join(lines)
 
 
 def _describe(capture: OpenCapture, calls: list[Any]) -> None:
     manifest = capture.manifest
     console = results()
     serial = "a job" if manifest.job_serial is None else f"job {manifest.job_serial}"
-    console.print(f"{capture.path}: {serial}, {manifest.ending}, {manifest.calls} calls, captured {manifest.created_at}")
+    console.print(
+        f"{capture.path}: {serial}, {manifest.ending}, {manifest.calls} calls, captured {manifest.created_at}"
+    )
     message = (manifest.outcome.get("exception") or {}).get("message")
     if message:
         console.print(f"  {message}")
     modules = ", ".join(f"{name} {module.get('version') or ''}".strip() for name, module in manifest.modules.items())
-    console.print(f"  modules: {modules}; Python {manifest.environment.get('python')} on {manifest.environment.get('platform')}")
+    console.print(
+        f"  modules: {modules}; Python {manifest.environment.get('python')} on {manifest.environment.get('platform')}"
+    )
     kept = [file for file in manifest.files.values() if file.entry is not None]
-    console.print(f"  {len(kept)} files, {sum(file.size for file in kept):,} bytes; package: {len(manifest.package)} files")
+    console.print(
+        f"  {len(kept)} files, {sum(file.size for file in kept):,} bytes; package: {len(manifest.package)} files"
+    )
     inputs = captured_inputs(calls)
     if inputs:
         print_table(("input", "value"), [(key, short(value)) for key, value in inputs.items()], text=("value",))

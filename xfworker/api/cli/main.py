@@ -44,6 +44,7 @@ COMMANDS = (
     Command("serve", "xfworker.api.cli.serve", "Serve projects, workflows, jobs and files over HTTP.", "server"),
     Command("worker", "xfworker.api.cli.worker", "Run the jobs of a server on this computer.", "all"),
     Command("package", "xfworker.api.cli.package", "Make, check, pack and install packages.", "cli"),
+    Command("capture", "xfworker.api.cli.capture", "Record jobs of a real platform, and look into captures.", "cli"),
     Command("workflow", "xfworker.api.cli.workflow", "Import workflows, start them and look after them.", "cli"),
     Command("project", "xfworker.api.cli.project", "List projects.", "cli"),
     Command("task", "xfworker.api.cli.task", "List tasks.", "cli"),

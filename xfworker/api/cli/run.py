@@ -27,7 +27,7 @@ app.command(delete)
 
 
 @app.default
-def run(
+def run(  # noqa: C901  what each option goes with
     target: Path | None = None,
     *items: str,
     out: Path = Path("xf-results"),
@@ -38,6 +38,8 @@ def run(
     open: Annotated[bool, Parameter(negative="")] = False,  # noqa: A002  the option's name
     dependency: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     bundle: Path | None = None,
+    capture: Path | None = None,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     compare: Annotated[bool, Parameter(negative="")] = False,
     absolute: float = 0.0,
     relative: float = 1e-9,
@@ -45,12 +47,16 @@ def run(
     """
     Run a task script or a task type package on a server of its own.
 
-    Exit code 0: done; 1: failed; 2: called wrongly; 3: handed over to a person.
-    Example: `xfworker run threshold.py image@scan.aim lower=320 --out results`
+    Exit code 0: done; 1: failed; 2: called wrongly; 3: handed over to a person. With --capture and --compare 0: as it
+    was captured; 1: not.
+
+    Examples: `xfworker run threshold.py image@scan.aim lower=320 --out results`
+              `xfworker run --bundle femur.xfjob --compare`
+              `xfworker run --capture job-17.xfcap edited.py --compare --set threshold=350`
 
     Args:
-        target: A Python script, a task type package folder, or an .xfp archive. With --bundle it is run instead
-            of the bundle's own.
+        target: A Python script, a task type package folder, or an .xfp archive. With --bundle or --capture it is run
+            instead of the one in there.
         items: Inputs. key=value (a number, true, false or a string; typed by the package's interface where there is
             one), key:=json (any JSON value), key@file (an image becomes an Image, a table a CSV, all else a
             ForeignFile). A Sequence takes a JSON list, or the item several times; key@job:12:mask is an output of an
@@ -65,7 +71,10 @@ def run(
         dependency: A dependency package, folder or .xfp file, that is installed for the script in an environment of its
             own, which is kept for later runs; may be repeated.
         bundle: Run the job of this bundle (`xfworker job bundle`) with its own inputs, but for those that are given.
-        compare: Compare the outputs with those in the bundle; exit code 1 where they differ.
+        capture: Run the job of this capture (`xfworker capture`), which was recorded on a real platform, without any
+            server.
+        set_: With --capture: an input in place of the captured one, key=value or key:=json; may be repeated.
+        compare: Compare the outputs with those in the bundle or capture; exit code 1 where they differ.
         absolute: By how much numbers and voxels (in raw values) may differ when compared.
         relative: By how much more, as a part of the expected value.
     """
@@ -73,9 +82,23 @@ def run(
     from xfworker.adapters.process.owned_folder import owned_folder
     from xfworker.api.composition.image_formats import image_formats
 
+    if set_ and capture is None:
+        raise UsageError("--set replaces inputs of a --capture; without one write the ITEMs themselves: key=value")
+    if bundle is not None and capture is not None:
+        raise UsageError("--bundle and --capture are two jobs; name one of them")
     if own_folder:
-        named = target or bundle
+        named = target or bundle or capture
         out = LocalFilesystem().unique_path(out / (named.resolve().stem if named else "run"))
+    if capture is not None:
+        from xfworker.api.cli.run_capture import CaptureRunOptions, run_capture
+
+        if data is not None or dependency:
+            raise UsageError("a capture is run without a server, in this Python: leave out --data and --dependency")
+        if target is not None and is_item(str(target)) and not target.exists():
+            items, target = (str(target), *items), None
+        options_of_capture = CaptureRunOptions(out=out, as_json=json, keep=keep)
+        tolerance = Tolerance(absolute=absolute, relative=relative) if compare else None
+        return run_capture(capture, (*items, *set_), options_of_capture, target=target, tolerance=tolerance)
     with ExitStack() as stack:
         packages = stack.enter_context(owned_folder("dependencies", LocalFilesystem()))
         folders = [stack.enter_context(package_folder(path)) for path in dependency]
@@ -90,10 +113,10 @@ def run(
             tolerance = Tolerance(absolute=absolute, relative=relative) if compare else None
             return run_bundle(bundle, items, options, target=target, tolerance=tolerance)
         if compare:
-            raise UsageError("--compare needs the --bundle to compare with")
+            raise UsageError("--compare needs the --bundle or --capture to compare with")
         if target is None:
             raise UsageError(
-                "name a TARGET to run: a script, a task type package folder or an .xfp file; or a --bundle"
+                "name a TARGET to run: a script, a task type package folder or an .xfp file; or a --bundle or --capture"
             )
         with owned_folder("target", LocalFilesystem()) as scratch:
             loaded = load_target(target, scratch)

@@ -111,10 +111,14 @@ def _like(captured: Any, text: str) -> Any:
         raise ValueError(f"{text!r} is not true or false, which the captured value is")
     if isinstance(captured, int | float) and not isinstance(captured, bool):
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{text!r} is not a number, which the captured value {captured} is")
+            raise ValueError(  # noqa: TRY004  about a word of the command line
+                f"{text!r} is not a number, which the captured value {captured} is"
+            )
         return float(value) if isinstance(captured, float) else value
     if isinstance(captured, dict | list):
-        raise ValueError("the captured value is an object or list; give another one as JSON with key:=json")
+        raise ValueError(  # noqa: TRY004  as above
+            "the captured value is an object or list; give another one as JSON with key:=json"
+        )
     return value
 
 
@@ -155,7 +159,9 @@ def _show(
         rows = [(key, value, units.get(key)) for key, value in outputs.items()] if isinstance(outputs, dict) else []
         print_table(("output", "value", "unit"), rows, title="finished", text=("output", "value"))
     else:
-        console.print(f"the script ended: {result.ending}" + (f": {result.message}" if result.message else ""))
+        # What an uncaught exception says has been written by the script itself.
+        reason = f": {result.message}" if result.message and result.ending != "exception" else ""
+        console.print(f"the script ended: {result.ending}{reason}")
     for name, path in files.items():
         console.print(f"stored {name}: {path}")
     for note in result.notes:

@@ -17,6 +17,8 @@ from xfworker.services.comparison.pixels import ArrayVolume
 from xfworker.services.comparison.values import compare_values
 
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
+_ENDINGS = frozenset({"XFWorkerJob.finish", "XFWorkerJob.error", "XFWorkerJob.switch_to_interactive_mode"})
+"""Calls that are compared by what the job ended with."""
 _CHANGES = re.compile(r"(spawn_|update_|create_xf_|save_job)")
 """Calls by which a job changes more than its own outputs."""
 
@@ -102,7 +104,8 @@ def compare_played(
     """
     comparison = CaptureComparison()
     by_number = {call.number: call for call in calls}
-    comparison.new_calls.extend(dict.fromkeys(described(name, args) for name, args in played.new))
+    new = [(name, args) for name, args in played.new if name not in _ENDINGS]
+    comparison.new_calls.extend(dict.fromkeys(described(name, args) for name, args in new))
     left_out = [by_number[number] for number in played.left_out if not _is_read(by_number[number])]
     comparison.left_out_calls.extend(dict.fromkeys(described(call.name, call.args) for call in left_out))
     ending = str(outcome.get("ending"))
@@ -114,11 +117,14 @@ def compare_played(
     args = outcome.get("args")
     expected = args if isinstance(args, dict) else {}
     if ending == "finished":
-        left, right = _neutral([expected.get("outputs"), _units(expected, calls)]), _neutral([played.outputs, played.units])
+        left, right = (
+            _neutral([expected.get("outputs"), _units(expected, calls)]),
+            _neutral([played.outputs, played.units]),
+        )
         comparison.differences.extend(compare_values(left[0], right[0], tolerance, "outputs"))
         comparison.differences.extend(compare_values(left[1] or {}, right[1] or {}, tolerance, "units"))
     _compare_files(comparison, stored, content, played, tolerance, formats, read_bitmap)
-    for name, changes in (("left out", [call.name for call in left_out]), ("new", [name for name, _ in played.new])):
+    for name, changes in (("left out", [call.name for call in left_out]), ("new", [name for name, _ in new])):
         for call in changes:
             if _CHANGES.match(call.rpartition(".")[2]):
                 comparison.differences.append(Difference(path=f"calls.{call}", message=f"is {name}"))
@@ -126,8 +132,8 @@ def compare_played(
 
 
 def _is_read(call: RecordedCall) -> bool:
-    """Return whether a call only looks at something that is there already: data of an object, or a block's value."""
-    return call.is_data or call.function == "__enter__"
+    """Return whether a call is compared otherwise, or only looks at what is there: data of an object, a block's value."""
+    return call.is_data or call.function == "__enter__" or call.name in _ENDINGS
 
 
 def plain(value: Any) -> Any:
@@ -149,7 +155,9 @@ def plain(value: Any) -> Any:
         return plain(value.get("value"))
     if kind == "enum":
         return value.get("name")
-    return f"[{kind}]" if kind in ("secret", "array", "omitted") else str(value.get("name") or value.get("class") or kind)
+    return (
+        f"[{kind}]" if kind in ("secret", "array", "omitted") else str(value.get("name") or value.get("class") or kind)
+    )
 
 
 def _units(expected: Mapping[str, Any], calls: Sequence[RecordedCall]) -> Any:
@@ -206,7 +214,9 @@ def _compare_files(
         found = compare_files(expected, actual, tolerance, formats, read_bitmap=read_bitmap, path=path)
         comparison.differences.extend(found)
         if found and Path(name).suffix.lower() == ".raw":
-            comparison.notes.append(f"nothing tells the layout of the pixels of {name}, so it was compared byte by byte")
+            comparison.notes.append(
+                f"nothing tells the layout of the pixels of {name}, so it was compared byte by byte"
+            )
     comparison.differences.extend(
         Difference(path=f"files[{name!r}]", message="was not expected") for name in played.files if name not in stored
     )

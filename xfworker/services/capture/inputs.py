@@ -1,6 +1,6 @@
 """Replaces inputs of the captured job, wherever its record shows them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -67,7 +67,11 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in pairs if isinstance(key, str)}
     if isinstance(value, dict):
         state = value.get("state")
-        return _plain(state) if value.get("$") == "object" and isinstance(state, dict) else {k: _plain(v) for k, v in value.items()}
+        return (
+            _plain(state)
+            if value.get("$") == "object" and isinstance(state, dict)
+            else {k: _plain(v) for k, v in value.items()}
+        )
     return value
 
 
@@ -81,11 +85,13 @@ def _found(job: Any, key: str) -> tuple[str, Any]:
         return holders[0]
     known = ", ".join(f"{name}={short(value)}" for name, value in (inputs or {}).items()) or "none that can be named"
     if holders:
-        raise UsageError(f"{key}: several objects of the captured job have such a key: {', '.join(h[0] for h in holders)}")
+        raise UsageError(
+            f"{key}: several objects of the captured job have such a key: {', '.join(h[0] for h in holders)}"
+        )
     raise UsageError(f"{key}: the captured job has no such input; it has: {known}")
 
 
-def _holders(value: Any, key: str, name: str) -> Any:
+def _holders(value: Any, key: str, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         if key in value and name:
             yield name, value[key]
@@ -98,7 +104,7 @@ def _replaced(value: Any, container: str, key: str, old: Any, new: Any) -> Any:
         return [_replaced(item, container, key, old, new) for item in value]
     if not isinstance(value, dict):
         return value
-    result = {}
+    result: dict[str, Any] = {}
     for name, item in value.items():
         if name == container and isinstance(item, dict) and key in item and _plain(item[key]) == old:
             result[name] = {**item, key: new}

@@ -58,8 +58,8 @@ class Matcher:
     """
     Finds recorded calls.
 
-    A call that was recorded several times is answered in that order, each answer as often as it was given in a row; when
-    all were given, the last is given again.
+    A call that was recorded several times is answered in that order, each answer as often as it was given in a row;
+    when all were given, the last is given again.
 
     Attributes:
         calls: The recorded calls.
@@ -105,7 +105,7 @@ class Matcher:
         return [call for call in self.calls if not self._used[call.number]]
 
     def nearest(self, name: str, args: Mapping[str, Any], most: int = 3) -> list[str]:
-        """Describe the recorded calls that are most like a call: of the same name first, with the most same arguments."""
+        """Describe the recorded calls that are most like a call: of its name, with the most arguments alike."""
         candidates = list(self._by_name.get(name, ()))
         if not candidates:
             last = name.rpartition(".")[2]

@@ -1,6 +1,7 @@
 """Fails in the middle."""
 
 import xfcapture  # noqa: F401  the recorder
+
 import xfworkerutil
 
 worker = xfworkerutil.XFWorkerJob()

@@ -1,6 +1,7 @@
 """Hands the job over to a person where an input is missing."""
 
 import xfcapture  # noqa: F401  the recorder
+
 import xfworkerutil
 
 worker = xfworkerutil.XFWorkerJob()

@@ -3,6 +3,7 @@
 import shutil
 
 import xfcapture  # noqa: F401  the recorder
+
 import xfworkerutil
 
 worker = xfworkerutil.XFWorkerJob()

@@ -3,8 +3,8 @@
 import json
 
 import numpy as np
-
 import xfcapture  # noqa: F401  the recorder
+
 import xfworkerutil
 
 worker = xfworkerutil.XFWorkerJob()

@@ -1,6 +1,7 @@
 """Registers two images; the transform comes from their sizes."""
 
 import xfcapture  # noqa: F401  the recorder
+
 import xfworkerutil
 
 worker = xfworkerutil.XFWorkerJob()

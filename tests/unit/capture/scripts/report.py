@@ -4,15 +4,14 @@ import csv
 import statistics
 
 import xfcapture  # noqa: F401  the recorder
+
 import xfworkerutil
 
 worker = xfworkerutil.XFWorkerJob()
 inputs = worker.job["inputs"]
 with worker.server_connection() as connection:
     volumes = xfworkerutil.get_xf_parameter_float_sequence(connection, inputs["volumes"])
-    first, second = xfworkerutil.get_xf_parameter_paired_float_sequences(
-        connection, inputs["volumes"], inputs["ages"]
-    )
+    first, second = xfworkerutil.get_xf_parameter_paired_float_sequences(connection, inputs["volumes"], inputs["ages"])
     jobs = list(xfworkerutil.get_xf_jobs_by_task(connection, inputs["volumes"]["task_serial"]))
 table = worker.create_temp_path("table.csv")
 with table.open("w", newline="") as file:

@@ -3,9 +3,9 @@
 import uuid
 
 import network
+import xfcapture  # noqa: F401  the recorder
 import xfsortorder
 
-import xfcapture  # noqa: F401  the recorder
 import xfworkerutil
 
 worker = xfworkerutil.XFWorkerJob()
@@ -33,8 +33,12 @@ with worker.server_connection() as connection:
         order = xfsortorder.after(order)
         scan = {"type": "ForeignFile", "source": "userdata", "virtualpath": virtualpath, "filename": name}
         worker.spawn_xf_job_basic(
-            connection, scan_type, task, source_job_serial=next(iter(first.values())),
-            outputs={"scan": scan}, sort_order=order,
+            connection,
+            scan_type,
+            task,
+            source_job_serial=next(iter(first.values())),
+            outputs={"scan": scan},
+            sort_order=order,
         )
         count += 1
     worker.activity_log_message(f"Found {count} scans", level=xfworkerutil.ActivityLogLevel.INFO)

@@ -1,6 +1,7 @@
 """Imports a measurement from an SNS server."""
 
 import xfcapture  # noqa: F401  the recorder
+
 import xfworkerutil
 
 worker = xfworkerutil.XFWorkerJob()

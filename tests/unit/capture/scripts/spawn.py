@@ -1,8 +1,8 @@
 """Spawns jobs for files of user data: for one name, or for all that match in a folder."""
 
 import network
-
 import xfcapture  # noqa: F401  the recorder
+
 import xfworkerutil
 
 worker = xfworkerutil.XFWorkerJob()
@@ -21,7 +21,7 @@ with worker.server_connection() as connection:
         token = xfworkerutil.get_xf_userdata_token(connection, [("list", folder)])
         files, _ = network.list_files_and_folders_on_filestorage(token)
         names = [file["name"] for file in files]
-    task_type = worker.find_xf_task_types(connection, "Lab.Scan")[0]
+    task_type = next(iter(worker.find_xf_task_types(connection, "Lab.Scan")))
     task = worker.spawn_xf_task_basic(connection, task_type, "Files", "files")
     sizes = []
     for name in names:

@@ -1,8 +1,8 @@
 """Segments an image above a threshold that is stated in a unit, as official scripts do."""
 
 import numpy as np
-
 import xfcapture  # noqa: F401  the recorder
+
 import xfworkerutil
 
 worker = xfworkerutil.XFWorkerJob()

@@ -223,14 +223,28 @@ class XFWorkerJob:
         return self.find_xf_task_types(connection, name)[0]
 
     def spawn_xf_task_basic(
-        self, connection, task_type, task_name=None, spawn_key=None, task_inputs=[], task_metadata={},
+        self,
+        connection,
+        task_type,
+        task_name=None,
+        spawn_key=None,
+        task_inputs=[],
+        task_metadata={},
         upgrade_task_types=None,
     ):
         return _made("tasks", {"type": task_type["id"], "title": task_name})
 
     def spawn_xf_job_basic(
-        self, connection, task_type, task, source_job_serial=None, state="Done", inputs={}, outputs={},
-        sort_order=None, metadata=None,
+        self,
+        connection,
+        task_type,
+        task,
+        source_job_serial=None,
+        state="Done",
+        inputs={},
+        outputs={},
+        sort_order=None,
+        metadata=None,
     ):
         return _made("jobs", {"task": task["id"], "from": source_job_serial, "outputs": outputs, "order": sort_order})
 

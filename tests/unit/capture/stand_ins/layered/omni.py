@@ -1,0 +1,5 @@
+"""Images of the stand-in."""
+
+from labcore.images import Calibration, Image
+
+__all__ = ["Calibration", "Image"]
