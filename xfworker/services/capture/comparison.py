@@ -132,7 +132,7 @@ def compare_played(
 
 
 def _is_read(call: RecordedCall) -> bool:
-    """Return whether a call is compared otherwise, or only looks at what is there: data of an object, a block's value."""
+    """Return whether a call is compared otherwise, or only looks at data that are there."""
     return call.is_data or call.function == "__enter__" or call.name in _ENDINGS
 
 

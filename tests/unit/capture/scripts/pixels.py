@@ -1,6 +1,7 @@
 """Segments by the pixels that the image itself gives."""
 
 import xfcapture  # noqa: F401  the recorder
+
 import xfworkerutil
 
 worker = xfworkerutil.XFWorkerJob()

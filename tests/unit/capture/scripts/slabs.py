@@ -1,8 +1,8 @@
 """Segments slab by slab, with methods of images that no documentation names."""
 
 import numpy as np
-
 import xfcapture  # noqa: F401  the recorder
+
 import xfworkerutil
 
 worker = xfworkerutil.XFWorkerJob()

@@ -1,4 +1,4 @@
-"""A stand-in for the module of the platform: slots, properties, named tuples, iterator classes, connections with state."""
+"""A stand-in for the module of the platform: slots, properties, named tuples, iterators, connections with state."""
 
 import json
 import os
