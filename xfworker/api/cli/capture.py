@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.api.capture import recorder_path
 from xfworker.api.cli.console import messages, print_json, print_table, results
+from xfworker.api.cli.help_text import group_help
 from xfworker.domain.errors import UsageError
 from xfworker.services.capture.calls import described, short
 from xfworker.services.capture.inputs import captured_inputs
@@ -19,7 +20,10 @@ from xfworker.services.capture.reading import OpenCapture, as_document
 
 app = App(
     name="capture",
-    help="Record a job on a real platform's worker, and look into what was recorded (docs/capture.md).",
+    help=group_help(
+        "Record a job on a real platform's worker, and look into what was recorded (docs/capture.md).",
+        "xfworker capture init packages/segment",
+    ),
     help_format="plaintext",
 )
 
@@ -45,8 +49,8 @@ def init(
     `xfworker run --capture FILE` plays back without a server. The options become the settings of this package;
     environment variables of the worker (XFCAPTURE_FOLDER and so on) go before them.
 
-    Examples: `xfworker capture init packages/segment`
-              `xfworker capture init packages/segment --folder /mnt/captures --file-mb 500 --blank-names`
+    Exit code 0: done; 2: called wrongly.
+    Example: `xfworker capture init packages/segment --folder /mnt/captures --file-mb 500 --blank-names`
 
     Args:
         package: The package's folder.
@@ -88,7 +92,7 @@ def info(
     """
     Say what a capture holds: how the job ended, its inputs, files, versions, and what is missing.
 
-    Example: `xfworker capture info job-17.xfcap --calls`
+    Exit code 0: done; 2: it is not a capture. Example: `xfworker capture info job-17.xfcap --calls`
 
     Args:
         file: The capture.
@@ -142,7 +146,7 @@ def unpack(file: Path, folder: Path) -> int:
     """
     Unpack a capture into a new folder: the package, the files by their names, the calls and the log.
 
-    Example: `xfworker capture unpack job-17.xfcap job-17`
+    Exit code 0: done; 1: it is damaged; 2: called wrongly. Example: `xfworker capture unpack job-17.xfcap job-17`
 
     Args:
         file: The capture.

@@ -50,9 +50,9 @@ def run(  # noqa: C901  what each option goes with
     Exit code 0: done; 1: failed; 2: called wrongly; 3: handed over to a person. With --capture and --compare 0: as it
     was captured; 1: not.
 
-    Examples: `xfworker run threshold.py image@scan.aim lower=320 --out results`
-              `xfworker run --bundle femur.xfjob --compare`
-              `xfworker run --capture job-17.xfcap edited.py --compare --set threshold=350`
+    Example: `xfworker run threshold.py image@scan.aim lower=320 --out results`
+    Again: `xfworker run --bundle femur.xfjob --compare`
+    Captured: `xfworker run --capture job-17.xfcap edited.py --compare --set threshold=350`
 
     Args:
         target: A Python script, a task type package folder, or an .xfp archive. With --bundle or --capture it is run
