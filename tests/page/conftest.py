@@ -32,7 +32,7 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory):
     with local_platform(tmp_path_factory.mktemp("site")) as platform:
         yield make_site(platform)

@@ -18,6 +18,9 @@ VALUES_CHANGED = "values_changed"
 WORKER_MISSING = "worker_missing"
 """Which dependency packages no worker has."""
 
+WORKED_ON_BY = "worked_on_by"
+"""Who has begun to work on a job that waits for a person, and since when; a note for others, which binds nobody."""
+
 PLATFORM_KEYS = frozenset(
     {ABORT_REQUESTED, LOST_ATTEMPTS, OUTCOME, OUTPUT_FAULTS, SPAWNED_BY, VALUES_CHANGED, WORKER_MISSING}
 )
@@ -35,6 +38,7 @@ _OF_ONE_ATTEMPT = frozenset(
         "output_units",
         ABORT_REQUESTED,
         VALUES_CHANGED,
+        WORKED_ON_BY,
         WORKER_MISSING,
     }
 )

@@ -10,6 +10,7 @@ from xfworker.adapters.page.parts import PageParts, PasswordWork
 from xfworker.adapters.page.rendering import Templates
 from xfworker.adapters.page.routes.boards import board_routes
 from xfworker.adapters.page.routes.files import file_routes
+from xfworker.adapters.page.routes.forms import form_routes
 from xfworker.adapters.page.routes.jobs import job_routes
 from xfworker.adapters.page.routes.projects import project_routes
 from xfworker.adapters.page.routes.runs import run_routes
@@ -54,6 +55,7 @@ def page_router(parts: PageParts, *, also: Sequence[ControllerRouterHandler] = (
             *project_routes(parts),
             *board_routes(parts),
             *job_routes(parts),
+            *form_routes(parts),
             *run_routes(parts),
             *file_routes(parts),
             *table_routes(parts),

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from xfworker.domain.board import Board, BoardChanges
 from xfworker.domain.records import Job, Run, Workflow
+from xfworker.domain.workflow_graph import Step
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.downstream import graph_of
 
@@ -15,14 +16,23 @@ def board_of(access: Access, workflow_serial: int, now: datetime) -> Board:
     Raises:
         RecordNotFound: There is no such workflow, or the caller does not see it.
     """
-    workflow = access.get(Workflow, workflow_serial)
     return Board(
-        workflow=workflow,
-        steps=graph_of(access, workflow_serial).steps,
+        workflow=access.get(Workflow, workflow_serial),
+        steps=steps_in_order(access, workflow_serial),
         runs=tuple(access.transaction.find(Run, {"workflow_serial": workflow_serial})),
         cells=tuple(access.transaction.job_cells(workflow_serial)),
         read_at=now,
     )
+
+
+def steps_in_order(access: Access, workflow_serial: int) -> tuple[Step, ...]:
+    """
+    Give a workflow's active tasks with their types, each behind those whose outputs it uses.
+
+    Raises:
+        RecordNotFound: There is no such workflow, or the caller does not see it.
+    """
+    return graph_of(access, access.get(Workflow, workflow_serial).serial).steps
 
 
 def changes_of(access: Access, workflow_serial: int, since: datetime, now: datetime) -> BoardChanges:

@@ -16,13 +16,14 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import CombinedQuery, OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
 from xfworker.domain.records import ActivityEvent, Entity, Job, Project, Record, Task, Worker, Workflow
+from xfworker.domain.workflow_graph import Step
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.record_store import EncodedRecord, RecordStore
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_change, log_creation
-from xfworker.services.platform.boards import board_of, changes_of
+from xfworker.services.platform.boards import board_of, changes_of, steps_in_order
 from xfworker.services.platform.combined import answer
 from xfworker.services.platform.creation import existing, prepared
 from xfworker.services.platform.editing import changed, require_version
@@ -192,6 +193,10 @@ class PlatformServer:
         """Give a workflow's runs and the cells of its jobs."""
         now = self._now()
         return self._read(lambda access: board_of(access, workflow_serial, now))
+
+    def board_steps(self, workflow_serial: int) -> tuple[Step, ...]:
+        """Give a workflow's active tasks with their types, each behind those whose outputs it uses."""
+        return self._read(lambda access: steps_in_order(access, workflow_serial))
 
     def board_changes(self, workflow_serial: int, since: datetime) -> BoardChanges:
         """Give what changed about a workflow's board since some time (UTC)."""

@@ -8,6 +8,7 @@ from litestar.types import ControllerRouterHandler
 
 from xfworker.adapters.page.answers import done, form_value, form_version
 from xfworker.adapters.page.parts import PageParts
+from xfworker.adapters.page.person_form import person_form
 from xfworker.adapters.page.security import PAGE_HEADERS
 from xfworker.adapters.page.session import AnyRequest, in_thread
 from xfworker.adapters.page.strings import strings
@@ -32,7 +33,7 @@ def job_routes(parts: PageParts) -> list[ControllerRouterHandler]:
     @get("/jobs/{serial:int}")
     async def job(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
         values = await in_thread(lambda: job_values(parts.server(request), serial))
-        return parts.templates.answer(request, "job.html", **values)
+        return parts.templates.answer(request, "job.html", **values, **person_form(values))
 
     @get(["/jobs/{serial:int}/panel", "/jobs/{serial:int}/live"])
     async def part(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:

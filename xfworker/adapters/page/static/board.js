@@ -213,10 +213,10 @@ function change(data) {
     if (state === 'R') live.set(key, rest); else live.delete(key);
     touched.add(run);
   }
-  const held = document.activeElement?.closest?.('.row') ? { ...focus } : null;
+  const held = area.contains(document.activeElement) ? { ...focus } : null;
   if (isArranged || (touched.size && (pressed() || sorting.value === 'state'))) arrange();
   else {
-    for (const [index, element] of shown) if (touched.has(rows[index].serial)) fill(element, index);
+    refill((run) => touched.has(run.serial));
     count();
   }
   if (held) focusCell(held.row, held.column);
@@ -232,21 +232,31 @@ function count() {
   for (const chip of chips) chip.querySelector('b').textContent = counts[chip.dataset.state] ?? 0;
 }
 
-async function openPanel(what, isRefresh = false) {
+function refill(isTouched = () => true) {
+  const isHeld = area.contains(document.activeElement);
+  for (const [index, element] of shown) if (isTouched(rows[index])) fill(element, index);
+  if (isHeld && !area.contains(document.activeElement)) focusCell(focus.row, focus.column);
+}
+
+async function openPanel(what, isRefresh = false, isForced = false) {
   selected = what;
   writeAddress();
   const run = runs.get(what.run);
   const task = tasks[columns.get(what.task)];
   if (!isRefresh) {
-    for (const [index, element] of shown) fill(element, index);
+    refill();
     panel.hidden = false;
     const state = task && run ? run.states[columns.get(what.task)] : '';
     panelBody.innerHTML = `<h2>${escape(task ? task[1] : label(run ?? what))}</h2>${task ? `<p>${escape(run ? label(run) : '')}</p>` : ''}${state ? `<p><span class="state s-${state}">${escape(strings[`state_${state}`])}</span></p>` : ''}`;
   }
   const url = what.task === null ? `/runs/${what.run}/panel` : `/workflows/${workflow}/cell?run=${what.run}&task=${what.task}`;
   const answer = await request(url, { headers: { 'HX-Request': 'true', Accept: 'text/html' } });
-  if (!answer || selected !== what || panelBody.contains(document.activeElement)) return;
+  if (!answer || selected !== what) return;
+  const held = panelBody.contains(document.activeElement) ? document.activeElement : null;
+  if (held && isRefresh && !isForced) return; // somebody is filling in a form
+  const action = held?.form?.getAttribute('action');
   panelBody.innerHTML = await answer.text();
+  if (held) (panelBody.querySelector(`form[action="${CSS.escape(action ?? '')}"] button`) ?? panel.querySelector('.panel-close')).focus();
   panelBody.dispatchEvent(new CustomEvent('xf:filled', { bubbles: true }));
 }
 
@@ -254,7 +264,7 @@ function closePanel() {
   selected = null;
   panel.hidden = true;
   writeAddress();
-  for (const [index, element] of shown) fill(element, index);
+  refill();
   focusCell(focus.row, focus.column);
 }
 
@@ -331,7 +341,7 @@ for (const chip of chips) {
     writeAddress();
   });
 }
-document.addEventListener('xf:done', () => { if (selected) openPanel(selected, true); });
+document.addEventListener('xf:done', () => { if (selected) openPanel(selected, true, true); });
 
 readAddress();
 const cursor = await load();
@@ -341,6 +351,6 @@ if (cursor) {
   // The time that is left goes by without an event.
   setInterval(() => {
     if (document.body.dataset.connection === 'lost') return;
-    for (const [index, element] of shown) if (rows[index].states.includes('R') && !element.contains(document.activeElement)) fill(element, index);
+    refill((run) => run.states.includes('R'));
   }, 10000);
 }

@@ -1,7 +1,7 @@
 // A job's page: what changes while it is looked at, its log as a terminal shows it, and its activity.
 import strings from './strings.js';
 import { follow } from './live.js';
-import { localTimes, request } from './page.js';
+import { localTimes, notice, request } from './page.js';
 import { Terminal } from './terminal.js';
 
 const live = document.querySelector('#live');
@@ -31,7 +31,12 @@ async function refresh() {
   if (head().dataset.attempt !== attempt) { attempt = head().dataset.attempt; startLog(); }
   localTimes(live);
   ends();
-  document.dispatchEvent(new CustomEvent('xf:job', { detail: head().dataset }));
+  const form = document.querySelector('#form');
+  if (form && head().dataset.state !== 'ReadyForInteractive' && !form.hasAttribute('data-over')) {
+    form.dataset.over = '';
+    notice(strings.form_over, true);
+    for (const button of form.querySelectorAll('button')) button.disabled = true;
+  }
   readLog();
   readActivity();
 }
