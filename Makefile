@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 LOWEST := .venv-lowest
 LOWEST_BIN := $(LOWEST)/$(notdir $(BIN))
-LOWEST_TOOLS := hypothesis packaging pytest-xdist sybil trustme
+LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
 
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
