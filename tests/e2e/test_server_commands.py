@@ -290,7 +290,8 @@ def test_files_of_runs_are_deleted_when_somebody_says_so(served, command, tmp_pa
     run = world.admin.create(Run(workflow_serial=setting.workflow.serial))
     job = world.admin.create(Job(task_serial=setting.task.serial, run_serial=run.serial, state=JobState.DONE))
     (tmp_path / "t.csv").write_text("a,b")
-    command("file", "put", "t.csv", f"job_result/{job.serial}/", *server, cwd=tmp_path)
+    for folder in ("job_result", "job_log"):
+        command("file", "put", "t.csv", f"{folder}/{job.serial}/", *server, cwd=tmp_path)
     words = ["run", "delete", "--workflow", str(setting.workflow.serial), "--older-than-days"]
     assert json.loads(command(*words, "1", "--yes", "--json", *server).stdout) == {"runs": []}
     shown = command(*words, "0", *server)
@@ -298,9 +299,34 @@ def test_files_of_runs_are_deleted_when_somebody_says_so(served, command, tmp_pa
     assert not world.admin.get(Run, run.serial).obsolete
     items = json.loads(command(*words, "0", "--yes", "--json", *server).stdout)["runs"]
     (item,) = [item for item in items if item["run_serial"] == run.serial]
-    assert (item["files"], item["bytes"], item["deleted"]) == (1, 3, True)
+    assert (item["files"], item["bytes"], item["deleted"]) == (2, 6, True)
     assert world.admin.get(Run, run.serial).obsolete
     assert json.loads(command("job", "files", str(job.serial), "--json", *server).stdout) == {"files": []}
+
+
+def test_the_log_of_an_earlier_attempt_is_printed_by_its_number(served, command, tmp_path):
+    embedded, world = served
+    server = ["--server", str(embedded.data)]
+    setting = Setting.make(world)
+    job = setting.job()
+    worker = world.queue.register(Worker(name="tries")).serial
+    for _ in range(3):
+        lease = world.queue.claim(worker, job_serial=job.serial)
+        world.queue.end(lease, Outcome(ending=Ending.CRASHED))
+        world.admin.update(Job, job.serial, Change(values={"/state": "Ready"}))
+    for name in ("log-1.txt", "log.txt"):
+        (tmp_path / name).write_text(name)
+        command("file", "put", name, f"job_log/{job.serial}/", *server, cwd=tmp_path)
+    words = ["job", "log", str(job.serial), *server, "--attempt"]
+    assert command(*words, "1").stdout == "log-1.txt"
+    assert command(*words, "3").stdout == "log.txt"
+    for attempt, code, said in (
+        ("2", 1, "no log of attempt 2"),
+        ("4", 2, "has had 3 attempts"),
+        ("0", 2, "3 attempts"),
+    ):
+        done = command(*words, attempt, code=code)
+        assert said in done.stderr
 
 
 def test_a_log_is_printed_to_the_last_character(served, command, tmp_path):

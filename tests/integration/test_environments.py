@@ -77,3 +77,49 @@ def test_an_environment_cannot_be_changed_by_jobs(environments):
     assert [
         path for path in (prefix, *prefix.rglob("*")) if not path.is_symlink() and path.stat().st_mode & 0o222
     ] == []
+
+
+def test_an_installation_that_says_nothing_is_stopped_with_all_that_it_started(environments, tmp_path):
+    alive = tmp_path / "child"
+    command = f"sh -c 'echo $$ > {alive}; exec sleep 60' & wait"
+    asked = []
+
+    def stop(piece):
+        asked.append(piece)
+        if piece == b"" and alive.exists() and alive.read_text().strip():
+            raise JobError("the job was aborted")
+
+    with pytest.raises(JobError, match="was aborted"):
+        environments.get([Installation("Lab.Silent 1.0.0.0", command, None, "")], stop)
+    assert b"" in asked
+    stat = Path(f"/proc/{alive.read_text().strip()}/stat")
+    assert not stat.exists() or stat.read_text().split(")")[1].split()[0] == "Z"
+
+
+@pytest.mark.parametrize("damage", ["lost", "changed", "added"])
+def test_an_environment_that_was_damaged_is_made_anew(environments, damage):
+    command = """%xfpython% -c "import site; open(site.getsitepackages()[0] + '/lab_module.py', 'w').write('n = 1')" """
+    installation = Installation("Lab.Module 1.0.0.0", command, None, "")
+    first = environments.get([installation])
+    assert environments.get([installation]).python == first.python
+    module = next(first.python.parent.parent.rglob("lab_module.py"))
+    module.parent.chmod(0o700)
+    module.chmod(0o600)
+    if damage == "lost":
+        module.unlink()
+    elif damage == "changed":
+        module.write_text("n = 2")
+        os.utime(module, ns=(1, 1))
+    else:
+        module.with_name("json.py").write_text("")
+    again = environments.get([installation])
+    assert again.python != first.python
+    assert next(again.python.parent.parent.rglob("lab_module.py")).read_text() == "n = 1"
+    assert environments.get([installation]).python == again.python
+
+
+def test_an_environment_whose_files_were_only_touched_is_kept(environments):
+    installation = Installation("Lab.Nothing 1.0.0.0", "true", None, "")
+    first = environments.get([installation])
+    os.utime(first.python.parent.parent / "pyvenv.cfg", ns=(1, 1))
+    assert environments.get([installation]).python == first.python

@@ -12,6 +12,7 @@ from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.api.composition.target import Target, load_target
 from xfworker.domain.errors import JobError, XFWorkerError
 from xfworker.domain.files import Resource, Scope, record_resource, userdata_resource
+from xfworker.domain.job_logs import LOG_FILENAME
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Job, Run, Task, Worker
 from xfworker.ports.clock import Clock
@@ -20,7 +21,7 @@ from xfworker.ports.job_queue import JobQueue, Lease
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.jobs.staging import StagePlan, ensure_task_type, new_workflow, stage_job
 from xfworker.services.script.session import Session
-from xfworker.services.worker.job_executor import LOG_FILENAME, EndedJob, ScriptSource
+from xfworker.services.worker.job_executor import EndedJob, ScriptSource
 from xfworker.testing.conflicts import get_ahead
 from xfworker.testing.faults import Faults
 from xfworker.testing.job_inputs import stage_inputs

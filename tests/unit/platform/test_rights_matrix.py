@@ -55,7 +55,7 @@ FILES = {
     ("delete", "job_result"): OF_PROJECT | {"worker"},
     ("read", "job_log"): OF_PROJECT | {"worker"},
     ("write", "job_log"): {"admin", "worker"},
-    ("delete", "job_log"): {"admin", "worker"},
+    ("delete", "job_log"): {"admin", "worker", "owner", "member"},
     ("read", "task_config"): OF_PROJECT,
     ("write", "task_config"): {"admin", "owner", "member"},
     ("read", "workflow_config"): OF_PROJECT,

@@ -9,7 +9,9 @@ the way, or two that make the same one, do no harm. Once made it is read-only.
 import hashlib
 import json
 import os
+import queue
 import re
+import signal
 import site
 import stat
 import subprocess
@@ -20,14 +22,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distributions, requires
 from pathlib import Path
+from typing import IO
 
 from attrs import define
 
 from xfworker.adapters.process.script_user import ScriptUser
 from xfworker.domain.errors import JobError
 from xfworker.services.files_in_use import when_free
+from xfworker.services.packages.manifest import is_whole, write_manifest
 from xfworker.services.packages.read_only import make_read_only, remove_read_only
 from xfworker.services.worker.script_environment import allowed_variables
 
@@ -36,6 +41,7 @@ Report = Callable[[bytes], None]
 
 _INSTALL_SECONDS = 3600.0
 _QUOTED_LINES = 20
+_SILENT_SECONDS = 1.0
 _OF_INSTALLERS = ("PIP_*", "CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS")
 _FLOOR = re.compile(r"(?P<name>[A-Za-z0-9._-]+)>=(?P<version>\d+(?:\.\d+)*)")
 
@@ -123,17 +129,23 @@ class Environments:
         """Remove what makers that died left behind."""
         if not self._folder.is_dir():
             return
-        in_use = {self._existing(entry.stem) for entry in self._folder.glob("*.json")}
+        in_use = {self._named(entry.stem) for entry in self._folder.glob("*.json")}
         for folder in self._folder.iterdir():
             if folder.is_dir() and folder not in in_use and time.time() - folder.stat().st_mtime > older_than_seconds:
                 remove_read_only(folder)
 
-    def _existing(self, key: str) -> Path | None:
+    def _named(self, key: str) -> Path | None:
         try:
-            folder = Path(json.loads((self._folder / f"{key}.json").read_text("utf-8"))["folder"])
-        except (OSError, ValueError, KeyError):
+            return Path(json.loads((self._folder / f"{key}.json").read_text("utf-8"))["folder"])
+        except (OSError, ValueError, LookupError, TypeError):
             return None
-        return folder if _python(folder).exists() else None
+
+    def _existing(self, key: str) -> Path | None:
+        folder = self._named(key)
+        if folder is None:
+            return None
+        # One that lost or changed a file is made anew; jobs that still run in it keep it until the next sweep.
+        return folder if _python(folder).exists() and is_whole(folder) else None
 
     def _make(self, key: str, installations: Sequence[Installation], report: Report) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -144,6 +156,7 @@ class Environments:
                 self._install(folder, installation, report)
             # Last, so that pip sees the environment's own packages only: what it needs is installed in it.
             _see_own_packages(folder)
+            write_manifest(folder)
             self._close(folder)
         except BaseException:
             remove_read_only(folder)
@@ -202,21 +215,22 @@ class Environments:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
                 **({} if self._user is None else self._user.process_options),
             ) as process:
                 assert process.stdout is not None
-                limit = threading.Timer(_INSTALL_SECONDS, process.kill)
+                limit = threading.Timer(_INSTALL_SECONDS, _end, (process,))
                 limit.daemon = True
                 limit.start()
                 try:
-                    for line in process.stdout:
+                    for line in _lines(process.stdout):
                         report(line)
-                        last.append(line.decode("utf-8", "replace").rstrip())
+                        if line:
+                            last.append(line.decode("utf-8", "replace").rstrip())
                     code = process.wait()
                 finally:
                     limit.cancel()
-                    if process.poll() is None:
-                        process.kill()
+                    _end(process)
         except OSError as error:
             raise JobError(f"{doing} failed: {error}") from error
         if code:
@@ -245,6 +259,40 @@ class Environments:
     def _lock_of(self, key: str) -> threading.Lock:
         with self._lock:
             return self._locks.setdefault(key, threading.Lock())
+
+
+def _lines(output: IO[bytes]) -> Iterator[bytes]:
+    """Give what a command writes line by line, and every now and then nothing, so that silence can be ended as well."""
+    lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            for line in output:
+                lines.put(line)
+        except (OSError, ValueError):
+            pass  # it was closed, because the command was ended
+        lines.put(None)
+
+    threading.Thread(target=read, name="install-output", daemon=True).start()
+    while True:
+        try:
+            line = lines.get(timeout=_SILENT_SECONDS)
+        except queue.Empty:
+            yield b""
+            continue
+        if line is None:
+            return
+        yield line
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a command and what it started; a shell that is ended alone leaves pip behind."""
+    if process.poll() is not None:
+        return
+    if sys.platform != "win32":
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
 
 
 def _ignore(_: bytes) -> None:

@@ -15,13 +15,13 @@ from xfworker.api.cli.server_link import Json, Server, linked
 from xfworker.domain.conversion import format_time, to_json
 from xfworker.domain.errors import AccessError, FileNotInStore, RecordError, UsageError
 from xfworker.domain.files import Scope, record_resource
+from xfworker.domain.job_logs import LOG_FILENAME, earlier_log
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Job, Task, TaskType
 
 if TYPE_CHECKING:
     from xfworker.api.composition.client import Client
 
-_LOG = "log.txt"
 _POLL_SECONDS = 1.0
 _NOT_ENDED = (JobState.WAITING, JobState.READY, JobState.RUNNING)
 
@@ -29,9 +29,9 @@ _NOT_ENDED = (JobState.WAITING, JobState.READY, JobState.RUNNING)
 class _PrintedLog:
     """A job's log on its way to stdout."""
 
-    def __init__(self, client: "Client", job: int) -> None:
+    def __init__(self, client: "Client", job: int, name: str) -> None:
         self._client = client
-        self._log = record_resource("job_log", job, _LOG)
+        self._log = record_resource("job_log", job, name)
         # Blocks end anywhere, also within a character.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.offset = 0
@@ -133,28 +133,48 @@ def show(job: int, *, server: Server = None, as_json: Json = False) -> int:
     return 0
 
 
-def log(job: int, *, follow: Annotated[bool, Parameter(negative="")] = False, server: Server = None) -> int:
+def log(
+    job: int,
+    *,
+    attempt: int | None = None,
+    follow: Annotated[bool, Parameter(negative="")] = False,
+    server: Server = None,
+) -> int:
     """
     Print what a job's script wrote.
 
-    Exit code 0: printed; 1: there is no such job. Example: `xfworker job log 12 --follow`
+    Exit code 0: printed; 1: there is no such job, or no log of that attempt.
+
+    Example: `xfworker job log 12 --follow`
 
     Args:
         job: The job's serial.
+        attempt: Which attempt's log; by default the latest's.
         follow: Go on until the job has ended.
         server: The server's address, or the data folder of one that runs on this computer.
     """
     with linked(server) as client:
-        printed = _PrintedLog(client, job)
+        name = LOG_FILENAME if attempt is None else _log_of_attempt(client, job, attempt)
+        printed = _PrintedLog(client, job, name)
         printed.go_on()
-        while follow and client.server.get(Job, job).state in _NOT_ENDED:
+        while follow and name == LOG_FILENAME and client.server.get(Job, job).state in _NOT_ENDED:
             time.sleep(_POLL_SECONDS)
             printed.go_on()
         printed.go_on()
         printed.end()
+    if not printed.offset and attempt is not None:
+        messages().print(f"xfworker: job {job} has no log of attempt {attempt}; see: xfworker job files {job}")
+        return 1
     if not printed.offset:
         messages().print(f"job {job} has no log yet")
     return 0
+
+
+def _log_of_attempt(client: "Client", job: int, attempt: int) -> str:
+    latest = client.server.get(Job, job).attempt
+    if not 1 <= attempt <= latest:
+        raise UsageError(f"--attempt {attempt}: job {job} has had {latest} attempts")
+    return LOG_FILENAME if attempt == latest else earlier_log(attempt)
 
 
 def restart(jobs: tuple[int, ...], *, server: Server = None, as_json: Json = False) -> int:

@@ -21,11 +21,12 @@ from xfworker.api.cli.open_page import open_page
 from xfworker.api.composition.local_platform import LocalPlatform, local_platform
 from xfworker.api.composition.target import Target
 from xfworker.domain.errors import FileError, ServerError, UsageError
+from xfworker.domain.job_logs import LOG_FILENAME
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
 from xfworker.services.jobs.results import collect_files
-from xfworker.services.worker.job_executor import LOG_FILENAME, EndedJob
+from xfworker.services.worker.job_executor import EndedJob
 from xfworker.services.worker.outcome import server_lost
 
 if TYPE_CHECKING:

@@ -68,7 +68,7 @@ def delete(
     as_json: Json = False,
 ) -> int:
     """
-    Delete the result files of runs for good, and make the runs obsolete. Their records and values stay.
+    Delete the result files and logs of runs for good, and make the runs obsolete. Their records and values stay.
 
     Without --yes it only shows what would be deleted. With --workflow and --older-than-days it is a rule for what is
     kept, to be called every night. Runs with a job that runs are refused.
@@ -98,7 +98,7 @@ def delete(
                 if busy:
                     item["error"] = f"job {busy[0].serial} is running; abort it first"
                     continue
-                outputs = [stat for job in jobs for stat in _results(client, job)]
+                outputs = [stat for job in jobs for stat in _files(client, job)]
                 item |= {"files": len(outputs), "bytes": sum(stat.size for stat in outputs)}
                 if yes:
                     # Obsolete first: from then on nothing takes a file that is about to go.
@@ -124,9 +124,10 @@ def _chosen(client: "Client", runs: tuple[int, ...], workflow: int | None, days:
     return [run for run in chosen if run.created_at is not None and run.created_at < before]
 
 
-def _results(client: "Client", job: Job) -> list[FileStat]:
-    folder = record_resource("job_result", job.serial)
-    return list(client.files.list(client.server.file_token([Scope("list", folder)]), folder).files)
+def _files(client: "Client", job: Job) -> list[FileStat]:
+    folders = [record_resource(source, job.serial) for source in ("job_result", "job_log")]
+    token = client.server.file_token([Scope("list", folder) for folder in folders])
+    return [stat for folder in folders for stat in client.files.list(token, folder).files]
 
 
 def _delete(client: "Client", stat: FileStat) -> None:

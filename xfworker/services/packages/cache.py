@@ -1,13 +1,11 @@
 """Packages on this computer, fetched from the server once each."""
 
-import json
 import re
 import stat
 import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from xfworker.domain.errors import FileError, InvalidFilename, PackageError
 from xfworker.domain.filenames import check_filename
@@ -18,11 +16,9 @@ from xfworker.ports.xf_server import XFServer
 from xfworker.services.files_in_use import when_free
 from xfworker.services.packages.archive import unpack
 from xfworker.services.packages.checkin import PackageRecord, archive_resource, file_sha256
+from xfworker.services.packages.manifest import is_whole, write_manifest
 from xfworker.services.packages.read_only import make_read_only, remove_read_only
 
-_MANIFEST = ".xfworker-files.json"
-"""What a package was when it was unpacked: each file's size and time, so that looking takes no reading."""
-_BYTE_CODE = "__pycache__"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -59,7 +55,7 @@ class PackageCache:
         except InvalidFilename as error:
             raise PackageError(f"the package cannot be unpacked: {error}") from None
         with self._lock_of(name):
-            if folder.is_dir() and not _is_whole(folder):
+            if folder.is_dir() and not is_whole(folder):
                 self._set_aside(folder)
             if not folder.is_dir():
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +67,7 @@ class PackageCache:
                         raise PackageError(f"{record.name} {record.version}: the archive is not what was checked in")
                     (scratch / name).mkdir()
                     unpack(archive, scratch / name)
-                    _write_manifest(scratch / name)
+                    write_manifest(scratch / name)
                     self._publish(scratch / name, folder)
                     make_read_only(folder)
                 finally:
@@ -97,25 +93,3 @@ class PackageCache:
     def _lock_of(self, name: str) -> threading.Lock:
         with self._lock:
             return self._locks.setdefault(name, threading.Lock())
-
-
-def _write_manifest(folder: Path) -> None:
-    sizes_and_times = _files(folder)
-    (folder / _MANIFEST).write_text(json.dumps(sizes_and_times), "utf-8")
-
-
-def _is_whole(folder: Path) -> bool:
-    try:
-        stated = json.loads((folder / _MANIFEST).read_text("utf-8"))
-        return bool(stated == _files(folder))
-    except (OSError, ValueError):
-        return False
-
-
-def _files(folder: Path) -> dict[str, Any]:
-    sizes_and_times = {}
-    for path in folder.rglob("*"):
-        if path.name != _MANIFEST and _BYTE_CODE not in path.parts and not path.is_dir():
-            about = path.lstat()
-            sizes_and_times[path.relative_to(folder).as_posix()] = [about.st_size, about.st_mtime_ns]
-    return sizes_and_times

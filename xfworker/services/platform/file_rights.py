@@ -126,7 +126,8 @@ def _may_write(access: Access, verb: str, resource: Resource, owner: Record) -> 
             return resource.source == "job_log" or (resource.source == "job_result" and verb == "delete")
         case PrincipalKind.USER:
             code = isinstance(owner, TaskType) and access.may_change_code(owner)
-            return resource.source in _FOR_USERS or code
+            # Logs go with their runs; what is in them nobody changes.
+            return resource.source in _FOR_USERS or code or (resource.source == "job_log" and verb == "delete")
         case _:
             return resource.source == "job_result" and _is_own(access, owner)
 

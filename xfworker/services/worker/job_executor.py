@@ -13,6 +13,7 @@ from attrs import define, field
 from xfworker.domain.errors import AccessError, FileError, JobError, PackageError, ServerError
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_arguments import JobArguments
+from xfworker.domain.job_logs import LOG_FILENAME, earlier_log
 from xfworker.domain.job_outcome import Outcome, ProcessExit
 from xfworker.domain.records import Job
 from xfworker.ports.clock import Clock
@@ -26,7 +27,6 @@ from xfworker.services.worker.kept_lease import Heartbeats, KeptLease
 from xfworker.services.worker.outcome import aborted_before_start, decide_outcome, handed_back, not_started, server_lost
 from xfworker.services.worker.script_environment import script_environment
 
-LOG_FILENAME = "log.txt"
 """The job's log in the file store, and in the job's directory while it runs."""
 
 Answer = TypeVar("Answer")
@@ -282,8 +282,9 @@ class JobExecutor:
             if LOG_FILENAME not in names:
                 return
             self.files.download(token, folder.child(LOG_FILENAME), earlier)
-            number = next(number for number in count(1) if f"log-{number}.txt" not in names)
-            self.files.upload(token, earlier, folder.child(f"log-{number}.txt"))
+            # An attempt that was given back is not counted, so the next one has its number.
+            number = next(number for number in count(lease.attempt - 1) if earlier_log(number) not in names)
+            self.files.upload(token, earlier, folder.child(earlier_log(number)))
         except (ServerError, AccessError, FileError, OSError):
             return  # as with every log: one that cannot be kept fails no job
         finally:
