@@ -9,14 +9,17 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import attrs
-from cattrs import ClassValidationError, Converter, transform_error
-from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
 
 from xfworker.domain.errors import InvalidRecord
 from xfworker.domain.record import Record
+
+if TYPE_CHECKING:
+    # Scripts read and write records before anything else, and begin without waiting for its import.
+    from cattrs import Converter
 
 RecordT = TypeVar("RecordT", bound=Record)
 ValueT = TypeVar("ValueT")
@@ -43,9 +46,10 @@ def parse_time(text: str) -> datetime:
 
 def to_json(record: Record) -> dict[str, Any]:
     """Give the record as a JSON object that shares nothing mutable with it."""
-    fields: dict[str, Any] = converter().unstructure(record)
-    extra = fields.pop("extra")
-    return {**extra, **fields}
+    kind: Any = type(record)
+    written = {name: _written(getattr(record, name)) for name in _field_readers(kind)}
+    extra = written.pop("extra")
+    return {**extra, **written}
 
 
 def from_json(kind: type[RecordT], value: Any) -> RecordT:
@@ -75,19 +79,19 @@ def from_own_json(kind: type[RecordT], value: Any) -> RecordT:
     """
     if type(value) is not dict:
         return from_json(kind, value)
-    known = field_names(kind)
-    if known >= value.keys():
-        fields = {**value, "extra": {}}
-    else:
-        fields = {key: value[key] for key in known if key in value}
-        fields["extra"] = {key: item for key, item in value.items() if key not in known}
+    made: Any = kind
+    readers = _field_readers(made)
     try:
-        return _quick_converter().structure(fields, kind)
-    except (TypeError, ValueError, LookupError):
+        if readers.keys() >= value.keys() and "extra" not in value:
+            return kind(**{key: readers[key](item) for key, item in value.items()})
+        known = field_names(kind)
+        fields = {key: readers[key](item) for key, item in value.items() if key in known}
+        return kind(**fields, extra={key: item for key, item in value.items() if key not in known})
+    except (TypeError, ValueError):
         return from_json(kind, value)  # which says what is wrong, and where
 
 
-def structured(by: Converter, kind: type[ValueT], value: Any, name: str) -> ValueT:
+def structured(by: "Converter", kind: type[ValueT], value: Any, name: str) -> ValueT:
     """
     Read a JSON value by a converter.
 
@@ -100,6 +104,9 @@ def structured(by: Converter, kind: type[ValueT], value: Any, name: str) -> Valu
     Raises:
         InvalidRecord: With every violation and its path.
     """
+    from cattrs import ClassValidationError, transform_error
+    from cattrs.errors import IterableValidationError
+
     try:
         return by.structure(value, kind)
     except (ClassValidationError, IterableValidationError) as error:
@@ -121,8 +128,10 @@ def _field_names(kind: Any) -> frozenset[str]:
 
 
 @cache
-def converter() -> Converter:
+def converter() -> "Converter":
     """Give the converter of records; a copy of it may learn more."""
+    from cattrs import Converter
+
     made = Converter(detailed_validation=True)
     for primitive in (str, bool, int):
         made.register_structure_hook(primitive, _strict(primitive))
@@ -139,32 +148,41 @@ def converter() -> Converter:
 
 
 @cache
-def _quick_converter() -> Converter:
-    """Give a converter that refuses the same as :func:`converter`, without saying where, and that copies nothing."""
-    made = Converter(detailed_validation=False)
-    for primitive in (str, bool, int):
-        made.register_structure_hook(primitive, _strict(primitive))
-    made.register_structure_hook(float, _strict_float)
-    made.register_structure_hook_func(_is(dict[str, Any]), _own_object)
-    made.register_structure_hook_func(_is(list[dict[str, Any]]), _own_objects)
-    made.register_structure_hook(StrEnum, lambda value, kind: kind(value))
-    made.register_structure_hook(datetime, _own_time)
-    return made
+def _field_readers(kind: Any) -> dict[str, Callable[[Any], Any]]:
+    """Give what reads each field as :func:`converter` does, without saying what is wrong, and copies nothing."""
+    return {field.name: _own_reader(field.type) for field in attrs.fields(kind)}
 
 
-def _own_object(value: Any, _: Any) -> dict[str, Any]:
+def _own_reader(annotation: Any) -> Callable[[Any], Any]:
+    if get_origin(annotation) is UnionType:
+        [inner] = (_own_reader(part) for part in get_args(annotation) if part is not NoneType)
+        return lambda value: None if value is None else inner(value)
+    if annotation == dict[str, Any]:
+        return _own_object
+    if annotation == list[dict[str, Any]]:
+        return _own_objects
+    if annotation is datetime:
+        return _own_time
+    if issubclass(annotation, StrEnum):
+        choice: type[StrEnum] = annotation
+        return choice
+    strict = _strict_float if annotation is float else _strict(annotation)
+    return lambda value: strict(value, None)
+
+
+def _own_object(value: Any) -> dict[str, Any]:
     if type(value) is not dict:
         raise TypeError
     return value
 
 
-def _own_objects(value: Any, _: Any) -> list[dict[str, Any]]:
+def _own_objects(value: Any) -> list[dict[str, Any]]:
     if type(value) is not list or not all(type(item) is dict for item in value):
         raise TypeError
     return value
 
 
-def _own_time(value: Any, _: Any) -> datetime:
+def _own_time(value: Any) -> datetime:
     moment = datetime.fromisoformat(value)
     return moment if moment.tzinfo is UTC else parse_time(value)
 
@@ -222,6 +240,12 @@ def _time(value: Any, _: Any) -> datetime:
         raise TypeError(expected("time (RFC 3339)", value)) from None
 
 
+def _written(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return value.value
+    return format_time(value) if isinstance(value, datetime) else _copied(value)
+
+
 def _copied(value: Any) -> Any:
     # Nearly all values are of these very classes, and asking for that is ten times as quick as asking what they can do.
     kind = type(value)
@@ -245,6 +269,8 @@ def _formatted(value: Any, limit: int = 60) -> str:
 
 
 def _sentence(error: BaseException, _: type | None) -> str:
+    from cattrs.errors import ForbiddenExtraKeysError
+
     if isinstance(error, KeyError):
         return "is missing"
     if isinstance(error, ForbiddenExtraKeysError):

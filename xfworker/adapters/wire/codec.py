@@ -7,17 +7,17 @@ already. :mod:`xfworker.adapters.wire.schema` describes the same classes to the 
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 import attrs
-from cattrs import Converter
-from cattrs.cols import list_structure_factory
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from xfworker.adapters.wire.field_types import LARGEST, PrintableText
 from xfworker.domain.conversion import converter, expected, from_own_json, structured, to_json
 from xfworker.domain.errors import InvalidRecord, ProtocolViolation, XFWorkerError
 from xfworker.domain.record import Record
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 MessageT = TypeVar("MessageT")
 
@@ -82,7 +82,9 @@ def write(message: Any) -> Any:
 
 
 @cache
-def _converter() -> Converter:
+def _converter() -> "Converter":
+    from cattrs.gen import make_dict_unstructure_fn
+
     made = converter().copy()
     made.register_structure_hook(int, _integer)
     made.register_structure_hook_func(lambda kind: kind is PrintableText, _printable)
@@ -103,7 +105,9 @@ def _is_record(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Record)
 
 
-def _reader(by: Converter, kind: Any) -> Callable[[Any, Any], Any]:
+def _reader(by: "Converter", kind: Any) -> Callable[[Any, Any], Any]:
+    from cattrs.gen import make_dict_structure_fn
+
     structure = make_dict_structure_fn(kind, by, _cattrs_forbid_extra_keys=getattr(kind, "closed", False))
     sparse = getattr(kind, "sparse", False)
 
@@ -125,7 +129,9 @@ def _is_array(kind: Any) -> bool:
     return get_origin(kind) in _ARRAYS and kind != list[dict[str, Any]]
 
 
-def _array_reader(by: Converter, kind: Any) -> Callable[[Any, Any], Any]:
+def _array_reader(by: "Converter", kind: Any) -> Callable[[Any, Any], Any]:
+    from cattrs.cols import list_structure_factory
+
     items = get_args(kind)
     size = len(items) if get_origin(kind) is tuple else None
     # The tuples of the wire hold values of one JSON type each.
