@@ -145,7 +145,7 @@ def test_data_are_backed_up_checked_and_restored(served, command, tmp_path):
     said = command("doctor", "--deep", *data).stderr
     assert "in order" in said
     assert "kept for ever" in said
-    assert json.loads(command("doctor", "--json", *data).stdout) == {"findings": []}
+    assert json.loads(command("doctor", "--json", *data).stdout)["findings"] == []
     reference = {"type": "CSV", "source": "job_result", "job_serial": job.serial, "filename": "gone.csv"}
     world.admin.create(Job(task_serial=setting.task.serial, state=JobState.DONE, outputs={"table": reference}))
     found = json.loads(command("doctor", "--json", *data, code=1).stdout)["findings"]

@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError:
         return ExitCode.USAGE
     except (UsageError, ConfigurationError) as error:
-        return _fail(str(error), ExitCode.USAGE)
+        return _fail(str(error), ExitCode.USAGE, error.code)
     except (XFWorkerError, OSError, ImportError, KeyboardInterrupt) as error:
         return _expected_failure(error, words)
     return int(code) if isinstance(code, int) else ExitCode.DONE
@@ -160,7 +160,7 @@ def _expected_failure(error: BaseException, words: Sequence[str]) -> int:
         return ExitCode.FAILED
     if isinstance(error, ImportError):
         return _missing_part(error, words)
-    return _fail(str(error), ExitCode.FAILED)
+    return _fail(str(error), ExitCode.FAILED, error.code if isinstance(error, XFWorkerError) else None)
 
 
 def _missing_part(error: ImportError, words: Sequence[str]) -> int:
@@ -175,6 +175,7 @@ def _missing_part(error: ImportError, words: Sequence[str]) -> int:
     )
 
 
-def _fail(message: str, code: int) -> int:
-    say(f"xfworker: {message}")
+def _fail(message: str, code: int, section: str | None = None) -> int:
+    place = "" if section is None else f" [docs: reference/errors.md#{section}]"
+    say(f"xfworker: {message}{place}")
     return code
