@@ -97,18 +97,21 @@ worker = xfworkerutil.XFWorkerJob()
 def work(number):
     path = worker.create_temp_path("part.txt")
     path.write_text(str(number))
-    try:
-        worker.upload_output_file(path)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
+    said = []
+    for attempt in (lambda: worker.upload_output_file(path), lambda: worker.save_job(metadata={"note": "x"})):
+        try:
+            attempt()
+        except Exception as error:
+            said.append(f"{type(error).__name__}: {error}")
+    return said
 
 
 with multiprocessing.get_context("fork").Pool(1) as pool:
-    print(pool.map(work, [1])[0])
+    print(*pool.map(work, [1])[0], sep="\\n")
 """
 
 
-def test_a_file_stored_in_the_memory_of_a_forked_process_is_refused_and_not_lost(tmp_path):
+def test_what_is_stored_or_saved_in_the_memory_of_a_forked_process_is_refused_and_not_lost(tmp_path):
     (tmp_path / "task.py").write_text(MEMORY)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XF")}
     environment["XFWORKER_SERVER_KIND"] = "memory"
@@ -116,6 +119,7 @@ def test_a_file_stored_in_the_memory_of_a_forked_process_is_refused_and_not_lost
         [sys.executable, "task.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert "this process was forked from the one that keeps the files in its memory" in done.stdout
+    assert "this process was forked from the one that keeps the records in its memory" in done.stdout
 
 
 LOCKED = """

@@ -1,6 +1,7 @@
 """Records in memory, with real transactions: what a ``with`` block wrote is undone when it ends by an exception."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import attrs
 from xfworker.domain.board import JobCell, job_cell
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.conversion import to_json
-from xfworker.domain.errors import RecordNotFound
+from xfworker.domain.errors import RecordNotFound, UsageError
 from xfworker.domain.job_state import JobState
 from xfworker.domain.packages_needed import needed_packages
 from xfworker.domain.queries import OutputValue
@@ -36,6 +37,7 @@ class MemoryRecordStore:
         self._tables: dict[str, dict[int, Any]] = {}
         self._last_serials: dict[str, int] = {}
         self._entries: dict[str, _Entry] = {}
+        self._process = os.getpid()
 
     @contextmanager
     def transaction(
@@ -45,6 +47,12 @@ class MemoryRecordStore:
         locking: Locking = Locking.EXCLUSIVE,
         of: tuple[type[Record], int] | None = None,  # noqa: ARG002  they come one after the other
     ) -> "Iterator[_Transaction]":
+        if write and os.getpid() != self._process:
+            raise UsageError(
+                "nothing can be saved from here: this process was forked from the one that keeps the records in its "
+                "memory, so what it saves would be lost with it; save it there, or use a server in a process of its "
+                "own (server.kind = 'embedded', or xfworker run)"
+            )
         with self._lock:
             may_write = write and locking is not Locking.SHARED
             transaction = _Transaction(self._tables, self._last_serials, self._entries, may_write=may_write)
