@@ -317,6 +317,22 @@ class RecordStore(Protocol):
         """
         ...
 
+    def join(self, settings: Mapping[str, str]) -> bool:
+        """
+        Register this process as one that serves the records until it ends, and give whether nobody else does.
+
+        Args:
+            settings: What all who serve must have alike, in words that may be shown.
+
+        Raises:
+            ConfigurationError: Others serve with other settings; the message names them.
+        """
+        ...
+
+    def maintenance_turn(self) -> AbstractContextManager[bool]:
+        """Give whether it is this process's turn at maintenance; then it is nobody else's while the block runs."""
+        ...
+
     def close(self) -> None:
         """Let go of files and connections."""
         ...

@@ -18,6 +18,7 @@ from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.disk.opened_file import OpenedFile
 from xfworker.adapters.disk.path_map import is_windows_path
 from xfworker.adapters.disk.reservations import Reservations
+from xfworker.adapters.disk.store_identity import store_identity
 from xfworker.adapters.disk.store_layout import StoreLayout
 from xfworker.adapters.transfer.file_copy import copy_content
 from xfworker.adapters.transfer.hashing import (
@@ -97,6 +98,12 @@ class FolderFileStore:
         self._fsync = fsync
         self.stored_without_sha256: Callable[[Resource], None] = lambda _: None
         """Called with each file that was stored and whose SHA-256 was not asked for."""
+
+    @property
+    def identity(self) -> str:
+        """What tells this folder from others, by whatever path it is reached."""
+        with disk_errors("open the file store"):
+            return store_identity(self.layout.private, self.modes)
 
     def stat(self, token: AuthorizationToken, resource: Resource, *, sha256: bool = False) -> FileStat:
         if not token.allows("write", resource):

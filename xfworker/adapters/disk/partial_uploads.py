@@ -15,19 +15,21 @@ from attrs import define, field
 
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.incoming_file import IncomingFile
+from xfworker.adapters.disk.reservations import Reservations
 from xfworker.adapters.transfer.hashing import FileHash, hash_file
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.adapters.wire.codec import read, write
 from xfworker.adapters.wire.files import FileEntry
 from xfworker.domain.digests import Digests
-from xfworker.domain.errors import FileNotInStore, JobAborted, LeaseLost, PermissionDenied
+from xfworker.domain.errors import FileError, FileNotInStore, JobAborted, LeaseLost, PermissionDenied
 from xfworker.domain.files import FileStat, Resource, parse_resource, require_file
 from xfworker.ports.served_files import Permit
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{32}")
 _INFO = "info.json"
 _DATA = "data"
+_TURN = "turn"
 
 
 @define
@@ -86,9 +88,14 @@ class PartialUpload:
 
 @define
 class _Running:
-    """Hash objects, kept in memory between two requests: of all that arrived, and of the verified part."""
+    """
+    Hash objects, kept in memory between two requests: of all that arrived, and of the verified part.
+
+    Another process may have gone on with the upload meanwhile, and even have come back to the same offset.
+    """
 
     offset: int
+    changed_ns: int
     hash: FileHash
     verified: int = 0
     verified_hash: FileHash | None = None
@@ -99,7 +106,7 @@ class PartialUploads:
     """
     The uploads under way into a folder store.
 
-    One process at a time may serve them; its restart costs one reading of each partial file.
+    Any process that serves the folder can go on with any of them, at the cost of reading what has arrived once more.
 
     Attributes:
         lifetime_seconds: How long an upload is kept after its last byte.
@@ -169,7 +176,7 @@ class PartialUploads:
         offset = upload.offset
         running = self._running.get(upload.identifier)
         with disk_errors(f"store {upload.resource}"):
-            if running is None or running.offset != offset:
+            if running is None or (running.offset, running.changed_ns) != (offset, _changed_ns(upload)):
                 running = self._running[upload.identifier] = self._read_again(upload, offset)
             return IncomingFile(
                 str(upload.resource),
@@ -178,7 +185,7 @@ class PartialUploads:
                 size=offset,
                 start=running.hash,
                 resume=True,
-                arrived=lambda count: self._store.reservations.arrived(upload.identifier, count),
+                arrived=_Turn.take(upload, self._store.reservations).arrived,
             )
 
     @staticmethod
@@ -187,7 +194,7 @@ class PartialUploads:
         start = FileHash.begin(sha256=upload.sha256 is not None)
         verified_hash = hash_file(upload.data, start, length=verified)
         received = hash_file(upload.data, verified_hash.copy(), offset=verified, length=offset - verified)
-        return _Running(offset, received, verified, verified_hash)
+        return _Running(offset, _changed_ns(upload), received, verified, verified_hash)
 
     def keep(self, upload: PartialUpload, incoming: IncomingFile) -> int:
         """Record what has arrived, close the file and give the new offset."""
@@ -195,7 +202,7 @@ class PartialUploads:
         incoming.close()
         running = self._running.get(upload.identifier)
         if running is not None and incoming.size == upload.offset and not incoming.failed:
-            running.offset, running.hash = incoming.size, received
+            running.offset, running.changed_ns, running.hash = incoming.size, _changed_ns(upload), received
         else:
             self._running.pop(upload.identifier, None)
         return incoming.size
@@ -214,7 +221,7 @@ class PartialUploads:
         self._store.reservations.set_missing(upload.identifier, upload.size - offset)
         if running is not None and running.verified == offset and running.verified_hash is not None:
             snapshot = running.verified_hash
-            self._running[upload.identifier] = _Running(offset, snapshot.copy(), offset, snapshot)
+            self._running[upload.identifier] = _Running(offset, _changed_ns(upload), snapshot.copy(), offset, snapshot)
 
     def complete(
         self, upload: PartialUpload, incoming: IncomingFile, digests: Digests, permit: Permit = nullcontext
@@ -266,6 +273,46 @@ class PartialUploads:
             return False
         self._swept_at = now
         return True
+
+
+@define(frozen=True)
+class _Turn:
+    """
+    The turn of one request at an upload; a newer request, in whichever process, takes it away.
+
+    After a cut link the older one may still write what was on its way, while the newer one completes the file.
+    """
+
+    _path: Path
+    _token: str
+    _identifier: str
+    _reservations: Reservations
+
+    @classmethod
+    def take(cls, upload: PartialUpload, reservations: Reservations) -> "_Turn":
+        turn = cls(upload.folder / _TURN, secrets.token_hex(16), upload.identifier, reservations)
+        with replacing(turn._path) as partial:
+            partial.write_text(turn._token, "ascii")
+        return turn
+
+    def arrived(self, count: int) -> None:
+        """
+        Count what was written.
+
+        Raises:
+            FileError: It is another request's turn.
+        """
+        self._reservations.arrived(self._identifier, count)
+        try:
+            has_turn = self._path.read_text("ascii") == self._token
+        except OSError:
+            has_turn = False
+        if not has_turn:
+            raise FileError("a newer request goes on with this upload, so this one ends here")
+
+
+def _changed_ns(upload: PartialUpload) -> int:
+    return upload.data.stat().st_mtime_ns
 
 
 def _last_change(path: Path) -> float:

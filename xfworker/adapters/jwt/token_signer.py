@@ -1,5 +1,6 @@
 """Tokens as JSON Web Tokens (RFC 7519), signed with HMAC-SHA-256 by the server's secret."""
 
+import hmac
 import os
 import secrets
 from collections.abc import Mapping
@@ -59,6 +60,11 @@ class JwtTokenSigner:
             return jwt.decode(token, self._key, algorithms=[_ALGORITHM]).claims
         except (JoseError, ValueError, TypeError, RecursionError):
             raise AuthenticationFailed("the token is malformed or was not made by this server") from None
+
+
+def fingerprint(secret: bytes) -> str:
+    """Give what tells a secret from others, and nothing else of it."""
+    return hmac.digest(secret, b"xfworker fingerprint", "sha256").hex()[:16]
 
 
 def secret_in(path: Path) -> bytes:

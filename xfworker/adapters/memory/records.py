@@ -62,6 +62,13 @@ class MemoryRecordStore:
                 transaction.undo()
                 raise
 
+    def join(self, settings: Mapping[str, str]) -> bool:  # noqa: ARG002  nobody else sees this memory
+        return True
+
+    @contextmanager
+    def maintenance_turn(self) -> Iterator[bool]:
+        yield True
+
     def close(self) -> None:
         """Do nothing: memory needs no closing."""
 

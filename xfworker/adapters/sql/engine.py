@@ -99,6 +99,9 @@ def _postgresql(url: URL) -> Engine:
         # A process that is suspended in the middle of its work must not keep all others waiting.
         connection.execute(f"SET lock_timeout = {_LOCK_MILLISECONDS}")
         connection.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_MILLISECONDS}")
+        # Nor may a computer that lost its power: its sessions, and the locks in them, would stay for two hours.
+        for name, value in (("idle", 30), ("interval", 10), ("count", 3)):
+            connection.execute(f"SET tcp_keepalives_{name} = {value}")
         connection.commit()
 
     return engine

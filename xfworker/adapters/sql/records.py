@@ -1,7 +1,7 @@
 """The record store over SQLite or PostgreSQL."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from xfworker.adapters.sql.derivations import KeptDerivations
+from xfworker.adapters.sql.membership import Membership
 from xfworker.adapters.sql.server_locks import Owner, lock
 from xfworker.adapters.sql.sqlite_connections import SqliteConnections
 from xfworker.adapters.sql.transaction import SqlTransaction
@@ -37,6 +38,7 @@ class SqlRecordStore:
         self._derivations = KeptDerivations()
         on_sqlite = engine.dialect.name == "sqlite"
         self._sqlite = SqliteConnections(engine) if on_sqlite else None
+        self._membership = None if on_sqlite else Membership(engine)
         self._path = Path(engine.url.database or "") if on_sqlite else None
         self._file = _identity(self._path)
         # Writers of this process queue here, fairly, instead of trying SQLite's lock again and again.
@@ -65,7 +67,23 @@ class SqlRecordStore:
                 locks_rows = write and locking is not Locking.SHARED
                 yield SqlTransaction(connection, self._derivations, locks_rows=locks_rows)
 
+    def join(self, settings: Mapping[str, str]) -> bool:
+        if self._membership is None:
+            return True  # a lock on the data folder keeps others away
+        with _own_errors():
+            return self._membership.join(settings)
+
+    @contextmanager
+    def maintenance_turn(self) -> Iterator[bool]:
+        if self._membership is None:
+            yield True
+            return
+        with _own_errors(), self._membership.maintenance_turn() as has_turn:
+            yield has_turn
+
     def close(self) -> None:
+        if self._membership is not None:
+            self._membership.close()
         if self._sqlite is not None:
             self._sqlite.close()
         self._engine.dispose()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 from attrs import define
-from granian._granian import ListenerSpec
+from granian._granian import ListenerSpec, SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
@@ -43,6 +43,7 @@ class ServeOptions:
         tls_certificate: PEM file of the server's certificate; with it the server speaks https.
         tls_key: PEM file of the certificate's key.
         end_with_input: End when standard input ends, so that the server never outlives the process that started it.
+        listener: The descriptor of a socket that listens already, which several processes share.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +51,7 @@ class ServeOptions:
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     end_with_input: bool = False
+    listener: int | None = None
 
     @property
     def scheme(self) -> str:
@@ -70,8 +72,13 @@ class _OneSocketServer(Server):
     servers on one port would share its requests without a word.
     """
 
+    listener: int | None = None
+
     def _init_shared_socket(self) -> None:
-        shared = ListenerSpec(self.bind_addr, self.bind_port, self.backlog).build()
+        if self.listener is None:
+            shared = ListenerSpec(self.bind_addr, self.bind_port, self.backlog).build()
+        else:
+            shared = SocketHolder(self.listener, False, self.backlog)  # type: ignore[call-arg]  # noqa: FBT003  its signature
         self._ssp, self._shd, self._sfd = None, shared, shared.get_fd()  # type: ignore[assignment]  # set to None untyped
 
 
@@ -88,7 +95,9 @@ def serve(app: Litestar, options: ServeOptions, *, announce: Callable[[int], Non
         ConfigurationError: The address is taken, or is not this computer's.
     """
     check_tls(options)
-    address, port = _free_address(options.host, options.port)
+    address, port = (
+        free_address(options.host, options.port) if options.listener is None else _address_of(options.listener)
+    )
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(app, options, address, port, announce))
 
@@ -113,6 +122,7 @@ async def _serve(
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=_HEADER_MILLISECONDS),
     )
+    server.listener = options.listener
     loop = asyncio.get_running_loop()
 
     def stop(reason: str) -> None:
@@ -121,11 +131,17 @@ async def _serve(
 
     _on_signals(loop, stop)
     if options.end_with_input:
-        threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
+        threading.Thread(target=wait_for_end_of_input, args=(stop,), daemon=True).start()
     announcing = loop.create_task(_announce_when_listening(reachable(address), port, announce))
     await server.serve()
     announcing.cancel()
     _log.info("xfworker.server_stopped")
+
+
+def _address_of(listener: int) -> tuple[str, int]:
+    with socket.socket(fileno=os.dup(listener)) as bound:
+        address = bound.getsockname()
+        return str(address[0]), int(address[1])
 
 
 def _room_for_connections() -> int:
@@ -166,7 +182,8 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) ->
             loop.add_signal_handler(number, stop, number.name)
 
 
-def _wait_for_end_of_input(stop: Callable[[str], None]) -> None:
+def wait_for_end_of_input(stop: Callable[[str], None]) -> None:
+    """Ask to stop when standard input ends."""
     # The other end of this pipe is held by the process that started the server; its death closes it.
     with contextlib.suppress(OSError, ValueError):
         while os.read(0, 4096):
@@ -174,8 +191,13 @@ def _wait_for_end_of_input(stop: Callable[[str], None]) -> None:
     stop("the process that started it ended")
 
 
-def _free_address(host: str, port: int) -> tuple[str, int]:
-    """Give the numeric address that a host name stands for, and the port; IPv4 where a name has both."""
+def free_address(host: str, port: int) -> tuple[str, int]:
+    """
+    Give the numeric address that a host name stands for, and the port; IPv4 where a name has both.
+
+    Raises:
+        ConfigurationError: The address is taken, or is not this computer's.
+    """
     # Asked first by a plain bind, because Granian would share a taken port with whoever has it.
     try:
         choices = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -1,12 +1,15 @@
 """``xfworker serve``: the built-in server in the foreground."""
 
 import os
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from attrs import evolve
 from cyclopts import App, Parameter
 
 from xfworker.api.cli.console import say
@@ -14,11 +17,15 @@ from xfworker.domain.errors import UsageError
 from xfworker.services.platform.options import MOST_SPAWNED_JOBS
 
 if TYPE_CHECKING:
+    from xfworker.adapters.web.serving import ServeOptions
+    from xfworker.api.composition.endpoint_file import ServerEndpoint
     from xfworker.api.composition.platform import PlatformStorage
+    from xfworker.services.platform.options import PlatformOptions
     from xfworker.services.platform.platform import Platform
 
 app = App(name="serve", help_format="plaintext")
 
+_OF_THE_FIRST = ("processes", "listener", "end_with_input", "announce")
 _SHORTEST_LEASE_SECONDS = 1.0
 _LONGEST_LEASE_SECONDS = 7 * 24 * 3600.0
 
@@ -44,6 +51,8 @@ def serve(
     activity_days: int | None = None,
     most_spawned_jobs: int = MOST_SPAWNED_JOBS,
     image_cache: float = 50.0,
+    processes: int = 1,
+    listener: Annotated[int | None, Parameter(show=False)] = None,
     end_with_input: Annotated[bool, Parameter(show=False)] = False,
     announce: Annotated[Path | None, Parameter(show=False)] = None,
 ) -> int:
@@ -75,28 +84,40 @@ def serve(
         activity_days: After how many days events of the activity log are deleted; by default they are kept for ever.
         image_cache: How many GiB copies of images for viewing may take below data/images; they are made again as
             needed.
+        processes: How many processes serve, on one port; more than one need --database postgresql://...
+        listener: Descriptor of the socket that several processes share.
         end_with_input: End when standard input ends.
         announce: File to write the server's address and token to.
     """
+    given = dict(locals())
     from xfworker.adapters.disk.file_modes import GroupAccess
     from xfworker.adapters.process.allocator import keep_freed_memory
     from xfworker.adapters.web.serving import ServeOptions, check_tls, reachable
     from xfworker.adapters.web.serving import serve as serve_app
     from xfworker.api.composition.endpoint_file import ServerEndpoint, endpoint_path, write_endpoint
-    from xfworker.api.composition.platform import PlatformStorage, file_store, opened_platform, web_app
+    from xfworker.api.composition.platform import (
+        PlatformStorage,
+        agreed_settings,
+        file_store,
+        opened_platform,
+        web_app,
+    )
+    from xfworker.api.composition.server_processes import is_postgresql, require_several_possible
     from xfworker.api.composition.viewed_images import viewed_images
     from xfworker.api.logging import write_server_log
-    from xfworker.domain.address import is_loopback
     from xfworker.services.platform.options import PlatformOptions
 
     if direct_writes and direct_access_root is None:
         raise UsageError("--direct-writes needs --direct-access-root, by which scripts find the files")
-    for name, least in (("--max-attempts", max_attempts), ("--most-spawned-jobs", most_spawned_jobs)):
-        if least < 1:
-            raise UsageError(f"{name} is at least 1")
-    _check_lease_and_log(lease_seconds, activity_days)
+    _check_rules(max_attempts, most_spawned_jobs, lease_seconds, activity_days)
+    require_several_possible(processes, database)
     options = ServeOptions(
-        host=host, port=port, tls_certificate=tls_certificate, tls_key=tls_key, end_with_input=end_with_input
+        host=host,
+        port=port,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        end_with_input=end_with_input,
+        listener=listener,
     )
     check_tls(options)  # before anything is made
     write_server_log()
@@ -118,12 +139,17 @@ def serve(
         activity_days=activity_days,
         most_spawned_jobs=most_spawned_jobs,
     )
+    _warn_of_plain_http(options)
+    if processes > 1:
+        return _serve_several(storage, rules, options, _arguments(given), processes, announce)
     with (
-        _only_server(storage) as is_first,
+        _only_server(storage) if listener is None else nullcontext(enter_result=False) as is_first,
         closing(file_store(storage)) as stored,
         opened_platform(storage, rules, files=stored) as platform,
         viewed_images(stored, storage.data / "images", limit_gib=image_cache) as images,
     ):
+        if is_postgresql(database):
+            platform.join(agreed_settings(storage, stored))
 
         def announced(bound: int) -> None:
             endpoint = ServerEndpoint(
@@ -137,20 +163,73 @@ def serve(
                 write_endpoint(endpoint_path(storage.data), endpoint)
             if announce is not None:
                 write_endpoint(announce, endpoint)
-            say(f"xfworker serves {storage.data} at {endpoint.url}")
-            _offer_page(platform, endpoint.url)
+            if listener is None:
+                say(f"xfworker serves {storage.data} at {endpoint.url}")
+                _offer_page(platform, endpoint.url)
 
-        if options.scheme == "http" and not is_loopback(host):
-            warning = (
-                f"warning: {host} is reached over plain HTTP, which shows tokens to the network; give --tls-certificate"
-            )
-            say(warning)
         try:
             serve_app(web_app(platform, stored, sns=storage.sns, images=images), options, announce=announced)
         finally:
             if is_first:
                 endpoint_path(storage.data).unlink(missing_ok=True)
     return 0
+
+
+def _serve_several(
+    storage: "PlatformStorage",
+    rules: "PlatformOptions",
+    options: "ServeOptions",
+    arguments: list[str],
+    processes: int,
+    announce: Path | None,
+) -> int:
+    """Look after several processes that serve, and end with them."""
+    from xfworker.adapters.web.serving import free_address, wait_for_end_of_input
+    from xfworker.api.composition.endpoint_file import endpoint_path, write_endpoint
+    from xfworker.api.composition.platform import opened_platform
+    from xfworker.api.composition.server_processes import ServerProcesses, bound_listener
+    from xfworker.services.stop_signals import stop_signals
+
+    with (
+        _only_server(storage) as is_first,
+        # The schema and the secret are made before several could do so at once.
+        opened_platform(storage, rules) as platform,
+        bound_listener(*free_address(options.host, options.port)) as listener,
+    ):
+        command = [sys.executable, "-m", "xfworker", "serve", *arguments, "--end-with-input"]
+        several = ServerProcesses(command, listener, say)
+
+        def announced(first: "ServerEndpoint") -> None:
+            endpoint = evolve(first, pid=os.getpid())
+            for path in (endpoint_path(storage.data) if is_first else None, announce):
+                if path is not None:
+                    write_endpoint(path, endpoint)
+            say(f"xfworker serves {storage.data} at {endpoint.url} by {processes} processes")
+            _offer_page(platform, endpoint.url)
+
+        for number in stop_signals():
+            signal.signal(number, lambda received, _: several.stop(signal.Signals(received).name))
+        if options.end_with_input:
+            threading.Thread(target=wait_for_end_of_input, args=(several.stop,), daemon=True).start()
+        try:
+            return several.run(processes, announced)
+        finally:
+            if is_first:
+                endpoint_path(storage.data).unlink(missing_ok=True)
+
+
+def _arguments(given: Mapping[str, object]) -> list[str]:
+    """Give the arguments of one of several processes: those that this one was given, but for what is its own."""
+    arguments: list[str] = []
+    for name, value in given.items():
+        option = f"--{name.replace('_', '-')}"
+        if name in _OF_THE_FIRST or value is None:
+            continue
+        if isinstance(value, bool):
+            arguments.append(option if value else f"--no-{option[2:]}")
+        else:
+            arguments += [option, str(value)]
+    return arguments
 
 
 def _offer_page(platform: "Platform", url: str) -> None:
@@ -162,7 +241,20 @@ def _offer_page(platform: "Platform", url: str) -> None:
         say(f"its page, signed in: {url}{link.path} (works once, within ten minutes)")
 
 
-def _check_lease_and_log(lease_seconds: float, activity_days: int | None) -> None:
+def _warn_of_plain_http(options: "ServeOptions") -> None:
+    from xfworker.domain.address import is_loopback
+
+    if options.scheme == "http" and options.listener is None and not is_loopback(options.host):
+        say(
+            f"warning: {options.host} is reached over plain HTTP, which shows tokens to the network; give "
+            "--tls-certificate"
+        )
+
+
+def _check_rules(max_attempts: int, most_spawned_jobs: int, lease_seconds: float, activity_days: int | None) -> None:
+    for name, least in (("--max-attempts", max_attempts), ("--most-spawned-jobs", most_spawned_jobs)):
+        if least < 1:
+            raise UsageError(f"{name} is at least 1")
     if not _SHORTEST_LEASE_SECONDS <= lease_seconds <= _LONGEST_LEASE_SECONDS:
         raise UsageError(f"--lease-seconds is between {_SHORTEST_LEASE_SECONDS:g} and {_LONGEST_LEASE_SECONDS:g}")
     if activity_days is not None and activity_days < 1:
@@ -174,11 +266,12 @@ def _only_server(storage: "PlatformStorage") -> Iterator[bool]:
     """Make sure that no other server uses the data folder, and give whether the endpoint file is this server's."""
     from xfworker.api.composition.endpoint_file import endpoint_path, read_endpoint, server_lock
     from xfworker.api.composition.platform import make_data_folder
+    from xfworker.api.composition.server_processes import is_postgresql
 
     make_data_folder(storage)
     with server_lock(storage.data) as is_first:
         # Several servers may share a PostgreSQL database, and the folder of the files with it; nothing else.
-        if not is_first and not (storage.database or "").startswith("postgresql"):
+        if not is_first and not is_postgresql(storage.database):
             other = read_endpoint(endpoint_path(storage.data))
             known = "" if other is None else f" at {other.url} (process {other.pid})"
             raise UsageError(

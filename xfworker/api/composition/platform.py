@@ -184,6 +184,18 @@ def make_data_folder(storage: PlatformStorage) -> None:
         raise ConfigurationError(f"could not make the data folder {storage.data}: {error.strerror or error}") from None
 
 
+def agreed_settings(storage: PlatformStorage, files: "FolderFileStore") -> dict[str, str]:
+    """Give what all servers of one database must have alike beside their options, without telling any secret."""
+    from xfworker import __version__
+    from xfworker.adapters.jwt.token_signer import fingerprint, secret_in
+
+    return {
+        "version": __version__,
+        "secret": f"that of fingerprint {fingerprint(secret_in(storage.secret_path))} (the file 'secret' of --data)",
+        "files": f"the folder with the identity {files.identity} (--files)",
+    }
+
+
 def file_store(storage: PlatformStorage) -> "FolderFileStore":
     """Compose the file store of a storage location."""
     from xfworker.adapters.disk.file_store import FolderFileStore

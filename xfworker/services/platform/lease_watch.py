@@ -35,10 +35,15 @@ class LeaseWatch:
         self._irregularities = 0
         self._granted = 0
 
-    def begin(self) -> None:
-        """Record that serving begins, and maintenance with it: while there was no server, no lease could be renewed."""
+    def begin(self, *, after_pause: bool = True) -> None:
+        """
+        Record that serving begins, and maintenance with it.
+
+        Args:
+            after_pause: Whether nobody served before: then no lease could be renewed meanwhile.
+        """
         with self._lock:
-            self._irregularities += 1
+            self._irregularities += after_pause
             self._seen = self._clock.now(), self._clock.monotonic()
             self._maintained_at = self._seen[1]
 

@@ -32,7 +32,6 @@ def delete_old_idempotency_keys(records: RecordStore, clock: Clock, options: Pla
 
 def run_periodic_tasks(records: RecordStore, clock: Clock, options: PlatformOptions, watch: LeaseWatch) -> None:
     """Do what is due now; called every few seconds."""
-    watch.look(for_maintenance=True)
     for job in end_due_leases(records, _SERVER, clock, options, watch):
         _log.warning("xfworker.lease_expired", job=job.serial, attempt=job.attempt, state=job.state.value)
     now = clock.now()

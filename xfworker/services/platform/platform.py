@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from xfworker.domain.errors import AuthenticationFailed, ConfigurationError
+import attrs
+
+from xfworker.domain.errors import AuthenticationFailed, ConfigurationError, ServerError
 from xfworker.domain.files import AuthorizationToken
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
@@ -63,6 +65,7 @@ class Platform:
         self._lease_watch = LeaseWatch(clock, self.options.lease_seconds)
         self._idle_workers = IdleWorkers()
         self._keys_deleted_at: float | None = None
+        self._serves_alone = True
 
     def admin_token(self) -> str:
         """Give a token that may do everything; it does not expire, and ends with the server's secret."""
@@ -193,12 +196,36 @@ class Platform:
         """At which interval :meth:`maintain` is to be called."""
         return maintenance_seconds(self.options.lease_seconds)
 
+    def join(self, settings: Mapping[str, str]) -> None:
+        """
+        Serve beside the other processes that serve the same records, if there are any.
+
+        Args:
+            settings: What all of them must have alike beside the options.
+
+        Raises:
+            ConfigurationError: Others serve with other settings; the message names them.
+        """
+        options = {field.name: str(getattr(self.options, field.name)) for field in attrs.fields(PlatformOptions)}
+        self._serves_alone = self.records.join({**options, **settings})
+
     def begin_serving(self) -> None:
-        """Grant the leases of before a fresh period with the next look: while no server ran, none could be renewed."""
-        self._lease_watch.begin()
+        """Grant the leases of before a fresh period where no server ran meanwhile, so that none could be renewed."""
+        self._lease_watch.begin(after_pause=self._serves_alone)
 
     def maintain(self) -> None:
         """Do what is due although nobody asks; called every few seconds while the platform is served."""
+        self._lease_watch.look(for_maintenance=True)
+        try:
+            with self.records.maintenance_turn() as has_turn:
+                if has_turn:
+                    self._maintain()
+        except ServerError:
+            # While the database was away, nobody could renew a lease.
+            self._lease_watch.begin()
+            raise
+
+    def _maintain(self) -> None:
         run_periodic_tasks(self.records, self.clock, self.options, self._lease_watch)
         now = self.clock.monotonic()
         if self._keys_deleted_at is None or now - self._keys_deleted_at >= _DELETE_KEYS_EVERY_SECONDS:
