@@ -1,13 +1,16 @@
 """Where the server listens and whether it speaks https: said exactly, or refused."""
 
 import socket
+from pathlib import Path
 
 import pytest
 import trustme
 
-from xfworker.adapters.web.serving import ServeOptions, _free_address, check_tls
+from xfworker.adapters.web.serving import ServeOptions, check_tls, free_address
 from xfworker.api.cli.main import main
-from xfworker.domain.errors import ConfigurationError
+from xfworker.api.cli.serve import _arguments
+from xfworker.api.composition.server_processes import require_several_possible
+from xfworker.domain.errors import ConfigurationError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,7 @@ def test_serve_refuses_half_of_tls_before_it_makes_anything(pems, tmp_path, caps
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "0.0.0.0"])
 def test_a_host_name_becomes_a_numeric_address(host):
-    address, port = _free_address(host, 0)
+    address, port = free_address(host, 0)
     socket.inet_aton(address)
     assert port > 0
 
@@ -64,4 +67,18 @@ def test_a_host_name_becomes_a_numeric_address(host):
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 70 + ".example", "not a host"])
 def test_a_host_that_is_none_is_refused_by_name(host):
     with pytest.raises(ConfigurationError, match=host[:20]):
-        _free_address(host, 0)
+        free_address(host, 0)
+
+
+def test_several_processes_need_a_database_that_several_can_write_to():
+    for database in (None, "sqlite:///x.sqlite", "memory:"):
+        with pytest.raises(UsageError, match="--processes 2 needs --database postgresql"):
+            require_several_possible(2, database)
+    with pytest.raises(UsageError, match="at least 1"):
+        require_several_possible(0, "postgresql://xf@db/xf")
+    require_several_possible(1, None)
+
+
+def test_each_of_several_processes_is_given_what_the_first_was_but_for_what_is_its_own():
+    given = {"data": Path("d"), "files": None, "durable": False, "direct_writes": True, "port": 0, "processes": 4}
+    assert _arguments(given) == ["--data", "d", "--no-durable", "--direct-writes", "--port", "0"]
