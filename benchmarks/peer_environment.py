@@ -7,9 +7,9 @@ import venv
 from pathlib import Path
 
 
-def python_with(package: str) -> Path:
+def python_with(package: str, *more: str) -> Path:
     """
-    Give the interpreter of an environment that holds one package; it is made when it is first asked for.
+    Give the interpreter of an environment that holds one package, and maybe more; it is made when first asked for.
 
     Raises:
         RuntimeError: The package cannot be installed here.
@@ -21,7 +21,7 @@ def python_with(package: str) -> Path:
         print(f"installing {package} into an environment of its own", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
         done = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", package], capture_output=True, text=True, check=False
+            [python, "-m", "pip", "install", "--quiet", package, *more], capture_output=True, text=True, check=False
         )
         if done.returncode:
             shutil.rmtree(folder, ignore_errors=True)
