@@ -77,13 +77,13 @@ class HttpXFServer:
 
     def output_values(self, sequence: "ParameterSequence") -> "list[OutputValue]":
         """Give the values of a sequence in sort order, by one request."""
-        from xfworker.adapters.wire.queries import SequenceValue
         from xfworker.adapters.wire.records import Items
+        from xfworker.domain.queries import OutputValue
 
         doing = f"get the values of output {sequence.key!r} of task {sequence.task_serial}"
         query = urlencode({"task_serial": sequence.task_serial, "key": sequence.key})
         answer = self._transport.request("GET", f"{BASE}/output-values?{query}", doing=doing).json()
-        return [item.output_value() for item in read_answer(Items[SequenceValue], answer, doing).items]
+        return read_answer(Items[OutputValue], answer, doing).items
 
     def combined_query(self, query: "CombinedQuery") -> dict[str, list[Record]]:
         from xfworker.adapters.wire.queries import CombinedQueryBody

@@ -53,7 +53,10 @@ def read(kind: type[MessageT], value: Any, name: str) -> MessageT:
     """
     if issubclass(get_origin(kind) or kind, Record):
         return from_own_json(kind, value)  # type: ignore[type-var]  # a record, as was just seen
-    return structured(_converter(), kind, value, name)
+    try:
+        return _converter(detailed=False).structure(value, kind)
+    except Exception:  # noqa: BLE001  whatever it is, the slower way says what is wrong, and where
+        return structured(_converter(), kind, value, name)
 
 
 def read_answer(kind: type[MessageT], value: Any, doing: str) -> MessageT:
@@ -82,10 +85,10 @@ def write(message: Any) -> Any:
 
 
 @cache
-def _converter() -> "Converter":
+def _converter(*, detailed: bool = True) -> "Converter":
     from cattrs.gen import make_dict_unstructure_fn
 
-    made = converter().copy()
+    made = converter().copy(detailed_validation=detailed)
     made.register_structure_hook(int, _integer)
     made.register_structure_hook_func(lambda kind: kind is PrintableText, _printable)
     made.register_structure_hook_func(lambda kind: kind == dict[str, str], _strings)

@@ -10,7 +10,7 @@ from attrs import asdict, define, field
 from xfworker.adapters.wire.codec import Message
 from xfworker.adapters.wire.field_types import Keywords, Serial
 from xfworker.domain.files import VERBS, AuthorizationToken, Scope, scopes_from_json
-from xfworker.domain.queries import QUERY_PARTS, CombinedQuery, OutputValue
+from xfworker.domain.queries import QUERY_PARTS, CombinedQuery
 
 _SELECTOR = {"type": "string", "pattern": "^(all|narrowed|[0-9]{1,18}(,[0-9]{1,18})*)$"}
 
@@ -25,14 +25,11 @@ ScopePair = tuple[Annotated[str, Keywords(enum=list(VERBS))], str]
 
 @define(frozen=True, kw_only=True)
 class SequenceValue(Message):
-    """One value of a sequence."""
+    """One value of a sequence, as the OpenAPI document describes it; what is read and written is the domain's."""
 
     job_serial: Serial
     run_serial: Serial | None
     value: Any
-
-    def output_value(self) -> OutputValue:
-        return OutputValue(job_serial=self.job_serial, run_serial=self.run_serial, value=self.value)
 
 
 @define(frozen=True, kw_only=True)

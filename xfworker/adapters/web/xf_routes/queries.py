@@ -1,13 +1,11 @@
 """Questions that are more than one record: sequences, combined queries, file tokens, configuration."""
 
-from typing import Any
-
+import msgspec
 from litestar import Response, Router, get, post
 
 from xfworker.adapters.web.exchange import AnyRequest, answer, answer_message, caller, in_thread, message
 from xfworker.adapters.wire.digits import read_digits
 from xfworker.adapters.wire.queries import CombinedQueryBody, FileToken, FileTokenRequest
-from xfworker.adapters.wire.records import Items
 from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import InvalidParameter
 from xfworker.domain.files import scopes_from_json
@@ -21,18 +19,21 @@ def question_router(platform: Platform) -> Router:
     async def output_values(request: AnyRequest) -> Response[bytes]:
         sequence = _sequence(request.query_params.get("task_serial"), request.query_params.get("key"))
 
-        values = await in_thread(lambda: platform.server_for(caller(request)).output_values(sequence))
-        return answer_message(Items(items=values))
+        def ask() -> bytes:
+            # As a message of Items[SequenceValue] is written, whose fields these values have: there may be very many.
+            return msgspec.json.encode({"items": platform.server_for(caller(request)).output_values(sequence)})
+
+        return Response(content=await in_thread(ask), media_type="application/json")
 
     @post("/combined-query", status_code=200)
     async def combined_query(request: AnyRequest) -> Response[bytes]:
         query = (await message(request, CombinedQueryBody, "the combined query")).query()
 
-        def ask() -> dict[str, Any]:
+        def ask() -> bytes:
             result = platform.server_for(caller(request)).combined_query(query)
-            return {part: [to_json(record) for record in records] for part, records in result.items()}
+            return msgspec.json.encode({part: list(map(to_json, records)) for part, records in result.items()})
 
-        return answer(await in_thread(ask))
+        return Response(content=await in_thread(ask), media_type="application/json")
 
     @post("/fss-tokens")
     async def file_token(request: AnyRequest) -> Response[bytes]:
