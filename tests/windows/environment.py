@@ -29,7 +29,6 @@ EXTRAS = ("cli", "server", "page", "sql", "images")
 TOOLS = ("pytest>=8", "hypothesis>=6.130", "trustme>=1.2", "fsspec>=2025.3", "simpleitk>=2.4", "tzdata", "colorama")
 INSTEAD = {
     "numpy": "numpy==1.26.4",  # later ones call a function of Windows that wine 8 lacks
-    "jsonschema": "jsonschema==4.17.3",  # the last one without a part in Rust
     "pandas": "pandas==2.2.3",  # the last one that takes this numpy
 }
 LEFT_OUT = {

@@ -23,6 +23,8 @@ _WINE_VARIABLES = {
     # Neither .NET nor a browser is needed, and nobody is there to be asked for them.
     "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe=",
 }
+SHARE_VARIABLE = "XFWORKER_TEST_SHARE"
+"""The environment variable with two names of one folder: a share's and a mapped drive's."""
 _MINUTES = 10
 
 
@@ -37,16 +39,30 @@ def main(arguments: list[str]) -> int:
 
 
 def _run_tests(python: Path, arguments: list[str]) -> int:
-    variables = {**os.environ, **_WINE_VARIABLES, "WINEPREFIX": str(FOLDER / "wine")}
+    prefix = FOLDER / "wine"
+    variables = {**os.environ, **_WINE_VARIABLES, "WINEPREFIX": str(prefix)}
     variables.pop("DISPLAY", None)
+    if not (prefix / "dosdevices").exists():
+        subprocess.run(["wineboot", "--init"], env=variables, check=True, capture_output=True)
     with tempfile.TemporaryDirectory(prefix="xfworker-windows-") as folder, offered_servers() as servers:
-        variables |= servers
+        variables |= servers | _share(prefix, Path(folder) / "share")
         command = ["wine", str(python), "-m", "pytest", "-p", "tests.windows.served_from_linux"]
         command += ["-p", "no:cacheprovider", "--basetemp", windows_path(Path(folder) / "bt"), *arguments]
         try:
             return _run(command, variables)
         finally:
             subprocess.run(["wineserver", "-k"], env=variables, check=False)
+
+
+def _share(prefix: Path, folder: Path) -> dict[str, str]:
+    """Give a folder a UNC name and a drive; return the environment in which tests find them."""
+    folder.mkdir()
+    share = prefix / "dosdevices" / "unc" / "lab" / "scans"
+    share.parent.mkdir(parents=True, exist_ok=True)
+    for name in (share, prefix / "dosdevices" / "x:"):
+        name.unlink(missing_ok=True)
+        name.symlink_to(folder)
+    return {SHARE_VARIABLE: "\\\\lab\\scans;X:\\"}
 
 
 def _run(command: list[str], variables: dict[str, str]) -> int:

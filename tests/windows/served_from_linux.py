@@ -16,8 +16,9 @@ from xfworker.domain.errors import ServerUnreachable
 class ServerOnLinux(embedded_server.EmbeddedServer):
     """The same class to whoever uses it; only its process is one of the other system."""
 
-    def __init__(self, data: Any, **options: Any) -> None:
+    def __init__(self, data: Any, *, words: tuple[str, ...] = (), **options: Any) -> None:
         super().__init__(data, **options)
+        options["words"] = words
         if options.get("sns") is not None:
             options["sns"] = linux_path(options["sns"])
         self._options = options

@@ -34,7 +34,10 @@ class _Servers(socketserver.ThreadingTCPServer):
         if request["do"] == "start":
             number = next(self.numbers)
             options = {key: Path(value) if key == "sns" else value for key, value in request["options"].items()}
-            server = self.servers[number] = EmbeddedServer(Path(request["data"]), **options).start()
+            words = options.pop("words", [])
+            server = self.servers[number] = EmbeddedServer(Path(request["data"]), **options)
+            server._command += words  # noqa: SLF001  what only these tests want of it
+            server.start()
             endpoint = server.endpoint
             return {
                 "number": number,

@@ -1,6 +1,7 @@
 """What the command line prints, on terminals and in pipes."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -104,3 +105,21 @@ def test_a_server_answers_on_when_nobody_reads_its_log(tmp_path):
         server.stdin.close()
         server.wait(30)
         server.stderr.close()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "cp437", "ascii"])
+def test_json_is_read_whatever_the_code_page_of_the_pipe(encoding):
+    code = "from xfworker.api.cli.console import print_json; print_json({'unit': 'mg HA/cm³ ≤ é'})"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert json.loads(done.stdout.decode("utf-8")) == {"unit": "mg HA/cm³ ≤ é"}
+
+
+def test_a_table_is_printed_whatever_the_code_page():
+    code = (
+        "from xfworker.api.cli.console import prepare_output, print_table\n"
+        "prepare_output(); print_table(['limit'], [['≤ 3 mm³']])"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert done.stdout.decode("cp1252").split() == ["limit", "\\u2264", "3", "mm³"]

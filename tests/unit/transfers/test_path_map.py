@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ MAP = PathMap(
         (r"\\server\share", "/mnt/share"),
         (r"\\server\shared\a.raw", r"\\server\shared\a.raw"),
         (r"x:\DATA\a.raw", "/mnt/x/a.raw"),
+        (r"\\?\X:\data\a.raw", "/mnt/x/a.raw"),
+        ("//?/UNC/server/share/a.raw", "/mnt/share/a.raw"),
+        (r"\\.\server\share\a.raw", r"\\.\server\share\a.raw"),
         ("/srv/files/a.raw", "/mnt/files/a.raw"),
         ("/SRV/files/a.raw", "/SRV/files/a.raw"),
         ("/srv/files2/a.raw", "/srv/files2/a.raw"),
@@ -54,3 +58,10 @@ def test_unc_paths_are_known_by_their_form():
     assert not is_unc_path(r"C:\share")
     assert not is_unc_path(r"\\?\C:\share")
     assert not is_unc_path(r"\\")
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere it is a name like any other")
+def test_a_mapped_drive_needs_no_slash_behind_it():
+    drive = PathMap({r"\\server\share": "X:", r"\\server\scans": "Y:mice"})
+    assert drive.local_path(r"\\server\share\job_result\17\a.raw") == Path("X:\\job_result\\17\\a.raw")
+    assert drive.local_path(r"\\SERVER\scans\a.raw") == Path("Y:\\mice\\a.raw")

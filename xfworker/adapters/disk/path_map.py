@@ -31,7 +31,7 @@ class PathMap:
                     f"path map: {prefix!r} is not an absolute path; use a share such as '\\\\server\\share', a drive "
                     "such as 'X:\\' or a path that starts with '/'"
                 )
-            self._entries.append((_key(_segments(prefix), prefix), Path(local).expanduser()))
+            self._entries.append((_key(_segments(prefix), prefix), _folder(local)))
         self._entries.sort(key=lambda entry: len(entry[0]), reverse=True)
 
     def local_path(self, path: str) -> Path:
@@ -52,23 +52,35 @@ class PathMap:
 
 
 def is_windows_path(path: str) -> bool:
-    r"""Whether a path is a UNC share (``\\server\share``, also with slashes) or begins with a drive."""
-    return is_unc_path(path) or (len(path) > 1 and path[1] == ":" and path[0].isascii() and path[0].isalpha())
+    r"""Whether a path is a UNC share (``\\server\share``, also with slashes) or begins with a drive (``\\?\C:\``)."""
+    plain = _without_long_prefix(path)
+    return is_unc_path(plain) or (len(plain) > 1 and plain[1] == ":" and plain[0].isascii() and plain[0].isalpha())
 
 
 def is_unc_path(path: str) -> bool:
     r"""Whether a path is a UNC share: ``\\server\share\...``, ``//server/share/...`` or ``\\?\UNC\...``."""
-    start = path[:2].replace("/", "\\")
-    if start != "\\\\" or path[2:3] in {"", "/", "\\"}:
-        return False
-    return path[2:4] not in {"?\\", ".\\"} or path[4:8].lower() == "unc\\"
+    plain = _without_long_prefix(path).replace("/", "\\")
+    return plain[:2] == "\\\\" and plain[2:3] not in {"", "\\"} and plain[2:4] not in {"?\\", ".\\"}
+
+
+def _without_long_prefix(path: str) -> str:
+    r"""Give a path without ``\\?\``, by which Windows takes it as it is and as long as it is."""
+    start = path[:8].replace("/", "\\").lower()
+    if start == "\\\\?\\unc\\":
+        return "\\\\" + path[8:]
+    return path[4:] if start[:4] == "\\\\?\\" else path
+
+
+def _folder(local: str | Path) -> Path:
+    folder = Path(local).expanduser()
+    # To Windows a drive without a slash is whatever folder of it a program is in.
+    return folder if folder.root or not folder.drive else Path(f"{folder.drive}\\", *folder.parts[1:])
 
 
 def _segments(path: str) -> list[str]:
     windows = is_windows_path(path)
-    if windows and path.startswith("\\\\?\\"):
-        path = "\\\\" + path[8:] if is_unc_path(path) else path[4:]
-    return [part for part in (path.replace("\\", "/") if windows else path).split("/") if part not in {"", "."}]
+    plain = _without_long_prefix(path).replace("\\", "/") if windows else path
+    return [part for part in plain.split("/") if part not in {"", "."}]
 
 
 def _key(segments: list[str], path: str) -> tuple[str, ...]:

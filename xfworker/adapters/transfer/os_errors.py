@@ -56,7 +56,8 @@ def windows_advice(error: OSError) -> str:
         holders = list(dict.fromkeys(holder for name in names for holder in file_holders(name)))
         if holders:
             return f"; it is open in {', '.join(holders)}: close what was read from it, and try again"
-        if number in _OPEN_ELSEWHERE:
+        # What stands there already is open, mostly, where a file may not take its name.
+        if number in _OPEN_ELSEWHERE or error.filename2:
             return "; a program has it open, this one perhaps: close what was read from it, and try again"
     longest = max((len(os.path.abspath(name)) for name in names), default=0)  # noqa: PTH100  names, also of another's
     if number in _NO_SUCH_PATH and longest > _LONGEST_PATH:

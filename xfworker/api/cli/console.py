@@ -1,5 +1,6 @@
 """Where the command line writes: results on stdout, everything else on stderr."""
 
+import codecs
 import io
 import json
 import sys
@@ -89,11 +90,12 @@ def print_table(
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document on stdout; characters that the terminal cannot show are written as escapes."""
+    """Print one JSON document on stdout, in UTF-8; where stdout has another encoding, as on Windows, in ASCII."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        text.encode(encoding)
+        # The code page of a pipe is nobody's business who reads JSON.
+        text.encode("utf-8" if codecs.lookup(encoding).name == "utf-8" else "ascii")
     except UnicodeEncodeError:
         text = json.dumps(document, indent=2)
     sys.stdout.write(text + "\n")

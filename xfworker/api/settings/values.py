@@ -116,6 +116,12 @@ def _absolute(text: str, folder: Path) -> Path:
         if sys.platform == "win32" and text[:1] == "~" and text[1:2] not in {"", "/", "\\"}:
             # It would take a folder beside one's own home for the other user's, whether it is there or not.
             raise RuntimeError  # noqa: TRY301  as elsewhere for a user that is not known
-        return folder / Path(text).expanduser()
+        path = folder / Path(text).expanduser()
     except RuntimeError:
         raise ValueError(f"the path {text!r} begins with the home folder of a user who has none here") from None
+    if path.drive and not path.root:
+        raise ValueError(
+            f"the path {text!r} depends on the folder that a program is in on that drive; write all of it, such as "
+            f"'{path.drive}\\{path.name}'"
+        )
+    return path
