@@ -92,7 +92,9 @@ worker.finish({})
 def test_pixels_are_left_out_where_only_metadata_are_asked_for(lab):
     capture = lab().run("min_max.py", XFCAPTURE_IMAGES="metadata")
 
-    (image,) = [row["result"] for row in rows(capture) if row["args"].get("input_parameter", {}).get("file") == "scan.omni"]
+    (image,) = [
+        row["result"] for row in rows(capture) if row["args"].get("input_parameter", {}).get("file") == "scan.omni"
+    ]
     omni, raw = image["state"]["$image"]["files"]
     assert "sha256" in omni["file"]
     assert raw["file"]["omitted"] == "XFCAPTURE_IMAGES leaves pixels out"

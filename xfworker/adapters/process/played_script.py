@@ -1,9 +1,10 @@
 """Runs a program in the foreground: with the caller's terminal, so that a debugger in it can be talked to."""
 
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+_STDERR = 2
 
 
 def run_in_foreground(
@@ -24,7 +25,7 @@ def run_in_foreground(
     """
     options = {"cwd": folder, "env": dict(environment), "check": False}
     if log is None:
-        stdout = sys.stderr if stdout_is_taken else None
+        stdout = _STDERR if stdout_is_taken else None
         return subprocess.run(command, stdout=stdout, **options).returncode  # type: ignore[call-overload,no-any-return]  # noqa: PLW1510,S603  check is among the options; our own program
     with log.open("wb") as output:
         return subprocess.run(  # type: ignore[call-overload,no-any-return]  # noqa: PLW1510,S603  as above

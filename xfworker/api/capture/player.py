@@ -93,6 +93,7 @@ class Player:
     images: dict[str, Any] = field(factory=dict)
     _objects: dict[int, RecordedObject] = field(factory=dict, init=False)
     _own_numbers: int = field(default=-1, init=False)
+    _lays_files: bool = field(default=True, init=False)
     _read: dict[int, Any] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -223,7 +224,11 @@ class Player:
             raise self._exception(found.raised)
         result = substituted(found.result, found.args, args)
         is_derived = found.function.startswith("derive_")
-        given = self.decode(result, name=found.name, is_new=is_derived)
+        self._lays_files = not is_derived and not (owner is not None and vars(owner).get("_xf_derived"))
+        try:
+            given = self.decode(result, name=found.name, is_new=is_derived)
+        finally:
+            self._lays_files = True
         if is_derived and isinstance(given, RecordedObject):
             self._derived(given, arguments, found.args)
         self._update(owner, found)
@@ -305,7 +310,7 @@ class Player:
             if values and target.suffix != ".omni":
                 values[0].tofile(target)
             else:
-                self.places.materialised(encoded, target)
+                self.places.materialised(encoded, target, is_written=True)
         return None
 
     def _derive(self, owner: RecordedObject, function: str, arguments: Mapping[str, Any]) -> RecordedObject:
@@ -325,6 +330,7 @@ class Player:
     def _derived(self, image: RecordedObject, arguments: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
         """Let a derived image have the paths that the script gave it."""
         given = [Path(value) for value in arguments.values() if is_path(value) or isinstance(value, str)]
+        vars(image)["_xf_derived"] = True
         if not given:
             return
         before = [item.get("name") for item in recorded.values() if isinstance(item, dict) and item.get("$") == "path"]
@@ -415,7 +421,7 @@ class Player:
             if fresh and target.suffix != ".omni":
                 fresh[0].tofile(target)
             else:
-                self.places.materialised(encoded, target)
+                self.places.materialised(encoded, target, is_written=True)
 
     # --- values -----------------------------------------------------------------------------------------------------
 
@@ -506,7 +512,8 @@ class Player:
             self.note("an iterator was not read to its end when the job was captured; it ends where the job stopped")
 
     def _decoded_path(self, encoded: Mapping[str, Any]) -> Any:
-        path = self.places.materialised(encoded)
+        # The files of derived images are the script's own; those that were captured must not take their place.
+        path = self.places.materialised(encoded) if self._lays_files else self.places.path(encoded)
         return str(path) if encoded.get("text") else path
 
     def _decoded_dict(self, encoded: Mapping[str, Any]) -> Any:

@@ -85,6 +85,7 @@ class Places:
         self.working: Path | None = None
         self._working_number: int | None = None
         self._known: dict[Path, int] = {}
+        self._laid: dict[Path, tuple[int, int]] = {}
 
     def set_working(self, path: Path, number: int | None) -> None:
         """Say where the working directory is, and which of the captured folders it stands for."""
@@ -119,8 +120,15 @@ class Places:
         except InvalidFilename as error:
             raise NotRecorded(f"the capture names a file that cannot be: {error}") from None
 
-    def materialised(self, encoded: Mapping[str, Any], target: Path | None = None) -> Path:
-        """Give the local path that stands for a captured one, with the file that was there."""
+    def materialised(self, encoded: Mapping[str, Any], target: Path | None = None, *, is_written: bool = False) -> Path:
+        """
+        Give the local path that stands for a captured one, with the file that was there.
+
+        Args:
+            encoded: The captured path.
+            target: The local path, where it is known.
+            is_written: Whether a call wrote the file just now. Otherwise what a script has written there stays.
+        """
         path = target or self.path(encoded)
         file = encoded.get("file")
         if not isinstance(file, Mapping):
@@ -130,8 +138,9 @@ class Places:
             reason = file.get("omitted") or "its content is not in it"
             self._note(f"{path.name} ({file.get('size')} bytes) was left out of the capture: {reason}")
             return path
-        if not path.exists() or path.stat().st_size != content.stat().st_size or _sha256(path) != _sha256(content):
+        if is_written or not path.exists() or self._laid.get(path) == _stamp(path):
             shutil.copyfile(content, path)
+            self._laid[path] = _stamp(path)
         return path
 
     def content(self, key: str) -> Path | None:
@@ -290,9 +299,9 @@ def _identifier(name: Any) -> str:
     return text if text.isidentifier() else "Recorded"
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 _LONGEST_INLINE = 4096
