@@ -290,7 +290,8 @@ def test_names_of_patients_are_blanked_on_request_in_records_logs_and_images(lab
     header[128:136] = b"DOE^JANE"
     header[28:32] = (4711).to_bytes(4, "little")
     (made.home / "user/scans/a.isq").write_bytes(header)
-    log = b"!\n! Processing Log\nPatient Name                  DOE^JANE\nIndex Patient                          4711\nMu_Scaling 4096\n"
+    lines = ["!", "Patient Name                  DOE^JANE", "Index Patient                 4711", "Mu_Scaling 4096"]
+    log = "\n".join(lines).encode()
     (made.home / "user/scans/b.isq").write_bytes(log)
     job = script(
         made,

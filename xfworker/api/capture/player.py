@@ -462,6 +462,12 @@ class Player:
             name: The call that gave it.
             is_new: Whether an object is made anew although one of its number is there.
         """
+        try:
+            return self._decoded(encoded, name, is_new=is_new)
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+            return LeftOut(f"it is not what a recorder writes ({type(error).__name__}: {str(error)[:80]})")
+
+    def _decoded(self, encoded: Any, name: str, *, is_new: bool) -> Any:
         if isinstance(encoded, str):
             return self._decoded_string(encoded)
         if isinstance(encoded, list):
@@ -476,10 +482,7 @@ class Player:
             return decoder(encoded)
         if kind == "object":
             return self._decoded_object(encoded, name, is_new=is_new)
-        try:
-            return decode_simple(str(kind), encoded)
-        except (KeyError, ValueError, TypeError):
-            return LeftOut(str(encoded.get("reason", f"it is of the kind {kind!r}, which is not known")))
+        return decode_simple(str(kind), encoded)
 
     def _decoders(self) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
         items = self._items

@@ -21,6 +21,7 @@ from xfworker.api.capture.errors import NotRecorded
 from xfworker.domain.errors import InvalidFilename
 from xfworker.domain.filenames import check_filename
 from xfworker.services.capture.manifest import CaptureManifest
+from xfworker.services.capture.reading import LARGEST_TOTAL
 
 SECRET = "[secret]"  # noqa: S105  a mark that stands for one
 """What a secret is when it is played back; recorders write the same where a secret stood inside a longer string."""
@@ -209,6 +210,8 @@ def decode_array(encoded: Mapping[str, Any], places: Places) -> Any:
         if not path.exists():
             places.materialised(encoded["file"], path)
         wanted = offset + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        if wanted > LARGEST_TOTAL:
+            return LeftOut(f"it has {wanted:,} bytes, more than a capture ever holds")
         if not path.exists() or path.stat().st_size < wanted:
             with path.open("ab") as file:
                 file.truncate(wanted)

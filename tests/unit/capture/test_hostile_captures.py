@@ -1,0 +1,211 @@
+"""A capture may come from anybody: nothing in it reaches beyond its limits or the folder that it is unpacked into."""
+
+import hashlib
+import json
+import zipfile
+from contextlib import suppress
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from xfworker.api.capture.player import Player
+from xfworker.domain.errors import ChecksumMismatch, UsageError, XFWorkerError
+from xfworker.services.capture import reading
+from xfworker.services.capture.calls import RecordedCall
+from xfworker.services.capture.manifest import CaptureManifest
+from xfworker.services.capture.reading import OpenCapture
+
+
+def written(path, entries, *, calls=b"", **changes):
+    """Write a capture with right digests, then with what is to be wrong."""
+    entries = {"calls.jsonl": calls, "log.txt": b"", **entries}
+    document = {
+        "format": "XFCAP1.0",
+        "created_at": "2026-01-01T00:00:00Z",
+        "calls": len(calls.splitlines()),
+        "outcome": {"ending": "finished"},
+        "files": {},
+        "entries": [
+            {"entry": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for name, content in entries.items()
+        ],
+        **changes,
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+        archive.writestr("capture.json", json.dumps(document))
+    return path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.py",
+        "package/../../evil.py",
+        "/etc/evil.py",
+        "package/C:evil.py",
+        "package/CON",
+        "package//x",
+        "package\\..\\evil.py",
+        "files",
+        "elsewhere/evil.py",
+    ],
+)
+def test_entries_that_would_land_elsewhere_are_refused(tmp_path, name):
+    path = written(tmp_path / "evil.xfcap", {name: b"x"})
+    with pytest.raises(UsageError, match="evil"):
+        OpenCapture(path)
+
+
+def test_an_entry_that_unpacks_to_more_than_it_says_is_refused(tmp_path):
+    path = written(tmp_path / "bomb.xfcap", {})
+    big = b"\0" * 1_000_000
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("package/main.py", big)
+    with zipfile.ZipFile(path) as archive:
+        document = json.loads(archive.read("capture.json"))
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    document["entries"].append({"entry": "package/main.py", "size": 10, "sha256": "0" * 64})
+    contents["capture.json"] = json.dumps(document).encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    with pytest.raises(UsageError, match="missing or has another size"):
+        OpenCapture(path)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "message"),
+    [
+        ("MOST_ENTRIES", 2, "entries; a capture has at most"),
+        ("LARGEST_MANIFEST", 10, "too large to be one"),
+        ("LARGEST_CALLS", 5, "bytes; 5 are allowed"),
+        ("LARGEST_TOTAL", 5, "allowed|unpacks to more"),
+    ],
+)
+def test_limits_are_held_before_anything_is_unpacked(tmp_path, monkeypatch, limit, value, message):
+    path = written(tmp_path / "large.xfcap", {"package/main.py": b"pass\n" * 20}, calls=b'{"call": "f", "args": {}}\n')
+    monkeypatch.setattr(reading, limit, value)
+    with pytest.raises(UsageError, match=message):
+        OpenCapture(path)
+
+
+def test_a_changed_byte_is_found(tmp_path):
+    path = written(tmp_path / "a.xfcap", {"package/main.py": b"pass\n"})
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    contents["package/main.py"] = b"evil\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    with OpenCapture(path) as capture, pytest.raises(ChecksumMismatch, match=r"package/main\.py"):
+        capture.verify()
+
+
+def test_names_that_are_twice_in_it_and_foreign_versions_are_refused(tmp_path):
+    path = written(tmp_path / "twice.xfcap", {})
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("log.txt", b"again")
+    with pytest.raises(UsageError, match="in it twice"):
+        OpenCapture(path)
+    with pytest.raises(UsageError, match=r"its format is 'XFCAP9\.0', and this reads 'XFCAP1\.0'"):
+        OpenCapture(written(tmp_path / "new.xfcap", {}, format="XFCAP9.0"))
+    with pytest.raises(UsageError, match="there is no capture"):
+        OpenCapture(tmp_path / "gone.xfcap")
+    (tmp_path / "text.xfcap").write_text("not a ZIP")
+    with pytest.raises(UsageError, match="is not a capture"):
+        OpenCapture(tmp_path / "text.xfcap")
+
+
+@given(content=st.binary(max_size=300), at=st.integers(0, 10_000))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_damage_anywhere_is_an_error_of_ours(tmp_path, content, at):
+    path = written(
+        tmp_path / "damaged.xfcap", {"package/main.py": b"print()\n" * 50}, calls=b'{"call":"f","args":{}}\n'
+    )
+    whole = path.read_bytes()
+    place = at % len(whole)
+    path.write_bytes(whole[:place] + content + whole[place + len(content) :])
+    try:
+        with OpenCapture(path) as capture:
+            capture.verify()
+    except XFWorkerError as error:
+        assert str(path) in str(error)  # noqa: PT017  damage may also hit what nobody reads
+
+
+MEMBERS = st.sampled_from(
+    [
+        "class",
+        "id",
+        "state",
+        "items",
+        "name",
+        "value",
+        "file",
+        "folder",
+        "dtype",
+        "shape",
+        "fields",
+        "base64",
+        "sha256",
+        "offset",
+        "args",
+        "bases",
+        "context",
+        "x",
+    ]
+)
+KINDS = st.sampled_from(
+    [
+        "object",
+        "path",
+        "tuple",
+        "list",
+        "set",
+        "frozenset",
+        "dict",
+        "secret",
+        "bytes",
+        "array",
+        "scalar",
+        "exception",
+        "enum",
+        "datetime",
+        "uuid",
+        "decimal",
+        "complex",
+        "range",
+        "iterator",
+        "name",
+        "omitted",
+        "pending",
+        "float",
+        "new",
+    ]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(MEMBERS, inner, max_size=4)
+        | st.builds(lambda kind, more: {**more, "$": kind}, KINDS, st.dictionaries(MEMBERS, inner, max_size=3))
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_values_of_any_form_are_decoded_or_refused_and_nothing_is_written_elsewhere(tmp_path_factory, value):
+    folder = tmp_path_factory.getbasetemp() / "decoded"
+    folder.mkdir(exist_ok=True)
+    manifest = CaptureManifest(entries={}, files={}, outcome={})
+    player = Player(
+        manifest, [RecordedCall(number=1, name="network.f", args={}, result=value)], folder, folder / "none"
+    )
+    before = set(folder.parent.iterdir())
+    with suppress(XFWorkerError):
+        player.call(None, "network.f", (), {})
+    assert set(folder.parent.iterdir()) == before
