@@ -1,11 +1,15 @@
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from rich.console import Console
 
 from xfworker.api.demo.phantom import SIZE, bone_mask, write_phantom
+from xfworker.api.demo.pictures import show_in_terminal
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -21,6 +25,28 @@ def test_the_demo_finds_the_known_answer(tmp_path, as_json):
         png = Path(document["jobs"]["snapshot"]["files"]["snapshot"][0])
         assert png.read_bytes().startswith(b"\x89PNG")
         assert len(document["jobs"]["threshold"]["files"]["segments"]) == 2
+        pictures = [tmp_path / path for path in document["pictures"].values()]
+        assert [path.name for path in pictures] == ["phantom.aim", "phantom_planes.png", "phantom_bone.png"]
+        planes, bone = (read_image(path.read_bytes()) for path in pictures[1:])
+        assert planes.size == bone.size
+        coloured = sum(red > green + 50 for red, green, _ in bone.get_flattened_data())
+        assert 0.01 < coloured / (bone.width * bone.height) < 0.5
+    else:
+        assert "phantom_bone.png" in done.stdout
+        assert "\x1b" not in done.stdout
+
+
+def read_image(content):
+    return Image.open(io.BytesIO(content)).convert("RGB")
+
+
+def test_a_terminal_with_colours_shows_the_picture(tmp_path):
+    Image.new("RGB", (300, 100), (200, 30, 30)).save(tmp_path / "a.png")
+    console = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", width=60)
+    show_in_terminal(tmp_path / "a.png", console.width, console.print)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 10
+    assert all("38;2;200;30;30" in line or "48;2;200;30;30" in line for line in lines)
 
 
 def test_the_phantom_holds_what_is_known_of_it(tmp_path):

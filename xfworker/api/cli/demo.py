@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from attrs import define
 from cyclopts import App, Parameter
 
-from xfworker.api.cli.console import print_table
+from xfworker.api.cli.console import print_table, results
 from xfworker.api.cli.job_display import job_document
 from xfworker.api.cli.local_run import LocalRun, LocalRunOptions, local_run
 from xfworker.api.composition.target import Target, load_target
 from xfworker.api.demo.phantom import THRESHOLD, KnownAnswer, write_phantom
+from xfworker.api.demo.pictures import BONE, show_in_terminal, write_pictures
 from xfworker.domain.job_inputs import complete_inputs
 from xfworker.domain.records import Job
 from xfworker.services.jobs.staging import StagedFile, ensure_task_type, new_job, new_run, new_workflow, stage_files
@@ -76,8 +77,11 @@ def demo(
                 return 1
             comparisons = _compare(local.jobs[STEPS.index("statistics")].job, known)
             local.comparison = [item.to_json() for item in comparisons]
+            (segments, *_) = local.jobs[STEPS.index("threshold")].files["segments"]
+            local.pictures = write_pictures(phantom, segments, out)
             if not json:
                 _print(comparisons)
+                _show(local.pictures)
             wrong = [item.key for item in comparisons if not item.agrees]
             if wrong:
                 local.console.print(f"demo failed: not the known answer: {', '.join(wrong)}", style="red")
@@ -129,6 +133,7 @@ def _document(local: LocalRun) -> dict[str, Any]:
         # A demo that failed has fewer jobs than steps.
         "jobs": {name: job_document(step.job, step.files) for name, step in zip(STEPS, local.jobs, strict=False)},
         "comparison": comparison,
+        "pictures": {what: str(path) for what, path in local.pictures.items()},
         "agrees": bool(comparison) and all(item["agrees"] for item in comparison),
     }
 
@@ -144,3 +149,12 @@ def _print(comparisons: list[Comparison]) -> None:
         for item in comparisons
     ]
     print_table(("figure", "actual", "expected", ""), rows, title="compared with the known answer")
+
+
+def _show(pictures: Mapping[str, Path]) -> None:
+    console = results()
+    # A terminal without colours, a pipe and NO_COLOR get the paths alone.
+    if console.is_terminal and console.color_system in {"256", "truecolor"}:
+        picture = next(path for path in pictures.values() if path.name == BONE)
+        show_in_terminal(picture, console.width, console.print)
+    print_table(("picture", "file"), [(what, str(path)) for what, path in pictures.items()], title="look at")

@@ -95,6 +95,7 @@ class LocalRun:
         live: Shows the job that runs.
         jobs: The jobs so far.
         comparison: What came of comparing the outputs, for the JSON document.
+        pictures: What was drawn of the outputs, by what it shows.
         files_left: Whether files could not be brought to ``out`` and are in the server's data only.
     """
 
@@ -104,6 +105,7 @@ class LocalRun:
     live: LiveJob
     jobs: list[FinishedJob] = field(factory=list)
     comparison: Any = None
+    pictures: Mapping[str, Path] = field(factory=dict)
     files_left: bool = False
 
     def bars(self) -> AbstractContextManager[Bars]:
