@@ -70,7 +70,7 @@ class WebGLRenderer {
 
   constructor() {
     this.canvas = document.createElement('canvas');
-    this.gl = this.canvas.getContext('webgl2', { antialias: false, depth: false, premultipliedAlpha: false });
+    this.gl = this.canvas.getContext('webgl2', { alpha: false, antialias: false, depth: false });
     if (!this.gl) throw new Error('no WebGL2');
     this.formats = formats(this.gl);
     this.gl.pixelStorei(this.gl.UNPACK_ALIGNMENT, 1);

@@ -41,6 +41,18 @@ export class ServerError extends Error {
   }
 }
 
+// The server does not answer; that passes by itself.
+export class ConnectionLost extends Error {}
+
+// Fetch, and tell a lost connection from mistakes of our own, which are TypeErrors as well.
+export async function asked(address, options) {
+  try {
+    return await fetch(address, options);
+  } catch (error) {
+    throw error.name === 'AbortError' ? error : new ConnectionLost(error.message);
+  }
+}
+
 // One image of the server. Events: 'described', 'tiles' (some arrived), 'trouble' (detail: an error, or null when over).
 export class ImageSource extends EventTarget {
   #needed = new Map(); // by view: the tiles that it waits for, most urgent first
@@ -176,7 +188,7 @@ export class ImageSource extends EventTarget {
   }
 
   async #fetch(address, signal) {
-    const response = await fetch(address, { signal, headers: { accept: 'application/json, application/octet-stream' } });
+    const response = await asked(address, { signal, headers: { accept: 'application/json, application/octet-stream' } });
     if (response.ok && !response.redirected) return response;
     const problem = await response.json().catch(() => ({}));
     const error = new ServerError(problem.detail ?? response.statusText, response.redirected ? 401 : response.status);
@@ -200,4 +212,4 @@ export class ImageSource extends EventTarget {
 }
 
 // A lost connection and a busy server pass by themselves.
-export const isPassing = (error) => !(error instanceof ServerError) || error.status === 503 || error.status === 429;
+export const isPassing = (error) => error instanceof ConnectionLost || error.status === 503 || error.status === 429;

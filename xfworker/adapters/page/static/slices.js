@@ -10,10 +10,11 @@ import { AXES, Geometry, unitsOf, valueText } from './slices-geometry.js';
 import { Plane } from './slices-plane.js';
 import { TABLES, renderer } from './slices-render.js';
 import { SHAPES } from './slices-shapes.js';
-import { ImageSource, isPassing } from './slices-tiles.js';
+import { ConnectionLost, ImageSource, asked, isPassing } from './slices-tiles.js';
 
 const t = strings.slices;
 const groups = new Map();
+const mounted = new Set();
 const seen = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) if (isIntersecting) target.begin();
 }, { rootMargin: '300px' });
@@ -30,7 +31,7 @@ const element = (name, attributes = {}, ...children) => {
 
 export class XfSlices extends HTMLElement {
   static formAssociated = true;
-  static observedAttributes = ['src', 'segments', 'mode', 'label'];
+  static observedAttributes = ['src', 'segments', 'mode', 'label', 'group'];
 
   #internals = this.attachInternals();
   #frame = 0;
@@ -54,24 +55,63 @@ export class XfSlices extends HTMLElement {
 
   connectedCallback() {
     if (!this.#parts.planes) this.#build();
-    const group = this.getAttribute('group');
-    if (group) groups.set(group, (groups.get(group) ?? new Set()).add(this));
+    this.#join(null, this.getAttribute('group'));
+    mounted.add(this);
+    for (const viewer of mounted) viewer.showOthers();
     seen.observe(this);
   }
 
   disconnectedCallback() {
     seen.unobserve(this);
-    groups.get(this.getAttribute('group'))?.delete(this);
+    this.#join(this.getAttribute('group'), null);
+    mounted.delete(this);
+    for (const viewer of mounted) viewer.showOthers();
     this.#end();
+  }
+
+  #join(before, after) {
+    groups.get(before)?.delete(this);
+    if (after) groups.set(after, (groups.get(after) ?? new Set()).add(this));
+    this.#parts.together?.setAttribute('aria-pressed', Boolean(after));
+  }
+
+  // Offer what needs other viewers on the page: moving with them, and laying labels over one of their images.
+  showOthers() {
+    const { together, below, belowBar } = this.#parts;
+    const others = [...mounted].filter((other) => other !== this);
+    together.hidden = !others.length;
+    const own = this.own ?? this.getAttribute('src');
+    const images = others.filter((other) => other.source?.description?.kind === 'image' && other.getAttribute('src') !== own);
+    const isLabels = this.own !== undefined || this.source?.description?.kind === 'segments';
+    belowBar.hidden = !(isLabels && images.length);
+    const chosen = this.own === undefined ? '' : this.getAttribute('src');
+    below.replaceChildren(element('option', { value: '', textContent: t.over_nothing }),
+      ...images.map((other) => element('option', { value: other.getAttribute('src'), textContent: other.source.description.name })));
+    below.value = chosen;
+  }
+
+  #layOver(src) {
+    this.own ??= this.getAttribute('src');
+    const own = this.own;
+    if (src) {
+      this.setAttribute('segments', own);
+      this.setAttribute('src', src);
+    } else {
+      this.own = undefined;
+      this.removeAttribute('segments');
+      this.setAttribute('src', own);
+    }
   }
 
   attributeChangedCallback(name, before, after) {
     if (before === after || !this.#parts.planes) return;
     if (name === 'label') this.#parts.frame.setAttribute('aria-label', after ?? '');
     else if (name === 'mode') this.#newShape(null);
+    else if (name === 'group') this.#join(before, after);
     else {
+      // Both may change at once: begin again when they have.
       this.#end();
-      this.begin();
+      queueMicrotask(() => this.isConnected && this.begin());
     }
   }
 
@@ -85,7 +125,10 @@ export class XfSlices extends HTMLElement {
     const segments = this.getAttribute('segments');
     if (segments) {
       this.segments = new ImageSource(base + this.#address(segments)[1], decodeURIComponent(resource));
-      this.#listen(this.segments, () => this.#layersChanged());
+      this.#listen(this.segments, () => {
+        this.#layersChanged();
+        this.#ask();
+      });
       this.segments.describe();
     }
     this.source.describe();
@@ -262,18 +305,18 @@ export class XfSlices extends HTMLElement {
     if (!this.isReady) return;
     const voxel = this.pointed ?? this.cross;
     this.#asked?.abort();
-    const asked = new AbortController();
-    this.#asked = asked;
+    const abort = new AbortController();
+    this.#asked = abort;
     try {
-      const raw = await this.source.value(voxel, asked.signal);
-      const label = await this.#labelAt(voxel, asked.signal);
-      if (this.#asked !== asked) return;
+      const raw = await this.source.value(voxel, abort.signal);
+      const label = await this.#labelAt(voxel, abort.signal);
+      if (this.#asked !== abort) return;
       this.#showValue(voxel, raw, label);
       this.#trouble(null);
     } catch (error) {
-      if (error.name === 'AbortError' || this.#asked !== asked) return;
+      if (error.name === 'AbortError' || this.#asked !== abort) return;
       this.#trouble(error);
-      if (isPassing(error)) setTimeout(() => { if (this.#asked === asked) this.#ask(); }, 1000);
+      if (isPassing(error)) setTimeout(() => { if (this.#asked === abort) this.#ask(); }, 1000);
     }
   }
 
@@ -305,7 +348,7 @@ export class XfSlices extends HTMLElement {
     for (const [name, line] of Object.entries(lines)) this.#parts[name].textContent = line;
     this.dispatchEvent(new CustomEvent('xf-value', { detail: { voxel, raw, mm, text: this.valueText } }));
     for (const { element: plane } of Object.values(this.planes)) {
-      plane.setAttribute('aria-valuetext', `${plane.getAttribute('aria-valuetext').split(', ')[0]}, ${this.valueText}`);
+      plane.setAttribute('aria-valuetext', `${(plane.getAttribute('aria-valuetext') ?? '').split(', ')[0]}, ${this.valueText}`);
     }
   }
 
@@ -327,6 +370,7 @@ export class XfSlices extends HTMLElement {
       this.#newShape(this.#given);
       this.fit();
       this.#ask();
+      for (const viewer of mounted) viewer.showOthers();
     }
     this.#showWindow();
     this.#showState();
@@ -370,7 +414,7 @@ export class XfSlices extends HTMLElement {
     const { trouble } = this.#parts;
     let text = '';
     if (error?.status === 401) text = t.signed_out;
-    else if (error && !error.status) text = strings.connection_lost;
+    else if (error instanceof ConnectionLost) text = strings.connection_lost;
     else if (error) text = error.message;
     if (trouble.textContent !== text) trouble.textContent = text;
     trouble.hidden = !text;
@@ -459,10 +503,18 @@ export class XfSlices extends HTMLElement {
       this.#layersChanged();
     });
     parts.overlayBar = element('label', { className: 'part', hidden: true }, t.segments, parts.opacity);
+    parts.together = element('button', { type: 'button', textContent: t.together, title: t.together_title, 'aria-pressed': this.hasAttribute('group') });
+    parts.together.addEventListener('click', () => {
+      if (this.hasAttribute('group')) this.removeAttribute('group');
+      else this.setAttribute('group', 'page');
+    });
+    parts.below = element('select', { 'aria-label': t.over });
+    parts.below.addEventListener('change', () => this.#layOver(parts.below.value));
+    parts.belowBar = element('label', { className: 'part', hidden: true }, t.over, parts.below);
     parts.link = element('button', { type: 'button', textContent: t.link, title: t.link_title });
     parts.link.addEventListener('click', () => this.#makeLink());
     return element('div', { className: 'bar', role: 'toolbar', 'aria-label': t.tools },
-      element('span', { className: 'part' }, ...Object.values(parts.tools)), show, fit, parts.windowBar, parts.overlayBar, parts.link);
+      element('span', { className: 'part' }, ...Object.values(parts.tools)), show, fit, parts.windowBar, parts.belowBar, parts.overlayBar, parts.together, parts.link);
   }
 
   #facts() {
@@ -484,7 +536,7 @@ export class XfSlices extends HTMLElement {
   async #makeLink() {
     const csrf = document.querySelector('meta[name="csrf-token"]')?.content ?? '';
     try {
-      const response = await fetch(this.getAttribute('src'), { method: 'POST', headers: { 'x-csrf-token': csrf, accept: 'application/json' } });
+      const response = await asked(this.getAttribute('src'), { method: 'POST', headers: { 'x-csrf-token': csrf, accept: 'application/json' } });
       const answer = await response.json();
       if (!response.ok) throw Object.assign(new Error(answer.detail ?? response.statusText), { status: response.status });
       const address = new URL(answer.ome_zarr, document.baseURI).href;
