@@ -46,7 +46,7 @@ test: $(VENV)/installed-test
 
 # Builds its environment in .venv-windows once; wine itself comes from the system (on Debian: apt install wine).
 test-windows: $(VENV)/installed-test
-	$(BIN)/python -m tests.windows.run
+	$(BIN)/python -m tests.windows.run $(WINDOWS_TESTS)
 
 # What is stated as the least must be enough. uv resolves to it; it stays in an environment of its own. The tests of
 # images compare with other programs, which are not a part of that.

@@ -45,7 +45,7 @@ def windows_python() -> Path:
     digest = hashlib.sha256(stated.encode()).hexdigest()
     python, built_from = FOLDER / "python" / "python.exe", FOLDER / "built-from"
     if not built_from.exists() or built_from.read_text("utf-8") != digest:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+        shutil.rmtree(python.parent, ignore_errors=True)
         _unpack_interpreter(python.parent)
         _install(requirements)
         _register_own_package()

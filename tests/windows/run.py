@@ -1,8 +1,9 @@
 """
-Run tests under a Windows Python in wine: ``python -m tests.windows.run [--ci] [TEST ...] [-- OPTION OF PYTEST ...]``.
+Run tests under a Windows Python in wine: ``python -m tests.windows.run [--short] [TEST OR OPTION OF PYTEST ...]``.
 
-Without arguments it is the full form. ``--ci`` is the part of it that has to do with paths, files, processes and the
-console, and the worker. Servers that tests start run on this system, since the server does not start under wine.
+Without arguments it is the full form, what has to do with a client of a server; ``--short`` is what has to do with
+paths, files, processes and the console, and the worker. Servers that tests start run on this system, since the server
+does not start under wine.
 """
 
 import fcntl
@@ -25,7 +26,41 @@ _WINE_VARIABLES = {
 }
 SHARE_VARIABLE = "XFWORKER_TEST_SHARE"
 """The environment variable with two names of one folder: a share's and a mapped drive's."""
-_MINUTES = 10
+_MOST_MINUTES = 20
+"""Some four are enough on two idle cores; then something hangs."""
+
+SHORT = (
+    "tests/windows",
+    "tests/e2e/test_worker_command.py",
+    "tests/unit/cli",
+    "tests/unit/settings",
+    "tests/unit/transfers",
+    "tests/unit/process",
+    "tests/unit/packages",
+    "tests/unit/facade/test_working_directory.py",
+    "tests/unit/test_outcome.py",
+    "tests/unit/test_script_environment.py",
+    "tests/unit/domain/test_files.py",
+    "tests/contract/test_filesystems.py",
+    "tests/contract/test_job_runners.py",
+    "tests/contract/test_file_stores.py",
+)
+FULL = (
+    *SHORT,
+    "tests/unit/bundle",
+    "tests/unit/comparison",
+    "tests/unit/domain",
+    "tests/unit/facade",
+    "tests/unit/images",
+    "tests/unit/jobs",
+    "tests/unit/testing_kit",
+    "tests/contract/test_clocks.py",
+    "tests/contract/test_facade_direct_access.py",
+    "tests/contract/test_facade_http.py",
+    "tests/contract/test_http_memory_platform.py",
+    "tests/contract/test_sns_servers.py",
+)
+"""What is of the server alone is not in here."""
 
 
 def main(arguments: list[str]) -> int:
@@ -47,11 +82,18 @@ def _run_tests(python: Path, arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="xfworker-windows-") as folder, offered_servers() as servers:
         variables |= servers | _share(prefix, Path(folder) / "share")
         command = ["wine", str(python), "-m", "pytest", "-p", "tests.windows.served_from_linux"]
-        command += ["-p", "no:cacheprovider", "--basetemp", windows_path(Path(folder) / "bt"), *arguments]
+        command += ["-p", "no:cacheprovider", "--basetemp", windows_path(Path(folder) / "bt"), "-rs"]
+        command += ["--numprocesses", "2", *_tests(arguments)]
         try:
             return _run(command, variables)
         finally:
             subprocess.run(["wineserver", "-k"], env=variables, check=False)
+
+
+def _tests(arguments: list[str]) -> list[str]:
+    if arguments in ([], ["--short"]):
+        return list(SHORT if arguments else FULL)
+    return arguments
 
 
 def _share(prefix: Path, folder: Path) -> dict[str, str]:
@@ -76,7 +118,7 @@ def _run(command: list[str], variables: dict[str, str]) -> int:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     ) as process:
-        limit = threading.Timer(_MINUTES * 60, lambda: os.killpg(process.pid, signal.SIGKILL))
+        limit = threading.Timer(_MOST_MINUTES * 60, _end, [process.pid])
         limit.daemon = True
         limit.start()
         assert process.stdout is not None
@@ -86,6 +128,11 @@ def _run(command: list[str], variables: dict[str, str]) -> int:
         code = process.wait()
         limit.cancel()
     return code
+
+
+def _end(group: int) -> None:
+    sys.stderr.write(f"the tests for Windows took more than {_MOST_MINUTES} minutes and were ended\n")
+    os.killpg(group, signal.SIGKILL)
 
 
 if __name__ == "__main__":

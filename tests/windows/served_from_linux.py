@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -62,6 +63,19 @@ _WINE_LACKS = {
     "test_a_script_started_by_hand_gets_a_server_of_its_own[embedded]": "the server does not start under wine",
 }
 _THAT_RESOLVE = ("TestFolderFileStore", "TestLayeredFileStore", "test_a_")
+
+
+_WANT_ZARR = {"test_ome_zarr.py", "test_other_image_formats.py"}
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    return True if collection_path.name in _WANT_ZARR else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(
+        f"Left out, because they want zarr, which wants a numpy that wine does not run: {', '.join(sorted(_WANT_ZARR))}"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

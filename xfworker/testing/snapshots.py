@@ -98,7 +98,7 @@ def _write(snapshot: Path, outputs: RecordedOutputs) -> None:
         shutil.copyfile(path, snapshot / _FILES / name)
     document: dict[str, Any] = {"values": outputs.values, "units": outputs.units}
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
-    (snapshot / _OUTPUTS).write_text(f"{text}\n", encoding="utf-8")
+    (snapshot / _OUTPUTS).write_text(f"{text}\n", encoding="utf-8", newline="\n")
 
 
 def _read(snapshot: Path) -> RecordedOutputs:

@@ -73,7 +73,7 @@ def init(
     }
     target = package / _RECORDER
     with replacing(target) as partial:
-        partial.write_text(_with_settings(recorder_path().read_text("utf-8"), settings), "utf-8")
+        partial.write_text(_with_settings(recorder_path().read_text("utf-8"), settings), "utf-8", newline="\n")
     results().print(f"{target}")
     script = package / _MAIN
     if not (script.is_file() and re.search(r"^import xfcapture\b", script.read_text("utf-8", "replace"), re.MULTILINE)):

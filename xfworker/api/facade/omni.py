@@ -216,6 +216,8 @@ class Image(ImageMetadata, ImageTools):
         try:
             pixels = self._completed_pixels(info)
             if pixels is not None:
+                if self._assigned is not None:
+                    self._opened = None  # Windows replaces no file that is mapped
                 # Two files cannot be replaced at once: an older document must not be read with the new pixels.
                 with set_aside(self.metadata_path):
                     pixels.finish()

@@ -61,7 +61,7 @@ def new_package(folder: Path, name: str, package_format: PackageFormat) -> list[
         files[TASKS_FILENAME] = _json(_TASKS)
     folder.mkdir(parents=True, exist_ok=True)
     for filename, text in files.items():
-        (folder / filename).write_text(text, "utf-8")
+        (folder / filename).write_text(text, "utf-8", newline="\n")
     return [folder / filename for filename in files]
 
 
