@@ -1,13 +1,14 @@
 """Connections to a database, set up so that transactions are what they say."""
 
 import sqlite3
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 from xfworker.domain.errors import ConfigurationError
 
@@ -21,6 +22,8 @@ _POOL = 8
 _OVERFLOW = 32
 _BUSY_SECONDS = 30
 _LOCK_MILLISECONDS = 30_000
+_RESTED_AT = "xfworker_rested_at"
+_RESTED_SECONDS = 10.0
 _IDLE_MILLISECONDS = 60_000
 
 
@@ -89,7 +92,6 @@ def _postgresql(url: URL) -> Engine:
         url.set(drivername="postgresql+psycopg"),
         pool_size=_POOL,
         max_overflow=_OVERFLOW,
-        pool_pre_ping=True,
         isolation_level="READ COMMITTED",
         connect_args={"connect_timeout": 10, "application_name": "xfworker"},
     )
@@ -103,5 +105,19 @@ def _postgresql(url: URL) -> Engine:
         for name, value in (("idle", 30), ("interval", 10), ("count", 3)):
             connection.execute(f"SET tcp_keepalives_{name} = {value}")
         connection.commit()
+
+    @event.listens_for(engine, "checkin")
+    def _rest(_: Any, record: Any) -> None:
+        record.info[_RESTED_AT] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _try(connection: Any, record: Any, _: Any) -> None:
+        # Whether it still leads anywhere is a round trip to ask, so one that was used a moment ago is not asked.
+        if time.monotonic() - record.info.get(_RESTED_AT, time.monotonic()) > _RESTED_SECONDS:
+            try:
+                connection.execute("SELECT 1")
+                connection.rollback()
+            except connection.Error as error:
+                raise DisconnectionError from error
 
     return engine

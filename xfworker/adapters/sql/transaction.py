@@ -36,6 +36,7 @@ from xfworker.adapters.sql.derivations import Derivations, KeptDerivations
 from xfworker.adapters.sql.encoded import encoded_record
 from xfworker.adapters.sql.prepared import Runner, Shape, finding, search_values
 from xfworker.adapters.sql.rows import column_value, read_json, read_member, record_of, to_record, to_row, write_json
+from xfworker.adapters.sql.savepoints import Savepoints
 from xfworker.adapters.sql.server_locks import lock_name
 from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, TABLES, field_forms, table_of
 from xfworker.domain.board import JobCell
@@ -87,6 +88,7 @@ class SqlTransaction:
         """
         self._connection = connection
         self._runner = Runner(connection)
+        self._savepoints = Savepoints(connection)
         self._derivations = Derivations(kept)
         self._seen: dict[tuple[str, int], Sequence[Any]] = {}
         self._on_sqlite = connection.dialect.name == "sqlite"
@@ -96,7 +98,7 @@ class SqlTransaction:
     def savepoint(self) -> Iterator[None]:
         """Begin a part of the transaction that is undone alone."""
         try:
-            with self._connection.begin_nested():
+            with self._savepoints.part():
                 yield
         except BaseException:
             self._seen.clear()
@@ -173,6 +175,7 @@ class SqlTransaction:
         return int(self._connection.execute(statement).scalar_one())
 
     def insert(self, record: RecordT) -> RecordT:
+        self._savepoints.before_write()
         row = to_row(record)
         row.pop("serial", None)
         if isinstance(record, Job):
@@ -183,6 +186,7 @@ class SqlTransaction:
         return attrs.evolve(record, serial=serial)
 
     def replace(self, record: Record) -> None:
+        self._savepoints.before_write()
         row = to_row(record)
         row.pop("serial", None)
         if isinstance(record, Job):
@@ -196,6 +200,7 @@ class SqlTransaction:
             self._rank_again(record)
 
     def delete(self, kind: type[Record], where: Mapping[str, Any]) -> int:
+        self._savepoints.before_write()
         self._seen.clear()
         return int(self._connection.execute(delete(table_of(kind)).where(*self._conditions(kind, where))).rowcount)
 
@@ -233,19 +238,23 @@ class SqlTransaction:
             self.replace(job)
             self.insert(event)
             return self.insert(lease)
+        self._savepoints.before_write()
         self._see_written(Job, job.serial, to_row(job))
         return attrs.evolve(lease, serial=leasing.hand_out(self._connection, job, lease, event))
 
     def touch_worker(self, serial: int, moment: datetime) -> None:
+        self._savepoints.before_write()
         self._seen.pop((Worker.collection, serial), None)
         leasing.touch_worker(self._connection, serial, moment)
 
     def renew_leases(
         self, worker_serial: int, attempts: Mapping[int, int], expires_at: datetime, *, member: str
     ) -> Sequence[RenewedLease]:
+        self._savepoints.before_write()
         return leasing.renew_leases(self._connection, worker_serial, attempts, expires_at, member=member)
 
     def renew_all_leases(self, expires_at: datetime) -> None:
+        self._savepoints.before_write()
         leasing.renew_all(self._connection, expires_at)
 
     def hold_name(self, name: str) -> None:
@@ -277,13 +286,16 @@ class SqlTransaction:
         return value
 
     def put_entry(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
+        self._savepoints.before_write()
         row = {"key": key, "value": write_json(value), "at": None if at is None else format_time(at)}
         self._connection.execute(_PUT_ENTRY[self._connection.dialect.name], row)
 
     def delete_entry(self, key: str) -> None:
+        self._savepoints.before_write()
         self._connection.execute(delete(ENTRIES).where(ENTRIES.c.key == key))
 
     def delete_entries_before(self, moment: datetime) -> int:
+        self._savepoints.before_write()
         return int(self._connection.execute(delete(ENTRIES).where(ENTRIES.c.at < format_time(moment))).rowcount)
 
     def _see_written(self, kind: type[Record], serial: int, row: Mapping[str, Any]) -> None:
@@ -297,6 +309,7 @@ class SqlTransaction:
         self._seen[kind.collection, serial] = row
 
     def delete_events_before(self, moment: datetime, *, most: int) -> int:
+        self._savepoints.before_write()
         # By serial, which grows with time: the table has no index by time, and needs none for this.
         oldest = select(_EVENTS.c.serial).order_by(_EVENTS.c.serial).limit(most).scalar_subquery()
         statement = delete(_EVENTS).where(_EVENTS.c.serial.in_(oldest), _EVENTS.c.created_at < format_time(moment))

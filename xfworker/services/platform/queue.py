@@ -269,12 +269,11 @@ class PlatformQueue:
         with self._records.transaction(of=(Job, job_serial)) as transaction:
             now = self._clock.now()
             access = Access(self._principal, transaction)
-            job, kept = self._held(transaction, job_serial, attempt)
-            if kept is None:
+            job, had_lease = self._given_up(transaction, job_serial, attempt)
+            if not had_lease:
                 if _was_reported(job, attempt, outcome):
                     return job
                 raise LeaseLost(_lost(job, attempt))
-            transaction.delete(JobLease, {"job_serial": job.serial})
             outcome = attrs.evolve(outcome, message=_readable(clean_string(outcome.message)))
             after = _with_outcome(job, outcome, now)
             transaction.replace(after)
@@ -308,24 +307,24 @@ class PlatformQueue:
         end_leases(Access(self._principal, transaction), leases, now, self._options)
         set_owner(transaction, worker, self._principal)
 
-    def _held(self, transaction: RecordTransaction, job_serial: int, attempt: int) -> tuple[Job, JobLease | None]:
+    def _given_up(self, transaction: RecordTransaction, job_serial: int, attempt: int) -> tuple[Job, bool]:
         """
-        Give a job and the caller's own lease on this attempt at it, if there is one.
+        Give a job, and whether the caller had a lease on this attempt at it, which is deleted.
 
         Raises:
             PermissionDenied: Another worker has the lease, or had it last.
             LeaseLost: The caller does not see the job's project any more.
         """
         job = transaction.get(Job, job_serial)
+        access = Access(self._principal, transaction)
         if job.attempt != attempt:
-            Access(self._principal, transaction).get(Job, job_serial)
-            return job, None
-        kept = transaction.find(JobLease, {"job_serial": job.serial, "attempt": attempt}, limit=1)
-        worker_serial = kept[0].worker_serial if kept else job.worker_serial
-        if worker_serial is not None:
+            access.get(Job, job_serial)
+            return job, False
+        worker_serial = job.worker_serial
+        if worker_serial is not None and not self._principal.is_admin:
             self._require_own(transaction, transaction.get(Worker, worker_serial), f"look after {job}, which runs on")
-        self._require_may_run(Access(self._principal, transaction), job)
-        return job, kept[0] if kept else None
+        self._require_may_run(access, job)
+        return job, bool(transaction.delete(JobLease, {"job_serial": job.serial, "attempt": attempt}))
 
     def _require_may_run(self, access: Access, job: Job) -> None:
         if not access.may_run(job):
