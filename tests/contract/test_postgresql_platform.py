@@ -1,5 +1,6 @@
 """The platform's rules over PostgreSQL, which runs from a wheel."""
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -7,8 +8,10 @@ import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 
+from xfworker.adapters.sql.export import read_rows, write_rows
 from xfworker.adapters.sql.tables import METADATA
 from xfworker.api.composition.platform import PlatformStorage, opened_records
+from xfworker.domain.change import Change
 from xfworker.domain.errors import LeaseLost
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_outcome import Ending, Outcome
@@ -128,6 +131,49 @@ def test_a_job_that_is_being_claimed_is_passed_over_and_one_that_comes_free_agai
         raise ZeroDivisionError  # whoever was claiming it does not take it
     assert last.result(60).job.serial == first.serial
     assert world.queue.claim(worker) is None
+
+
+def test_progress_waits_for_no_writer_and_sends_nothing_but_itself(world, setting, threads):
+    lease = setting.leased(setting.job(inputs={"large": "x" * 10_000}))
+    script = setting.script(lease)
+    statements = []
+    engine = world.platform.records.engine
+
+    def keep(_connection, _cursor, statement, parameters, *_):
+        statements.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", keep)
+    try:
+        with world.platform.records.transaction(of=(Run, setting.run.serial)):
+            change = Change(values={"/metadata/progress_percentage": 40.0}, bump=False)
+            threads.submit(script.update, Job, lease.job.serial, change).result(60)
+    finally:
+        event.remove(engine, "before_cursor_execute", keep)
+    [(written, values)] = [pair for pair in statements if pair[0].startswith("UPDATE")]
+    assert "metadata" in written
+    assert "x" * 100 not in str(values)
+    job = world.admin.get(Job, lease.job.serial)
+    assert (job.metadata["progress_percentage"], len(job.inputs["large"])) == (40.0, 10_000)
+
+
+def test_a_backup_holds_every_row_as_it_is_and_no_snapshot_while_it_is_written(world, setting):
+    awkward = 'a "quoted" \\ back\\n line\nend \t tab é \u0001'
+    setting.job(name=awkward, inputs={"text": awkward, "number": 2**62})
+    engine = world.platform.records.engine
+    before = [repr(record) for kind in (Job, Run, Project) for record in world.admin.find(kind)]
+    held = text("SELECT count(*) FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()")
+    lines, snapshots = [], []
+
+    class Target:
+        def write(self, line):
+            with engine.connect() as connection:
+                snapshots.append(connection.execute(held).scalar_one())
+            lines.append(line)
+
+    assert write_rows(engine, Target()) == len(lines) > 5
+    assert set(snapshots) == {0}
+    read_rows(engine, io.BytesIO(b"".join(lines)))
+    assert [repr(record) for kind in (Job, Run, Project) for record in world.admin.find(kind)] == before
 
 
 def test_writers_wait_for_those_of_their_workflow_and_for_no_others(world, setting, threads):

@@ -29,12 +29,14 @@ PLATFORM_KEYS = frozenset(
 ERROR_MESSAGE = "error_message"
 """What people read about a failure; a script may write it as well."""
 
+PROGRESS_KEYS = frozenset({"estimated_duration_seconds", "progress_percentage"})
+"""How far a script is, as it reports itself."""
+
 _OF_ONE_ATTEMPT = frozenset(
     {
         ERROR_MESSAGE,
         OUTCOME,
-        "estimated_duration_seconds",
-        "progress_percentage",
+        *PROGRESS_KEYS,
         "output_units",
         ABORT_REQUESTED,
         VALUES_CHANGED,

@@ -2,12 +2,13 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Engine, MetaData, delete, func, insert, select, text
+from sqlalchemy import Connection, Engine, MetaData, Table, delete, func, insert, select, text
 
 from xfworker.adapters.sql.engine import WRITES
 from xfworker.adapters.sql.tables import METADATA
@@ -21,17 +22,39 @@ def write_rows(engine: Engine, target: IO[bytes]) -> int:
     """
     Write every row of every table as one JSON array a line, ``["jobs", {...}]``, and give how many.
 
-    All come from one snapshot; writers go on meanwhile.
+    All come from one snapshot; writers go on meanwhile. PostgreSQL cannot tidy up what changes while a snapshot is
+    held, which slows a busy queue down, so there the rows are first copied as they are to a file without a name, as
+    fast as the server sends them; whatever ``target`` does with them comes after the snapshot.
     """
-    count = 0
-    with engine.connect() as connection:
-        if engine.dialect.name == "postgresql":
+    if engine.dialect.name != "postgresql":
+        with engine.connect() as connection, connection.begin():
+            return _pass_on(_lines(connection), target)
+    with tempfile.TemporaryFile() as copied:
+        with engine.connect() as connection:
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        with connection.begin():
-            for line in _lines(connection):
-                target.write(line)
-                count += 1
+            with connection.begin():
+                _copy(connection, copied)
+        copied.seek(0)
+        return _pass_on(copied, target)
+
+
+def _pass_on(lines: Iterable[bytes], target: IO[bytes]) -> int:
+    count = 0
+    for line in lines:
+        target.write(line)
+        count += 1
     return count
+
+
+def _copy(connection: Connection, copied: IO[bytes]) -> None:
+    driver: Any = connection.connection.driver_connection
+    for table in _present(connection):
+        key = ", ".join(f'"{column.name}"' for column in table.primary_key.columns)
+        query = f"""SELECT json_build_array('{table.name}', row_to_json(t)) FROM "{table.name}" AS t ORDER BY {key}"""  # noqa: S608  names of the schema
+        with driver.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT") as copy:
+            for block in copy:
+                # JSON has no tabs or line ends of its own; of what COPY escapes there are only backslashes.
+                copied.write(bytes(block).replace(b"\\\\", b"\\"))
 
 
 def read_rows(engine: Engine, source: IO[bytes]) -> int:
@@ -67,16 +90,19 @@ def export_to_folder(engine: Engine, folder: Path, name: str) -> Path:
 
 
 def _lines(connection: Connection) -> Iterator[bytes]:
-    # The tables as they are, not as this version would have them: an export may come before an upgrade.
-    present = MetaData()
-    present.reflect(connection)
-    for table in sorted(present.tables.values(), key=lambda table: table.name):
-        if table.name == "alembic_version":
-            continue
+    for table in _present(connection):
         key = list(table.primary_key.columns)
         result = connection.execution_options(yield_per=_BATCH).execute(select(table).order_by(*key))
         for row in result:
             yield json.dumps([table.name, dict(row._mapping)], ensure_ascii=False).encode() + b"\n"  # noqa: SLF001  public by its documentation
+
+
+def _present(connection: Connection) -> list[Table]:
+    """List the tables as they are, not as this version would have them: an export may come before an upgrade."""
+    present = MetaData()
+    present.reflect(connection)
+    tables = (table for table in present.tables.values() if table.name != "alembic_version")
+    return sorted(tables, key=lambda table: table.name)
 
 
 def _batches(source: IO[bytes]) -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -81,7 +81,7 @@ class Runner:
         return prepared.on_driver(self._driver, values).lastrowid or 0
 
     def replace(self, collection: str, serial: int, values: Mapping[str, Any]) -> int:
-        """Write all columns of a row and give how many rows there were of it."""
+        """Write columns of a row, which on SQLite are all of them, and give how many rows there were of it."""
         prepared = replacing(collection)
         values = {**values, _KEY: serial}
         if self._driver is None:

@@ -193,7 +193,7 @@ class SqlTransaction:
             row[CLAIM_RANK] = self._rank(record)
         touches_queue = isinstance(record, Run | Workflow) and self._touches_queue(record)
         self._derivations.note_write(record)
-        if not self._runner.replace(record.collection, record.serial, row):
+        if not self._runner.replace(record.collection, record.serial, self._changed(record, row)):
             raise RecordNotFound(f"there is no {record}")
         self._see_written(type(record), record.serial, row)
         if touches_queue:
@@ -297,6 +297,20 @@ class SqlTransaction:
     def delete_entries_before(self, moment: datetime) -> int:
         self._savepoints.before_write()
         return int(self._connection.execute(delete(ENTRIES).where(ENTRIES.c.at < format_time(moment))).rowcount)
+
+    def _changed(self, record: Record, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """
+        Give the columns that a server of its own is sent: those that differ from what was read, and the rank.
+
+        Values of a job may be large, and a row whose indexed columns stay as they are costs no index anything.
+        """
+        before = None if self._on_sqlite else self._seen.get((record.collection, record.serial))
+        if before is None:
+            return row
+        differ = {
+            name for name, value in zip(field_forms(type(record)), before, strict=False) if row.get(name) != value
+        }
+        return {name: value for name, value in row.items() if name in differ or name in {"modified_at", CLAIM_RANK}}
 
     def _see_written(self, kind: type[Record], serial: int, row: Mapping[str, Any]) -> None:
         values = {**row, "serial": serial}

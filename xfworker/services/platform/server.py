@@ -19,7 +19,7 @@ from xfworker.domain.records import ActivityEvent, Entity, Job, Project, Record,
 from xfworker.domain.workflow_graph import Step
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
-from xfworker.ports.record_store import EncodedRecord, RecordStore
+from xfworker.ports.record_store import EncodedRecord, Locking, RecordStore
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_change, log_creation
@@ -34,7 +34,7 @@ from xfworker.services.platform.keeping import check_change, check_json
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.ownership import OWNED, set_owner
 from xfworker.services.platform.principal import Principal
-from xfworker.services.platform.reach import Reach, workflow_of, workflow_of_new
+from xfworker.services.platform.reach import Reach, is_progress, workflow_of, workflow_of_new
 from xfworker.services.platform.spawn_limits import admit_spawned
 from xfworker.services.platform.stored_results import StoredResults
 
@@ -139,7 +139,9 @@ class PlatformServer:
         request = IdempotentRequest(idempotency_key, ("update", f"{kind.collection}/{serial}", change))
         to_be_done = change.values.get("/state") == JobState.DONE.value and kind is Job
         outputs = change.values.get("/outputs") if to_be_done else None
-        with self.writing(outputs, of=workflow_of(kind, serial)) as access:
+        # Progress comes from each script once a second, and nothing follows from it.
+        locking = Locking.ROWS if kind is Job and is_progress(change) else Locking.EXCLUSIVE
+        with self.writing(outputs, of=workflow_of(kind, serial), locking=locking) as access:
             replayed = request.replayed(access, kind)
             if replayed is not None:
                 return replayed
@@ -217,17 +219,20 @@ class PlatformServer:
             return question(access)
 
     @contextmanager
-    def writing(self, outputs: Any = None, *, of: Reach = None) -> Iterator[Access]:
+    def writing(
+        self, outputs: Any = None, *, of: Reach = None, locking: Locking = Locking.EXCLUSIVE
+    ) -> Iterator[Access]:
         """
         Begin a writing transaction of the caller.
 
         Args:
             outputs: Those of a job that is to be done; the files that they name are looked for before any lock.
             of: Which workflow alone it reaches.
+            locking: What others are kept from.
         """
         results = StoredResults(self._files)
         results.look_up(outputs)
-        with self._records.transaction(of=of) as transaction:
+        with self._records.transaction(of=of, locking=locking) as transaction:
             yield Access(
                 self.principal,
                 transaction,

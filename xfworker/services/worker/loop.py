@@ -1,5 +1,6 @@
 """A worker's loop: register, claim jobs, run several at once, clean up behind them."""
 
+import random
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -18,6 +19,7 @@ from xfworker.services.worker.job_executor import EndedJob, ExecutionEvents, Job
 
 _DAY_SECONDS = 24 * 3600.0
 _SWEEP_SECONDS = 3600.0
+_JITTER = 0.75, 1.25
 DIRECTORY_PREFIX = "xf-worker-job-"
 """How directories of jobs begin, so that old ones are distinguished from what else lies there."""
 
@@ -124,7 +126,8 @@ class WorkerLoop:
                 elif until_idle and not self._running:
                     return
                 else:
-                    self._changed.wait(self.idle_seconds)
+                    # Not in step with all others, which may have been started together.
+                    self._changed.wait(self.idle_seconds * random.uniform(*_JITTER))  # noqa: S311  not a secret
         finally:
             self._wait_for_jobs()
 
