@@ -34,6 +34,7 @@ from xfworker.api.capture.values import (
     encode_array,
     encode_bytes,
     encode_simple,
+    holds,
     is_path,
 )
 from xfworker.services.capture.calls import RecordedCall
@@ -180,6 +181,7 @@ class Player:
                     raise self._exception(found.raised)
                 if found.number not in self._read:
                     self._read[found.number] = self.decode(found.result)
+                    _remember_pixels(owner, self._read[found.number])
                 return self._read[found.number]
             facts = vars(owner).get("_xf_facts", {})
             if name in facts:
@@ -218,6 +220,7 @@ class Player:
     def _answer(
         self, found: RecordedCall, args: Mapping[str, Any], owner: RecordedObject | None, arguments: Mapping[str, Any]
     ) -> Any:
+        self._check_files(found, arguments)
         self._write(found, args, arguments)
         if found.raised is not None:
             self._update(owner, found)
@@ -232,6 +235,8 @@ class Player:
         if is_derived and isinstance(given, RecordedObject):
             self._derived(given, arguments, found.args)
         self._update(owner, found)
+        if owner is not None:
+            _remember_pixels(owner, given)
         return given
 
     def _unrecorded(
@@ -395,6 +400,16 @@ class Player:
         shutil.copyfile(path, target)
         self.stored[name] = target
 
+    def _check_files(self, found: RecordedCall, arguments: Mapping[str, Any]) -> None:
+        """Say where an answer is that of a file with another content."""
+        if found.function.startswith(("upload", "create_")):
+            return
+        for key, item in found.args.items():
+            file = item.get("file") if isinstance(item, dict) and item.get("$") == "path" else None
+            path = Path(arguments[key]) if isinstance(file, Mapping) and key in arguments else None
+            if path is not None and isinstance(file, Mapping) and not holds(path, file):
+                self.note(f"{found.name} was given {path.name} with another content; its answer is the captured one")
+
     def _write(self, found: RecordedCall, args: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
         """Write the files that the captured call wrote."""
         own = {
@@ -412,10 +427,7 @@ class Player:
             target = own.get(encoded.get("name"))
             if target is None and owner is not None and owner._xf_class == documented.IMAGE:  # noqa: SLF001  the player's
                 target = _beside(owner, encoded)
-                assigned = None if target is None else _assigned(owner, target)
-                if target is not None and target.suffix != ".omni" and (assigned is not None or target.exists()):
-                    if assigned is not None:
-                        assigned.tofile(target)
+                if target is not None and target.suffix != ".omni" and _save_pixels(owner, target):
                     continue
             target = target or self.places.path(encoded)
             if fresh and target.suffix != ".omni":
@@ -767,13 +779,24 @@ def _beside(image: RecordedObject, encoded: Mapping[str, Any]) -> Path | None:
     return path if name.suffix == path.suffix else path.with_suffix(name.suffix)
 
 
-def _assigned(image: RecordedObject, target: Path) -> Any:
-    """Give the array that a script assigned to an image as its pixels, if it did."""
-    for name, value in vars(image).items():
-        is_array = hasattr(value, "tofile") and hasattr(value, "dtype")
-        if is_array and not name.startswith("_") and str(getattr(value, "filename", "")) != str(target):
-            return value
-    return None
+def _save_pixels(image: RecordedObject, target: Path) -> bool:
+    """Save the pixels that a script assigned to an image or wrote into its array; return whether there are any."""
+    data = vars(image)
+    assigned = [value for name, value in data.items() if hasattr(value, "tofile") and not name.startswith("_")]
+    pixels = assigned[0] if assigned else data.get("_xf_pixels")
+    if pixels is None:
+        return target.exists()
+    if str(getattr(pixels, "filename", "")) == str(target):
+        pixels.flush()
+    else:
+        pixels.tofile(target)
+    return True
+
+
+def _remember_pixels(owner: RecordedObject, value: Any) -> None:
+    """Remember an array that an image gave: a script may write into it what the image is to save."""
+    if owner._xf_class == documented.IMAGE and hasattr(value, "tofile") and value.flags.writeable:  # noqa: SLF001  the player's
+        vars(owner)["_xf_pixels"] = value
 
 
 def _fields(value: tuple[Any, ...]) -> dict[str, Any]:

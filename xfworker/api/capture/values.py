@@ -292,6 +292,14 @@ def encode_bytes(value: bytes) -> dict[str, Any]:
     return {"$": "bytes", "sha256": hashlib.sha256(value).hexdigest(), "size": len(value)}
 
 
+def holds(path: Path, file: Mapping[str, Any]) -> bool:
+    """Return whether a file has the content that was captured; one whose content was left out counts by its size."""
+    if not path.is_file() or path.stat().st_size != file.get("size"):
+        return False
+    with path.open("rb") as opened:
+        return "sha256" not in file or hashlib.file_digest(opened, "sha256").hexdigest() == file["sha256"]
+
+
 def is_path(value: Any) -> bool:
     """Return whether a value is a path object."""
     return isinstance(value, PurePath)
