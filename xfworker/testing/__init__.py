@@ -2,7 +2,7 @@
 The testing kit: everything for testing task scripts and adapters, published for others.
 
 ``pip install "xfworker[test-kit]"`` brings the pytest plugin with the fixtures ``xf_platform``, ``xf_server``,
-``xf_job``, ``run_task`` and ``xf_snapshot``; what is here works without pytest as well. The contract suites that prove
+``xf_job``, ``run_task``, ``run_capture`` and ``xf_snapshot``; what is here works without pytest as well. The contract suites that prove
 an adapter are in :mod:`xfworker.testing.contracts`.
 """
 
@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xfworker.testing.captured_task import CapturedTask, run_capture
     from xfworker.testing.faults import Faults
     from xfworker.testing.image_comparison import assert_same_image
     from xfworker.testing.job_inputs import FileInput, ImageInput, file_input, image_input
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from xfworker.testing.task_result import TaskFailed, TaskResult
 
 __all__ = [
+    "CapturedTask",
     "CompositeOutput",
     "Faults",
     "FileInput",
@@ -38,9 +40,11 @@ __all__ = [
     "assert_same_image",
     "file_input",
     "image_input",
+    "run_capture",
 ]
 
 _MODULES = {
+    "CapturedTask": "captured_task",
     "CompositeOutput": "job_outputs",
     "Faults": "faults",
     "FileInput": "job_inputs",
@@ -56,6 +60,7 @@ _MODULES = {
     "assert_same_image": "image_comparison",
     "file_input": "job_inputs",
     "image_input": "job_inputs",
+    "run_capture": "captured_task",
 }
 
 

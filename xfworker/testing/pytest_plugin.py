@@ -7,13 +7,14 @@ Nothing heavy is imported before a fixture is used.
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import pytest
 
 from xfworker.api.composition.module_folders import SCRIPT_MODULE_FOLDER
 
 if TYPE_CHECKING:
+    from xfworker.testing.captured_task import CapturedTask
     from xfworker.testing.memory_platform import MemoryPlatform
     from xfworker.testing.platform import PlatformUnderTest
     from xfworker.testing.served_platform import ServedPlatform
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 class RunTask(Protocol):
     """What the fixture ``run_task`` gives."""
 
+    @overload
     def __call__(
         self,
         target: Path | str,
@@ -37,6 +39,33 @@ class RunTask(Protocol):
         **more: Any,
     ) -> "TaskResult":
         """Run a script or a package; see :meth:`xfworker.testing.PlatformUnderTest.run_task`."""
+
+    @overload
+    def __call__(
+        self,
+        target: Path | str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        /,
+        *,
+        capture: Path | str,
+        check: bool = True,
+        **more: Any,
+    ) -> "CapturedTask":
+        """Run the job of a capture, with its own script or another one; see :func:`xfworker.testing.run_capture`."""
+
+
+class RunCapture(Protocol):
+    """What the fixture ``run_capture`` gives."""
+
+    def __call__(
+        self,
+        capture: Path | str,
+        target: Path | str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        check: bool = True,
+    ) -> "CapturedTask":
+        """Run the job of a capture without any server; see :func:`xfworker.testing.run_capture`."""
 
 
 class MakeJob(Protocol):
@@ -122,21 +151,46 @@ def run_task(request: pytest.FixtureRequest) -> RunTask:
     """
     Give a function that runs a script or a task type package.
 
-    It runs inside this process on ``xf_platform``; with ``subprocess=True`` as a process of its own on ``xf_server``.
+    It runs inside this process on ``xf_platform``; with ``subprocess=True`` as a process of its own on ``xf_server``;
+    with ``capture=FILE`` as a process of its own on that capture, without any server.
     """
 
     def run(
-        target: Path | str,
+        target: Path | str | None = None,
         inputs: Mapping[str, Any] | None = None,
         /,
         *,
         subprocess: bool = False,
         check: bool = True,
         interface: Mapping[str, Any] | None = None,
+        capture: Path | str | None = None,
         **more: Any,
-    ) -> "TaskResult":
+    ) -> Any:
+        if capture is not None:
+            captured: RunCapture = request.getfixturevalue("run_capture")
+            return captured(capture, target, {**(inputs or {}), **more}, check=check)
+        if target is None:
+            raise TypeError("run_task needs a script or package to run, or a capture=")
         platform: PlatformUnderTest = request.getfixturevalue("xf_server" if subprocess else "xf_platform")
         return platform.run_task(target, inputs, check=check, interface=interface, **more)
+
+    return run
+
+
+@pytest.fixture
+def run_capture(tmp_path_factory: pytest.TempPathFactory) -> RunCapture:
+    """Give a function that runs the job of a capture without any server, with its own script or another one."""
+
+    def run(
+        capture: Path | str,
+        target: Path | str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        check: bool = True,
+    ) -> "CapturedTask":
+        from xfworker.testing.captured_task import run_capture as run_captured
+
+        return run_captured(capture, target, inputs, check=check, folder=tmp_path_factory.mktemp("xf-capture"))
 
     return run
 

@@ -11,13 +11,13 @@ from xfworker.services.capture.reading import OpenCapture
 @pytest.fixture(scope="module")
 def captured(tmp_path_factory):
     """Captures by script, each made once."""
-    from tests.unit.capture.conftest import Lab
+    from tests.unit.capture.stand_in_platform import StandInPlatform
 
     made = {}
 
     def capture(name, shape="plain", **inputs):
         if (name, shape) not in made:
-            made[name, shape] = Lab(tmp_path_factory.mktemp(name), shape).run(f"{name}.py", **inputs)
+            made[name, shape] = StandInPlatform(tmp_path_factory.mktemp(name), shape).run(f"{name}.py", **inputs)
         return made[name, shape]
 
     return capture
@@ -25,7 +25,7 @@ def captured(tmp_path_factory):
 
 @pytest.fixture
 def edited(tmp_path):
-    from tests.unit.capture.conftest import HERE
+    from tests.unit.capture.stand_in_platform import HERE
 
     def edit(name, *pairs):
         text = (HERE / "scripts" / f"{name}.py").read_text()

@@ -15,8 +15,8 @@ from xfworker.services.capture.reading import OpenCapture
 GIGABYTE = 1024**3
 
 
-def script(lab, text, name="job.py"):
-    path = lab.folder / name
+def script(stand_in, text, name="job.py"):
+    path = stand_in.folder / name
     path.write_text("import xfcapture\nimport xfworkerutil\n" + text)
     return path
 
@@ -33,8 +33,8 @@ def rows(capture):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are of POSIX")
 @pytest.mark.parametrize("limit", [30_000, 4_000])
-def test_a_full_disk_costs_the_capture_its_files_and_the_job_nothing(lab, limit):
-    made = lab()
+def test_a_full_disk_costs_the_capture_its_files_and_the_job_nothing(stand_in, limit):
+    made = stand_in()
     (made.home / "files/scan.raw").write_bytes(os.urandom(200_000))
     job = script(
         made,
@@ -66,8 +66,8 @@ print("done")
         assert any("left out" in note or "without" in note for note in opened.manifest.notes)
 
 
-def test_an_image_of_twenty_gigabytes_is_described_and_not_copied(lab):
-    made = lab()
+def test_an_image_of_twenty_gigabytes_is_described_and_not_copied(stand_in):
+    made = stand_in()
     with (made.home / "files/huge.isq").open("wb") as file:
         file.truncate(20 * GIGABYTE)
     job = script(
@@ -89,8 +89,8 @@ worker.finish({})
     assert capture.stat().st_size < 200_000
 
 
-def test_pixels_are_left_out_where_only_metadata_are_asked_for(lab):
-    capture = lab().run("min_max.py", XFCAPTURE_IMAGES="metadata")
+def test_pixels_are_left_out_where_only_metadata_are_asked_for(stand_in):
+    capture = stand_in().run("min_max.py", XFCAPTURE_IMAGES="metadata")
 
     (image,) = [
         row["result"] for row in rows(capture) if row["args"].get("input_parameter", {}).get("file") == "scan.omni"
@@ -100,8 +100,8 @@ def test_pixels_are_left_out_where_only_metadata_are_asked_for(lab):
     assert raw["file"]["omitted"] == "XFCAPTURE_IMAGES leaves pixels out"
 
 
-def test_threads_are_recorded_call_by_call(lab):
-    made = lab()
+def test_threads_are_recorded_call_by_call(stand_in):
+    made = stand_in()
     job = script(
         made,
         """
@@ -130,8 +130,8 @@ worker.finish({str(n): output for n, output in enumerate(outputs)})
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are of POSIX")
-def test_what_forked_processes_ask_is_recorded_and_only_the_first_process_writes_the_capture(lab):
-    made = lab()
+def test_what_forked_processes_ask_is_recorded_and_only_the_first_process_writes_the_capture(stand_in):
+    made = stand_in()
     job = script(
         made,
         """
@@ -162,8 +162,8 @@ worker.finish({"processes": 3})
         assert len(opened.manifest.files) == 3
 
 
-def test_processes_that_are_started_anew_do_not_write_captures_of_their_own(lab):
-    made = lab()
+def test_processes_that_are_started_anew_do_not_write_captures_of_their_own(stand_in):
+    made = stand_in()
     job = script(
         made,
         """
@@ -183,8 +183,8 @@ if __name__ == "__main__":
     assert len(list(made.captures.iterdir())) == 1
 
 
-def test_a_fault_of_the_recorder_is_noted_and_the_job_goes_on(lab):
-    made = lab()
+def test_a_fault_of_the_recorder_is_noted_and_the_job_goes_on(stand_in):
+    made = stand_in()
     job = script(
         made,
         """
@@ -204,8 +204,8 @@ worker.finish({"number": number})
     assert any("the recorder is broken" in note for note in manifest(capture)["notes"])
 
 
-def test_a_recorder_that_cannot_even_write_leaves_the_job_as_it_was(lab):
-    made = lab()
+def test_a_recorder_that_cannot_even_write_leaves_the_job_as_it_was(stand_in):
+    made = stand_in()
     job = script(
         made,
         """
@@ -222,8 +222,8 @@ worker.finish({"number": 1})
     assert "no capture today" in made.result.stderr
 
 
-def test_an_exception_in_the_middle_is_captured_with_its_traceback_and_reported_by_the_module_as_ever(lab):
-    made = lab()
+def test_an_exception_in_the_middle_is_captured_with_its_traceback_and_reported_by_the_module_as_ever(stand_in):
+    made = stand_in()
     capture = made.run("fails.py", check=False)
 
     assert made.result.returncode == 1
@@ -240,8 +240,8 @@ def test_an_exception_in_the_middle_is_captured_with_its_traceback_and_reported_
 @pytest.mark.parametrize(
     ("ending", "code"), [("worker.error('no good')", 1), ("worker.switch_to_interactive_mode('look')", 0), ("pass", 0)]
 )
-def test_every_ending_leaves_a_capture(lab, ending, code):
-    made = lab()
+def test_every_ending_leaves_a_capture(stand_in, ending, code):
+    made = stand_in()
     capture = made.run(script(made, f"worker = xfworkerutil.XFWorkerJob()\n{ending}\n"), check=False)
 
     assert made.result.returncode == code
@@ -249,19 +249,19 @@ def test_every_ending_leaves_a_capture(lab, ending, code):
     assert manifest(capture)["outcome"]["ending"] == next(v for k, v in expected.items() if k in ending)
 
 
-def test_captures_go_to_user_data_where_no_folder_is_named(lab):
-    made = lab()
-    assert made.run("min_max.py", XFCAPTURE_FOLDER="", XFCAPTURE_USERDATA="lab/captures/") is None
+def test_captures_go_to_user_data_where_no_folder_is_named(stand_in):
+    made = stand_in()
+    assert made.run("min_max.py", XFCAPTURE_FOLDER="", XFCAPTURE_USERDATA="stand_in/captures/") is None
 
-    (capture,) = (made.home / "user/lab/captures").iterdir()
+    (capture,) = (made.home / "user/stand_in/captures").iterdir()
     assert capture.name.startswith("job-17-")
     with OpenCapture(capture) as opened:
         opened.verify()
-    assert "captured in user data as lab/captures/job-17-" in made.result.stderr
+    assert "captured in user data as stand_in/captures/job-17-" in made.result.stderr
 
 
-def test_a_capture_that_user_data_refuses_is_kept_and_that_is_said_without_the_token(lab, tmp_path):
-    made = lab()
+def test_a_capture_that_user_data_refuses_is_kept_and_that_is_said_without_the_token(stand_in, tmp_path):
+    made = stand_in()
     job = script(
         made,
         """
@@ -280,12 +280,12 @@ xfworkerutil.XFWorkerJob().finish({})
         opened.verify()
 
 
-def test_a_recorder_that_is_switched_off_does_nothing(lab):
-    assert lab().run("min_max.py", XFCAPTURE_OFF="1") is None
+def test_a_recorder_that_is_switched_off_does_nothing(stand_in):
+    assert stand_in().run("min_max.py", XFCAPTURE_OFF="1") is None
 
 
-def test_names_of_patients_are_blanked_on_request_in_records_logs_and_images(lab):
-    made = lab()
+def test_names_of_patients_are_blanked_on_request_in_records_logs_and_images(stand_in):
+    made = stand_in()
     header = bytearray(b"CTDATA-HEADER_V1".ljust(512, b"\0"))
     header[128:136] = b"DOE^JANE"
     header[28:32] = (4711).to_bytes(4, "little")
@@ -318,8 +318,8 @@ worker.finish({})
         assert [file.is_blanked for file in opened.manifest.files.values()] == [True, True]
 
 
-def test_files_that_hold_a_token_are_blanked_where_it_stands(lab, secrets):
-    made = lab()
+def test_files_that_hold_a_token_are_blanked_where_it_stands(stand_in, secrets):
+    made = stand_in()
     job = script(
         made,
         """

@@ -19,8 +19,10 @@ CASES = [
 
 
 @pytest.mark.parametrize(("shape", "script"), CASES)
-def test_a_captured_job_is_played_back_as_it_was_and_holds_no_secret(lab, tmp_path, shape, script, inputs, secrets):
-    made = lab(shape)
+def test_a_captured_job_is_played_back_as_it_was_and_holds_no_secret(
+    stand_in, tmp_path, shape, script, inputs, secrets
+):
+    made = stand_in(shape)
     if script == "hand_over":
         inputs = {**inputs, "mask": None}
     capture = made.run(f"{script}.py", inputs, check=script != "fails")
@@ -38,8 +40,8 @@ def test_a_captured_job_is_played_back_as_it_was_and_holds_no_secret(lab, tmp_pa
     assert [secret for secret in secrets if secret.encode() in everything] == []
 
 
-def test_what_a_job_finished_with_is_the_same_in_the_platform_and_when_it_is_played_back(lab, tmp_path):
-    made = lab("plain")
+def test_what_a_job_finished_with_is_the_same_in_the_platform_and_when_it_is_played_back(stand_in, tmp_path):
+    made = stand_in("plain")
     capture = made.run("threshold.py")
 
     played = replay(capture, tmp_path, keep_log=True)
