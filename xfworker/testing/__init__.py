@@ -2,8 +2,8 @@
 The testing kit: everything for testing task scripts and adapters, published for others.
 
 ``pip install "xfworker[test-kit]"`` brings the pytest plugin with the fixtures ``xf_platform``, ``xf_server``,
-``xf_job``, ``run_task``, ``run_capture`` and ``xf_snapshot``; what is here works without pytest as well. The contract suites that prove
-an adapter are in :mod:`xfworker.testing.contracts`.
+``xf_job``, ``run_task``, ``run_capture`` and ``xf_snapshot``; what is here works without pytest as well. The contract
+suites that prove an adapter are in :mod:`xfworker.testing.contracts`.
 """
 
 from importlib import import_module

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 
 class RunTask(Protocol):
-    """What the fixture ``run_task`` gives."""
+    """
+    What the fixture ``run_task`` gives: it runs a script or a package.
+
+    See :meth:`xfworker.testing.PlatformUnderTest.run_task`; with ``capture`` :func:`xfworker.testing.run_capture`.
+    """
 
     @overload
     def __call__(
@@ -37,8 +41,7 @@ class RunTask(Protocol):
         check: bool = True,
         interface: Mapping[str, Any] | None = None,
         **more: Any,
-    ) -> "TaskResult":
-        """Run a script or a package; see :meth:`xfworker.testing.PlatformUnderTest.run_task`."""
+    ) -> "TaskResult": ...
 
     @overload
     def __call__(
@@ -50,8 +53,7 @@ class RunTask(Protocol):
         capture: Path | str,
         check: bool = True,
         **more: Any,
-    ) -> "CapturedTask":
-        """Run the job of a capture, with its own script or another one; see :func:`xfworker.testing.run_capture`."""
+    ) -> "CapturedTask": ...
 
 
 class RunCapture(Protocol):

@@ -19,9 +19,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("shape", "script"), CASES)
-def test_a_captured_job_is_played_back_as_it_was_and_holds_no_secret(
-    stand_in, tmp_path, shape, script, inputs, secrets
-):
+def test_a_captured_job_is_played_back_as_it_was_without_secrets(stand_in, tmp_path, shape, script, inputs, secrets):
     made = stand_in(shape)
     if script == "hand_over":
         inputs = {**inputs, "mask": None}
