@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[Any]
 
-_BAND_BYTES: Final = 32 << 20
+_BAND_BYTES: Final = 16 << 20
 """How much of the level below is read at once."""
 _DECODED_BYTES: Final = 128 << 20
 """The same where slices are decoded whole: each further part decodes all of them again."""
