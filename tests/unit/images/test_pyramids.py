@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from xfworker.domain.image.pixel_type import PixelType
 from xfworker.domain.image.pyramid import levels_of
 from xfworker.services.images.bricks import RecentBricks
 from xfworker.services.images.downsampling import shrunk
+from xfworker.services.images.preparation import ImagePreparation
 from xfworker.services.images.viewed_image import BRICKS, IMAGE, SAMPLED, TILE, ViewedImage, tiles_along
 
 AXES = {"z": 0, "y": 1, "x": 2}
@@ -276,3 +278,46 @@ def test_the_memory_of_building_does_not_grow_with_the_volume(tmp_path):
     with viewed(path, tmp_path / "cache") as image:
         prepared(image)
         assert image.tile(BRICKS, "x", 0, 3, 0, 0)[:256:16, 0].tolist() == list(range(0, 256, 16))
+
+
+class FullForNow(BrickFolder):
+    """A folder on a disk that is full until there is room."""
+
+    has_room = False
+
+    def make_room(self, key, byte_count):
+        return super().make_room(key, byte_count) if self.has_room else 10
+
+
+def test_an_image_that_failed_says_why_and_is_prepared_once_more_when_somebody_looks_again(tmp_path):
+    voxels = random_voxels((10, 10, 300), "i2")
+    preparation = ImagePreparation()
+    store = FullForNow(tmp_path / "cache", limit_bytes=1 << 30)
+    image = ViewedImage(image_formats().reader(written(tmp_path, voxels)), "k", store, RecentBricks(1 << 20))
+    preparation.prepare(image)
+    while not image.is_prepared:
+        time.sleep(0.005)  # a thread of its own prepares
+    assert image.state == "failed"
+    assert "may have 10" in image.reason
+    assert image.sources("z") == [IMAGE, IMAGE], "what does not need the pyramid is still shown"
+    store.has_room = True
+    preparation.try_again(image)
+    while not image.is_prepared:
+        time.sleep(0.005)
+    assert (image.state, image.reason) == ("complete", None)
+    preparation.close()
+    image.close()
+
+
+def test_closing_ends_a_preparation_that_goes_on_with_the_next_server(tmp_path):
+    voxels = random_voxels((200, 70, 300), "i2")
+    path = written(tmp_path, voxels)
+    preparation = ImagePreparation()
+    with viewed(path, tmp_path / "cache") as image:
+        preparation.prepare(image)
+        preparation.close()
+        preparation.prepare(image)
+        assert image.state != "complete" or image.progress == 1.0
+    with viewed(path, tmp_path / "cache") as image:
+        prepared(image)
+        np.testing.assert_array_equal(whole_plane(image, BRICKS, "x", 0, 299), voxels[:, :, 299])

@@ -217,6 +217,8 @@ def _description(
 ) -> Response[bytes]:
     with images.open(resource, authorize) as image:
         described = describe(image)
+        # What has failed, as on a full disk, is tried again whenever somebody looks anew.
+        images.preparation.try_again(image)
         if beneath is not None:
             with images.open(beneath, authorize) as below:
                 described["offset"] = list(offset_in(image.info, below.info))

@@ -53,6 +53,12 @@ class ImagePreparation:
                 self._thread.start()
             self._changed.notify_all()
 
+    def try_again(self, image: ViewedImage) -> None:
+        """Prepare an image once more where that failed."""
+        if image.state == "failed":
+            image.begin_anew()
+            self.prepare(image)
+
     @contextmanager
     def viewing(self) -> Iterator[None]:
         """Let the thread wait a little while somebody waits for a tile."""
@@ -86,9 +92,12 @@ class ImagePreparation:
             try:
                 self._sample_all()
                 if self._to_build:
-                    self._attempt(self._to_build[0], lambda image: image.build(self._pause))
+                    image = self._to_build[0]
+                    self._attempt(image, lambda image: image.build(self._pause))
                     with self._changed:
                         self._to_build.popleft()
+                        if image.state == "waiting":  # begun anew in the meantime
+                            self._to_build.append(image)
                 self._require_open()
             except _Closed:
                 return

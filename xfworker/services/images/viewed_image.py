@@ -238,7 +238,7 @@ class ViewedImage:
         try:
             return volume.box(slices, rows, columns)
         except (FileNotInStore, ChecksumMismatch):
-            self.state, self.progress, self._pyramid = "waiting", 0.0, []
+            self.begin_anew()
             raise self.not_prepared() from None
 
     # --- preparing, by one thread ----------------------------------------------------------------------------------
@@ -285,6 +285,10 @@ class ViewedImage:
         PyramidBuilder(self._volume, levels, volumes, self.info.kind == "segments").build(went_on)
         self._pyramid = volumes
         self.state, self.progress = "complete", 1.0
+
+    def begin_anew(self) -> None:
+        """Forget how far the pyramid was; layers that are there stay, and need not be built again."""
+        self.state, self.progress, self.reason, self._pyramid = "waiting", 0.0, None, []
 
     def fail(self, reason: str) -> None:
         """Record why the pyramid cannot be built; what does not need it is still shown."""
