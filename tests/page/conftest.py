@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from urllib.parse import quote
 
 import pytest
 
@@ -65,7 +66,7 @@ def visit(browser, site):
         elif as_whom is None:
             page.goto(site.url + path)
         else:
-            page.goto(f"{site.url}/sign-in?next={path}")
+            page.goto(f"{site.url}/sign-in?next={quote(path, safe='')}")
             page.get_by_label("Name").fill(as_whom)
             page.get_by_label("Password").fill(PASSWORD)
             page.get_by_role("button", name="Sign in").click()

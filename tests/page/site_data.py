@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from urllib.parse import quote
 
 import attrs
 
@@ -57,7 +58,7 @@ class Site:
     def link(self, path: str = "/") -> str:
         """A link that signs the owner in, once."""
         made = self.platform.transport.request("POST", f"{BASE}/page-links", doing="link").json()
-        return f"{self.url}{made['path']}?next={path}"
+        return f"{self.url}{made['path']}?next={quote(path, safe='')}"
 
     def store(self, source: str, serial: int, name: str, content: bytes) -> dict[str, object]:
         resource = record_resource(source, serial, name)

@@ -9,13 +9,17 @@ from xfworker.adapters.page.errors import error_pages
 from xfworker.adapters.page.parts import PageParts, PasswordWork
 from xfworker.adapters.page.rendering import Templates
 from xfworker.adapters.page.routes.boards import board_routes
+from xfworker.adapters.page.routes.charts import chart_routes
 from xfworker.adapters.page.routes.files import file_routes
 from xfworker.adapters.page.routes.forms import form_routes
 from xfworker.adapters.page.routes.jobs import job_routes
+from xfworker.adapters.page.routes.machines import machine_routes
+from xfworker.adapters.page.routes.people import people_routes
 from xfworker.adapters.page.routes.projects import project_routes
 from xfworker.adapters.page.routes.runs import run_routes
 from xfworker.adapters.page.routes.sign_in import sign_in_routes
 from xfworker.adapters.page.routes.tables import table_routes
+from xfworker.adapters.page.routes.userdata import userdata_routes
 from xfworker.adapters.page.session import visits
 from xfworker.adapters.page.static_files import StaticFiles, static_route
 from xfworker.ports.served_files import ServedFiles
@@ -55,6 +59,10 @@ def page_router(parts: PageParts, *, also: Sequence[ControllerRouterHandler] = (
             *project_routes(parts),
             *board_routes(parts),
             *job_routes(parts),
+            *chart_routes(parts),
+            *userdata_routes(parts),
+            *people_routes(parts),
+            *machine_routes(parts),
             *form_routes(parts),
             *run_routes(parts),
             *file_routes(parts),
