@@ -70,7 +70,7 @@ def visit(browser, site):
             page.get_by_label("Name").fill(as_whom)
             page.get_by_label("Password").fill(PASSWORD)
             page.get_by_role("button", name="Sign in").click()
-            page.wait_for_url(site.url + path)
+            page.wait_for_url(lambda url: "/sign-in" not in url)
         return page
 
     yield open_page

@@ -5,13 +5,17 @@ import zlib
 from urllib.parse import quote
 
 import attrs
+import numpy as np
 
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import BASE, HttpXFServer
+from xfworker.adapters.images.registry import image_formats
 from xfworker.api.composition.local_platform import LocalPlatform
 from xfworker.domain.change import Change
 from xfworker.domain.files import Scope, record_resource
+from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.pixel_type import PixelType
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, TaskTypeKind, Worker, Workflow
@@ -150,13 +154,13 @@ def _finish(site: Site, worker: int, serial: int) -> None:
         "picture": ("Bitmap", "slice.png", _png()),
         "report": ("HTMLDocument", "report.html", REPORT),
         "other": ("ForeignFile", HOSTILE, b"text"),
-        "volume_image": ("Image", "scan.omni", b"{}"),
     }
     outputs = {
         key: {"type": kind, **site.store("job_result", serial, name, content)}
         for key, (kind, name, content) in files.items()
     }
     outputs |= {
+        "volume_image": _image(site, serial),
         "volume": 2.25,
         "words": "<b>bold</b>",
         "is_good": True,
@@ -167,6 +171,27 @@ def _finish(site: Site, worker: int, serial: int) -> None:
     values = {"/outputs": outputs, "/state": "Done", "/metadata/output_units": {"volume": "mm³"}}
     site.platform.server.update(Job, serial, Change(values=values))
     site.platform.queue.end(lease, Outcome(ending=Ending.FINISHED, exit_code=0))
+
+
+def _image(site: Site, serial: int) -> dict[str, object]:
+    folder = site.platform.folder / "image"
+    folder.mkdir()
+    z, y, x = np.indices((40, 48, 56))
+    distance = np.sqrt((z - 20) ** 2 + (y - 24) ** 2 + (x - 28) ** 2)
+    voxels = (np.where(distance < 18, 900 - 20 * distance, 50) + 3 * x).astype(np.int16)
+    path = folder / "scan.omni"
+    size = voxels.shape[::-1]
+    pixel_type = PixelType(str(voxels.dtype))
+    info = ImageInfo(
+        path=path, format="OMNI", size=size, pixel_type=pixel_type, pixels_path=path, spacing_mm=(0.06,) * 3
+    )
+    with image_formats().writer(path, info) as writer:
+        writer.write(voxels)
+    names = sorted(file.name for file in folder.iterdir())
+    for name in names:
+        reference = site.store("job_result", serial, name, (folder / name).read_bytes())
+    beside = [name for name in names if name != path.name]
+    return {"type": "Image", **reference, "filename": path.name, "size": list(size), "filenames": beside}
 
 
 def _png() -> bytes:

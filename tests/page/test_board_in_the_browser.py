@@ -111,7 +111,7 @@ def test_a_lost_connection_is_said_and_what_was_missed_is_shown_afterwards(visit
     page = visit(f"/workflows/{site.workflow}?q=changing", expected=("ERR_INTERNET_DISCONNECTED", "ERR_NETWORK"))
     page.locator(".row", has_text="changing").first.wait_for()
     lost = page.locator(".lost")
-    page.wait_for_function("document.body.dataset.connection === 'live'")
+    page.locator("body[data-connection=live]").wait_for()
     page.context.set_offline(True)
     # What is open already is not cut by that; the stream ends when the page is looked at again.
     page.evaluate("window.dispatchEvent(new Event('online'))")

@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from attrs import define
@@ -37,6 +38,8 @@ class Templates:
         Args:
             static_base: The path below which the static files of this version are.
         """
+        # A dictionary would give its own methods where a text is called "values" or "copy".
+        texts = SimpleNamespace(**{name: SimpleNamespace(**section) for name, section in strings().items()})
         environment = Environment(
             loader=PackageLoader(__package__, "templates"),
             autoescape=True,
@@ -44,7 +47,7 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.globals |= {"t": strings(), "static": static_base, "version": __version__}
+        environment.globals |= {"t": texts, "static": static_base, "version": __version__}
         environment.filters |= {
             "time": time_element,
             "bytes": formatted_bytes,

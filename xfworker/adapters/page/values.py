@@ -34,6 +34,7 @@ _KINDS = {
     "ImageVOI": "voi",
     "RotatedImageVOI": "voi",
 }
+_ONE_LINE = frozenset({"none", "number", "text", "bool", "entity"})
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg")
 
 
@@ -89,7 +90,7 @@ def shown_values(
     interface: Mapping[str, Any], part: str, values: Mapping[str, Any], units: Any = None
 ) -> list[ShownValue]:
     """
-    Give a job's inputs or outputs as the page shows them: the declared ones first, in their order.
+    Give a job's inputs or outputs as the page shows them: first those of one line, each in the order of declaration.
 
     Args:
         interface: What the task type declares.
@@ -104,7 +105,8 @@ def shown_values(
         about = declared.get(key, {})
         unit = given.get(key) or about.get("unit")
         shown.append(_shown(key, values.get(key), str(about.get("type", "")), unit if isinstance(unit, str) else ""))
-    return shown
+    # What takes one line is read before what takes a screen.
+    return sorted(shown, key=lambda item: item.kind not in _ONE_LINE)
 
 
 def formatted_number(value: float) -> str:
