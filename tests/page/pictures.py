@@ -63,7 +63,7 @@ def _take(
     if ready.startswith("xf-slices"):
         page.locator("xf-slices").first.scroll_into_view_if_needed()
     page.locator(ready).first.wait_for()
-    page.wait_for_timeout(800)
+    page.wait_for_timeout(3000)
     page.screenshot(path=PICTURES / f"{name}.png")
     context.close()
 
