@@ -330,6 +330,10 @@ path = worker.create_temp_path("debug.txt")
 path.write_bytes(b"x" * (1024 * 1024 - 7) + token.encode() + b"|" + base64.b64encode(token.encode()) + b"|end")
 worker.upload_output_file(path)
 print(token)
+print("GET https://fss.example/file?size=3&access_token=unknown99&x=1 Authorization: Bearer nobody.knows.this")
+print("postgres://reader:letmein@db.example/x")
+arguments = xfworkerutil.XFWorkerArguments()
+print(arguments.job_serial, arguments.server_host, arguments.server_port == "8443")
 worker.finish({"debug": worker.create_output_foreign_file(path.name), "note": "Bearer " + token})
 """,
     )
@@ -340,7 +344,12 @@ worker.finish({"debug": worker.create_output_foreign_file(path.name), "note": "B
     assert not any(secret.encode() in content for secret in secrets for content in contents.values())
     (file,) = [content for name, content in contents.items() if name.startswith("files/")]
     assert file.endswith(b"*|end")
-    assert contents["log.txt"] == b"[secret]\n"
+    assert contents["log.txt"].decode().splitlines() == [
+        "[secret]",
+        "GET https://fss.example/file?size=3&access_token=[secret]&x=1 Authorization: Bearer [secret]",
+        "postgres://[secret]@db.example/x",
+        "17 [secret] True",
+    ]
     assert manifest(capture)["outcome"]["args"]["outputs"]["note"] == "Bearer [secret]"
 
 

@@ -119,6 +119,13 @@ _ADDRESS_KEY = re.compile(
     r"host|server|address|(^|_)(url|uri|user(name)?|login|account|database|dsn)($|_)", re.IGNORECASE
 )
 _SECRET_VARIABLE = re.compile(r"AUTH|TOKEN|PASSW|SECRET|CREDENTIAL|COOKIE|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
+_TOKEN_TEXTS = (
+    re.compile(r"(?i)([?&](?:[a-z_-]*token|sig|signature|auth|jwt|api_?key|password)=)[^&\s\"'<>]{4,}"),
+    re.compile(r"(?i)(\bbearer\s+)[a-z0-9._~+/=-]{8,}"),
+    re.compile(r"(\b)eyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]*"),
+    re.compile(r"(\b\w+://)[^\s/@:]+:[^\s/@]+(?=@)"),
+)
+"""Where a token or password stands in a text by what is around it, whether it is known or not."""
 _PERSONAL_KEY = re.compile(
     r"^(patient_?name|patient|name_of_patient|patient_?(id|index)|index_?patient|index_?measurement|original_?file"
     r"(name)?|birth_?date|date_of_birth)$",
@@ -191,10 +198,12 @@ class _Secrets:
             if value in self.public or value.lower() in ("localhost", "https", "http") or value.isdigit():
                 return
             is_address = re.match(r"^\w+://", value) is not None or ("." in value and len(value) >= 6)
-            is_random = len(value) >= 12 and re.search(r"\d", value) is not None and not re.search(r"[\\/\s]", value)
-            if not (is_address or is_random or (_ADDRESS_KEY.search(name) and len(value) >= 4)):
+            if not (is_address or _looks_random(value) or _ADDRESS_KEY.search(name)):
                 return
         self.values.setdefault(value, name)
+        account, colon, password = value.rpartition(":")
+        if certain and colon and account and len(password) >= 6 and "/" not in value:
+            self.values.setdefault(password, name)
 
     def is_secret(self, text: str) -> bool:
         return text in self.values
@@ -639,6 +648,7 @@ class _Recorder:
             is_secret = _SECRET_CALL.search(name) is not None
             if is_secret:
                 self._harvest(result, name, 0)
+                self._own(result)
             if kind == "init":
                 row["result"] = self.encode(result)
                 if name == _JOB:
@@ -765,6 +775,7 @@ class _Recorder:
                 is_secret = _SECRET_CALL.search(name) is not None
                 if is_secret:
                     self._harvest(entered, name, 0)
+                    self._own(entered)
                 row = {
                     "call": name + ".__enter__",
                     "self": self._reference(context),
@@ -791,7 +802,7 @@ class _Recorder:
                 "name": value.name,
                 "value": self.encode(value.value, depth=depth + 1),
             }
-        if secret and isinstance(value, (str, bytes, int, float, PurePath)):
+        if secret and isinstance(value, (str, bytes, int, float, PurePath)) and not key.endswith("serial"):
             is_certain = depth == 0 or _SECRET_KEY.search(key) is not None
             if not is_certain and isinstance(value, str) and value in self.secrets.public:
                 return str(value)
@@ -892,7 +903,15 @@ class _Recorder:
         return number
 
     def _is_owned(self, cls: type) -> bool:
-        return (cls.__module__ or "").partition(".")[0] in self.owned
+        """Return whether objects of a class are recorded: it is of the recorded modules, or derived from theirs."""
+        return (cls.__module__ or "").partition(".")[0] in self.owned or any(c in self.documented for c in cls.__mro__)
+
+    def _own(self, value: Any) -> None:
+        """Record what a connection is asked as well, whichever module its class is of."""
+        for part in type(value).__mro__[:-1]:
+            top = (part.__module__ or "").partition(".")[0]
+            if top not in _STANDARD and not _is_standard(top):
+                self.owned.add(top)
 
     def _class_name(self, cls: type) -> str:
         for part in cls.__mro__:
@@ -1443,6 +1462,8 @@ class _Cleaner:
             text = _PERSONAL_LINE.sub(_blanked, text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
         if self._pattern is not None:
             text = self._pattern.sub("[secret]", text)
+        for pattern in _TOKEN_TEXTS:
+            text = pattern.sub(lambda match: match.group(1) + "[secret]", text)
         if self._paths is not None:
             text = self._paths.sub(lambda match: "[folder %d]" % self._folders[match.group(0)], text)
         return text
@@ -1485,6 +1506,16 @@ class _Cleaner:
             yield held
 
 
+def _looks_random(text: str) -> bool:
+    """Return whether a string looks like a token rather than like a word, a name or a path."""
+    if len(text) < 8 or re.search(r"\s", text):
+        return False
+    kinds = [re.search(kind, text) is not None for kind in (r"[0-9]", r"[a-z]", r"[A-Z]")]
+    if "/" in text or "\\" in text:
+        return len(text) >= 24 and all(kinds)
+    return sum(kinds) >= 2 and (kinds[0] or len(text) >= 16)
+
+
 def _blanked(match: Any) -> bytes:
     return bytes(match.group(1)) + b" " * len(match.group(2))
 
@@ -1495,6 +1526,17 @@ def _without_person(head: bytes) -> bytes:
         head = head[:28] + bytes(4) + head[32:112] + bytes(4) + head[116:128] + b" " * 40 + head[168:]
     head = _PERSONAL_LINE.sub(_blanked, head)
     return _PERSONAL_JSON.sub(lambda m: m.group(1) + b" " * len(m.group(2)) + m.group(3), head)
+
+
+def _is_standard(top: str) -> bool:
+    """Return whether a module is of Python itself."""
+    known = getattr(sys, "stdlib_module_names", None)  # Python 3.10 and later
+    if known is not None:
+        return top in known
+    file = getattr(sys.modules.get(top), "__file__", None)
+    return file is None or os.path.dirname(os.__file__) == os.path.dirname(
+        os.path.dirname(file) if "__init__" in file else file
+    )
 
 
 def _simple(value: Any) -> Optional[Dict[str, Any]]:

@@ -7,7 +7,16 @@ import xfcapture  # noqa: F401  the recorder
 
 import xfworkerutil
 
-worker = xfworkerutil.XFWorkerJob()
+
+class Job(xfworkerutil.XFWorkerJob):
+    """A class of the script's own."""
+
+    def both(self, *keys):
+        return [self.job["inputs"][key] for key in keys]
+
+
+worker = Job()
+assert worker.both("unit", "mode") == ["density", "dirname"]
 inputs = worker.job["inputs"]
 image = worker.get_omni_image(inputs["image"])
 values = np.fromfile(image.metadata_path.with_suffix(".raw"), np.int16)

@@ -7,10 +7,11 @@ import sys
 import tempfile
 from collections import namedtuple
 from enum import IntEnum
-from functools import cached_property, wraps
+from functools import wraps
 from pathlib import Path
 
 import omni
+from snsclient import Sns
 
 _HOME = Path(os.environ["STAND_IN_HOME"])
 VERSION = (3, 1)
@@ -246,28 +247,6 @@ def get_xf_parameter_paired_float_sequences(conn, sequence1, sequence2):
 
 def get_xf_default_sns_server_connection_params(conn):
     return Record(host="sns.hospital.example", port=5432, user="reader01", password="hunter2!")
-
-
-class Sns:
-    def __init__(self, params):
-        self.params = params
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    @cached_property
-    def catalogue(self):
-        return [{"number": 4}, {"number": 5}]
-
-    def measurements(self, sample):
-        return (item for item in self.catalogue)
-
-    def fetch(self, number, path):
-        Path(path).write_bytes(b"SNS" * number)
-        return path
 
 
 def get_sns_server_connection(sns_conn_params):
