@@ -174,6 +174,15 @@ def test_a_capture_is_looked_into_unpacked_and_verified(captured, tmp_path, caps
     assert main(["capture", "unpack", str(path), str(tmp_path / "unpacked")]) == 2
 
 
+def test_records_of_another_shape_are_not_a_bundle_and_that_is_said(captured, tmp_path, capsys):
+    target = tmp_path / "job.xfjob"
+    assert main(["capture", "to-bundle", str(captured("threshold")), "--out", str(target)]) == 2
+    message = capsys.readouterr().err
+    assert "the captured job does not fit the records of this package" in message
+    assert "task_serial: is missing" in message
+    assert not target.exists()
+
+
 def test_the_recorder_is_laid_into_a_package_with_its_settings(tmp_path, capsys):
     package = tmp_path / "package"
     package.mkdir()

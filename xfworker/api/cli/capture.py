@@ -172,6 +172,54 @@ def unpack(file: Path, folder: Path) -> int:
     return 0
 
 
+@app.command
+def to_bundle(file: Path, *, out: Path | None = None) -> int:
+    """
+    Write a captured job as a job bundle, where its records fit those of this package.
+
+    A bundle (`xfworker run --bundle FILE`) runs on a server of its own, so that the script may ask it anything.
+
+    Exit code 0: written; 1: it is damaged; 2: its records do not fit, or called wrongly.
+    Example: `xfworker capture to-bundle job-17.xfcap --out job-17.xfjob`
+
+    Args:
+        file: The capture.
+        out: The file to write, or the folder for it; the capture's name with .xfjob here by default.
+    """
+    from xfworker.adapters.disk.filesystem import LocalFilesystem
+    from xfworker.adapters.process.owned_folder import owned_folder
+    from xfworker.api.cli.kept_script import packed_script
+    from xfworker.api.composition.target import load_target
+    from xfworker.services.bundle.manifest import SUFFIX
+    from xfworker.services.capture.bundling import plan_bundle, write_bundle
+
+    name = f"{file.stem}{SUFFIX}"
+    target = Path(name) if out is None else out / name if out.is_dir() else out
+    if not target.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {target.absolute().parent} for the bundle")
+    with OpenCapture(file) as capture, owned_folder("bundle", LocalFilesystem()) as scratch:
+        planned = plan_bundle(capture.manifest, capture.calls())
+        folders = {name: scratch / name for name in ("contents", "source", "packed")}
+        for folder in folders.values():
+            folder.mkdir()
+        capture.unpack_files(folders["contents"])
+        capture.unpack_package(folders["source"])
+        script = folders["source"] / Path(capture.manifest.script or _MAIN).name
+        package = None
+        if script.is_file():
+            is_package = (folders["source"] / "metadata.json").is_file()
+            runnable = load_target(folders["source"] if is_package else script, folders["packed"])
+            package = packed_script(runnable, folders["packed"])
+        with replacing(target) as partial:
+            manifest = write_bundle(planned, folders["contents"], partial, package)
+    results().print(f"{target}: job {manifest.job.serial}, {len(manifest.files)} files")
+    for sentence in planned.left_out:
+        messages().print(sentence)
+    if package is None:
+        messages().print(f"it holds no script; name one when it is run: xfworker run SCRIPT --bundle {target}")
+    return 0
+
+
 def _unique(folder: Path, name: str) -> Path:
     from xfworker.adapters.disk.filesystem import LocalFilesystem
 

@@ -22,20 +22,31 @@ def keep_script(server: XFServer, files: FileStore, target: Target, task_serial:
     """
     Store what was run as a package archive among the task's config files.
 
-    Of a bare script, the modules beside it that it imports go along.
-
     Raises:
         PackageError: It cannot be packed.
         FileError: It cannot be stored.
     """
     with owned_folder("package", LocalFilesystem()) as scratch:
-        folder = target.script.parent
-        if not (folder / METADATA_FILENAME).is_file() or target.interface is None:
-            folder = _as_package(target, scratch / "package")
-        archive = scratch / f"{target.task_type}-{target.version}{ARCHIVE_SUFFIX}"
-        pack(folder, archive)
+        archive = packed_script(target, scratch)
         resource = record_resource("task_config", task_serial, archive.name)
         files.upload(server.file_token([Scope("write", resource)]), archive, resource)
+
+
+def packed_script(target: Target, scratch: Path) -> Path:
+    """
+    Pack what is run as a package archive in a folder.
+
+    Of a bare script, the modules beside it that it imports go along.
+
+    Raises:
+        PackageError: It cannot be packed.
+    """
+    folder = target.script.parent
+    if not (folder / METADATA_FILENAME).is_file() or target.interface is None:
+        folder = _as_package(target, scratch / "package")
+    archive = scratch / f"{target.task_type}-{target.version}{ARCHIVE_SUFFIX}"
+    pack(folder, archive)
+    return archive
 
 
 def _as_package(target: Target, folder: Path) -> Path:

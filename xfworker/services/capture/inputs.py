@@ -13,7 +13,7 @@ _INPUTS = "inputs"
 
 def captured_inputs(calls: Sequence[RecordedCall]) -> dict[str, Any]:
     """Give the inputs of the captured job by key, encoded; empty where its record does not show any."""
-    job = _job(calls)
+    job = captured_job(calls)
     inputs = job.get(_INPUTS) if isinstance(job, dict) else None
     return dict(inputs) if isinstance(inputs, dict) else {}
 
@@ -32,7 +32,7 @@ def with_inputs(calls: Sequence[RecordedCall], values: Mapping[str, Any]) -> lis
     Raises:
         UsageError: The job has no such input, or several objects of its record have the key.
     """
-    job = _job(calls)
+    job = captured_job(calls)
     replaced = list(calls)
     for key, value in values.items():
         container, old = _found(job, key)
@@ -47,7 +47,7 @@ def with_inputs(calls: Sequence[RecordedCall], values: Mapping[str, Any]) -> lis
     return replaced
 
 
-def _job(calls: Sequence[RecordedCall]) -> Any:
+def captured_job(calls: Sequence[RecordedCall]) -> Any:
     """Give the job's record: from the object that the script worked with, or from loading it."""
     for call in calls:
         if call.name == "XFWorkerJob" and isinstance(call.result, dict):
