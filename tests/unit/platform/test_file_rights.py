@@ -271,6 +271,19 @@ def test_a_scripts_repeated_end_is_answered_although_its_attempt_is_over(lab):
     assert lab.server(lease.server_auth).update(Job, job.serial, done, idempotency_key="k").state.value == "Done"
 
 
+def test_what_was_written_after_a_scripts_end_is_not_shown_to_it(lab):
+    job = lab.job()
+    lease = lab.leased(job)
+    script = lab.server(lease.server_auth)
+    note, done = Change(values={"/metadata/note": "first"}), Change(values={"/state": "Done"})
+    script.update(Job, job.serial, note, idempotency_key="earlier")
+    answered = script.update(Job, job.serial, done, idempotency_key="k")
+    lab.server().update(Job, job.serial, Change(values={"/name": "secret", "/metadata/note": "secret"}))
+    assert script.update(Job, job.serial, done, idempotency_key="k") == answered
+    with pytest.raises(LeaseLost, match="is over"):
+        script.update(Job, job.serial, note, idempotency_key="earlier")
+
+
 def test_a_file_token_allows_nothing_that_its_owner_may_not(lab):
     _, bearer = lab.person("anna")
     job = lab.job()

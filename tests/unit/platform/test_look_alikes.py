@@ -6,6 +6,7 @@ from tests.unit.platform.small_workflow import SmallWorkflow
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.domain.change import Change
 from xfworker.domain.errors import InvalidParameter, InvalidRecord, PermissionDenied
+from xfworker.domain.files import Scope, parse_resource, record_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.package import PACKAGE
 from xfworker.domain.records import DependencyPackage, Job, Project, Task, TaskType, Worker, Workflow
@@ -79,6 +80,44 @@ def test_what_a_version_runs_stays_as_it_is_once_a_job_of_it_runs_or_is_done_who
     with pytest.raises(PermissionDenied, match="make a new version"):
         lab.server.update(TaskType, task_type, Change(values=change))
     lab.server.update(TaskType, task_type, Change(values={"/metadata/note": "x", "/obsolete": True}))
+
+
+@pytest.mark.parametrize("through", [False, True], ids=["itself", "through-another"])
+def test_a_dependency_package_stays_as_it_is_once_a_job_with_it_is_done_whoever_asks(lab, through):
+    package = lab.server.create(DependencyPackage(name="Lab.Numpy", version="1.0.0.0", install="pip install numpy"))
+    needed = [{"name": package.name, "version": package.version}]
+    above = lab.server.create(DependencyPackage(name="Lab.Scipy", version="1.0.0.0", dependencies=needed))
+    task = lab.task("measure")
+    names = [{"name": above.name, "version": above.version}] if through else needed
+    task_type = lab.server.get(Task, task).task_type_serial
+    lab.server.update(TaskType, task_type, Change(values={"/metadata/dependencies": names}))
+    scopes = [Scope("write", record_resource("dependency_package_config", package.serial))]
+    install = Change(values={"/install": "pip install something-else"})
+    lab.server.update(DependencyPackage, package.serial, Change(values={"/install": "pip install numpy>=2"}))
+    lab.server.file_token(scopes)
+    lab.worker = lab.queue.register(Worker(name="with-it", dependency_packages=names)).serial
+    lab.start()
+    lab.server.create(Job(task_serial=task, state=JobState.READY))
+    lab.work()
+    with pytest.raises(PermissionDenied, match="make a new version"):
+        lab.server.update(DependencyPackage, package.serial, install)
+    with pytest.raises(PermissionDenied, match="make a new version"):
+        lab.server.file_token(scopes)
+    lab.server.update(DependencyPackage, package.serial, Change(values={"/metadata/note": "x"}))
+
+
+@pytest.mark.parametrize("verb", ["write", "delete"])
+def test_the_files_of_a_version_stay_as_they_are_once_a_job_of_it_is_done_whoever_asks(lab, verb):
+    task = lab.task("measure")
+    lab.start()
+    folder = record_resource("task_type_config", lab.server.get(Task, task).task_type_serial)
+    lab.server.file_token([Scope(verb, folder)])
+    lab.server.create(Job(task_serial=task, state=JobState.READY))
+    lab.work()
+    for place in (folder, folder.child("task.xfp"), parse_resource("task_type_config")):
+        with pytest.raises(PermissionDenied, match="make a new version"):
+            lab.server.file_token([Scope(verb, place)])
+    lab.server.file_token([Scope("read", folder)])
 
 
 @pytest.mark.parametrize("change", CODE.values(), ids=CODE)
@@ -175,3 +214,33 @@ def test_a_worker_goes_on_with_its_own_record_although_an_earlier_one_is_free(la
     second = lab.queue.register(instance("two"))
     lab.world.clock.advance(3600)
     assert lab.queue.register(instance("two")).serial == second.serial
+
+
+# --- files of other projects ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["job_result", "job_log", "task_config", "workflow_config"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_job_takes_no_file_of_another_project(lab, source, deep):
+    kind = {"task_config": "task", "workflow_config": "workflow"}.get(source, "job")
+    task = lab.task("measure", types={"scan": "Own"}, scan={"mode": "none"})
+    type_serial = lab.server.get(Task, task).task_type_serial
+
+    def owner_in(workflow):
+        if kind == "workflow":
+            return workflow
+        step = lab.server.create(Task(workflow_serial=workflow, task_type_serial=type_serial)).serial
+        return step if kind == "task" else lab.server.create(Job(task_serial=step, state=JobState.WAITING)).serial
+
+    def inputs(serial):
+        file = {"type": "Own", "source": source, f"{kind}_serial": serial, "filename": "scan.isq"}
+        return {"scan": {"type": "Own", "list": [file]} if deep else file}
+
+    project = lab.server.create(Project(name="hidden"))
+    hidden = owner_in(lab.server.create(Workflow(project_serial=project.serial)).serial)
+    own = owner_in(lab.server.get(Task, task).workflow_serial)
+    lab.start()
+    for serial in (hidden, str(hidden), 999):
+        with pytest.raises(InvalidParameter, match=rf"inputs\.scan: there is no {kind} {serial} in the job's project"):
+            lab.server.create(Job(task_serial=task, state=JobState.READY, inputs=inputs(serial)))
+    lab.server.create(Job(task_serial=task, state=JobState.READY, inputs=inputs(own)))

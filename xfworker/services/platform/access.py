@@ -30,11 +30,15 @@ from xfworker.domain.records import (
     Workflow,
 )
 from xfworker.ports.record_store import RecordTransaction
+from xfworker.services.platform.dependents import task_types_with
 from xfworker.services.platform.options import MOST_SPAWNED_JOBS
 from xfworker.services.platform.ownership import OWNED, owner_name, owns
 from xfworker.services.platform.principal import Principal, PrincipalKind
 
 RecordT = TypeVar("RecordT", bound=Record)
+
+CODE_STAYS = "jobs ran with it, or it belongs to others or is used by them; make a new version"
+"""Why what a package runs is not changed any more, for messages."""
 
 _OF_WORKFLOW = (Task, Run)
 _OF_PROJECT = (Workflow, Job, ActivityEvent)
@@ -106,6 +110,10 @@ class Access:
         job = self._own_job()
         if job is not None and job.attempt != self.principal.attempt:
             raise self._over(job)
+
+    def is_ended_own_job(self, job: Job) -> bool:
+        """Return whether a job is the script's own, and does not run any more."""
+        return job.serial == self.principal.job_serial and job.state is not JobState.RUNNING
 
     def _own_job(self) -> Job | None:
         serial = self.principal.job_serial
@@ -216,19 +224,20 @@ class Access:
             hint = "; make a version of your own" if isinstance(record, TaskType) else "; choose another name"
             raise PermissionDenied(f"{self.principal.name} may not {to}: it belongs to {owner}{hint}")
 
-    def may_change_code(self, task_type: TaskType) -> bool:
-        """Return whether the caller may change what a task type runs: its owner, while nobody else relies on it."""
-        if self._has_run(task_type):
+    def may_change_code(self, package: TaskType | DependencyPackage) -> bool:
+        """Return whether the caller may change what a package runs: its owner, while nobody else relies on it."""
+        if self._has_run(package):
             return False
-        if self.sees_all() or not owns(self.transaction, self.principal, task_type):
+        if self.sees_all() or not (isinstance(package, TaskType) and owns(self.transaction, self.principal, package)):
             return self.sees_all()
-        tasks = self.transaction.find(Task, {"task_type_serial": task_type.serial})
+        tasks = self.transaction.find(Task, {"task_type_serial": package.serial})
         workflows = self.transaction.find(Workflow, {"serial": tuple({task.workflow_serial for task in tasks})})
         return all(workflow.project_serial in self.projects() for workflow in workflows)
 
-    def _has_run(self, task_type: TaskType) -> bool:
-        """Return whether a job of it runs or is done, whose result says by this version how it came about."""
-        tasks = tuple(task.serial for task in self.transaction.find(Task, {"task_type_serial": task_type.serial}))
+    def _has_run(self, package: TaskType | DependencyPackage) -> bool:
+        """Return whether a job with it runs or is done, whose result says by this version how it came about."""
+        types = (package.serial,) if isinstance(package, TaskType) else task_types_with(self.transaction, package)
+        tasks = tuple(task.serial for task in self.transaction.find(Task, {"task_type_serial": types})) if types else ()
         states = (JobState.RUNNING, JobState.DONE)
         return bool(tasks and self.transaction.find(Job, {"task_serial": tasks, "state": states}, limit=1))
 

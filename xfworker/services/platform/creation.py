@@ -1,7 +1,7 @@
 """What the server makes of a record that a caller wants created: references checked, own fields set."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -9,13 +9,14 @@ import attrs
 
 from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import InvalidParameter, InvalidRecord, RecordConflict, RecordLocked, RecordNotFound
+from xfworker.domain.files import SERIAL_KEYS
 from xfworker.domain.interface import input_violations
 from xfworker.domain.job_inputs import complete_inputs
 from xfworker.domain.job_metadata import OUTPUT_FAULTS, SPAWNED_BY, without_platform_keys
 from xfworker.domain.job_state import JobState
 from xfworker.domain.look_alikes import look_alike_name, look_alike_version
 from xfworker.domain.package import PACKAGE
-from xfworker.domain.parameters import sequence_tasks
+from xfworker.domain.parameters import file_references, sequence_tasks
 from xfworker.domain.records import (
     ActivityEvent,
     DependencyPackage,
@@ -39,6 +40,14 @@ from xfworker.services.platform.finishing import output_faults
 from xfworker.services.platform.holding import is_live
 
 RecordT = TypeVar("RecordT", bound=Record)
+
+_WITH_FILES: Mapping[str, type[Record]] = {
+    "job_result": Job,
+    "job_log": Job,
+    "task_config": Task,
+    "workflow_config": Workflow,
+}
+"""Whose files belong to one project; packages and user data are everybody's."""
 
 _FIRST_STATES = (JobState.WAITING, JobState.READY, JobState.READY_FOR_INTERACTIVE, JobState.DONE)
 
@@ -189,27 +198,36 @@ def _check_job_inputs(access: Access, task_type: TaskType, job: Job) -> None:
 
 def check_input_references(access: Access, inputs: Mapping[str, Any], project_serial: int) -> None:
     """
-    Refuse inputs that take the values of another project's tasks, which the job's script may not read.
+    Refuse inputs that take values of another project's tasks, or files of it, which the job's script may not read.
 
     Raises:
         InvalidParameter: With every such input.
     """
     violations = [
-        f"inputs.{key}: there is no task {serial} in the job's project"
+        f"inputs.{key}: there is no {kind.noun} {serial} in the job's project"
         for key, value in inputs.items()
-        for serial in sequence_tasks(value)
-        if not _is_task_of(access, serial, project_serial)
+        for kind, serial in dict.fromkeys(_named_in(value))
+        if not _is_of(access, kind, serial, project_serial)
     ]
     if violations:
         raise InvalidParameter("job: " + "; ".join(violations), violations)
 
 
-def _is_task_of(access: Access, serial: int, project_serial: int) -> bool:
+def _named_in(value: Any) -> Iterator[tuple[type[Record], str]]:
+    """List the tasks of the sequences and the owners of the files that an input names."""
+    yield from ((Task, str(serial)) for serial in sequence_tasks(value))
+    for reference in file_references(value):
+        kind = _WITH_FILES.get(reference["source"])
+        if kind is not None:
+            yield kind, str(reference[SERIAL_KEYS[reference["source"]]])
+
+
+def _is_of(access: Access, kind: type[Record], serial: str, project_serial: int) -> bool:
     try:
-        task = access.get(Task, serial)
-    except RecordNotFound:
+        record = access.get(kind, int(serial))
+    except (RecordNotFound, ValueError):
         return False
-    return access.project_of(task) == project_serial
+    return access.project_of(record) == project_serial
 
 
 def _run(access: Access, run: Run, _: datetime) -> Run:

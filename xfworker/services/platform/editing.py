@@ -33,7 +33,7 @@ from xfworker.domain.records import (
     Worker,
     Workflow,
 )
-from xfworker.services.platform.access import Access
+from xfworker.services.platform.access import CODE_STAYS, Access
 from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.creation import check_input_references, check_task_inputs, require_unlocked
 from xfworker.services.platform.declarations import check_declarations
@@ -109,7 +109,7 @@ def changed(access: Access, record: RecordT, change: Change, now: datetime) -> R
         check_task_inputs(access, after)
     if isinstance(after, TaskType | DependencyPackage | Worker) and _declared(after) != _declared(record):
         check_declarations(after)
-    if isinstance(record, TaskType) and isinstance(after, TaskType) and _code(after) != _code(record):
+    if isinstance(record, TaskType | DependencyPackage) and _code(after) != _code(record):
         _require_change_of_code(access, record)
     if isinstance(record, Job) and isinstance(after, Job):
         after = _with_platform_keys(record, after)  # type: ignore[assignment]  # RecordT is Job here
@@ -159,19 +159,17 @@ def _check_changed_inputs(access: Access, before: Job, after: Job) -> None:
         raise InvalidParameter(f"{before}: " + "; ".join(dict.fromkeys(violations)), violations)
 
 
-def _code(task_type: TaskType) -> tuple[Any, ...]:
-    package = task_type.metadata.get(PACKAGE)
+def _code(record: Record) -> tuple[Any, ...]:
+    package = record.metadata.get(PACKAGE)
     # An installation that is completed changes nothing of what it brought.
     content = {**package, "complete": None} if isinstance(package, dict) else package
-    return task_type.kind, task_type.interface, task_type.metadata.get("dependencies"), content
+    names = ("kind", "interface", "install", "dependencies", "parameter_types")
+    return record.metadata.get("dependencies"), content, *(getattr(record, name, None) for name in names)
 
 
-def _require_change_of_code(access: Access, task_type: TaskType) -> None:
-    if not access.may_change_code(task_type):
-        raise PermissionDenied(
-            f"{access.principal.name} may not change what {task_type} runs or takes: jobs ran with it, or tasks of "
-            "projects that it does not see use it; make a new version"
-        )
+def _require_change_of_code(access: Access, package: TaskType | DependencyPackage) -> None:
+    if not access.may_change_code(package):
+        raise PermissionDenied(f"{access.principal.name} may not change what {package} runs or takes: {CODE_STAYS}")
 
 
 def _with_platform_keys(before: Job, after: Job) -> Job:

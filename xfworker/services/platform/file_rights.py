@@ -16,7 +16,7 @@ from xfworker.domain.files import USERDATA, AuthorizationToken, Resource, Scope,
 from xfworker.domain.job_metadata import SPAWNED_BY
 from xfworker.domain.records import DependencyPackage, Job, Record, Task, TaskType, Workflow
 from xfworker.ports.token_signer import TokenSigner
-from xfworker.services.platform.access import Access
+from xfworker.services.platform.access import CODE_STAYS, Access
 from xfworker.services.platform.principal import PrincipalKind
 from xfworker.services.platform.reach import Reach
 
@@ -33,6 +33,7 @@ _OWNERS: Mapping[str, type[Record]] = {
 }
 _READING = ("read", "list")
 _FOR_USERS = ("job_result", "task_config", "workflow_config")
+_OF_PACKAGES = ("task_type_config", "dependency_package_config")
 
 
 def require_scopes(access: Access, scopes: Sequence[Scope]) -> None:
@@ -47,7 +48,8 @@ def require_scopes(access: Access, scopes: Sequence[Scope]) -> None:
         raise FileError("a file token needs at least one scope [verb, resource]")
     for scope in scopes:
         if not _allowed(access, scope.verb, scope.resource):
-            raise PermissionDenied(f"{access.principal.name} may not {scope.verb} {scope.resource}")
+            why = f": {CODE_STAYS}" if _changes_code(scope.verb, scope.resource) else ""
+            raise PermissionDenied(f"{access.principal.name} may not {scope.verb} {scope.resource}{why}")
 
 
 def make_token(
@@ -111,12 +113,18 @@ def read_token(claims: Mapping[str, Any], text: str, url: str) -> AuthorizationT
 
 def _allowed(access: Access, verb: str, resource: Resource) -> bool:
     principal = access.principal
+    if _changes_code(verb, resource):
+        package = _owner(access, resource)
+        kinds = (PrincipalKind.ADMIN, PrincipalKind.USER)
+        return isinstance(package, TaskType | DependencyPackage) and (
+            principal.kind in kinds and access.may_change_code(package)
+        )
     if principal.is_admin:
         return True
     if resource.source == USERDATA:
         return not principal.is_worker
-    # A whole source is everybody's, so it is for administrators only.
-    owner = _owner(access, resource) if len(resource.segments) > 1 else None
+    # A whole source is everybody's, so it has no owner and is for administrators only.
+    owner = _owner(access, resource)
     return owner is not None and (verb in _READING or _may_write(access, verb, resource, owner))
 
 
@@ -125,14 +133,20 @@ def _may_write(access: Access, verb: str, resource: Resource, owner: Record) -> 
         case PrincipalKind.WORKER:
             return resource.source == "job_log" or (resource.source == "job_result" and verb == "delete")
         case PrincipalKind.USER:
-            code = isinstance(owner, TaskType) and access.may_change_code(owner)
             # Logs go with their runs; what is in them nobody changes.
-            return resource.source in _FOR_USERS or code or (resource.source == "job_log" and verb == "delete")
+            return resource.source in _FOR_USERS or (resource.source == "job_log" and verb == "delete")
         case _:
             return resource.source == "job_result" and _is_own(access, owner)
 
 
+def _changes_code(verb: str, resource: Resource) -> bool:
+    """Return whether it is about what jobs run, which stays as it is once one ran, whoever asks."""
+    return verb not in _READING and resource.source in _OF_PACKAGES
+
+
 def _owner(access: Access, resource: Resource) -> Record | None:
+    if len(resource.segments) == 1:
+        return None
     try:
         return access.get(_OWNERS[resource.source], int(resource.segments[1]))
     except (RecordNotFound, InvalidFilename, LeaseLost):

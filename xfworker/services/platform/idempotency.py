@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import attrs
 
 from xfworker.domain.change import Change
-from xfworker.domain.conversion import to_json
+from xfworker.domain.conversion import from_json, to_json
 from xfworker.domain.errors import UsageError
 from xfworker.domain.record import Record
+from xfworker.domain.records import Job
 from xfworker.services.platform.access import Access
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -44,13 +45,13 @@ class IdempotentRequest:
         """
         Give the record that the request led to before, or ``None`` where it is new.
 
-        It is given as the caller may see it now. A script whose attempt has ended may learn what its last request led
-        to, as long as no newer attempt has begun.
+        It is given as the caller may see it now. A script whose attempt has ended sees nothing any more; only the
+        request that ended it is answered again, as it was answered, as long as no newer attempt has begun.
 
         Raises:
             UsageError: The key stands for another request.
             RecordNotFound: The caller may not see the record any more.
-            LeaseLost: The script's job was given to another attempt meanwhile.
+            LeaseLost: The script's attempt is over, by another request or another attempt.
         """
         entry = None if self.idempotency_key is None else access.transaction.entry(self._entry_key(access))
         if entry is None:
@@ -60,13 +61,18 @@ class IdempotentRequest:
                 f"the idempotency key {self.idempotency_key!r} was used for another request; make a new key for "
                 "each request"
             )
-        access.require_latest_attempt()
+        if "ended_with" in entry:
+            access.require_latest_attempt()
+            return from_json(kind, entry["ended_with"])
+        access.require_live()
         return access.get(kind, entry["serial"])
 
     def put(self, access: Access, record: Record, now: datetime) -> None:
         """Keep which record the request led to."""
         if self.idempotency_key is not None:
-            entry = {"serial": record.serial, "digest": self._digest}
+            entry: dict[str, Any] = {"serial": record.serial, "digest": self._digest}
+            if isinstance(record, Job) and access.is_ended_own_job(record):
+                entry["ended_with"] = to_json(record)
             access.transaction.put_entry(self._entry_key(access), entry, at=now)
 
     def _entry_key(self, access: Access) -> str:
