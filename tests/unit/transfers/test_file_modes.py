@@ -1,9 +1,11 @@
 """What a store makes has modes by one rule, whatever the umask is."""
 
 import asyncio
+import errno
 import os
 import stat
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +61,32 @@ def _over_http(store, folder, way):
     assert asyncio.run(way(lab, token, PLACE, b"a few bytes", None)).status < 300
 
 
+@pytest.mark.parametrize("way", [upload, by_put, by_tus])
+def test_nothing_that_a_store_keeps_is_open_to_others_even_while_it_arrives(tmp_path, umask, way, monkeypatch):
+    tmp_path.chmod(0o700)
+    root = tmp_path / "store"
+    seen = {}
+    replace = Path.replace
+
+    def noting(path, target):
+        seen[path.name] = mode(path)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", noting)
+    # Where a disk keeps no attributes, digests are files of their own.
+    monkeypatch.setattr(os, "setxattr", _refuse, raising=False)
+    store = FolderFileStore(root)
+    assert store.identity
+    way(store, tmp_path)
+    seen |= {str(path): mode(path) for path in root.rglob("*")}
+    assert {name: oct(mode) for name, mode in seen.items() if mode & 0o077} == {}
+    assert len(seen) > 5
+
+
+def _refuse(*_):
+    raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+
 @pytest.mark.parametrize("group", list(GroupAccess))
 @pytest.mark.parametrize("way", [upload, by_put, by_tus])
 def test_stored_files_have_one_mode_however_they_came(tmp_path, umask, way, group):
@@ -98,6 +126,11 @@ def test_a_backup_that_others_could_read_is_restored_for_its_owner_and_group_onl
         upload(FolderFileStore(old.files_path, group_access=GroupAccess.READ), tmp_path)
     make_backup(old, tmp_path / "backup")
     assert mode(tmp_path / "backup") == 0o700
+    assert [
+        path
+        for path in (tmp_path / "backup").rglob("*")
+        if path.parts[-3:-1] != PLACE.segments[-3:-1] and mode(path) & 0o077
+    ] == []
     for path in (tmp_path / "backup").rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
     restore_backup(new, tmp_path / "backup")

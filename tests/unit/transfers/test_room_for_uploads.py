@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.platform.test_file_rights import PATCH, TUS, Lab
 from xfworker.adapters.disk.partial_uploads import PartialUploads
-from xfworker.adapters.disk.reservations import Reservations
+from xfworker.adapters.disk.reservations import LAPSE_SECONDS, Reservations
 from xfworker.domain.errors import NotEnoughSpace, ServerBusy
 from xfworker.domain.files import Scope, parse_resource, record_resource
 
@@ -55,6 +55,19 @@ def test_what_has_arrived_is_not_counted_twice(tmp_path, disk):
     room.reserve("b", 9 * MB, "b")
 
 
+def test_a_promise_lapses_while_nothing_arrives_and_is_asked_for_again(tmp_path, disk):
+    clock = SimpleNamespace(now=0.0)
+    room = Reservations(tmp_path, now=lambda: clock.now)
+    room.reserve("announced", 15 * MB, "announced")
+    clock.now = LAPSE_SECONDS
+    with pytest.raises(NotEnoughSpace):
+        room.reserve("b", 9 * MB, "b")
+    clock.now += 1
+    room.reserve("b", 9 * MB, "b")
+    with pytest.raises(NotEnoughSpace):
+        room.reserve("announced", 15 * MB, "announced")
+
+
 def test_records_keep_some_room(tmp_path, disk):
     with pytest.raises(NotEnoughSpace):
         Reservations(tmp_path).reserve("a", 20 * MB, "a")
@@ -85,6 +98,18 @@ def test_room_is_free_again_when_an_upload_has_ended(lab, token):
         answer = asyncio.run(lab.ask("PUT", f"files/{PLACE}", token, b"abc", headers=headers))
         assert answer.status == (201 if size == 3 else 460)
     assert create(lab, token, 18 * MB).status == 201
+
+
+@pytest.mark.parametrize(("last", "status"), [(1 * MB, 201), (4 * MB, NotEnoughSpace.status)])
+def test_a_file_of_unknown_size_leaves_room_to_others_and_nothing_behind(lab, token, tmp_path, disk, last, status):
+    def goes_on():
+        disk.free -= 6 * MB  # 10 MB are promised and 1 MB is left to records, so 3 MB are free
+
+    assert create(lab, token, 10 * MB).status == 201
+    body = [bytes(MB // 10)] * 19
+    answer = asyncio.run(lab.ask("PUT", f"files/{PLACE}", token, *body, bytes(last), before_last=goes_on))
+    assert answer.status == status
+    assert not list((tmp_path / ".xfstore").rglob(".xfpart*"))
 
 
 def test_uploads_from_before_a_restart_keep_their_room(lab, token):

@@ -48,7 +48,7 @@ class BrickFolder:
         folder = self._root / key
         with disk_errors(f"keep a pyramid in {self._root}"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            (folder / _USED).touch()
+            (folder / _USED).touch(mode=0o600)
         return FolderPyramid(folder)
 
     def make_room(self, key: str, byte_count: int) -> int:
@@ -97,7 +97,7 @@ class FolderPyramid:
         path = self._path(volume, layer)
         with disk_errors(f"keep bricks in {path}"):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with replacing(path, fsync=True) as partial, partial.open("xb") as file:
+            with replacing(path, fsync=True, private=True) as partial, partial.open("wb") as file:
                 write_layer(file, count, bricks)
 
     def read_brick(self, volume: str, layer: int, brick: int) -> bytes:

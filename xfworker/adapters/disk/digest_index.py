@@ -79,7 +79,7 @@ class DigestIndex:
         }
         path = self._path(resource)
         self._modes.make_folders(path.parent)
-        with replacing(path) as partial:
+        with replacing(path, private=True) as partial:
             partial.write_text(json.dumps(entry), encoding="utf-8")
 
     def _read(self, resource: Resource) -> dict[str, Any]:

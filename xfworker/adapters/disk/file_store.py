@@ -36,6 +36,7 @@ from xfworker.adapters.transfer.partial_file import (
     PARTIAL_PREFIX,
     flush_file,
     flush_folder,
+    for_owner,
     partial_path,
     rename,
     replacing,
@@ -218,7 +219,7 @@ class FolderFileStore:
     def _copy(source: FileIO, partial: Path, size: int, progress: Progress | None) -> None:
         report = progress or (lambda _done, _all: None)
         report(0, size)
-        copy_content(source, partial, lambda done: report(done, size))
+        copy_content(source, partial, lambda done: report(done, size), opener=for_owner)
         copied = partial.stat().st_size
         if copied != size:
             raise FileChanged(f"{source.name} changed while it was copied: it had {size} bytes, then {copied}")
@@ -321,6 +322,8 @@ class FolderFileStore:
                 partial,
                 lambda partial, digests, permit: self.publish(partial, resource, digests, permit),
                 start=FileHash.begin(sha256=sha256),
+                # Where nobody said how large it becomes, room is promised block by block.
+                coming=(lambda count: self.reservations.reserve(partial, count, resource)) if size is None else None,
                 arrived=lambda count: self.reservations.arrived(partial, count),
                 closed=lambda: self.reservations.release(partial),
             )

@@ -42,6 +42,7 @@ class IncomingFile:
         size: int = 0,
         start: FileHash | None = None,
         resume: bool = False,
+        coming: Callable[[int], None] | None = None,
         arrived: Callable[[int], None] = lambda _: None,
         closed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -55,6 +56,7 @@ class IncomingFile:
             size: Bytes that are already there; what lies behind them is cut off.
             start: A hash object that has seen them.
             resume: Whether the file is there already; a new one must not be.
+            coming: Called with the number of bytes that are about to be written; refuses them by raising.
             arrived: Called with the number of bytes that were written.
             closed: Called when nothing more is written.
         """
@@ -63,7 +65,7 @@ class IncomingFile:
         self.failed = False
         self._partial = partial
         self._publish = publish
-        self._arrived, self._closed = arrived, closed
+        self._coming, self._arrived, self._closed = coming, arrived, closed
         with disk_errors(f"store {what}"):
             self._file = os.open(
                 partial, os.O_RDWR | getattr(os, "O_BINARY", 0) | (0 if resume else os.O_CREAT | os.O_EXCL), 0o600
@@ -76,6 +78,8 @@ class IncomingFile:
         self.digest.update_all(blocks)
         before = self.size
         try:
+            if self._coming is not None:
+                self._coming(sum(map(len, blocks)))
             with disk_errors(f"store {self.what}"):
                 self._write_all(blocks)
         except BaseException:

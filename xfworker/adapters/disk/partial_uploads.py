@@ -82,7 +82,7 @@ class PartialUpload:
             "verified": self.verified,
             "completed": None if self.completed is None else write(FileEntry.of_stat(self.completed)),
         }
-        with replacing(self.folder / _INFO) as partial:
+        with replacing(self.folder / _INFO, private=True) as partial:
             partial.write_text(json.dumps(fields), encoding="utf-8")
 
 
@@ -174,6 +174,7 @@ class PartialUploads:
 
     def open(self, upload: PartialUpload) -> IncomingFile:
         offset = upload.offset
+        self._store.reservations.reserve(upload.identifier, upload.size - offset, upload.resource)
         running = self._running.get(upload.identifier)
         with disk_errors(f"store {upload.resource}"):
             if running is None or (running.offset, running.changed_ns) != (offset, _changed_ns(upload)):
@@ -291,7 +292,7 @@ class _Turn:
     @classmethod
     def take(cls, upload: PartialUpload, reservations: Reservations) -> "_Turn":
         turn = cls(upload.folder / _TURN, secrets.token_hex(16), upload.identifier, reservations)
-        with replacing(turn._path) as partial:
+        with replacing(turn._path, private=True) as partial:
             partial.write_text(turn._token, "ascii")
         return turn
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from xfworker.adapters.disk.file_modes import FileModes
+from xfworker.adapters.transfer.partial_file import for_owner
 
 _LENGTH = 16
 _STEP_SECONDS = 0.05
@@ -22,7 +23,7 @@ def store_identity(folder: Path, modes: FileModes) -> str:
     """
     modes.make_folders(folder)
     path = folder / "identity"
-    with suppress(FileExistsError), path.open("x", encoding="ascii") as file:
+    with suppress(FileExistsError), open(path, "x", encoding="ascii", opener=for_owner) as file:
         file.write(secrets.token_hex(_LENGTH // 2))
         file.flush()
         os.fsync(file.fileno())

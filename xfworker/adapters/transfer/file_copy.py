@@ -37,9 +37,11 @@ def copy_file(source: Path, target: Path, *, fsync: bool = False, on_bytes: OnBy
         return copy_content(reader, partial, on_bytes)
 
 
-def copy_content(reader: FileIO, partial: Path, on_bytes: OnBytes | None = None) -> str:
+def copy_content(
+    reader: FileIO, partial: Path, on_bytes: OnBytes | None = None, *, opener: Callable[[str, int], int] | None = None
+) -> str:
     """
-    Copy an open file's content to a path that does not exist yet; see :func:`copy_file`.
+    Copy an open file's content to a path that does not exist yet, which ``opener`` makes; see :func:`copy_file`.
 
     Raises:
         OSError: The source cannot be read, or the target exists or cannot be written.
@@ -47,7 +49,7 @@ def copy_content(reader: FileIO, partial: Path, on_bytes: OnBytes | None = None)
     report = on_bytes or (lambda _: None)
     if sys.platform == "win32":
         return _copy_windows(Path(reader.name), partial, report)
-    with partial.open("xb", buffering=0) as writer:
+    with open(partial, "xb", buffering=0, opener=opener) as writer:
         for name, way in (("reflink", _reflink), ("copy_file_range", _copy_range), ("sendfile", _sendfile)):
             if way(reader, writer, report):
                 return name

@@ -56,7 +56,7 @@ class Journal:
 
     def _write(self, fields: dict[str, Any]) -> None:
         if self.is_saved:
-            with contextlib.suppress(OSError), replacing(self.path) as partial:
+            with contextlib.suppress(OSError), replacing(self.path, private=True) as partial:
                 partial.write_text(json.dumps({**fields, "data": self.data.name}), encoding="utf-8")
 
     def remove(self) -> None:

@@ -18,6 +18,11 @@ def partial_path(folder: Path, infix: str = "") -> Path:
     return folder / f"{PARTIAL_PREFIX}{infix}{secrets.token_hex(8)}"
 
 
+def for_owner(path: str, flags: int) -> int:
+    """Open a file as ``opener`` of :func:`open`: one that is made is for its owner only, whatever the umask."""
+    return os.open(path, flags, 0o600)
+
+
 def publish(partial: Path, target: Path, *, fsync: bool = False) -> None:
     """
     Give a complete file its final name, replacing what was there.
@@ -40,15 +45,22 @@ def rename(partial: Path, target: Path) -> None:
 
 
 @contextmanager
-def replacing(target: Path, *, fsync: bool = False) -> Iterator[Path]:
+def replacing(target: Path, *, fsync: bool = False, private: bool = False) -> Iterator[Path]:
     """
     Write a file that appears under its name only when the block ends well.
+
+    Args:
+        target: Its path.
+        fsync: Wait until content and name are on the disk.
+        private: It is for its owner only, whatever the umask; the path to write to is an empty file then.
 
     Yields:
         The path to write to. After an exception what was written there is deleted.
     """
     partial = partial_path(target.parent)
     try:
+        if private:
+            partial.touch(mode=0o600, exist_ok=False)
         yield partial
         publish(partial, target, fsync=fsync)
     except BaseException:

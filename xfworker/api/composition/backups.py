@@ -30,6 +30,7 @@ _FILES = "files"
 _SECRET = "secret"  # noqa: S105  the name of a file
 _FORMAT = 1
 _BLOCK = 1 << 20
+_PRIVATE = FileModes()
 
 
 @define(frozen=True, kw_only=True)
@@ -74,6 +75,7 @@ def make_backup(storage: PlatformStorage, target: Path) -> BackupSummary:
             "records": {"count": count, "sha256": _sha256(partial / _RECORDS)},
             "files": kept,
         }
+        (partial / _MANIFEST).touch(mode=0o600)
         (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
         when_free(lambda: partial.rename(target))
     finally:
@@ -139,7 +141,7 @@ def _copy(source: Path, target: Path) -> tuple[str, int] | None:
     digest, size = hashlib.sha256(), 0
     try:
         with source.open("rb") as reading:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _PRIVATE.make_folders(target.parent)
             target.touch(mode=0o600, exist_ok=False)
             with target.open("wb") as writing:
                 while block := reading.read(_BLOCK):
@@ -159,6 +161,7 @@ def _put_back(source: Path, target: Path) -> None:
     try:
         modes = FileModes.as_of(source)
         modes.make_folders(target.parent)
+        partial.touch(mode=0o600)
         shutil.copy2(source, partial)
         modes.set_on_file(partial)  # a backup that was copied may have got wider modes
         when_free(lambda: partial.replace(target))
@@ -170,7 +173,7 @@ def _move_away(storage: PlatformStorage, kept: set[str]) -> None:
     aside = storage.data / "replaced" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     for name in list(_names(storage.files_path)) if storage.files_path.exists() else []:
         if name not in kept:
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            _PRIVATE.make_folders((aside / name).parent)
             shutil.move(storage.files_path / name, aside / name)
 
 

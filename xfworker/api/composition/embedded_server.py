@@ -11,6 +11,7 @@ from typing import Self
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.process.owned_folder import owned_folder
+from xfworker.adapters.transfer.partial_file import for_owner
 from xfworker.api.composition.endpoint_file import ServerEndpoint, read_endpoint
 from xfworker.domain.errors import ConfigurationError, ServerUnreachable
 
@@ -120,7 +121,7 @@ class EmbeddedServer:
         """
         try:
             self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-            log = self._log_path.open("ab")
+            log = open(self._log_path, "ab", opener=for_owner)  # noqa: SIM115  the server writes to it while it runs
         except OSError as error:
             raise ConfigurationError(
                 f"the data folder {self.data} cannot be made or written to: {error.strerror or error}; choose another"

@@ -178,8 +178,11 @@ def make_data_folder(storage: PlatformStorage) -> None:
     """
     # Whoever may read the files where they lie has to come through this folder, but not to look around in it.
     shared = storage.files is None and storage.chosen_group_access != "none"
+    mode = 0o710 if shared else 0o700
     try:
-        storage.data.mkdir(parents=True, exist_ok=True, mode=0o710 if shared else 0o700)
+        if not storage.data.is_dir():
+            storage.data.mkdir(parents=True, mode=mode)
+            storage.data.chmod(mode)  # which the umask may have narrowed
     except OSError as error:
         raise ConfigurationError(f"could not make the data folder {storage.data}: {error.strerror or error}") from None
 
