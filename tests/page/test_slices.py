@@ -1,5 +1,6 @@
 """The image viewer in a browser: what it shows and gives is what numpy has, by pointer, by keyboard, on a phone."""
 
+import io
 import json
 import time
 import urllib.request
@@ -7,6 +8,7 @@ import urllib.request
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from xfworker.adapters.images.registry import image_formats
 from xfworker.api.composition.embedded_server import EmbeddedServer
@@ -19,7 +21,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="the page is not 
 
 SIZE = (120, 90, 70)  # x, y, z
 SPACING = (0.5, 0.5, 1.0)
-IMAGE = {"type": "Image", "source": "userdata", "virtualpath": "", "filename": "a.omni"}
+PARAMETER = {"type": "Image", "source": "userdata", "virtualpath": "", "filename": "a.omni"}
 
 MOUNT = """async ([base, viewers]) => {
   window.violations = [];
@@ -292,9 +294,9 @@ def test_a_drawn_box_has_exactly_the_voxels_from_corner_to_corner(view):
     assert viewer.get("value.pos") == [20, 30, 10]
     viewer.page.get_by_label("Voxels z").fill("25")
     viewer.page.get_by_label("Voxels z").press("Enter")
-    viewer.page.evaluate(f"document.querySelector('xf-slices').image = {json.dumps(IMAGE)}")
+    viewer.page.evaluate(f"document.querySelector('xf-slices').image = {json.dumps(PARAMETER)}")
     value = viewer.get("value")
-    assert value == {"type": "ImageVOI", "pos": [20, 30, 10], "size": [40, 20, 25], "image": IMAGE}
+    assert value == {"type": "ImageVOI", "pos": [20, 30, 10], "size": [40, 20, 25], "image": PARAMETER}
     assert not list(shape_violations(value, "voi"))
 
 
@@ -325,7 +327,7 @@ def test_a_rotated_box_is_turned_by_its_handle_and_keeps_its_middle(view):
     viewer.page.mouse.down()
     viewer.page.mouse.move(cx, cy + 80, steps=8)  # a quarter turn, from x to y
     viewer.page.mouse.up()
-    value = viewer.get("changes.at(-1)") | {"image": IMAGE}
+    value = viewer.get("changes.at(-1)") | {"image": PARAMETER}
     rotation = np.reshape(value["rotation"], (3, 3))
     np.testing.assert_allclose(rotation, [[0, -1, 0], [1, 0, 0], [0, 0, 1]], atol=0.02)
     np.testing.assert_allclose(value["pos_mm"] + rotation @ value["size_mm"] / 2, middle, atol=1e-6)
@@ -459,6 +461,33 @@ def test_a_lost_connection_is_said_and_then_forgotten(view, voxels):
     playwright.expect(trouble).to_be_hidden(timeout=20000)
     viewer.wait("values.at(-1).voxel.join() === '3,4,5'")
     assert viewer.get("values.at(-1).raw") == int(voxels[5, 4, 3])
+
+
+def test_an_image_is_shown_in_3d_in_a_frame_of_its_own(view):
+    viewer = view()
+    viewer.page.get_by_role("button", name="3-D").click()
+    frame = viewer.page.frame_locator("xf-slices iframe.solid")
+    playwright.expect(frame.locator("body[data-shown=true]")).to_be_visible(timeout=30000)
+    picture = Image.open(io.BytesIO(viewer.page.locator("xf-slices iframe.solid").screenshot())).convert("L")
+    assert np.count_nonzero(np.asarray(picture) > 40) > 1000
+    viewer.page.get_by_role("button", name="3-D").click()
+    playwright.expect(viewer.page.locator("xf-slices iframe.solid")).to_have_count(0)
+
+
+def test_a_mesh_is_shown_in_3d(view, server):
+    corners = np.array([[0, 0, 0], [10, 0, 0], [0, 10, 0], [0, 0, 10]], "<f4")
+    record = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+    triangles = np.zeros(4, record)
+    triangles["corners"] = corners[[[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]]
+    (server.data / "files" / "userdata" / "mesh.stl").write_bytes(
+        bytes(80) + np.uint32(4).tobytes() + triangles.tobytes()
+    )
+    viewer = view()
+    viewer.page.goto(f"{server.url}/volumes/userdata/mesh.stl")
+    playwright.expect(viewer.page.locator("body[data-shown=true]")).to_be_visible(timeout=30000)
+    picture = Image.open(io.BytesIO(viewer.page.screenshot())).convert("L")
+    assert np.count_nonzero(np.asarray(picture) > 40) > 1000
+    viewer.page.evaluate("window.violations = []")
 
 
 def test_nobody_sees_an_image_without_signing_in(browser, server):

@@ -20,6 +20,7 @@ from xfworker.adapters.page.routes.runs import run_routes
 from xfworker.adapters.page.routes.sign_in import sign_in_routes
 from xfworker.adapters.page.routes.tables import table_routes
 from xfworker.adapters.page.routes.userdata import userdata_routes
+from xfworker.adapters.page.routes.volumes import volume_routes
 from xfworker.adapters.page.session import visits
 from xfworker.adapters.page.static_files import StaticFiles, static_route
 from xfworker.ports.served_files import ServedFiles
@@ -67,6 +68,7 @@ def page_router(parts: PageParts, *, also: Sequence[ControllerRouterHandler] = (
             *run_routes(parts),
             *file_routes(parts),
             *table_routes(parts),
+            *volume_routes(parts),
             *also,
         ],
         before_request=visits(parts.platform),

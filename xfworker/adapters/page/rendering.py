@@ -18,6 +18,7 @@ from xfworker.adapters.page.session import AnyRequest, Visitor, visitor_of
 from xfworker.adapters.page.strings import strings
 
 HTML = "text/html"
+_MESHES = (".stl", ".ply", ".obj", ".vtk", ".gii", ".mz3", ".off")
 _COMPRESSED_FROM = 1024
 _KIB = 1024
 _MINUTE_FROM = 90
@@ -53,6 +54,7 @@ class Templates:
             "bytes": formatted_bytes,
             "pretty": pretty_json,
             "duration": formatted_seconds,
+            "is_mesh": is_mesh,
         }
         return cls(static_base, environment)
 
@@ -97,6 +99,11 @@ def answer_json(request: AnyRequest, value: Any, *, status: int = 200) -> Respon
     """Answer a script of the page with JSON."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return answer_text(request, text, "application/json", status=status)
+
+
+def is_mesh(name: str) -> bool:
+    """Return whether a file is a mesh that the 3-D preview shows, by its name."""
+    return name.lower().endswith(_MESHES)
 
 
 def accepts_gzip(request: AnyRequest) -> bool:

@@ -13,7 +13,7 @@ from litestar.exceptions import NotFoundException
 
 from xfworker.adapters.page.rendering import accepts_gzip
 from xfworker.adapters.page.security import STATIC_HEADERS
-from xfworker.adapters.page.session import AnyRequest
+from xfworker.adapters.page.session import AnyRequest, in_thread
 from xfworker.adapters.page.strings import strings
 
 _MEDIA_TYPES = {
@@ -70,7 +70,8 @@ def static_route(static: StaticFiles) -> Any:
         headers = {**STATIC_HEADERS, "Vary": "Accept-Encoding"}
         body = static.contents[key]
         if accepts_gzip(request):
-            body = static.compressed(key)
+            # The 3-D viewer has megabytes, which take a moment when they are first asked for.
+            body = await in_thread(lambda: static.compressed(key))
             headers["Content-Encoding"] = "gzip"
         media_type = _MEDIA_TYPES.get(key.rpartition(".")[2], "application/octet-stream")
         return Response(content=body, media_type=media_type, headers=headers)

@@ -33,6 +33,7 @@ _KINDS = {
     "RegistrationResult": "registration",
     "ImageVOI": "voi",
     "RotatedImageVOI": "voi",
+    "Mesh": "mesh",
 }
 _ONE_LINE = frozenset({"none", "number", "text", "bool", "entity"})
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg")
@@ -64,7 +65,7 @@ class ShownValue:
         label: What it is called: its key, or the name of a part of it.
         type_name: Its parameter type, ``Float`` or ``Image``.
         kind: How it is shown: ``none``, ``number``, ``text``, ``bool``, ``image``, ``table``, ``picture``, ``video``,
-            ``report``, ``entity``, ``sequence``, ``registration``, ``voi``, ``group`` or ``json``.
+            ``report``, ``entity``, ``sequence``, ``registration``, ``voi``, ``mesh``, ``group`` or ``json``.
         value: The JSON value.
         unit: The unit of a number, or an empty string.
         file: Its main file.

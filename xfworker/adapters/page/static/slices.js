@@ -511,10 +511,12 @@ export class XfSlices extends HTMLElement {
     parts.below = element('select', { 'aria-label': t.over });
     parts.below.addEventListener('change', () => this.#layOver(parts.below.value));
     parts.belowBar = element('label', { className: 'part', hidden: true }, t.over, parts.below);
+    parts.solid = element('button', { type: 'button', textContent: t.in_3d, title: t.in_3d_title, 'aria-pressed': false });
+    parts.solid.addEventListener('click', () => this.#toggle3d());
     parts.link = element('button', { type: 'button', textContent: t.link, title: t.link_title });
     parts.link.addEventListener('click', () => this.#makeLink());
     return element('div', { className: 'bar', role: 'toolbar', 'aria-label': t.tools },
-      element('span', { className: 'part' }, ...Object.values(parts.tools)), show, fit, parts.windowBar, parts.belowBar, parts.overlayBar, parts.together, parts.link);
+      element('span', { className: 'part' }, ...Object.values(parts.tools)), show, fit, parts.windowBar, parts.belowBar, parts.overlayBar, parts.together, parts.solid, parts.link);
   }
 
   #facts() {
@@ -530,6 +532,19 @@ export class XfSlices extends HTMLElement {
       button(t.create, () => this.createShape()), button(t.close, () => this.closeShape()), button(t.remove, () => this.removeShape()));
     return element('div', { className: 'facts' },
       element('div', { className: 'at', 'aria-live': 'off' }, parts.value, parts.raw, parts.index, parts.mm, parts.label), parts.shapeBar);
+  }
+
+  // The image in 3-D, in a frame below the planes; it is loaded when it is asked for.
+  #toggle3d() {
+    const { frame, solid, planes } = this.#parts;
+    const open = frame.querySelector('.solid');
+    solid.setAttribute('aria-pressed', !open);
+    if (open) open.remove();
+    else {
+      const [, resource] = this.#address(this.getAttribute('src'));
+      const name = this.source?.description?.name ?? resource;
+      planes.after(element('iframe', { className: 'solid', src: `/volumes/${resource}`, title: strings.volume.title.replace('{name}', name) }));
+    }
   }
 
   // A link to the image as OME-Zarr, for napari, Neuroglancer and others; it is shown, and copied where that is allowed.
