@@ -34,7 +34,6 @@ napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = f"xfworker {__version__}"
-html_static_path = ["_static"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
