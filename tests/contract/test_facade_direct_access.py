@@ -9,6 +9,7 @@ import pytest
 import xfworkerutil
 from tests.contract.suites.facade_files import FacadeFilesContract
 from tests.contract.suites.facade_project import ScriptProject, memory_place
+from tests.symbolic_links import needs_symbolic_links
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.api.facade import omni
 from xfworker.domain.errors import UsageError
@@ -57,7 +58,25 @@ class TestDirectAccessFacadeFiles(FacadeFilesContract):
         assert image.metadata_path.is_relative_to(store)
         assert image.pixels.sum() == sum(range(24))
 
+    @needs_symbolic_links
     def test_pixels_in_another_folder_of_the_store_are_linked_not_copied(self, script_project, worker, store):
+        again, image = self.opened_again(script_project, worker)
+        (pixels,) = again.pixels_paths()
+        assert stat.S_ISLNK(pixels.lstat().st_mode)
+        assert np.array_equal(again.pixels, omni.open_image(image.metadata_path).pixels)
+
+    @pytest.mark.parametrize("how", ["refused", "made and not followed"])
+    def test_where_no_link_can_be_made_they_are_copied(self, script_project, worker, store, monkeypatch, how):
+        def symlink_to(link, target):
+            if how == "refused":
+                raise OSError("A required privilege is not held by the client")
+
+        monkeypatch.setattr(Path, "symlink_to", symlink_to)
+        again, image = self.opened_again(script_project, worker)
+        assert not any(path.is_symlink() for path in again.pixels_paths())
+        assert np.array_equal(again.pixels, omni.open_image(image.metadata_path).pixels)
+
+    def opened_again(self, script_project, worker):
         first = worker.upload_omni_output(self.make_image(worker))
         other = script_project.worker()
         image = self.make_image(other)
@@ -65,10 +84,7 @@ class TestDirectAccessFacadeFiles(FacadeFilesContract):
         for reference in references:
             reference.pop("type")
         parameter = other.upload_omni_output_only_metadata(image, references)
-        again = script_project.worker().get_omni_image(parameter)
-        (pixels,) = again.pixels_paths()
-        assert stat.S_ISLNK(pixels.lstat().st_mode)
-        assert np.array_equal(again.pixels, omni.open_image(image.metadata_path).pixels)
+        return script_project.worker().get_omni_image(parameter), image
 
     def test_ipl_gets_an_aim_of_an_omni_image(self, script_project, worker, store):
         parameter = worker.upload_omni_output(self.make_image(worker))
@@ -118,6 +134,7 @@ class TestImagesInTheStore:
         again = omni.open_image(image.metadata_path)
         assert again.metadata == image.metadata
         assert np.array_equal(again.pixels, image.pixels)
+        del again  # Windows replaces no file that is mapped
         image.metadata["more"] = 1
         image.pixels = np.ones(image.info.shape, np.uint8)
         image.save()

@@ -166,7 +166,7 @@ class FacadeFilesContract:
         source.write_bytes(b"hello")
         network.upload_file_to_filestorage(token, source)
         assert network.download_file_from_filestorage(token, worker.create_temp_path("y")).read_bytes() == b"hello"
-        with pytest.raises(FileError, match="no such file"):
+        with pytest.raises(FileError, match="save the file before it is uploaded"):
             network.upload_file_to_filestorage(token, Path("nowhere"))
         with pytest.raises(UsageError, match="file token"):
             network.list_files_and_folders_on_filestorage("token")
@@ -257,7 +257,7 @@ class FacadeFilesContract:
 
     def test_an_image_that_is_not_saved_or_none_is_not_uploaded(self, worker):
         unsaved = omni.create_image(worker.create_temp_path("new.omni"), size=(1, 1, 1), pixel_type="uint8")
-        with pytest.raises(FileError, match="no such file"):
+        with pytest.raises(FileError, match="save the file before it is uploaded"):
             worker.upload_omni_output(unsaved)
         with pytest.raises(UsageError, match=r"omni\.Image"):
             worker.upload_omni_output({"type": "Image"})
