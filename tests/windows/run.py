@@ -91,9 +91,9 @@ def _run_tests(python: Path, arguments: list[str]) -> int:
 
 
 def _tests(arguments: list[str]) -> list[str]:
-    if arguments in ([], ["--short"]):
-        return list(SHORT if arguments else FULL)
-    return arguments
+    if "--short" in arguments:
+        return [*(word for word in arguments if word != "--short"), *SHORT]
+    return arguments if any(not word.startswith("-") for word in arguments) else [*arguments, *FULL]
 
 
 def _share(prefix: Path, folder: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 SCRIPT_ID = "_XF_SCRIPT_ID"
@@ -28,8 +28,9 @@ class ScriptProcesses:
     All processes of one script.
 
     On Linux these are the processes of its session, those that inherited its id by their environment, and the children
-    of both; so a process that made a session of its own, or whose parent has ended, is among them. Elsewhere it is the
-    process group.
+    of both; so a process that made a session of its own, or whose parent has ended, is among them. On macOS, which
+    shows no environments, they are those of its process group and all children; one whose parent has ended is among
+    them if it was listed before.
     """
 
     def __init__(self, leader: int, script_id: str) -> None:
@@ -47,26 +48,16 @@ class ScriptProcesses:
         self._marked: dict[tuple[int, bytes], bool] = {}
 
     def alive(self) -> list[int]:
-        """List them (Linux). Ended ones that nobody has waited for are left out."""
+        """List them. Ended ones that nobody has waited for are left out."""
         children: dict[int, list[int]] = {}
         pids: list[int] = []
         seen: dict[tuple[int, bytes], bool] = {}
         keys: dict[int, tuple[int, bytes]] = {}
-        for entry in _PROC.iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                # Behind the command's name, which is in parentheses and may hold anything: state ppid pgrp session.
-                fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
-            except OSError:
-                continue
-            if fields[0] in _ENDED:
-                continue
-            pid = int(entry.name)
-            key = keys[pid] = (pid, fields[19])
-            children.setdefault(int(fields[1]), []).append(pid)
-            seen[key] = self._marked[key] if key in self._marked else self._is_marked(entry)
-            if int(fields[3]) == self.leader or seen[key]:
+        for pid, start, parent, session in _processes_of_linux() if sys.platform == "linux" else _listed_processes():
+            key = keys[pid] = (pid, start)
+            children.setdefault(parent, []).append(pid)
+            seen[key] = self._marked[key] if key in self._marked else self._is_marked(_PROC / str(pid))
+            if session == self.leader or seen[key]:
                 pids.append(pid)
         members = dict.fromkeys(pids)
         while pids:
@@ -80,22 +71,14 @@ class ScriptProcesses:
 
     def are_alive(self) -> bool:
         """Return whether any of them lives."""
-        if sys.platform == "win32":
-            return False
-        if sys.platform == "linux":
-            return bool(self.alive())
-        try:
-            os.killpg(self.leader, 0)
-        except OSError:
-            return False
-        return True
+        return sys.platform != "win32" and bool(self.alive())
 
     def signal(self, number: int) -> None:
         """Send a signal to all of them."""
         if sys.platform == "win32":
             return
         # Listed first: what is known only from its parent cannot be listed any more once the parent has ended.
-        members = self.alive() if sys.platform == "linux" else []
+        members = self.alive()
         with contextlib.suppress(OSError):
             os.killpg(self.leader, number)
         for pid in members:
@@ -108,6 +91,33 @@ class ScriptProcesses:
             return self._mark in (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             return False
+
+
+def _processes_of_linux() -> Iterator[tuple[int, bytes, int, int]]:
+    """Give number, start, parent and session of every process that has not ended."""
+    for entry in _PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            # Behind the command's name, which is in parentheses and may hold anything: state ppid pgrp session.
+            fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        if fields[0] not in _ENDED:
+            yield int(entry.name), fields[19], int(fields[1]), int(fields[3])
+
+
+def _listed_processes() -> Iterator[tuple[int, bytes, int, int]]:
+    """Give the same by ``ps``, which POSIX systems have; the process group stands for the session."""
+    import subprocess
+
+    listed = subprocess.run(
+        ["/bin/ps", "-A", "-o", "pid=,ppid=,pgid=,stat=,lstart="], env={"LC_ALL": "C"}, capture_output=True, check=False
+    )
+    for line in listed.stdout.splitlines():
+        pid, parent, group, state, start = line.split(None, 4)
+        if state[:1] not in _ENDED:
+            yield int(pid), start, int(parent), int(group)
 
 
 def watch(lines: Iterable[str]) -> list[ScriptProcesses]:

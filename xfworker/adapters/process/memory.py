@@ -7,6 +7,7 @@ count, because the system drops them when it needs room, and mapping volumes is 
 
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from xfworker.adapters.process.guard import ScriptProcesses
@@ -25,20 +26,11 @@ def processes_memory_bytes(processes: ScriptProcesses) -> int | None:
         import psutil
     except ModuleNotFoundError:
         return None
-    try:
-        script = psutil.Process(processes.leader)
-        return sum(_resident_bytes(process) for process in (script, *script.children(recursive=True)))
-    except psutil.Error:
-        return 0
-
-
-def _resident_bytes(process: "object") -> int:
-    import psutil
-
-    try:
-        return int(process.memory_info().rss)  # type: ignore[attr-defined]  # psutil comes without type hints
-    except psutil.Error:
-        return 0
+    total = 0
+    for pid in processes.alive():
+        with suppress(psutil.Error):  # it has ended meanwhile
+            total += psutil.Process(pid).memory_info().rss
+    return total
 
 
 def _process_bytes(pid: int) -> int:

@@ -24,6 +24,7 @@ from xfworker.services.event_log import EventLog
 
 _READ_BYTES = 64 * 1024
 _LIMIT_CHECK_SECONDS = 0.1
+_LIST_SECONDS = 0.5
 _LEFT_BEHIND_SECONDS = 1.0
 """How long helpers of an ended script (such as the resource tracker of multiprocessing) have to end by themselves."""
 _LEFT_BEHIND_STEP_SECONDS = 0.02
@@ -81,6 +82,8 @@ class ScriptProcess:
         self._take_hold()
         self._reader = self._thread(self._read, "output")
         self._thread(self._watch, "end")
+        if sys.platform == "darwin":
+            self._thread(self._list_processes, "processes")
         if time_limit_seconds is not None or memory_limit_bytes is not None:
             self._thread(self._keep_limits, "limits")
 
@@ -187,6 +190,11 @@ class ScriptProcess:
                 time.sleep(_LEFT_BEHIND_STEP_SECONDS)
             else:
                 return
+
+    def _list_processes(self) -> None:
+        # What a process started is known by its parent only while that lives.
+        while not self._leader_ended.wait(_LIST_SECONDS):
+            self._processes.alive()
 
     def _keep_limits(self) -> None:
         started = time.monotonic()
