@@ -37,7 +37,9 @@ def runner():
 @pytest.fixture
 def call(tmp_path):
     def make(code, **options):
-        script = tmp_path / "script.py"
+        folder = tmp_path / "Müller's scans & more"
+        folder.mkdir(exist_ok=True)
+        script = folder / "my script.py"
         script.write_text(code)
         kept = ("PATH", "SYSTEMROOT")
         return ScriptCall(

@@ -12,6 +12,7 @@ from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.images.registry import image_formats
 from xfworker.adapters.process.file_lock import try_lock
 from xfworker.adapters.transfer.partial_file import replacing
+from xfworker.adapters.transfer.source_file import open_source
 from xfworker.api.facade import omni
 from xfworker.domain.errors import FileError
 from xfworker.services import files_in_use
@@ -56,6 +57,22 @@ def test_a_file_that_is_read_for_a_moment_is_replaced(tmp_path):
         partial.write_bytes(b"new")
     timer.join()
     assert target.read_bytes() == b"new"
+
+
+def test_what_this_package_reads_can_be_renamed_and_removed_by_others(tmp_path):
+    path = tmp_path / "a.raw"
+    path.write_bytes(b"old")
+    with open_source(path) as reader:
+        path.rename(tmp_path / "b.raw").unlink()
+        assert reader.read() == b"old"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("nowhere", FileNotFoundError), ("folder", PermissionError)])
+def test_what_cannot_be_read_is_an_error_as_elsewhere(tmp_path, name, kind):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(kind) as caught:
+        open_source(tmp_path / name)
+    assert caught.value.filename == str(tmp_path / name)
 
 
 def test_a_file_that_stays_open_is_named(tmp_path, impatient):

@@ -2,10 +2,14 @@
 
 import os
 import stat
+import sys
 from io import FileIO
 from pathlib import Path
 
 from xfworker.domain.errors import FileChanged, FileError
+
+_GENERIC_READ, _SHARE_ALL, _OPEN_EXISTING = 0x80000000, 0x7, 3
+"""Of ``CreateFileW``: share to read, to write and to delete."""
 
 
 def open_source(path: Path) -> FileIO:
@@ -42,7 +46,27 @@ def open_without_waiting(path: Path) -> FileIO:
 
 
 def _opener(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if sys.platform == "win32":
+        return _open_shared(path)
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _open_shared(path: str) -> int:
+    """Open for reading so that others may remove or rename the file, which Windows does not let them by default."""
+    if sys.platform != "win32":
+        raise OSError("this is how files are opened on Windows")
+    import ctypes
+    import msvcrt
+
+    create_file = ctypes.WinDLL("kernel32", use_last_error=True).CreateFileW
+    create_file.restype = ctypes.c_void_p
+    number, pointer = ctypes.c_uint32, ctypes.c_void_p
+    create_file.argtypes = (ctypes.c_wchar_p, number, number, pointer, number, number, pointer)
+    handle = create_file(os.fspath(path), _GENERIC_READ, _SHARE_ALL, None, _OPEN_EXISTING, 0, None)
+    if handle in {None, ctypes.c_void_p(-1).value}:
+        error = ctypes.get_last_error()
+        raise OSError(None, ctypes.FormatError(error).strip(), os.fspath(path), error)
+    return msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT)
 
 
 def require_unchanged(source: Path, before: os.stat_result) -> None:

@@ -18,8 +18,10 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
         UsageError: The user has no home.
     """
     home = environment.get("HOME")
+    missing = "HOME"
     if sys.platform == "win32":
-        base = environment.get("LOCALAPPDATA")
+        missing = "LOCALAPPDATA"
+        base = environment.get(missing)
     elif sys.platform == "darwin":
         base = f"{home}/Library/Caches" if home else None
     else:
@@ -27,7 +29,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     if not base:
         # A folder for temporary files is shared with other users, who could put packages there that this one runs.
         raise UsageError(
-            "there is no folder for packages and environments, because this user has no home (HOME is not set); name "
-            "one with --data"
+            f"there is no folder for packages and environments, because this user has no home ({missing} is not set); "
+            "name one with --data"
         )
     return Path(base) / "xfworker"
