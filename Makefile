@@ -77,6 +77,7 @@ bench: $(VENV)/installed-bench+test
 	$(BIN)/python -m benchmarks.server --quick
 	$(BIN)/python -m benchmarks.server_costs --quick
 	$(BIN)/python -m benchmarks.viewer --quick
+	$(BIN)/python -m benchmarks.page --quick
 
 constraints: $(VENV)/installed-test+check+bench+docs+fuzz
 	$(BIN)/python -m pip freeze --exclude-editable --quiet > constraints.txt

@@ -1,17 +1,25 @@
 """What the page makes without a browser: texts, tables, forms, documents of boards."""
 
 import re
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import pytest
 
+from xfworker.adapters.page.board_document import board_document
 from xfworker.adapters.page.form_fields import form_fields, read_form
 from xfworker.adapters.page.routes.tables import table_document
 from xfworker.adapters.page.session import own_path
 from xfworker.adapters.page.static_files import StaticFiles
 from xfworker.adapters.page.strings import strings
 from xfworker.adapters.page.values import shown_values
+from xfworker.domain.board import Board, JobCell
 from xfworker.domain.errors import InvalidParameter
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Run, Task, TaskType, Workflow
+from xfworker.domain.workflow_graph import Step
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 PAGE = files("xfworker.adapters.page")
 
@@ -108,3 +116,24 @@ def test_values_of_any_shape_are_shown(value):
 @pytest.mark.parametrize("text", ["", None, "x", "//a", "/\\a", "/a\nb", "https://a/b"])
 def test_only_paths_of_this_site_are_gone_to(text):
     assert own_path(text) == "/"
+
+
+def test_a_board_shows_the_newest_of_several_jobs_and_counts_them():
+    def step(serial):
+        task = Task(serial=serial, workflow_serial=1, task_type_serial=1, name=f"t{serial}")
+        return Step(task=task, task_type=TaskType(name="t"))
+
+    cells = (
+        JobCell(1, 7, 5, JobState.RUNNING, NOON, 50.0, 60.0),
+        JobCell(2, 8, 5, JobState.RUNNING, NOON, 10.0, None),
+        JobCell(3, 7, 5, JobState.FAILED),
+        JobCell(4, 8, None, JobState.DONE),
+        JobCell(5, 99, 5, JobState.DONE),
+    )
+    runs = (Run(serial=5, workflow_serial=1, name="r", entity={"name": 3}), Run(serial=6, workflow_serial=1))
+    board = Board(workflow=Workflow(project_serial=1), steps=(step(7), step(8)), runs=runs, cells=cells, read_at=NOON)
+    document = board_document(board)
+    assert [run[0] for run in document["runs"]] == [5, 6, 0]
+    assert document["states"] == ["FR", "..", ".D"]
+    assert document["live"] == [[5, 8, "R", 2, 10.0, round(NOON.timestamp()), None]]
+    assert document["several"] == [[5, 7, 2]]

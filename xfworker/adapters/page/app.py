@@ -6,6 +6,7 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from xfworker.adapters.page.errors import error_pages
+from xfworker.adapters.page.live import LiveBoards
 from xfworker.adapters.page.parts import PageParts, PasswordWork
 from xfworker.adapters.page.rendering import Templates
 from xfworker.adapters.page.routes.boards import board_routes
@@ -40,7 +41,7 @@ def page_parts(platform: Platform, files: ServedFiles, passwords: PasswordWork) 
         passwords: Does work with passwords, little of it at once.
     """
     static = StaticFiles.of_package()
-    return PageParts(platform, files, passwords, Templates.of_package(static.base), static)
+    return PageParts(platform, files, passwords, Templates.of_package(static.base), static, LiveBoards(platform))
 
 
 def page_router(parts: PageParts, *, also: Sequence[ControllerRouterHandler] = ()) -> Router:

@@ -1,6 +1,5 @@
 """A board as the page's script takes it: short, because a board of 1,000 runs by 30 tasks has 30,000 cells."""
 
-from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -31,12 +30,26 @@ def board_document(board: Board) -> dict[str, Any]:
     Where a run has several jobs of a task, the letter is the newest one's, and ``several`` has their number.
     """
     columns = {step.serial: index for index, step in enumerate(board.steps)}
-    newest = {(cell.run_serial or ALL_RUNS, cell.task_serial): cell for cell in board.cells}
-    counts = Counter((cell.run_serial or ALL_RUNS, cell.task_serial) for cell in board.cells)
-    rows: dict[int, list[str]] = {run.serial: [_NO_JOB] * len(columns) for run in board.runs}
-    for (run, task), cell in newest.items():
-        if task in columns:
-            rows.setdefault(run, [_NO_JOB] * len(columns))[columns[task]] = STATE_CODES[cell.state]
+    empty = [_NO_JOB] * len(columns)
+    rows = {run.serial: empty.copy() for run in board.runs}
+    live: dict[tuple[int, int], JobCell] = {}
+    counts: dict[tuple[int, int], int] = {}
+    # One pass, and little in it: there may be a hundred thousand cells. Those of one place come with the newest last.
+    for cell in board.cells:
+        column = columns.get(cell.task_serial)
+        if column is None:
+            continue
+        run = cell.run_serial or ALL_RUNS
+        row = rows.get(run)
+        if row is None:
+            row = rows[run] = empty.copy()
+        if row[column] != _NO_JOB:
+            place = (run, cell.task_serial)
+            counts[place] = counts.get(place, 1) + 1
+            live.pop(place, None)
+        row[column] = STATE_CODES[cell.state]
+        if cell.state is JobState.RUNNING:
+            live[run, cell.task_serial] = cell
     runs = {run.serial: _run(run) for run in board.runs}
     return {
         "cursor": format_time(board.read_at),
@@ -48,8 +61,8 @@ def board_document(board: Board) -> dict[str, Any]:
         ],
         "runs": [runs.get(serial, [serial, "", "", "", False, None]) for serial in rows],
         "states": ["".join(row) for row in rows.values()],
-        "live": [_cell(cell) for cell in newest.values() if cell.state is JobState.RUNNING],
-        "several": [[run, task, count] for (run, task), count in counts.items() if count > 1],
+        "live": [_cell(cell) for cell in live.values()],
+        "several": [[run, task, count] for (run, task), count in counts.items()],
     }
 
 

@@ -35,6 +35,7 @@ _MOST_QUEUED = 64
 _MOST_LOOKING = 1024
 _RECHECK_SECONDS = 15.0
 _RETRY_MILLISECONDS = 2000
+_END = ""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.page")
 
@@ -52,6 +53,13 @@ class LiveBoards:
     _platform: Platform
     _watches: dict[int, "_Watch"] = field(factory=dict, init=False)
     _looking: int = field(default=0, init=False)
+    _is_over: bool = field(default=False, init=False)
+
+    def stop(self) -> None:
+        """End all events, because the server stops; pages come back by themselves."""
+        self._is_over = True
+        for watch in self._watches.values():
+            watch.end()
 
     async def events(self, workflow_serial: int, token: str, after: str | None) -> AsyncIterator[str]:
         """
@@ -65,7 +73,7 @@ class LiveBoards:
         Raises:
             ServerBusy: Too many look already.
         """
-        if self._looking >= _MOST_LOOKING:
+        if self._looking >= _MOST_LOOKING or self._is_over:
             raise ServerBusy("too many pages are open at once; close some and load this one again")
         self._looking += 1
         queue: asyncio.Queue[str] = asyncio.Queue(_MOST_QUEUED)
@@ -99,6 +107,8 @@ class LiveBoards:
         checked_at = loop.time()
         while True:
             event = await queue.get()
+            if event == _END:
+                return
             if loop.time() - checked_at >= _RECHECK_SECONDS:
                 checked_at = loop.time()
                 if not await in_thread(lambda: self._may_look(workflow_serial, token)):
@@ -141,6 +151,11 @@ class _Watch:
             self._task.cancel()
             self._task = None
 
+    def end(self) -> None:
+        for queue in self._queues:
+            _empty(queue)
+            queue.put_nowait(_END)
+
     async def _watch(self) -> None:
         since = self._platform.clock.now()
         seen: dict[tuple[str, int], Any] | None = None
@@ -170,11 +185,15 @@ class _Watch:
     def _send(self, event: str) -> None:
         for queue in self._queues:
             if queue.full():  # a reader that is too slow begins anew
-                with contextlib.suppress(asyncio.QueueEmpty):
-                    while True:
-                        queue.get_nowait()
+                _empty(queue)
                 event = sse("reload", {})
             queue.put_nowait(event)
+
+
+def _empty(queue: "asyncio.Queue[str]") -> None:
+    with contextlib.suppress(asyncio.QueueEmpty):
+        while True:
+            queue.get_nowait()
 
 
 def _changes(platform: Platform, serial: int, since: datetime) -> BoardChanges:

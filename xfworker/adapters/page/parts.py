@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import define
 
+from xfworker.adapters.page.live import LiveBoards
 from xfworker.adapters.page.rendering import Templates
 from xfworker.adapters.page.session import AnyRequest, signed_in
 from xfworker.adapters.page.static_files import StaticFiles
@@ -28,6 +29,7 @@ class PageParts:
         passwords: Does work with passwords.
         templates: Makes pages.
         static: The page's own files.
+        live: What changes while pages are open.
     """
 
     platform: Platform
@@ -35,6 +37,7 @@ class PageParts:
     passwords: PasswordWork
     templates: Templates
     static: StaticFiles
+    live: LiveBoards
 
     def server(self, request: AnyRequest) -> PlatformServer:
         """Give the XF Server as the one who is signed in sees it."""

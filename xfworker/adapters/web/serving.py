@@ -29,6 +29,9 @@ _MOST_CONNECTIONS = 8192
 _OWN_DESCRIPTORS = 512
 """Left for files, the database and what else the server opens."""
 
+BEFORE_STOP = "before_stop"
+"""Where an application keeps what ends its endless answers: Granian waits for every answer that has begun."""
+
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.serve")
 
 
@@ -127,6 +130,8 @@ async def _serve(
 
     def stop(reason: str) -> None:
         _log.info("xfworker.server_stopping", reason=reason)
+        for end in app.state.get(BEFORE_STOP, ()):
+            loop.call_soon_threadsafe(end)
         loop.call_soon_threadsafe(server.stop)
 
     _on_signals(loop, stop)

@@ -234,10 +234,12 @@ def web_app(
     from xfworker.adapters.web.app import create_app
     from xfworker.adapters.web.fss.service import fss_handler
     from xfworker.adapters.web.password_work import PasswordWork
+    from xfworker.adapters.web.serving import BEFORE_STOP
 
     passwords = PasswordWork()
     viewers = [] if images is None else _image_routers(platform, images)
-    page = page_router(page_parts(platform, files, passwords.run), also=viewers[1:])
+    parts = page_parts(platform, files, passwords.run)
+    page = page_router(parts, also=viewers[1:])
     routes: list[ControllerRouterHandler] = [fss_handler(files, PartialUploads(files), platform), page, *viewers[:1]]
     if sns is not None:
         from xfworker.adapters.web.sns_routes import sns_router
@@ -245,7 +247,9 @@ def web_app(
 
         routes.append(sns_router(folder_catalogue(sns), platform))
     later = LaterDigests(files)
-    return create_app(platform, routes=routes, passwords=passwords, on_startup=[later.start], on_shutdown=[later.stop])
+    app = create_app(platform, routes=routes, passwords=passwords, on_startup=[later.start], on_shutdown=[later.stop])
+    app.state[BEFORE_STOP] = (parts.live.stop,)
+    return app
 
 
 def _image_routers(platform: Platform, images: "ViewedImages") -> list["Router"]:

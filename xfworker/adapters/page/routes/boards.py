@@ -9,7 +9,6 @@ from litestar.response import Redirect, Stream
 from litestar.types import ControllerRouterHandler
 
 from xfworker.adapters.page.board_document import ALL_RUNS, board_document
-from xfworker.adapters.page.live import LiveBoards
 from xfworker.adapters.page.parts import PageParts
 from xfworker.adapters.page.rendering import answer_json
 from xfworker.adapters.page.security import PAGE_HEADERS
@@ -24,7 +23,6 @@ _STREAM_HEADERS = {**PAGE_HEADERS, "X-Accel-Buffering": "no"}
 
 def board_routes(parts: PageParts) -> list[ControllerRouterHandler]:
     """Give the routes of boards."""
-    live = LiveBoards(parts.platform)
 
     @get("/workflows/{serial:int}")
     async def workflow(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
@@ -49,7 +47,7 @@ def board_routes(parts: PageParts) -> list[ControllerRouterHandler]:
         visitor = visitor_of(request)
         assert visitor is not None  # the route is for who is signed in
         after = request.headers.get("last-event-id") or request.query_params.get("after")
-        stream: AsyncIterator[str] = live.events(serial, visitor.token, after)
+        stream: AsyncIterator[str] = parts.live.events(serial, visitor.token, after)
         return Stream(stream, media_type="text/event-stream", headers=_STREAM_HEADERS)
 
     @get("/workflows/{serial:int}/cell")

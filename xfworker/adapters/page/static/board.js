@@ -238,13 +238,20 @@ function refill(isTouched = () => true) {
   if (isHeld && !area.contains(document.activeElement)) focusCell(focus.row, focus.column);
 }
 
+function mark() {
+  for (const element of area.querySelectorAll('.is-selected')) element.classList.remove('is-selected');
+  if (!selected || selected.task === null) return;
+  const index = rows.findIndex((run) => run.serial === selected.run);
+  shown.get(index)?.querySelector(`[data-column="${columns.get(selected.task)}"]`)?.classList.add('is-selected');
+}
+
 async function openPanel(what, isRefresh = false, isForced = false) {
   selected = what;
   writeAddress();
   const run = runs.get(what.run);
   const task = tasks[columns.get(what.task)];
   if (!isRefresh) {
-    refill();
+    mark();
     panel.hidden = false;
     const state = task && run ? run.states[columns.get(what.task)] : '';
     panelBody.innerHTML = `<h2>${escape(task ? task[1] : label(run ?? what))}</h2>${task ? `<p>${escape(run ? label(run) : '')}</p>` : ''}${state ? `<p><span class="state s-${state}">${escape(strings[`state_${state}`])}</span></p>` : ''}`;
@@ -264,7 +271,7 @@ function closePanel() {
   selected = null;
   panel.hidden = true;
   writeAddress();
-  refill();
+  mark();
   focusCell(focus.row, focus.column);
 }
 

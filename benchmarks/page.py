@@ -1,0 +1,123 @@
+"""
+What somebody who looks at the page waits for: ``python -m benchmarks.page [--quick] [--json]``.
+
+A board of 1,000 runs by 30 tasks is painted and clicked on in headless Chromium over loopback, on this machine with all
+that runs on it: wall times are medians of several loads with an empty cache. Bytes are what travels for each page,
+compressed as it is sent. The memory is the server process's own, before and after boards were looked at.
+"""
+
+import shutil
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.board_data import fill_board
+from benchmarks.goals import Goal, benchmark_parser, conclude
+from xfworker.adapters.http.xf_server import BASE
+from xfworker.api.composition.local_platform import LocalPlatform, local_platform
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+)  # fmt: skip
+PAINT_GOAL = 1.0
+CLICK_GOAL = 0.1
+BYTES_GOAL = 100.0
+MEMORY_GOAL = 30.0
+PAGES = ("/", "/projects/1", "/workflows/1", "/workflows/1/new-run", "/workflows/1/charts", "/jobs/1", "/runs/1")
+
+# The second frame after the click is the first that can show what it did.
+_CLICK = """async (index) => {
+  const cell = document.querySelectorAll('.cell span')[index];
+  const begun = performance.now();
+  cell.click();
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  if (document.querySelector('#panel').hidden) throw new Error('the click opened nothing');
+  return performance.now() - begun;
+}"""
+_ROWS = """() => new Promise((done) => {
+  const paint = () => requestAnimationFrame(() => done(performance.now()));
+  const look = () => document.querySelector('.row') ? paint() : setTimeout(look, 2);
+  look();
+})"""
+_BYTES = """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+  .reduce((sum, entry) => sum + entry.transferSize, 0)"""
+
+
+def _measure(platform: LocalPlatform, browser: Any, loads: int) -> dict[str, Any]:
+    server = psutil.Process(platform.embedded.pid)
+    url = platform.embedded.endpoint.url
+
+    def opened(path: str) -> Any:
+        context = browser.new_context(viewport={"width": 1400, "height": 900})
+        page = context.new_page()
+        link = platform.transport.request("POST", f"{BASE}/page-links", doing="make a link").json()["path"]
+        page.goto(f"{url}{link}?next=/people")
+        page.goto("about:blank")
+        page.goto(f"{url}{path}", wait_until="commit")
+        return page
+
+    opened("/workflows/1").close()
+    before = server.memory_info().rss
+    painted, shown, clicks = [], [], []
+    for _ in range(loads):
+        page = opened("/workflows/1")
+        shown.append(page.evaluate(_ROWS) / 1000)
+        paint = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
+        painted.append(page.evaluate(paint) / 1000)
+        clicks += [page.evaluate(_CLICK, index) / 1000 for index in (3, 40, 90, 150)]
+        page.context.close()
+    weights = {}
+    for path in PAGES:
+        context = browser.new_context()
+        page = context.new_page()
+        link = platform.transport.request("POST", f"{BASE}/page-links", doing="make a link").json()["path"]
+        page.goto(f"{url}{link}?next=/health")
+        page.goto(f"{url}{path}")
+        page.wait_for_timeout(1000)
+        weights[path] = page.evaluate(_BYTES) / 1000
+        context.close()
+    after = server.memory_info().rss
+    return {
+        "first paint, s": statistics.median(painted),
+        "rows in sight, s": statistics.median(shown),
+        "click, s": statistics.median(clicks),
+        "slowest click, s": max(clicks),
+        "kB by page": weights,
+        "memory before, MB": before / 1e6,
+        "memory grown, MB": (after - before) / 1e6,
+    }
+
+
+def main() -> int:
+    options = benchmark_parser(__doc__).parse_args()
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    figures: dict[str, Any] = {}
+    reason = "" if path else "Chromium is not installed"
+    if path:
+        from playwright.sync_api import sync_playwright
+
+        with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+            fill_board(Path(folder, "data"), runs=200 if options.quick else 1000, tasks=30)
+            with local_platform(Path(folder, "data")) as platform:
+                browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+                figures = _measure(platform, browser, 3 if options.quick else 9)
+                browser.close()
+    heaviest = max(figures["kB by page"].values()) if figures else None
+    goals = [
+        Goal("a board of 30 tasks is in sight", figures.get("rows in sight, s"), PAINT_GOAL, unit="s", reason=reason),
+        Goal("a click on it shows its panel", figures.get("click, s"), CLICK_GOAL, unit="s", reason=reason),
+        Goal("the heaviest page without volumes", heaviest, BYTES_GOAL, unit="kB", reason=reason),
+        Goal("the server grows", figures.get("memory grown, MB"), MEMORY_GOAL, unit="MB", reason=reason),
+    ]
+    for name, figure in figures.items():
+        print(f"{name}: {figure if isinstance(figure, dict) else f'{figure:.3g}'}", file=sys.stderr)
+    return conclude("page", goals, options, figures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
