@@ -405,6 +405,14 @@ def test_units_of_outputs_that_are_not_given_are_refused(script_platform, worker
     worker.finish(GOOD, units={"volume": "mm3"})
 
 
+def test_units_that_were_set_before_of_outputs_that_are_not_given_are_refused(worker):
+    worker.set_output_units({"volumne": "mm3"})
+    with pytest.raises(UsageError, match=r"units are given of 'volumne'; the outputs are 'volume', 'label'"):
+        worker.finish(GOOD)
+    worker.set_output_units({"volume": "mm3"})
+    worker.finish(GOOD)
+
+
 def test_a_mistyped_field_is_refused_by_finish(worker):
     worker.job["outputz"] = {"a": 1}
     with pytest.raises(UsageError, match="has no field 'outputz'"):

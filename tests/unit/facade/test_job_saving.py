@@ -3,6 +3,7 @@
 import pytest
 
 from xfworker.api.facade.worker_job import XFWorkerJob
+from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import InvalidParameter, UsageError
 
 
@@ -144,3 +145,26 @@ def test_a_field_that_a_job_does_not_have_is_refused_however_it_was_set(script_p
     worker.job["name"] = "right"
     worker.save_job()
     assert script_platform.job(worker.job["serial"]).name == "right"
+
+
+@pytest.mark.parametrize(
+    "save", [lambda worker: worker.save_job(name="x"), lambda worker: worker.finish({"volume": 1})]
+)
+def test_a_job_that_was_given_another_serial_changes_no_other_job(script_platform, worker, save):
+    own = worker.job["serial"]
+    worker.job["serial"] = own + 1
+    with pytest.raises(UsageError, match=rf"this is the record {own}, but its serial was set to {own + 1}"):
+        save(worker)
+    worker.job["serial"] = own
+    worker.save_job(name="mine")
+    assert script_platform.job(own).name == "mine"
+
+
+def test_what_the_server_sets_may_come_with_a_fresher_record_and_changes_nothing(script_platform, worker):
+    script_platform.edit_job(worker.job["serial"], name="theirs")
+    before = script_platform.job(worker.job["serial"])
+    worker.job.update(to_json(before))
+    worker.job["created_at"] = "2001-01-01T00:00:00Z"
+    worker.save_job(sort_order="a5")
+    after = script_platform.job(worker.job["serial"])
+    assert (after.name, after.created_at, after.sort_order) == ("theirs", before.created_at, "a5")

@@ -37,6 +37,7 @@ class JobContext:
         self._lock = threading.RLock()
         _fork_between_uses(self._lock)
         self._ended = False
+        self._units: dict[str, str] = {}
         self.job = record_dict(session.server.get(Job, session.arguments.job_serial))
         self.working_dir = TemporaryWorkingDirectory.on(session.filesystem, f"xf-job-{session.arguments.job_serial}-")
 

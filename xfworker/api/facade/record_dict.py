@@ -5,6 +5,7 @@ from typing import Any
 
 from xfworker.domain.change import Change, apply_to_json, difference
 from xfworker.domain.conversion import to_json
+from xfworker.domain.errors import UsageError
 from xfworker.domain.record import Record
 from xfworker.services.script.plain_json import plain_json
 
@@ -39,7 +40,15 @@ class RecordDict(dict[str, Any]):
 
         Raises:
             InvalidParameter: A value cannot be saved as JSON.
+            UsageError: The record was given another serial.
         """
+        # What else the server sets may be put into the dict: copying a fresher record into it does that.
+        came, serial = self._baseline.get("serial"), self.get("serial")
+        if came is not None and serial != came:
+            raise UsageError(
+                f"this is the record {came}, but its serial was set to {serial!r:.80}; only the server sets it, so "
+                "read the other record to change that one"
+            )
         return difference(self._baseline, plain_json({**self, **(more or {})}, "record"))
 
     def take(self, fresh: Mapping[str, Any], *, saved: Change | None = None) -> None:

@@ -178,14 +178,15 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
         Set the units of the outputs.
 
         Args:
-            units: The unit of each output by its key, such as ``{"volume": "mm3"}``.
+            units: The unit of each output by its key, such as ``{"volume": "mm3"}``; :meth:`finish` refuses those of
+                outputs that it is not given.
             save: Whether to save them now, rather than with the next save.
 
         Raises:
             UsageError: It is not a dict of strings.
         """
         with self._lock:
-            self._metadata()[lifecycle.OUTPUT_UNITS] = lifecycle.units_of(units)
+            self._units = self._metadata()[lifecycle.OUTPUT_UNITS] = lifecycle.units_of(units)
             if save:
                 self._save()
 
@@ -219,14 +220,14 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
         Raises:
             InvalidParameter: Outputs do not fit the task type's interface, cannot be saved, or name files of this job
                 that were not uploaded; all errors are listed, nothing is stored and the working directory stays.
-            UsageError: The job was finished before, ``outputs`` is not a dict, or ``units`` are of other outputs.
+            UsageError: The job was finished before, ``outputs`` is not a dict, or units were given, here or by
+                :meth:`set_output_units`, of other outputs.
         """
         if self._ended:
             raise UsageError("finish: this job has been finished already; call it once, at the end of the script")
         if not isinstance(outputs, dict):
             raise UsageError(f"finish takes a dict of outputs by key, not {type(outputs).__name__} {outputs!r:.80}")
-        if units is not None:
-            lifecycle.check_units(units, outputs)
+        lifecycle.check_units(self._units if units is None else units, outputs)
         check_fields(Job, self.job.came, self.job.added(), "finish")
         plain = plain_json(outputs, "outputs")
         if any(isinstance(value, dict | list) for value in plain.values()):
