@@ -23,6 +23,7 @@ help:
 	@echo "make test-windows the tests of what differs on Windows, under a Windows Python in wine"
 	@echo "make lowest       the unit tests with the lowest versions that pyproject.toml allows"
 	@echo "make docs         build the site: docs/_build/index.html"
+	@echo "make pictures     make the pictures of README.md and the docs anew"
 	@echo "make check        ruff, mypy --strict, import-linter"
 	@echo "make bench        every benchmark in its quick form"
 	@echo "make constraints  write the versions in use to constraints.txt"
@@ -61,6 +62,13 @@ lowest:
 docs: $(VENV)/installed-all+docs
 	$(BIN)/python -m sphinx --builder html --quiet --fail-on-warning --keep-going docs docs/_build
 	@echo "the site is docs/_build/index.html"
+
+# What README.md and the docs show, made anew: the phantom by the demo, the page and its viewer in a browser.
+pictures: $(VENV)/installed-test
+	$(BIN)/xfworker demo --out build/demo
+	cp build/demo/phantom_bone.png docs/pictures/
+	$(BIN)/python -m tests.page.pictures
+	$(BIN)/python -m tests.page.viewer_pictures docs/pictures
 
 check: $(VENV)/installed-test+check
 	$(BIN)/ruff check .
