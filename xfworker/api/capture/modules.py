@@ -30,7 +30,7 @@ def _module(player: Player, name: str) -> ModuleType:
         if public.isidentifier() and not public.startswith("__"):
             setattr(module, public, _named(player, name, public, what))
     for class_name in documented.CLASSES.get(name, ()):
-        setattr(module, class_name, player.class_of(class_name))
+        setattr(module, class_name, player.coder.class_of(class_name))
     if name == "xfworkerutil" and not hasattr(module, "ActivityLogLevel"):
         from xfworker.domain.activity_log_level import ActivityLogLevel
 
@@ -49,21 +49,21 @@ def _module(player: Player, name: str) -> ModuleType:
 def _named(player: Player, module: str, name: str, what: Any) -> Any:
     kind = what.get("$") if isinstance(what, dict) else None
     if kind == "class":
-        return player.class_of(name)
+        return player.coder.class_of(name)
     if kind == "exception class":
-        if name not in player.exceptions:
+        if name not in player.coder.exceptions:
             bases = list(what.get("bases", ()))
-            known = next((player.exceptions[base] for base in bases if base in player.exceptions), None)
-            player.exceptions[name] = type(name, (known or builtin_exception(bases),), {})
-        return player.exceptions[name]
+            known = next((player.coder.exceptions[base] for base in bases if base in player.coder.exceptions), None)
+            player.coder.exceptions[name] = type(name, (known or builtin_exception(bases),), {})
+        return player.coder.exceptions[name]
     if kind == "enum class":
-        members = {str(key): player.decode(value) for key, value in what.get("members", {}).items()}
+        members = {str(key): player.coder.decode(value) for key, value in what.get("members", {}).items()}
         if name == "ActivityLogLevel" and not members:
             raise NotRecorded("the capture holds no levels of the activity log")
         make: Any = enum.Enum
-        player.enums[name] = make(name, members)
-        return player.enums[name]
-    return _function(player, f"{module}.{name}") if kind == "function" else player.decode(what)
+        player.coder.enums[name] = make(name, members)
+        return player.coder.enums[name]
+    return _function(player, f"{module}.{name}") if kind == "function" else player.coder.decode(what)
 
 
 def _depth(item: tuple[str, Any]) -> int:
