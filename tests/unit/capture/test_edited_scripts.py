@@ -150,6 +150,20 @@ def test_what_is_called_wrongly_is_said_before_anything_runs(captured, capsys, w
     assert sentence in capsys.readouterr().err
 
 
+def test_inputs_and_outputs_that_are_objects_are_replaced_and_compared_by_their_data(
+    captured, edited, tmp_path, capsys
+):
+    script = edited("opaque", ('str(uuid.uuid4()), file["name"])', 'str(uuid.uuid4()), file["name"] + "!")'))
+    capture = captured("opaque", "opaque")
+    code, document = run(capsys, tmp_path, capture, script, "--compare", "--set", "threshold=5")
+
+    assert code == 1
+    assert document["outputs"]["volume"] == 5.75
+    assert document["outputs"]["sample"]["label"] == "b.isq!"
+    differing = [d["path"] for d in document["comparison"]["differences"]]
+    assert differing == ["outputs.sample.label", "outputs.volume"]
+
+
 def test_set_needs_a_capture(capsys):
     assert main(["run", "script.py", "--set", "a=1"]) == 2
     assert "--set replaces inputs of a --capture" in capsys.readouterr().err

@@ -12,6 +12,7 @@ PLAIN = ("threshold", "min_max", "search", "spawn", "ipl", "register", "report",
 SLOTTED = ("threshold", "pixels", "min_max", "search", "report", "sns_import")
 LAYERED = ("threshold", "slabs", "spawn", "ipl", "register", "hand_over")
 CASES = [
+    ("opaque", "opaque"),
     *(("plain", name) for name in PLAIN),
     *(("slotted", name) for name in SLOTTED),
     *(("layered", name) for name in LAYERED),

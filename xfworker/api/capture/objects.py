@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from xfworker.api.capture import documented
 
+_DEEPEST = 8
 _DUNDERS = ("__enter__", "__exit__", "__iter__", "__next__", "__getitem__", "__len__", "__contains__", "__call__")
 
 
@@ -90,3 +91,12 @@ def _method(name: str) -> Callable[..., Any]:
 
     method.__name__ = method.__qualname__ = name
     return method
+
+
+def data_of(value: Any, depth: int = 0) -> Any:
+    """Give a value with the public data of recorded objects in their place."""
+    if isinstance(value, RecordedObject) and depth < _DEEPEST:
+        return {key: data_of(item, depth + 1) for key, item in vars(value).items() if not key.startswith("_")}
+    if type(value) is dict:
+        return {key: data_of(item, depth) for key, item in value.items()}
+    return [data_of(item, depth) for item in value] if type(value) is list else value

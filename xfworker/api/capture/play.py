@@ -59,7 +59,8 @@ def _run(script: Path, player: Player) -> int:
         return 1
     except BaseException as error:  # noqa: BLE001  whatever a script raises is the script's end
         player.uncaught(error)
-        sys.excepthook(type(error), error, _script_part(error.__traceback__))
+        error.__traceback__ = _script_part(error.__traceback__)
+        sys.excepthook(type(error), error, error.__traceback__)
         return 1
     return 0
 

@@ -22,7 +22,7 @@ from xfworker.api.capture.images import (
     save_pixels,
 )
 from xfworker.api.capture.local_work import SILENT, LocalWork, calibrated
-from xfworker.api.capture.objects import RecordedObject
+from xfworker.api.capture.objects import RecordedObject, data_of
 from xfworker.api.capture.signatures import Signatures
 from xfworker.api.capture.values import Places, holds, is_path
 from xfworker.services.capture.calls import RecordedCall
@@ -164,7 +164,7 @@ class Player:
                 if found.raised is not None:
                     raise self.coder.exception(found.raised)
                 if found.number not in self._read:
-                    self._read[found.number] = self.coder.decode(found.result)
+                    self._read[found.number] = self.coder.decode(found.result, name=found.name)
                     remember_pixels(owner, self._read[found.number])
                 return self._read[found.number]
             facts = vars(owner).get("_xf_facts", {})
@@ -211,9 +211,11 @@ class Player:
             raise self.coder.exception(found.raised)
         result = substituted(found.result, found.args, args)
         is_derived = found.function.startswith("derive_")
+        # An object that repeats what only this call was given is another one than the recorded one.
+        is_another = is_derived or result != found.result
         self.coder.lays_files = not is_derived and not (owner is not None and vars(owner).get("_xf_derived"))
         try:
-            given = self.coder.decode(result, name=found.name, is_new=is_derived)
+            given = self.coder.decode(result, name=found.name, is_new=is_another)
         finally:
             self.coder.lays_files = True
         if is_derived and isinstance(given, RecordedObject):
@@ -256,7 +258,10 @@ class Player:
         similar = [call for call in self.matcher.named(name) if call.raised is None]
         if similar:
             model = max(similar, key=lambda call: sum(1 for key in args if call.args.get(key) == args[key]))
-            return self.coder.decode(as_template(model.result, model.args, args))
+            made = self.coder.decode(as_template(model.result, model.args, args), is_new=True)
+            if isinstance(made, RecordedObject):
+                vars(made)["_xf_id"] = self.coder.next_number()
+            return made
         last = name.rpartition(".")[2]
         if last == "virtualpath_join_file":
             return f"{str(arguments['folder']).rstrip('/')}/{arguments['name']}"
@@ -285,7 +290,7 @@ class Player:
             raise self.coder.exception(found.raised)
         self.ending = _ENDINGS[name]
         if self.ending == FINISHED:
-            self.outputs = encoded.get("outputs")
+            self.outputs = self.coder.encode(data_of(arguments.get("outputs")))
             if encoded.get("units") is not None:
                 self.units = encoded["units"]
             self.local.directory.remove()

@@ -186,6 +186,7 @@ class _Secrets:
 
     def __init__(self) -> None:
         self.values: Dict[str, str] = {}
+        self.words: Set[str] = set()
         self.public: Set[str] = set()
 
     def add(self, value: Any, name: str, certain: bool) -> None:
@@ -199,6 +200,10 @@ class _Secrets:
                 return
             is_address = re.match(r"^\w+://", value) is not None or ("." in value and len(value) >= 6)
             if not (is_address or _looks_random(value) or _ADDRESS_KEY.search(name)):
+                return
+            if value.isalpha():
+                # A bare word stands in texts and scripts for other reasons as well.
+                self.words.add(value)
                 return
         self.values.setdefault(value, name)
         account, colon, password = value.rpartition(":")
@@ -983,7 +988,7 @@ class _Recorder:
                 fact = getattr(value, name)
             except Exception:  # what the object does not say is not recorded
                 continue
-            if not callable(fact):
+            if not callable(fact) and not _is_context(fact):
                 facts[name] = self.encode(fact, depth=depth + 1)
         return facts
 
@@ -1201,7 +1206,8 @@ class _Recorder:
                 self._harvest(item, str(key), depth + 1)
         elif isinstance(value, (list, tuple)):
             for item in list(value)[:200]:
-                self._harvest(item, name, depth + 1)
+                # The name of a call says nothing of the items of its result.
+                self._harvest(item, "" if depth == 0 else name, depth + 1)
         elif self._is_owned(type(value)) or depth == 0:
             for key, item in _data(value)[:100]:
                 if depth == 0 or _SECRET_KEY.search(key) or _ADDRESS_KEY.search(key):
@@ -1287,7 +1293,7 @@ class _Recorder:
     def _write(self, path: Path, pending: Optional[Dict[str, Any]], largest: Optional[int]) -> None:
         rows = self._rows(pending)
         forms = self.secrets.forms()
-        clean = _Cleaner(forms, _is_on("XFCAPTURE_BLANK_NAMES"), self.folders)
+        clean = _Cleaner(forms, _is_on("XFCAPTURE_BLANK_NAMES"), self.folders, self.secrets.words)
         rows = [clean.value(row) for row in rows]
         entries: List[Dict[str, Any]] = []
         contents: Dict[str, Any] = {}
@@ -1448,7 +1454,14 @@ class _Context:
 class _Cleaner:
     """Takes secrets, and on request the names of patients, out of what is written."""
 
-    def __init__(self, forms: List[str], blank_names: bool, folders: Optional[Dict[str, int]] = None) -> None:
+    def __init__(
+        self,
+        forms: List[str],
+        blank_names: bool,
+        folders: Optional[Dict[str, int]] = None,
+        words: Optional[Set[str]] = None,
+    ) -> None:
+        self._words = words or set()
         self._folders = {text: number for text, number in (folders or {}).items() if len(text) >= 8}
         texts = sorted(self._folders, key=len, reverse=True)
         self._paths = re.compile("|".join(map(re.escape, texts))) if texts else None
@@ -1472,7 +1485,7 @@ class _Cleaner:
         if isinstance(value, str):
             if self._blank_names and _PERSONAL_KEY.match(key.replace(" ", "_")):
                 return " " * len(value)
-            return self.text(value)
+            return "[secret]" if value in self._words and _ADDRESS_KEY.search(key) else self.text(value)
         if isinstance(value, dict):
             cleaned = {self.text(k): self.value(v, k) for k, v in value.items()}
             if self._blank_names and str(value.get("call", "")).endswith("get_run_entity"):

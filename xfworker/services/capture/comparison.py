@@ -10,7 +10,7 @@ from attrs import define, field
 
 from xfworker.ports.image_codec import ImageFormats
 from xfworker.services.capture.calls import RecordedCall, described
-from xfworker.services.capture.stored import StoredFile
+from xfworker.services.capture.stored import StoredFile, with_data
 from xfworker.services.comparison.difference import Difference, Tolerance
 from xfworker.services.comparison.files import BitmapReader, compare_files, compare_volumes
 from xfworker.services.comparison.pixels import ArrayVolume
@@ -118,7 +118,7 @@ def compare_played(
     expected = args if isinstance(args, dict) else {}
     if ending == "finished":
         left, right = (
-            _neutral([expected.get("outputs"), _units(expected, calls)]),
+            _neutral([with_data(expected.get("outputs"), calls), _units(expected, calls)]),
             _neutral([played.outputs, played.units]),
         )
         comparison.differences.extend(compare_values(left[0], right[0], tolerance, "outputs"))

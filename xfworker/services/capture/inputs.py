@@ -39,7 +39,9 @@ def with_inputs(calls: Sequence[RecordedCall], values: Mapping[str, Any]) -> lis
         replaced = [
             evolve(
                 call,
-                result=_replaced(call.result, container, key, old, value),
+                result=_replaced({container: call.result}, container, key, old, value)[container]
+                if call.function == "__getitem__" and container in call.args.values()
+                else _replaced(call.result, container, key, old, value),
                 after=None if call.after is None else _replaced(dict(call.after), container, key, old, value),
             )
             for call in replaced
@@ -52,12 +54,15 @@ def captured_job(calls: Sequence[RecordedCall]) -> Any:
     for call in calls:
         if call.name == "XFWorkerJob" and isinstance(call.result, dict):
             state = call.result.get("state") or {}
-            if isinstance(state.get("job"), dict):
+            if isinstance(state.get("job"), dict) and _plain(state["job"]):
                 return _plain(state["job"])
     for call in calls:
         if call.name in ("XFWorkerJob.job", "XFWorkerJob.load_job") and isinstance(call.result, dict):
-            return _plain(call.result)
-    return {}
+            if _plain(call.result):
+                return _plain(call.result)
+    # A job of a class of its own, of which only what the script read is known.
+    read = [call for call in calls if call.function == "__getitem__" and _INPUTS in call.args.values()]
+    return {_INPUTS: _plain(read[0].result)} if read else {}
 
 
 def _plain(value: Any) -> Any:

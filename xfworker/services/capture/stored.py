@@ -7,6 +7,8 @@ from attrs import define
 
 from xfworker.services.capture.calls import RecordedCall
 
+_DEEPEST = 8
+
 
 @define(frozen=True, kw_only=True)
 class StoredFile:
@@ -39,6 +41,40 @@ def stored_files(calls: Sequence[RecordedCall]) -> dict[str, StoredFile]:
         if call.after is not None and call.owner is not None:
             _remember({"$": "object", "id": call.owner, "state": dict(call.after)}, images)
     return stored
+
+
+def with_data(value: Any, calls: Sequence[RecordedCall]) -> Any:
+    """Give an encoded value with the data of its objects, as they were last recorded, in place of references."""
+    data: dict[int, dict[str, Any]] = {}
+    for call in calls:
+        for encoded in (dict(call.args), call.result):
+            _remember_data(encoded, data)
+        if call.after is not None and call.owner is not None:
+            _remember_data({"$": "object", "id": call.owner, "state": dict(call.after)}, data)
+    return _with_data(value, data, 0)
+
+
+def _with_data(value: Any, data: Mapping[int, dict[str, Any]], depth: int) -> Any:
+    if isinstance(value, list):
+        return [_with_data(item, data, depth) for item in value]
+    if not isinstance(value, dict):
+        return value
+    number = value.get("id")
+    if value.get("$") == "object" and isinstance(number, int) and number in data and depth < _DEEPEST:
+        return _with_data(data[number], data, depth + 1)
+    return {key: _with_data(item, data, depth) for key, item in value.items()}
+
+
+def _remember_data(value: Any, data: dict[int, dict[str, Any]]) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _remember_data(item, data)
+    elif isinstance(value, dict):
+        state = value.get("state")
+        if value.get("$") == "object" and isinstance(state, dict):
+            data[int(value.get("id") or 0)] = {key: item for key, item in state.items() if not key.startswith("$")}
+        for item in value.values():
+            _remember_data(item, data)
 
 
 def _stored(path: Mapping[str, Any]) -> StoredFile:
