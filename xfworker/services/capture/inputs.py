@@ -52,14 +52,14 @@ def with_inputs(calls: Sequence[RecordedCall], values: Mapping[str, Any]) -> lis
 def captured_job(calls: Sequence[RecordedCall]) -> Any:
     """Give the job's record: from the object that the script worked with, or from loading it."""
     for call in calls:
-        if call.name == "XFWorkerJob" and isinstance(call.result, dict):
-            state = call.result.get("state") or {}
-            if isinstance(state.get("job"), dict) and _plain(state["job"]):
-                return _plain(state["job"])
+        state = call.result.get("state") if isinstance(call.result, dict) else None
+        job = state.get("job") if call.name == "XFWorkerJob" and isinstance(state, dict) else None
+        if isinstance(job, dict) and _plain(job):
+            return _plain(job)
     for call in calls:
-        if call.name in ("XFWorkerJob.job", "XFWorkerJob.load_job") and isinstance(call.result, dict):
-            if _plain(call.result):
-                return _plain(call.result)
+        is_job = call.name in ("XFWorkerJob.job", "XFWorkerJob.load_job") and isinstance(call.result, dict)
+        if is_job and _plain(call.result):
+            return _plain(call.result)
     # A job of a class of its own, of which only what the script read is known.
     read = [call for call in calls if call.function == "__getitem__" and _INPUTS in call.args.values()]
     return {_INPUTS: _plain(read[0].result)} if read else {}
