@@ -179,7 +179,7 @@ class Fleet:
         with ThreadPoolExecutor(threads) as pool:
             until = time.monotonic() + self.seconds
             for number in range(threads):
-                pool.submit(self._look_after, number, pilots // threads, until)
+                pool.submit(self._look_after, number, (pilots + number) // threads, until)
 
     def _look_after(self, thread: int, count: int, until: float) -> None:
         transport = HttpTransport(self.embedded.url, token=self.embedded.admin_token)

@@ -92,6 +92,8 @@ def test_a_claim_takes_at_most_four_statements_and_a_heartbeat_two_however_many_
     jobs = [setting.job() for _ in range(4)]
     worker = world.queue.register(Worker(name="bench")).serial
     leases = [world.queue.claim(worker) for _ in jobs[:3]]
+    while world.platform.records.ready_count() is None:
+        pass  # it begins to listen
     statements = []
     engine = world.platform.records.engine
 
@@ -174,6 +176,25 @@ def test_a_backup_holds_every_row_as_it_is_and_no_snapshot_while_it_is_written(w
     assert set(snapshots) == {0}
     read_rows(engine, io.BytesIO(b"".join(lines)))
     assert [repr(record) for kind in (Job, Run, Project) for record in world.admin.find(kind)] == before
+
+
+def test_a_job_that_one_server_makes_ready_is_announced_to_all_and_nothing_else_is(world, setting, databases, tmp_path):
+    other = opened_records(PlatformStorage(data=tmp_path / "other", database=databases["emptied"]))
+    try:
+        while (before := other.ready_count()) is None:
+            pass
+        lease = setting.leased(setting.job(state=JobState.READY_FOR_INTERACTIVE))
+        heartbeat(world.queue, lease)
+        world.queue.end(lease, Outcome(ending=Ending.CRASHED))
+        with world.platform.records.transaction() as transaction:
+            transaction.put_entry("x", {})
+        setting.job()
+        while (after := other.ready_count()) == before:
+            pass
+        # Announcements come in the order of the commits, so the one of the ready job would not have been the first.
+        assert after == before + 2  # the worker is new, and the job is ready
+    finally:
+        other.close()
 
 
 def test_writers_wait_for_those_of_their_workflow_and_for_no_others(world, setting, threads):

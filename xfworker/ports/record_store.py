@@ -329,6 +329,14 @@ class RecordStore(Protocol):
         """
         ...
 
+    def ready_count(self) -> int | None:
+        """
+        Give a number that is another one after a job may have become claimable, by whichever process.
+
+        It costs the store nothing. ``None`` where that is not known at the moment.
+        """
+        ...
+
     def maintenance_turn(self) -> AbstractContextManager[bool]:
         """Give whether it is this process's turn at maintenance; then it is nobody else's while the block runs."""
         ...

@@ -10,6 +10,9 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
 from xfworker.testing.contracts.worlds import DirectWorld
 
+LONG_SECONDS = 15.0
+"""Idle workers look at least as often whether there is something to do."""
+
 
 @pytest.fixture
 def world(tmp_path):
@@ -32,11 +35,13 @@ def test_a_worker_that_fits_no_job_asks_as_little_of_the_store_at_many_jobs_as_a
     worker = world.queue.register(Worker(name="poor")).serial
     ready_jobs(world, 1, needs="Core.IPL")
     assert world.queue.claim(worker) is None
+    world.clock.advance(LONG_SECONDS)
     with counted(world) as few:
         assert world.queue.claim(worker) is None
     ready_jobs(world, 60, needs="Core.IPL")
     with counted(world) as many:
         assert world.queue.claim(worker) is None
+    assert few
     assert len(many) == len(few)
     assert not [statement for statement in many if "IMMEDIATE" in statement]
 
@@ -64,3 +69,24 @@ def test_an_idle_worker_gets_what_has_become_ready(world):
     lease = world.queue.claim(worker)
     assert lease is not None
     assert lease.job.serial == job
+
+
+def test_an_idle_worker_asks_the_store_nothing_until_something_may_have_become_claimable(world):
+    worker = world.queue.register(Worker(name="poor")).serial
+    assert world.queue.claim(worker) is None
+    with counted(world) as again:
+        assert world.queue.claim(worker) is None
+    assert again == []
+    world.clock.advance(LONG_SECONDS)
+    with counted(world) as later:
+        assert world.queue.claim(worker) is None
+    assert later
+
+
+def test_an_idle_worker_gets_what_a_new_package_lets_it_run(world):
+    worker = Worker(name="bench")
+    serial = world.queue.register(worker).serial
+    [job] = ready_jobs(world, 1, needs="Core.IPL")
+    assert world.queue.claim(serial) is None
+    world.queue.register(Worker(name="bench", dependency_packages=[{"name": "Core.IPL", "version": "1.0.0.0"}]))
+    assert world.queue.claim(serial).job.serial == job

@@ -38,6 +38,7 @@ class MemoryRecordStore:
         self._last_serials: dict[str, int] = {}
         self._entries: dict[str, _Entry] = {}
         self._process = os.getpid()
+        self._ready_count = 0
 
     @contextmanager
     def transaction(
@@ -61,9 +62,13 @@ class MemoryRecordStore:
             except BaseException:
                 transaction.undo()
                 raise
+            self._ready_count += may_write
 
     def join(self, settings: Mapping[str, str]) -> bool:  # noqa: ARG002  nobody else sees this memory
         return True
+
+    def ready_count(self) -> int | None:
+        return self._ready_count
 
     @contextmanager
     def maintenance_turn(self) -> Iterator[bool]:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from xfworker.adapters.sql.derivations import KeptDerivations
 from xfworker.adapters.sql.membership import Membership
+from xfworker.adapters.sql.readiness import Readiness, announce_ready
 from xfworker.adapters.sql.server_locks import Owner, lock
 from xfworker.adapters.sql.sqlite_connections import SqliteConnections
 from xfworker.adapters.sql.transaction import SqlTransaction
@@ -39,6 +40,8 @@ class SqlRecordStore:
         on_sqlite = engine.dialect.name == "sqlite"
         self._sqlite = SqliteConnections(engine) if on_sqlite else None
         self._membership = None if on_sqlite else Membership(engine)
+        self._readiness = None if on_sqlite else Readiness(engine)
+        self._ready_count = 0
         self._path = Path(engine.url.database or "") if on_sqlite else None
         self._file = _identity(self._path)
         # Writers of this process queue here, fairly, instead of trying SQLite's lock again and again.
@@ -65,7 +68,21 @@ class SqlRecordStore:
             )
             with of_database as connection:
                 locks_rows = write and locking is not Locking.SHARED
-                yield SqlTransaction(connection, self._derivations, locks_rows=locks_rows)
+                transaction = SqlTransaction(connection, self._derivations, locks_rows=locks_rows)
+                yield transaction
+                if transaction.made_claimable and self._readiness is not None:
+                    announce_ready(connection)
+            if transaction.made_claimable:
+                self._note_claimable()
+
+    def _note_claimable(self) -> None:
+        self._ready_count += 1
+        if self._readiness is not None:
+            # Announcements take a moment; whoever was answered just now must not get less by asking again.
+            self._readiness.note()
+
+    def ready_count(self) -> int | None:
+        return self._ready_count if self._readiness is None else self._readiness.count()
 
     def join(self, settings: Mapping[str, str]) -> bool:
         if self._membership is None:
@@ -82,6 +99,8 @@ class SqlRecordStore:
             yield has_turn
 
     def close(self) -> None:
+        if self._readiness is not None:
+            self._readiness.close()
         if self._membership is not None:
             self._membership.close()
         if self._sqlite is not None:

@@ -40,13 +40,24 @@ from xfworker.adapters.sql.savepoints import Savepoints
 from xfworker.adapters.sql.server_locks import lock_name
 from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, TABLES, field_forms, table_of
 from xfworker.domain.board import JobCell
-from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.bookkeeping import JobLease, ProjectMember
 from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
-from xfworker.domain.records import ActivityEvent, Job, Record, Run, RunPriority, Worker, Workflow, WorkflowState
+from xfworker.domain.records import (
+    ActivityEvent,
+    Job,
+    Record,
+    Run,
+    RunPriority,
+    Task,
+    TaskType,
+    Worker,
+    Workflow,
+    WorkflowState,
+)
 from xfworker.domain.scheduling import claim_rank
 from xfworker.ports.record_store import ClaimableTask, Claimant, EncodedRecord, RenewedLease
 
@@ -93,6 +104,8 @@ class SqlTransaction:
         self._seen: dict[tuple[str, int], Sequence[Any]] = {}
         self._on_sqlite = connection.dialect.name == "sqlite"
         self._locks_rows = locks_rows
+        self.made_claimable = False
+        """Whether it wrote something by which a worker may get a job that it did not get before."""
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -180,6 +193,7 @@ class SqlTransaction:
         row.pop("serial", None)
         if isinstance(record, Job):
             row[CLAIM_RANK] = self._rank(record)
+        self._note_claimable(record, row)
         self._derivations.note_write(record)
         serial = self._runner.insert(record.collection, row)
         self._see_written(type(record), serial, row)
@@ -193,6 +207,7 @@ class SqlTransaction:
             row[CLAIM_RANK] = self._rank(record)
         touches_queue = isinstance(record, Run | Workflow) and self._touches_queue(record)
         self._derivations.note_write(record)
+        self._note_claimable(record, row)
         if not self._runner.replace(record.collection, record.serial, self._changed(record, row)):
             raise RecordNotFound(f"there is no {record}")
         self._see_written(type(record), record.serial, row)
@@ -404,7 +419,16 @@ class SqlTransaction:
             return (before.state, before.obsolete) != (record.state, record.obsolete)
         return False
 
+    def _note_claimable(self, record: Record, row: Mapping[str, Any]) -> None:
+        if isinstance(record, Worker):
+            before = self._seen.get((record.collection, record.serial))
+            packages = list(field_forms(Worker)).index("dependency_packages")
+            self.made_claimable |= before is None or before[packages] != row["dependency_packages"]
+        elif isinstance(record, Task | TaskType | ProjectMember) or row.get(CLAIM_RANK) is not None:
+            self.made_claimable = True
+
     def _rank_again(self, record: Record) -> None:
+        self.made_claimable = True
         owner = _JOBS.c.run_serial if isinstance(record, Run) else _JOBS.c.workflow_serial
         active = exists().where(
             _WORKFLOWS.c.serial == _JOBS.c.workflow_serial,

@@ -63,7 +63,7 @@ class Platform:
         self._files = files
         self._throttle = LoginThrottle(clock)
         self._lease_watch = LeaseWatch(clock, self.options.lease_seconds)
-        self._idle_workers = IdleWorkers()
+        self._idle_workers = IdleWorkers(clock)
         self._keys_deleted_at: float | None = None
         self._serves_alone = True
 

@@ -164,15 +164,14 @@ class PlatformQueue:
             job_serial: The job to take, whatever its workflow's state and its run's priority.
             claim_key: The worker's own name for this claim; a second call with it gives the same lease.
         """
-        if (
-            job_serial is None
-            and self._idle_workers.is_idle(worker_serial)
-            and self._stays_idle(worker_serial, claim_key)
-        ):
+        if job_serial is not None:
+            return self._claim(worker_serial, job_serial, claim_key)
+        caller, count = self._principal.identity, self._records.ready_count()
+        if self._idle_workers.has_nothing_new(caller, worker_serial, count):
             return None
-        lease = self._claim(worker_serial, job_serial, claim_key)
-        if job_serial is None:
-            self._idle_workers.record(worker_serial, idle=lease is None)
+        stays_idle = self._idle_workers.is_idle(caller, worker_serial) and self._stays_idle(worker_serial, claim_key)
+        lease = None if stays_idle else self._claim(worker_serial, None, claim_key)
+        self._idle_workers.record(caller, worker_serial, idle=lease is None, ready_count=count)
         return lease
 
     def _stays_idle(self, worker_serial: int, claim_key: str | None) -> bool:

@@ -285,6 +285,25 @@ class RecordStoreContract:
             transaction.touch_worker(worker.serial, NOON)
             assert transaction.get(Worker, worker.serial) == attrs.evolve(worker, last_seen_at=NOON)
 
+    def test_a_job_that_becomes_claimable_is_counted(self, store: RecordStore) -> None:
+        with store.transaction() as transaction:
+            active = transaction.insert(Workflow(project_serial=1, state=WorkflowState.ACTIVE)).serial
+            job = transaction.insert(Job(task_serial=1, workflow_serial=active))
+
+        def counted() -> int:
+            while (count := store.ready_count()) is None:  # a store may need a moment before it knows
+                pass
+            return count
+
+        before = counted()
+        with store.transaction(write=False) as transaction:
+            transaction.get(Job, job.serial)
+        assert counted() == before
+        with store.transaction() as transaction:
+            transaction.replace(attrs.evolve(job, state=JobState.READY))
+        while counted() == before:
+            pass
+
     def test_a_lease_is_deleted_only_as_it_was_read(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             lease = transaction.insert(JobLease(job_serial=1, worker_serial=1, attempt=1, expires_at=NOON))
