@@ -350,6 +350,7 @@ def test_landmarks_have_names_voxels_and_places_in_mm(view):
     viewer.page.mouse.click(*viewer.at("x", [60, 10, 5]))
     viewer.page.get_by_label("Name").fill("tip")
     viewer.page.get_by_label("Name").press("Enter")
+    assert viewer.get("value.type") == "Landmarks"
     assert viewer.get("value.landmarks") == [
         {"name": "1", "voxel": [20, 30, 35], "mm": [20, 35, 65]},
         {"name": "tip", "voxel": [60, 10, 5], "mm": [40, 25, 35]},

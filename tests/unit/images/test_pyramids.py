@@ -138,6 +138,11 @@ def test_before_the_pyramid_is_there_planes_are_read_from_the_image_and_those_al
         np.testing.assert_array_equal(whole_plane(image, IMAGE, "y", 0, 129), voxels[:, 129])
         np.testing.assert_array_equal(whole_plane(image, IMAGE, "y", 2, 30), voxels[:68:4, 120][:, :600:4])
         np.testing.assert_array_equal(whole_plane(image, SAMPLED, "x", 2, 100), voxels[:68:4, :128:4, 400])
+        image.build(lambda _part: None)
+        assert image.sources("x") == [BRICKS, BRICKS, BRICKS]
+        # Who asked for the description a moment ago gets what it offered.
+        np.testing.assert_array_equal(whole_plane(image, SAMPLED, "x", 2, 100), voxels[:68:4, :128:4, 400])
+        np.testing.assert_array_equal(whole_plane(image, IMAGE, "y", 0, 129), voxels[:, 129])
 
 
 def test_of_encoded_pixels_only_slices_along_z_are_shown_before_the_pyramid_is_there(tmp_path):

@@ -15,6 +15,7 @@ from xfworker.domain.parameter_shapes import FILE_TYPES
 from xfworker.domain.parameters import create_parameter
 
 PREFIX = "value."
+_DRAWN = {"ImageVOI": "voi", "RotatedImageVOI": "rotated-voi", "Landmarks": "landmarks"}
 _MAIN_FIRST = (".omni", ".mhd", ".mha", ".nhdr", ".hdr", ".vgi", ".aim", ".isq", ".csv")
 
 
@@ -56,6 +57,11 @@ class FormField:
     def name(self) -> str:
         """The form's name for it."""
         return f"{PREFIX}{self.key}"
+
+    @property
+    def drawing(self) -> str:
+        """What is drawn for it on an image: the viewer's mode, or an empty string."""
+        return _DRAWN.get(self.type_name, "") if self.control == "json" else ""
 
 
 def form_fields(

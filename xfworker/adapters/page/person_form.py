@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xfworker.adapters.page.form_fields import form_fields
+from xfworker.adapters.page.values import shown_values
 from xfworker.domain.job_metadata import WORKED_ON_BY
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import TaskTypeKind
@@ -37,10 +38,14 @@ def person_form(
         )
         for part in ("inputs", "outputs")
     }
+    shown = shown_values(task_type.interface, "inputs", job.inputs)
+    images = [(value.file, value.value) for value in shown if value.kind == "image" and value.file is not None]
     worked_on = job.metadata.get(WORKED_ON_BY)
     return {
         "form": {
             **fields,
+            # What boxes and landmarks are drawn on: the first image that the job has got.
+            "image": images[0] if images else None,
             "goes_on": task_type.kind is not TaskTypeKind.INTERACTIVE,
             "worked_on": worked_on if isinstance(worked_on, dict) else None,
             "folder": {"inputs": f"userdata/runs/{uuid.uuid4()}", "outputs": f"job_result/{job.serial}"},

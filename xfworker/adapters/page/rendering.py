@@ -55,6 +55,7 @@ class Templates:
             "pretty": pretty_json,
             "duration": formatted_seconds,
             "is_mesh": is_mesh,
+            "json": json.dumps,
         }
         return cls(static_base, environment)
 

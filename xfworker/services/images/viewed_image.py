@@ -106,7 +106,7 @@ class ViewedImage:
             return None
         if self._volume_of(level) is not None:
             return self._pyramid_source
-        if axis == "z" or (axis == "y" and self._volume.has_boxes):
+        if self._is_read_directly(axis):
             return IMAGE
         return SAMPLED if level is self.levels[-1] and self._sampled.is_complete else None
 
@@ -170,7 +170,7 @@ class ViewedImage:
             raise UsageError(
                 f"{self.info.path.name} has no tile {row}, {column} of plane {index} across {axis} at level {level}."
             )
-        if source not in (self._source(axis, chosen), IMAGE if self._is_read_directly(axis) else None):
+        if source not in self._offered(axis, chosen):
             raise UsageError(
                 f"{self.info.path.name} has no tiles of source {source[:40]!a} across {axis} at level {level}; ask for"
                 " its description again."
@@ -223,6 +223,15 @@ class ViewedImage:
             f"{name} is being prepared for viewing ({self.progress:.0%}); try again in a moment",
             retry_after_seconds=_TRY_AGAIN_SECONDS,
         )
+
+    def _offered(self, axis: Axis, level: Level) -> set[str | None]:
+        """Give every source of a level's planes: who looks on while the pyramid is completed asks for the former."""
+        offered = {self._source(axis, level)}
+        if self._is_read_directly(axis):
+            offered.add(IMAGE)
+        if level is self.levels[-1] and axis in axes_shown(self.info) and self._sampled.is_complete:
+            offered.add(SAMPLED)
+        return offered
 
     def _is_read_directly(self, axis: Axis) -> bool:
         return axis == "z" or (axis == "y" and self._volume.has_boxes)

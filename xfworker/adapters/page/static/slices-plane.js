@@ -258,6 +258,8 @@ export class Plane {
   }
 
   #up(event) {
+    // Where it ends counts, also if no move came before.
+    if (event.type === 'pointerup') this.#drag?.(this.#point(event));
     this.#pointers.delete(event.pointerId);
     if (this.#pointers.size < 2) this.#pinch = null;
     if (this.#drag) this.viewer.changed(false);

@@ -440,6 +440,7 @@ export class Landmarks {
 
   get value() {
     return this.list.length ? {
+      type: 'Landmarks',
       landmarks: this.list.map(({ name, voxel }) => ({
         name, voxel: [...voxel], mm: this.geometry.toMm(voxel).map(rounded),
       })),

@@ -57,7 +57,8 @@ export async function asked(address, options) {
 export class ImageSource extends EventTarget {
   #needed = new Map(); // by view: the tiles that it waits for, most urgent first
   #loading = new Map();
-  #waits = 0;
+  #failures = 0; // since a tile came last
+  #isBlocked = false; // until the timer ends, after a failure
   #timer = 0;
   #ended = new AbortController();
 
@@ -73,13 +74,12 @@ export class ImageSource extends EventTarget {
     try {
       const response = await this.#fetch(address, this.#ended.signal);
       this.description = await response.json();
-      this.#waits = 0;
+      this.#isBlocked = false;
       this.#say(null);
     } catch (error) {
       if (error.name === 'AbortError') return;
       this.#say(error);
-      if (!isPassing(error)) return;
-      this.#later(() => this.describe(), this.#nextWait());
+      if (isPassing(error)) this.#pause(error, () => this.describe());
       return;
     }
     this.dispatchEvent(new Event('described'));
@@ -142,7 +142,7 @@ export class ImageSource extends EventTarget {
   #pump() {
     for (const addresses of this.#needed.values()) {
       for (const address of addresses) {
-        if (this.#loading.size >= AT_ONCE || this.#waits) return;
+        if (this.#loading.size >= AT_ONCE || this.#isBlocked) return;
         const key = this.#key(address);
         if (!this.#loading.has(key) && !cache.get(key)) this.#begin(key, address);
       }
@@ -154,16 +154,16 @@ export class ImageSource extends EventTarget {
     this.#loading.set(key, { abort });
     try {
       await this.#load(address, abort.signal);
+      this.#failures = 0;
       this.#say(null);
       this.dispatchEvent(new Event('tiles'));
     } catch (error) {
       if (error.name === 'AbortError') return;
       this.#say(error);
-      if (error.status === 404 || error.status === 422) await this.describe();
-      else if (isPassing(error)) {
-        const wait = this.#nextWait(error.seconds);
-        this.#later(() => { this.#waits = 0; this.dispatchEvent(new Event('tiles')); }, wait);
-      }
+      if (this.#isBlocked) return;
+      // What the server does not have (any more) has other names by now.
+      if (isPassing(error)) this.#pause(error, () => this.dispatchEvent(new Event('tiles')));
+      else this.#pause(error, () => this.describe());
     } finally {
       this.#loading.delete(key);
       this.#pump();
@@ -196,9 +196,15 @@ export class ImageSource extends EventTarget {
     throw error;
   }
 
-  #nextWait(seconds = 0) {
-    this.#waits += 1;
-    return Math.max(seconds * 1000, Math.min(LONGEST_WAIT_MS, 500 * 2 ** (this.#waits - 1)));
+  // Ask for nothing more until a while has passed, longer after each failure.
+  #pause({ seconds = 0 }, next) {
+    const wait = Math.max(seconds * 1000, Math.min(LONGEST_WAIT_MS, 250 * 2 ** this.#failures));
+    this.#failures += 1;
+    this.#isBlocked = true;
+    this.#later(() => {
+      this.#isBlocked = false;
+      next();
+    }, wait);
   }
 
   #later(work, milliseconds) {

@@ -2,6 +2,7 @@
 //
 // Attributes: segments (a RESOURCE of labels to lay over), group (viewers of one group move together), mode (voi,
 // rotated-voi, contours or landmarks: something to draw), name (as a form's field it gives the JSON of what was drawn),
+// into (the id of a field that the JSON is written into), on (the Image parameter that becomes part of it, as JSON),
 // renderer (canvas: without WebGL). Property value: what is drawn, as JSON; event xf-change. Until the element is
 // defined, what stands inside it is shown: a link to the file.
 
@@ -56,6 +57,11 @@ export class XfSlices extends HTMLElement {
   connectedCallback() {
     if (!this.#parts.planes) this.#build();
     this.#join(null, this.getAttribute('group'));
+    const field = this.#field();
+    if (field) {
+      this.#readField();
+      field.addEventListener('change', () => this.#readField());
+    }
     mounted.add(this);
     for (const viewer of mounted) viewer.showOthers();
     seen.observe(this);
@@ -186,6 +192,7 @@ export class XfSlices extends HTMLElement {
       this.shape = new Shape(this.geometry, value);
       this.shape.image ??= this.ownImage ?? null;
     }
+    if (this.shape && this.hasAttribute('on')) this.shape.image ??= JSON.parse(this.getAttribute('on'));
     this.#parts.tools.draw.hidden = !Shape;
     this.#parts.shapeBar.hidden = !Shape;
     this.#setTool(Shape ? 'draw' : this.tool === 'draw' ? 'cross' : this.tool);
@@ -199,7 +206,23 @@ export class XfSlices extends HTMLElement {
     this.#showFields();
     this.redraw();
     if (!goesOn) {
+      const field = this.#field();
+      if (field) field.value = value ? JSON.stringify(value) : '';
       this.dispatchEvent(new CustomEvent('xf-change', { detail: value, bubbles: true, composed: true }));
+    }
+  }
+
+  // The field of a form that what is drawn is written into, as JSON; typed there, it is drawn.
+  #field() {
+    const id = this.getAttribute('into');
+    return id ? this.getRootNode().getElementById(id) : null;
+  }
+
+  #readField() {
+    try {
+      this.value = JSON.parse(this.#field().value || 'null');
+    } catch {
+      // What is not JSON (yet) is reported by the form when it is sent.
     }
   }
 
