@@ -11,8 +11,8 @@ from typing import TypeVar
 _Result = TypeVar("_Result")
 
 _ACCESS_DENIED, _SHARING_VIOLATION, _LOCK_VIOLATION, _DIRECTORY_NOT_EMPTY, _USER_MAPPED_FILE = 5, 32, 33, 145, 1224
-_PAUSES = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)
-"""Seconds; some four in all."""
+_PAUSES = (*(0.01,) * 20, *(0.05,) * 76)
+"""Seconds; four in all. Short ones, for the moments between one reader and the next."""
 
 
 def when_free(action: Callable[[], _Result]) -> _Result:

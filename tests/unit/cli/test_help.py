@@ -55,7 +55,8 @@ def test_the_reference_shows_every_command_with_what_its_own_help_says():
 
 
 def test_the_shell_completes_commands(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for home in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(home, str(tmp_path))
     assert main(["--install-completion", "--shell", "bash"]) == 0
     (script,) = [path for path in tmp_path.rglob("*") if path.is_file() and "xfworker" in path.name]
     assert "workflow" in script.read_text()
