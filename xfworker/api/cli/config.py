@@ -17,7 +17,7 @@ from xfworker.api.composition.file_stores import open_file_store
 from xfworker.api.composition.image_formats import configured_formats
 from xfworker.api.composition.local_filesystem import local_filesystem
 from xfworker.api.composition.session import OWN_SERVERS
-from xfworker.domain.errors import ConfigurationError, UsageError
+from xfworker.domain.errors import AuthenticationFailed, ConfigurationError, PermissionDenied, ServerError, UsageError
 
 if TYPE_CHECKING:
     from xfworker.api.settings.model import LoadedSettings
@@ -74,7 +74,7 @@ def show(*, as_json: Json = False) -> int:
 @app.command
 def check(file: Path | None = None, *, as_json: Json = False) -> int:
     """
-    Check the settings file, the environment variables and the adapters that they choose.
+    Check the settings file, the environment variables and the adapters that they choose; a bucket is asked as well.
 
     Exit code 0: all is well; 2: something is wrong, and it is named. Example: `xfworker config check xfworker.toml`
 
@@ -153,13 +153,13 @@ def _adapter_errors(settings: Any, sources: Any) -> list[str]:
         ("tls.ca_file", lambda: _tls(evolve(settings.tls, client_certificate=None, client_key=None))),
         ("tls.client_certificate", lambda: _tls(settings.tls)),
         ("server.token_file", lambda: _token_file(settings)),
-        ("files.kind", lambda: open_file_store(settings, SystemClock()).close()),
+        ("files.kind", lambda: _files(settings)),
     ]
     errors: dict[str, str] = {}
     for path, attempt in attempts:
         try:
             attempt()
-        except ConfigurationError as error:
+        except (ConfigurationError, AuthenticationFailed, PermissionDenied, ServerError) as error:
             # An error may name the very setting, such as files.archives[1].folder; the longest name says most.
             named = [setting for setting in sources if setting in str(error)]
             origin = sources.get(max(named, key=len, default=path))
@@ -171,6 +171,17 @@ def _check_server_kind(settings: Any) -> None:
     kinds = [*OWN_SERVERS, *sorted(registered("server"))]
     if settings.server.kind not in kinds:
         raise unknown_adapter("server.kind", settings.server.kind, kinds)
+
+
+def _files(settings: Any) -> None:
+    open_file_store(settings, SystemClock()).close()
+    if settings.files.kind == "s3":
+        # A bucket is asked: that it is missing, refuses the secret or is not there to be asked shows in no setting.
+        from xfworker.api.composition.files_location import stated_location
+        from xfworker.api.composition.platform import PlatformStorage, file_store
+
+        location = stated_location(settings.files.bucket, settings)
+        file_store(PlatformStorage(data=Path(), files=location)).close()
 
 
 def _tls(options: Any) -> None:

@@ -18,7 +18,7 @@ def doctor(
     *,
     data: Path | None = None,
     database: str | None = None,
-    files: Path | None = None,
+    files: str | None = None,
     deep: bool = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
@@ -35,13 +35,14 @@ def doctor(
     Args:
         data: The server's data folder.
         database: Address of the database; SQLite in the data folder by default.
-        files: Folder of the files; by default the one that the settings choose ([files]), else data/files.
+        files: Folder of the files, or s3://bucket/prefix; by default what the settings choose ([files]), else
+            data/files.
         deep: Read every file and compare its digest.
         as_json: Print one JSON document.
     """
     import attrs
 
-    from xfworker.api.composition.files_folder import files_folder
+    from xfworker.api.composition.files_location import files_location
     from xfworker.api.composition.installed_script_modules import describe_script_modules, installed_script_modules
     from xfworker.api.composition.platform import PlatformStorage, file_store, opened_records
     from xfworker.api.settings.file import load_settings
@@ -54,7 +55,7 @@ def doctor(
     report = {"script_modules": [{"path": str(item.path), "own": item.own} for item in modules]}
     folder = _DEFAULT_DATA if data is None else data
     storage = PlatformStorage(
-        data=folder.absolute(), database=database, files=files_folder(files, load_settings().settings)
+        data=folder.absolute(), database=database, files=files_location(files, load_settings().settings)
     )
     if database is None and not (storage.data / "records.sqlite").exists():
         if data is not None:

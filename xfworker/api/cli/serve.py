@@ -35,7 +35,7 @@ def serve(
     *,
     data: Path = Path("xfworker-data"),
     database: str | None = None,
-    files: Path | None = None,
+    files: str | None = None,
     host: str = "127.0.0.1",
     port: int = 8080,
     tls_certificate: Path | None = None,
@@ -65,7 +65,8 @@ def serve(
     Args:
         data: Folder that holds everything the server keeps; made where it is not there.
         database: Address of the database: postgresql://user@host/name; SQLite in the data folder by default.
-        files: Folder of the files; data/files by default.
+        files: Folder of the files, or s3://bucket/prefix, which is reached as [files] in the settings says; data/files
+            by default.
         host: Address to listen on; only this computer can connect unless you choose another.
         port: Port to listen on; 0 takes a free one.
         tls_certificate: PEM file of the certificate; with it the server speaks https.
@@ -95,6 +96,7 @@ def serve(
     from xfworker.adapters.web.serving import ServeOptions, check_tls, reachable
     from xfworker.adapters.web.serving import serve as serve_app
     from xfworker.api.composition.endpoint_file import ServerEndpoint, endpoint_path, write_endpoint
+    from xfworker.api.composition.files_location import stated_location
     from xfworker.api.composition.platform import (
         PlatformStorage,
         agreed_settings,
@@ -105,8 +107,11 @@ def serve(
     from xfworker.api.composition.server_processes import is_postgresql, require_several_possible
     from xfworker.api.composition.viewed_images import viewed_images
     from xfworker.api.logging import write_server_log
+    from xfworker.api.settings.file import load_settings
     from xfworker.services.platform.options import PlatformOptions
 
+    if files is not None and files.startswith("s3:") and (direct_access_root is not None or group_access is not None):
+        raise UsageError("--direct-access-root and --group-access are for files in a folder, not in a bucket")
     if direct_writes and direct_access_root is None:
         raise UsageError("--direct-writes needs --direct-access-root, by which scripts find the files")
     _check_rules(max_attempts, most_spawned_jobs, lease_seconds, activity_days)
@@ -125,7 +130,7 @@ def serve(
     storage = PlatformStorage(
         data=data.absolute(),
         database=database,
-        files=files,
+        files=None if files is None else stated_location(files, load_settings().settings),
         direct_access_root=direct_access_root,
         direct_writes=direct_writes,
         group_access=None if group_access is None else GroupAccess(group_access),

@@ -1,11 +1,9 @@
 """Backups of a server's data, made and brought back while the server runs."""
 
 import gzip
-import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,11 @@ from attrs import define
 from sqlalchemy import Engine
 
 from xfworker import __version__
-from xfworker.adapters.disk.file_modes import FileModes
-from xfworker.adapters.disk.store_layout import PRIVATE_FOLDER
 from xfworker.adapters.sql.export import read_rows, write_rows
 from xfworker.adapters.sql.records import SqlRecordStore
 from xfworker.adapters.sql.schema import current_revision
-from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX
+from xfworker.adapters.transfer.hashing import file_sha256
+from xfworker.api.composition.kept_files import kept_files
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, UsageError
 from xfworker.services.files_in_use import when_free
@@ -29,8 +26,6 @@ _RECORDS = "records.jsonl.gz"
 _FILES = "files"
 _SECRET = "secret"  # noqa: S105  the name of a file
 _FORMAT = 1
-_BLOCK = 1 << 20
-_PRIVATE = FileModes()
 
 
 @define(frozen=True, kw_only=True)
@@ -54,6 +49,7 @@ def make_backup(storage: PlatformStorage, target: Path) -> BackupSummary:
     """
     if target.exists():
         raise UsageError(f"{target} is there already; name a new folder")
+    files = kept_files(storage)  # what is wrong with the bucket is said before anything is made
     engine = _engine(storage)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
@@ -61,9 +57,7 @@ def make_backup(storage: PlatformStorage, target: Path) -> BackupSummary:
         (partial / _RECORDS).touch(mode=0o600)
         with gzip.open(partial / _RECORDS, "wb") as file:
             count = write_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is written like any other
-        digests = {
-            name: _copy(storage.files_path / name, partial / _FILES / name) for name in _names(storage.files_path)
-        }
+        digests = {name: files.copy_to(name, partial / _FILES / name) for name in files.names()}
         if storage.secret_path.exists():
             shutil.copy2(storage.secret_path, partial / _SECRET)
         kept = {name: entry for name, entry in digests.items() if entry is not None}
@@ -72,7 +66,7 @@ def make_backup(storage: PlatformStorage, target: Path) -> BackupSummary:
             "version": __version__,
             "schema": current_revision(engine),
             "made_at": datetime.now(UTC).isoformat(),
-            "records": {"count": count, "sha256": _sha256(partial / _RECORDS)},
+            "records": {"count": count, "sha256": file_sha256(partial / _RECORDS)},
             "files": kept,
         }
         (partial / _MANIFEST).touch(mode=0o600)
@@ -88,8 +82,8 @@ def restore_backup(storage: PlatformStorage, source: Path) -> BackupSummary:
     """
     Bring back what a backup holds; everything is checked before anything is changed.
 
-    Files that are not in the backup are moved to ``replaced`` in the data folder, because new records may get the
-    serials of those that they belong to.
+    Files that are not in the backup are moved to ``replaced`` in the data folder, or to ``.xfworker/replaced`` in the
+    bucket, because new records may get the serials of those that they belong to.
 
     Raises:
         UsageError: The source is not a backup.
@@ -97,6 +91,8 @@ def restore_backup(storage: PlatformStorage, source: Path) -> BackupSummary:
         ConfigurationError: It was made by a newer version.
     """
     manifest = _checked(source)
+    files: dict[str, Any] = manifest["files"]
+    kept = kept_files(storage)
     storage.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not storage.secret_path.exists() and (source / _SECRET).exists():
         storage.secret_path.touch(mode=0o600, exist_ok=False)
@@ -108,10 +104,9 @@ def restore_backup(storage: PlatformStorage, source: Path) -> BackupSummary:
                 f"the backup has schema {manifest.get('schema')}, this version {current_revision(engine)}; restore it "
                 f"with xfworker {manifest.get('version')}, then upgrade"
             )
-        files: dict[str, Any] = manifest["files"]
         for name in files:
-            _put_back(source / _FILES / name, storage.files_path / name)
-        _move_away(storage, set(files))
+            kept.put_back(source / _FILES / name, name)
+        kept.move_away(set(files))
         with gzip.open(source / _RECORDS, "rb") as file:
             count = read_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is read like any other
     finally:
@@ -128,55 +123,6 @@ def _engine(storage: PlatformStorage, *, must_exist: bool = True) -> Engine:
     return records.engine
 
 
-def _names(root: Path) -> Iterator[str]:
-    for path in sorted(root.rglob("*")):
-        relative = path.relative_to(root)
-        hidden = relative.parts[0] == PRIVATE_FOLDER or relative.name.startswith(PARTIAL_PREFIX)
-        if not hidden and path.is_file() and not path.is_symlink():
-            yield relative.as_posix()
-
-
-def _copy(source: Path, target: Path) -> tuple[str, int] | None:
-    """Copy a file and give its digest and size, or ``None`` where it was removed meanwhile."""
-    digest, size = hashlib.sha256(), 0
-    try:
-        with source.open("rb") as reading:
-            _PRIVATE.make_folders(target.parent)
-            target.touch(mode=0o600, exist_ok=False)
-            with target.open("wb") as writing:
-                while block := reading.read(_BLOCK):
-                    digest.update(block)
-                    size += len(block)
-                    writing.write(block)
-    except FileNotFoundError:
-        return None
-    shutil.copystat(source, target) if source.exists() else None
-    return digest.hexdigest(), size
-
-
-def _put_back(source: Path, target: Path) -> None:
-    if target.exists() and target.stat().st_size == source.stat().st_size and _sha256(target) == _sha256(source):
-        return
-    partial = target.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}")
-    try:
-        modes = FileModes.as_of(source)
-        modes.make_folders(target.parent)
-        partial.touch(mode=0o600)
-        shutil.copy2(source, partial)
-        modes.set_on_file(partial)  # a backup that was copied may have got wider modes
-        when_free(lambda: partial.replace(target))
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _move_away(storage: PlatformStorage, kept: set[str]) -> None:
-    aside = storage.data / "replaced" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    for name in list(_names(storage.files_path)) if storage.files_path.exists() else []:
-        if name not in kept:
-            _PRIVATE.make_folders((aside / name).parent)
-            shutil.move(storage.files_path / name, aside / name)
-
-
 def _checked(source: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((source / _MANIFEST).read_text("utf-8"))
@@ -189,11 +135,6 @@ def _checked(source: Path) -> dict[str, Any]:
     for name, digest in expected.items():
         path = source / name
         inside = path.resolve().is_relative_to(source.resolve())
-        if not inside or not path.is_file() or _sha256(path) != digest:
+        if not inside or not path.is_file() or file_sha256(path) != digest:
             raise ChecksumMismatch(f"the backup {source} is damaged: {name} is missing or not what was backed up")
     return manifest
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

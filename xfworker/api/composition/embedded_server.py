@@ -34,6 +34,7 @@ class EmbeddedServer:
         data: Path,
         *,
         database: str | None = None,
+        files: str | None = None,
         durable: bool = False,
         sns: Path | None = None,
         outputs_must_fit: bool = True,
@@ -47,6 +48,7 @@ class EmbeddedServer:
         Args:
             data: The server's data folder; made where it is not there.
             database: Address of the database; SQLite in the data folder by default.
+            files: Folder of the files, or ``s3://bucket/prefix``; ``files`` in the data folder by default.
             durable: Whether what was answered outlives a power cut.
             sns: Folder of ISQ files to serve as a catalogue of measurements.
             outputs_must_fit: Whether outputs that do not fit the task type's interface are refused.
@@ -60,6 +62,8 @@ class EmbeddedServer:
         self._command += ["--end-with-input", "--durable" if durable else "--no-durable"]
         if database is not None:
             self._command += ["--database", database]
+        if files is not None:
+            self._command += ["--files", files]
         if sns is not None:
             self._command += ["--sns", str(sns)]
         if not outputs_must_fit:

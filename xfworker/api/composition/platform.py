@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve
 
 from xfworker.adapters.clock import SystemClock
+from xfworker.adapters.s3.location import BucketLocation
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.files import SERIAL_KEYS
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.record_store import RecordStore
+from xfworker.ports.served_files import ResumableUploads
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.platform import Platform
 
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
 
     from xfworker.adapters.disk.file_modes import GroupAccess
     from xfworker.adapters.disk.file_store import FolderFileStore
+    from xfworker.adapters.s3.served_files import S3ServedFiles
     from xfworker.services.images.viewing import ViewedImages
+
+    StoredFiles = FolderFileStore | S3ServedFiles
+    """What a server can offer as its files."""
 
 
 MEMORY = "memory:"
@@ -37,7 +43,7 @@ class PlatformStorage:
     Attributes:
         data: The folder of its secret, and by default of its records and files.
         database: Address of the database, ``postgresql://...`` or ``sqlite:///...``; by default SQLite in ``data``.
-        files: The folder of the files; by default ``data/files``.
+        files: The folder or the bucket of the files; by default ``data/files``.
         direct_access_root: What scripts can call the folder of the files, where they reach the same disk.
         direct_writes: Whether scripts may also write there directly.
         group_access: What the group of that folder may do with its files; by default nothing, with direct access read
@@ -48,7 +54,7 @@ class PlatformStorage:
 
     data: Path
     database: str | None = None
-    files: Path | None = None
+    files: Path | BucketLocation | None = None
     direct_access_root: str | None = None
     direct_writes: bool = False
     group_access: "GroupAccess | None" = None
@@ -72,9 +78,9 @@ class PlatformStorage:
         return GroupAccess.WRITE if self.direct_writes else GroupAccess.READ
 
     @property
-    def files_path(self) -> Path:
-        """The folder of the files."""
-        return self.files or self.data / "files"
+    def files_path(self) -> Path | None:
+        """The folder of the files, or ``None`` where they are in a bucket."""
+        return None if isinstance(self.files, BucketLocation) else self.files or self.data / "files"
 
 
 PlatformPlace = PlatformStorage
@@ -160,6 +166,8 @@ def _require_records_of_files(storage: PlatformStorage) -> None:
     """
     if storage.database is not None or (storage.data / "records.sqlite").exists():
         return
+    if storage.files_path is None:
+        return
     sources = [storage.files_path / source for source in SERIAL_KEYS]
     left = next((source for source in sources if source.is_dir() and any(source.iterdir())), None)
     if left is not None:
@@ -187,22 +195,33 @@ def make_data_folder(storage: PlatformStorage) -> None:
         raise ConfigurationError(f"could not make the data folder {storage.data}: {error.strerror or error}") from None
 
 
-def agreed_settings(storage: PlatformStorage, files: "FolderFileStore") -> dict[str, str]:
+def agreed_settings(storage: PlatformStorage, files: "StoredFiles") -> dict[str, str]:
     """Give what all servers of one database must have alike beside their options, without telling any secret."""
     from xfworker import __version__
     from xfworker.adapters.jwt.token_signer import fingerprint, secret_in
 
+    kind = "folder with the identity" if isinstance(storage.files_path, Path) else "bucket"
     return {
         "version": __version__,
         "secret": f"that of fingerprint {fingerprint(secret_in(storage.secret_path))} (the file 'secret' of --data)",
-        "files": f"the folder with the identity {files.identity} (--files)",
+        "files": f"the {kind} {files.identity} (--files)",
     }
 
 
-def file_store(storage: PlatformStorage) -> "FolderFileStore":
-    """Compose the file store of a storage location."""
+def file_store(storage: PlatformStorage) -> "StoredFiles":
+    """
+    Compose the file store of a storage location.
+
+    Raises:
+        ConfigurationError: The bucket is not there, or something that it needs.
+        AuthenticationFailed: The bucket does not accept the credentials.
+        ServerUnreachable: The object store does not answer.
+    """
+    if isinstance(storage.files, BucketLocation):
+        return _bucket(storage.files)
     from xfworker.adapters.disk.file_store import FolderFileStore
 
+    assert storage.files_path is not None
     return FolderFileStore(
         storage.files_path,
         direct_access_root=storage.direct_access_root,
@@ -212,8 +231,21 @@ def file_store(storage: PlatformStorage) -> "FolderFileStore":
     )
 
 
+def _bucket(location: BucketLocation) -> "S3ServedFiles":
+    try:
+        from xfworker.adapters.s3.served_bucket import open_served_bucket
+
+        files = open_served_bucket(location)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"files in a bucket need the package {error.name!r}; install it with: pip install 'xfworker[s3]'"
+        ) from None
+    files.require_reachable()
+    return files
+
+
 def web_app(
-    platform: Platform, files: "FolderFileStore", *, sns: Path | None = None, images: "ViewedImages | None" = None
+    platform: Platform, files: "StoredFiles", *, sns: Path | None = None, images: "ViewedImages | None" = None
 ) -> "Litestar":
     """
     Compose the web application: records, files, the page, and the catalogue of a folder of measurements where one is
@@ -228,8 +260,7 @@ def web_app(
     Raises:
         ConfigurationError: The folder of measurements is not there.
     """
-    from xfworker.adapters.disk.later_digests import LaterDigests
-    from xfworker.adapters.disk.partial_uploads import PartialUploads
+    from xfworker.adapters.disk.file_store import FolderFileStore
     from xfworker.adapters.page.app import page_parts, page_router
     from xfworker.adapters.web.app import create_app
     from xfworker.adapters.web.fss.service import fss_handler
@@ -240,16 +271,33 @@ def web_app(
     viewers = [] if images is None else _image_routers(platform, images)
     parts = page_parts(platform, files, passwords.run)
     page = page_router(parts, also=viewers[1:])
-    routes: list[ControllerRouterHandler] = [fss_handler(files, PartialUploads(files), platform), page, *viewers[:1]]
+    routes: list[ControllerRouterHandler] = [fss_handler(files, _uploads(files), platform), page, *viewers[:1]]
     if sns is not None:
         from xfworker.adapters.web.sns_routes import sns_router
         from xfworker.api.composition.measurements import folder_catalogue
 
         routes.append(sns_router(folder_catalogue(sns), platform))
-    later = LaterDigests(files)
-    app = create_app(platform, routes=routes, passwords=passwords, on_startup=[later.start], on_shutdown=[later.stop])
+    on_startup, on_shutdown = [], []
+    if isinstance(files, FolderFileStore):
+        from xfworker.adapters.disk.later_digests import LaterDigests
+
+        later = LaterDigests(files)
+        on_startup, on_shutdown = [later.start], [later.stop]
+    app = create_app(platform, routes=routes, passwords=passwords, on_startup=on_startup, on_shutdown=on_shutdown)
     app.state[BEFORE_STOP] = (parts.live.stop,)
     return app
+
+
+def _uploads(files: "StoredFiles") -> "ResumableUploads[Any, Any]":
+    from xfworker.adapters.disk.file_store import FolderFileStore
+
+    if isinstance(files, FolderFileStore):
+        from xfworker.adapters.disk.partial_uploads import PartialUploads
+
+        return PartialUploads(files)
+    from xfworker.adapters.s3.partial_uploads import S3PartialUploads
+
+    return S3PartialUploads(files)
 
 
 def _image_routers(platform: Platform, images: "ViewedImages") -> list["Router"]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from xfworker.adapters.disk.file_store import FolderFileStore
+    from xfworker.api.composition.platform import StoredFiles
     from xfworker.services.images.viewing import ViewedImages
 
 CACHE_GIB: Final = 50.0
@@ -14,9 +14,13 @@ CACHE_GIB: Final = 50.0
 
 
 @contextmanager
-def viewed_images(files: "FolderFileStore", cache: Path, *, limit_gib: float = CACHE_GIB) -> "Iterator[ViewedImages]":
+def viewed_images(
+    files: "StoredFiles", cache: Path, *, limit_gib: float = CACHE_GIB
+) -> "Iterator[ViewedImages | None]":
     """
     Compose what shows the images of a file store, and end it behind the block.
+
+    Images are read where they lie, so those of a bucket are not shown: then it is ``None``.
 
     Args:
         files: The file store.
@@ -27,6 +31,7 @@ def viewed_images(files: "FolderFileStore", cache: Path, *, limit_gib: float = C
         ConfigurationError: A codec that the settings name is not installed.
     """
     from xfworker.adapters.bricks.folder import BrickFolder
+    from xfworker.adapters.disk.file_store import FolderFileStore
     from xfworker.adapters.disk.local_files import FolderLocalFiles
     from xfworker.adapters.process.thread_priority import lower_own_priority
     from xfworker.api.composition.image_formats import session_formats
@@ -34,6 +39,9 @@ def viewed_images(files: "FolderFileStore", cache: Path, *, limit_gib: float = C
     from xfworker.services.images.preparation import ImagePreparation
     from xfworker.services.images.viewing import ViewedImages
 
+    if not isinstance(files, FolderFileStore):
+        yield None
+        return
     images = ViewedImages(
         FolderLocalFiles(files),
         session_formats(load_settings().settings),
