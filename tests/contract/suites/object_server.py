@@ -40,6 +40,8 @@ def object_server(folder):
             f"-volume.port={ports[1]}",
             f"-filer.port={ports[2]}",
             f"-s3.port={ports[3]}",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
             "-s3",
             f"-s3.config={folder / 's3.json'}",
             "-volume.max=20",
