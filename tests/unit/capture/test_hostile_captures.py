@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xfworker.api.capture.player import Player
+from xfworker.api.capture.values import Places
 from xfworker.domain.errors import ChecksumMismatch, UsageError, XFWorkerError
 from xfworker.services.capture import reading
 from xfworker.services.capture.calls import RecordedCall
-from xfworker.services.capture.manifest import CaptureManifest
+from xfworker.services.capture.manifest import CapturedEntry, CapturedFile, CaptureManifest
 from xfworker.services.capture.reading import OpenCapture
 
 
@@ -209,3 +210,18 @@ def test_values_of_any_form_are_decoded_or_refused_and_nothing_is_written_elsewh
     with suppress(XFWorkerError):
         player.call(None, "network.f", (), {})
     assert set(folder.parent.iterdir()) == before
+
+
+def test_what_a_script_wrote_over_a_captured_file_stays(tmp_path):
+    key = hashlib.sha256(b"captured").hexdigest()
+    (tmp_path / key).write_bytes(b"captured")
+    entry = CapturedEntry(name=f"files/{key}", size=8, sha256=key)
+    manifest = CaptureManifest(entries={}, files={key: CapturedFile(size=8, entry=entry)}, outcome={})
+    places = Places(manifest, tmp_path, tmp_path / "places", [].append)
+    path = {"$": "path", "name": "a.raw", "folder": 1, "file": {"size": 8, "sha256": key}}
+
+    laid = places.materialised(path)
+    assert laid.read_bytes() == b"captured"
+    laid.write_bytes(b"the script's own")
+    assert places.materialised(path).read_bytes() == b"the script's own"
+    assert places.materialised(path, is_written=True).read_bytes() == b"captured"

@@ -9,7 +9,7 @@ from xfworker.api.capture.replay import replay
 from xfworker.services.comparison.difference import Tolerance
 
 PLAIN = ("threshold", "min_max", "search", "spawn", "ipl", "register", "report", "hand_over", "sns_import", "fails")
-SLOTTED = ("threshold", "pixels", "min_max", "search", "report", "sns_import")
+SLOTTED = ("threshold", "pixels", "in_memory", "min_max", "search", "report", "sns_import")
 LAYERED = ("threshold", "slabs", "spawn", "ipl", "register", "hand_over")
 CASES = [
     ("opaque", "opaque"),

@@ -148,6 +148,7 @@ _LONGEST_STRING = 4 * _MEGA
 _LOG_HALF = 2 * _MEGA
 _MOST_PACKAGE_FILES = 5_000
 _MOST_NOTES = 200
+_RESERVE = 1024 * _MEGA
 _HEAD = _MEGA
 _SETTLED_NS = 2_000_000_000
 _STANDARD = frozenset(
@@ -1153,6 +1154,15 @@ class _Recorder:
         if self.stored_bytes + size > self.total_limit:
             self.note("files are left out: together they are larger than XFCAPTURE_TOTAL_MB")
             return {"size": size, "omitted": "all files together are larger than XFCAPTURE_TOTAL_MB"}
+        try:
+            disk = shutil.disk_usage(str(self.spool))
+            scarce = disk.free - size < min(_RESERVE, disk.total // 4)
+        except OSError:
+            scarce = True
+        if scarce:
+            # The job may need what is left.
+            self.note("files are left out: the disk for temporary files has little room left")
+            return {"size": size, "omitted": "there was no room for it"}
         target = self.spool / key
         partial = self.spool / ("%s.%d.part" % (key, os.getpid()))
         digest, written = hashlib.sha256(), 0

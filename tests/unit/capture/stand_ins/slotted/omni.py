@@ -14,10 +14,10 @@ class Calibration:
 
 
 class Image:
-    __slots__ = ("_document", "metadata_path")
+    __slots__ = ("_array", "_document", "metadata_path")
 
     def __init__(self, metadata_path, metadata):
-        self.metadata_path, self._document = metadata_path, metadata
+        self.metadata_path, self._document, self._array = metadata_path, metadata, None
 
     @property
     def size_3d_tuple(self):
@@ -38,6 +38,15 @@ class Image:
         path = self.metadata_path.with_suffix(".raw")
         return np.memmap(path, self.dtype, "r+" if path.exists() else "w+", 0, self.size_3d_tuple[::-1])
 
+    @property
+    def array(self):
+        """Pixels in memory, which save() writes."""
+        import numpy as np
+
+        if self._array is None:
+            self._array = np.zeros(self.size_3d_tuple[::-1], self.dtype)
+        return self._array
+
     def pixel_calibrations_of_unit_type(self, name):
         return (Calibration(name, *self._document["c"]),) if name == self._document.get("u") else ()
 
@@ -46,4 +55,6 @@ class Image:
 
     def save(self):
         self.metadata_path.write_text(json.dumps(self._document))
+        if self._array is not None:
+            self._array.tofile(self.metadata_path.with_suffix(".raw"))
         return self
