@@ -41,7 +41,11 @@ def fill_board(data: Path, *, runs: int, tasks: int) -> int:
             for index in range(tasks):
                 name = _STEPS[index % len(_STEPS)] + (f" {index // len(_STEPS) + 1}" if index >= len(_STEPS) else "")
                 kind = TaskTypeKind.SOURCE if index == 0 else TaskTypeKind.PROCESSING
-                task_type = transaction.insert(TaskType(name=f"Bone.{name}", kind=kind, created_at=now)).serial
+                image = [{"key": "image", "type": "Image"}]
+                interface = {"inputs": image if columns else [], "outputs": image}
+                task_type = transaction.insert(
+                    TaskType(name=f"Bone.{name}", kind=kind, interface=interface, created_at=now)
+                ).serial
                 inputs = [
                     {"key": "image", "mode": "output", "task_serial": (columns or [0])[-1], "output_key": "image"}
                 ]

@@ -30,6 +30,7 @@ def main() -> None:
         with local_platform(data) as platform:
             _take(browser, platform, f"/workflows/{workflow}?state=F&sort=state", "board", ready=".row")
             _take(browser, platform, f"/workflows/{workflow}", "board-dark", dark=True, ready=".row")
+            _take(browser, platform, f"/workflows/{workflow}/edit", "editor", ready="#graph a")
             _take(browser, platform, f"/workflows/{workflow}", "board-phone", phone=True, ready=".row")
         with local_platform(Path(folder, "site")) as platform:
             site = make_site(platform)

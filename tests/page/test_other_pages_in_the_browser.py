@@ -117,6 +117,7 @@ PAGES = [
     "/workflows/{workflow}",
     "/workflows/{workflow}?run={run}",
     "/workflows/{workflow}/new-run",
+    "/workflows/{workflow}/edit",
     "/workflows/{workflow}/charts",
     "/jobs/{measured}",
     "/jobs/{running}",
