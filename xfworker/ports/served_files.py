@@ -27,9 +27,9 @@ class OpenedFile(Protocol):
         """The open file on a disk of this machine, for a web server that sends it by itself; ``None`` elsewhere."""
         ...
 
-    def blocks(self, *, offset: int, length: int) -> Iterator[bytes]:
+    def blocks(self, *, offset: int, length: int, block_bytes: int = ...) -> Iterator[bytes]:
         """
-        Give a part of the file block by block; the file is closed behind the last one.
+        Give a part of the file block by block, each of at most ``block_bytes``; the file is closed behind the last one.
 
         Raises:
             FileError: The file cannot be read.

@@ -211,6 +211,17 @@ def test_one_address_has_so_many_bodies_on_their_way_and_whole_requests_go_on():
         assert await Call(limits)(slow(asyncio.Event())) == 429
         assert await Call(limits)(stalled) == 429
         assert await Call(limits)(whole) == 200
+        pieces = [{"type": "http.request", "body": b"", "more_body": more} for more in (False, True)]
+
+        async def in_pieces():
+            return pieces.pop()
+
+        async def trickling():
+            await asyncio.sleep(0)
+            return {"type": "http.request", "body": b"a", "more_body": True}
+
+        assert await Call(limits)(in_pieces) == 200
+        assert await Call(limits)(trickling) == 429
         held[0].cancel()
         await asyncio.wait({held[0]})
         third = asyncio.ensure_future(Call(limits)(slow(event := asyncio.Event())))

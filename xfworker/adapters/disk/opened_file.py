@@ -26,13 +26,13 @@ class OpenedFile:
         """The open file, for a web server that sends it by itself."""
         return self.file.fileno()
 
-    def blocks(self, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Give a part of the file in blocks of at most :data:`BLOCK` bytes, and close it at the end."""
+    def blocks(self, *, offset: int = 0, length: int | None = None, block_bytes: int = BLOCK) -> Iterator[bytes]:
+        """Give a part of the file in blocks of at most ``block_bytes``, and close it at the end."""
         with self.file as opened, disk_errors(f"read {opened.name}"):
             opened.seek(offset)
             remaining = length
             while remaining is None or remaining > 0:
-                block = opened.read(BLOCK if remaining is None else min(BLOCK, remaining))
+                block = opened.read(block_bytes if remaining is None else min(block_bytes, remaining))
                 if not block:
                     return
                 remaining = None if remaining is None else remaining - len(block)

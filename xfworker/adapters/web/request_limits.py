@@ -82,6 +82,7 @@ class _Body:
     _arriving: _Arriving
     _seconds: float
     _prompt_seconds: float
+    _prompt_until: float | None = None
     _is_counted: bool = False
     _has_ended: bool = False
     _is_answered: bool = False
@@ -93,13 +94,13 @@ class _Body:
             return await self._receive()
         try:
             message = await (self._next() if self._is_counted else self._first())
+            self._has_ended = not message.get("more_body", False)
+            if not self._has_ended and not self._is_counted:
+                self._count()
         except XFWorkerError as error:
             self._is_refused = True
             await _refuse(self._send, error)
             return {"type": "http.disconnect"}
-        self._has_ended = not message.get("more_body", False)
-        if not self._has_ended and not self._is_counted:
-            return await self._count(message)
         return message
 
     async def send(self, message: Message) -> None:
@@ -114,21 +115,28 @@ class _Body:
             self._arriving.remove(self._address)
             self._is_counted = False
 
-    async def _count(self, message: Any) -> Any:
+    def _count(self) -> None:
+        """Count a body that goes on; where there are too many, it may still be whole in a moment."""
         try:
             self._arriving.add(self._address)
-        except TooManyRequests as error:
-            self._is_refused = True
-            await _refuse(self._send, error)
-            return {"type": "http.disconnect"}
-        self._is_counted = True
-        return message
+        except TooManyRequests:
+            if not self._prompt_seconds_left():
+                raise
+        else:
+            self._is_counted = True
+
+    def _prompt_seconds_left(self) -> float:
+        """Give how long the rest of the body may take until it is on its way, counted from when it was asked for."""
+        now = asyncio.get_running_loop().time()
+        if self._prompt_until is None:
+            self._prompt_until = now + self._prompt_seconds
+        return max(self._prompt_until - now, 0.0)
 
     async def _first(self) -> Any:
         # A task, because what it waits for must not be lost when it is late.
         coming: asyncio.Future[Any] = asyncio.ensure_future(self._receive())
         try:
-            await asyncio.wait({coming}, timeout=self._prompt_seconds)
+            await asyncio.wait({coming}, timeout=self._prompt_seconds_left())
             if not coming.done():
                 self._arriving.add(self._address)
                 self._is_counted = True

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -26,6 +26,10 @@ _READ_AT_ONCE = 1 << 20
 """Up to so much is read where the file is looked up."""
 _OPENED_AFTER_SECONDS = 5.0
 _KEPT_AT_MOST = 64
+_LARGEST_BLOCK = 1 << 20
+_SMALLEST_BLOCK = 64 << 10
+_BLOCKS_BYTES = 64 << 20
+"""What the blocks of all answers under way take, one of each; the web server holds some ten for a slow reader."""
 
 
 @define(frozen=True)
@@ -55,6 +59,7 @@ async def send_file(
     store: ServedFiles,
     verify: Callable[[], AuthorizationToken],
     handles: "KeptHandles",
+    sending: "BlocksUnderWay",
 ) -> None:
     """Answer HEAD or GET of a file; the token is verified with the rest, because each change of threads takes time."""
     resource = request.resource()
@@ -69,8 +74,9 @@ async def send_file(
         if descriptor is not None and handles.are_free:
             await request.answer_file(answer.status, answer.headers, handles.keep(descriptor))
         else:
-            blocks = opened.blocks(offset=part.start, length=part.end - part.start)
-            await request.answer_blocks(answer.status, answer.headers, blocks)
+            with sending.another() as size:
+                blocks = opened.blocks(offset=part.start, length=part.end - part.start, block_bytes=size)
+                await request.answer_blocks(answer.status, answer.headers, blocks)
     finally:
         opened.close()
 
@@ -136,6 +142,22 @@ class KeptHandles:
     def _close(self, handle: int) -> None:
         self._open -= 1
         os.close(handle)
+
+
+@define
+class BlocksUnderWay:
+    """Answers that are sent block by block: the more of them, the smaller their blocks, so that memory is bounded."""
+
+    _count: int = 0
+
+    @contextmanager
+    def another(self) -> Iterator[int]:
+        """Count an answer while it is sent, and give the size of its blocks in bytes."""
+        self._count += 1
+        try:
+            yield max(_SMALLEST_BLOCK, min(_LARGEST_BLOCK, _BLOCKS_BYTES // self._count))
+        finally:
+            self._count -= 1
 
 
 async def send_folder(request: Request, store: ServedFiles, token: AuthorizationToken) -> None:

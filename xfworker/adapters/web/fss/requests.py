@@ -22,6 +22,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ResultT = TypeVar("ResultT")
 
 _BATCH_BYTES = 1 << 20
+_READER_SECONDS = 600.0
+"""How long a client may take nothing of an answer; until then some ten blocks of it are kept for it."""
 
 
 class ClientGone(Exception):
@@ -180,7 +182,11 @@ class Request:
         await self._start(status, headers)
         pending = iter(blocks)
         while (block := await asyncio.to_thread(next, pending, None)) is not None:
-            await self._send({"type": "http.response.body", "body": block, "more_body": True})
+            try:
+                async with asyncio.timeout(_READER_SECONDS):
+                    await self._send({"type": "http.response.body", "body": block, "more_body": True})
+            except TimeoutError:
+                raise ClientGone from None
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _start(self, status: int, headers: Mapping[str, str]) -> None:

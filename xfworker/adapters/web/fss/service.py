@@ -14,7 +14,7 @@ import structlog
 from litestar.handlers import ASGIRouteHandler
 from litestar.handlers import asgi as asgi_handler
 
-from xfworker.adapters.web.fss.reading import KeptHandles, send_file, send_folder
+from xfworker.adapters.web.fss.reading import BlocksUnderWay, KeptHandles, send_file, send_folder
 from xfworker.adapters.web.fss.receiving import receive_body
 from xfworker.adapters.web.fss.requests import (
     ClientGone,
@@ -117,6 +117,7 @@ class FileStorageService:
         self._verifier = verifier
         self._mount = mount
         self._handles = KeptHandles()
+        self._sending = BlocksUnderWay()
         self._threads: ThreadPoolExecutor | None = None
         self._uploads = TusUploads(uploads, verifier.held_file_rights)
 
@@ -160,7 +161,7 @@ class FileStorageService:
             return
         verify = partial(self._verifier.verify_file_token, request.token)
         if area == "files" and request.method in {"GET", "HEAD"}:
-            await send_file(request, self._store, verify, self._handles)
+            await send_file(request, self._store, verify, self._handles, self._sending)
             return
         if area == "files" and request.method == "PUT":
             await self._put(request, verify)
