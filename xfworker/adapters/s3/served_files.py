@@ -50,7 +50,7 @@ class S3OpenedFile:
         """There is no file on a disk of this machine."""
         return
 
-    def blocks(self, *, offset: int, length: int) -> Iterator[bytes]:
+    def blocks(self, *, offset: int, length: int, block_bytes: int = _READ_BYTES) -> Iterator[bytes]:
         end = min(offset + length, self._stat.size)
         if offset >= end:
             return
@@ -60,8 +60,10 @@ class S3OpenedFile:
             if self._stat.etag is not None:
                 options["if_match"] = f'"{self._stat.etag}"'
             result = obstore.get(self._store, self._path, options=options)  # type: ignore[arg-type]  # a TypedDict
-            for chunk in result.stream(min_chunk_size=_READ_BYTES):
-                yield bytes(chunk)
+            for chunk in result.stream(min_chunk_size=min(_READ_BYTES, block_bytes)):
+                whole = bytes(chunk)
+                for start in range(0, len(whole), block_bytes):
+                    yield whole[start : start + block_bytes]
 
     def close(self) -> None:
         """Nothing is held open."""
