@@ -12,10 +12,12 @@ from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.partial_uploads import PartialUploads
 from xfworker.adapters.web.app import create_app
 from xfworker.adapters.web.fss.service import MOUNT, fss_handler
+from xfworker.adapters.web.image_routes import image_api
 from xfworker.adapters.web.openapi import document, document_text
 from xfworker.adapters.web.sns_routes import sns_router
 from xfworker.api.composition.measurements import folder_catalogue
 from xfworker.api.composition.platform import memory_platform
+from xfworker.api.composition.viewed_images import viewed_images
 from xfworker.domain.files import VERBS, Scope, parse_resource
 from xfworker.services.platform.principal import ADMIN
 
@@ -31,7 +33,9 @@ def test_the_checked_in_document_is_current():
 def test_the_document_names_every_route_and_no_other(tmp_path):
     (tmp_path / "scans").mkdir()
     platform = memory_platform()
-    app = create_app(platform, routes=[sns_router(folder_catalogue(tmp_path / "scans"), platform)])
+    with viewed_images(FolderFileStore(tmp_path / "files"), tmp_path / "images") as images:
+        routes = [sns_router(folder_catalogue(tmp_path / "scans"), platform), image_api(images, platform)]
+        app = create_app(platform, routes=routes)
     served = {
         (re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path), method)
         for route in app.routes

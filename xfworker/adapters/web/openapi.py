@@ -11,6 +11,7 @@ from typing import Any
 
 from xfworker.adapters.web.openapi_accounts import account_paths
 from xfworker.adapters.web.openapi_files import FILE_TOKEN, file_paths, measurement_paths
+from xfworker.adapters.web.openapi_images import image_paths
 from xfworker.adapters.web.xf_routes.search import PAGE, searchable_fields
 from xfworker.adapters.wire.field_types import Serial
 from xfworker.adapters.wire.health import Health
@@ -56,7 +57,7 @@ def document() -> dict[str, Any]:
     for kind in RECORD_KINDS.values():
         paths |= _record_paths(kind)
     paths |= _question_paths() | _queue_paths() | _control_paths() | account_paths() | _open_paths()
-    paths |= file_paths() | measurement_paths()
+    paths |= file_paths() | measurement_paths() | image_paths([{"bearer": []}, {FILE_TOKEN: []}])
     schemas = {kind.__name__: record_schema(kind) for kind in RECORD_KINDS.values()}
     schemas |= {f"New{kind.__name__}": new_record_schema(kind) for kind in RECORD_KINDS.values()}
     schemas |= {
