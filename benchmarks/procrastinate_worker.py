@@ -21,9 +21,10 @@ async def work(app: App, concurrency: int, ended_at: list[float]) -> None:
     async with app.open_async():
         print("ready", flush=True)
         sys.stdin.readline()
-        started_at = time.monotonic()
+        started_at, cpu = time.monotonic(), time.process_time()
         await app.run_worker_async(concurrency=concurrency, wait=False, install_signal_handlers=False)
-    print(json.dumps({"first": started_at, "last": max(ended_at, default=started_at), "jobs": len(ended_at)}))
+    document = {"first": started_at, "last": max(ended_at, default=started_at), "jobs": len(ended_at)}
+    print(json.dumps(document | {"cpu": time.process_time() - cpu}))
 
 
 def main() -> int:

@@ -36,7 +36,7 @@ def postgresql(tmp_path_factory):
         for name in ("fsync", "synchronous_commit", "full_page_writes"):  # no power cut is waited for here
             connection.execute(text(f"ALTER SYSTEM SET {name} = off"))
         connection.execute(text("SELECT pg_reload_conf()"))
-        for name in ("served", "joined", "killed"):
+        for name in ("served", "joined", "killed", "new"):
             connection.execute(text(f"CREATE DATABASE {name}"))
     engine.dispose()
     yield make_url(server.get_uri())
@@ -123,6 +123,16 @@ def test_an_upload_goes_on_at_another_server_and_the_one_before_writes_no_more(t
         headers={"Authorization": f"Bearer {token}", "Want-Repr-Digest": "sha-256=9"},
     )
     assert digest in asked.headers.get("Repr-Digest", "")
+
+
+def test_servers_that_start_at_once_make_one_schema(postgresql, tmp_path):
+    storage = PlatformStorage(data=tmp_path, database=database(postgresql, "new"))
+    with ThreadPoolExecutor() as threads:
+        opened = [threads.submit(opened_records, storage) for _ in range(3)]
+    for records in (future.result() for future in opened):
+        with records.transaction(write=False) as transaction:
+            assert transaction.find(Project) == []
+        records.close()
 
 
 def test_servers_whose_settings_differ_are_refused_and_one_has_its_turn_at_maintenance(postgresql, tmp_path):

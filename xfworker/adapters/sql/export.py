@@ -67,6 +67,10 @@ def read_rows(engine: Engine, source: IO[bytes]) -> int:
     with engine.connect() as connection:
         connection.execution_options(**{WRITES: True})
         with connection.begin():
+            if engine.dialect.name == "postgresql":
+                # Claims and heartbeats wait for no other lock.
+                names = ", ".join(f'"{table.name}"' for table in METADATA.sorted_tables)
+                connection.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
             for table in METADATA.sorted_tables:
                 connection.execute(delete(table))
             count = 0

@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 _ANNOUNCE = text("NOTIFY xfworker_ready")
 _LISTEN = text("LISTEN xfworker_ready")
-_STEP_SECONDS = 2.0
+_STEP_SECONDS = 0.5
+_AGAIN_SECONDS = 2.0
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.sql")
 
@@ -61,7 +62,7 @@ class Readiness:
             except (DBAPIError, OSError) as error:
                 _log.warning("xfworker.announcements_not_heard", reason=str(error).strip().partition("\n")[0])
             self._hears = False
-            self._closed.wait(_STEP_SECONDS)
+            self._closed.wait(_AGAIN_SECONDS)
 
     def _follow(self, driver: Any) -> None:
         with suppress(driver.Error):

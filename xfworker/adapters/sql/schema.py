@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from xfworker.adapters.sql.engine import WRITES
@@ -16,6 +16,8 @@ from xfworker.domain.errors import ConfigurationError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 """The folder of the migrations."""
+
+_UPGRADING = 0x78667704
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.sql")
 
@@ -45,6 +47,9 @@ def upgrade(engine: Engine, back_up: Callable[[str], Path]) -> str:
         with engine.connect() as connection:
             connection.execution_options(**{WRITES: True})
             with connection.begin():
+                if engine.dialect.name == "postgresql":
+                    # Several servers may start at once; who comes second finds the new schema.
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADING})
                 config = _config()
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
