@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 endif
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
+FAST := $(addprefix tests/unit/,bundle comparison domain jobs packages settings transfers) tests/contract/test_clocks.py \
+	tests/contract/test_memory_platform.py tests/contract/test_facade_memory.py
+
 LOWEST := .venv-lowest
 LOWEST_BIN := $(LOWEST)/$(notdir $(BIN))
 LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
@@ -15,12 +18,13 @@ LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-windows lowest check bench constraints clean
+.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
 	@echo "make test         install the test extra and run all tests"
 	@echo "make test-windows the tests of what differs on Windows, under a Windows Python in wine"
+	@echo "make test-fast    the tests that need no server, in about a minute"
 	@echo "make lowest       the unit tests with the lowest versions that pyproject.toml allows"
 	@echo "make docs         build the site: docs/_build/index.html"
 	@echo "make pictures     make the pictures of README.md and the docs anew"
@@ -48,6 +52,10 @@ test: $(VENV)/installed-test
 # Builds its environment in .venv-windows once; wine itself comes from the system (on Debian: apt install wine).
 test-windows: $(VENV)/installed-test
 	$(BIN)/python -m tests.windows.run $(WINDOWS_TESTS)
+
+# What needs no server, no other process and no large image: a minute on two cores.
+test-fast: $(VENV)/installed-test
+	$(BIN)/python -m pytest --numprocesses 2 $(FAST)
 
 # What is stated as the least must be enough. uv resolves to it; it stays in an environment of its own. The tests of
 # images compare with other programs, which are not a part of that.

@@ -2,8 +2,13 @@
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from xfworker.services.event_log import reset_event_log
+
+# How long an example takes says how busy the machine is; speed is measured by the benchmarks.
+settings.register_profile("xfworker", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("xfworker")
 
 
 @pytest.fixture(autouse=True)
