@@ -17,7 +17,7 @@ from xfworker.domain.errors import (
     UnsupportedImage,
     UsageError,
 )
-from xfworker.domain.records import DependencyPackage
+from xfworker.domain.records import DependencyPackage, TaskType
 from xfworker.testing.contracts.sns_server import isq_file
 
 
@@ -98,10 +98,12 @@ class FacadeFilesContract:
 
     def test_configuration_files(self, script_project, worker):
         package = script_project.admin.create(DependencyPackage(name="Core.Type.Base", version="1.0.0.0"))
-        script_project.put(f"task_type_config/{script_project.task_type.serial}/a.json", b"{}")
+        # Files of a version that jobs ran with stay as they are, so they are those of another one.
+        task_type = script_project.admin.create(TaskType(name="Lab.Model", version="1.0.0.0"))
+        script_project.put(f"task_type_config/{task_type.serial}/a.json", b"{}")
         script_project.put(f"workflow_config/{script_project.workflow.serial}/b.json", b"[]")
         script_project.put(f"dependency_package_config/{package.serial}/c.json", b"1")
-        assert worker.download_xf_task_type_config_file(script_project.task_type.serial, "a.json").read_bytes() == b"{}"
+        assert worker.download_xf_task_type_config_file(task_type.serial, "a.json").read_bytes() == b"{}"
         assert worker.download_xf_workflow_config_file(script_project.workflow.serial, "b.json").read_bytes() == b"[]"
         found = worker.download_xf_dependency_package_config_file(package.serial, "c.json")
         assert found.read_bytes() == b"1"
