@@ -87,6 +87,11 @@ _ENDS = {
     "XFWorkerJob.error": "error",
     "XFWorkerJob.switch_to_interactive_mode": "handed over",
 }
+_ONLY_LOOKS = re.compile(
+    r"^Calibration\.|\.(progress|set_estimated_duration|is_under|pixel_calibrations_of_unit_type|get_debug_info"
+    r"|create_temp_path|create_related_path|__getitem__|__len__|__contains__)$"
+)
+"""Calls after which nothing is looked for that they may have changed: scripts make thousands of them."""
 _PATH_PARAMETERS = {"local_path", "path", "metadata_path", "derived_omni_path", "derived_raw_path", "p"}
 _PATH_RESULTS = re.compile(r"\.(download_|get_ipl_image_path|create_temp_path|create_related_path|create_output_path)")
 _CALIBRATION = ("type", "unit_type", "unit_name", "slope", "intercept", "indirect_base_unit_type")
@@ -588,8 +593,9 @@ class _Recorder:
             if name in _ENDS and not self.is_child:
                 self._ending(name, row)
             row["$at"] = time.time() - self.started
-            row["$paths"] = {path: _stamp(path) for path in self._touched(args, kwargs)}
-            row["$kwargs"] = kwargs
+            if kind != "get" and not _ONLY_LOOKS.search(name):
+                row["$paths"] = {path: _stamp(path) for path in self._touched(args, kwargs)}
+                row["$kwargs"] = kwargs
             return row
 
     def _arguments(
@@ -700,7 +706,9 @@ class _Recorder:
 
     def _after(self, row: Dict[str, Any], args: Tuple[Any, ...]) -> None:
         """Record what a call changed: files at paths that it was given, and the data of its object."""
-        before = row.pop("$paths", {})
+        if "$paths" not in row:
+            return
+        before = row.pop("$paths")
         touched = {
             **before,
             **{path: None for path in self._touched(args, row.pop("$kwargs", {})) if path not in before},
