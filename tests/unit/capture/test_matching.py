@@ -3,7 +3,7 @@
 import math
 import uuid
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xfworker.services.capture.calls import RecordedCall
@@ -31,16 +31,19 @@ def call(number, args, name="f", **more):
 
 
 @given(VALUES)
+@settings(deadline=None)
 def test_every_value_is_the_same_as_itself(value):
     assert differences(value, value) == 0
 
 
 @given(VALUES, VALUES)
+@settings(deadline=None)
 def test_whether_values_are_alike_does_not_depend_on_which_one_was_recorded(left, right):
     assert (differences(left, right) is None) == (differences(right, left) is None)
 
 
 @given(st.lists(st.sampled_from(["a", "b", 1, 2.5, None]), min_size=1, max_size=8), st.data())
+@settings(deadline=None)
 def test_calls_are_answered_in_order_and_the_last_answer_again_when_all_were_given(asked, data):
     matcher = Matcher([call(number, {"x": value}) for number, value in enumerate(asked, 1)])
     value = data.draw(st.sampled_from(asked))
@@ -52,6 +55,7 @@ def test_calls_are_answered_in_order_and_the_last_answer_again_when_all_were_giv
 
 
 @given(st.integers(1, 4), st.integers(1, 4))
+@settings(deadline=None)
 def test_an_answer_that_was_given_several_times_in_a_row_is_given_as_often(first, second):
     matcher = Matcher([call(1, {}, times=first), call(2, {}, times=second)])
 
@@ -61,6 +65,7 @@ def test_an_answer_that_was_given_several_times_in_a_row_is_given_as_often(first
 
 
 @given(st.lists(FRESH, min_size=2, max_size=4, unique=True))
+@settings(deadline=None)
 def test_fresh_uuids_match_by_kind_and_known_ones_by_value(uuids):
     matcher = Matcher([call(number, {"uuid": text}) for number, text in enumerate(uuids, 1)])
 
@@ -70,6 +75,7 @@ def test_fresh_uuids_match_by_kind_and_known_ones_by_value(uuids):
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=1e-3, max_value=1e9))
+@settings(deadline=None)
 def test_numbers_may_differ_by_rounding_only(number):
     assert differences(number, math.nextafter(number, math.inf)) is not None
     assert differences(number, number * 1.001) is None
@@ -101,6 +107,7 @@ def test_the_nearest_calls_are_of_the_same_name_with_the_most_same_arguments_fir
 
 
 @given(FRESH, FRESH)
+@settings(deadline=None)
 def test_a_result_repeats_what_the_call_was_given(before, now):
     result = {"identity": [before, "bone"], "nested": {"id": before}}
 
