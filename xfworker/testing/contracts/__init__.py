@@ -9,6 +9,7 @@ Suites of tests that prove an adapter: one class per port, to inherit in your ow
 - :class:`~xfworker.testing.contracts.record_store.RecordStoreContract`: where the built-in server keeps its records.
 - :class:`~xfworker.testing.contracts.image_codec.ImageCodecContract`: an image format that is read; with
   :class:`~xfworker.testing.contracts.image_codec.WrittenImageCodecContract` where it is written too.
+- :class:`~xfworker.testing.contracts.brick_store.BrickStoreContract`: copies of images for viewing.
 - :class:`~xfworker.testing.contracts.job_runner.JobRunnerContract`: where scripts run; with
   :class:`~xfworker.testing.contracts.job_runner.ConcurrentJobRunnerContract` where ``start`` returns while they do.
 - :class:`~xfworker.testing.contracts.sns_server.SnsServerContract`: catalogues of measurements.
@@ -26,6 +27,7 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{name}"
         for name in (
+            "brick_store",
             "clock",
             "file_store",
             "filesystem",
