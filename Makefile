@@ -18,7 +18,7 @@ LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean
+.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-windows the tests of what differs on Windows, under a Windows Python in wine"
 	@echo "make test-fast    the tests that need no server, in about a minute"
 	@echo "make lowest       the unit tests with the lowest versions that pyproject.toml allows"
+	@echo "make simulate     play simulated laboratories in which everything goes wrong: SEED=1, and JOBS=100000 for more seeds"
 	@echo "make docs         build the site: docs/_build/index.html"
 	@echo "make pictures     make the pictures of README.md and the docs anew"
 	@echo "make check        ruff, mypy --strict, import-linter"
@@ -65,6 +66,13 @@ lowest:
 	$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python --resolution lowest-direct --editable '.[all]'
 	$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python $(LOWEST_TOOLS)
 	$(LOWEST_BIN)/python -m pytest --numprocesses 2 --ignore tests/unit/images tests/unit tests/e2e/test_run_command.py
+
+SEED ?= 1
+JOBS ?= 0
+
+# Without JOBS the one seed's story is printed.
+simulate: $(VENV)/installed-test
+	$(BIN)/python -m tests.simulation --seed $(SEED) --jobs $(JOBS)
 
 # Warnings are errors. The search of the site works without a server: open docs/_build/index.html.
 docs: $(VENV)/installed-all+docs

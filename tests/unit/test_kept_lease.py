@@ -3,6 +3,9 @@
 import threading
 import time
 
+import pytest
+
+from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.domain.errors import ServerUnreachable
 from xfworker.ports.job_queue import LeaseStatus
@@ -51,3 +54,32 @@ def test_a_computer_that_was_suspended_gives_the_server_time_to_answer():
     with Heartbeats(queue, SleepyClock(suspended_before=5), seconds=0.01).keep(lease) as kept:
         assert queue.renewed_after.wait(60)
         assert kept.server_lost is None
+
+
+class BrokenOnce:
+    """A queue whose first answer to a renewal cannot be understood at all."""
+
+    def __init__(self) -> None:
+        self.broke = threading.Event()
+        self.renewed = threading.Event()
+
+    def heartbeat(self, leases) -> list[LeaseStatus]:
+        if not self.broke.is_set():
+            self.broke.set()
+            raise ValueError("no answer that anybody expected")
+        self.renewed.set()
+        return [LeaseStatus(job_serial=lease.job.serial, expires_at=lease.expires_at) for lease in leases]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_after_an_answer_that_nobody_expected_the_next_lease_is_renewed_all_the_same():
+    lease = Setting.make(DirectWorld.over(MemoryRecordStore())).leased()
+    queue = BrokenOnce()
+    heartbeats = Heartbeats(queue, SystemClock(), seconds=0.01)
+    with heartbeats.keep(lease):
+        assert queue.broke.wait(60)
+        for thread in threading.enumerate():
+            if thread.name == "heartbeats":
+                thread.join(60)
+        with heartbeats.keep(lease):
+            assert queue.renewed.wait(60)

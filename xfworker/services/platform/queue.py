@@ -219,18 +219,24 @@ class PlatformQueue:
     def heartbeat(self, leases: Sequence[Lease]) -> list[LeaseStatus]:
         """Renew all leases that a worker has, and give the status of each in the same order."""
         worker_serial = leases[0].job.worker_serial or 0
-        return self.renew(worker_serial, {lease.job.serial: lease.attempt for lease in leases})
+        return self.renew(worker_serial, [(lease.job.serial, lease.attempt) for lease in leases])
 
-    def renew(self, worker_serial: int, attempts: Mapping[int, int]) -> list[LeaseStatus]:
-        """Renew a worker's leases on attempts at jobs, by job, and give the status of each."""
+    def renew(self, worker_serial: int, attempts: Sequence[tuple[int, int]]) -> list[LeaseStatus]:
+        """
+        Renew a worker's leases on attempts at jobs (job, attempt), and give the status of each in the same order.
+
+        A worker may have lost an attempt, not know it yet, and have been handed out the same job again.
+        """
+        # In rising order, so that the last attempt at a job stays: there is at most one lease on a job.
+        latest = dict(sorted(attempts))
         with self._records.transaction(locking=Locking.ROWS) as transaction:
             now = self._clock.now()
             access = Access(self._principal, transaction)
             claimant = _claimant(transaction, worker_serial, None, now)
             if not is_owner(self._principal, claimant.owner):
                 self._require_own(transaction, claimant.worker, "renew the leases of")
-            hidden = set(attempts).difference(self._runnable(access, attempts))
-            held = {serial: attempt for serial, attempt in attempts.items() if serial not in hidden}
+            hidden = set(latest).difference(self._runnable(access, latest))
+            held = {serial: attempt for serial, attempt in latest.items() if serial not in hidden}
             expires_at = now + timedelta(seconds=self._options.lease_seconds)
             renewed = {
                 lease.job_serial: lease
@@ -239,9 +245,9 @@ class PlatformQueue:
             self._record_seen(transaction, claimant.worker, now)
             return [
                 LeaseStatus(job_serial=serial, expires_at=expires_at, abort_requested=_is_to_stop(renewed[serial]))
-                if serial in renewed
+                if serial in renewed and attempt == latest[serial]
                 else LeaseStatus(job_serial=serial, lost=self._why_lost(access, serial, attempt))
-                for serial, attempt in attempts.items()
+                for serial, attempt in attempts
             ]
 
     def _runnable(self, access: Access, serials: Iterable[int]) -> set[int]:

@@ -130,6 +130,15 @@ class Heartbeats:
         return min([self._seconds, *(one.held_seconds / _RENEWALS_PER_LEASE for one in kept)])
 
     def _beat(self) -> None:
+        try:
+            self._beat_while_kept()
+        except BaseException:
+            # Whatever it was, the next lease begins to be renewed again.
+            with self._lock:
+                self._is_beating = False
+            raise
+
+    def _beat_while_kept(self) -> None:
         rested_at = self._clock.monotonic()
         while True:
             with self._lock:

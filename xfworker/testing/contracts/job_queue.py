@@ -84,6 +84,22 @@ class JobQueueContract:
         assert len(taken) == 12
         assert set(taken) == jobs
 
+    def test_a_worker_that_got_a_job_again_keeps_the_newer_lease_and_learns_that_the_older_is_lost(
+        self, setting: Setting, worker: Worker
+    ) -> None:
+        setting.job()
+        setting.job()
+        other, older = setting.world.queue.claim(worker.serial), setting.world.queue.claim(worker.serial)
+        assert other is not None
+        assert older is not None
+        setting.world.queue.end(older, HANDED_BACK)
+        newer = setting.world.queue.claim(worker.serial, job_serial=older.job.serial)
+        assert newer is not None
+        for leases in ([older, other, newer], [newer, other, older]):
+            statuses = setting.world.queue.heartbeat(leases)
+            assert [status.job_serial for status in statuses] == [lease.job.serial for lease in leases]
+            assert [status.lost is not None for status in statuses] == [lease is older for lease in leases]
+
     def test_high_priority_comes_first_and_paused_not_at_all(self, setting: Setting, worker: Worker) -> None:
         def run(priority: RunPriority) -> int:
             return setting.world.admin.create(Run(workflow_serial=setting.workflow.serial, priority=priority)).serial

@@ -46,7 +46,7 @@ def queue_router(platform: Platform) -> Router:
         beat = await message(request, Heartbeat, "the heartbeat")
 
         def work() -> LeaseStatuses:
-            attempts = {lease.job_serial: lease.attempt for lease in beat.leases}
+            attempts = [(lease.job_serial, lease.attempt) for lease in beat.leases]
             return LeaseStatuses(leases=platform.queue_for(caller(request)).renew(beat.worker_serial, attempts))
 
         return answer_message(await in_thread(work))

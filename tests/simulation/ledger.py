@@ -1,0 +1,158 @@
+"""What must hold after every committed transaction, and when everything has come to rest."""
+
+from attrs import define, field
+
+from tests.simulation.scripts import RESULT, read_content
+from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.files import record_resource
+from xfworker.domain.job_metadata import lost_attempts
+from xfworker.domain.job_state import JobState, allowed_next
+from xfworker.domain.records import Job, Run, Workflow
+
+
+class ViolationError(AssertionError):
+    """Something happened that must never happen."""
+
+
+def require(holds, what):
+    if not holds:
+        raise ViolationError(what)
+
+
+@define(eq=False)
+class Ledger:
+    """
+    Keeps what was committed, and compares.
+
+    Attributes:
+        jobs: Every job as it was committed last.
+        claims: How often each job was handed out.
+        ended: How many attempts have ended.
+    """
+
+    world: object
+    jobs: dict[int, Job] = field(factory=dict)
+    claims: dict[int, int] = field(factory=dict)
+    ended: int = 0
+
+    def committed(self, records):
+        """Compare what a transaction wrote with what was there before; what was deleted is ``None``."""
+        for record in records:
+            if isinstance(record, Job):
+                self._job(self.jobs.get(record.serial), record)
+                self.jobs[record.serial] = record
+
+    def _job(self, before, job):
+        leases = [lease for lease in self.world.records.all_of(JobLease) if lease.job_serial == job.serial]
+        require(len(leases) <= 1, f"{job} has {len(leases)} leases")
+        if job.state is JobState.RUNNING:
+            require(
+                [(lease.attempt, lease.worker_serial) for lease in leases] == [(job.attempt, job.worker_serial)],
+                f"{job} runs in attempt {job.attempt} without the lease on it: {leases}",
+            )
+        if before is None:
+            require(job.attempt == 0, f"new {job} has attempt {job.attempt}")
+            return
+        if before.state is not job.state:
+            self._transition(before, job)
+        else:
+            require(job.attempt == before.attempt, f"{job} changed its attempt and is {job.state} as before")
+            if job.state is JobState.DONE:
+                require(job.outputs == before.outputs, f"the outputs of {job} changed after it was done")
+        require(
+            job.occ_lock_version > before.occ_lock_version
+            or (job.occ_lock_version == before.occ_lock_version and job.state is before.state),
+            f"{job} went from version {before.occ_lock_version} to {job.occ_lock_version}",
+        )
+
+    def _transition(self, before, job):
+        restarts = before.state.is_final or job.state is JobState.WAITING
+        require(restarts or job.state in allowed_next(before.state), f"{job} went from {before.state} to {job.state}")
+        if before.state is JobState.DONE:
+            # What waits is made again behind what it uses; a job for all runs is made again for each new value.
+            made_again = job.state is JobState.WAITING or job.run_serial is None
+            require(
+                self.world.restarting or made_again, f"{job} was done and is {job.state}, and nobody restarted anything"
+            )
+        handed_out = job.state is JobState.RUNNING
+        require(
+            job.attempt == before.attempt + handed_out, f"{job} went from attempt {before.attempt} to {job.attempt}"
+        )
+        if handed_out:
+            self.claims[job.serial] = self.claims.get(job.serial, 0) + 1
+        if before.state is JobState.RUNNING:
+            self.ended += 1
+        lost = len(lost_attempts(job.metadata))
+        require(lost < self.world.options.max_attempts, f"{job} goes on after {lost} lost attempts")
+        if job.state is JobState.DONE:
+            self._require_own_result(job)
+
+    def _require_own_result(self, job):
+        out = job.outputs["out"]
+        require(
+            (out["job_serial"], out["attempt"]) == (job.serial, job.attempt),
+            f"{job} is done in attempt {job.attempt} with the outputs {out}",
+        )
+        require(
+            self.world.stored(job) == (job.serial, job.attempt, out["value"]),
+            f"{job} is done in attempt {job.attempt}, and its file holds {self.world.stored(job)}",
+        )
+
+    def at_rest(self):
+        """Check everything once nothing moves any more."""
+        world = self.world
+        require(not world.records.all_of(JobLease), f"leases are left: {world.records.all_of(JobLease)}")
+        jobs = world.records.all_of(Job)
+        for job in jobs:
+            require(job.state is JobState.DONE, f"{job} is {job.state} at the end: {job.metadata}")
+            self._require_own_result(job)
+            require(self.claims.get(job.serial, 0) == job.attempt, f"{job} counted {job.attempt} attempts")
+        runs = [run.serial for run in world.records.all_of(Run)]
+        require(world.acknowledged_runs <= set(runs), f"runs were lost: {world.acknowledged_runs - set(runs)}")
+        of = {}
+        for job in jobs:
+            key = job.run_serial, job.task_serial
+            require(key not in of, f"{job} and {of.get(key)} are doubled")
+            of[key] = job
+        self._require_follow_ups(runs, of)
+        count = world.records.all_of(Workflow)[0].metadata.get("count", 0)
+        require(
+            world.counted <= count <= world.counting,
+            f"the count is {count}; {world.counted} were acknowledged and {world.counting} may have been made",
+        )
+
+    def _require_follow_ups(self, runs, of):
+        tasks = self.world.tasks
+        single = {"a": ("start",), "b": ("a",), "c": ("a",), "d": ("b", "c")}
+        for run in runs:
+            for name in ("start", *single):
+                require((run, tasks[name]) in of, f"run {run} has no job of task {name}")
+            for name, used in single.items():
+                self._require_made_of(of[run, tasks[name]], [of[run, tasks[other]] for other in used])
+        if not runs:
+            return
+        ends = [of[run, tasks["d"]] for run in runs]
+        for name in ("g", "h"):
+            require((None, tasks[name]) in of, f"there is no job of task {name}")
+        require(
+            value_of(of[None, tasks["g"]]) == 1 + sum(map(value_of, ends)),
+            f"{of[None, tasks['g']]} has the value {value_of(of[None, tasks['g']])} of {list(map(value_of, ends))}",
+        )
+        self._require_made_of(of[None, tasks["h"]], [of[None, tasks["g"]]])
+        require(len(of) == 5 * len(runs) + 2, f"there are {len(of)} jobs of {len(runs)} runs")
+
+    def _require_made_of(self, job, used):
+        given = [job.inputs[f"i{index}"] for index in range(len(used))]
+        require(given == [other.outputs["out"] for other in used], f"{job} worked on {given}, which is older")
+        require(value_of(job) == 1 + sum(map(value_of, used)), f"{job} has the value {value_of(job)}")
+
+
+def value_of(job):
+    return job.outputs["out"]["value"]
+
+
+def stored_result(files, admin, job):
+    """Give job, attempt and value of the file that is stored for a job, or ``None``."""
+    resource = record_resource("job_result", job.serial, RESULT)
+    stored = files.content(resource)
+    return None if stored is None else read_content(stored)

@@ -1,0 +1,245 @@
+"""The network between the processes: calls that are lost, answered late, answered twice or not at all."""
+
+from attrs import define
+
+from tests.simulation.records import ServerDiedError
+from xfworker.domain.errors import FileError, ServerError, ServerTimeout, ServerUnreachable, TransferInterrupted
+from xfworker.services.retry_policy import RetryPolicy
+
+# As the HTTP client does it.
+_RETRY = RetryPolicy(on=(ServerError,), attempts=5, first_wait_seconds=0.2, longest_wait_seconds=8.0)
+_FILE_RETRY = RetryPolicy(
+    on=(TransferInterrupted, ServerError), attempts=5, first_wait_seconds=0.5, longest_wait_seconds=30.0
+)
+_TIMEOUT_SECONDS = 30.0
+
+
+@define(eq=False)
+class Wire:
+    """One process's way to the servers."""
+
+    world: object
+    host: object
+
+    def ask(self, doing, work):
+        """Ask a server by ``work``, which gets its platform, and again where the answer does not come."""
+        return _RETRY.with_retries(lambda: self.once(doing, work), self.host.clock(), doing)
+
+    def once(self, doing, work, *, repeatable=True):
+        """Ask once; what may not be repeated comes once at most."""
+        luck, chances, host = self.world.luck, self.world.chances, self.host
+        machine = host if host.parent is None else host.parent
+        place = f"{host.name}/{doing}"
+        host.require_alive()
+        if luck.strikes(f"{host.name}/killed before {doing}", self.world.kill_chance(host)):
+            host.kill()
+            host.require_alive()
+        host.timeline.sleep(luck.between(f"{place} out", 0.001, 0.05))
+        server = self.world.server_for(machine)
+        if server is None:
+            host.timeline.sleep(1.0)
+            raise ServerUnreachable(f"could not {doing}: no server answers")
+        if luck.strikes(f"{place} lost", chances["request lost"]):
+            host.timeline.sleep(_TIMEOUT_SECONDS)
+            raise ServerTimeout(f"could not {doing}: no answer")
+        if luck.strikes(f"{place} late", chances["request late"]):
+            # It waits in some queue on its way; whoever asked may have given up, or have asked again.
+            host.timeline.call(luck.between(f"{place} how late", 1.0, 300.0), lambda: self._stray(work))
+            host.timeline.sleep(_TIMEOUT_SECONDS)
+            raise ServerTimeout(f"could not {doing}: no answer")
+        if luck.strikes(f"{place} slow", chances["server slow"]):
+            host.timeline.sleep(luck.between(f"{place} how slow", 0.5, 50.0))
+            if not server.answers:
+                raise ServerTimeout(f"could not {doing}: no answer")
+        answer = self._answer(server, doing, work)
+        if repeatable and luck.strikes(f"{place} doubled", chances["request doubled"]):
+            self._stray(work)
+        if luck.strikes(f"{place} answer lost", chances["answer lost"]):
+            host.timeline.sleep(_TIMEOUT_SECONDS)
+            raise ServerTimeout(f"could not {doing}: no answer")
+        host.timeline.sleep(luck.between(f"{place} back", 0.001, 0.05))
+        if luck.strikes(f"{host.name}/killed after {doing}", self.world.kill_chance(host)):
+            host.kill()
+            host.require_alive()
+        return answer
+
+    def _answer(self, server, doing, work):
+        try:
+            return work(server.platform)
+        except ServerDiedError:
+            self.world.server_died(server)
+            self.host.timeline.sleep(1.0)
+            raise ServerTimeout(f"could not {doing}: the connection broke") from None
+
+    def _stray(self, work):
+        """A request that comes a second time, or late; nobody hears the answer."""
+        server = self.world.server_for(None)
+        if server is None:
+            return
+        try:
+            work(server.platform)
+        except ServerDiedError:
+            self.world.server_died(server)
+        except Exception as error:  # noqa: BLE001  it is the answer of a request that nobody waits for
+            self.world.note_stray(error)
+
+
+@define(eq=False)
+class RemoteQueue:
+    """The job queue, over the wire."""
+
+    wire: Wire
+    bearer: str
+
+    def _ask(self, doing, work):
+        return self.wire.ask(doing, lambda platform: work(platform.queue_for(platform.authenticate(self.bearer))))
+
+    def register(self, worker):
+        return self._ask("register", lambda queue: queue.register(worker))
+
+    def claim(self, worker_serial, *, job_serial=None):
+        key = self.wire.world.new_key()
+        return self._ask("claim", lambda queue: queue.claim(worker_serial, job_serial=job_serial, claim_key=key))
+
+    def heartbeat(self, leases):
+        return self._ask("heartbeat", lambda queue: queue.heartbeat(leases))
+
+    def end(self, lease, outcome):
+        return self._ask("end", lambda queue: queue.end(lease, outcome))
+
+
+@define(eq=False)
+class RemoteServer:
+    """The XF Server, over the wire."""
+
+    wire: Wire
+    bearer: str
+
+    def _ask(self, doing, work):
+        return self.wire.ask(doing, lambda platform: work(platform.server_for(platform.authenticate(self.bearer))))
+
+    def get(self, kind, serial):
+        return self._ask(f"get {kind.noun}", lambda server: server.get(kind, serial))
+
+    def find(self, kind, where=None):
+        return self._ask(f"find {kind.noun}", lambda server: server.find(kind, where))
+
+    def create(self, record, *, idempotency_key=None):
+        key = idempotency_key or self.wire.world.new_key()
+        return self._ask(f"create {record.noun}", lambda server: server.create(record, idempotency_key=key))
+
+    def update(self, kind, serial, change):
+        counts = change.expected_version is not None or "/state" in change.values
+        key = self.wire.world.new_key() if counts else None
+        return self._ask(f"update {kind.noun}", lambda server: server.update(kind, serial, change, idempotency_key=key))
+
+    def output_values(self, sequence):
+        return self._ask("output values", lambda server: server.output_values(sequence))
+
+    def file_token(self, scopes):
+        return self._ask("file token", lambda server: server.file_token(scopes))
+
+    def close(self):
+        pass
+
+
+@define(eq=False)
+class RemoteControl:
+    """Workflow control, over the wire."""
+
+    wire: Wire
+    bearer: str
+
+    def _ask(self, doing, work):
+        return self.wire.ask(doing, lambda platform: work(platform.control_for(platform.authenticate(self.bearer))))
+
+    def start_run(self, workflow_serial, **options):
+        key = self.wire.world.new_key()
+        return self._ask(
+            "start run", lambda control: control.start_run(workflow_serial, **options, idempotency_key=key)
+        )
+
+    def restart_job(self, job_serial):
+        def restart(platform):
+            self.wire.world.restarting = True
+            try:
+                return platform.control_for(platform.authenticate(self.bearer)).restart_job(job_serial)
+            finally:
+                self.wire.world.restarting = False
+
+        return self.wire.once("restart job", restart, repeatable=False)
+
+    def abort_job(self, job_serial):
+        def abort(platform):
+            return platform.control_for(platform.authenticate(self.bearer)).abort_job(job_serial)
+
+        return self.wire.once("abort job", abort, repeatable=False)
+
+
+@define(eq=False)
+class RemoteFiles:
+    """The file store, over the wire: the token is asked for at the beginning, and again when a file is published."""
+
+    wire: Wire
+
+    def _ask(self, doing, work):
+        clock = self.wire.host.clock()
+        return _FILE_RETRY.with_retries(lambda: self.wire.once(doing, work), clock, doing)
+
+    def stat(self, token, resource):
+        return self._ask("stat", lambda platform: self._store.stat(platform.verify_file_token(token.token), resource))
+
+    def download(self, token, resource, target, *, progress=None):
+        world, host = self.wire.world, self.wire.host
+
+        def fetch(platform):
+            return self._store.download(platform.verify_file_token(token.token), resource, target)
+
+        stat = self._ask("download", fetch)
+        if world.luck.strikes(f"{host.name}/disk full at download", world.chances["disk full"]):
+            target.unlink()
+            raise FileError(f"cannot fetch {resource}: the disk is full")
+        return stat
+
+    def open_read(self, token, resource, *, offset=0, length=None):
+        return self._ask(
+            "read",
+            lambda platform: self._store.open_read(
+                platform.verify_file_token(token.token), resource, offset=offset, length=length
+            ),
+        )
+
+    def upload(self, token, source, resource, *, progress=None):
+        world, host = self.wire.world, self.wire.host
+        content = source.read_bytes()
+
+        def once():
+            self.wire.once("begin upload", lambda platform: platform.verify_file_token(token.token))
+            for _ in range(2):
+                is_slow = world.luck.strikes(f"{host.name}/upload slow", world.chances["upload slow"])
+                most = 300.0 if is_slow else 5.0
+                host.timeline.sleep(world.luck.between(f"{host.name}/upload", 0.01, most))
+                if world.luck.strikes(f"{host.name}/upload broken", world.chances["request lost"]):
+                    raise TransferInterrupted(f"cannot store {resource}: the link broke")
+            return self.wire.once("publish", publish)
+
+        def publish(platform):
+            platform.verify_file_token(token.token).require("write", resource)
+            with platform.held_file_rights(token):
+                world.check_published(resource, content)
+                return self._store.put(resource, content)
+
+        return _FILE_RETRY.with_retries(once, host.clock(), f"store {resource}")
+
+    def direct_access_path(self, token, resource, *, for_writing=False):
+        return None
+
+    def list(self, token, folder):
+        return self._ask("list", lambda platform: self._store.list(platform.verify_file_token(token.token), folder))
+
+    @property
+    def _store(self):
+        return self.wire.world.files
+
+    def close(self):
+        pass

@@ -1,0 +1,254 @@
+"""Simulated time: tasks that take turns in one thread, on hosts that can be suspended and killed, with their clocks."""
+
+import heapq
+import itertools
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import greenlet
+from attrs import define, field
+
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Killed(BaseException):
+    """The process that this task is a part of has ended; nothing that it still tries has an effect."""
+
+
+@define(eq=False)
+class Host:
+    """One process with its clock: it may be suspended, its time of day may be set, and it may be killed."""
+
+    timeline: "Timeline"
+    name: str
+    parent: "Host | None" = None
+    suspended_until: float = 0.0
+    step_seconds: float = 0.0
+    lost_seconds: float = 0.0
+    dead: bool = False
+    tasks: list = field(factory=list)
+
+    @property
+    def resumes_at(self):
+        own = self.suspended_until
+        return own if self.parent is None else max(own, self.parent.suspended_until)
+
+    def require_alive(self):
+        if self.dead:
+            raise Killed
+
+    def suspend(self, seconds, *, counted):
+        """Let nothing happen here for a while; ``counted`` says whether monotonic time goes on meanwhile."""
+        self.suspended_until = self.timeline.now + seconds
+        self.lost_seconds += 0.0 if counted else seconds
+
+    def kill(self):
+        """End every task; those of the host that is running now end at their next step."""
+        self.dead = True
+        self.timeline.call(0.0, self._reap)
+
+    def _reap(self):
+        for task in list(self.tasks):
+            task.end()
+
+    def clock(self):
+        return HostClock(self)
+
+
+@define(eq=False)
+class HostClock:
+    """The clock port, as one host has it."""
+
+    host: Host
+
+    def _of(self, host):
+        return host if host.parent is None else host.parent
+
+    def now(self):
+        return _EPOCH + timedelta(seconds=self.host.timeline.now + self._of(self.host).step_seconds)
+
+    def monotonic(self):
+        return self.host.timeline.now - self._of(self.host).lost_seconds
+
+    def sleep(self, seconds):
+        self.host.require_alive()
+        self.host.timeline.sleep(seconds)
+
+
+@define(eq=False)
+class Task:
+    host: Host
+    name: str
+    greenlet: greenlet.greenlet
+    turn: int = 0
+    ended: bool = False
+
+    def end(self):
+        if not self.ended and self.greenlet:
+            self.host.timeline.current = self
+            self.greenlet.throw(Killed)
+            self.host.timeline.current = None
+
+
+class Timeline:
+    """What happens when. Everything that waits is a greenlet, and the one that is due next goes on."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.current = None
+        self.failures = []
+        self._hub = greenlet.getcurrent()
+        self._due = []
+        self._numbers = itertools.count()
+
+    def call(self, seconds, work):
+        """Have something called later, between the turns of the tasks; it must not wait."""
+        heapq.heappush(self._due, (self.now + max(seconds, 0.0), next(self._numbers), None, 0, work))
+
+    def spawn(self, host, work, name):
+        """Begin a task on a host."""
+        task = Task(host, name, None)
+
+        def run():
+            try:
+                host.require_alive()
+                work()
+            except Killed:
+                if not host.dead:
+                    self.failures.append(f"{name}: killed although its host lives")
+            except Exception as error:  # noqa: BLE001  whatever comes out of a task is what the simulation is about
+                self.failures.append(f"{name} ended by {type(error).__name__}: {error}")
+            finally:
+                task.ended = True
+                with suppress(ValueError):
+                    host.tasks.remove(task)
+
+        task.greenlet = greenlet.greenlet(run, self._hub)
+        host.tasks.append(task)
+        self.wake(task, 0.0)
+        return task
+
+    def wake(self, task, seconds):
+        heapq.heappush(self._due, (self.now + max(seconds, 0.0), next(self._numbers), task, task.turn, None))
+
+    def sleep(self, seconds):
+        self.wake(self.current, seconds)
+        self.switch_to_next()
+
+    def switch_to_next(self):
+        task = self.current
+        try:
+            self._hub.switch()
+        finally:
+            task.turn += 1
+        task.host.require_alive()
+
+    def run(self, until, stop=lambda: False):
+        """Go on until a time, or until ``stop`` says so."""
+        while self._due and self._due[0][0] <= until and not stop():
+            at, number, task, turn, work = heapq.heappop(self._due)
+            if task is None:
+                self.now = at
+                work()
+                continue
+            if task.ended or turn != task.turn:
+                continue
+            if task.host.resumes_at > at:
+                heapq.heappush(self._due, (task.host.resumes_at, number, task, turn, work))
+                continue
+            self.now = at
+            self._go_on(task)
+        self.now = max(self.now, until) if not stop() else self.now
+
+    def _go_on(self, task):
+        self.current = task
+        task.greenlet.switch()
+        self.current = None
+
+    # --- what stands in for the module threading -------------------------------------------------------------------
+
+    def threads(self):
+        """Give what the services find in place of the module ``threading``."""
+        return _Threads(self)
+
+
+class _Event:
+    def __init__(self, timeline):
+        self._timeline = timeline
+        self._is_set = False
+        self._waiting = []
+
+    def is_set(self):
+        return self._is_set
+
+    def clear(self):
+        self._is_set = False
+
+    def set(self):
+        self._is_set = True
+        waiting, self._waiting = self._waiting, []
+        for task, turn in waiting:
+            if task.turn == turn and not task.ended:
+                self._timeline.wake(task, 0.0)
+
+    def wait(self, timeout=None):
+        if not self._is_set:
+            task = self._timeline.current
+            task.host.require_alive()
+            self._waiting.append((task, task.turn))
+            if timeout is not None:
+                self._timeline.wake(task, timeout)
+            self._timeline.switch_to_next()
+        return self._is_set
+
+
+class _Lock:
+    """Tasks take turns only where they wait, and no service waits while it holds a lock: that is checked here."""
+
+    def __init__(self):
+        self._held = 0
+
+    def __enter__(self):
+        if self._held:
+            raise RuntimeError("a task waited while it held a lock")
+        self._held += 1
+        return self
+
+    def __exit__(self, *error):
+        self._held -= 1
+
+
+class _Thread:
+    def __init__(self, timeline, target, args=(), name="", **_):
+        self._timeline = timeline
+        self._work = target, args
+        self._name = name
+        self._ended = _Event(timeline)
+
+    def start(self):
+        host = self._timeline.current.host
+        self._timeline.spawn(host, self._run, f"{host.name}/{self._name}")
+
+    def _run(self):
+        target, args = self._work
+        try:
+            target(*args)
+        finally:
+            self._ended.set()
+
+    def join(self):
+        self._ended.wait()
+
+
+class _Threads:
+    def __init__(self, timeline):
+        self._timeline = timeline
+
+    def Thread(self, **options):  # noqa: N802  as in the module threading
+        return _Thread(self._timeline, **options)
+
+    def Event(self):  # noqa: N802  as in the module threading
+        return _Event(self._timeline)
+
+    def Lock(self):  # noqa: N802  as in the module threading
+        return _Lock()

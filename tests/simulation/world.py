@@ -1,0 +1,474 @@
+"""A world of servers, workers and people, in which a seed decides what goes wrong."""
+
+import logging
+import random
+import shutil
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from unittest.mock import patch
+
+import structlog
+from attrs import define, field
+
+from tests.simulation.ledger import Ledger, ViolationError, require
+from tests.simulation.luck import Luck
+from tests.simulation.network import RemoteControl, RemoteFiles, RemoteQueue, RemoteServer, Wire
+from tests.simulation.records import ServerDiedError, SimulatedRecords
+from tests.simulation.scripts import RESULT, Runner, Source, read_content
+from tests.simulation.timeline import Host, Timeline
+from xfworker.adapters.disk.filesystem import LocalFilesystem
+from xfworker.adapters.memory.files import MemoryFileStore
+from xfworker.adapters.memory.token_signer import MemoryTokenSigner
+from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.change import Change
+from xfworker.domain.errors import ServerError, XFWorkerError
+from xfworker.domain.files import record_resource
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Project, Task, TaskType, TaskTypeKind, Worker, Workflow, WorkflowState
+from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.platform import Platform
+from xfworker.services.worker import kept_lease, loop
+from xfworker.services.worker.job_executor import JobExecutor
+from xfworker.services.worker.loop import WorkerLoop
+
+_TROUBLE_EVERY_SECONDS = 15.0
+_REST_SECONDS = 3 * 3600.0
+_CHANCES = {
+    "request lost": 0.02,
+    "request late": 0.01,
+    "request doubled": 0.03,
+    "answer lost": 0.02,
+    "server slow": 0.02,
+    "upload slow": 0.1,
+    "server dies": 0.004,
+    "disk full": 0.01,
+    "process killed": 0.003,
+    "script crash": 0.03,
+    "script lingers": 0.1,
+    "slow install": 0.05,
+    "orphan": 0.5,
+    "worker suspended": 0.03,
+    "worker dies": 0.02,
+    "worker dropped": 0.02,
+    "worker partitioned": 0.02,
+    "worker clock set": 0.02,
+    "server suspended": 0.02,
+    "server restarts": 0.02,
+    "server clock set": 0.01,
+    "person aborts": 0.1,
+    "person restarts": 0.1,
+}
+
+
+class SimulatedFiles(MemoryFileStore):
+    """The file store in memory, into which tests may look without a token."""
+
+    def content(self, resource):
+        stored = self._files.get(resource)
+        return None if stored is None else stored.content
+
+
+@define(eq=False)
+class Server:
+    """One server process."""
+
+    host: Host
+    platform: Platform
+
+    @property
+    def answers(self):
+        return not self.host.dead and self.host.resumes_at <= self.host.timeline.now
+
+
+@define(eq=False)
+class WorkerProcess:
+    """One worker process with what it runs."""
+
+    host: Host
+    loop: WorkerLoop
+    runner: Runner
+
+
+class World:
+    """Everything of one seed."""
+
+    def __init__(self, seed, folder, *, only=None, runs=None):
+        self.luck = Luck(seed, only)
+        self.timeline = Timeline()
+        self.luck.now = lambda: self.timeline.now
+        self.threads = self.timeline.threads()
+        self.folder = folder
+        self.chances = {
+            what: chance * 10 ** (2 * self.luck.number(f"level of {what}") - 1) if self.luck.switched_on(what) else 0.0
+            for what, chance in _CHANCES.items()
+        }
+        self.work_seconds = self.luck.choice("work seconds", [2.0, 20.0, 60.0])
+        self.options = PlatformOptions(lease_seconds=self.luck.choice("lease seconds", [12.0, 60.0]), max_attempts=3)
+        self.ledger = Ledger(self)
+        self.records = SimulatedRecords(self.luck, self._committed, self.chances)
+        self.files = SimulatedFiles()
+        self.counting = self.counted = 0
+        self.acknowledged_runs = set()
+        self.restarting = False
+        self.violations = []
+        self.partitions = {}
+        self.tasks = {}
+        self._keys = 0
+        self._server_step = 0.0
+        self._runs = runs if runs is not None else self.luck.choice("runs", [2, 4, 6])
+        self._servers = []
+        self._workers = {}
+        self._person = Host(self.timeline, "person")
+        self._signer = MemoryTokenSigner(self._person.clock())
+        self._at_work = True
+
+    # --- what the parts ask for -------------------------------------------------------------------------------------
+
+    def new_key(self):
+        self._keys += 1
+        return f"key-{self._keys}"
+
+    def kill_chance(self, host):
+        return 0.0 if host is self._person else self.chances["process killed"]
+
+    def server_for(self, machine):
+        """Give a server that a machine reaches, or ``None``."""
+        if machine is not None and self.partitions.get(machine.name, 0.0) > self.timeline.now:
+            return None
+        there = [server for server in self._servers if server.answers]
+        return self.luck.choice("server", there) if there else None
+
+    def stored(self, job):
+        content = self.files.content(record_resource("job_result", job.serial, RESULT))
+        return None if content is None else read_content(content)
+
+    def note_stray(self, error):
+        """A request whose answer nobody hears may be refused, but the platform must not break over it."""
+        if not isinstance(error, XFWorkerError):
+            self.violations.append(f"a repeated request broke the server: {type(error).__name__}: {error}")
+
+    def check_published(self, resource, content):
+        """Check that what is about to be published is of the attempt that runs."""
+        if resource.source != "job_result":
+            return
+        serial, attempt, _ = read_content(content)
+        job = self.ledger.jobs[serial]
+        require(
+            (job.state, job.attempt) == (JobState.RUNNING, attempt),
+            f"attempt {attempt} at {job} publishes a file while it is {job.state} in attempt {job.attempt}",
+        )
+
+    def _committed(self, records):
+        try:
+            self.ledger.committed(records)
+        except ViolationError as error:
+            self.violations.append(str(error))
+
+    # --- servers ----------------------------------------------------------------------------------------------------
+
+    def start_server(self, number):
+        host = Host(self.timeline, f"server {number}", step_seconds=self._server_step)
+        platform = Platform(self.records, host.clock(), self._signer, self.options, files=self.files)
+        platform.join({})
+        platform.begin_serving()
+        server = Server(host, platform)
+        self._servers.append(server)
+        self._maintain(server)
+        return server
+
+    def _maintain(self, server):
+        if server.host.dead:
+            return
+        wait = server.platform.maintenance_seconds
+        if server.answers:
+            try:
+                server.platform.maintain()
+            except ServerDiedError:
+                self.server_died(server)
+                return
+            except ServerError:
+                pass
+        else:
+            wait = server.host.resumes_at - self.timeline.now
+        self.timeline.call(wait, lambda: self._maintain(server))
+
+    def server_died(self, server):
+        if server.host.dead:
+            return
+        server.host.dead = True
+        self._servers.remove(server)
+        self.records.serving -= 1
+        number = int(server.host.name.split()[-1])
+        self.timeline.call(self.luck.between("server comes back", 1.0, 100.0), lambda: self.start_server(number))
+
+    # --- workers ----------------------------------------------------------------------------------------------------
+
+    def start_worker(self, number):
+        if not self._at_work:
+            return
+        host = Host(self.timeline, f"worker {number}")
+        wire = Wire(self, host)
+        folder = self.folder / f"worker-{number}"
+        folder.mkdir(exist_ok=True)
+        filesystem = LocalFilesystem(folder)
+        runner = Runner(self, host, filesystem)
+        queue = RemoteQueue(wire, self._bearer)
+        executor = JobExecutor(
+            queue=queue,
+            server=RemoteServer(wire, self._bearer),
+            files=RemoteFiles(wire),
+            runner=runner,
+            clock=host.clock(),
+            source=Source(self, host),
+            server_host="simulated",
+            server_port="1",
+        )
+        name = f"worker {number}"
+        work = WorkerLoop(
+            worker=lambda: Worker(name=name, max_concurrent_jobs=2, metadata={"instance": name}),
+            queue=queue,
+            executor=executor,
+            filesystem=filesystem,
+            clock=host.clock(),
+            list_old=list,
+            concurrency=2,
+            idle_seconds=5.0,
+        )
+        # These were made with the module's own classes when the class was.
+        for name_of_event in ("_stopping", "_changed"):
+            setattr(work, name_of_event, self.threads.Event())
+        work._lock = self.threads.Lock()  # noqa: SLF001  as above
+        self._workers[number] = WorkerProcess(host, work, runner)
+
+        def run():
+            work.run()
+            # One that stopped in an orderly way is started again.
+            self.timeline.call(5.0, lambda: self.start_worker(number))
+
+        self.timeline.spawn(host, run, host.name)
+
+    # --- people -----------------------------------------------------------------------------------------------------
+
+    def _set_up(self):
+        platform = self._servers[0].platform
+        self._bearer = platform.admin_token()
+        server = platform.server_for(platform.authenticate(self._bearer))
+        project = server.create(Project(name="bones"))
+        workflow = server.create(Workflow(project_serial=project.serial, name="mice")).serial
+
+        def task(name, *used, kind=TaskTypeKind.PROCESSING, sequence=False):
+            declared = [
+                {"key": f"i{index}", "type": "Sequence" if sequence else "ForeignFile"} for index in range(len(used))
+            ]
+            task_type = server.create(TaskType(name=f"T.{name}", kind=kind, interface={"inputs": declared}))
+            inputs = [
+                {"key": f"i{index}", "mode": "output", "task_serial": self.tasks[other], "output_key": "out"}
+                for index, other in enumerate(used)
+            ]
+            record = Task(workflow_serial=workflow, task_type_serial=task_type.serial, name=name, inputs=inputs)
+            self.tasks[name] = server.create(record).serial
+
+        task("start", kind=TaskTypeKind.SOURCE)
+        task("a", "start")
+        task("b", "a")
+        task("c", "a")
+        task("d", "b", "c")
+        task("g", "d", sequence=True)
+        task("h", "g")
+        server.update(Workflow, workflow, Change(values={"/state": WorkflowState.ACTIVE.value}))
+        return workflow
+
+    def _live(self, workflow):
+        """What a person does: start runs, abort and restart jobs, and at the end restart what failed."""
+        clock = self._person.clock()
+        wire = Wire(self, self._person)
+        control, server = RemoteControl(wire, self._bearer), RemoteServer(wire, self._bearer)
+        for _ in range(self._runs):
+            clock.sleep(self.luck.between("next run", 1.0, 200.0))
+            try:
+                self.acknowledged_runs.add(control.start_run(workflow).serial)
+                self._meddle(control, server)
+            except XFWorkerError:
+                continue
+        clock.sleep(300.0)
+        self._calm()
+        while True:
+            clock.sleep(120.0)
+            jobs = self.records.all_of(Job)
+            bad = [job for job in jobs if job.state in (JobState.FAILED, JobState.ABORTED)]
+            for job in bad:
+                self._restart(control, job.serial)
+            if not bad and all(job.state is JobState.DONE for job in jobs) and self._is_settled():
+                return
+
+    def _is_settled(self):
+        return not self.records.all_of(JobLease)
+
+    def _meddle(self, control, server):
+        jobs = server.find(Job)
+        job = self.luck.choice("which job", jobs)
+        if self.luck.strikes("person aborts", self.chances["person aborts"]):
+            control.abort_job(job.serial)
+        if self.luck.strikes("person restarts", self.chances["person restarts"]):
+            self._restart(control, job.serial)
+
+    def _restart(self, control, serial):
+        with suppress(XFWorkerError):
+            control.restart_job(serial)
+
+    # --- trouble ----------------------------------------------------------------------------------------------------
+
+    def _trouble(self):
+        if self.luck.ended:
+            return
+        self._trouble_workers()
+        self._trouble_servers()
+        if self.luck.strikes("servers/clock set", self.chances["server clock set"]):
+            # They share a machine, or a time server: their clocks agree.
+            self._server_step += self.luck.between("servers/step", -4000.0, 4000.0)
+            for server in self._servers:
+                server.host.step_seconds = self._server_step
+        self._restart_the_dead()
+        self.timeline.call(_TROUBLE_EVERY_SECONDS, self._trouble)
+
+    def _trouble_workers(self):
+        luck, chances = self.luck, self.chances
+        for worker in list(self._workers.values()):
+            host, name = worker.host, worker.host.name
+            if host.dead or host.resumes_at > self.timeline.now:
+                continue
+            if luck.strikes(f"{name}/suspended", chances["worker suspended"]):
+                host.suspend(luck.between(f"{name}/asleep", 5.0, 400.0), counted=luck.switched_on("counted sleep"))
+            if luck.strikes(f"{name}/partitioned", chances["worker partitioned"]):
+                self.partitions[name] = self.timeline.now + luck.between(f"{name}/alone", 5.0, 400.0)
+            if luck.strikes(f"{name}/clock set", chances["worker clock set"]):
+                host.step_seconds += luck.between(f"{name}/step", -4000.0, 4000.0)
+            if luck.strikes(f"{name}/dropped", chances["worker dropped"]):
+                worker.loop.drop()
+            if luck.strikes(f"{name}/dies", chances["worker dies"]):
+                host.kill()
+
+    def _trouble_servers(self):
+        luck, chances = self.luck, self.chances
+        for server in list(self._servers):
+            host, name = server.host, server.host.name
+            if luck.strikes(f"{name}/suspended", chances["server suspended"]):
+                host.suspend(luck.between(f"{name}/asleep", 5.0, 400.0), counted=luck.switched_on("counted sleep"))
+            if luck.strikes(f"{name}/restarts", chances["server restarts"]):
+                self.server_died(server)
+
+    def _restart_the_dead(self):
+        """Start workers again that died, by chaos or in the middle of a request."""
+        for number, worker in list(self._workers.items()):
+            if worker.host.dead and worker.runner is not None:
+                worker.runner.machine_died()
+                worker.runner = None
+                wait = self.luck.between(f"{worker.host.name}/comes back", 1.0, 200.0)
+                self.timeline.call(wait, lambda number=number: self.start_worker(number))
+
+    def _calm(self):
+        """From now on nothing goes wrong any more."""
+        self.luck.ended = True
+        self.partitions.clear()
+        self._restart_the_dead()
+        for host in [server.host for server in self._servers] + [worker.host for worker in self._workers.values()]:
+            host.suspended_until = min(host.suspended_until, self.timeline.now)
+
+    # --- the whole --------------------------------------------------------------------------------------------------
+
+    def live(self):
+        """Let everything happen, and give what went wrong that must not: nothing, mostly."""
+        random.seed(self.luck.seed)
+        with self._patched():
+            for number in range(1, 1 + self.luck.choice("servers", [1, 1, 2])):
+                self.start_server(number)
+            calm = dict(self.chances)
+            self.chances.update(dict.fromkeys(self.chances, 0.0))
+            workflow = self._set_up()
+            self.chances.update(calm)
+            for number in range(1, 1 + self.luck.choice("workers", [1, 2, 3])):
+                self.start_worker(number)
+            person = self.timeline.spawn(self._person, lambda: self._live(workflow), "person")
+            self.timeline.call(_TROUBLE_EVERY_SECONDS, self._trouble)
+            self.timeline.run(_REST_SECONDS, lambda: person.ended or self._failed())
+            if not self._failed():
+                self._end(person)
+            self._kill_all()
+        return [*self.violations, *self.timeline.failures]
+
+    def _failed(self):
+        return self.violations or self.timeline.failures
+
+    def _end(self, person):
+        if not person.ended:
+            waiting = [
+                f"{job} is {job.state} {job.metadata.get('error_message', '')}"
+                for job in self.records.all_of(Job)
+                if job.state is not JobState.DONE
+            ]
+            leases = len(self._leases())
+            self.violations.append(f"something waits for ever: {'; '.join(waiting) or 'no job'}; {leases} leases")
+            return
+        try:
+            self.ledger.at_rest()
+        except ViolationError as error:
+            self.violations.append(str(error))
+        self._at_work = False
+        for worker in self._workers.values():
+            worker.loop.stop()
+        self.timeline.run(self.timeline.now + 1000.0)
+        left = [task.name for worker in self._workers.values() for task in worker.host.tasks]
+        if left:
+            self.violations.append(f"these wait for ever: {', '.join(left)}")
+
+    def _leases(self):
+        return self.records.all_of(JobLease)
+
+    def _kill_all(self):
+        hosts = [self._person, *(worker.host for worker in self._workers.values())]
+        for worker in self._workers.values():
+            hosts += [] if worker.runner is None else [running.host for running in worker.runner.running]
+        for host in hosts:
+            host.kill()
+        self.timeline.run(self.timeline.now)
+
+    @contextmanager
+    def _patched(self):
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+        try:
+            with patch.object(kept_lease, "threading", self.threads), patch.object(loop, "threading", self.threads):
+                yield
+        finally:
+            structlog.reset_defaults()
+
+
+@define(frozen=True)
+class Story:
+    """
+    What came of a seed.
+
+    Attributes:
+        seed: The seed.
+        violations: What must never happen and did.
+        happened: What went wrong before, as place and simulated second.
+        jobs: How many attempts at jobs ended.
+        seconds: How much time passed in the simulation.
+    """
+
+    seed: int
+    violations: list[str]
+    happened: list[tuple[str, float]] = field(repr=False)
+    jobs: int
+    seconds: float
+
+
+def play(seed, *, only=None, runs=None):
+    """Play a seed's story, or only a part of its misfortunes."""
+    folder = Path(tempfile.mkdtemp(prefix="simulation-"))
+    try:
+        world = World(seed, folder, only=only, runs=runs)
+        violations = world.live()
+        return Story(seed, violations, world.luck.happened, world.ledger.ended, world.timeline.now)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
