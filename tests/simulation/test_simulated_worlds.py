@@ -19,7 +19,6 @@ FOUND = (1, 14, 24, 26, 50, 54, 55, 6)
 def test_whatever_goes_wrong_no_job_is_lost_or_done_twice(seed):
     story = play(seed)
     assert not story.violations, f"make simulate SEED={seed} tells the story"
-    assert story.jobs
 
 
 def test_a_seed_tells_the_same_story_whatever_the_order_of_hashes():
