@@ -266,7 +266,7 @@ def record_history(
         clients: How many clients.
         runs: How many runs each of two workflows has.
         seed: Of what the clients choose.
-        disturb: Done in the middle.
+        disturb: Done in the middle, when as many attempts were ended as a workflow has runs.
         seconds: After so long all must have ended.
     """
     transport = HttpTransport(servers[0].url, token=servers[0].admin_token)
@@ -288,8 +288,10 @@ def record_history(
     threads = [threading.Thread(target=client.run, args=(stopped.is_set, flows[0].workflow)) for client in many]
     for thread in threads:
         thread.start()
-    disturb()
     deadline = time.monotonic() + seconds
+    while len(history.held) < runs and not history.errors and time.monotonic() < deadline:
+        time.sleep(0.02)
+    disturb()
     while time.monotonic() < deadline and not history.errors:
         with contextlib.suppress(ServerError):
             jobs = _jobs(servers, flows)
