@@ -27,7 +27,7 @@ FLAGS = (
 PAINT_GOAL = 1.0
 CLICK_GOAL = 0.1
 BYTES_GOAL = 100.0
-MEMORY_GOAL = 30.0
+MEMORY_GOAL = 50.0
 PAGES = ("/", "/projects/1", "/workflows/1", "/workflows/1/new-run", "/workflows/1/charts", "/jobs/1", "/runs/1")
 
 # The second frame after the click is the first that can show what it did.

@@ -110,6 +110,16 @@ def test_workers_and_packages_are_listed(visit, site):
     page.locator("tr", has_text="Test.Scan").wait_for()
 
 
+def test_an_administrator_sees_what_takes_disk_space(visit, site):
+    page = visit("/disk", as_whom="owner")
+    page.get_by_role("button", name="Measure now").click()
+    row = page.locator("tbody tr", has_text="Femur")
+    row.wait_for()
+    assert "KiB" in row.inner_text()
+    anna = visit("/disk", expected=("403",))
+    anna.get_by_text("anna may not see what takes disk space").wait_for()
+
+
 PAGES = [
     "/",
     "/projects/{project}",

@@ -62,7 +62,10 @@ function writeAddress() {
 const pressed = () => chips.filter((chip) => chip.getAttribute('aria-pressed') === 'true').map((chip) => chip.dataset.state).join('');
 
 async function load() {
-  const answer = await request(`/workflows/${workflow}/board`);
+  const url = `/workflows/${workflow}/board`;
+  // The first time it is under way already, asked for by the page's head.
+  const preloaded = version ? null : await fetch(url).catch(() => null);
+  const answer = preloaded?.ok ? preloaded : await request(url);
   if (!answer) return null;
   const document_ = await answer.json();
   ({ tasks, version } = document_);
