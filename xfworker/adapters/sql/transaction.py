@@ -181,7 +181,7 @@ class SqlTransaction:
         return [to_record(kind, row) for row in self._rows(statement)]
 
     def job_cells(self, workflow_serial: int) -> Sequence[JobCell]:
-        return job_cells(self._connection, workflow_serial)
+        return job_cells(self._runner, workflow_serial)
 
     def count(self, kind: type[Record], where: Mapping[str, Any] | None = None) -> int:
         statement = select(func.count()).select_from(table_of(kind)).where(*self._conditions(kind, where))
