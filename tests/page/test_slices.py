@@ -491,6 +491,23 @@ def test_a_mesh_is_shown_in_3d(view, server):
     viewer.page.evaluate("window.violations = []")
 
 
+def test_what_the_server_refuses_is_said_and_asked_for_ever_less_often(view):
+    viewer = view()
+    refused = []
+
+    def refuse(route):
+        refused.append(route.request.url)
+        route.fulfill(status=400, content_type="application/problem+json", body='{"detail": "no such tile today"}')
+
+    viewer.page.route("**/slices/**tile=*.z.0.5.*", refuse)
+    viewer.page.evaluate("document.querySelector('xf-slices').moveCross([1, 2, 5])")
+    playwright.expect(viewer.page.locator("xf-slices .trouble")).to_contain_text("no such tile today")
+    viewer.page.wait_for_timeout(1500)
+    assert 1 <= len(refused) <= 8
+    viewer.page.unroute("**/slices/**tile=*.z.0.5.*")
+    playwright.expect(viewer.page.locator("xf-slices .trouble")).to_be_hidden(timeout=20000)
+
+
 def test_nobody_sees_an_image_without_signing_in(browser, server):
     context = browser.new_context()
     answer = context.request.get(f"{server.url}/slices/userdata/a.omni", max_redirects=0)
