@@ -20,7 +20,10 @@ _UNKNOWN = Digests()
 
 
 class OpenedFile(Protocol):
-    """A file of the store that stays the same file while it is read, even where another takes its name."""
+    """
+    A file of the store that stays the same file while it is read, even where another takes its name; a store that
+    cannot hold it ends the reading with ``FileChanged``.
+    """
 
     @property
     def descriptor(self) -> int | None:
@@ -108,13 +111,22 @@ class ServedFiles(Protocol):
         """Give the path by which clients may reach the file without the service, or ``None``."""
         ...
 
+    def download_url(self, stat: FileStat) -> str | None:
+        """
+        Give an address from which whoever has it can read a file without the service, for a while, or ``None``.
+
+        Args:
+            stat: What :meth:`open_file` gave under a token that allows ``read``.
+        """
+        ...
+
     def receive(self, resource: Resource, *, size: int | None = None, sha256: bool = False) -> IncomingFile:
         """
         Begin to receive a file; the caller has checked the token.
 
         Args:
             resource: Where it goes.
-            size: How large it will be, where that is known: so much room is kept for it.
+            size: How large it will be, where that is known: so much room is kept for it, where the store has an end.
             sha256: Whether its SHA-256 is needed when it is complete; else the store may compute it later.
 
         Raises:

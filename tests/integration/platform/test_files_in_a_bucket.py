@@ -96,6 +96,30 @@ def test_what_a_client_stores_is_in_the_bucket_and_comes_back(store, token, fold
         store.stat(token, folder.child("a.raw"))
 
 
+def test_who_takes_redirects_reads_large_files_from_the_bucket_and_others_through_the_server(
+    endpoint, store, token, folder, served, tmp_path
+):
+    import urllib3
+
+    content = os.urandom(3 << 20)
+    (tmp_path / "a").write_bytes(content)
+    sent = store.upload(token, tmp_path / "a", folder.child("a.raw"))
+    address = f"{served.url}/fss/v1/files/{folder}/a.raw"
+    bearer = {"Authorization": f"Bearer {token.token}"}
+    pool = urllib3.PoolManager()
+    plain = pool.request("GET", address, headers=bearer, redirect=False)
+    assert (plain.status, plain.data) == (200, content)
+    sent_on = pool.request("GET", address, headers={**bearer, "XF-Takes-Redirects": "?1"}, redirect=False)
+    assert (sent_on.status, sent_on.data) == (307, b"")
+    assert sent_on.headers["Location"].startswith(f"{endpoint}/test/lab/{folder}/a.raw?")
+    assert SECRET_KEY not in sent_on.headers["Location"].partition("?")[2].split("=")
+    there = {"Range": "bytes=1048576-", "If-Match": f'"{sent.etag}"'}
+    assert pool.request("GET", sent_on.headers["Location"], headers=there).data == content[1 << 20 :]
+    for wrong in ({"Authorization": "Bearer x"}, {}):
+        assert pool.request("GET", address, headers={**wrong, "XF-Takes-Redirects": "?1"}, redirect=False).status == 401
+    pool.clear()
+
+
 def test_a_backup_holds_the_files_of_the_bucket_and_brings_them_back(store, token, folder, served, tmp_path, capsys):
     contents = {"small.csv": b"1,2", "large.raw": os.urandom((9 << 20) + 1)}
     for name, content in contents.items():

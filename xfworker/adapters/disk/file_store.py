@@ -244,6 +244,10 @@ class FolderFileStore:
                 self.modes.make_folders(path.parent)
         return self._announced(resource)
 
+    def download_url(self, stat: FileStat) -> str | None:  # noqa: ARG002  the port's
+        """Files of a folder are read by the service."""
+        return None
+
     def _announced(self, resource: Resource) -> str | None:
         if self._direct_access_root is None:
             return None

@@ -1,12 +1,13 @@
 """Fetches one file: resumed where it broke off, over several connections where that gains, verified, then named."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve
+from urllib3 import HTTPHeaderDict
 
 from xfworker.adapters.http.answer_stream import AnswerStream
 from xfworker.adapters.http.file_bearer import FileBearer
@@ -17,12 +18,22 @@ from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.partial_download import PartialDownload
 from xfworker.adapters.transfer.spans import Span
 from xfworker.adapters.wire.byte_range import parse_content_range, write_range
-from xfworker.adapters.wire.file_headers import quoted_etag, stat_from_headers, strong_etag
+from xfworker.adapters.wire.file_headers import (
+    DIGEST_FIELDS,
+    TAKES_REDIRECTS,
+    quoted_etag,
+    stat_from_headers,
+    strong_etag,
+)
 from xfworker.domain.errors import (
+    AuthenticationFailed,
     ChecksumMismatch,
+    ConfigurationError,
     FileChanged,
     FileError,
+    FileNotInStore,
     NotEnoughSpace,
+    PermissionDenied,
     ProtocolViolation,
     ServerError,
 )
@@ -31,8 +42,11 @@ from xfworker.ports.file_store import Progress
 from xfworker.services.event_log import EventLog
 from xfworker.services.retry_policy import Retries
 
-_PARTIAL, _UNSATISFIABLE = 206, 416
+_PARTIAL, _REDIRECT, _ANOTHER, _UNSATISFIABLE = 206, 307, 412, 416
 _ANSWERS = frozenset({_UNSATISFIABLE})
+
+Elsewhere = Callable[[str], tuple[HttpTransport, str]]
+"""Gives the connection to another server, and the path there, of an address."""
 
 _log = EventLog("xfworker.transfers")
 
@@ -55,6 +69,7 @@ class Download:
         retries: Retries,
         bearer: FileBearer,
         progress: Progress | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """
         Prepare; nothing is asked or written yet.
@@ -68,7 +83,9 @@ class Download:
             retries: When it goes on after an error.
             bearer: The token of every request.
             progress: Called with bytes done and bytes in all.
+            elsewhere: Connects to an object store that the server names, where files may be read from there.
         """
+        self._elsewhere = elsewhere
         self._transport = transport
         self._path = path
         self._resource = resource
@@ -181,14 +198,47 @@ class Download:
             headers["Range"] = write_range(start, end)
             headers["If-Range"] = quoted_etag(stat.etag)
         with ExitStack() as opened:
+            if self._elsewhere is not None:
+                headers[TAKES_REDIRECTS] = "?1"
 
             def ask(own: dict[str, str]) -> AnswerStream:
-                doing, fields = f"fetch {self._resource}", headers | own
+                doing, fields, accept = f"fetch {self._resource}", headers | own, _ANSWERS | {_REDIRECT}
                 return opened.enter_context(
-                    self._transport.stream("GET", self._path, doing=doing, headers=fields, accept=_ANSWERS)
+                    self._transport.stream("GET", self._path, doing=doing, headers=fields, accept=accept)
                 )
 
-            yield self._bearer.ask(ask)
+            answer = self._bearer.ask(ask)
+            if answer.status == _REDIRECT:
+                answer = self._redirected(opened, answer.headers, headers) or self._bearer.ask(ask)
+            yield answer
+
+    def _redirected(
+        self, opened: ExitStack, redirect: Mapping[str, str], headers: dict[str, str]
+    ) -> AnswerStream | None:
+        """Ask where the server says that the file is, or give ``None`` where it cannot be had from there."""
+        assert self._elsewhere is not None
+        location, etag = redirect.get("location", ""), redirect.get("etag", "")
+        fields = {"Accept": "*/*", "If-Match": etag}
+        if "Range" in headers:
+            fields["Range"] = headers["Range"]
+        try:
+            transport, path = self._elsewhere(location)
+            doing, accept = f"fetch {self._resource}", _ANSWERS | {_ANOTHER}
+            answer = opened.enter_context(transport.stream("GET", path, doing=doing, headers=fields, accept=accept))
+        except (ServerError, ConfigurationError, AuthenticationFailed, PermissionDenied, FileNotInStore) as error:
+            # The object store may be reached by the server only; then everything comes through the server.
+            _log.info("xfworker.download_not_redirected", file=str(self._resource), reason=str(error))
+            self._elsewhere = None
+            headers.pop(TAKES_REDIRECTS, None)
+            return None
+        if answer.status == _ANOTHER:
+            raise _Changed
+        # What the server says of the file counts; the object store knows the bytes.
+        answer.headers = HTTPHeaderDict({**dict(answer.headers), "Accept-Ranges": "bytes"})
+        for name in (*DIGEST_FIELDS.values(), "ETag", "Last-Modified"):
+            if (value := redirect.get(name)) is not None:
+                answer.headers[name] = value
+        return answer
 
     def _open_range(self, span: Span) -> Any:
         """Ask for exactly a part, for a helper."""

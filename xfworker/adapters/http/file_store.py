@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from attrs import evolve
 
@@ -104,7 +105,14 @@ class HttpFileStore:
             retries=self._retries(f"fetching {resource}"),
             bearer=self._bearer(token),
             progress=progress,
+            elsewhere=self._elsewhere,
         ).run()
+
+    def _elsewhere(self, url: str) -> tuple[HttpTransport, str]:
+        """Give the connection to an object store, and the path there, of an address that a server gave."""
+        parts = urlsplit(url)
+        transport, _ = self._server_at(f"{parts.scheme}://{parts.netloc}")
+        return transport, f"{parts.path}?{parts.query}"
 
     def upload(
         self, token: AuthorizationToken, source: Path, resource: Resource, *, progress: Progress | None = None
@@ -245,10 +253,13 @@ class HttpFileStore:
 
     def _server(self, token: AuthorizationToken) -> tuple[HttpTransport, str]:
         """Give the connection to the server that the token names, and the service's base path there."""
+        return self._server_at(token.url)
+
+    def _server_at(self, url: str) -> tuple[HttpTransport, str]:
         with self._lock:
-            address = self._addresses.get(token.url)
+            address = self._addresses.get(url)
             if address is None:
-                address = self._addresses[token.url] = Address.read(token.url)
+                address = self._addresses[url] = Address.read(url)
             origin = address.origin
             transport = self._transports.get(origin)
             if transport is None:

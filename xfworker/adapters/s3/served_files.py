@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PRIVATE: Final = ".xfworker"
 """Below the prefix: what arrives, and digests that were computed later."""
+ADDRESS_SECONDS: Final = 300.0
+"""How long the address of a download is good: for one request, which a client makes at once."""
 _HASHED_ON_THE_SPOT: Final = 64 << 20
 """Up to this size the digest of a file that someone put into the bucket by hand is computed when it is asked for."""
 _READ_BYTES: Final = 1 << 20
@@ -230,10 +232,10 @@ class S3ServedFiles(S3FileStore):
                 obstore.delete(self.bucket, self._path(resource))
             obstore.delete(self.bucket, self._later_path(resource))
 
-    def download_url(self, stat: FileStat, seconds: float) -> str:
-        """Give an address from which anybody who has it can read a file, for some time."""
+    def download_url(self, stat: FileStat) -> str | None:
+        """Give an address that is good for :data:`ADDRESS_SECONDS`; a transfer that has begun goes on."""
         with object_errors(f"sign the address of {stat.resource}", stat.resource):
-            return obstore.sign(self.bucket, "GET", self._path(stat.resource), timedelta(seconds=seconds))
+            return obstore.sign(self.bucket, "GET", self._path(stat.resource), timedelta(seconds=ADDRESS_SECONDS))
 
     def resources(self) -> Iterator[Resource]:
         """Give every file of the store."""

@@ -77,7 +77,7 @@ def read_rows(engine: Engine, source: IO[bytes]) -> int:
             for name, rows in _batches(source):
                 connection.execute(insert(METADATA.tables[name]), rows)
                 count += len(rows)
-            _count_on(connection)
+            count_on(connection)
     return count
 
 
@@ -129,7 +129,8 @@ def _batches(source: IO[bytes]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield name, rows
 
 
-def _count_on(connection: Connection) -> None:
+def count_on(connection: Connection) -> None:
+    """Let the next serials come behind those that were inserted."""
     # PostgreSQL's counters do not follow serials that were inserted; SQLite's do.
     if connection.dialect.name != "postgresql":
         return

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -13,13 +12,14 @@ from sqlalchemy.exc import DBAPIError
 
 from xfworker.adapters.sql.engine import WRITES
 from xfworker.domain.errors import ConfigurationError
+from xfworker.services.event_log import EventLog
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 """The folder of the migrations."""
 
 _UPGRADING = 0x78667704
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.sql")
+_log = EventLog("xfworker.sql")
 
 
 def upgrade(engine: Engine, back_up: Callable[[str], Path]) -> str:
@@ -37,7 +37,7 @@ def upgrade(engine: Engine, back_up: Callable[[str], Path]) -> str:
     try:
         with engine.connect() as connection:
             before = _revision(connection)
-        head = _scripts().get_current_head() or ""
+        head = newest_revision()
         if before == head:
             return head
         _check_known(before, engine)
@@ -74,6 +74,11 @@ def current_revision(engine: Engine) -> str | None:
     """Give the revision of a database's schema, or ``None`` where it has none."""
     with engine.connect() as connection:
         return _revision(connection)
+
+
+def newest_revision() -> str:
+    """Give the revision of this version's schema."""
+    return _scripts().get_current_head() or ""
 
 
 def _revision(connection: Connection) -> str | None:

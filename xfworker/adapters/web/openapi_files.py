@@ -42,6 +42,11 @@ _FILE = {
     "XF-Direct-Access-Path": "Where the file lies on the shared disk, percent-encoded UTF-8; if the store is on one.",
     "XF-Sample-Digest": "SHA-256 over parts of the content; see docs/protocol.md.",
 }
+_REDIRECT = {
+    **_FILE,
+    "Location": "Where the bytes are; no token is needed there.",
+    "XF-File-Size": "Of the whole file, in bytes.",
+}
 _RANGE = {"Content-Range": "Which bytes these are, and how many there are in all."}
 _UPLOAD = {"Tus-Resumable": "`1.0.0`.", "Upload-Offset": "How many bytes are there.", "Upload-Expires": "How long."}
 
@@ -89,6 +94,8 @@ def _file_operations(noun: str, path: list[Schema]) -> Schema:
     unchanged = {"304": _answer("The caller has it.", None, _ETAG)}
     beyond = {"416": _answer("There are no such bytes.", None, _RANGE)}
     whole = {"200": _answer("The file.", _BYTES, _FILE), "206": _answer("Its bytes.", _BYTES, {**_FILE, **_RANGE})}
+    follows = _header("XF-Takes-Redirects", "`?1`: the caller reads large files from where the server says.")
+    redirect = {"307": _answer("The object store has it, at an address that is good for minutes.", None, _REDIRECT)}
     head = {
         status: {key: part for key, part in answer.items() if key != "content"} for status, answer in whole.items()
     } | {"204": _answer("Its folder exists.", None, {"XF-Direct-Access-Path": _FILE["XF-Direct-Access-Path"]})}
@@ -104,9 +111,9 @@ def _file_operations(noun: str, path: list[Schema]) -> Schema:
         "get": _operation(
             f"get_{noun}",
             "Download.",
-            whole | unchanged | beyond,
+            whole | redirect | unchanged | beyond,
             ("404", "422"),
-            parameters=[*path, *ranges, known, wanted],
+            parameters=[*path, *ranges, known, wanted, follows],
         ),
         "put": _operation(
             f"put_{noun}",

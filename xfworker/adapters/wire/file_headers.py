@@ -12,6 +12,11 @@ from xfworker.domain.files import FileStat, Resource
 DIGEST_FIELDS = {XXH3: "XF-Quick-Digest", SHA256: "Repr-Digest"}
 """For each kind of digest the field that carries it for the whole file: ours, and that of RFC 9530."""
 
+TAKES_REDIRECTS = "XF-Takes-Redirects"
+"""The field by which a client says that it reads files from where the server says they are: ``?1``."""
+FILE_SIZE = "XF-File-Size"
+"""The field of a redirect that states the size of the file."""
+
 _SAMPLE = "XF-Sample-Digest"
 _DIRECT_ACCESS = "XF-Direct-Access-Path"
 

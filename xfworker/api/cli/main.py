@@ -55,6 +55,7 @@ COMMANDS = (
     Command("user", "xfworker.api.cli.user", "Look after the accounts of a server.", "server"),
     Command("backup", "xfworker.api.cli.backup", "Back up a server's data while it runs.", "server"),
     Command("restore", "xfworker.api.cli.restore", "Bring back a server's data from a backup.", "server"),
+    Command("migrate", "xfworker.api.cli.migrate", "Move a server's data to another database and store.", "server"),
     Command("doctor", "xfworker.api.cli.doctor", "Check the installation and a server's data.", "server"),
 )
 """Every command in the order of the help; a command whose module is not in this installation is left out."""

@@ -117,11 +117,30 @@ def opened_platform(
     signer = JwtTokenSigner(secret_in(storage.secret_path), clock)
     if storage.sns is not None:
         options = _with_catalogue(options or PlatformOptions())
-    platform = Platform(opened_records(storage), clock, signer, options, hasher=Argon2PasswordHasher(), files=files)
+    records = opened_records(storage)
+    _require_whole(records)
+    platform = Platform(records, clock, signer, options, hasher=Argon2PasswordHasher(), files=files)
     try:
         yield platform
     finally:
         platform.close()
+
+
+def _require_whole(records: RecordStore) -> None:
+    """
+    Refuse to serve what is only part of what another server keeps.
+
+    Raises:
+        ConfigurationError: A migration into the database has not ended.
+    """
+    with records.transaction(write=False) as transaction:
+        if transaction.entry("migration") is None:
+            return
+    records.close()
+    raise ConfigurationError(
+        "the database holds part of a migration that has not ended; go on with it: xfworker migrate, with the same "
+        "arguments as before"
+    )
 
 
 def _with_catalogue(options: PlatformOptions) -> PlatformOptions:

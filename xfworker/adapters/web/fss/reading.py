@@ -13,7 +13,13 @@ from attrs import define, evolve
 from xfworker.adapters.web.fss.requests import Request
 from xfworker.adapters.wire.byte_range import RangeAnswer, answer_range, is_unmodified
 from xfworker.adapters.wire.codec import write
-from xfworker.adapters.wire.file_headers import direct_access_headers, quoted_etag, stat_headers
+from xfworker.adapters.wire.file_headers import (
+    FILE_SIZE,
+    TAKES_REDIRECTS,
+    direct_access_headers,
+    quoted_etag,
+    stat_headers,
+)
 from xfworker.adapters.wire.files import Listing
 from xfworker.domain.digest_field import wants_digest
 from xfworker.domain.errors import FileChanged
@@ -96,6 +102,10 @@ def _find(request: Request, store: ServedFiles, token: AuthorizationToken, resou
         if part is None:
             return answer
         length = part.end - part.start
+        if length > _READ_AT_ONCE and request.headers.get(TAKES_REDIRECTS.lower()) == "?1":
+            elsewhere = store.download_url(stat)
+            if elsewhere is not None:
+                return _FileAnswer(HTTPStatus.TEMPORARY_REDIRECT, _redirect(stat, elsewhere))
         if length > _READ_AT_ONCE:
             closing.pop_all()  # it is closed when it was sent
             return evolve(answer, opened=opened)
@@ -164,6 +174,11 @@ async def send_folder(request: Request, store: ServedFiles, token: Authorization
     """Answer what a folder holds."""
     folder = await asyncio.to_thread(store.list, token, request.resource())
     await request.answer_json(HTTPStatus.OK, write(Listing.of_folder(folder)))
+
+
+def _redirect(stat: FileStat, url: str) -> dict[str, str]:
+    # The address is as good as a token for this one file, so nobody may keep it.
+    return {**stat_headers(stat), "Location": url, FILE_SIZE: str(stat.size), "Cache-Control": "no-store"}
 
 
 def _headers(stat: FileStat) -> dict[str, str]:
