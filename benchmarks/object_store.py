@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _served(folder: Path) -> Iterator[dict[str, AuthorizationToken]]:
     for name in ("weed", "folder", "bucket"):
         (folder / name).mkdir()
-    with object_server(folder / "weed") as endpoint:
+    with object_server(folder / "weed", volume_mib=1024) as endpoint:
         make_bucket(endpoint)
         settings = folder / "xfworker.toml"
         settings.write_text(

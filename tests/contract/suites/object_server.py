@@ -19,7 +19,7 @@ ACCESS_KEY, SECRET_KEY = "key", "secret"
 
 
 @contextmanager
-def object_server(folder):
+def object_server(folder, *, volume_mib=64):
     """Run an S3 server with its data in a folder, and give its address; skip where it is not installed."""
     weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if weed is None:
@@ -45,7 +45,7 @@ def object_server(folder):
             "-s3",
             f"-s3.config={folder / 's3.json'}",
             "-volume.max=20",
-            "-master.volumeSizeLimitMB=64",
+            f"-master.volumeSizeLimitMB={volume_mib}",
         ],
         stdout=log,
         stderr=subprocess.STDOUT,

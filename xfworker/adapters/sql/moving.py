@@ -48,8 +48,12 @@ def open_source(path: Path | None, address: str | None) -> Engine:
     """
     if address is not None:
         return open_engine(address)
-    # Opened as it is: neither its file nor its journal is changed, not even when it is closed.
-    return create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true")
+    assert path is not None
+    journal = path.with_name(f"{path.name}-wal")
+    # Opened as it is: neither its file nor its journal is changed, not even when it is closed. Where there is no
+    # journal, none is made either.
+    is_closed = not journal.exists() or not journal.stat().st_size
+    return create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro{'&immutable=1' if is_closed else ''}&uri=true")
 
 
 def claim_target(target: Engine, migration: Mapping[str, str]) -> bool:
