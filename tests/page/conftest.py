@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from urllib.parse import quote
 
 import pytest
@@ -40,7 +41,18 @@ def browser():
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
     with local_platform(tmp_path_factory.mktemp("site")) as platform:
-        yield make_site(platform)
+        made = make_site(platform)
+        over = threading.Event()
+
+        def keep_lease():
+            while not over.wait(15):
+                platform.queue.heartbeat(made.lease)
+
+        keeper = threading.Thread(target=keep_lease)
+        keeper.start()
+        yield made
+        over.set()
+        keeper.join()
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def board_routes(parts: PageParts) -> list[ControllerRouterHandler]:
         if not jobs:
             raise RecordNotFound(f"task {task} has no job in run {run}")
         newest = max(jobs, key=lambda job: job.serial)
-        part = "/panel" if "hx-request" in request.headers else ""
+        part = "/panel" if "panel" in request.query_params else ""
         return Redirect(f"/jobs/{newest.serial}{part}", status_code=303, headers=PAGE_HEADERS)
 
     return [workflow, board, events, cell]

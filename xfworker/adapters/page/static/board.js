@@ -259,8 +259,8 @@ async function openPanel(what, isRefresh = false, isForced = false) {
     const state = task && run ? run.states[columns.get(what.task)] : '';
     panelBody.innerHTML = `<h2>${escape(task ? task[1] : label(run ?? what))}</h2>${task ? `<p>${escape(run ? label(run) : '')}</p>` : ''}${state ? `<p><span class="state s-${state}">${escape(strings[`state_${state}`])}</span></p>` : ''}`;
   }
-  const url = what.task === null ? `/runs/${what.run}/panel` : `/workflows/${workflow}/cell?run=${what.run}&task=${what.task}`;
-  const answer = await request(url, { headers: { 'HX-Request': 'true', Accept: 'text/html' } });
+  const url = what.task === null ? `/runs/${what.run}/panel` : `/workflows/${workflow}/cell?run=${what.run}&task=${what.task}&panel`;
+  const answer = await request(url, { headers: { Accept: 'text/html' } });
   if (!answer || selected !== what) return;
   const held = panelBody.contains(document.activeElement) ? document.activeElement : null;
   if (held && isRefresh && !isForced) return; // somebody is filling in a form
