@@ -1,6 +1,7 @@
 """The commands that people look after a server with, as they type them."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -106,7 +107,9 @@ def test_jobs_are_listed_shown_aborted_and_restarted(served, command):
     shown = json.loads(command("job", "show", serial, "--json", *server).stdout)
     assert shown["state"] == "Aborted"
     assert shown["events"][0]["title"] == f"created job {serial}"
-    assert "stopped" in command("job", "show", serial, *server).stdout
+    text = command("job", "show", serial, *server).stdout
+    assert "stopped" in text
+    assert re.search(r"^claimed \S+Z, ended \S+Z, \d+\.\d s \(installing what it needs counts", text, re.MULTILINE)
     assert "no log yet" in command("job", "log", serial, *server).stderr
 
 
@@ -147,7 +150,11 @@ def test_data_are_backed_up_checked_and_restored(served, command, tmp_path):
     assert "kept for ever" in said
     assert json.loads(command("doctor", "--json", *data).stdout)["findings"] == []
     reference = {"type": "CSV", "source": "job_result", "job_serial": job.serial, "filename": "gone.csv"}
+    stored = embedded.data / "files" / "job_result" / str(job.serial) / "gone.csv"
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    stored.write_text("1,2\n")
     world.admin.create(Job(task_serial=setting.task.serial, state=JobState.DONE, outputs={"table": reference}))
+    stored.unlink()
     found = json.loads(command("doctor", "--json", *data, code=1).stdout)["findings"]
     assert [item["kind"] for item in found] == ["missing"]
 

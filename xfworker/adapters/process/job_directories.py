@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import define
 
 from xfworker.adapters.process.file_lock import try_lock
+from xfworker.adapters.transfer.partial_file import for_owner
 
 _OWNER = ".owner"
 _NEW_SECONDS = 60.0
@@ -30,7 +31,7 @@ class JobDirectories:
     @contextmanager
     def held(self, directory: Path) -> Iterator[None]:
         """Hold a directory, so that no other worker takes it for one of an ended job."""
-        with (directory / _OWNER).open("xb", buffering=0) as file:
+        with open(directory / _OWNER, "xb", buffering=0, opener=for_owner) as file:
             try_lock(file)
             yield
         # Windows removes no directory with an open file in it, and what is not held needs no owner.

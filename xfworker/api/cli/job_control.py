@@ -4,6 +4,7 @@ import codecs
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -117,6 +118,8 @@ def show(job: int, *, server: Server = None, as_json: Json = False) -> int:
     out = results()
     out.print(f"job {record.serial}: {record.state.value}, attempt {record.attempt}")
     out.print(f"task {task.serial}: {task.name} ({task_type.name} {task_type.version})")
+    if record.started_at is not None:
+        out.print(_times(record.started_at, record.finished_at))
     if _reason(record):
         out.print(_reason(record))
     rows = [("in", key, type_of(value), formatted_value(value)) for key, value in record.inputs.items()]
@@ -240,6 +243,12 @@ def _state(job: Job) -> str:
 def _event_row(event: ActivityEvent) -> tuple[str, str, str]:
     moment = "" if event.created_at is None else format_time(event.created_at)
     return moment, event.user or "", event.title
+
+
+def _times(started: datetime, finished: datetime | None) -> str:
+    """Say when a job was claimed and ended, and how long that was."""
+    ended = "" if finished is None else f", ended {format_time(finished)}, {(finished - started).total_seconds():.1f} s"
+    return f"claimed {format_time(started)}{ended} (installing what it needs counts; limits begin with the script)"
 
 
 def _reason(job: Job) -> str:

@@ -104,8 +104,11 @@ def _inputs(bundle: OpenBundle, items: Sequence[str], *, is_own: bool) -> Inputs
     if is_own and (unknown := sorted(inputs.keys - set(had))):
         raise UsageError(f"the job in {bundle.path} has no input {unknown[0]!r}; it has: {', '.join(had) or 'none'}")
     if inputs.earlier:
-        key = next(iter(inputs.earlier))
-        raise UsageError(f"{key}: a bundle's job sees no earlier jobs; give a value or a file")
+        key, earlier = next(iter(inputs.earlier.items()))
+        hint = f"fetch it (xfworker job download {earlier.serial}) and write {key}@FILE"
+        if earlier.kind == "task":
+            hint = f"give its values as {key}:=[...]"
+        raise UsageError(f"{key}: a bundle's job sees no earlier jobs; {hint}")
     return inputs
 
 

@@ -25,7 +25,9 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     elif sys.platform == "darwin":
         base = f"{home}/Library/Caches" if home else None
     else:
-        base = environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
+        # The XDG base directory specification has relative paths ignored: each directory would have one of its own.
+        chosen = environment.get("XDG_CACHE_HOME", "")
+        base = chosen if chosen.startswith("/") else f"{home}/.cache" if home else None
     if not base:
         # A folder for temporary files is shared with other users, who could put packages there that this one runs.
         raise UsageError(

@@ -165,6 +165,8 @@ class JobExecutor:
             LeaseLost: The job was given to another worker; its script was ended here and nothing was reported.
         """
         log_path = directory / LOG_FILENAME
+        with suppress(OSError):
+            log_path.touch(mode=0o644)  # nobody else writes to it, whatever the umask
         with self._heartbeats.keep(lease) as kept:
             return self._run(lease, kept, directory, log_path, events or ExecutionEvents())
 
