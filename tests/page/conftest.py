@@ -46,7 +46,7 @@ def site(tmp_path_factory):
 
         def keep_lease():
             while not over.wait(15):
-                platform.queue.heartbeat(made.lease)
+                platform.queue.heartbeat([made.lease])
 
         keeper = threading.Thread(target=keep_lease)
         keeper.start()
