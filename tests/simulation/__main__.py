@@ -9,9 +9,12 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 
 from tests.simulation.shrinking import shrink
 from tests.simulation.world import play
+
+_BEGIN, _END = "<!-- begin of what the command wrote -->", "<!-- end of what the command wrote -->"
 
 
 def main():
@@ -19,6 +22,7 @@ def main():
     arguments.add_argument("--seed", type=int, default=1, help="the seed, or the first of them")
     arguments.add_argument("--jobs", type=int, default=0, help="go on with the next seeds until so many attempts ended")
     arguments.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    arguments.add_argument("--write", type=Path, help="put the figures into this document, between its two comments")
     options = arguments.parse_args()
     seed, stories, jobs, seconds, misfortunes = options.seed, 0, 0, 0.0, 0
     began = time.process_time()
@@ -36,18 +40,29 @@ def main():
         seed += 1
     cpu = time.process_time() - began
     figures = {
-        "seeds": [options.seed, seed],
+        "seeds": f"{options.seed} to {seed}",
+        "violations": 0,
         "job_lifetimes": jobs,
         "misfortunes": misfortunes,
         "simulated_hours": round(seconds / 3600, 1),
         "cpu_seconds": round(cpu, 1),
         "job_lifetimes_per_cpu_second": round(jobs / cpu, 1),
     }
+    if options.write:
+        _write(options.write, figures)
     if options.json:
         sys.stdout.write(json.dumps(figures) + "\n")
     else:
         sys.stdout.write("".join(f"{name}: {value}\n" for name, value in figures.items()) + "no violation\n")
     return 0
+
+
+def _write(path, figures):
+    text = path.read_text("utf-8")
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    rows = "".join(f"| {name.replace('_', ' ')} | {value} |\n" for name, value in figures.items())
+    path.write_text(f"{before}{_BEGIN}\n\n| figure | value |\n|---|---|\n{rows}\n{_END}{after}", "utf-8")
 
 
 def _print_short(story):
