@@ -36,7 +36,7 @@ _QUICK = ("64 KiB", "1 MiB", "16 MiB")
 _LEAST_SECONDS = 1.0
 _MOST_ROUNDS = 50
 _HELD_FROM = 16 * MIB
-"""Below, what is measured is requests: a server that looks at rights, digests and folders needs several for each file."""
+"""Below, requests are measured: a server that looks at rights, digests and folders makes several for each file."""
 _UP, _DOWN = 0.3, 0.4
 """Uploads are stored twice, by piece and as a whole. Downloads are hashed, and flushed to the disk."""
 
