@@ -40,11 +40,20 @@ def is_whole(folder: Path) -> bool:
 
 
 def _files(folder: Path) -> list[tuple[str, os.stat_result]]:
-    return [
-        (path.relative_to(folder).as_posix(), path.lstat())
-        for path in folder.rglob("*")
-        if path.name != MANIFEST and _BYTE_CODE not in path.parts and not (path.is_dir() and not path.is_symlink())
-    ]
+    # By the system's own listing, because an environment of 20,000 files is looked at whenever a job starts.
+    found: list[tuple[str, os.stat_result]] = []
+    pending = [""]
+    while pending:
+        above = pending.pop()
+        with os.scandir(folder / above) as entries:
+            for entry in entries:
+                if entry.name in (MANIFEST, _BYTE_CODE):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(f"{above}{entry.name}/")
+                else:
+                    found.append((f"{above}{entry.name}", entry.stat(follow_symlinks=False)))
+    return found
 
 
 def _digest(path: Path, about: os.stat_result) -> str:
