@@ -326,3 +326,25 @@ def test_closing_ends_a_preparation_that_goes_on_with_the_next_server(tmp_path):
     with viewed(path, tmp_path / "cache") as image:
         prepared(image)
         np.testing.assert_array_equal(whole_plane(image, BRICKS, "x", 0, 299), voxels[:, :, 299])
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux says how much a process has read")
+def test_of_a_volume_of_60_gib_little_is_read_before_its_pyramid_is_there(tmp_path):
+    path = written(tmp_path, np.zeros((1, 8, 8), np.int16))
+    document = json.loads(path.read_text())
+    document["size"] = [3200, 3200, 3146]
+    path.write_text(json.dumps(document))
+    with (tmp_path / "a.raw").open("r+b") as file:
+        file.truncate(2 * 3200 * 3200 * 3146)
+
+    def bytes_read():
+        return int(Path("/proc/self/io").read_text().split()[1])
+
+    before = bytes_read()
+    with viewed(path, tmp_path / "cache") as image:
+        image.sample(lambda: None)
+        for axis in "zyx":
+            level = len(image.levels) - 1
+            assert not whole_plane(image, image.sources(axis)[level], axis, level, 100).any()
+        assert image.tile(IMAGE, "y", 0, 1600, 12, 12).shape == (74, 128)
+    assert bytes_read() - before < 1 << 30
