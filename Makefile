@@ -18,7 +18,7 @@ LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate
+.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate supply
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-windows the tests of what differs on Windows, under a Windows Python in wine"
 	@echo "make test-fast    the tests that need no server, in about a minute"
 	@echo "make lowest       the unit tests with the lowest versions that pyproject.toml allows"
+	@echo "make supply       build the wheel twice and compare: the same source gives the same bytes"
 	@echo "make simulate     play simulated laboratories in which everything goes wrong: SEED=1, and JOBS=100000 for more seeds"
 	@echo "make docs         build the site: docs/_build/index.html"
 	@echo "make pictures     make the pictures of README.md and the docs anew"
@@ -66,6 +67,12 @@ lowest:
 	$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python --resolution lowest-direct --editable '.[all]'
 	$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python $(LOWEST_TOOLS)
 	$(LOWEST_BIN)/python -m pytest --numprocesses 2 --ignore tests/unit/images tests/unit tests/e2e/test_run_command.py
+
+supply: $(VENV)/created
+	rm -rf build/first build/second
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/first .
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/second .
+	$(BIN)/python -c 'import pathlib, sys; a, b = (next(pathlib.Path("build", n).glob("*.whl")).read_bytes() for n in ("first", "second")); sys.exit(None if a == b else "two wheels of one source differ: unpack build/first and build/second and compare")'
 
 SEED ?= 1
 JOBS ?= 0
