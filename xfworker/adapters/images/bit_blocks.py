@@ -1,8 +1,8 @@
 """The bit8 encoding of AIM masks: a byte holds 2 x 2 x 2 voxels, bit ``(z & 1) * 4 + (y & 1) * 2 + (x & 1)``."""
 
-import functools
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from xfworker.adapters.images.parallel import WORTHWHILE_BYTES, in_parallel
 from xfworker.domain.errors import UnsupportedImage
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _PAIR: Final = 0x0101
 _MASK_VALUE: Final = 127
+_WORD_BYTES: Final = 8
 _AT_ONCE_BYTES: Final = 1 << 19
 """What is packed at once stays within a core's cache."""
 
@@ -38,22 +39,25 @@ def expand_blocks(blocks: "Bytes", value: int, out: "Bytes", *, skip: int = 0) -
     import numpy as np
 
     depth, height, width = out.shape
-    columns = blocks.shape[2]
-    wide: npt.NDArray[np.uint16] = np.empty((blocks.shape[1], columns), np.uint16)
+    wide: npt.NDArray[np.uint16] = np.empty((blocks.shape[1], blocks.shape[2]), np.uint16)
     pair: npt.NDArray[np.uint16] = np.empty_like(wide)
-    shifted: npt.NDArray[np.uint16] = np.empty_like(wide)
     for plane in range(depth):
         at = plane + skip
-        wide[:] = blocks[at // 2]
+        if plane == 0 or at % 2 == 0:
+            # Bit n also goes to bit n + 7: a row's two voxels then stand eight bits apart, a byte for each.
+            pair[:] = blocks[at // 2]
+            np.left_shift(pair, np.uint16(7), out=wide)
+            np.bitwise_or(wide, pair, out=wide)
         for row in (0, 1):
-            np.right_shift(wide, np.uint16((at & 1) * 4 + row * 2), out=pair)
-            np.left_shift(pair, np.uint16(7), out=shifted)
-            np.bitwise_or(pair, shifted, out=pair)
-            np.bitwise_and(pair, np.uint16(_PAIR), out=pair)
-            np.multiply(pair, np.uint16(value), out=pair)
-            voxels = pair.astype("<u2", copy=False).view(np.uint8)
             count = (height - row + 1) // 2
-            out[plane, row::2] = voxels[:count, :width]
+            np.right_shift(wide, np.uint16((at & 1) * 4 + row * 2), out=pair)
+            np.bitwise_and(pair, np.uint16(_PAIR), out=pair)
+            rows = out[plane, row::2]
+            if width % 2 == 0 and sys.byteorder == "little":
+                np.multiply(pair[:count], np.uint16(value), out=rows.view(np.uint16))
+                continue
+            np.multiply(pair, np.uint16(value), out=pair)
+            rows[:] = pair.astype("<u2", copy=False).view(np.uint8)[:count, :width]
 
 
 class BitBlocksEncoder:
@@ -77,46 +81,53 @@ class BitBlocksEncoder:
 
         planes = voxels.reshape(-1, self._height, self._width)
         self._find_value(planes)
-        step = max(1, _AT_ONCE_BYTES // max(1, planes[:1].nbytes))
-        groups = [planes[begin : begin + step] for begin in range(0, len(planes), step)]
         pieces: list[Bytes] = []
-        for bits in (
-            in_parallel(self._row_bits, groups) if len(voxels) > WORTHWHILE_BYTES else map(self._row_bits, groups)
-        ):
-            rows = bits if self._waiting is None else np.concatenate((self._waiting, bits))
-            pairs = len(rows) // 2
-            self._waiting = rows[2 * pairs :].copy() if len(rows) % 2 else None
-            if pairs:
-                both = rows[0 : 2 * pairs : 2] | rows[1 : 2 * pairs : 2] << np.uint8(4)
-                pieces.append(both.reshape(-1))
-        return pieces
+        if self._waiting is not None and len(planes):
+            pieces.append(self._blocks(np.concatenate((self._waiting, planes[:1]))))
+            planes, self._waiting = planes[1:], None
+        even = len(planes) - len(planes) % 2
+        if even < len(planes):
+            self._waiting = planes[even:].copy()
+        step = 2 * max(1, WORTHWHILE_BYTES // max(1, planes[:2].nbytes))
+        return pieces + in_parallel(self._blocks, [planes[at : min(at + step, even)] for at in range(0, even, step)])
 
     def finish(self) -> bytes:
         """Give the blocks of a last odd plane, and the byte that states the value of set voxels."""
-        last = b"" if self._waiting is None else self._waiting.tobytes()
+        last = b"" if self._waiting is None else self._blocks(self._waiting).tobytes()
         return last + bytes([self._value or _MASK_VALUE])
 
-    def _row_bits(self, planes: "Bytes") -> "Bytes":
-        """Give the four bits of every block that one plane fills, for some planes: shape (planes, rows, columns)."""
+    def _blocks(self, planes: "Bytes") -> "Bytes":
+        """Give the blocks of an even number of planes, or of one with zeros behind it, in one dimension."""
         import numpy as np
 
-        set_bits = _packed(planes)
-        if not np.array_equal(set_bits, _packed(planes == np.uint8(self._value or 1))):
-            raise UnsupportedImage(
-                f"{self._path} cannot be written as bit8, which holds 0 and one other value; the voxels have more."
-                " Write charCmp or int8, or threshold first."
-            )
-        count, height, width = set_bits.shape
-        whole = set_bits
-        if height % 2 or width % 2:
-            whole = np.zeros((count, height + height % 2, width + width % 2), np.uint8)
-            whole[:, :height, :width] = set_bits
-        spread = np.take(_pairs_of_bits(), whole.view("<u2"))
-        together = spread[:, 0::2] | spread[:, 1::2] << np.uint64(2)
-        return together.view(np.uint8)[:, :, : (self._width + 1) // 2]
+        depth, height, width = planes.shape
+        blocks = np.empty(((depth + 1) // 2, (height + 1) // 2, (width + 1) // 2), np.uint8)
+        columns = width + -width % _WORD_BYTES
+        rows_at_once = max(2, _AT_ONCE_BYTES // (2 * columns) // 2 * 2)
+        for begin in range(0, height, rows_at_once):
+            rows = min(rows_at_once, height - begin)
+            # Zeros stand where a last row, plane or word goes beyond the volume.
+            is_set = np.zeros((2, rows + rows % 2, columns), np.bool_)
+            joined = np.empty((len(is_set[0]) // 2, columns // _WORD_BYTES), np.uint64)
+            shifted = np.empty_like(joined)
+            for first in range(0, depth, 2):
+                for at, plane in enumerate(planes[first : first + 2, begin : begin + rows]):
+                    np.equal(plane, np.uint8(self._value or 1), out=is_set[at, :rows, :width])
+                    if np.count_nonzero(plane) != np.count_nonzero(is_set[at]):
+                        raise self._third_value()
+                _join(is_set, joined, shifted)
+                low = joined.view(np.uint16)[:, : blocks.shape[2]]
+                np.copyto(blocks[first // 2, begin // 2 : begin // 2 + len(low)], low, casting="unsafe")
+        return blocks.reshape(-1)
+
+    def _third_value(self) -> UnsupportedImage:
+        return UnsupportedImage(
+            f"{self._path} cannot be written as bit8, which holds 0 and one other value; the voxels have more."
+            " Write charCmp or int8, or threshold first."
+        )
 
     def _find_value(self, planes: "Bytes") -> None:
-        """Take the first set voxel's value for that of all; ``_row_bits`` checks it."""
+        """Take the first set voxel's value for that of all; ``_blocks`` checks it."""
         for plane in planes if self._value == 0 else ():
             largest = int(plane.max())
             if largest:
@@ -124,24 +135,29 @@ class BitBlocksEncoder:
                 return
 
 
-def _packed(planes: "npt.NDArray[Any]") -> "Bytes":
-    """Give a bit per voxel, 1 where it is not 0, rows beginning with a byte each."""
+def _join(is_set: "npt.NDArray[np.bool_]", joined: "npt.NDArray[np.uint64]", shifted: "npt.NDArray[np.uint64]") -> None:
+    """
+    Join the voxels of two planes into blocks, eight bytes at once; every voxel is a byte, 0 or 1.
+
+    Args:
+        is_set: Shape (2, rows, columns), rows even, columns a multiple of 8.
+        joined: Shape (rows / 2, columns / 8), for the result: the low byte of every 16 bits is a block.
+        shifted: Room to work in, of the same shape.
+    """
     import numpy as np
 
-    if planes.shape[2] % 8 == 0:
-        # One call over all is quicker than one a row.
-        shape = (*planes.shape[:2], planes.shape[2] // 8)
-        return np.packbits(planes.reshape(-1), bitorder="little").reshape(shape)
-    return np.packbits(planes, axis=-1, bitorder="little")
-
-
-@functools.cache
-def _pairs_of_bits() -> "npt.NDArray[np.uint64]":
-    """Give a table that spreads the sixteen bits of a row's voxels over eight bytes, two in each."""
-    import numpy as np
-
-    bits = np.arange(1 << 16, dtype=np.uint64)
-    spread = np.zeros_like(bits)
-    for at in range(8):
-        spread |= ((bits >> np.uint64(2 * at)) & np.uint64(3)) << np.uint64(8 * at)
-    return spread.astype("<u8")
+    words = is_set.view(np.uint64)
+    two = np.uint64(2)
+    np.left_shift(words[1, 1::2], two, out=joined)
+    np.bitwise_or(joined, words[1, 0::2], out=joined)
+    for rows in (words[0, 1::2], words[0, 0::2]):
+        np.left_shift(joined, two, out=joined)
+        np.bitwise_or(joined, rows, out=joined)
+    # The odd column's bits stand in the byte behind the even one's (before it, where the highest byte comes first).
+    if sys.byteorder == "little":
+        np.right_shift(joined, np.uint64(7), out=shifted)
+        np.bitwise_or(joined, shifted, out=joined)
+    else:
+        np.right_shift(joined, np.uint64(8), out=shifted)
+        np.left_shift(joined, np.uint64(1), out=joined)
+        np.bitwise_or(joined, shifted, out=joined)

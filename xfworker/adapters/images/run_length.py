@@ -236,8 +236,8 @@ class RunLengthEncoder:
         at_once = max(1, WORTHWHILE_BYTES // _PIECE)
         groups = [pieces[begin : begin + at_once] for begin in range(0, len(pieces), at_once)]
         encoded: list[Bytes] = []
-        for group in in_parallel(lambda group: [self._analysed(piece) for piece in group], groups):
-            for analysis in group:
+        for analysed in in_parallel(self._analysed_group, groups):
+            for analysis in analysed:
                 encoded += self._joined(analysis)
         return encoded
 
@@ -247,20 +247,27 @@ class RunLengthEncoder:
         self._run_value = None
         return last
 
-    def _analysed(self, voxels: "Bytes") -> "_Piece":
-        """Find the runs of one piece; it does not matter here what stands before it."""
+    def _analysed_group(self, pieces: "list[Bytes]") -> "list[_Piece]":
         import numpy as np
 
-        starts = np.flatnonzero(voxels[1:] != voxels[:-1])
+        changes = np.empty(_PIECE, np.bool_)
+        return [self._analysed(piece, changes[: piece.size - 1]) for piece in pieces]
+
+    def _analysed(self, voxels: "Bytes", changes: "npt.NDArray[np.bool_]") -> "_Piece":
+        """Find the runs of one piece; it does not matter here what stands before it. ``changes`` is room to work in."""
+        import numpy as np
+
+        np.not_equal(voxels[1:], voxels[:-1], out=changes)
+        starts = changes.nonzero()[0]
         starts += 1
         if starts.size == 0:
             return _Piece(int(voxels[0]), voxels.size)
-        values = np.take(voxels, starts)
+        values = voxels[starts]
         return _Piece(
             first_value=int(voxels[0]),
             first_length=int(starts[0]),
             values=values,
-            between=self._runs(values[:-1], np.diff(starts)),
+            between=self._runs(values[:-1], starts[1:] - starts[:-1]),
             last_length=voxels.size - int(starts[-1]),
         )
 
@@ -335,11 +342,17 @@ def _split(lengths: "npt.NDArray[np.int64]", longest: int, full: int) -> "tuple[
     """
     import numpy as np
 
-    if lengths.size == 0 or int(lengths.max()) <= longest:
-        return lengths.astype(np.uint8), None
-    more = (lengths - 1) // longest
-    needed = more + 1
-    ends = np.cumsum(needed)
-    counts = np.full(int(ends[-1]), full, np.uint8)
-    counts[ends - 1] = (lengths - more * longest).astype(np.uint8)
-    return counts, needed
+    counts = lengths.astype(np.uint8)
+    long = (lengths > longest).nonzero()[0]
+    if long.size == 0:
+        return counts, None
+    # Few runs are long: only they are worked out, and the counts between them are moved apart as they are.
+    more = (lengths[long] - 1) // longest
+    counts[long] = lengths[long] - more * longest
+    needed = np.ones(lengths.size, np.intp)
+    needed[long] += more
+    split = np.repeat(counts, needed)
+    added = np.cumsum(more)
+    full_before = np.repeat(long, more) + np.arange(int(added[-1]))
+    split[full_before] = full
+    return split, needed
