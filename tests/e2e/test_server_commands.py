@@ -145,6 +145,9 @@ def test_data_are_backed_up_checked_and_restored(served, command, tmp_path):
     world.admin.update(Job, job.serial, Change(values={"/name": "lost"}))
     command("restore", str(tmp_path / "backup"), *data)
     assert world.admin.get(Job, job.serial).name == "kept"
+    elsewhere = command("restore", str(tmp_path / "backup"), "--data", str(tmp_path / "elsewhere"))
+    assert elsewhere.stdout == ""
+    assert len(elsewhere.stderr.splitlines()) == 1
     said = command("doctor", "--deep", *data).stderr
     assert "in order" in said
     assert "kept for ever" in said
@@ -230,7 +233,13 @@ def test_a_person_finishes_a_job_and_its_files_and_results_are_fetched(served, c
     job = asked_job(world, "Interactive")
     serial = str(job.serial)
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    asked = command("job", "inputs", serial, *server).stdout
+    assert f"xfworker job finish {serial} OUTPUT=VALUE" in asked
+    assert [line.split() for line in asked.splitlines()[-2:]] == [["side", "String", "yes"], ["table", "CSV", "yes"]]
     assert "table: is required" in command("job", "finish", serial, "side=left", *server, code=2, cwd=tmp_path).stderr
+    misspelt = command("job", "finish", serial, "sied=left", "table@t.csv", *server, code=2, cwd=tmp_path).stderr
+    assert "these outputs cannot be used" in misspelt
+    assert "there is no such output; outputs are: " in misspelt
     command("job", "finish", serial, "side=left", "table@t.csv", *server, cwd=tmp_path)
     assert "only a job that waits" in command("job", "finish", serial, "side=left", *server, code=1).stderr
     assert f"job_result/{serial}/t.csv" in command("job", "files", serial, *server).stdout

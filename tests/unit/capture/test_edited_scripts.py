@@ -214,6 +214,30 @@ def test_the_recorder_is_laid_into_a_package_with_its_settings(tmp_path, capsys)
     assert main(["capture", "init", str(tmp_path / "none")]) == 2
 
 
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"segment.py"}, "segment.py"),
+        ({"main.py", "more.py"}, "main.py"),
+        ({"a.py", "b.py"}, "the script"),
+        ((), "the"),
+    ],
+)
+def test_the_script_that_lacks_the_line_is_named(tmp_path, capsys, files, named):
+    for name in files:
+        (tmp_path / name).write_text("import xfworkerutil\n")
+    assert main(["capture", "init", str(tmp_path)]) == 0
+    said = capsys.readouterr().err
+    assert named in said
+    assert ("main.py" in said) is ("main.py" in files)
+
+
+def test_a_script_that_has_the_line_asks_for_nothing(tmp_path, capsys):
+    (tmp_path / "segment.py").write_text("import xfcapture\nimport xfworkerutil\n")
+    assert main(["capture", "init", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_packages_and_versions_are_in_the_capture(captured):
     with OpenCapture(captured("threshold")) as capture:
         assert [entry.name for entry in capture.manifest.package] == ["package/main.py", "package/xfcapture.py"]

@@ -11,6 +11,7 @@ import pytest
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.cli.console import messages, prepare_output, print_table
+from xfworker.api.cli.job_display import formatted_value
 from xfworker.api.composition.endpoint_file import endpoint_path, read_endpoint
 from xfworker.domain.records import Project
 
@@ -123,3 +124,10 @@ def test_a_table_is_printed_whatever_the_code_page():
     environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     assert done.stdout.decode("cp1252").split() == ["limit", "\\u2264", "3", "mm³"]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "line"), [(0.206082, "1", "0.206082"), (39.19, "mm3", "39.19 mm3"), (7, "", "7")]
+)
+def test_a_value_has_its_unit_behind_it_but_for_the_unit_of_fractions(value, unit, line):
+    assert formatted_value(value, unit) == line

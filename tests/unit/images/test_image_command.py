@@ -27,6 +27,15 @@ def test_info_as_text_names_the_header(scan, capsys):
     assert "Processing Log" in out
 
 
+def test_info_in_a_pipe_has_one_whole_line_per_fact(scan, capsys):
+    assert main(["image", "info", str(scan)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (values,) = (line for line in lines if line.startswith("values raw"))
+    assert "median" in values
+    assert lines[0].split() == ["path", str(scan)]
+    assert not any(line.endswith(" ") for line in lines)
+
+
 def test_convert_prints_the_files_and_what_it_removed(scan, tmp_path, capsys, read_array, bone):
     assert main(["image", "convert", str(scan), str(tmp_path / "a.omni"), "--type", "float32", "--deidentify"]) == 0
     streams = capsys.readouterr()

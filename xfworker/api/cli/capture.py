@@ -75,10 +75,17 @@ def init(
     with replacing(target) as partial:
         partial.write_text(_with_settings(recorder_path().read_text("utf-8"), settings), "utf-8", newline="\n")
     results().print(f"{target}")
-    script = package / _MAIN
-    if not (script.is_file() and re.search(r"^import xfcapture\b", script.read_text("utf-8", "replace"), re.MULTILINE)):
-        messages().print(f"now write this line above `import xfworkerutil` in {script}: import xfcapture")
+    scripts = _scripts(package)
+    if not any(re.search(r"^import xfcapture\b", path.read_text("utf-8", "replace"), re.MULTILINE) for path in scripts):
+        where = str(scripts[0]) if len(scripts) == 1 else "the script"
+        messages().print(f"now write this line above `import xfworkerutil` in {where}: import xfcapture")
     return 0
+
+
+def _scripts(package: Path) -> list[Path]:
+    """Give what may be the package's script: ``main.py``, else every Python file that lies beside the recorder."""
+    main = package / _MAIN
+    return [main] if main.is_file() else sorted(path for path in package.glob("*.py") if path.name != _RECORDER)
 
 
 @app.command

@@ -51,7 +51,12 @@ def results() -> "Console":
 
 
 def print_table(
-    headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", text: Iterable[str] = ()
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str = "",
+    text: Iterable[str] = (),
+    show_headings: bool = True,
 ) -> None:
     """
     Print a table on stdout.
@@ -64,6 +69,7 @@ def print_table(
         rows: The cells of each row; ``None`` is an empty cell.
         title: A line above the table.
         text: The headings of the columns that may be folded; without any all may.
+        show_headings: Whether there is a line of headings; without it the first column names the rows.
     """
     from rich.console import Console
     from rich.table import Table
@@ -72,9 +78,10 @@ def print_table(
     to_a_person = sys.stdout.isatty()
     console = Console(highlight=False, markup=False, emoji=False, width=None if to_a_person else _UNLIMITED_COLUMNS)
     folded = set(text) or set(headings)
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(Text(heading, style="bold"), overflow="fold", no_wrap=heading not in folded)
+    table = Table(box=None, pad_edge=False, show_header=show_headings)
+    for number, heading in enumerate(headings):
+        style = "" if show_headings or number else "bold"
+        table.add_column(Text(heading, style="bold"), style=style, overflow="fold", no_wrap=heading not in folded)
     for row in rows:
         cells = ["" if cell is None else str(cell) for cell in row]
         table.add_row(*(Text(cell if to_a_person else _on_one_line(cell)) for cell in cells))

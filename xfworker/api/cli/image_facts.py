@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from xfworker.api.cli.console import results
+from xfworker.api.cli.console import print_table
 from xfworker.domain.image.calibration import Calibration
 from xfworker.domain.image.description import ImageInfo
 
@@ -93,15 +93,9 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def print_table(document: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in _rows(document):
-        table.add_row(name, value)
-    results().print(table)
+def print_facts(document: dict[str, Any]) -> None:
+    """Print a line per fact: its name and its value."""
+    print_table(("fact", "value"), _rows(document), text=("value",), show_headings=False)
 
 
 def _rows(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from xfworker.api.cli.console import print_json, results
-from xfworker.api.cli.image_facts import image_document, print_table
+from xfworker.api.cli.image_facts import image_document, print_facts
 from xfworker.api.cli.image_options import name_assumptions, progress_bar
 
 
@@ -47,7 +47,7 @@ def info(
         document["processing_log"] = image.processing_log
         print_json(document)
         return 0
-    print_table(document)
+    print_facts(document)
     if log and image.processing_log:
         results().print(image.processing_log, markup=False, soft_wrap=True)
     return 0

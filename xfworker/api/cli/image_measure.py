@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xfworker.api.cli.console import print_json, results
-from xfworker.api.cli.image_facts import print_table, statistics_document, unit_document
+from xfworker.api.cli.image_facts import print_facts, statistics_document, unit_document
 from xfworker.api.cli.image_options import check_picture, name_assumptions, progress_bar
 from xfworker.domain.errors import UsageError
 
@@ -50,7 +50,7 @@ def statistics(
     if json:
         print_json(document)
     else:
-        print_table({"statistics": document})
+        print_facts({"statistics": document})
     return 0
 
 

@@ -89,7 +89,12 @@ def is_item(word: str) -> bool:
 
 
 def read_inputs(
-    words: Sequence[str], interface: Mapping[str, Any] | None, images: ImageFormats, *, complete: bool = True
+    words: Sequence[str],
+    interface: Mapping[str, Any] | None,
+    images: ImageFormats,
+    *,
+    complete: bool = True,
+    part: str = "input",
 ) -> Inputs:
     """
     Read all ITEMs.
@@ -100,6 +105,7 @@ def read_inputs(
             a number, ``true`` and ``false`` as bools, and all else as a string.
         images: Recognises image files.
         complete: Whether all inputs that the interface requires must be among them.
+        part: What errors call a value: an input, or an output where a person finishes a job.
 
     Raises:
         UsageError: With every error, one line each.
@@ -124,18 +130,26 @@ def read_inputs(
                 errors.append(f"{item.key}: {error}")
         else:
             known = ", ".join(declared) or "none"
-            errors.append(f"{item.key}: there is no such input; inputs are: {known}")
+            errors.append(f"{item.key}: there is no such {part}; {part}s are: {known}")
         keys.add(item.key)
     if interface is not None:
         errors += _interface_errors(interface, inputs, keys, complete=complete)
     if errors:
-        raise UsageError("these inputs cannot be used:\n  " + "\n  ".join(errors))
+        raise UsageError(f"these {part}s cannot be used:\n  " + "\n  ".join(errors))
     return inputs
 
 
-def earlier_values(server: XFServer, inputs: Inputs, interface: Mapping[str, Any] | None) -> dict[str, Any]:
+def earlier_values(
+    server: XFServer, inputs: Inputs, interface: Mapping[str, Any] | None, *, part: str = "input"
+) -> dict[str, Any]:
     """
     Give the values of the inputs that are on the server already.
+
+    Args:
+        server: Has the values.
+        inputs: The ITEMs that were read.
+        interface: As in :func:`read_inputs`.
+        part: What errors call a value: an input or an output.
 
     Raises:
         UsageError: One has no such output, or does not fit the interface; with every error, one line each.
@@ -158,7 +172,7 @@ def earlier_values(server: XFServer, inputs: Inputs, interface: Mapping[str, Any
         fields = [field for field in interface.get("inputs") or () if field["key"] in values]
         errors += [error.removeprefix("inputs.") for error in input_violations({"inputs": fields}, values)]
     if errors:
-        raise UsageError("these inputs cannot be used:\n  " + "\n  ".join(errors))
+        raise UsageError(f"these {part}s cannot be used:\n  " + "\n  ".join(errors))
     return values
 
 

@@ -102,7 +102,8 @@ def formatted_value(value: Any, unit: str = "") -> str:
     text = f"{value:.6g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
     if len(text) > _MOST_CHARACTERS:
         text = f"{text[: _MOST_CHARACTERS - 3]}..."
-    return f"{text} {unit}".rstrip()
+    # "1" is the unit of fractions and counts: behind a number it would read as a second one.
+    return text if unit in ("", "1") else f"{text} {unit}"
 
 
 def exit_code(job: Job) -> int:

@@ -52,7 +52,8 @@ class _AskedJob:
 
 def inputs(job: int, *, server: Server = None, as_json: Json = False) -> int:
     """
-    Show the inputs of a job: what is declared, where it comes from, and what it is.
+    Show the inputs of a job: what is declared, where it comes from, and what it is; where a person finishes it, with
+    which outputs.
 
     Exit code 0: shown; 1: there is no such job. Example: `xfworker job inputs 12`
 
@@ -74,8 +75,14 @@ def inputs(job: int, *, server: Server = None, as_json: Json = False) -> int:
         }
         for key in dict.fromkeys((*declared, *asked.job.inputs))
     ]
+    outputs = [
+        {"key": key, "type": declared.get("type"), "required": is_required(declared)}
+        for key, declared in declared_fields(asked.task_type.interface, "outputs").items()
+        if asked.is_interactive
+    ]
     if as_json:
-        print_json({"job_serial": asked.job.serial, "state": asked.job.state.value, "inputs": items})
+        document = {"job_serial": asked.job.serial, "state": asked.job.state.value, "inputs": items}
+        print_json({**document, "outputs": outputs} if outputs else document)
         return 0
     rows = [
         (
@@ -88,6 +95,10 @@ def inputs(job: int, *, server: Server = None, as_json: Json = False) -> int:
         for item in items
     ]
     print_table(("input", "type", "from", "required", "value"), rows, text=("input", "value"))
+    if outputs:
+        asked_for = [(output["key"], output["type"], "yes" if output["required"] else "") for output in outputs]
+        title = f"a person finishes it with: xfworker job finish {asked.job.serial} OUTPUT=VALUE"
+        print_table(("output", "type", "required"), asked_for, title=title, text=("output",))
     return 0
 
 
@@ -165,10 +176,10 @@ def finish(job: int, items: tuple[str, ...] = (), *, server: Server = None, as_j
                 f"({JobState.READY_FOR_INTERACTIVE.value}) is finished by one"
             )
         interface = _declared(asked.task_type.interface, "outputs")
-        arguments = read_inputs(items, interface, image_formats())
+        arguments = read_inputs(items, interface, image_formats(), part="output")
         for key in arguments.sequences:
             raise UsageError(f"{key}: an output is one value or file, not a sequence of them")
-        outputs = {**arguments.values, **earlier_values(client.server, arguments, interface)}
+        outputs = {**arguments.values, **earlier_values(client.server, arguments, interface, part="output")}
         with transfer_bars(messages(), shown=not as_json):
             outputs |= dict(_stored(client, asked.job, arguments.files))
         values = {"/outputs": {**asked.job.outputs, **outputs}, "/state": JobState.DONE.value}

@@ -90,7 +90,7 @@ def run(
     if as_json:
         print_json(to_json(started))
     else:
-        results().print(f"run {started.serial}: {started.name or 'no name'}")
+        results().print(f"run {started.serial}: {started.name}" if started.name else f"run {started.serial}")
     return 0
 
 
