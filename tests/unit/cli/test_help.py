@@ -39,6 +39,7 @@ def test_every_help_gives_the_exit_codes_and_an_example_that_works(words, capsys
     assert main([*words, "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "Exit code 0: " in text
+    assert not re.search(r"\[default: (False|None|\(\)|\"\")\]", text)
     (example,) = re.findall(r"Example: `xfworker (.*?)`", text)
     given = shlex.split(example)
     assert tuple(given[: len(words)]) == words

@@ -112,6 +112,7 @@ def command_line(shown: Sequence[str]) -> "App":
 
     from cyclopts import App, Parameter
 
+    from xfworker.api.cli.help_text import shown_default
     from xfworker.api.cli.integers import with_exact_integers
 
     root = App(
@@ -120,7 +121,7 @@ def command_line(shown: Sequence[str]) -> "App":
         version=_versions,
         suppress_keyboard_interrupt=False,
         help_format="plaintext",
-        default_parameter=Parameter(converter=with_exact_integers),
+        default_parameter=Parameter(converter=with_exact_integers, show_default=shown_default),
     )
     for command in COMMANDS:
         if find_spec(command.module) is not None:
