@@ -232,13 +232,16 @@ class RunLengthEncoder:
 
     def encode(self, voxels: "Bytes") -> list["Bytes"]:
         """Give the bytes of all runs that are known to be over; ``voxels`` is uint8 in one dimension."""
+        import numpy as np
+
         pieces = [voxels[begin : begin + _PIECE] for begin in range(0, voxels.size, _PIECE)]
         at_once = max(1, WORTHWHILE_BYTES // _PIECE)
         groups = [pieces[begin : begin + at_once] for begin in range(0, len(pieces), at_once)]
         encoded: list[Bytes] = []
         for analysed in in_parallel(self._analysed_group, groups):
-            for analysis in analysed:
-                encoded += self._joined(analysis)
+            runs = [piece for analysis in analysed for piece in self._joined(analysis)]
+            if runs:
+                encoded.append(np.concatenate(runs))
         return encoded
 
     def finish(self) -> bytes:
@@ -288,7 +291,10 @@ class RunLengthEncoder:
 
         if self._run_value is None:
             return []
-        return [self._runs(np.array([self._run_value], np.uint8), np.array([self._run_length], np.int64))]
+        value = b"" if self._kind == "binCmp" else bytes([self._run_value])
+        longest = _LONGEST_GO_ON if self._kind == "binCmp" else _GO_ON
+        full, last = divmod(self._run_length - 1, longest)
+        return [np.frombuffer((value + bytes([_GO_ON])) * full + value + bytes([last + 1]), np.uint8)]
 
     def _go_on(self, value: int, length: int) -> list["Bytes"]:
         """Lengthen the open run, or close it and open the next."""
