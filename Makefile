@@ -18,7 +18,7 @@ LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate supply
+.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate supply sbom
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
@@ -27,6 +27,7 @@ help:
 	@echo "make test-fast    the tests that need no server, in about a minute"
 	@echo "make lowest       the unit tests with the lowest versions that pyproject.toml allows"
 	@echo "make supply       build the wheel twice and compare: the same source gives the same bytes"
+	@echo "make sbom         the bill of materials of the wheel (CycloneDX), its licences and known weaknesses"
 	@echo "make simulate     play simulated laboratories in which everything goes wrong: SEED=1, and JOBS=100000 for more seeds"
 	@echo "make docs         build the site: docs/_build/index.html"
 	@echo "make pictures     make the pictures of README.md and the docs anew"
@@ -73,6 +74,14 @@ supply: $(VENV)/created
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/first .
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/second .
 	$(BIN)/python -c 'import pathlib, sys; a, b = (next(pathlib.Path("build", n).glob("*.whl")).read_bytes() for n in ("first", "second")); sys.exit(None if a == b else "two wheels of one source differ: unpack build/first and build/second and compare")'
+
+# The bill of materials of what a user installs: the wheel with all extras, in an environment of its own.
+sbom: supply
+	$(PYTHON) -m venv --clear build/installed
+	$(PYTHON) -m venv --clear build/tools
+	build/installed/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$$(ls $(CURDIR)/build/first/*.whl)[all]"
+	build/tools/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom pip-audit
+	build/installed/$(notdir $(BIN))/python .ci/sbom build/tools/$(notdir $(BIN))
 
 SEED ?= 1
 JOBS ?= 0
