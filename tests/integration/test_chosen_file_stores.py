@@ -24,7 +24,7 @@ SCRIPT = (
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory):
-    with EmbeddedServer(tmp_path_factory.mktemp("lab")) as embedded:
+    with EmbeddedServer(tmp_path_factory.mktemp("lab"), files_elsewhere=True) as embedded:
         yield embedded
 
 

@@ -61,7 +61,7 @@ def done(outputs):
 
 def test_a_script_cannot_end_its_job_with_a_file_that_was_not_uploaded(lab):
     lease = lab.lease()
-    with pytest.raises(InvalidParameter, match=r"outputs\.table: job_result/1/a\.csv was not uploaded"):
+    with pytest.raises(InvalidParameter, match=r"outputs\.table: job_result/1/a\.csv was not uploaded to this server"):
         lab.script(lease).update(Job, lab.job.serial, done({"table": table(lab.job.serial)}))
     lab.store(lab.job.serial, "a.csv")
     ended = lab.script(lease).update(Job, lab.job.serial, done({"table": table(lab.job.serial)}))
@@ -81,20 +81,20 @@ def test_a_script_cannot_end_its_job_with_a_file_that_was_not_uploaded(lab):
 )
 def test_a_file_is_looked_for_wherever_outputs_name_it(lab, value):
     lab.store(lab.by_hand, "there.csv")
-    with pytest.raises(InvalidParameter, match=r"a\.csv was not uploaded"):
+    with pytest.raises(InvalidParameter, match=r"a\.csv was not uploaded to this server"):
         lab.server.update(Job, lab.by_hand, done({"table": value(lab.by_hand)}))
 
 
 def test_a_person_cannot_finish_a_job_with_a_file_that_was_not_uploaded_whatever_else_is_let_pass(lab):
     change = Change(values={"/outputs/table": table(lab.by_hand), "/state": "Done"})
-    with pytest.raises(InvalidParameter, match="was not uploaded"):
+    with pytest.raises(InvalidParameter, match="was not uploaded to this server"):
         lab.server.update(Job, lab.by_hand, change)
     assert lab.server.get(Job, lab.by_hand).state is JobState.READY_FOR_INTERACTIVE
 
 
 def test_the_outputs_of_a_job_that_is_done_are_corrected_under_the_same_rule(lab):
     lab.server.update(Job, lab.by_hand, done({}))
-    with pytest.raises(InvalidParameter, match="was not uploaded"):
+    with pytest.raises(InvalidParameter, match="was not uploaded to this server"):
         lab.server.update(Job, lab.by_hand, Change(values={"/outputs": {"table": table(lab.by_hand)}}))
     lab.server.update(Job, lab.by_hand, Change(values={"/name": "no outputs in this change"}))
 
@@ -102,7 +102,7 @@ def test_the_outputs_of_a_job_that_is_done_are_corrected_under_the_same_rule(lab
 def test_a_script_cannot_spawn_a_done_job_that_names_a_file_which_was_not_uploaded(lab):
     script = lab.script(lab.lease())
     spawned = Job(task_serial=lab.task, state=JobState.DONE, outputs={"table": table(lab.job.serial)}, spawn_key="a")
-    with pytest.raises(InvalidParameter, match="was not uploaded"):
+    with pytest.raises(InvalidParameter, match="was not uploaded to this server"):
         script.create(spawned)
     lab.store(lab.job.serial, "a.csv")
     assert script.create(spawned).state is JobState.DONE
@@ -111,7 +111,7 @@ def test_a_script_cannot_spawn_a_done_job_that_names_a_file_which_was_not_upload
 def test_a_run_cannot_start_with_outputs_that_name_a_file_which_was_not_uploaded(lab):
     _, workflow = lab.new_task("sources", TaskTypeKind.SOURCE)
     control = lab.platform.control_for(lab.admin)
-    with pytest.raises(InvalidParameter, match="was not uploaded"):
+    with pytest.raises(InvalidParameter, match="was not uploaded to this server"):
         control.start_run(workflow, outputs={"table": table(lab.job.serial)})
     lab.store(lab.job.serial, "a.csv")
     assert control.start_run(workflow, outputs={"table": table(lab.job.serial)}).serial
@@ -121,7 +121,7 @@ def test_nobody_learns_by_it_which_files_another_project_has(lab):
     other, _ = lab.new_task("hidden")
     hidden = lab.server.create(Job(task_serial=other, state=JobState.DONE))
     lab.store(hidden.serial, "a.csv")
-    with pytest.raises(InvalidParameter, match="was not uploaded"):
+    with pytest.raises(InvalidParameter, match="was not uploaded to this server"):
         lab.script(lab.lease()).update(Job, lab.job.serial, done({"table": table(hidden.serial)}))
 
 

@@ -46,6 +46,7 @@ def serve(
     durable: bool = True,
     sns: Path | None = None,
     outputs_must_fit: bool = True,
+    files_elsewhere: Annotated[bool, Parameter(negative="")] = False,
     max_attempts: int = 3,
     lease_seconds: float = 60.0,
     activity_days: int | None = None,
@@ -78,6 +79,8 @@ def serve(
         durable: Whether what was answered outlives a power cut; without it the server is faster.
         sns: Folder of ISQ files to serve as a catalogue of measurements.
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else it is a warning.
+        files_elsewhere: Scripts keep files in a store of their own settings ([files]) that this server does not serve,
+            so it does not look for the results that outputs name; scripts do so in their store.
         max_attempts: How often a job is handed out before it fails because its workers were lost.
         lease_seconds: How long a worker may be silent before its jobs go to others.
         most_spawned_jobs: How many jobs may be spawned behind one job by jobs that were spawned themselves; more looks
@@ -139,6 +142,7 @@ def serve(
     )
     rules = PlatformOptions(
         outputs_must_fit=outputs_must_fit,
+        files_elsewhere=files_elsewhere,
         max_attempts=max_attempts,
         lease_seconds=lease_seconds,
         activity_days=activity_days,

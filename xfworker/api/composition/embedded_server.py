@@ -38,6 +38,7 @@ class EmbeddedServer:
         durable: bool = False,
         sns: Path | None = None,
         outputs_must_fit: bool = True,
+        files_elsewhere: bool = False,
         processes: int = 1,
         start_seconds: float = 60.0,
         stop_seconds: float = 15.0,
@@ -52,6 +53,7 @@ class EmbeddedServer:
             durable: Whether what was answered outlives a power cut.
             sns: Folder of ISQ files to serve as a catalogue of measurements.
             outputs_must_fit: Whether outputs that do not fit the task type's interface are refused.
+            files_elsewhere: Whether scripts keep files in a store that this server does not serve.
             processes: How many processes serve; more than one need a PostgreSQL database.
             start_seconds: How long the server may take until it answers.
             stop_seconds: How long it may take to stop before it is killed.
@@ -68,6 +70,8 @@ class EmbeddedServer:
             self._command += ["--sns", str(sns)]
         if not outputs_must_fit:
             self._command += ["--no-outputs-must-fit"]
+        if files_elsewhere:
+            self._command += ["--files-elsewhere"]
         if processes != 1:
             self._command += ["--processes", str(processes)]
         self._start_seconds = start_seconds

@@ -23,6 +23,8 @@ class PlatformOptions:
         activity_days: After how many days events of the activity log are deleted; ``None`` keeps them for ever.
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused; else the job is done
             all the same, with the violations under ``metadata.output_faults`` and a warning in the activity log.
+        files_elsewhere: Whether scripts keep files in a store of their own settings, which this server does not serve;
+            it then believes that the results are stored which outputs name.
         most_spawned_jobs: How many jobs may be spawned behind one job by jobs that were spawned themselves.
         global_config: What scripts can read of the server's configuration, such as ``default_sns_server``.
     """
@@ -36,5 +38,6 @@ class PlatformOptions:
     worker_silent_seconds: float = 300.0
     activity_days: int | None = None
     outputs_must_fit: bool = True
+    files_elsewhere: bool = False
     most_spawned_jobs: int = MOST_SPAWNED_JOBS
     global_config: dict[str, Any] = field(factory=dict)

@@ -230,7 +230,7 @@ class PlatformServer:
             of: Which workflow alone it reaches.
             locking: What others are kept from.
         """
-        results = StoredResults(self._files)
+        results = StoredResults(None if self._options.files_elsewhere else self._files)
         results.look_up(outputs)
         with self._records.transaction(of=of, locking=locking) as transaction:
             yield Access(

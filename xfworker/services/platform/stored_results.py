@@ -55,7 +55,8 @@ class StoredResults:
         except (FileError, InvalidParameter) as error:
             return [f"outputs: {error}"]
         return [
-            f"outputs.{key}: {file} was not uploaded; upload it before the job is done"
+            f"outputs.{key}: {file} was not uploaded to this server; upload it before the job is done (where scripts "
+            "keep files in another store: xfworker serve --files-elsewhere)"
             for file, key in named.items()
             if not (_is_visible(access, job, file) and file in self._content(folder_of(file)))
         ]
