@@ -17,7 +17,7 @@ def classes(kind=XFWorkerError):
 
 
 def test_every_error_has_a_section_with_cause_and_cure():
-    for module in ("adapters.genuine.errors", "services.images.statistics"):
+    for module in ("adapters.genuine.errors", "api.capture.errors", "services.images.statistics"):
         import_module(f"xfworker.{module}")
     sections = dict(
         re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)

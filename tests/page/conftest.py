@@ -26,7 +26,9 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the session: while Playwright is there an event loop runs in this thread, in which tests of other
+# modules could not run one of their own.
+@pytest.fixture(scope="module")
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="the page is not tested: playwright is not installed")
     path = os.environ.get("XFWORKER_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
