@@ -28,9 +28,9 @@ def open_page(platform: "LocalPlatform", path: str, console: "Console") -> None:
     """
     link = platform.transport.request("POST", f"{BASE}/page-links", doing="make a link to the page").json()
     url = f"{platform.embedded.endpoint.url}{link['path']}?next={path}"
-    console.print(f"the page: {url} (the link works once; Ctrl-C ends the page)")
-    webbrowser.open(url)
     try:
+        console.print(f"the page: {url} (the link works once; Ctrl-C ends the page)")
+        webbrowser.open(url)
         while True:
             platform.check_alive()
             time.sleep(_LOOK_SECONDS)

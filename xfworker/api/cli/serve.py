@@ -46,7 +46,7 @@ def serve(
     durable: bool = True,
     sns: Path | None = None,
     outputs_must_fit: bool = True,
-    files_elsewhere: Annotated[bool, Parameter(negative="")] = False,
+    files_elsewhere: bool = False,
     max_attempts: int = 3,
     lease_seconds: float = 60.0,
     activity_days: int | None = None,
