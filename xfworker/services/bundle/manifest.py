@@ -10,6 +10,7 @@ from xfworker.domain.conversion import from_json, to_json
 from xfworker.domain.errors import InvalidFilename, InvalidRecord, UsageError
 from xfworker.domain.files import Resource, parse_resource
 from xfworker.domain.records import Job, Project, Record, Run, Task, TaskType, Workflow
+from xfworker.services.sealed_archive import manifest_document
 
 FORMAT = "XFJOB1.0"
 """What a bundle's ``format`` says."""
@@ -163,15 +164,7 @@ def read_manifest(content: bytes, name: str) -> Manifest:
     Raises:
         UsageError: It is not a manifest, or one of another version; the message says what is wrong where.
     """
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        raise UsageError(f"{name} is damaged: {MANIFEST} in it is not JSON") from None
-    format_name = document.get("format") if isinstance(document, dict) else None
-    if format_name != FORMAT:
-        raise UsageError(
-            f"{name} is not a bundle of a known version: its format is {format_name!r}, and this reads {FORMAT!r}"
-        )
+    document = manifest_document(content, name, noun="bundle", manifest=MANIFEST, format_name=FORMAT)
     try:
         return _manifest(document)
     except (InvalidRecord, InvalidFilename) as error:

@@ -1,6 +1,5 @@
 """What a capture says of itself: ``capture.json`` at the root of the archive."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from attrs import define, field
 
 from xfworker.domain.errors import UsageError
+from xfworker.services.sealed_archive import manifest_document
 
 FORMAT = "XFCAP1.0"
 """What a capture's ``format`` says."""
@@ -118,15 +118,7 @@ def read_manifest(content: bytes, name: str) -> CaptureManifest:
     Raises:
         UsageError: It is not a manifest, or one of another version; the message says what is wrong.
     """
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        raise UsageError(f"{name} is damaged: {MANIFEST} in it is not JSON") from None
-    format_name = document.get("format") if isinstance(document, dict) else None
-    if format_name != FORMAT:
-        raise UsageError(
-            f"{name} is not a capture of a known version: its format is {format_name!r:.40}, and this reads {FORMAT!r}"
-        )
+    document = manifest_document(content, name, noun="capture", manifest=MANIFEST, format_name=FORMAT)
     try:
         return _manifest(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,16 +1,11 @@
 """Opens a capture, with suspicion: it may be damaged, and it may come from anybody."""
 
-import hashlib
 import json
-import os
 import shutil
 import zipfile
-import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from xfworker.domain.errors import ChecksumMismatch, InvalidFilename, NotEnoughSpace, UsageError
 from xfworker.domain.filenames import check_filename
@@ -24,6 +19,7 @@ from xfworker.services.capture.manifest import (
     CaptureManifest,
     read_manifest,
 )
+from xfworker.services.sealed_archive import SealedArchive, write_whole
 
 MOST_ENTRIES = 50_000
 LARGEST_MANIFEST = 64 * 1024 * 1024
@@ -32,13 +28,8 @@ LARGEST_LOG = 64 * 1024 * 1024
 LARGEST_TOTAL = 64 * 1024**3
 """What all entries of a capture may hold together when they are unpacked; recorders stop far below."""
 
-_BLOCK = 1024 * 1024
-_ENCRYPTED = 0x1
-_KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError, OSError)
 
-
-class OpenCapture:
+class OpenCapture(SealedArchive):
     """
     A capture that is open for reading; use it in a ``with`` block.
 
@@ -56,32 +47,12 @@ class OpenCapture:
         Raises:
             UsageError: There is no such file, it is not a capture, it is damaged, or it breaks a limit.
         """
-        self.path = path
-        try:
-            self._archive = zipfile.ZipFile(path)
-        except FileNotFoundError:
-            raise UsageError(
-                f"there is no capture {path}; a script that imports xfcapture makes one (`xfworker capture init`)"
-            ) from None
-        except _DAMAGE as error:
-            raise UsageError(f"{path} is not a capture, or it is damaged: {error}") from None
+        super().__init__(path, "capture", "a script that imports xfcapture makes one (`xfworker capture init`)")
         try:
             self.manifest = self._checked_manifest()
         except BaseException:
-            self._archive.close()
+            self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._archive.close()
 
     def calls(self) -> list[RecordedCall]:
         """
@@ -112,7 +83,7 @@ class OpenCapture:
             UsageError: The calls are not what a recorder writes.
         """
         for entry in self.manifest.entries.values():
-            for _ in self._pieces(entry):
+            for _ in self._verified(entry):
                 pass
         count = len(self.calls())
         if count != self.manifest.calls:
@@ -126,15 +97,7 @@ class OpenCapture:
             ChecksumMismatch: The content is not what the manifest says.
             OSError: It cannot be written.
         """
-        partial = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
-        try:
-            with partial.open("xb") as copy:
-                for piece in self._pieces(entry):
-                    copy.write(piece)
-            partial.replace(target)
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+        write_whole(self._verified(entry), target)
 
     def unpack_package(self, folder: Path) -> None:
         """Write the script's package into a folder that exists; raises as :meth:`extract`."""
@@ -163,44 +126,23 @@ class OpenCapture:
         entry = self.manifest.entries.get(name)
         if entry is None:
             raise UsageError(f"{self.path} is damaged: it has no {name}")
-        return b"".join(self._pieces(entry))
+        return b"".join(self._verified(entry))
 
-    def _pieces(self, entry: CapturedEntry) -> Iterator[bytes]:
-        digest, size = hashlib.sha256(), 0
-        try:
-            with self._archive.open(entry.name) as source:
-                while piece := source.read(_BLOCK):
-                    size += len(piece)
-                    if size > entry.size:
-                        break
-                    digest.update(piece)
-                    yield piece
-        except _DAMAGE as error:
-            raise ChecksumMismatch(f"{self.path} is damaged at {entry.name}: {error}") from None
-        if size != entry.size or digest.hexdigest() != entry.sha256:
-            raise ChecksumMismatch(f"{self.path}: {entry.name} in it is not what was written; the file is damaged")
+    def _verified(self, entry: CapturedEntry) -> Iterator[bytes]:
+        return self._pieces(
+            entry.name,
+            entry.size,
+            entry.sha256,
+            called=entry.name,
+            otherwise="was written; the file is damaged",
+        )
 
     def _checked_manifest(self) -> CaptureManifest:
-        infos: dict[str, zipfile.ZipInfo] = {}
-        listed = self._archive.infolist()
-        if len(listed) > MOST_ENTRIES:
-            raise UsageError(f"{self.path} has {len(listed):,} entries; a capture has at most {MOST_ENTRIES:,}")
-        for info in listed:
-            if info.filename in infos:
-                raise UsageError(f"{self.path} is damaged: {info.filename!r:.100} is in it twice")
-            if info.flag_bits & _ENCRYPTED or info.compress_type not in _KNOWN:
-                raise UsageError(f"{self.path}: {info.filename!r:.100} is encrypted or compressed in an unknown way")
-            infos[info.filename] = info
-        if MANIFEST not in infos:
-            raise UsageError(f"{self.path} is not a capture: it has no {MANIFEST}")
-        if infos[MANIFEST].file_size > LARGEST_MANIFEST:
-            raise UsageError(f"{self.path}: {MANIFEST} in it is too large to be one")
-        try:
-            with self._archive.open(MANIFEST) as source:
-                content = source.read(LARGEST_MANIFEST + 1)
-        except _DAMAGE as error:
-            raise UsageError(f"{self.path} is damaged: {MANIFEST}: {error}") from None
-        manifest = read_manifest(content, str(self.path))
+        count = len(self._archive.infolist())
+        if count > MOST_ENTRIES:
+            raise UsageError(f"{self.path} has {count:,} entries; a capture has at most {MOST_ENTRIES:,}")
+        infos = self._entries()
+        manifest = read_manifest(self._manifest_content(infos, MANIFEST, LARGEST_MANIFEST), str(self.path))
         for entry in manifest.entries.values():
             self._check_entry(entry, infos)
         if sum(entry.size for entry in manifest.entries.values()) > LARGEST_TOTAL:
