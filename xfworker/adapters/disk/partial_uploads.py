@@ -1,15 +1,12 @@
 """Uploads that take several requests: what has arrived outlives a cut link and a restarted server."""
 
-import json
 import os
-import re
 import secrets
 import shutil
 import time
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from attrs import define, field
 
@@ -19,43 +16,32 @@ from xfworker.adapters.disk.reservations import Reservations
 from xfworker.adapters.transfer.hashing import FileHash, hash_file
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.partial_file import replacing
-from xfworker.adapters.wire.codec import read, write
-from xfworker.adapters.wire.files import FileEntry
+from xfworker.adapters.transfer.upload_description import (
+    SweepTimes,
+    UploadDescription,
+    no_such_upload,
+    require_identifier,
+)
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import FileError, FileNotInStore, JobAborted, LeaseLost, PermissionDenied
-from xfworker.domain.files import FileStat, Resource, parse_resource, require_file
+from xfworker.domain.files import FileStat, Resource, require_file
 from xfworker.ports.served_files import Permit
 
-_IDENTIFIER = re.compile(r"[0-9a-f]{32}")
 _INFO = "info.json"
 _DATA = "data"
 _TURN = "turn"
 
 
-@define
-class PartialUpload:
+@define(kw_only=True)
+class PartialUpload(UploadDescription):
     """
     An upload that is under way, or was completed a short while ago.
 
     Attributes:
-        identifier: Its name in URLs.
         folder: Where its data and description lie.
-        resource: Where the file goes.
-        size: Its size when complete.
-        metadata: The ``Upload-Metadata`` of the client, as it came.
-        sha256: The digest that the client promised, if any.
-        verified: So many bytes from the start are known to be what the client sent.
-        completed: What became of it.
     """
 
-    identifier: str
     folder: Path
-    resource: Resource
-    size: int
-    metadata: str = ""
-    sha256: str | None = None
-    verified: int = 0
-    completed: FileStat | None = None
 
     @property
     def data(self) -> Path:
@@ -74,16 +60,8 @@ class PartialUpload:
 
     def save(self) -> None:
         """Write the description."""
-        fields: dict[str, Any] = {
-            "resource": str(self.resource),
-            "size": self.size,
-            "metadata": self.metadata,
-            "sha256": self.sha256,
-            "verified": self.verified,
-            "completed": None if self.completed is None else write(FileEntry.of_stat(self.completed)),
-        }
         with replacing(self.folder / _INFO, private=True) as partial:
-            partial.write_text(json.dumps(fields), encoding="utf-8")
+            partial.write_text(self.to_text(), encoding="utf-8")
 
 
 @define
@@ -115,7 +93,7 @@ class PartialUploads:
     _store: FolderFileStore
     lifetime_seconds: float = 24 * 3600.0
     _running: dict[str, _Running] = field(factory=dict, init=False)
-    _swept_at: float = field(default=0.0, init=False)
+    _sweeps: SweepTimes = field(factory=SweepTimes, init=False)
     _are_known: bool = field(default=False, init=False)
 
     @property
@@ -127,7 +105,9 @@ class PartialUploads:
         self._reserve_for_those_under_way()
         identifier = secrets.token_hex(16)
         folder = self._folder / identifier
-        upload = PartialUpload(identifier, folder, resource, size, metadata, sha256)
+        upload = PartialUpload(
+            identifier=identifier, folder=folder, resource=resource, size=size, metadata=metadata, sha256=sha256
+        )
         self._store.reservations.reserve(identifier, size, resource)
         try:
             with disk_errors(f"store {resource}"):
@@ -152,25 +132,12 @@ class PartialUploads:
                         self._store.reservations.set_missing(upload.identifier, upload.size - upload.offset)
 
     def load(self, identifier: str) -> PartialUpload:
-        gone = FileNotInStore("there is no such upload; it may have expired, so begin it again")
-        if not _IDENTIFIER.fullmatch(identifier):
-            raise gone
+        require_identifier(identifier)
         folder = self._folder / identifier
         try:
-            fields = json.loads((folder / _INFO).read_text(encoding="utf-8"))
+            return PartialUpload.from_text(identifier, (folder / _INFO).read_text(encoding="utf-8"), folder=folder)
         except (OSError, ValueError):
-            raise gone from None
-        completed = fields["completed"]
-        return PartialUpload(
-            identifier,
-            folder,
-            parse_resource(fields["resource"]),
-            fields["size"],
-            fields["metadata"],
-            fields["sha256"],
-            fields["verified"],
-            None if completed is None else read(FileEntry, completed, "upload").stat(),
-        )
+            raise no_such_upload() from None
 
     def open(self, upload: PartialUpload) -> IncomingFile:
         offset = upload.offset
@@ -269,11 +236,7 @@ class PartialUploads:
         return swept
 
     def sweep_is_due(self) -> bool:
-        now = time.monotonic()
-        if self._swept_at and now - self._swept_at < min(self.lifetime_seconds / 4, 3600.0):
-            return False
-        self._swept_at = now
-        return True
+        return self._sweeps.is_due(self.lifetime_seconds)
 
 
 @define(frozen=True)

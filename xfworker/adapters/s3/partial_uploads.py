@@ -1,13 +1,11 @@
 """Uploads into a bucket that take several requests: all that is known of one is in the bucket, none in a process."""
 
 import json
-import re
 import secrets
 import time
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import obstore
 from attrs import define, field
@@ -17,42 +15,31 @@ from xfworker.adapters.s3.object_errors import object_errors
 from xfworker.adapters.s3.pieces import LEAST_PIECE_BYTES, Piece, PieceFolder, chain, piece_bytes
 from xfworker.adapters.s3.served_files import S3ServedFiles
 from xfworker.adapters.transfer.hashing import FileHash
-from xfworker.adapters.wire.codec import read, write
-from xfworker.adapters.wire.files import FileEntry
+from xfworker.adapters.transfer.upload_description import (
+    SweepTimes,
+    UploadDescription,
+    no_such_upload,
+    require_identifier,
+)
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import FileError, FileNotInStore, JobAborted, LeaseLost, PermissionDenied, XFWorkerError
-from xfworker.domain.files import USERDATA, FileStat, Resource, parse_resource, require_file
+from xfworker.domain.files import USERDATA, FileStat, Resource, require_file
 from xfworker.ports.served_files import Permit
 
-_IDENTIFIER = re.compile(r"[0-9a-f]{32}")
 _INFO = "info.json"
 _TURN = "turn.json"
 
 
-@define
-class S3Upload:
+@define(kw_only=True)
+class S3Upload(UploadDescription):
     """
     An upload that is under way, or was completed a short while ago.
 
     Attributes:
-        identifier: Its name in URLs.
         folder: Where its pieces and description are.
-        resource: Where the file goes.
-        size: Its size when complete.
-        metadata: The ``Upload-Metadata`` of the client, as it came.
-        sha256: The digest that the client promised, if any.
-        verified: So many bytes from the start are known to be what the client sent.
-        completed: What became of it.
     """
 
-    identifier: str
     folder: PieceFolder
-    resource: Resource
-    size: int
-    metadata: str = ""
-    sha256: str | None = None
-    verified: int = 0
-    completed: FileStat | None = None
 
     @property
     def offset(self) -> int:
@@ -75,26 +62,16 @@ class S3Upload:
         """Begin a turn, which ends those before, on these pieces: what they still put there does not count."""
         turn = _Turn(secrets.token_hex(8), tuple(pieces))
         entry = {"name": turn.name, "pieces": [[piece.offset, piece.size, piece.path] for piece in pieces]}
-        self._put(_TURN, entry)
+        self._put(_TURN, json.dumps(entry))
         return turn
 
     def save(self) -> None:
         """Write the description."""
-        self._put(
-            _INFO,
-            {
-                "resource": str(self.resource),
-                "size": self.size,
-                "metadata": self.metadata,
-                "sha256": self.sha256,
-                "verified": self.verified,
-                "completed": None if self.completed is None else write(FileEntry.of_stat(self.completed)),
-            },
-        )
+        self._put(_INFO, self.to_text())
 
-    def _put(self, name: str, entry: dict[str, Any]) -> None:
+    def _put(self, name: str, text: str) -> None:
         with object_errors(f"store {self.resource}", self.resource):
-            obstore.put(self.folder.store, f"{self.folder.path}/{name}", json.dumps(entry).encode())
+            obstore.put(self.folder.store, f"{self.folder.path}/{name}", text.encode())
 
 
 @define(frozen=True)
@@ -138,7 +115,7 @@ class S3PartialUploads:
     _store: S3ServedFiles
     lifetime_seconds: float = 24 * 3600.0
     _running: dict[str, _Running] = field(factory=dict, init=False)
-    _swept_at: float = field(default=0.0, init=False)
+    _sweeps: SweepTimes = field(factory=SweepTimes, init=False)
 
     def _folder(self, identifier: str, resource: Resource) -> PieceFolder:
         return PieceFolder(self._store.bucket, self._store.private("uploads", identifier), resource)
@@ -146,32 +123,23 @@ class S3PartialUploads:
     def create(self, resource: Resource, size: int, *, metadata: str, sha256: str | None) -> S3Upload:
         identifier = secrets.token_hex(16)
         folder = self._folder(identifier, require_file(resource))
-        upload = S3Upload(identifier, folder, resource, size, metadata, sha256)
+        upload = S3Upload(
+            identifier=identifier, folder=folder, resource=resource, size=size, metadata=metadata, sha256=sha256
+        )
         upload.save()
         return upload
 
     def load(self, identifier: str) -> S3Upload:
-        gone = FileNotInStore("there is no such upload; it may have expired, so begin it again")
-        if not _IDENTIFIER.fullmatch(identifier):
-            raise gone
+        require_identifier(identifier)
         folder = self._folder(identifier, Resource((USERDATA,)))
         try:
             with object_errors("look for an upload", folder.resource):
-                fields = json.loads(bytes(obstore.get(folder.store, f"{folder.path}/{_INFO}").bytes()))
+                text = bytes(obstore.get(folder.store, f"{folder.path}/{_INFO}").bytes())
+            upload = S3Upload.from_text(identifier, text, folder=folder)
         except (FileNotInStore, ValueError):
-            raise gone from None
-        completed = fields["completed"]
-        resource = parse_resource(fields["resource"])
-        return S3Upload(
-            identifier,
-            self._folder(identifier, resource),
-            resource,
-            fields["size"],
-            fields["metadata"],
-            fields["sha256"],
-            fields["verified"],
-            None if completed is None else read(FileEntry, completed, "upload").stat(),
-        )
+            raise no_such_upload() from None
+        upload.folder = self._folder(identifier, upload.resource)
+        return upload
 
     def open(self, upload: S3Upload) -> S3IncomingFile:
         before = upload.turn()
@@ -282,11 +250,7 @@ class S3PartialUploads:
         return len(old)
 
     def sweep_is_due(self) -> bool:
-        now = time.monotonic()
-        if self._swept_at and now - self._swept_at < min(self.lifetime_seconds / 4, 3600.0):
-            return False
-        self._swept_at = now
-        return True
+        return self._sweeps.is_due(self.lifetime_seconds)
 
 
 def _require_turn(upload: S3Upload, turn: _Turn) -> None:
