@@ -7,7 +7,7 @@ import attrs
 
 from xfworker.adapters.genuine.errors import CallNotDocumented
 from xfworker.adapters.genuine.module import GenuineModule
-from xfworker.domain.change import Change, apply
+from xfworker.domain.change import SERVER_FIELDS, Change, apply
 from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import RecordConflict, ServerFault
 from xfworker.domain.files import AuthorizationToken, Scope
@@ -76,11 +76,12 @@ class GenuineXFServer:
             CallNotDocumented: For kinds without a documented function, and where it needs a field that is not given.
         """
         conditions = {name: value if isinstance(value, tuple) else (value,) for name, value in (where or {}).items()}
-        records = [
-            self._module.keys.record(kind, their)
-            for name, serials in self._listing(kind, conditions)
-            for their in self._listed(kind, name, serials)
-        ]
+        calls = self._listing(kind, conditions)
+        theirs: list[Any] = []
+        with self._module.connection(f"list {kind.noun}s") as connection:
+            for name, *serial in calls:
+                theirs += getattr(self._module.util, name)(connection, *serial)
+        records = [self._module.keys.record(kind, their) for their in theirs]
         matching = [
             record
             for record in records
@@ -95,15 +96,14 @@ class GenuineXFServer:
         Raises:
             CallNotDocumented: For everything but jobs, tasks and events of the activity log.
         """
-        del idempotency_key  # nothing is repeated here, and nobody else can be told of it
-        fields = {key: value for key, value in self._module.keys.json(record).items() if value is not None}
+        del idempotency_key  # nothing is repeated here, and no documented call takes it
         util = self._module.util
         with self._module.connection(f"create a {record.noun}") as connection:
             match record:
                 case Job():
-                    their = util.create_xf_job(connection, self._without_server_fields(record, fields))
+                    their = util.create_xf_job(connection, self._new_fields(record))
                 case Task():
-                    their = util.create_xf_task(connection, self._without_server_fields(record, fields))
+                    their = util.create_xf_task(connection, self._new_fields(record))
                 case ActivityEvent():
                     level = util.ActivityLogLevel[record.level]
                     their = util.create_activity_log_event(
@@ -128,8 +128,7 @@ class GenuineXFServer:
             CallNotDocumented: For everything but jobs, tasks, workflows and projects.
         """
         current = self.get(kind, serial)
-        guard = self.get(Workflow, current.workflow_serial) if isinstance(current, Task) else current
-        self._require_version(current, guard, change)
+        version = self._require_version(current, change)
         theirs = self._module.keys.json(apply(current, change))
         util = self._module.util
         try:
@@ -138,7 +137,7 @@ class GenuineXFServer:
                     case Job():
                         their = util.update_xf_job(connection, theirs, change.bump)
                     case Task():
-                        their = util.update_xf_task(connection, theirs, guard.occ_lock_version)
+                        their = util.update_xf_task(connection, theirs, version)
                     case Workflow():
                         their = util.update_xf_workflow(connection, theirs)
                     case Project():
@@ -146,10 +145,7 @@ class GenuineXFServer:
                     case _:
                         raise CallNotDocumented(f"save a {kind.noun}")
         except ServerFault:
-            fresh = self.get(kind, serial)
-            self._require_version(
-                fresh, self.get(Workflow, fresh.workflow_serial) if isinstance(fresh, Task) else fresh, change
-            )
+            self._require_version(self.get(kind, serial), change)
             raise
         return self._module.keys.record(kind, their)
 
@@ -173,7 +169,8 @@ class GenuineXFServer:
             if sequence.key in job.outputs
         ]
         if len(done) != len(values):
-            obsolete = {job.run_serial for job in done if job.run_serial is not None and self._is_obsolete(job)}
+            runs = {job.run_serial for job in done if job.run_serial is not None}
+            obsolete = {serial for serial in runs if self.get(Run, serial).obsolete}
             done = [job for job in done if job.run_serial not in obsolete]
         if [job.outputs[sequence.key] for job in done] != list(values):
             raise ServerFault(
@@ -213,43 +210,32 @@ class GenuineXFServer:
     def close(self) -> None:
         """Nothing is kept open between calls."""
 
-    def _listing(
-        self, kind: type[Record], conditions: Mapping[str, tuple[Any, ...]]
-    ) -> list[tuple[str, tuple[Any, ...]]]:
+    def _listing(self, kind: type[Record], conditions: Mapping[str, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Give the calls that list records: a function's name each, and the serial that it takes, if any."""
         ways = _LISTS.get(kind, ())
         for name, field in ways:
             if field is None:
-                return [(name, ())]
+                return [(name,)]
             if field in conditions:
-                return [(name, conditions[field])]
+                return [(name, serial) for serial in dict.fromkeys(conditions[field])]
         if kind is Workflow:
-            return [("get_xf_workflows_by_project", tuple(item.serial for item in self.find(Project)))]
+            return [("get_xf_workflows_by_project", project.serial) for project in self.find(Project)]
         needed = " or ".join(field for _, field in ways if field is not None)
         raise CallNotDocumented(f"list {kind.noun}s" + (f" without their {needed}" if needed else ""))
 
-    def _listed(self, kind: type[Record], name: str, serials: tuple[Any, ...]) -> list[Any]:
-        listed: list[Any] = []
-        with self._module.connection(f"list {kind.noun}s") as connection:
-            function = getattr(self._module.util, name)
-            if not serials and name in {"get_xf_projects", "get_xf_task_types"}:
-                return list(function(connection))
-            for serial in dict.fromkeys(serials):
-                listed += function(connection, serial)
-        return listed
-
-    def _without_server_fields(self, record: Record, fields: dict[str, Any]) -> dict[str, Any]:
+    def _new_fields(self, record: Record) -> dict[str, Any]:
         names = self._module.keys.keys(record.collection).names
-        server_fields = {names.get(key, key) for key in ("serial", "occ_lock_version", "created_at", "modified_at")}
-        return {key: value for key, value in fields.items() if key not in server_fields}
+        left_out = {names.get(key, key) for key in SERVER_FIELDS}
+        fields = self._module.keys.json(record)
+        return {key: value for key, value in fields.items() if value is not None and key not in left_out}
 
-    def _is_obsolete(self, job: Job) -> bool:
-        return job.run_serial is not None and self.get(Run, job.run_serial).obsolete
-
-    @staticmethod
-    def _require_version(current: Record, guard: Record, change: Change) -> None:
+    def _require_version(self, current: Record, change: Change) -> int:
+        """Give the lock version that guards a record, which for a task is its workflow's, if it is the expected one."""
+        guard = self.get(Workflow, current.workflow_serial) if isinstance(current, Task) else current
         if change.expected_version is not None and guard.occ_lock_version != change.expected_version:
             raise RecordConflict(
                 f"{current.noun} {current.serial} moved on: its lock version is {guard.occ_lock_version}, "
                 f"not {change.expected_version}",
                 current=to_json(current),
             )
+        return guard.occ_lock_version
