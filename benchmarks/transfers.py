@@ -271,7 +271,7 @@ def goals_of(rows: Sequence[Row], small: SmallFiles, again: dict[str, float], se
         ours = by_name["ours", direction]
         for row in (row for row in rows if row.direction == direction and row is not ours):
             held_to = limit if row.client == judge else 1.0
-            # Raw urllib3 checks nothing, so it is no peer; uploads are held to the sink.
+            # Raw urllib3 checks nothing, so it is not a peer; uploads are held to the sink.
             if row.client != "urllib3" or judge == "urllib3":
                 goals.append(_pace_goal(ours, row, held_to))
         memory = max(ours.rss, default=0.0) or None
