@@ -18,7 +18,7 @@ from granian._granian import ListenerSpec, SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
-from litestar import Litestar
+from litestar.types import ASGIApp
 
 from xfworker.domain.errors import ConfigurationError
 from xfworker.services.stop_signals import stop_signals
@@ -28,9 +28,6 @@ _HEADER_MILLISECONDS = 20_000
 _MOST_CONNECTIONS = 8192
 _OWN_DESCRIPTORS = 512
 """Left for files, the database and what else the server opens."""
-
-BEFORE_STOP = "before_stop"
-"""Where an application keeps what ends its endless answers: Granian waits for every answer that has begun."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.serve")
 
@@ -85,7 +82,13 @@ class _OneSocketServer(Server):
         self._ssp, self._shd, self._sfd = None, shared, shared.get_fd()  # type: ignore[assignment]  # set to None untyped
 
 
-def serve(app: Litestar, options: ServeOptions, *, announce: Callable[[int], None]) -> None:
+def serve(
+    app: ASGIApp,
+    options: ServeOptions,
+    *,
+    announce: Callable[[int], None],
+    before_stop: Callable[[], None] = lambda: None,
+) -> None:
     """
     Serve until SIGTERM, SIGINT or, where asked for, the end of standard input.
 
@@ -93,6 +96,7 @@ def serve(app: Litestar, options: ServeOptions, *, announce: Callable[[int], Non
         app: The web application.
         options: Where to serve.
         announce: Called once with the port, when connections are taken.
+        before_stop: Ends the application's endless answers: Granian waits for every answer that has begun.
 
     Raises:
         ConfigurationError: The address is taken, or is not this computer's.
@@ -102,11 +106,16 @@ def serve(app: Litestar, options: ServeOptions, *, announce: Callable[[int], Non
         free_address(options.host, options.port) if options.listener is None else _address_of(options.listener)
     )
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(app, options, address, port, announce))
+        asyncio.run(_serve(app, options, address, port, announce, before_stop))
 
 
 async def _serve(
-    app: Litestar, options: ServeOptions, address: str, port: int, announce: Callable[[int], None]
+    app: ASGIApp,
+    options: ServeOptions,
+    address: str,
+    port: int,
+    announce: Callable[[int], None],
+    before_stop: Callable[[], None],
 ) -> None:
     logging.getLogger("_granian").setLevel(logging.WARNING)
     server = _OneSocketServer(
@@ -130,8 +139,7 @@ async def _serve(
 
     def stop(reason: str) -> None:
         _log.info("xfworker.server_stopping", reason=reason)
-        for end in app.state.get(BEFORE_STOP, ()):
-            loop.call_soon_threadsafe(end)
+        loop.call_soon_threadsafe(before_stop)
         loop.call_soon_threadsafe(server.stop)
 
     _on_signals(loop, stop)

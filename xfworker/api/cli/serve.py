@@ -177,7 +177,8 @@ def serve(
                 _offer_page(platform, endpoint.url)
 
         try:
-            serve_app(web_app(platform, stored, sns=storage.sns, images=images), options, announce=announced)
+            app, end_answers = web_app(platform, stored, sns=storage.sns, images=images)
+            serve_app(app, options, announce=announced, before_stop=end_answers)
         finally:
             if is_first:
                 endpoint_path(storage.data).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """The composition root of the platform: which store, which clock, which secret, which web application."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -265,10 +265,10 @@ def _bucket(location: BucketLocation) -> "S3ServedFiles":
 
 def web_app(
     platform: Platform, files: "StoredFiles", *, sns: Path | None = None, images: "ViewedImages | None" = None
-) -> "Litestar":
+) -> "tuple[Litestar, Callable[[], None]]":
     """
     Compose the web application: records, files, the page, and the catalogue of a folder of measurements where one is
-    named.
+    named; beside it, give what ends its endless answers.
 
     Args:
         platform: The platform.
@@ -284,7 +284,6 @@ def web_app(
     from xfworker.adapters.web.app import create_app
     from xfworker.adapters.web.fss.service import fss_handler
     from xfworker.adapters.web.password_work import PasswordWork
-    from xfworker.adapters.web.serving import BEFORE_STOP
 
     passwords = PasswordWork()
     viewers = [] if images is None else _image_routers(platform, images)
@@ -303,8 +302,7 @@ def web_app(
         later = LaterDigests(files)
         on_startup, on_shutdown = [later.start], [later.stop]
     app = create_app(platform, routes=routes, passwords=passwords, on_startup=on_startup, on_shutdown=on_shutdown)
-    app.state[BEFORE_STOP] = (parts.live.stop,)
-    return app
+    return app, parts.live.stop
 
 
 def _uploads(files: "StoredFiles") -> "ResumableUploads[Any, Any]":
