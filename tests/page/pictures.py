@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.board_data import fill_board
 from tests.page.conftest import FLAGS
-from tests.page.site_data import Site, make_site
+from tests.page.site_data import Site, make_other, make_site
 from xfworker.adapters.http.xf_server import BASE
 from xfworker.api.composition.local_platform import LocalPlatform, local_platform
 from xfworker.domain.job_state import JobState
@@ -34,9 +34,12 @@ def main() -> None:
             _take(browser, platform, f"/workflows/{workflow}", "board-phone", phone=True, ready=".row")
         with local_platform(Path(folder, "site")) as platform:
             site = make_site(platform)
+            other = make_other(site)
             _measure(site)
             viewer = "xf-slices [role=slider][aria-valuenow]"
             _take(browser, platform, f"/jobs/{site.measured}", "job", ready=viewer)
+            compared = f"/compare?a={site.measured}&b={other}"
+            _take(browser, platform, compared, "compare", ready=viewer)
             _take(browser, platform, f"/jobs/{site.person}", "person", ready="#form")
             _take(browser, platform, f"/jobs/{site.person}", "person-phone", phone=True, ready="#form")
             _take(browser, platform, f"/jobs/{site.running}", "log", ready=".t-1")

@@ -138,6 +138,25 @@ def make_site(platform: LocalPlatform) -> Site:
     return site
 
 
+def make_other(site: Site) -> int:
+    """Another run's result of the same task: other numbers, another table, the same image and picture."""
+    admin = site.platform.server
+    run = admin.create(Run(workflow_serial=site.workflow, name="mouse 2", entity={"uuid": "u-2", "name": "Minnie"}))
+    job = admin.create(Job(task_serial=site.measure, run_serial=run.serial, state=JobState.READY_FOR_INTERACTIVE))
+    table = site.store("job_result", job.serial, "values.csv", CSV.replace("v3;4.5", "v3;4.75").encode())
+    first = admin.get(Job, site.measured).outputs
+    outputs = {
+        **{key: first[key] for key in ("volume_image", "picture", "is_good")},
+        "volume": 2.7,
+        "words": "plain",
+        "table": {**first["table"], **table},
+        "count": 3,
+    }
+    units = {"/metadata/output_units": {"volume": "mm³"}}
+    admin.update(Job, job.serial, Change(values={"/outputs": outputs, "/state": "Done", **units}))
+    return job.serial
+
+
 def _task(server, workflow, name, kind, *, inputs, outputs) -> int:
     interface = {"inputs": inputs, **({} if outputs is None else {"outputs": outputs})}
     task_type = server.create(TaskType(name=f"Test.{name}", kind=kind, interface=interface))

@@ -133,6 +133,8 @@ PAGES = [
     "/jobs/{running}",
     "/jobs/{person}",
     "/runs/{run}",
+    "/compare?a={measured}",
+    "/compare?a={measured}&b={measured}",
     "/userdata",
     "/people",
     "/workers",

@@ -11,6 +11,7 @@ from xfworker.adapters.page.parts import PageParts, PasswordWork
 from xfworker.adapters.page.rendering import Templates
 from xfworker.adapters.page.routes.boards import board_routes
 from xfworker.adapters.page.routes.charts import chart_routes
+from xfworker.adapters.page.routes.comparison import comparison_routes
 from xfworker.adapters.page.routes.disk import disk_routes
 from xfworker.adapters.page.routes.editor import editor_routes
 from xfworker.adapters.page.routes.files import file_routes
@@ -63,6 +64,7 @@ def page_router(parts: PageParts, *, also: Sequence[ControllerRouterHandler] = (
             *project_routes(parts),
             *board_routes(parts),
             *job_routes(parts),
+            *comparison_routes(parts),
             *chart_routes(parts),
             *disk_routes(parts),
             *editor_routes(parts),

@@ -147,10 +147,19 @@ def _compare_texts(expected: Path, actual: Path, tolerance: Tolerance, path: str
             return compare_values(json.loads(left), json.loads(right), tolerance, path)
     except ValueError:
         return None
-    return _compare_tables(left, right, tolerance, path)
+    return compare_tables(left, right, tolerance, path)
 
 
-def _compare_tables(expected: str, actual: str, tolerance: Tolerance, path: str) -> list[Difference]:
+def compare_tables(expected: str, actual: str, tolerance: Tolerance, path: str) -> list[Difference]:
+    """
+    List how two tables (CSV) differ, cell by cell; a difference's path ends with its line and column, both from 1.
+
+    Args:
+        expected: The table as it should be.
+        actual: The table as it is.
+        tolerance: By how much numbers may differ.
+        path: What the report calls the table.
+    """
     differences: list[Difference] = []
     left, right = expected.splitlines(), actual.splitlines()
     if len(left) != len(right):
