@@ -33,6 +33,7 @@ from xfworker.domain.records import (
     Run,
     Task,
     TaskType,
+    Worker,
     Workflow,
 )
 from xfworker.testing.contracts.worlds import Setting, World
@@ -360,6 +361,29 @@ class XFServerContract:
             script.create(Project(name="mine"))
         with pytest.raises(PermissionDenied):
             script.create(DependencyPackage(name="Evil", install="rm -rf /"))
+
+    def test_a_script_changes_what_is_of_its_own_workflow_only(self, setting: Setting) -> None:
+        script = setting.script(setting.leased())
+        admin = setting.world.admin
+        elsewhere = admin.create(Workflow(project_serial=setting.project.serial))
+        task = admin.create(Task(workflow_serial=elsewhere.serial, task_type_serial=setting.task_type.serial))
+        run = admin.create(Run(workflow_serial=elsewhere.serial))
+        job = admin.create(Job(task_serial=task.serial, run_serial=run.serial))
+        for record in (elsewhere, task, run, job):
+            with pytest.raises(PermissionDenied, match="its token is for workflow"):
+                script.update(type(record), record.serial, Change(values={"/metadata": {"seen": True}}))
+            assert admin.get(type(record), record.serial).metadata == record.metadata
+        for record in (setting.workflow, setting.task, setting.run):
+            assert script.update(type(record), record.serial, Change(values={"/metadata": {"seen": True}})).metadata
+
+    def test_a_script_changes_nothing_that_is_of_no_project(self, setting: Setting) -> None:
+        script = setting.script(setting.leased())
+        admin = setting.world.admin
+        made = [admin.create(Entity(uuid="")), admin.create(DependencyPackage(name="Core"))]
+        for record in (setting.task_type, admin.find(Worker)[0], *made):
+            with pytest.raises(PermissionDenied):
+                script.update(type(record), record.serial, Change(values={"/metadata": {"seen": True}}))
+            assert admin.get(type(record), record.serial).metadata == record.metadata
 
     def test_a_script_has_no_say_when_its_attempt_is_over(self, setting: Setting) -> None:
         lease = setting.leased()
