@@ -43,12 +43,7 @@ class AnswerStream:
         if method == "HEAD" or response.status in _WITHOUT_BODY:
             self.length = 0
         self.received = 0
-        if response.headers.get("content-encoding", "identity") != "identity":
-            response.close()
-            raise ProtocolViolation(
-                f"could not {doing} at {at}: the answer is compressed ({response.headers['content-encoding']}) "
-                "although that was not asked for; is there a proxy in between that changes bodies?"
-            )
+        require_uncompressed(response, doing=doing, at=at)
         # http.client fills a buffer; urllib3 makes new bytes of each piece, which at 1 MiB costs half the speed.
         inner: Any = getattr(response, "_fp", None)
         self._mark = LowWaterMark(response)
@@ -121,3 +116,19 @@ class AnswerStream:
             self._response.release_conn()
         else:
             self.abort()
+
+
+def require_uncompressed(response: BaseHTTPResponse, *, doing: str, at: str) -> None:
+    """
+    Refuse a compressed body: that was not asked for, and how large it becomes nobody knows.
+
+    Raises:
+        ProtocolViolation: It is compressed; the connection is closed.
+    """
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        response.close()
+        raise ProtocolViolation(
+            f"could not {doing} at {at}: the answer is compressed ({encoding:.40}) although that was not asked for; "
+            "is there a proxy in between that changes bodies?"
+        )

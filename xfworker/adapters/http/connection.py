@@ -25,7 +25,7 @@ from xfworker.domain.errors import (
     ServerUnreachable,
 )
 
-NETWORK_ERRORS = (HTTPError, OSError)
+NETWORK_ERRORS = (HTTPError, OSError, http.client.HTTPException)
 """What sending a request and reading its answer can raise."""
 
 

@@ -110,8 +110,8 @@ class HttpFileStore:
 
     def _elsewhere(self, url: str) -> tuple[HttpTransport, str]:
         """Give the connection to an object store, and the path there, of an address that a server gave."""
+        transport, _ = self._server_at(Address.read(url).origin)
         parts = urlsplit(url)
-        transport, _ = self._server_at(f"{parts.scheme}://{parts.netloc}")
         return transport, f"{parts.path}?{parts.query}"
 
     def upload(
@@ -238,9 +238,13 @@ class HttpFileStore:
         doing = f"list {folder}"
         answer = self._ask(token, "GET", f"/folders/{quoted(folder)}", doing)
         try:
-            return read_answer(Listing, answer.json(), doing).folder()
+            listed = read_answer(Listing, answer.json(), doing).folder()
         except FileError as error:
             raise unexpected_answer(doing, error) from None
+        for stat in listed.files:
+            if stat.resource.segments[:-1] != folder.segments:
+                raise unexpected_answer(doing, f"{stat.resource} is not in that folder")
+        return listed
 
     def delete(self, token: AuthorizationToken, resource: Resource) -> None:
         self._ask(token, "DELETE", file_path(resource), f"delete {resource}", repeat=False)

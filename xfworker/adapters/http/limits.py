@@ -16,6 +16,7 @@ class HttpLimits:
         backoff_seconds: The wait before the second attempt; it doubles up to 5 s, with jitter.
         patience_seconds: How long in all to wait for a server that asks to slow down (429, 503).
         connections: How many connections to the server are kept alive.
+        answer_mib: How long an answer that is held in memory may be; files do not count.
     """
 
     connect_seconds: float = 10.0
@@ -25,3 +26,4 @@ class HttpLimits:
     backoff_seconds: float = 0.25
     patience_seconds: float = 120.0
     connections: int = 8
+    answer_mib: int = 512

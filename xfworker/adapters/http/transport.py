@@ -9,20 +9,20 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import urllib3
 from attrs import define, field
 
 from xfworker.adapters.clock import SystemClock
-from xfworker.adapters.http.answer_stream import AnswerStream
+from xfworker.adapters.http.answer_stream import AnswerStream, require_uncompressed
 from xfworker.adapters.http.connection import NETWORK_ERRORS, network_error, speaks_tls, was_sent
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
 from xfworker.adapters.http.pool import open_pool
 from xfworker.adapters.wire.authorization import authorization
 from xfworker.adapters.wire.digits import read_digits
+from xfworker.adapters.wire.http_date import read_http_date
 from xfworker.domain.address import Address
 from xfworker.domain.errors import (
     ConfigurationError,
@@ -49,6 +49,8 @@ _NOT_MODIFIED = 304
 _PROBLEM_BYTES = 256 * 1024
 _DIGITS_OF_SECONDS = 7
 _LONGEST_WAIT_SECONDS = 5.0
+_LONGEST_ANSWER_SECONDS = 3600.0
+"""How long an answer may go on arriving; each piece of it has its own limit besides."""
 
 
 @define(frozen=True, kw_only=True, eq=False, repr=False)
@@ -202,11 +204,12 @@ class HttpTransport:
         while True:
             error: XFWorkerError
             try:
-                response = self._send(method, path, body, fields, read_seconds, whole=True)
+                response = self._send(method, path, body, fields, read_seconds)
+                content = self._whole_body(response, doing)
             except NETWORK_ERRORS as caught:
                 error, may_pass = self._network_error(caught, doing), repeat or not was_sent(caught)
             else:
-                answer = HttpAnswer(status=response.status, headers=response.headers, body=response.data, doing=doing)
+                answer = HttpAnswer(status=response.status, headers=response.headers, body=content, doing=doing)
                 if answer.status < _FIRST_ERROR or answer.status == _NOT_MODIFIED:
                     return answer
                 error = self._refusal(answer)
@@ -245,7 +248,7 @@ class HttpTransport:
         """
         fields = self._fields(headers)
         try:
-            response = self._send(method, path, body, fields, read_seconds, whole=False)
+            response = self._send(method, path, body, fields, read_seconds)
         except NETWORK_ERRORS as error:
             raise self._network_error(error, doing) from error
         answer = AnswerStream(response, method=method, doing=doing, at=self.at)
@@ -280,7 +283,7 @@ class HttpTransport:
         return fields
 
     def _send(
-        self, method: str, path: str, body: Any, fields: dict[str, str], read_seconds: float | None, *, whole: bool
+        self, method: str, path: str, body: Any, fields: dict[str, str], read_seconds: float | None
     ) -> urllib3.BaseHTTPResponse:
         response = self._pool.urlopen(
             method,
@@ -289,13 +292,37 @@ class HttpTransport:
             headers=fields,
             retries=False,
             redirect=False,
-            preload_content=whole,
+            preload_content=False,
             timeout=urllib3.Timeout(
                 connect=self._limits.connect_seconds, read=read_seconds or self._limits.read_seconds
             ),
         )
         self._has_answered = True
         return response
+
+    def _whole_body(self, response: urllib3.BaseHTTPResponse, doing: str) -> bytes:
+        """
+        Read a body as it was sent, neither longer nor for longer than an answer may be.
+
+        Raises:
+            ProtocolViolation: It is, or it is compressed.
+        """
+        require_uncompressed(response, doing=doing, at=self.at)
+        content = response.read1(BLOCK_BYTES, decode_content=False)
+        if not content:
+            return content
+        pieces, most = [content], self._limits.answer_mib << 20
+        left, until = most - len(content), self._clock.monotonic() + _LONGEST_ANSWER_SECONDS
+        while piece := response.read1(BLOCK_BYTES, decode_content=False):
+            left -= len(piece)
+            if left < 0 or self._clock.monotonic() > until:
+                response.close()
+                reason = f"is longer than {self._limits.answer_mib} MiB (answer_mib in the settings, [http])"
+                if left >= 0:
+                    reason = f"did not end within {_LONGEST_ANSWER_SECONDS:.0f} s"
+                raise ProtocolViolation(f"could not {doing} at {self.at}: the answer {reason}")
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def _refusal(self, answer: HttpAnswer) -> XFWorkerError:
         from xfworker.adapters.wire.problem import error_from_answer, problem_in_headers
@@ -340,8 +367,5 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     seconds = read_digits(value, most=_DIGITS_OF_SECONDS)
     if seconds is not None:
         return float(seconds)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max((moment - datetime.now(UTC)).total_seconds(), 0.0) if moment.tzinfo else None
+    moment = read_http_date(value)
+    return None if moment is None else max((moment - datetime.now(UTC)).total_seconds(), 0.0)

@@ -206,17 +206,17 @@ class TusUpload:
         self._source.check_by(self._prefix_digest or SHA256)
 
     def _below(self, location: str) -> str:
-        url = urljoin(self._transport.url + self._endpoint, location)
-        parts = urlsplit(url)
         try:
+            url = urljoin(self._transport.url + self._endpoint, location)
             is_same = Address.read(url).at == self._transport.at
-        except ConfigurationError:
+        except (ConfigurationError, ValueError):
             is_same = False
         if not is_same:
             raise ProtocolViolation(
-                f"storing {self._what}: the upload's address is on another server ({parts.netloc}), which must not "
-                "see this token"
+                f"storing {self._what}: the upload's address is on another server ({location[:200]!a}), which must "
+                "not see this token"
             )
+        parts = urlsplit(url)
         return parts.path + (f"?{parts.query}" if parts.query else "")
 
     def _offered_checksum(self) -> str | None:

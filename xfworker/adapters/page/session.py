@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from http.cookies import Morsel
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from anyio import to_thread
 from attrs import define, field
@@ -157,7 +157,7 @@ async def _visitor(platform: Platform, request: AnyRequest) -> Visitor | None:
 
 def _cookie_name(request: AnyRequest) -> str:
     # Cookies know no ports, and several servers on one computer are the rule.
-    port = urlsplit(f"//{request.headers.get('host', '')}").netloc.rpartition(":")[2]
+    port = request.headers.get("host", "").rpartition(":")[2]
     return f"xfworker-{port}" if port.isascii() and port.isdigit() else "xfworker"
 
 
@@ -171,7 +171,7 @@ def _require_own_page(request: AnyRequest) -> None:
     origin = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site", "same-origin")
     host = request.headers.get("host", "")
-    if site not in {"same-origin", "none"} or (origin is not None and urlsplit(origin).netloc != host):
+    if site not in {"same-origin", "none"} or (origin is not None and origin.partition("://")[2] != host):
         raise PermissionDenied("this was sent from a page of another site")
 
 

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from attrs import define
+
+from xfworker.adapters.wire.http_date import read_http_date
 
 _ONE_RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
@@ -108,8 +109,4 @@ def _range_applies(condition: str | None, etag: str, modified_at: datetime | Non
         return True
     if condition.startswith('"'):
         return condition.strip() == etag
-    try:
-        moment = parsedate_to_datetime(condition)
-    except ValueError:
-        return False
-    return modified_at is not None and modified_at.replace(microsecond=0) == moment
+    return modified_at is not None and modified_at.replace(microsecond=0) == read_http_date(condition)

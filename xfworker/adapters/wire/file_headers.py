@@ -1,10 +1,10 @@
 """What header fields say of a file: written by the server, read by the client."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 from urllib.parse import quote, unquote
 
+from xfworker.adapters.wire.http_date import read_http_date
 from xfworker.domain.digest_field import SHA256, XXH3, read_digest, write_digest
 from xfworker.domain.digests import Digests
 from xfworker.domain.files import FileStat, Resource
@@ -55,7 +55,7 @@ def stat_from_headers(resource: Resource, headers: Mapping[str, str], size: int)
         size=size,
         sha256=read_digest(headers.get(DIGEST_FIELDS[SHA256])),
         etag=strong_etag(headers),
-        modified_at=_time(headers.get("last-modified")),
+        modified_at=read_http_date(headers.get("last-modified")),
         direct_access_path=None if direct is None else unquote(direct, errors="surrogateescape"),
         xxh3=read_digest(headers.get(DIGEST_FIELDS[XXH3]), XXH3),
         sample_sha256=read_digest(headers.get(_SAMPLE)),
@@ -71,10 +71,3 @@ def strong_etag(headers: Mapping[str, str]) -> str | None:
     """Give the entity tag without its quotes; a weak one does not count, as bytes may differ under it."""
     tag = headers.get("etag", "").strip()
     return tag[1:-1] if len(tag) > 1 and tag[0] == tag[-1] == '"' else None
-
-
-def _time(value: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(value) if value else None
-    except ValueError:
-        return None

@@ -8,6 +8,7 @@ from attrs import asdict, define
 from xfworker.adapters.wire.codec import Message
 from xfworker.adapters.wire.field_types import Count, Keywords
 from xfworker.domain.errors import FileError
+from xfworker.domain.filenames import check_filename
 from xfworker.domain.files import FileStat, Folder, parse_resource
 
 Time = Annotated[str, Keywords(format="date-time")]
@@ -67,8 +68,10 @@ class Listing(Message):
 
         Raises:
             FileError: A time is not a time.
-            InvalidFilename: A resource is wrong.
+            InvalidFilename: A resource or the name of a folder is wrong.
         """
+        for name in self.folders:
+            check_filename(name, what="the name of a folder")
         return Folder(files=tuple(entry.stat() for entry in self.files), folders=tuple(self.folders))
 
 

@@ -67,7 +67,7 @@ def _network_violations(network: ProxyOptions) -> Iterator[Violation]:
 def _http_violations(http: HttpLimits) -> Iterator[Violation]:
     for item in fields(HttpLimits):
         value = getattr(http, item.name)
-        if item.name in {"attempts", "connections"}:
+        if item.name in {"attempts", "connections", "answer_mib"}:
             if value < 1:
                 yield f"http.{item.name}", f"is {value}; it must be at least 1"
         elif value < 0 or (value == 0 and item.name not in _MAY_BE_ZERO):
