@@ -19,8 +19,6 @@ _LINK_TOKEN = re.compile(r"^(/images/v1/link/)[^/]+")
 
 _FIT = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.web")
-
 
 class RequestLog:
     """ASGI middleware: gives each request an id, counts it, and writes one event when it is answered."""
@@ -28,6 +26,8 @@ class RequestLog:
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self._app = app
         self._metrics = metrics
+        # Bound here: a logger of a module is put together anew for each event, and this one has one per request.
+        self._log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.web").bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
@@ -51,7 +51,7 @@ class RequestLog:
             seconds = time.perf_counter() - started
             self._metrics.count(scope["method"], _area(scope["path"]), status, seconds)
             state: dict[str, Any] = scope.get("state") or {}
-            _log.info(
+            self._log.info(
                 "xfworker.request_answered",
                 method=scope["method"],
                 path=_LINK_TOKEN.sub(r"\1...", scope["path"])[:300],
