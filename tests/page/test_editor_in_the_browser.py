@@ -31,7 +31,7 @@ def test_a_workflow_is_made_from_nothing_and_started(visit, site):
     cut.locator("select[name='source.limit']").select_option("fixed")
     cut.get_by_label("Fixed value of limit").fill("320")
     cut.get_by_role("button", name="Save").click()
-    page.locator("#graph .edge").wait_for(state="attached")
+    page.locator("#graph .edge:not(.is-new)").wait_for(state="attached")
     page.get_by_role("button", name="Start the workflow").click()
     page.locator(".state-Active").wait_for()
     serial = int(page.url.rsplit("/", 2)[1])

@@ -14,6 +14,7 @@ from xfworker.adapters.page.routes.charts import chart_routes
 from xfworker.adapters.page.routes.comparison import comparison_routes
 from xfworker.adapters.page.routes.disk import disk_routes
 from xfworker.adapters.page.routes.editor import editor_routes
+from xfworker.adapters.page.routes.exports import export_routes
 from xfworker.adapters.page.routes.files import file_routes
 from xfworker.adapters.page.routes.forms import form_routes
 from xfworker.adapters.page.routes.jobs import job_routes
@@ -68,6 +69,7 @@ def page_router(parts: PageParts, *, also: Sequence[ControllerRouterHandler] = (
             *chart_routes(parts),
             *disk_routes(parts),
             *editor_routes(parts),
+            *export_routes(parts),
             *userdata_routes(parts),
             *people_routes(parts),
             *machine_routes(parts),

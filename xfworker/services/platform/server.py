@@ -145,13 +145,15 @@ class PlatformServer:
             replayed = request.replayed(access, kind)
             if replayed is not None:
                 return replayed
-            access.require_live(to_write=True)
-            before = access.get(kind, serial)
-            access.require_change(before)
-            require_version(access, before, change)
+            before = _changeable(access, kind, serial, change)
             after = self.change(access, before, change)
             request.put(access, after, self._now())
             return after
+
+    def check_update(self, kind: type[RecordT], serial: int, change: Change) -> None:
+        """Raise what :meth:`update` would raise about a record and its change, and change nothing."""
+        check_change(kind, serial, change)
+        self._read(lambda access: changed(access, _changeable(access, kind, serial, change), change, self._now()))
 
     def output_values(self, sequence: ParameterSequence) -> list[OutputValue]:
         """Give the values of a sequence in sort order."""
@@ -284,6 +286,15 @@ class PlatformServer:
 
     def _now(self) -> datetime:
         return self._clock.now()
+
+
+def _changeable(access: Access, kind: type[RecordT], serial: int, change: Change) -> RecordT:
+    """Give the record that is to be changed, if the caller may do that and knows the record as it is."""
+    access.require_live(to_write=True)
+    record = access.get(kind, serial)
+    access.require_change(record)
+    require_version(access, record, change)
+    return record
 
 
 def _require_fields(kind: type[Record], where: Mapping[str, Any] | None) -> None:
