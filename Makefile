@@ -18,7 +18,7 @@ LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate supply sbom
+.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
@@ -29,6 +29,7 @@ help:
 	@echo "make supply       build the wheel twice and compare: the same source gives the same bytes"
 	@echo "make sbom         the bill of materials of the wheel (CycloneDX), its licences and known weaknesses"
 	@echo "make simulate     play simulated laboratories in which everything goes wrong: SEED=1, and JOBS=100000 for more seeds"
+	@echo "make model        random commands of many clients, compared with a small model of the rules: EXAMPLES=1000"
 	@echo "make docs         build the site: docs/_build/index.html"
 	@echo "make pictures     make the pictures of README.md and the docs anew"
 	@echo "make check        ruff, mypy --strict, import-linter"
@@ -89,6 +90,11 @@ JOBS ?= 0
 # Without JOBS the one seed's story is printed.
 simulate: $(VENV)/installed-test
 	$(BIN)/python -m tests.simulation --seed $(SEED) --jobs $(JOBS)
+
+EXAMPLES ?= 100
+
+model: $(VENV)/installed-test
+	$(BIN)/python -m tests.model --examples $(EXAMPLES)
 
 # Warnings are errors. The search of the site works without a server: open docs/_build/index.html.
 docs: $(VENV)/installed-all+docs

@@ -6,15 +6,13 @@ attempts at jobs have ended. Exits with 1 at the first violation, after its stor
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
+from tests.figures import report
 from tests.simulation.shrinking import shrink
 from tests.simulation.world import play
-
-_BEGIN, _END = "<!-- begin of what the command wrote -->", "<!-- end of what the command wrote -->"
 
 
 def main():
@@ -48,21 +46,8 @@ def main():
         "cpu_seconds": round(cpu, 1),
         "job_lifetimes_per_cpu_second": round(jobs / cpu, 1),
     }
-    if options.write:
-        _write(options.write, figures)
-    if options.json:
-        sys.stdout.write(json.dumps(figures) + "\n")
-    else:
-        sys.stdout.write("".join(f"{name}: {value}\n" for name, value in figures.items()) + "no violation\n")
+    report("the simulator", figures, write=options.write, as_json=options.json)
     return 0
-
-
-def _write(path, figures):
-    text = path.read_text("utf-8")
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    rows = "".join(f"| {name.replace('_', ' ')} | {value} |\n" for name, value in figures.items())
-    path.write_text(f"{before}{_BEGIN}\n\n| figure | value |\n|---|---|\n{rows}\n{_END}{after}", "utf-8")
 
 
 def _print_short(story):
