@@ -37,7 +37,7 @@ from xfworker.ports.job_queue import Lease
 
 _ENDED = Outcome(ending=Ending.FINISHED, exit_code=0)
 _CRASHED = Outcome(ending=Ending.CRASHED, message="it crashed", exit_code=1)
-_HANDED_BACK = Outcome(ending=Ending.HANDED_BACK, message="the worker stops")
+_PREEMPTED = Outcome(ending=Ending.PREEMPTED, message="the worker stops")
 _SEEN = "seen"
 
 
@@ -121,7 +121,7 @@ class Client:
         self._asked(lambda url: self._script(url, lease).update(Job, lease.job.serial, change))
         self._asked(lambda url: self._queue(url).heartbeat([lease]))
         if kind < 0.15:
-            return _HANDED_BACK
+            return _PREEMPTED
         if kind < 0.25:
             return _CRASHED
         done = Change(values={"/outputs": {"out": float(lease.attempt)}, "/state": JobState.DONE.value})

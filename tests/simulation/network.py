@@ -97,9 +97,11 @@ class RemoteQueue:
     def register(self, worker):
         return self._ask("register", lambda queue: queue.register(worker))
 
-    def claim(self, worker_serial, *, job_serial=None):
+    def claim(self, worker_serial, *, job_serial=None, offer=None):
         key = self.wire.world.new_key()
-        return self._ask("claim", lambda queue: queue.claim(worker_serial, job_serial=job_serial, claim_key=key))
+        return self._ask(
+            "claim", lambda queue: queue.claim(worker_serial, job_serial=job_serial, offer=offer, claim_key=key)
+        )
 
     def heartbeat(self, leases):
         return self._ask("heartbeat", lambda queue: queue.heartbeat(leases))

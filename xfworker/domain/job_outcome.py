@@ -30,10 +30,17 @@ class Ending(StrEnum):
     """It could not be started at all."""
     HANDED_OVER = "handed_over"
     """It handed the job over to a person."""
+    PREEMPTED = "preempted"
+    """Its worker stopped in an orderly way, or its machine was taken, and it gave the job back; it runs again."""
     HANDED_BACK = "handed_back"
-    """Its worker stopped in an orderly way and gave the job back; it runs again elsewhere."""
+    """The same, as older workers say it."""
     SERVER_LOST = "server_lost"
     """The server could not be reached any more."""
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether the job is ready again, and the attempt not counted."""
+        return self in {Ending.PREEMPTED, Ending.HANDED_BACK}
 
 
 @define(frozen=True, kw_only=True)

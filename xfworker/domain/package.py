@@ -88,8 +88,14 @@ def time_limit_seconds(metadata: Mapping[str, Any]) -> float | None:
 
 
 def memory_limit_bytes(metadata: Mapping[str, Any]) -> int | None:
-    """Give the memory limit that a task type states for its script, or ``None``."""
+    """
+    Give the memory limit that a task type states for its script, or ``None``.
+
+    Where it states none, the memory that it declares to need is the limit: other jobs of the worker have the rest.
+    """
     value = (metadata.get("limits") or {}).get("memory_mib")
+    if value is None:
+        value = (metadata.get("resources") or {}).get("memory_mib")
     return None if value is None else int(value * _MEBIBYTE)
 
 

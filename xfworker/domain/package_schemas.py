@@ -2,8 +2,8 @@
 JSON Schemas (draft-07) of the files in packages.
 
 ``metadata.json`` follows the platform's public documentation, and keys that it does not name are let through. What the
-documentation leaves open is this project's: ``kind`` and ``limits`` of a task type, and ``name`` and ``task_type`` of a
-workflow's task.
+documentation leaves open is this project's: ``kind``, ``limits`` and ``resources`` of a task type, and ``name`` and
+``task_type`` of a workflow's task.
 """
 
 from typing import Any
@@ -53,6 +53,17 @@ _OF_FORMAT: dict[str, dict[str, Any]] = {
             "properties": {
                 "time_seconds": {"type": "number", "exclusiveMinimum": 0},
                 "memory_mib": {"type": "number", "exclusiveMinimum": 0},
+            },
+            "additionalProperties": False,
+        },
+        "resources": {
+            "type": "object",
+            "properties": {
+                "cores": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+                "memory_mib": {"type": "number", "exclusiveMinimum": 0},
+                "gpus": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
+                "scratch": {"enum": ["local", "shared"]},
+                "time_seconds": {"type": "number", "exclusiveMinimum": 0},
             },
             "additionalProperties": False,
         },

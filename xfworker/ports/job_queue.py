@@ -9,6 +9,7 @@ from attrs import define, field
 from xfworker.domain.errors import LeaseLost
 from xfworker.domain.job_outcome import Outcome
 from xfworker.domain.records import Job, Task, TaskType, Worker
+from xfworker.domain.resources import Offer
 
 
 @define(frozen=True, kw_only=True)
@@ -81,11 +82,17 @@ class JobQueue(Protocol):
         """Register the worker, or refresh the entry of the one with the same name."""
         ...
 
-    def claim(self, worker_serial: int, *, job_serial: int | None = None) -> Lease | None:
+    def claim(self, worker_serial: int, *, job_serial: int | None = None, offer: Offer | None = None) -> Lease | None:
         """
         Take the next ready job that this worker can run, or the given one; ``None`` where there is none.
 
         High-priority runs come first, paused ones not at all; then sort order.
+
+        Args:
+            worker_serial: The worker.
+            job_serial: The job to take, whatever it needs.
+            offer: What the worker has free, and for how long: the job is one that fits. Without it, it is one that
+                declares no needs.
 
         Raises:
             IllegalTransition: The given job is not ready.
@@ -105,7 +112,7 @@ class JobQueue(Protocol):
         """
         Report how the script ended, and give the job as it is then.
 
-        A job that the script itself brought to ``Done`` or ``ReadyForInteractive`` stays so. The ending ``handed_back``
+        A job that the script itself brought to ``Done`` or ``ReadyForInteractive`` stays so. The ending ``preempted``
         makes a running job ready again at once, without counting the attempt. Every other ending makes it ``Failed``
         (or ``Aborted``), with the outcome's message as the error message unless the script saved one, and with the
         outcome under ``metadata.outcome``. Reporting twice is not an error.

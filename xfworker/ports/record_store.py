@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 from xfworker.domain.board import JobCell
 from xfworker.domain.bookkeeping import JobLease
@@ -14,6 +14,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
 from xfworker.domain.records import ActivityEvent, Job, Record, Worker
+from xfworker.domain.resources import Needs
 
 RecordT = TypeVar("RecordT", bound=Record)
 Derived = TypeVar("Derived")
@@ -28,11 +29,13 @@ class ClaimableTask:
         serial: The task.
         project_serial: Its project.
         needed: The dependency packages that its task type needs, by name and version (``None`` for any).
+        needs: What its task type declares that its jobs need of a machine.
     """
 
     serial: int
     project_serial: int
     needed: tuple[tuple[str, str | None], ...]
+    needs: Needs = field(factory=Needs)
 
 
 @define(frozen=True)

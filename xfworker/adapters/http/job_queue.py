@@ -12,6 +12,7 @@ from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat, HeldLea
 from xfworker.domain.job_outcome import Outcome
 from xfworker.domain.json_value import clean_string
 from xfworker.domain.records import Job, Worker
+from xfworker.domain.resources import Offer
 from xfworker.ports.job_queue import Lease, LeaseStatus
 
 AnswerT = TypeVar("AnswerT")
@@ -30,9 +31,9 @@ class HttpJobQueue:
         doing = f"register worker {worker.name!r}"
         return self._ask(Worker, "workers", worker, doing)
 
-    def claim(self, worker_serial: int, *, job_serial: int | None = None) -> Lease | None:
+    def claim(self, worker_serial: int, *, job_serial: int | None = None, offer: Offer | None = None) -> Lease | None:
         doing = "claim a job" if job_serial is None else f"claim job {job_serial}"
-        claim = Claim(worker_serial=worker_serial, job_serial=job_serial)
+        claim = Claim(worker_serial=worker_serial, job_serial=job_serial, offer=offer)
         # The key lets a claim be repeated whose answer was lost, without a second job being taken.
         return self._ask(Claimed, "claims", claim, doing, {"Idempotency-Key": new_idempotency_key()}).lease
 

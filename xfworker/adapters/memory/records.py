@@ -19,6 +19,7 @@ from xfworker.domain.packages_needed import needed_packages
 from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
 from xfworker.domain.records import ActivityEvent, Job, Record, Run, Task, TaskType, Worker, Workflow
+from xfworker.domain.resources import declared_needs
 from xfworker.domain.scheduling import claim_rank
 from xfworker.ports.record_store import ClaimableTask, Claimant, EncodedRecord, Locking, RenewedLease
 
@@ -243,11 +244,12 @@ class _Transaction:
     def _claimable_task(self, serial: int) -> ClaimableTask:
         try:
             task = self.get(Task, serial)
-            needed = tuple(needed_packages(self.get(TaskType, task.task_type_serial)))
+            task_type = self.get(TaskType, task.task_type_serial)
+            needed, needs = tuple(needed_packages(task_type)), declared_needs(task_type.metadata)
             project_serial = self.get(Workflow, task.workflow_serial).project_serial
-        except (RecordNotFound, AttributeError):
+        except (RecordNotFound, AttributeError, TypeError, ValueError):
             return ClaimableTask(serial=serial, project_serial=0, needed=())
-        return ClaimableTask(serial=serial, project_serial=project_serial, needed=needed)
+        return ClaimableTask(serial=serial, project_serial=project_serial, needed=needed, needs=needs)
 
     def _claimable(self, where: Mapping[str, Any]) -> list[Job]:
         ranked = [(rank, job) for job in self.find(Job, where) if (rank := self._rank(job)) is not None]

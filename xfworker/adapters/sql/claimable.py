@@ -16,6 +16,7 @@ from xfworker.adapters.sql.rows import read_json, write_json
 from xfworker.adapters.sql.tables import CLAIM_RANK, CLAIMABLE_BY_TASK, field_forms, table_name
 from xfworker.domain.packages_needed import packages_listed
 from xfworker.domain.records import Job, Record, Task, TaskType
+from xfworker.domain.resources import Needs, declared_needs
 from xfworker.ports.record_store import ClaimableTask
 
 _TASK_TYPES_REMEMBERED = 1024
@@ -142,16 +143,18 @@ def _parted(row: Sequence[Any]) -> Iterator[tuple[type[Record], Sequence[Any]]]:
 
 
 def _task(serial: int, project_serial: int | None, metadata: str | None) -> ClaimableTask:
-    needed = None if metadata is None else _needed(metadata)
-    if project_serial is None or needed is None:
+    declared = None if metadata is None else _declared(metadata)
+    if project_serial is None or declared is None:
         return ClaimableTask(serial=serial, project_serial=0, needed=())
-    return ClaimableTask(serial=serial, project_serial=project_serial, needed=needed)
+    needed, needs = declared
+    return ClaimableTask(serial=serial, project_serial=project_serial, needed=needed, needs=needs)
 
 
 @lru_cache(_TASK_TYPES_REMEMBERED)
-def _needed(metadata: str) -> tuple[tuple[str, str | None], ...] | None:
+def _declared(metadata: str) -> tuple[tuple[tuple[str, str | None], ...], Needs] | None:
     # Cached by the metadata themselves, so that a changed task type is another one.
     try:
-        return tuple(packages_listed(read_json(metadata)))
-    except (ValueError, AttributeError):
+        listed = read_json(metadata)
+        return tuple(packages_listed(listed)), declared_needs(listed)
+    except (ValueError, AttributeError, TypeError):
         return None

@@ -6,6 +6,7 @@ from attrs.validators import max_len
 from xfworker.adapters.wire.codec import Message
 from xfworker.adapters.wire.field_types import Serial
 from xfworker.domain.job_outcome import Outcome
+from xfworker.domain.resources import Offer
 from xfworker.ports.job_queue import Lease, LeaseStatus
 
 MOST_LEASES = 1000
@@ -14,10 +15,11 @@ MOST_LEASES = 1000
 
 @define(frozen=True, kw_only=True)
 class Claim(Message):
-    """A worker asks for the next job, or for a certain one."""
+    """A worker asks for the next job that fits into what it offers, or for a certain one."""
 
     worker_serial: Serial
     job_serial: Serial | None = None
+    offer: Offer | None = None
 
 
 @define(frozen=True, kw_only=True)

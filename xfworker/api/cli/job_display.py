@@ -25,7 +25,7 @@ HEADLINES: dict[Ending, str] = {
     Ending.OUT_OF_MEMORY: "the script ran out of memory",
     Ending.TIMED_OUT: "the script took too long",
     Ending.ABORTED: "the job was aborted",
-    Ending.HANDED_BACK: "the worker stopped and gave the job back",
+    **dict.fromkeys((Ending.PREEMPTED, Ending.HANDED_BACK), "the worker stopped and gave the job back"),
     Ending.NO_FINISH: "the script ended without calling finish()",
     Ending.NOT_STARTED: "the script could not be started",
     Ending.SERVER_LOST: "the server was lost",

@@ -1,6 +1,6 @@
 """Periodic maintenance: leases end, old keys are deleted, missing packages become visible."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import attrs
 import structlog
@@ -9,9 +9,11 @@ from xfworker.domain.job_metadata import WORKER_MISSING
 from xfworker.domain.job_state import JobState
 from xfworker.domain.packages_needed import missing_packages
 from xfworker.domain.records import Job, Task, TaskType, Worker, Workflow
+from xfworker.domain.resources import declared_needs, is_there, worker_offer
 from xfworker.ports.clock import Clock
 from xfworker.ports.record_store import Locking, RecordStore
 from xfworker.services.platform.access import Access
+from xfworker.services.platform.durations import job_seconds
 from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.lease_watch import LeaseWatch
 from xfworker.services.platform.leases import end_due_leases, fail_unusable_if_ready
@@ -54,10 +56,9 @@ def _missing_reasons(
 
     Both by workflow and job.
     """
-    since = clock.now() - timedelta(seconds=options.worker_silent_seconds)
-    workers = [
-        worker for worker in access.transaction.find(Worker) if worker.last_seen_at and worker.last_seen_at >= since
-    ]
+    now = clock.now()
+    since = now - timedelta(seconds=options.worker_silent_seconds)
+    workers = [worker for worker in access.transaction.find(Worker) if is_there(worker, since)]
     by_task: dict[int, str | None] = {}
     reasons: dict[int, dict[int, str | None]] = {}
     unusable: dict[int, dict[int, str]] = {}
@@ -65,7 +66,8 @@ def _missing_reasons(
     def look_at(job: Job) -> None:
         if job.task_serial not in by_task:
             task = access.transaction.get(Task, job.task_serial)
-            by_task[job.task_serial] = _missing(access.transaction.get(TaskType, task.task_type_serial), workers)
+            task_type = access.transaction.get(TaskType, task.task_type_serial)
+            by_task[job.task_serial] = _missing(access, task, task_type, workers, now)
         if job.metadata.get(WORKER_MISSING) != by_task[job.task_serial]:
             reasons.setdefault(job.workflow_serial, {})[job.serial] = by_task[job.task_serial]
 
@@ -82,11 +84,17 @@ def _missing_reasons(
     return reasons, unusable
 
 
-def _missing(task_type: TaskType, workers: list[Worker]) -> str | None:
-    lacks = [missing_packages(task_type, worker) for worker in workers]
-    if not lacks:
-        needed = missing_packages(task_type, Worker(name=""))
-        return f"Worker missing [{', '.join(needed)}]" if needed else None
+def _missing(access: Access, task: Task, task_type: TaskType, workers: list[Worker], now: datetime) -> str | None:
+    needs = declared_needs(task_type.metadata)
+    lacks = []
+    for worker in workers or [Worker(name="")]:
+        offer = worker_offer(worker, now)
+        lacking = [*missing_packages(task_type, worker), *needs.lacking(offer)]
+        if not lacking and offer is not None and offer.seconds is not None:
+            seconds = job_seconds(access, task.serial, needs)
+            if not needs.fits_time(offer, seconds):
+                lacking = [f"{seconds:,.0f} s of time"]
+        lacks.append(lacking)
     nearest = min(lacks, key=len)
     return f"Worker missing [{', '.join(nearest)}]" if nearest else None
 

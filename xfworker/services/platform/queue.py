@@ -16,6 +16,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.json_value import clean_string
 from xfworker.domain.packages_needed import missing_of, missing_packages
 from xfworker.domain.records import INSTANCE, Job, Task, TaskType, Worker
+from xfworker.domain.resources import Offer, declared_needs
 from xfworker.ports.clock import Clock
 from xfworker.ports.job_queue import Lease, LeaseStatus
 from xfworker.ports.record_store import (
@@ -31,6 +32,7 @@ from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import change_event, log_change
 from xfworker.services.platform.declarations import check_declarations
 from xfworker.services.platform.downstream import after_lease
+from xfworker.services.platform.durations import job_seconds
 from xfworker.services.platform.flow import after_change
 from xfworker.services.platform.idle_workers import IdleWorkers
 from xfworker.services.platform.isolation import isolated
@@ -155,26 +157,36 @@ class PlatformQueue:
         silent = seen is None or abs(now - seen).total_seconds() >= self._options.worker_silent_seconds
         return silent and not transaction.find(JobLease, {"worker_serial": worker.serial}, limit=1)
 
-    def claim(self, worker_serial: int, *, job_serial: int | None = None, claim_key: str | None = None) -> Lease | None:
+    def claim(
+        self,
+        worker_serial: int,
+        *,
+        job_serial: int | None = None,
+        offer: Offer | None = None,
+        claim_key: str | None = None,
+    ) -> Lease | None:
         """
         Take the next ready job that this worker can run, or the given one.
 
         Args:
             worker_serial: The worker.
-            job_serial: The job to take, whatever its workflow's state and its run's priority.
+            job_serial: The job to take, whatever its workflow's state, its run's priority and what it needs.
+            offer: What the worker has free, and for how long.
             claim_key: The worker's own name for this claim; a second call with it gives the same lease.
         """
         if job_serial is not None:
-            return self._claim(worker_serial, job_serial, claim_key)
+            return self._claim(worker_serial, job_serial, offer, claim_key)
         caller, count = self._principal.identity, self._records.ready_count()
-        if self._idle_workers.has_nothing_new(caller, worker_serial, count):
+        if self._idle_workers.has_nothing_new(caller, worker_serial, count, offer):
             return None
-        stays_idle = self._idle_workers.is_idle(caller, worker_serial) and self._stays_idle(worker_serial, claim_key)
-        lease = None if stays_idle else self._claim(worker_serial, None, claim_key)
-        self._idle_workers.record(caller, worker_serial, idle=lease is None, ready_count=count)
+        stays_idle = self._idle_workers.is_idle(caller, worker_serial) and self._stays_idle(
+            worker_serial, offer, claim_key
+        )
+        lease = None if stays_idle else self._claim(worker_serial, None, offer, claim_key)
+        self._idle_workers.record(caller, worker_serial, idle=lease is None, ready_count=count, offer=offer)
         return lease
 
-    def _stays_idle(self, worker_serial: int, claim_key: str | None) -> bool:
+    def _stays_idle(self, worker_serial: int, offer: Offer | None, claim_key: str | None) -> bool:
         """Return whether there is nothing to do for a worker that asks again, without keeping others from writing."""
         with self._records.transaction(write=False) as transaction:
             now = self._clock.now()
@@ -186,10 +198,12 @@ class PlatformQueue:
                 or self._lease_watch.look()
                 or claimant.has_expired_leases
                 or claimant.lease
-                or _may_have_job(access, claimant.worker)
+                or _may_have_job(access, claimant.worker, offer)
             )
 
-    def _claim(self, worker_serial: int, job_serial: int | None, claim_key: str | None) -> Lease | None:
+    def _claim(
+        self, worker_serial: int, job_serial: int | None, offer: Offer | None, claim_key: str | None
+    ) -> Lease | None:
         has_ended_leases = False
         while True:
             # The next job is taken beside all that others do; a certain one may be a person's, and its workflow's.
@@ -208,7 +222,7 @@ class PlatformQueue:
                 if has_ended_leases or not (claimant.has_expired_leases or self._lease_watch.look()):
                     self._record_seen(transaction, worker, now)
                     job = (
-                        self._next(access, worker, now)
+                        self._next(access, worker, offer, now)
                         if job_serial is None
                         else self._requested_job(access, job_serial)
                     )
@@ -348,11 +362,11 @@ class PlatformQueue:
             raise IllegalTransition(f"job {job.serial} cannot be run now: it is {job.state}, not Ready")
         return job
 
-    def _next(self, access: Access, worker: Worker, now: datetime) -> Job | None:
-        tasks = {task.serial for task in access.transaction.claimable_tasks() if _may_fit(access, task, worker)}
+    def _next(self, access: Access, worker: Worker, offer: Offer | None, now: datetime) -> Job | None:
+        tasks = {task.serial for task in access.transaction.claimable_tasks() if _may_fit(access, task, worker, offer)}
         while tasks:
             candidate = access.transaction.first_claimable_job(tasks)
-            if candidate is None or _is_usable(access, candidate, worker, now):
+            if candidate is None or _is_usable(access, candidate, worker, offer, now):
                 return candidate
             tasks.discard(candidate.task_serial)
         return None
@@ -403,29 +417,40 @@ def _claimant(transaction: RecordTransaction, worker_serial: int, claim_key: str
     return transaction.claimant(worker_serial, owner_key=key, claim_key=claim_key, moment=moment)
 
 
-def _may_have_job(access: Access, worker: Worker) -> bool:
-    return any(_may_fit(access, task, worker) for task in access.transaction.claimable_tasks())
+def _may_have_job(access: Access, worker: Worker, offer: Offer | None) -> bool:
+    return any(_may_fit(access, task, worker, offer) for task in access.transaction.claimable_tasks())
 
 
-def _may_fit(access: Access, task: ClaimableTask, worker: Worker) -> bool:
+def _may_fit(access: Access, task: ClaimableTask, worker: Worker, offer: Offer | None) -> bool:
     # What cannot be read is reported by the job itself, which then fails.
-    return not task.project_serial or (access.may_run_in(task.project_serial) and not missing_of(task.needed, worker))
+    return not task.project_serial or (
+        access.may_run_in(task.project_serial)
+        and not missing_of(task.needed, worker)
+        and not task.needs.lacking(offer)
+        and (task.needs.seconds is None or task.needs.fits_time(offer, task.needs.seconds))
+    )
 
 
-def _is_usable(access: Access, job: Job, worker: Worker, now: datetime) -> bool:
+def _is_usable(access: Access, job: Job, worker: Worker, offer: Offer | None, now: datetime) -> bool:
     return isolated(
         access.transaction,
         str(job),
-        lambda: _is_fit(access, job, worker),
+        lambda: _is_fit(access, job, worker, offer),
         lambda reason: _give_up(access, job, reason, now),
         writes=False,
     )
 
 
-def _is_fit(access: Access, job: Job, worker: Worker) -> bool:
+def _is_fit(access: Access, job: Job, worker: Worker, offer: Offer | None) -> bool:
     task = access.transaction.get(Task, job.task_serial)
     task_type = access.transaction.get(TaskType, task.task_type_serial)
-    return access.may_run(job) and not missing_packages(task_type, worker)
+    needs = declared_needs(task_type.metadata)
+    return (
+        access.may_run(job)
+        and not missing_packages(task_type, worker)
+        and not needs.lacking(offer)
+        and (offer is None or offer.seconds is None or needs.fits_time(offer, job_seconds(access, task.serial, needs)))
+    )
 
 
 def _give_up(access: Access, job: Job, reason: str, now: datetime) -> bool:
@@ -446,13 +471,13 @@ def _readable(message: str) -> str:
 def _was_reported(job: Job, attempt: int, outcome: Outcome) -> bool:
     if job.attempt != attempt:
         return False
-    if outcome.ending is Ending.HANDED_BACK:
+    if outcome.ending.gives_back:
         return job.state is not JobState.RUNNING
     return OUTCOME in job.metadata and job.state is not JobState.READY
 
 
 def _with_outcome(job: Job, outcome: Outcome, now: datetime) -> Job:
-    if outcome.ending is Ending.HANDED_BACK and ABORT_REQUESTED not in job.metadata:
+    if outcome.ending.gives_back and ABORT_REQUESTED not in job.metadata:
         # The attempt is not counted: nobody was lost, and the job is as well as it was.
         return ready_again(job, now) if job.state is JobState.RUNNING else job
     if job.state in _BY_HAND or job.state.is_final:

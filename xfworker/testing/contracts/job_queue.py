@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
+import attrs
 import pytest
 
 from xfworker.domain.change import Change
@@ -10,9 +12,10 @@ from xfworker.domain.errors import IllegalTransition, InvalidRecord, LeaseLost, 
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Run, RunPriority, Task, TaskType, Worker, Workflow, WorkflowState
+from xfworker.domain.resources import Offer, Scratch
 from xfworker.testing.contracts.worlds import Setting, World, heartbeat
 
-HANDED_BACK = Outcome(ending=Ending.HANDED_BACK, message="the worker stopped")
+PREEMPTED = Outcome(ending=Ending.PREEMPTED, message="the worker stopped")
 CRASHED = Outcome(ending=Ending.CRASHED, message="the script ended with exit code 1", exit_code=1)
 
 
@@ -92,7 +95,7 @@ class JobQueueContract:
         other, older = setting.world.queue.claim(worker.serial), setting.world.queue.claim(worker.serial)
         assert other is not None
         assert older is not None
-        setting.world.queue.end(older, HANDED_BACK)
+        setting.world.queue.end(older, PREEMPTED)
         newer = setting.world.queue.claim(worker.serial, job_serial=older.job.serial)
         assert newer is not None
         for leases in ([older, other, newer], [newer, other, older]):
@@ -135,6 +138,39 @@ class JobQueueContract:
         leases = [queue.claim(serial) for serial in (poor.serial, poor.serial, rich.serial)]
         claimed = [None if lease is None else lease.job.serial for lease in leases]
         assert claimed == [plain.serial, None, job.serial]
+
+    @pytest.mark.parametrize(
+        ("resources", "lacks"),
+        [
+            ({"cores": 5}, {"cores": 4}),
+            ({"memory_mib": 8000.5}, {"memory_mib": 8000}),
+            ({"gpus": 2}, {"gpus": 1}),
+            ({"scratch": "local"}, {"scratch": Scratch.SHARED}),
+            ({"time_seconds": 60}, {"seconds": 59.0}),
+        ],
+        ids=["cores", "memory", "gpus", "scratch", "time"],
+    )
+    def test_a_job_goes_to_a_worker_that_has_free_what_it_declares(
+        self, setting: Setting, worker: Worker, resources: dict[str, Any], lacks: dict[str, Any]
+    ) -> None:
+        server, queue = setting.world.admin, setting.world.queue
+        package = {"archive": "a.xfp", "sha256": "0" * 64, "complete": True}
+        described = {"package_format": "XFP-TT1.0", "name": "Needs", "version": "1.0.0.0", "resources": resources}
+        task_type = server.create(TaskType(name="Needs", metadata={"package": {**package, "metadata": described}}))
+        task = server.create(Task(workflow_serial=setting.workflow.serial, task_type_serial=task_type.serial))
+        job = setting.job(task_serial=task.serial)
+        plain = setting.job()
+        enough = Offer(cores=5, memory_mib=8001, gpus=2, scratch=Scratch.LOCAL, seconds=60.0, walltime_seconds=60.0)
+        too_little = attrs.evolve(enough, **lacks)
+        leases = [queue.claim(worker.serial, offer=offer) for offer in (too_little, too_little, enough)]
+        claimed = [None if lease is None else lease.job.serial for lease in leases]
+        assert claimed == [plain.serial, None, job.serial]
+
+    def test_a_job_that_declares_nothing_goes_to_any_worker(self, setting: Setting, worker: Worker) -> None:
+        job = setting.job()
+        lease = setting.world.queue.claim(worker.serial, offer=Offer())
+        assert lease is not None
+        assert lease.job.serial == job.serial
 
     def test_a_given_job_is_claimed_whatever_its_workflow_does(self, setting: Setting, worker: Worker) -> None:
         setting.world.admin.update(Workflow, setting.workflow.serial, Change(values={"/state": "Stopped"}))
@@ -196,9 +232,9 @@ class JobQueueContract:
         for attempt in range(1, 6):
             lease = setting.leased(job)
             assert lease.attempt == attempt
-            after = setting.world.queue.end(lease, HANDED_BACK)
+            after = setting.world.queue.end(lease, PREEMPTED)
             assert (after.state, after.worker_serial, after.metadata) == (JobState.READY, None, {})
-            assert setting.world.queue.end(lease, HANDED_BACK) == after  # the answer was lost
+            assert setting.world.queue.end(lease, PREEMPTED) == after  # the answer was lost
             with pytest.raises(LeaseLost):
                 heartbeat(setting.world.queue, lease)
             with pytest.raises(LeaseLost):
@@ -207,13 +243,13 @@ class JobQueueContract:
     def test_a_job_that_ended_while_it_was_handed_back_stays_as_it_is(self, setting: Setting) -> None:
         lease = setting.leased()
         setting.script(lease).update(Job, lease.job.serial, Change(values={"/outputs": {"n": 1}, "/state": "Done"}))
-        job = setting.world.queue.end(lease, HANDED_BACK)
+        job = setting.world.queue.end(lease, PREEMPTED)
         assert (job.state, job.outputs, "outcome" in job.metadata) == (JobState.DONE, {"n": 1}, False)
 
     def test_a_job_that_is_to_stop_is_aborted_when_it_is_handed_back(self, setting: Setting) -> None:
         lease = setting.leased()
         setting.world.admin.update(Job, lease.job.serial, Change(values={"/state": "Aborted"}))
-        assert setting.world.queue.end(lease, HANDED_BACK).state is JobState.ABORTED
+        assert setting.world.queue.end(lease, PREEMPTED).state is JobState.ABORTED
 
     def test_an_end_may_be_reported_twice(self, setting: Setting) -> None:
         lease = setting.leased()

@@ -37,7 +37,7 @@ def queue_router(platform: Platform) -> Router:
 
         def work() -> Lease | None:
             queue = platform.queue_for(caller(request))
-            return queue.claim(claimed.worker_serial, job_serial=claimed.job_serial, claim_key=key)
+            return queue.claim(claimed.worker_serial, job_serial=claimed.job_serial, offer=claimed.offer, claim_key=key)
 
         return answer_message(Claimed(lease=await in_thread(work)), headers={"Cache-Control": "no-store"})
 
