@@ -140,6 +140,55 @@ class PixelWriter(Protocol):
     ) -> None: ...
 
 
+class BlockSink(Protocol):
+    """
+    What takes the blocks of an image that is being written: in any order, from threads and from other processes.
+
+    It can be pickled; other processes have to see the file system under the same paths.
+
+    Attributes:
+        grid: Along every axis of arrays, blocks begin at multiples of so many pixels; then no two of them are written
+            to the same place.
+    """
+
+    grid: tuple[int, ...]
+
+    def put(self, start: tuple[int, ...], block: Pixels) -> None:
+        """
+        Write a block. Writing it once more does no harm.
+
+        Args:
+            start: Its first pixel along every axis of arrays (z, y, x).
+            block: Its pixels, of the image's type.
+
+        Raises:
+            NotEnoughSpace: The disk is full.
+            ImageError: The file cannot be written, or is not seen by this process.
+        """
+
+
+@runtime_checkable
+class BlockWriter(PixelWriter, Protocol):
+    """What a writer may offer besides: blocks instead of slabs in their order."""
+
+    def block_sink(self) -> BlockSink:
+        """
+        Give what takes the blocks; slabs are not written then.
+
+        Raises:
+            UnsupportedImage: The format is written slice after slice.
+            NotEnoughSpace: The disk has not so much room.
+        """
+
+    def blocks_written(self, pixel_count: int) -> None:
+        """
+        State how many pixels were put, all of them by blocks that do not overlap.
+
+        Raises:
+            UsageError: The image has more; it cannot be finished.
+        """
+
+
 class ImageCodec(Protocol):
     """
     One image format.

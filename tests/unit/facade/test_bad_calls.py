@@ -56,10 +56,12 @@ FUNCTIONS = [
     for name in xfworkerutil.__all__
     if inspect.isfunction(getattr(xfworkerutil, name)) and name != "create_parameter"
 ]
+STARTING = {"dask_client"}
+"""A call with nothing but None is a good one there, and starts processes."""
 METHODS = [
     name
     for name, found in inspect.getmembers(XFWorkerJob, inspect.isfunction)
-    if not name.startswith("_") and name not in ENDING and len(inspect.signature(found).parameters) > 1
+    if not name.startswith("_") and name not in ENDING | STARTING and len(inspect.signature(found).parameters) > 1
 ]
 
 
@@ -109,6 +111,13 @@ def test_a_method_refuses_junk(worker, name, monkeypatch, tmp_path):
         for arguments in calls(method, fixed):
             attempt(method, arguments)
     assert worker.job["serial"] == before["serial"]
+
+
+@pytest.mark.parametrize("name", ["workers", "threads_per_worker", "jobqueue"])
+def test_a_cluster_refuses_junk_before_a_process_is_started(worker, name):
+    for junk in JUNK[1:]:
+        with pytest.raises(XFWorkerError, match="dask_client: "):
+            worker.dask_client(**{name: junk})
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk).partition(" at 0x")[0][:30])

@@ -3,7 +3,8 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from xfworker.ports.image_codec import PixelWriter
+from xfworker.domain.errors import UnsupportedImage
+from xfworker.ports.image_codec import BlockSink, BlockWriter, PixelWriter
 from xfworker.services.images.ownership import Probe, check_replaceable
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ class GuardedWriter:
         """Append slices; see the port."""
         self._writer.write(slab)
 
+    def block_sink(self) -> BlockSink:
+        """Give what takes blocks in any order; see ``BlockWriter``."""
+        return self._block_writer().block_sink()
+
+    def blocks_written(self, pixel_count: int) -> None:
+        """State how many pixels were put; see ``BlockWriter``."""
+        self._block_writer().blocks_written(pixel_count)
+
     def finish(self) -> None:
         """Complete the files, unless one appeared in the meantime that is another image's; see the port."""
         try:
@@ -62,6 +71,14 @@ class GuardedWriter:
             self.finish()
         else:
             self.discard()
+
+    def _block_writer(self) -> BlockWriter:
+        if not isinstance(self._writer, BlockWriter):
+            raise UnsupportedImage(
+                f"{self.info.path}: {self.info.format} is written slice after slice; write blocks to an .omni, .zarr or"
+                " .ome.zarr, and convert that."
+            )
+        return self._writer
 
     def _check(self) -> None:
         check_replaceable(self._writer.info.path, self._writer.info.files, self._probe)

@@ -11,6 +11,7 @@ from xfworker.adapters.images import ctdata_header
 from xfworker.adapters.images.incomplete_image import PartialFile, set_aside
 from xfworker.adapters.images.kept_header import kept, restored
 from xfworker.adapters.images.opening import read_whole
+from xfworker.adapters.images.raw_blocks import RawBlocks
 from xfworker.adapters.images.raw_pixels import RawReader, SlabReader, SlabWriter, file_bytes
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.deidentify import is_deidentified
@@ -217,6 +218,12 @@ class OmniWriter(SlabWriter):
             self._pixels.discard()
             raise
 
+    def block_sink(self) -> RawBlocks:
+        """Give what takes blocks in any order, of which there is no digest slice by slice; see ``BlockWriter``."""
+        self._digest = None
+        self._pixels.allocate(self.info.byte_count)
+        return RawBlocks(self._pixels.partial, self.info)
+
     def _write(self, slab: "Pixels") -> None:
         data = file_bytes(slab, self.info)
         if self._digest is not None:
@@ -225,8 +232,10 @@ class OmniWriter(SlabWriter):
 
     def _finish(self) -> None:
         source = self.info.source
-        if source is not None and self._digest is not None:
-            source = {**source, "voxels": self._digest.stated()}
+        if source is not None:
+            # What another image's document states of its pixels is not stated of these.
+            proof = {} if self._digest is None else {"voxels": self._digest.stated()}
+            source = {**{key: value for key, value in source.items() if key != "voxels"}, **proof}
         path, image = self.info.path, attrs.evolve(self.info, source=_without_person(source))
         document = begun_document(path, document_of(image, pixels_filename=self.info.pixels_path.name))
         try:

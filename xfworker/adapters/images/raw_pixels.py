@@ -190,6 +190,14 @@ class SlabWriter:
                 self._write(np.ascontiguousarray(slab, native))
         self._written += len(slab)
 
+    def blocks_written(self, pixel_count: int) -> None:
+        """State how many pixels were put by blocks; see ``BlockWriter``, which formats are that give a sink."""
+        if pixel_count != self.info.pixel_count:
+            raise UsageError(
+                f"{self.info.path} has {self.info.pixel_count} pixels, but {pixel_count} were written; nothing is kept."
+            )
+        self._written = self.info.size[-1]
+
     def finish(self) -> None:
         """Complete the files and give them their final names; see the port."""
         if self._over:

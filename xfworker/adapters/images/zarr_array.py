@@ -12,6 +12,7 @@ from xfworker.adapters.images.carried_metadata import KEY, carried, unseen_calib
 from xfworker.adapters.images.disk_room import writing_errors
 from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.incomplete_image import PartialFolder
+from xfworker.adapters.images.raw_blocks import check_seen
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.description import ALONG_THE_AXES, ImageInfo, Triple
@@ -170,6 +171,10 @@ class ZarrWriter(SlabWriter):
             dimension_names=[letter.lower() for letter in reversed(image.axes)],
         )
 
+    def block_sink(self) -> "ZarrBlocks":
+        """Give what takes blocks in any order; see ``BlockWriter``."""
+        return ZarrBlocks(self.info.path, self._folder.partial / self._array.path, self._array.chunks)
+
     def _write(self, slab: "Pixels") -> None:
         """Write whole rows of chunks: a chunk that is filled in parts would be read and packed again each time."""
         import numpy as np
@@ -192,3 +197,26 @@ class ZarrWriter(SlabWriter):
 
     def _discard(self) -> None:
         self._folder.discard()
+
+
+class ZarrBlocks:
+    """
+    Takes blocks of whole chunks; see ``BlockSink``.
+
+    Args:
+        path: The image to be.
+        folder: The array that is being written.
+        chunks: The shape of its chunks.
+    """
+
+    def __init__(self, path: Path, folder: Path, chunks: Sequence[int]) -> None:
+        self.grid = tuple(int(count) for count in chunks)
+        self._path, self._folder = path, folder
+
+    def put(self, start: tuple[int, ...], block: "Pixels") -> None:
+        """Write a block; see the port."""
+        zarr = reader_library("zarr", self._path, "to be written")
+        check_seen(self._folder, self._path)
+        with writing_errors(self._path):
+            array = zarr.open_array(str(self._folder), mode="r+")
+            array[tuple(slice(first, first + count) for first, count in zip(start, block.shape, strict=True))] = block

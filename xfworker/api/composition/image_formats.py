@@ -8,7 +8,8 @@ from xfworker.api.settings.file import load_settings
 from xfworker.api.settings.model import Settings
 
 if TYPE_CHECKING:
-    from xfworker.ports.image_codec import ImageFormats
+    from xfworker.domain.image.description import ImageInfo
+    from xfworker.ports.image_codec import ImageFormats, PixelReader
 
 
 def image_formats() -> "ImageFormats":
@@ -20,6 +21,11 @@ def image_formats() -> "ImageFormats":
     """
     provided = current_session()
     return configured_formats(load_settings().settings) if provided is None else provided.images
+
+
+def pixels_reader(info: "ImageInfo") -> "PixelReader":
+    """Open the pixels of an OMNI description, in whichever process this is. Raises as ``ImageFormats.reader_of``."""
+    return image_formats().reader_of(info)
 
 
 def configured_formats(settings: Settings) -> "ImageFormats":

@@ -6,15 +6,15 @@ read and changed without numpy; it is imported when pixels are touched.
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from xfworker.api.facade.image_blocks import ImageBlocks
 from xfworker.api.facade.image_metadata import ImageMetadata
-from xfworker.api.facade.image_tools import ImageTools
 from xfworker.api.facade.input_image import InputImage
 from xfworker.api.facade.new_pixels import NewPixels
 from xfworker.domain.errors import ImageError, UsageError
@@ -26,8 +26,7 @@ from xfworker.services.event_log import EventLog
 
 if TYPE_CHECKING:
     from xfworker.adapters.images.incomplete_image import PartialFile
-    from xfworker.ports.image_codec import PixelReader, Pixels
-    from xfworker.services.images.blocks import Block
+    from xfworker.ports.image_codec import Pixels
     from xfworker.services.images.lazy_pixels import LazyPixels
 
 __all__ = ["Calibration", "Image", "create_image", "create_segments", "open_image"]
@@ -37,7 +36,7 @@ _log = EventLog("xfworker.images")
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-class Image(ImageMetadata, ImageTools):
+class Image(ImageMetadata, ImageBlocks):
     """
     An image, or segments when its pixel values are labels.
 
@@ -84,6 +83,11 @@ class Image(ImageMetadata, ImageTools):
     def pixels(self, values: "Pixels") -> None:
         import numpy as np
 
+        if hasattr(values, "dask"):
+            raise UsageError(
+                f"An array of dask would be computed into memory as a whole for {self.metadata_path}; write it block by"
+                " block with write_blocks(), or assign array.compute() where that fits."
+            )
         array = np.asarray(values)
         if array.dtype == np.bool_:
             array = array.view(np.uint8)
@@ -99,33 +103,17 @@ class Image(ImageMetadata, ImageTools):
         self.metadata["pixel_type"] = pixel_type.value
         self._assigned = array
 
-    def blocks(self, *, slices: int | None = None, halo: int = 0) -> "Iterator[Block]":
-        """
-        Read the pixels block after block, for volumes larger than memory.
-
-        Args:
-            slices: Slices per block along the slowest axis; None for as many as fit some 32 MiB.
-            halo: Neighbouring slices to add on either side, for filters.
-
-        Yields:
-            Blocks with ``start``, ``stop``, ``pixels`` (with halo), ``inner`` (without) and ``inner_of(result)``.
-        """
-        from xfworker.services.images.blocks import blocks
-
-        with self.reader() as reader:
-            yield from blocks(reader, slices=slices, halo=halo)
-
-    def reader(self) -> "PixelReader":
-        """Open the pixels for reading in slabs; use it in a ``with`` block. Assigned pixels must be saved before."""
+    def _readable(self) -> ImageInfo:
         if self._assigned is not None:
             raise UsageError(f"The pixels assigned to {self.metadata_path} are not in a file yet; call save() first.")
         self._flush()
-        from xfworker.api.composition.image_formats import image_formats
-
         info = self.info
         if self._new is not None and info.encoding == RAW:
             info = attrs.evolve(info, pixels_path=self._new.current_path(info))
-        return image_formats().reader_of(info)
+        return info
+
+    def _is_new(self) -> bool:
+        return self._new is not None and not self.metadata_path.exists()
 
     # --- deriving and saving -------------------------------------------------------------------------------------
 

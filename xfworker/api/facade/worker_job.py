@@ -7,6 +7,7 @@ from xfworker.api.composition.provided_session import current_session
 from xfworker.api.facade.connection import Connection
 from xfworker.api.facade.exception_hook import ExceptionHook
 from xfworker.api.facade.job_context import check_fields, log_line
+from xfworker.api.facade.job_dask import JobDask
 from xfworker.api.facade.job_files import JobFiles
 from xfworker.api.facade.job_outputs import JobOutputs
 from xfworker.api.facade.job_spawning import JobSpawning
@@ -22,7 +23,7 @@ from xfworker.services.script.session import Session
 from xfworker.services.script.uncaught import printable
 
 
-class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
+class XFWorkerJob(JobFiles, JobOutputs, JobSpawning, JobDask):
     """
     The job that a script works on. Make one at the start of the script, and call :meth:`finish` at its end.
 
@@ -294,6 +295,7 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning):
         self._ended = True
         self._estimates.end()
         self._hook.remove()
+        self._close_dask()
 
     def _offer_estimate(self, *, save: bool) -> None:
         if save and not self._ended:

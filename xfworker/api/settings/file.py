@@ -15,11 +15,12 @@ from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.api.settings.model import PREFIX, LoadedSettings, LoggingSettings, Settings
 from xfworker.api.settings.rules import rule_violations
+from xfworker.domain.allocation import JOB_MEMORY
 from xfworker.domain.errors import ConfigurationError
 
 FILENAME = "xfworker.toml"
 CONFIG_VARIABLE = "XFWORKER_CONFIG"
-_OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "XFWORKER_SAMPLES"})
+_OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, JOB_MEMORY, "XFWORKER_SAMPLES"})
 """Variables with the prefix that are not settings."""
 _ATTEMPTS = ("XFWORKER_HTTP_ATTEMPTS", "XFWORKER_TRANSFERS_ATTEMPTS")
 _RUNNER_VARIABLES = frozenset({"XFWORKER_LOGGING_LEVEL", "XFWORKER_LOGGING_FORMAT", *_ATTEMPTS})

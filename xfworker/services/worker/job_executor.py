@@ -239,6 +239,7 @@ class JobExecutor:
                 temporary_folder=temporary_folder,
                 module_folders=prepared.module_folders,
                 settings=prepared.settings,
+                memory_limit_bytes=prepared.memory_limit_bytes,
             ),
             working_directory=directory,
             log_path=log_path,

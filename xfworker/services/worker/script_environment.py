@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from xfworker.domain.allocation import JOB_MEMORY
 from xfworker.domain.job_arguments import JobArguments
 
 TEMPORARY_FOLDER = "XFTEMP"
@@ -60,6 +61,7 @@ def script_environment(
     temporary_folder: Path,
     module_folders: tuple[Path, ...] = (),
     settings: Mapping[str, str] | None = None,
+    memory_limit_bytes: int | None = None,
 ) -> dict[str, str]:
     """
     Give the whole environment of a script.
@@ -70,6 +72,7 @@ def script_environment(
         temporary_folder: Where the script makes its working directory, and every library its temporary files.
         module_folders: Folders in which it finds modules by bare name, before those of ``PYTHONPATH``.
         settings: Settings for the script, ``XFWORKER_*``.
+        memory_limit_bytes: The most memory that it may take, of which it is informed.
     """
     kept = {name: value for name, value in base.items() if not name.upper().startswith(_OURS)}
     paths = [str(folder) for folder in module_folders]
@@ -79,6 +82,7 @@ def script_environment(
         **kept,
         **(settings or {}),
         **arguments.to_environment(),
+        **({} if memory_limit_bytes is None else {JOB_MEMORY: str(memory_limit_bytes)}),
         TEMPORARY_FOLDER: str(temporary_folder),
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary_folder)),
         "PYTHONPATH": os.pathsep.join(paths),
