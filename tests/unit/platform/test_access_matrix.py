@@ -15,7 +15,7 @@ from xfworker.adapters.jwt.token_signer import JwtTokenSigner
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.adapters.web.app import create_app
-from xfworker.adapters.web.fss.service import MOUNT, fss_handler
+from xfworker.adapters.web.fss.service import MOUNT, FileStorageService, fss_handler
 from xfworker.adapters.web.openapi import document
 from xfworker.domain.bookkeeping import Account, PersonalToken, ProjectMember
 from xfworker.domain.change import Change
@@ -287,7 +287,7 @@ def fresh(tmp_path):
 
 def served(folder):
     site = make_site(folder)
-    service = fss_handler(site.files, PartialUploads(site.files), site.platform)
+    service = fss_handler(FileStorageService(site.files, PartialUploads(site.files), site.platform))
     with TestClient(create_app(site.platform, routes=[service])) as client:
         site.client = client
         yield site

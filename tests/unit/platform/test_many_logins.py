@@ -185,6 +185,47 @@ def test_a_body_that_does_not_go_on_is_ended():
     assert (b"connection", b"close") in call.sent[0]["headers"]
 
 
+def on_a_clock(call, *, pauses, ending):
+    """Send a body whose pieces come after pauses of a clock that is set."""
+    loop, now, left = asyncio.new_event_loop(), [0.0], list(pauses)
+    loop.time = lambda: now[0]
+
+    async def receive():
+        if not left:
+            return {"type": "http.request", "body": b"a", "more_body": False}
+        now[0] += left.pop(0)
+        await (asyncio.sleep(0) if left or not ending else stalled())
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(call(receive))
+
+
+def test_a_body_that_stops_between_its_pieces_is_ended_and_one_that_goes_on_is_not():
+    assert on_a_clock(Call(RequestLimits(reading)), pauses=[0.0, *[40.0] * 20], ending=False) == 200
+    assert on_a_clock(Call(RequestLimits(reading)), pauses=[0.0, *[40.0] * 20, 61.0], ending=True) == 408
+
+
+def test_a_request_that_is_cancelled_is_not_taken_for_one_that_is_late():
+    async def work():
+        pieces = [{"type": "http.request", "body": b"a", "more_body": True}]
+        waits = asyncio.Event()
+
+        async def receive():
+            if pieces:
+                return pieces.pop()
+            waits.set()
+            return await stalled()
+
+        task = asyncio.ensure_future(Call(RequestLimits(reading))(receive))
+        await waits.wait()
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+
+    asyncio.run(work())
+
+
 def test_one_address_has_so_many_bodies_on_their_way_and_whole_requests_go_on():
     async def work():
         limits = RequestLimits(reading, bodies_per_address=2, prompt_seconds=0.01)

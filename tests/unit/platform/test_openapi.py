@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.partial_uploads import PartialUploads
 from xfworker.adapters.web.app import create_app
-from xfworker.adapters.web.fss.service import MOUNT, fss_handler
+from xfworker.adapters.web.fss.service import MOUNT, FileStorageService, fss_handler
 from xfworker.adapters.web.image_routes import image_api
 from xfworker.adapters.web.openapi import document, document_text
 from xfworker.adapters.web.sns_routes import sns_router
@@ -60,7 +60,7 @@ def store_paths():
 def store_client(tmp_path):
     platform = memory_platform()
     store = FolderFileStore(tmp_path)
-    service = fss_handler(store, PartialUploads(store), platform)
+    service = fss_handler(FileStorageService(store, PartialUploads(store), platform))
     scopes = [Scope(verb, parse_resource(place)) for verb in VERBS for place in ("job_result/1", "userdata")]
     token = platform.server_for(ADMIN).file_token(scopes).token
     with TestClient(create_app(platform, routes=[service])) as client:

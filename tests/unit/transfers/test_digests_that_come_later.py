@@ -73,8 +73,8 @@ def test_the_thread_takes_what_is_stored_while_it_runs(stored, tmp_path, monkeyp
     monkeypatch.setattr(later_digests, "_QUIET_SECONDS", 0.0)
     second, added, add = parse_resource("userdata/second.raw"), threading.Event(), stored.add_sha256
 
-    def add_and_say(resource):
-        add(resource)
+    def add_and_say(resource, hasher):
+        add(resource, hasher)
         if resource == second:
             added.set()
 
@@ -85,6 +85,63 @@ def test_the_thread_takes_what_is_stored_while_it_runs(stored, tmp_path, monkeyp
         stored.upload(TOKEN, tmp_path / "source", second)
         assert added.wait(30)
         assert stored.stat(TOKEN, second).sha256 == BOTH.sha256
+    finally:
+        later.stop()
+
+
+def test_the_thread_waits_while_files_are_moved(stored, monkeypatch):
+    monkeypatch.setattr(later_digests, "_QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(later_digests, "_BUSY_SECONDS", 0.001)
+    asked, moved, seen = threading.Semaphore(0), threading.Event(), threading.Event()
+    add = stored.add_sha256
+
+    def is_busy():
+        asked.release()
+        return not moved.is_set()
+
+    def add_and_say(resource, hasher):
+        add(resource, hasher)
+        seen.set()
+
+    monkeypatch.setattr(stored, "add_sha256", add_and_say)
+    later = LaterDigests(stored, is_busy=is_busy)
+    later.start()
+    try:
+        for _ in range(5):
+            assert asked.acquire(timeout=30)
+        assert known(stored).sha256 is None
+        moved.set()
+        assert seen.wait(30)
+        assert known(stored) == BOTH
+    finally:
+        later.stop()
+
+
+def test_files_that_begin_to_move_hold_up_a_file_that_is_being_read(stored, monkeypatch):
+    monkeypatch.setattr(later_digests, "_QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(later_digests, "_BUSY_SECONDS", 0.001)
+    monkeypatch.setattr(later_digests, "_LONGEST_WAIT_SECONDS", 30.0)
+    answers = iter([False])  # the second time it is asked, behind the first block, files move; once
+    busy_while_reading, added = threading.Event(), threading.Event()
+    add = stored.add_sha256
+
+    def is_busy():
+        if next(answers, True) and not busy_while_reading.is_set():
+            busy_while_reading.set()
+            return True
+        return False
+
+    def add_and_say(resource, hasher):
+        add(resource, hasher)
+        added.set()
+
+    monkeypatch.setattr(stored, "add_sha256", add_and_say)
+    later = LaterDigests(stored, is_busy=is_busy)
+    later.start()
+    try:
+        assert added.wait(30)
+        assert busy_while_reading.is_set()
+        assert known(stored) == BOTH
     finally:
         later.stop()
 

@@ -136,10 +136,17 @@ class FolderFileStore:
             stored=stored,
         )
 
-    def _compute_digests(self, resource: Resource, path: Path, status: os.stat_result, known: Digests) -> Digests:
+    def _compute_digests(
+        self,
+        resource: Resource,
+        path: Path,
+        status: os.stat_result,
+        known: Digests,
+        hasher: FileHash | None = None,
+    ) -> Digests:
         with open_source(path) as opened:
             before = _etag(os.fstat(opened.fileno()))
-            digests = hash_open_file(opened, FileHash.begin(sha256=True)).digests()
+            digests = hash_open_file(opened, hasher or FileHash.begin(sha256=True)).digests()
             if not before == _etag(os.fstat(opened.fileno())) == _etag(status):
                 return known  # it is being written to right now, or is another by now
             return self._keep_digests(resource, opened, status, digests, known)
@@ -163,10 +170,20 @@ class FolderFileStore:
             return digests.sha256 is None and digests.xxh3 is not None and digests.xxh3 == stored.xxh3
         return False
 
-    def add_sha256(self, resource: Resource) -> None:
-        """Compute the SHA-256 of a file that lacks it; one that is gone or cannot be read is passed over."""
+    def add_sha256(self, resource: Resource, hasher: FileHash | None = None) -> None:
+        """
+        Compute the SHA-256 of a file that lacks it; one that is gone or cannot be read is passed over.
+
+        Args:
+            resource: The file.
+            hasher: Takes the file's bytes, with SHA-256.
+        """
         with suppress(FileError, OSError):
-            self._stat(resource, self.layout.file_path(resource), sha256=True)
+            path = self.layout.file_path(resource)
+            status = path.stat()
+            known, _ = self._digests.get(resource, path, status)
+            if known.sha256 is None:
+                self._compute_digests(resource, path, status, known, hasher)
 
     def download(
         self, token: AuthorizationToken, resource: Resource, target: Path, *, progress: Progress | None = None

@@ -5,19 +5,24 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import structlog
+from attrs import define, field
 
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.store_layout import PRIVATE_FOLDER
+from xfworker.adapters.transfer.hashing import FileHash, new_hasher
+from xfworker.domain.digest_field import SHA256
 from xfworker.domain.errors import FileError
 from xfworker.domain.files import Resource, parse_resource
 
 _QUIET_SECONDS = 2.0
 _LONGEST_WAIT_SECONDS = 60.0
 _MOST_WAITING = 100_000
+_BUSY_SECONDS = 0.1
+"""How long to wait before looking again whether files are still being moved."""
 _NICENESS = 10
 """Not the lowest priority: on a busy computer a thread that has it may hold the interpreter's lock for long."""
 _FILES_AT_ONCE = 64
@@ -30,12 +35,22 @@ class LaterDigests:
     """
     A thread that adds the SHA-256 to files that were stored without one.
 
-    It begins when nothing has been stored for a moment, and at the latest after a minute. Which files are left is not
-    written down: those of an earlier process are found by looking through the store.
+    It goes on while no file is moved and nothing has been stored for a moment, and does not wait for that for more than
+    a minute. Which files are left is not written down: those of an earlier process are found by looking through the
+    store.
     """
 
-    def __init__(self, store: FolderFileStore) -> None:
+    def __init__(self, store: FolderFileStore, *, is_busy: Callable[[], bool] = lambda: False) -> None:
+        """
+        Take the store.
+
+        Args:
+            store: The files.
+            is_busy: Whether files are being moved right now.
+        """
         self._store = store
+        self._is_busy = is_busy
+        self._latest = 0.0
         self._waiting: deque[Resource] = deque()
         self._changed = threading.Condition()
         self._stored_at = time.monotonic()
@@ -59,9 +74,12 @@ class LaterDigests:
             if self._look_through:
                 self._look_through = False
                 for resource in self._left_behind():
-                    self._store.add_sha256(resource)
+                    self._add_sha256(resource)
             while self._waiting and not self._stopping:
-                self._store.add_sha256(self._waiting.popleft())
+                self._add_sha256(self._waiting.popleft())
+
+    def _add_sha256(self, resource: Resource) -> None:
+        self._store.add_sha256(resource, _UnhurriedHash(new_hasher(SHA256), give_way=self._give_way))
 
     def _add(self, resource: Resource) -> None:
         with self._changed:
@@ -84,13 +102,20 @@ class LaterDigests:
         """Wait until there is something to do and time for it; say whether to go on."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopping or self._look_through or self._waiting)
-            latest = time.monotonic() + _LONGEST_WAIT_SECONDS
-            while not self._stopping:
-                begin = min(self._stored_at + _QUIET_SECONDS, latest)
-                if (seconds := begin - time.monotonic()) <= 0:
-                    break
+        self._latest = time.monotonic() + _LONGEST_WAIT_SECONDS
+        self._give_way()
+        return not self._stopping
+
+    def _give_way(self) -> None:
+        """Wait while files are moved, or one was just stored: hashing would take the processor from what moves them."""
+        while not self._stopping and (now := time.monotonic()) < self._latest:
+            quiet_at = self._stored_at + _QUIET_SECONDS
+            if self._is_busy():
+                quiet_at = max(quiet_at, now + _BUSY_SECONDS)
+            if (seconds := min(quiet_at, self._latest) - now) <= 0:
+                return
+            with self._changed:
                 self._changed.wait(seconds)
-            return not self._stopping
 
     def _left_behind(self) -> Iterator[Resource]:
         root = self._store.layout.root
@@ -109,6 +134,17 @@ class LaterDigests:
                     resource = parse_resource(path.replace(os.sep, "/"))
                     if self._store.lacks_sha256(resource):
                         yield resource
+
+
+@define
+class _UnhurriedHash(FileHash):
+    """The digests of a file, computed block by block when there is time for it."""
+
+    give_way: Callable[[], None] = field(kw_only=True)
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        self.give_way()
+        super().update(data)
 
 
 def _lower_priority() -> None:

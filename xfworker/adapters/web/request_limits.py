@@ -87,6 +87,10 @@ class _Body:
     _has_ended: bool = False
     _is_answered: bool = False
     _is_refused: bool = False
+    _watch: asyncio.TimerHandle | None = None
+    _waiter: "asyncio.Task[Any] | None" = None
+    _waits_since: float = 0.0
+    _is_late: bool = False
 
     async def receive(self) -> Any:
         """Give the next message, as the server does."""
@@ -110,7 +114,9 @@ class _Body:
             await self._send(message)
 
     def close(self) -> None:
-        """Count the body no longer."""
+        """Count and watch the body no longer."""
+        if self._watch is not None:
+            self._watch.cancel()
         if self._is_counted:
             self._arriving.remove(self._address)
             self._is_counted = False
@@ -148,11 +154,33 @@ class _Body:
             coming.cancel()
 
     async def _next(self) -> Any:
+        # One timer for the whole body: a timeout for each of a large file's thousands of pieces costs the server more
+        # than to write them.
+        loop = asyncio.get_running_loop()
+        if self._watch is None:
+            self._watch = loop.call_later(self._seconds, self._look)
+        self._waits_since = loop.time()
+        task = self._waiter = asyncio.current_task()
+        assert task is not None
+        cancelling = task.cancelling()
         try:
-            async with asyncio.timeout(self._seconds):
-                return await self._receive()
-        except TimeoutError:
-            raise self._late() from None
+            return await self._receive()
+        except asyncio.CancelledError:
+            if self._is_late and task.uncancel() <= cancelling:
+                raise self._late() from None
+            raise
+        finally:
+            self._waiter = None
+
+    def _look(self) -> None:
+        """End the wait for a piece that takes too long, or look again when it might."""
+        loop = asyncio.get_running_loop()
+        left = self._seconds if self._waiter is None else self._waits_since + self._seconds - loop.time()
+        if self._waiter is not None and left <= 0:
+            self._watch, self._is_late = None, True
+            self._waiter.cancel()
+        else:
+            self._watch = loop.call_later(left, self._look)
 
     def _late(self) -> RequestTimeout:
         return RequestTimeout(f"the body of the request did not go on for {self._seconds:g} s")

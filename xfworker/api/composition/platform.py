@@ -282,14 +282,15 @@ def web_app(
     from xfworker.adapters.disk.file_store import FolderFileStore
     from xfworker.adapters.page.app import page_parts, page_router
     from xfworker.adapters.web.app import create_app
-    from xfworker.adapters.web.fss.service import fss_handler
+    from xfworker.adapters.web.fss.service import FileStorageService, fss_handler
     from xfworker.adapters.web.password_work import PasswordWork
 
     passwords = PasswordWork()
     viewers = [] if images is None else _image_routers(platform, images)
     parts = page_parts(platform, files, passwords.run)
     page = page_router(parts, also=viewers[1:])
-    routes: list[ControllerRouterHandler] = [fss_handler(files, _uploads(files), platform), page, *viewers[:1]]
+    service = FileStorageService(files, _uploads(files), platform)
+    routes: list[ControllerRouterHandler] = [fss_handler(service), page, *viewers[:1]]
     if sns is not None:
         from xfworker.adapters.web.sns_routes import sns_router
         from xfworker.api.composition.measurements import folder_catalogue
@@ -299,7 +300,7 @@ def web_app(
     if isinstance(files, FolderFileStore):
         from xfworker.adapters.disk.later_digests import LaterDigests
 
-        later = LaterDigests(files)
+        later = LaterDigests(files, is_busy=lambda: service.under_way > 0)
         on_startup, on_shutdown = [later.start], [later.stop]
     app = create_app(platform, routes=routes, passwords=passwords, on_startup=on_startup, on_shutdown=on_shutdown)
     return app, parts.live.stop

@@ -69,18 +69,8 @@ class FileTokenVerifier(Protocol):
         ...
 
 
-def fss_handler(
-    store: ServedFiles, uploads: ResumableUploads[Any, Any], verifier: FileTokenVerifier
-) -> ASGIRouteHandler:
-    """
-    Give the service as a Litestar route handler for :data:`MOUNT`.
-
-    Args:
-        store: The files.
-        uploads: The uploads into the store that take several requests.
-        verifier: Checks tokens.
-    """
-    service = FileStorageService(store, uploads, verifier)
+def fss_handler(service: "FileStorageService") -> ASGIRouteHandler:
+    """Give the service as a Litestar route handler for :data:`MOUNT`."""
 
     async def file_storage_service(scope: Scope, receive: Receive, send: Send) -> None:
         await service(scope, receive, send)
@@ -94,6 +84,9 @@ class FileStorageService:
 
     ``files/<resource>``: HEAD, GET, PUT, DELETE. ``folders/<resource>``: GET. ``registrations``: POST.
     ``uploads`` and ``uploads/<id>``: the tus protocol.
+
+    Attributes:
+        under_way: How many requests are being answered.
     """
 
     def __init__(
@@ -119,6 +112,7 @@ class FileStorageService:
         self._handles = KeptHandles()
         self._sending = BlocksUnderWay()
         self._threads: ThreadPoolExecutor | None = None
+        self.under_way = 0
         self._uploads = TusUploads(uploads, verifier.held_file_rights)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,6 +123,7 @@ class FileStorageService:
             self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="xfworker-fss")
             asyncio.get_running_loop().set_default_executor(self._threads)
         request = read_request(scope, receive, send, mount=self._mount)
+        self.under_way += 1
         try:
             await self._answer(request)
         except ClientGone:
@@ -139,6 +134,7 @@ class FileStorageService:
             _log.exception("xfworker.request_failed", method=request.method, path="/".join(request.segments))
             await self._refuse(request, FileError("the file store failed; its log says more"), status=500)
         finally:
+            self.under_way -= 1
             self._uploads.sweep_now_and_then()
 
     async def _refuse(self, request: Request, error: XFWorkerError, status: int | None = None) -> None:
