@@ -129,12 +129,14 @@ function arrange() {
   focus.row = Math.min(focus.row, Math.max(rows.length - 1, 0));
   for (const element of shown.values()) element.remove();
   shown = new Map();
-  draw();
+  // What is in sight is painted before what might be next.
+  draw(0);
+  requestAnimationFrame(() => draw());
 }
 
-function draw() {
-  const top = Math.max(0, Math.floor((board.scrollTop - head.offsetHeight) / ROW) - SPARE);
-  const bottom = Math.min(rows.length, Math.ceil((board.scrollTop + board.clientHeight) / ROW) + SPARE);
+function draw(spare = SPARE) {
+  const top = Math.max(0, Math.floor((board.scrollTop - head.offsetHeight) / ROW) - spare);
+  const bottom = Math.min(rows.length, Math.ceil((board.scrollTop + board.clientHeight) / ROW) + spare);
   for (const [index, element] of shown) {
     if (index < top || index >= bottom) { element.remove(); shown.delete(index); }
   }
@@ -339,8 +341,8 @@ document.addEventListener('keydown', (event) => {
   if (event.key === '/' && !event.target.closest('input, textarea, select')) { event.preventDefault(); search.focus(); }
 });
 panel.querySelector('.panel-close').addEventListener('click', closePanel);
-board.addEventListener('scroll', () => requestAnimationFrame(draw), { passive: true });
-addEventListener('resize', draw);
+board.addEventListener('scroll', () => requestAnimationFrame(() => draw()), { passive: true });
+addEventListener('resize', () => draw());
 search.addEventListener('input', () => { arrange(); writeAddress(); });
 sorting.addEventListener('change', () => { arrange(); writeAddress(); });
 obsolete.addEventListener('change', () => { arrange(); writeAddress(); });
