@@ -15,6 +15,7 @@ import attrs
 
 from xfworker.adapters.images import ctdata_header
 from xfworker.adapters.images.ctdata_header import BLOCK, GOBJ_TYPE
+from xfworker.adapters.images.disk_room import writing_errors
 from xfworker.adapters.images.incomplete_image import PartialFile
 from xfworker.adapters.images.opening import read_whole
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
@@ -347,6 +348,14 @@ class GobjWriter(SlabWriter):
                 self._partial.write(self._slice(contours))
                 self._contours += len(contours)
             self._z += 1
+
+    def write_contours(self, contours: Sequence[Contour]) -> None:
+        """Write traced contours in voxels of the mask, slice by slice, in the place of all slabs."""
+        with writing_errors(self.info.path):
+            for z, some in itertools.groupby(contours, lambda contour: contour.z):
+                self._partial.write(self._slice([attrs.evolve(contour, z=self._z + z) for contour in some]))
+        self._contours += len(contours)
+        self._written = self.info.size[-1]
 
     def _slice(self, contours: Sequence[Contour]) -> bytes:
         boxes = [contour.box for contour in contours]

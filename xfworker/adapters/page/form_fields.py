@@ -7,15 +7,15 @@ from typing import Any
 
 from attrs import define
 
+from xfworker.adapters.page.values import DRAWN, FileLink
 from xfworker.domain.errors import InvalidParameter, XFWorkerError
-from xfworker.domain.files import parse_resource, resource_reference
+from xfworker.domain.files import parse_resource, reference_resource, resource_reference
 from xfworker.domain.interface import declared_fields
 from xfworker.domain.job_inputs import is_required, read_string
 from xfworker.domain.parameter_shapes import FILE_TYPES
 from xfworker.domain.parameters import create_parameter
 
 PREFIX = "value."
-_DRAWN = {"ImageVOI": "voi", "RotatedImageVOI": "rotated-voi", "Landmarks": "landmarks"}
 _MAIN_FIRST = (".omni", ".mhd", ".mha", ".nhdr", ".hdr", ".vgi", ".aim", ".isq", ".csv")
 
 
@@ -61,7 +61,18 @@ class FormField:
     @property
     def drawing(self) -> str:
         """What is drawn for it on an image: the viewer's mode, or an empty string."""
-        return _DRAWN.get(self.type_name, "") if self.control == "json" else ""
+        return DRAWN.get(self.type_name, "") if self.control in {"json", "files"} else ""
+
+    @property
+    def kept_path(self) -> str:
+        """The file that is there already, as a part of an address, or an empty string."""
+        try:
+            value = json.loads(self.value or "null")
+            if isinstance(value, dict) and set(value) == {"files", "image"}:
+                return FileLink(parse_resource(str(value["files"][0]))).path
+            return FileLink(reference_resource(value)).path if isinstance(value, dict) else ""
+        except (ValueError, LookupError, TypeError, XFWorkerError):
+            return ""  # what was filled in is not a file, which the form says
 
 
 def form_fields(
@@ -199,6 +210,9 @@ def _value(declared: Mapping[str, Any], text: str) -> Any:
 
 def _files(type_name: str, text: str) -> Any:
     value = _json(text)
+    beside: dict[str, Any] = {}
+    if isinstance(value, dict) and set(value) == {"files", "image"}:  # contours name the image that they lie on
+        value, beside = value["files"], {"image": value["image"]}
     if isinstance(value, dict):  # what was there before stays
         return value
     if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
@@ -206,7 +220,7 @@ def _files(type_name: str, text: str) -> Any:
     resources = sorted((parse_resource(item) for item in value), key=lambda resource: _rank(resource.filename))
     main, *others = resources
     reference = {**resource_reference(main), "filenames": [other.filename for other in others] or None}
-    return create_parameter(type_name, **reference)
+    return create_parameter(type_name, **reference, **beside)
 
 
 def _rank(filename: str) -> int:

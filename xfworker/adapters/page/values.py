@@ -20,6 +20,7 @@ _PARTS = {
     "Contours": ("image",),
     "ImageVOI": ("image",),
     "RotatedImageVOI": ("image",),
+    "Landmarks": ("image",),
     "Video": ("bitmap",),
 }
 _KINDS = {
@@ -31,10 +32,15 @@ _KINDS = {
     "Entity": "entity",
     "Sequence": "sequence",
     "RegistrationResult": "registration",
-    "ImageVOI": "voi",
-    "RotatedImageVOI": "voi",
+    "ImageVOI": "drawn",
+    "RotatedImageVOI": "drawn",
+    "Landmarks": "drawn",
+    "Contours": "drawn",
     "Mesh": "mesh",
 }
+DRAWN = {"ImageVOI": "voi", "RotatedImageVOI": "rotated-voi", "Landmarks": "landmarks", "Contours": "contours"}
+"""The viewer's mode for what is drawn on an image, by parameter type."""
+
 _ONE_LINE = frozenset({"none", "number", "text", "bool", "entity"})
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg")
 
@@ -65,7 +71,7 @@ class ShownValue:
         label: What it is called: its key, or the name of a part of it.
         type_name: Its parameter type, ``Float`` or ``Image``.
         kind: How it is shown: ``none``, ``number``, ``text``, ``bool``, ``image``, ``table``, ``picture``, ``video``,
-            ``report``, ``entity``, ``sequence``, ``registration``, ``voi``, ``mesh``, ``group`` or ``json``.
+            ``report``, ``entity``, ``sequence``, ``registration``, ``drawn``, ``mesh``, ``group`` or ``json``.
         value: The JSON value.
         unit: The unit of a number, or an empty string.
         file: Its main file.
@@ -81,6 +87,17 @@ class ShownValue:
     file: FileLink | None = None
     others: tuple[FileLink, ...] = ()
     parts: "tuple[ShownValue, ...]" = field(default=())
+
+    @property
+    def mode(self) -> str:
+        """How the viewer draws what was drawn on an image."""
+        return DRAWN.get(self.type_name, "")
+
+    @property
+    def on(self) -> FileLink | None:
+        """The image that something was drawn on, if it can be shown there."""
+        drawn = self.kind == "drawn" and bool(self.parts) and (self.file is not None or self.type_name != "Contours")
+        return self.parts[0].file if drawn else None
 
     def has(self, kind: str) -> bool:
         """Return whether this value, or a part of it, is shown in a way, so that the page loads what that needs."""

@@ -320,11 +320,21 @@ def _uploads(files: "StoredFiles") -> "ResumableUploads[Any, Any]":
 
 def _image_routers(platform: Platform, images: "ViewedImages") -> list["Router"]:
     """Give the routes of images: those of the API, and those of the page, whose sessions they have."""
-    from xfworker.adapters.page.session import signed_in
-    from xfworker.adapters.web.image_routes import TileWork, image_api, image_router, rights_of_principal
+    from xfworker.adapters.images.gobj_drawing import write_drawn_contours
+    from xfworker.adapters.page.session import AnyRequest, signed_in
+    from xfworker.adapters.web.contour_routes import contour_router
+    from xfworker.adapters.web.image_routes import (
+        ImageRights,
+        TileWork,
+        image_api,
+        image_router,
+        rights_of_principal,
+    )
+
+    def rights(request: AnyRequest) -> ImageRights:
+        return rights_of_principal(platform, signed_in(request))
 
     work = TileWork()
-    for_page = image_router(
-        "/slices", images, lambda request: rights_of_principal(platform, signed_in(request)), work=work
-    )
-    return [image_api(images, platform, work), for_page]
+    for_page = image_router("/slices", images, rights, work=work)
+    contours = contour_router("/contours", images, write_drawn_contours, rights, work)
+    return [image_api(images, platform, work), for_page, contours]

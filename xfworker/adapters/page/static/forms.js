@@ -28,6 +28,7 @@ for (const drop of document.querySelectorAll('.drop')) {
         resources.push(resource);
       }
       hidden.value = JSON.stringify(resources);
+      hidden.dispatchEvent(new Event('change', { bubbles: true }));
       said.textContent = strings.upload_done.replace('{names}', files.map((file) => file.name).join(', '));
     } catch (error) {
       said.textContent = strings.upload_failed.replace('{reason}', error.message);

@@ -2,6 +2,7 @@
 //
 // Attributes: segments (a RESOURCE of labels to lay over), group (viewers of one group move together), mode (voi,
 // rotated-voi, contours or landmarks: something to draw), name (as a form's field it gives the JSON of what was drawn),
+// shown (instead of a name: what is drawn, as JSON, which cannot be changed here),
 // into (the id of a field that the JSON is written into), on (the Image parameter that becomes part of it, as JSON),
 // renderer (canvas: without WebGL). Property value: what is drawn, as JSON; event xf-change. Until the element is
 // defined, what stands inside it is shown: a link to the file.
@@ -57,6 +58,7 @@ export class XfSlices extends HTMLElement {
   connectedCallback() {
     if (!this.#parts.planes) this.#build();
     this.#join(null, this.getAttribute('group'));
+    if (this.isFixed) this.#given = JSON.parse(this.getAttribute('shown'));
     const field = this.#field();
     if (field) {
       this.#readField();
@@ -170,6 +172,11 @@ export class XfSlices extends HTMLElement {
     if (this.isReady) this.#newShape(value);
   }
 
+  // Whether what is drawn is only looked at.
+  get isFixed() {
+    return this.hasAttribute('shown');
+  }
+
   get form() {
     return this.#internals.form;
   }
@@ -193,9 +200,10 @@ export class XfSlices extends HTMLElement {
       this.shape.image ??= this.ownImage ?? null;
     }
     if (this.shape && this.hasAttribute('on')) this.shape.image ??= JSON.parse(this.getAttribute('on'));
-    this.#parts.tools.draw.hidden = !Shape;
-    this.#parts.shapeBar.hidden = !Shape;
-    this.#setTool(Shape ? 'draw' : this.tool === 'draw' ? 'cross' : this.tool);
+    const isDrawn = Boolean(Shape) && !this.isFixed;
+    this.#parts.tools.draw.hidden = !isDrawn;
+    this.#parts.shapeBar.hidden = !isDrawn;
+    this.#setTool(isDrawn ? 'draw' : this.tool === 'draw' ? 'cross' : this.tool);
     this.changed(true);
   }
 
@@ -227,25 +235,25 @@ export class XfSlices extends HTMLElement {
   }
 
   createShape(plane = this.planes.z) {
-    if (!this.shape) return;
+    if (!this.shape || this.isFixed) return;
     this.shape.create([...this.cross], plane);
     this.changed(false);
   }
 
   closeShape() {
-    if (!this.shape?.close) return;
+    if (!this.shape?.close || this.isFixed) return;
     this.shape.close();
     this.changed(false);
   }
 
   removeShape() {
-    if (!this.shape) return;
+    if (!this.shape || this.isFixed) return;
     this.shape.remove();
     this.changed(false);
   }
 
   nudgeShape(axis, by) {
-    if (!this.shape) return;
+    if (!this.shape || this.isFixed) return;
     this.shape.nudge(axis, by);
     this.changed(false);
   }
