@@ -18,7 +18,7 @@ LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom
+.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom fuzz
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
@@ -30,6 +30,7 @@ help:
 	@echo "make sbom         the bill of materials of the wheel (CycloneDX), its licences and known weaknesses"
 	@echo "make simulate     play simulated laboratories in which everything goes wrong: SEED=1, and JOBS=100000 for more seeds"
 	@echo "make model        random commands of many clients, compared with a small model of the rules: EXAMPLES=1000"
+	@echo "make fuzz         mutate what each parser reads, guided by coverage (Linux): SECONDS=60 for each"
 	@echo "make docs         build the site: docs/_build/index.html"
 	@echo "make pictures     make the pictures of README.md and the docs anew"
 	@echo "make check        ruff, mypy --strict, import-linter"
@@ -95,6 +96,12 @@ EXAMPLES ?= 100
 
 model: $(VENV)/installed-test
 	$(BIN)/python -m tests.model --examples $(EXAMPLES)
+
+SECONDS ?= 60
+
+# Whatever is found is kept in build/fuzz, and belongs into tests/fuzz/findings once it is mended.
+fuzz: $(VENV)/installed-test+fuzz
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --write docs/trust.md
 
 # Warnings are errors. The search of the site works without a server: open docs/_build/index.html.
 docs: $(VENV)/installed-all+docs

@@ -55,6 +55,21 @@ def test_a_password_is_kept_as_a_hash_only(house):
         assert "correct horse" not in transaction.get(Account, account.serial).password_hash
 
 
+@pytest.mark.parametrize(
+    "password", ["        ", "pässwört", "骨骨骨骨骨骨骨骨", "x" * 64, "Trailing space ", "x" * 1024]
+)
+def test_a_password_has_8_characters_at_least_and_any_of_them(house, password):
+    house.accounts.add("anna", password)
+    assert house.log_in("anna", password).name == "anna"
+    for other in (password[:-1], password + " ", password.swapcase() + "x"):
+        with pytest.raises(AuthenticationFailed):
+            house.log_in("anna", other)
+        house.clock.advance(1000)
+    for refused in ("", "x" * 7, "x" * 1025):
+        with pytest.raises(InvalidRecord, match="8 to 1024 characters"):
+            house.accounts.add("bert", refused)
+
+
 @pytest.mark.parametrize(("name", "password"), [("anna", "wrong password"), ("nobody", "anna-password"), ("anna", "")])
 def test_a_wrong_login_does_not_say_what_is_wrong(house, name, password):
     house.person("anna")

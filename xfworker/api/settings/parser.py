@@ -3,6 +3,7 @@
 import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ def archive_options(options: Mapping[str, OptionInfo]) -> dict[str, OptionInfo]:
     }
 
 
-def settings_options() -> dict[str, OptionInfo]:
+@cache
+def settings_options() -> Mapping[str, OptionInfo]:
     """Give every setting by its path, such as ``http.read_seconds``."""
     return {option.path: option for option in cls_utils.deep_options(Settings)}
 

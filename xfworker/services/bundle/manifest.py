@@ -169,7 +169,7 @@ def read_manifest(content: bytes, name: str) -> Manifest:
         return _manifest(document)
     except (InvalidRecord, InvalidFilename) as error:
         raise UsageError(f"{name} is damaged: {MANIFEST}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
         raise UsageError(f"{name} is damaged: {MANIFEST} lacks something or holds something else: {error!r}") from None
 
 

@@ -37,7 +37,12 @@ class RecordedCall:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
-        """Read a line of ``calls.jsonl``; raises ValueError, KeyError or TypeError where it is something else."""
+        """
+        Read a line of ``calls.jsonl``.
+
+        Raises:
+            ValueError: It is something else; likewise TypeError, KeyError and OverflowError.
+        """
         name, args = row["call"], row["args"]
         if not isinstance(name, str) or not isinstance(args, dict):
             raise TypeError("a call has a name and arguments")

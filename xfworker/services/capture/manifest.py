@@ -121,7 +121,7 @@ def read_manifest(content: bytes, name: str) -> CaptureManifest:
     document = manifest_document(content, name, noun="capture", manifest=MANIFEST, format_name=FORMAT)
     try:
         return _manifest(document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
         raise UsageError(f"{name} is damaged: {MANIFEST} lacks something or holds something else: {error!r}") from None
 
 

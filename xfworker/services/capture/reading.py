@@ -66,7 +66,7 @@ class OpenCapture(SealedArchive):
         for number, line in enumerate(self._content(CALLS).splitlines(), 1):
             try:
                 listed.append(RecordedCall.from_json(json.loads(line)))
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 raise UsageError(f"{self.path} is damaged: call {number} in {CALLS}: {error!r:.200}") from None
         return listed
 

@@ -131,6 +131,11 @@ def _path_violation(_: zipfile.ZipInfo, name: str) -> str | None:
     return None
 
 
+def _position_violation(entry: zipfile.ZipInfo, _: str) -> str | None:
+    # zipfile goes there before it looks at anything, and what the system says of it is no sentence of ours.
+    return "begins before the archive does" if getattr(entry, "header_offset", 0) < 0 else None
+
+
 def _kind_violation(entry: zipfile.ZipInfo, _: str) -> str | None:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind == stat.S_IFLNK:
@@ -149,6 +154,7 @@ def _content_violation(entry: zipfile.ZipInfo, _: str) -> str | None:
 
 _RULES: tuple[Callable[[zipfile.ZipInfo, str], str | None], ...] = (
     _path_violation,
+    _position_violation,
     _kind_violation,
     _content_violation,
 )

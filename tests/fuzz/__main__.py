@@ -1,0 +1,60 @@
+"""
+Fuzzes every parser: ``python -m tests.fuzz [--seconds N] [--parser NAME] [--write docs/trust.md]``.
+
+Each parser has a process of its own, guided by what its code has reached (atheris). The inputs that reached something
+new are kept in ``build/fuzz`` and begun from the next time. Exits with 1 at the first finding, whose input is kept;
+put it into ``tests/fuzz/findings/NAME``, where every run of the tests reads it again.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from tests.fuzz.parsers import PARSERS
+from tests.trust_figures import table, write
+
+CORPUS = Path("build/fuzz")
+TOTALS = CORPUS / "executions.json"
+_DONE = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
+
+
+def main():
+    arguments = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    arguments.add_argument("--seconds", type=int, default=60, help="how long each parser is fuzzed")
+    arguments.add_argument("--parser", action="append", choices=PARSERS, help="only this one; may be given again")
+    arguments.add_argument("--write", type=Path, help="put the executions of all runs so far into this document")
+    options = arguments.parse_args()
+    if find_spec("atheris") is None:
+        sys.stderr.write("atheris is not installed; it is in the extra: pip install -e '.[fuzz]' (Linux only)\n")
+        return 1
+    totals = json.loads(TOTALS.read_text()) if TOTALS.exists() else {}
+    for name in options.parser or PARSERS:
+        executions, output = fuzz(name, options.seconds)
+        totals[name] = totals.get(name, 0) + (executions or 0)
+        TOTALS.write_text(json.dumps(totals, indent=2) + "\n")
+        if executions is None:
+            sys.stdout.write(output[-6000:] + f"\nFINDING in {name}; its input is in {CORPUS / name}-findings\n")
+            return 1
+        sys.stdout.write(f"{name}: {executions:,} executions, {totals[name]:,} in all\n")
+        sys.stdout.flush()
+    if options.write:
+        rows = [[name, f"{totals.get(name, 0):,}"] for name in PARSERS]
+        write(options.write, "make fuzz", table(["parser", "executions"], rows))
+    return 0
+
+
+def fuzz(name, seconds):
+    """Give the number of executions, or ``None`` where the run ended with a finding; and what it printed."""
+    command = [sys.executable, "-m", "tests.fuzz.one", name, str(seconds), str(CORPUS / name)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    output = done.stdout + done.stderr
+    match = _DONE.search(output)
+    return (int(match[1]) if match and done.returncode == 0 else None), output
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Fuzzes one parser in this process, guided by coverage: ``python -m tests.fuzz.one NAME SECONDS CORPUS``."""
+
+import logging
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["xfworker"]):
+    from tests.fuzz.parsers import PARSERS
+
+LARGEST_INPUT = 8192
+MOST_MIB = 2048
+SECONDS_PER_INPUT = 10
+
+
+def main():
+    name, seconds, corpus = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    logging.disable()
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="xfworker-fuzz-", dir=memory if memory.is_dir() else None))
+    parser = PARSERS[name](folder)
+    seeds = folder / "seeds"
+    seeds.mkdir()
+    for number, seed in enumerate(parser.seeds):
+        (seeds / str(number)).write_bytes(seed)
+    corpus.mkdir(parents=True, exist_ok=True)
+    findings = corpus.parent / f"{name}-findings"
+    findings.mkdir(exist_ok=True)
+    words = [
+        f"-max_total_time={seconds}",
+        f"-timeout={SECONDS_PER_INPUT}",
+        f"-rss_limit_mb={MOST_MIB}",
+        f"-max_len={LARGEST_INPUT}",
+        f"-artifact_prefix={findings}/",
+        "-print_final_stats=1",
+    ]
+    atheris.Setup([sys.argv[0], *words, str(corpus), str(seeds)], parser.read)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
