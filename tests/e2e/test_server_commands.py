@@ -320,6 +320,65 @@ def test_files_of_runs_are_deleted_when_somebody_says_so(served, command, tmp_pa
     assert json.loads(command("job", "files", str(job.serial), "--json", *server).stdout) == {"files": []}
 
 
+def test_files_of_obsolete_runs_go_but_for_those_that_something_else_uses(served, command, tmp_path):
+    embedded, world = served
+    server = ["--server", str(embedded.data)]
+    setting = Setting.make(world)
+    runs, jobs = [], []
+    (tmp_path / "t.csv").write_text("a,b")
+    for _ in range(2):
+        run = world.admin.create(Run(workflow_serial=setting.workflow.serial)).serial
+        job = world.admin.create(Job(task_serial=setting.task.serial, run_serial=run, state=JobState.DONE)).serial
+        command("file", "put", "t.csv", f"job_result/{job}/", *server, cwd=tmp_path)
+        world.admin.update(Run, run, Change(values={"/obsolete": True}))
+        runs.append(run)
+        jobs.append(job)
+    used = {"type": "CSV", "source": "job_result", "job_serial": jobs[0], "filename": "t.csv"}
+    user = world.admin.create(Job(task_serial=setting.task.serial, metadata={"shown": used})).serial
+    usage = json.loads(command("file", "usage", "--json", *server).stdout)
+    (own,) = [use for use in usage["workflows"] if use["workflow_serial"] == setting.workflow.serial]
+    assert (own["bytes"], own["obsolete_bytes"]) == (6, 6)
+    assert str(own["workflow_serial"]) in command("file", "usage", *server).stdout
+    words = ["run", "delete", "--obsolete", "--workflow", str(setting.workflow.serial), "--yes", "--json", *server]
+    done = command(*words, code=1)
+    items = {item["run_serial"]: item for item in json.loads(done.stdout)["runs"]}
+    assert (items[runs[0]]["error"], items[runs[0]]["kept_jobs"]) == (
+        f"job {user} uses files of job {jobs[0]}",
+        [jobs[0]],
+    )
+    assert (items[runs[1]]["deleted"], items[runs[1]]["bytes"], items[runs[1]]["error"]) == (True, 3, None)
+    assert json.loads(command("job", "files", str(jobs[0]), "--json", *server).stdout)["files"] != []
+
+
+def test_a_run_is_copied_and_the_board_shows_both(served, command):
+    embedded, world = served
+    server = ["--server", str(embedded.data)]
+    setting = Setting.make(world)
+    workflow = str(setting.workflow.serial)
+    world.admin.update(Workflow, setting.workflow.serial, Change(values={"/state": "Active"}))
+    run = world.control.start_run(setting.workflow.serial, name="left", entity={"uuid": "u9", "name": "m9"})
+    waiting = world.admin.create(Job(task_serial=setting.task.serial, run_serial=run.serial))
+    job = (waiting.serial, run.serial, "Waiting")
+    made = json.loads(command("run", "copy", str(run.serial), "--name", "again", "--json", *server).stdout)
+    assert (made["name"], made["entity"]) == ("again", {"uuid": "u9", "name": "m9"})
+    document = json.loads(command("workflow", "board", workflow, "--json", *server).stdout)
+    assert [row["name"] for row in document["runs"]][-2:] == ["left", "again"]
+    assert job in [(cell["job_serial"], cell["run_serial"], cell["state"]) for cell in document["cells"]]
+    world.admin.update(Run, made["serial"], Change(values={"/obsolete": True}))
+    shown = command("workflow", "board", workflow, *server)
+    assert "left" in shown.stdout
+    assert "again" not in shown.stdout
+    assert "1 obsolete runs are left out" in shown.stderr
+    since = document["read_at"]
+    changed = json.loads(command("workflow", "board", workflow, "--since", since, "--json", *server).stdout)
+    assert [row["name"] for row in changed["runs"]] == ["again"]
+    assert changed["tasks"] == []
+    assert (
+        "since: expected a time"
+        in command("workflow", "board", workflow, "--since", "x", "--json", *server, code=2).stderr
+    )
+
+
 def test_the_log_of_an_earlier_attempt_is_printed_by_its_number(served, command, tmp_path):
     embedded, world = served
     server = ["--server", str(embedded.data)]

@@ -5,6 +5,8 @@ from typing import Any
 
 ABORT_REQUESTED = "abort_requested"
 """Who wants a running job to stop, and since when."""
+FILES_DELETED = "files_deleted"
+"""Who deleted the job's files for good, and when."""
 LOST_ATTEMPTS = "lost_attempts"
 """One sentence for each attempt whose worker stopped answering, since the job was started or restarted."""
 OUTCOME = "outcome"
@@ -22,7 +24,7 @@ WORKED_ON_BY = "worked_on_by"
 """Who has begun to work on a job that waits for a person, and since when; a note for others, which binds nobody."""
 
 PLATFORM_KEYS = frozenset(
-    {ABORT_REQUESTED, LOST_ATTEMPTS, OUTCOME, OUTPUT_FAULTS, SPAWNED_BY, VALUES_CHANGED, WORKER_MISSING}
+    {ABORT_REQUESTED, FILES_DELETED, LOST_ATTEMPTS, OUTCOME, OUTPUT_FAULTS, SPAWNED_BY, VALUES_CHANGED, WORKER_MISSING}
 )
 """All of them."""
 
@@ -39,6 +41,7 @@ _OF_ONE_ATTEMPT = frozenset(
         *PROGRESS_KEYS,
         "output_units",
         ABORT_REQUESTED,
+        FILES_DELETED,
         VALUES_CHANGED,
         WORKED_ON_BY,
         WORKER_MISSING,

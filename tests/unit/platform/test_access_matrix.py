@@ -56,6 +56,8 @@ BY = {
         ("get", "/xf/v1/config", None),
         ("post", "/xf/v1/workflows/{serial}/runs", {}),
         ("post", "/xf/v1/runs/{serial}/copies", {}),
+        ("get", "/xf/v1/workflows/{serial}/board", None),
+        ("post", "/xf/v1/file-deletions", {"runs": ["{run}"], "make_obsolete": True}),
         ("post", "/xf/v1/jobs/{serial}/restart", None),
         ("post", "/xf/v1/jobs/{serial}/abort", None),
         ("get", "/xf/v1/projects/{serial}/members", None),
@@ -69,6 +71,7 @@ BY = {
     ]},
     **{(verb, path): ("admin", body) for verb, path, body in [
         ("get", "/xf/v1/accounts", None),
+        ("get", "/xf/v1/disk-space", None),
         ("post", "/xf/v1/accounts", {"name": "new", "password": "a-new-password"}),
         ("patch", "/xf/v1/accounts/{serial}", {"disabled": True}),
         ("post", "/xf/v1/worker-tokens", {"name": "w"}),

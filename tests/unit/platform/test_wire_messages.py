@@ -7,6 +7,7 @@ import pytest
 
 from xfworker.adapters.wire.accounts import AccountChange, NewAccount, NewTokenRequest
 from xfworker.adapters.wire.codec import read, read_answer, write
+from xfworker.adapters.wire.disk_space import FileDeletionRequest
 from xfworker.adapters.wire.files import FileEntry, Listing
 from xfworker.adapters.wire.problem import Problem, error_from_answer, problem_body
 from xfworker.adapters.wire.queries import CombinedQueryBody, FileToken, FileTokenRequest
@@ -14,6 +15,7 @@ from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat, HeldLea
 from xfworker.adapters.wire.records import Items, Page, RecordChange
 from xfworker.adapters.wire.runs import RunStart
 from xfworker.adapters.wire.schema import schema
+from xfworker.domain.disk_space import DiskUse, FreedFiles, SourceUse, WorkflowUse
 from xfworker.domain.errors import ChecksumMismatch, InvalidRecord, ProtocolViolation, RecordConflict
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.records import Entity, Job, RunPriority, Task, TaskType
@@ -39,6 +41,17 @@ MEASUREMENT = Measurement(
     filename="a.isq",
     size_bytes=8,
 )
+FREED = FreedFiles(
+    workflow_serial=1, run_serial=None, name="w", files=2, bytes=3, kept_jobs=[4], reason="r", deleted=True
+)
+USE = DiskUse(
+    measured_at=NOON,
+    workflows=[
+        WorkflowUse(workflow_serial=1, workflow_name="w", project_serial=2, project_name="p", bytes=3, obsolete_bytes=1)
+    ],
+    sources=[SourceUse(source="userdata", bytes=5)],
+    is_complete=True,
+)
 MESSAGES = [
     (RecordChange, RecordChange(expected_occ_lock_version=3, values={"/name": "a"}, removals=["/metadata/b"])),
     (Page[Entity], Page(items=[Entity(serial=1, uuid="u", extra={"later": 1})], next="cursor")),
@@ -55,6 +68,9 @@ MESSAGES = [
     (RunStart, RunStart(inputs={"a": 1}, priority=RunPriority.HIGH)),
     (NewAccount, NewAccount(name="ada", password="long enough")),
     (NewTokenRequest, NewTokenRequest(days=1.5)),
+    (FileDeletionRequest, FileDeletionRequest(runs=[1, 2], dry_run=True)),
+    (Items[FreedFiles], Items(items=[FREED])),
+    (DiskUse, USE),
     (Listing, Listing(files=[FileEntry(resource="userdata/a", size=1)], folders=["b"])),
     (Problem, Problem(type="about:blank", title="t", status=409, detail="d", faults=["f"])),
 ]

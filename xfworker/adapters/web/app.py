@@ -17,7 +17,9 @@ from xfworker.adapters.web.problems import answer_error, answer_http_error, answ
 from xfworker.adapters.web.request_limits import RequestLimits
 from xfworker.adapters.web.request_log import RequestLog
 from xfworker.adapters.web.xf_routes.accounts import account_router, login_route
+from xfworker.adapters.web.xf_routes.boards import board_router
 from xfworker.adapters.web.xf_routes.control import control_router
+from xfworker.adapters.web.xf_routes.disk_space import disk_space_router
 from xfworker.adapters.web.xf_routes.queries import question_router
 from xfworker.adapters.web.xf_routes.queue import queue_router
 from xfworker.adapters.web.xf_routes.records import record_routers
@@ -81,6 +83,8 @@ def create_app(
             question_router(platform),
             queue_router(platform),
             control_router(platform),
+            board_router(platform),
+            disk_space_router(platform),
             account_router(platform, passwords),
         ],
         request_max_body_size=MAX_JSON_BYTES,

@@ -6,6 +6,7 @@ The wire protocol as an OpenAPI 3.1 document, made from the record classes.
 
 import json
 import sys
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,8 @@ from xfworker.adapters.web.openapi_accounts import account_paths
 from xfworker.adapters.web.openapi_files import FILE_TOKEN, file_paths, measurement_paths
 from xfworker.adapters.web.openapi_images import image_paths
 from xfworker.adapters.web.xf_routes.search import PAGE, searchable_fields
+from xfworker.adapters.wire.boards import BoardBody
+from xfworker.adapters.wire.disk_space import FileDeletionRequest
 from xfworker.adapters.wire.field_types import Serial
 from xfworker.adapters.wire.health import Health
 from xfworker.adapters.wire.problem import Problem
@@ -30,6 +33,7 @@ from xfworker.adapters.wire.schema import (
     reference,
     schema,
 )
+from xfworker.domain.disk_space import DiskUse, FreedFiles
 from xfworker.domain.queries import QUERY_PARTS
 from xfworker.domain.records import RECORD_KINDS, Job, Record, Run, Worker
 
@@ -56,7 +60,7 @@ def document() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for kind in RECORD_KINDS.values():
         paths |= _record_paths(kind)
-    paths |= _question_paths() | _queue_paths() | _control_paths() | account_paths() | _open_paths()
+    paths |= _question_paths() | _queue_paths() | _control_paths() | _overview_paths() | account_paths() | _open_paths()
     paths |= file_paths() | measurement_paths() | image_paths([{"bearer": []}, {FILE_TOKEN: []}])
     schemas = {kind.__name__: record_schema(kind) for kind in RECORD_KINDS.values()}
     schemas |= {f"New{kind.__name__}": new_record_schema(kind) for kind in RECORD_KINDS.values()}
@@ -238,6 +242,21 @@ def _control_paths() -> Schema:
         "/xf/v1/runs/{serial}/copies": {"post": copies},
         "/xf/v1/jobs/{serial}/restart": {"post": restart},
         "/xf/v1/jobs/{serial}/abort": {"post": abort},
+    }
+
+
+def _overview_paths() -> Schema:
+    board = _operation("get_board", "A workflow's runs, tasks and jobs at a glance.", None, BoardBody)
+    since = _query("since", schema(datetime), "Only what was changed since then; the `read_at` of the answer before.")
+    board["parameters"] = [_path_serial(), since]
+    disk = _operation("get_disk_space", "What files take, for administrators; it may take minutes.", None, DiskUse)
+    deletion = _operation(
+        "delete_files", "Delete the files of obsolete runs for good.", schema(FileDeletionRequest), Items[FreedFiles]
+    )
+    return {
+        "/xf/v1/workflows/{serial}/board": {"get": board},
+        "/xf/v1/disk-space": {"get": disk},
+        "/xf/v1/file-deletions": {"post": deletion},
     }
 
 

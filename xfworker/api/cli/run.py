@@ -11,7 +11,8 @@ from xfworker.api.cli.kept_script import keep_script
 from xfworker.api.cli.local_run import LocalRunOptions, local_run
 from xfworker.api.cli.package_folder import package_folder
 from xfworker.api.cli.record_list import list_runs
-from xfworker.api.cli.run_control import delete, set_priority
+from xfworker.api.cli.run_control import copy, set_priority
+from xfworker.api.cli.run_deletion import delete
 from xfworker.api.composition.local_dependencies import local_installations
 from xfworker.api.composition.target import Target, load_target
 from xfworker.domain.errors import UsageError
@@ -23,6 +24,7 @@ app = App(name="run", help_format="plaintext")
 
 app.command(list_runs, name="list")
 app.command(set_priority, name="priority")
+app.command(copy)
 app.command(delete)
 
 

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 from xfworker.api.cli.console import print_json, results
 from xfworker.api.cli.help_text import group_help
 from xfworker.api.cli.package_folder import package_folder
+from xfworker.api.cli.workflow_board import board
 from xfworker.api.cli.workflow_control import run, start, status, stop
 from xfworker.api.cli.workflow_results import show_results
 
@@ -18,7 +19,7 @@ app = App(
 )
 
 app.command(show_results, name="results")
-for _command in (start, stop, run, status):
+for _command in (start, stop, run, status, board):
     app.command(_command)
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document.")]

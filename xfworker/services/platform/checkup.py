@@ -1,9 +1,9 @@
 """Checks records against each other and against the files: what is missing, orphaned or damaged."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import xxhash
 from attrs import define
@@ -20,6 +20,7 @@ from xfworker.domain.files import (
     Scope,
     reference_resource,
 )
+from xfworker.domain.job_metadata import FILES_DELETED
 from xfworker.domain.job_state import JobState
 from xfworker.domain.parameters import file_references
 from xfworker.domain.records import (
@@ -131,10 +132,21 @@ def _missing_files(records: RecordStore, files: FileStore, token: AuthorizationT
             try:
                 files.stat(token, reference_resource(reference))
             except FileNotInStore:
+                if _was_deleted(records, reference):
+                    continue
                 message = f"names the file {reference_resource(reference)}, which is not in the file store"
                 yield Finding(kind=FindingKind.MISSING, place=str(job), message=message)
             except FileError as error:
                 yield Finding(kind=FindingKind.BROKEN, place=str(job), message=str(error))
+
+
+def _was_deleted(records: RecordStore, reference: Mapping[str, Any]) -> bool:
+    """Return whether the file went with those of an obsolete run, on purpose."""
+    if _OWNERS.get(reference["source"]) is not Job:
+        return False
+    with records.transaction(write=False) as transaction:
+        owners = transaction.find(Job, {"serial": int(reference[SERIAL_KEYS[reference["source"]]])})
+    return any(FILES_DELETED in owner.metadata for owner in owners)
 
 
 def _wrong_files(records: RecordStore, files: FileStore, token: AuthorizationToken, *, deep: bool) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from xfworker.domain.errors import InvalidParameter, InvalidRecord, RecordConfli
 from xfworker.domain.files import SERIAL_KEYS
 from xfworker.domain.interface import input_violations
 from xfworker.domain.job_inputs import complete_inputs
-from xfworker.domain.job_metadata import OUTPUT_FAULTS, SPAWNED_BY, without_platform_keys
+from xfworker.domain.job_metadata import FILES_DELETED, OUTPUT_FAULTS, SPAWNED_BY, without_platform_keys
 from xfworker.domain.job_state import JobState
 from xfworker.domain.look_alikes import look_alike_name, look_alike_version
 from xfworker.domain.package import PACKAGE
@@ -204,10 +204,10 @@ def check_input_references(access: Access, inputs: Mapping[str, Any], project_se
         InvalidParameter: With every such input.
     """
     violations = [
-        f"inputs.{key}: there is no {kind.noun} {serial} in the job's project"
+        f"inputs.{key}: {violation}"
         for key, value in inputs.items()
         for kind, serial in dict.fromkeys(_named_in(value))
-        if not _is_of(access, kind, serial, project_serial)
+        for violation in _reference_violations(access, kind, serial, project_serial)
     ]
     if violations:
         raise InvalidParameter("job: " + "; ".join(violations), violations)
@@ -222,12 +222,15 @@ def _named_in(value: Any) -> Iterator[tuple[type[Record], str]]:
             yield kind, str(reference[SERIAL_KEYS[reference["source"]]])
 
 
-def _is_of(access: Access, kind: type[Record], serial: str, project_serial: int) -> bool:
+def _reference_violations(access: Access, kind: type[Record], serial: str, project_serial: int) -> Iterator[str]:
     try:
         record = access.get(kind, int(serial))
     except (RecordNotFound, ValueError):
-        return False
-    return access.project_of(record) == project_serial
+        record = None
+    if record is None or access.project_of(record) != project_serial:
+        yield f"there is no {kind.noun} {serial} in the job's project"
+    elif FILES_DELETED in record.metadata:
+        yield f"the files of job {serial} were deleted; restart it to have them made again"
 
 
 def _run(access: Access, run: Run, _: datetime) -> Run:

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from xfworker.domain.disk_space import DiskUse
 from xfworker.domain.errors import AuthenticationFailed, ConfigurationError, ServerError
 from xfworker.domain.files import AuthorizationToken
 from xfworker.ports.clock import Clock
@@ -17,6 +18,8 @@ from xfworker.services.platform.access import Access
 from xfworker.services.platform.accounts import Accounts, token_principal
 from xfworker.services.platform.activity_retention import delete_old_events
 from xfworker.services.platform.control import PlatformControl
+from xfworker.services.platform.disk_space import listing_scopes, measure
+from xfworker.services.platform.file_deletion import FileDeletion
 from xfworker.services.platform.file_rights import bearer_claims, read_token, require_scopes, workflow_of_files
 from xfworker.services.platform.idle_workers import IdleWorkers
 from xfworker.services.platform.lease_watch import LeaseWatch, maintenance_seconds
@@ -141,6 +144,31 @@ class Platform:
         if self._hasher is None:
             raise ConfigurationError("this server keeps no accounts; install it with: pip install 'xfworker[server]'")
         return Accounts(principal, self.records, self.clock, self.signer, self._hasher, self._throttle)
+
+    def measure_disk(self, principal: Principal) -> DiskUse:
+        """
+        Find out what the files of all workflows take; it looks at every folder, and may take minutes.
+
+        Raises:
+            PermissionDenied: The caller is not an administrator.
+        """
+        principal.require(to="see what takes disk space")
+        token = self.server_for(principal).file_token(listing_scopes())
+        return measure(self.records, self._own_files(), token, self.clock.now())
+
+    def file_deletion_for(self, principal: Principal) -> FileDeletion:
+        """
+        Give what deletes the files of obsolete runs, as a caller may.
+
+        Raises:
+            PermissionDenied: The caller is a script or a worker.
+        """
+        return FileDeletion(self.server_for(principal), self.records, self._own_files(), self.clock)
+
+    def _own_files(self) -> FileStore:
+        if self._files is None:
+            raise ConfigurationError("this server keeps no files, so there are none to be looked at or deleted")
+        return self._files
 
     def page_sessions(self) -> PageSessions:
         """Give what begins and ends sessions of the page."""

@@ -1,54 +1,27 @@
-"""An administrator's view of the disk: what the files of each workflow take, and how much is of obsolete runs."""
+"""An administrator's view of the disk: what the files of each workflow take, and what is given back of it."""
 
-from collections import Counter
-from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
-from attrs import define
 from litestar import Response, get, post
 from litestar.types import ControllerRouterHandler
 
-from xfworker.adapters.page.answers import done
+from xfworker.adapters.page.answers import done, form_value
 from xfworker.adapters.page.parts import PageParts
+from xfworker.adapters.page.rendering import formatted_bytes
 from xfworker.adapters.page.session import AnyRequest, in_thread, signed_in
 from xfworker.adapters.page.strings import strings
-from xfworker.domain.files import SERIAL_KEYS, USERDATA, AuthorizationToken, Resource, Scope
-from xfworker.domain.records import Job, Project, Run, Workflow
-from xfworker.ports.served_files import ServedFiles
-from xfworker.services.platform.server import PlatformServer
+from xfworker.adapters.wire.digits import read_digits
+from xfworker.domain.disk_space import DiskUse
+from xfworker.domain.errors import UsageError
+from xfworker.domain.records import Run, Workflow
 
-_OF_JOBS = ("job_result", "job_log")
-_PAGE = 1000
-_MOST_FOLDERS = 500_000
-
-
-@define(frozen=True, kw_only=True)
-class DiskUse:
-    """
-    What files take, in bytes.
-
-    Attributes:
-        measured_at: When it was measured (UTC).
-        workflows: For each workflow its project, its record, all its bytes and those of its obsolete runs.
-        sources: For each other source of files its bytes.
-        is_whole: Whether every folder was looked at; there may be too many.
-    """
-
-    measured_at: datetime
-    workflows: tuple[tuple[Project, Workflow, int, int], ...]
-    sources: tuple[tuple[str, int], ...]
-    is_whole: bool
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return sum(size for _, _, size, _ in self.workflows) + sum(size for _, size in self.sources)
+_MOST_SERIALS = 500_000
 
 
 def disk_routes(parts: PageParts) -> list[ControllerRouterHandler]:
     """Give the routes of the disk's use; the last measurement is kept while the server runs."""
     last: dict[str, DiskUse] = {}
+    said = strings()["done"]
 
     @get("/disk")
     async def disk(request: AnyRequest) -> Response[bytes]:
@@ -57,61 +30,67 @@ def disk_routes(parts: PageParts) -> list[ControllerRouterHandler]:
 
     @post("/disk", status_code=200)
     async def measure(request: AnyRequest) -> Response[Any]:
-        signed_in(request).require(to="see what takes disk space")
-        last["use"] = await in_thread(lambda: _measured(parts.server(request), parts.files, parts.platform.clock.now()))
-        return done(request, strings()["done"]["measured"], page="/disk", go=True)
+        principal = signed_in(request)
+        last["use"] = await in_thread(lambda: parts.platform.measure_disk(principal))
+        return done(request, said["measured"], page="/disk", go=True)
 
-    return [disk, measure]
+    @get("/disk/free")
+    async def ask(request: AnyRequest) -> Response[bytes]:
+        """Show what would go, before it does."""
+        signed_in(request).require(to="delete files of obsolete runs")
+        text = request.query_params.get("workflow", "")
+        workflow = read_digits(text, most=18)
+        if text and workflow is None:
+            raise UsageError("workflow: expected the serial of a workflow")
+        values = await in_thread(lambda: _asked(parts, request, workflow))
+        return parts.templates.answer(request, "disk_free.html", **values)
 
+    @post("/disk/free", status_code=200)
+    async def free(request: AnyRequest) -> Response[Any]:
+        principal = signed_in(request)
+        principal.require(to="delete files of obsolete runs")
+        runs, workflows = [
+            _serials(await form_value(request, name, most=_MOST_SERIALS)) for name in ("runs", "workflows")
+        ]
+        freed = await in_thread(lambda: parts.platform.file_deletion_for(principal).delete(runs, workflows))
+        last["use"] = await in_thread(lambda: parts.platform.measure_disk(principal))
+        files, size = (sum(getattr(one, name) for one in freed) for name in ("files", "bytes"))
+        return done(request, said["freed"].format(count=files, size=formatted_bytes(size)), page="/disk", go=True)
 
-def _measured(server: PlatformServer, files: ServedFiles, now: datetime) -> DiskUse:
-    sources = [*SERIAL_KEYS, USERDATA]
-    token = server.file_token([Scope("list", Resource((source,))) for source in sources])
-    budget = _Budget(_MOST_FOLDERS)
-    by_job: Counter[int] = Counter()
-    others: list[tuple[str, int]] = []
-    for source in sources:
-        folder = Resource((source,))
-        if source in _OF_JOBS:
-            for name in files.list(token, folder).folders:
-                by_job[int(name)] += _size(files, token, folder.child(name), budget)
-        else:
-            others.append((source, _size(files, token, folder, budget)))
-    whole: Counter[int] = Counter()
-    of_obsolete: Counter[int] = Counter()
-    for job, is_obsolete in _jobs(server):
-        whole[job.workflow_serial] += by_job[job.serial]
-        of_obsolete[job.workflow_serial] += by_job[job.serial] if is_obsolete else 0
-    projects = {project.serial: project for project in server.find(Project)}
-    rows = [
-        (projects[workflow.project_serial], workflow, whole[workflow.serial], of_obsolete[workflow.serial])
-        for workflow in server.find(Workflow)
-        if workflow.project_serial in projects
-    ]
-    rows.sort(key=lambda row: -row[2])
-    return DiskUse(measured_at=now, workflows=tuple(rows), sources=tuple(others), is_whole=budget.left > 0)
+    return [disk, measure, ask, free]
 
 
-@define
-class _Budget:
-    left: int
+def _asked(parts: PageParts, request: AnyRequest, workflow: int | None) -> dict[str, Any]:
+    """Give what the obsolete runs of a workflow, or of all, would give back; for a thread."""
+    server = parts.server(request)
+    chosen = None if workflow is None else server.get(Workflow, workflow)
+    where = {} if workflow is None else {"workflow_serial": workflow}
+    obsolete = [one for one in server.find(Workflow, {"obsolete": True}) if workflow in {None, one.serial}]
+    runs = {run.serial for run in server.find(Run, {**where, "obsolete": True})}
+    for one in obsolete:
+        runs |= {run.serial for run in server.find(Run, {"workflow_serial": one.serial})}
+    deletion = parts.platform.file_deletion_for(signed_in(request))
+    freed = deletion.delete(sorted(runs), [one.serial for one in obsolete], dry_run=True)
+    going = [one for one in freed if one.files]
+    return {
+        "workflow": chosen,
+        "names": {one.serial: one.name for one in server.find(Workflow)},
+        "going": going,
+        "kept": [one for one in freed if one.reason],
+        "files": sum(one.files for one in going),
+        "bytes": sum(one.bytes for one in going),
+        # What was looked at is what goes: a run that is made obsolete meanwhile is none of it.
+        "runs": _listed(one.run_serial for one in going),
+        "workflows": _listed(one.workflow_serial for one in going if one.run_serial is None),
+    }
 
 
-def _size(files: ServedFiles, token: AuthorizationToken, folder: Resource, budget: _Budget) -> int:
-    if budget.left <= 0:
-        return 0
-    budget.left -= 1
-    content = files.list(token, folder)
-    own = sum(stat.size for stat in content.files)
-    return own + sum(_size(files, token, folder.child(name), budget) for name in content.folders)
+def _listed(serials: Any) -> str:
+    return ",".join(str(serial) for serial in serials if serial is not None)
 
 
-def _jobs(server: PlatformServer) -> Iterator[tuple[Job, bool]]:
-    """Give all jobs, with whether they are of an obsolete run or workflow."""
-    runs = {run.serial for run in server.find(Run, {"obsolete": True})}
-    workflows = {workflow.serial for workflow in server.find(Workflow, {"obsolete": True})}
-    after: tuple[str, int] | None = None
-    while page := server.page(Job, after=after, limit=_PAGE):
-        for job in page:
-            yield job, job.run_serial in runs or job.workflow_serial in workflows
-        after = (page[-1].sort_order, page[-1].serial)
+def _serials(text: str) -> list[int]:
+    serials = [read_digits(part, most=18) for part in text.split(",")] if text else []
+    if None in serials:
+        raise UsageError("runs: expected serials with commas between")
+    return [serial for serial in serials if serial is not None]
