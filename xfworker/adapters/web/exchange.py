@@ -1,14 +1,12 @@
 """How the routes read requests and write answers: JSON in, JSON out, the work in a thread."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request, Response
 
+from xfworker.adapters.web.request_threads import RequestThreads
 from xfworker.adapters.wire.authorization import bearer_token
 from xfworker.adapters.wire.codec import read, write
 from xfworker.adapters.wire.field_types import LARGEST
@@ -22,7 +20,6 @@ MessageT = TypeVar("MessageT")
 AnyRequest = Request[Any, Any, Any]
 
 _PRINCIPAL = "xfworker_principal"
-_THREADS = ThreadPoolExecutor(40, "xfworker-request")
 _MAX_KEY = 200
 _SHORT_BYTES = 32 * 1024
 _MOST_BYTES = 4 * MOST_BYTES
@@ -53,27 +50,8 @@ def caller(request: AnyRequest) -> Principal:
     return principal
 
 
-async def in_thread(work: Callable[[], Result]) -> Result:
-    """Do work that waits for a database in a thread, so that other requests go on."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Result] = loop.create_future()
-    # asyncio.to_thread and anyio have the loop woken through one more future, for half as much CPU again.
-    _THREADS.submit(copy_context().run, _deliver, work, done, loop)
-    return await done
-
-
-def _deliver(work: Callable[[], Result], done: "asyncio.Future[Result]", loop: asyncio.AbstractEventLoop) -> None:
-    try:
-        result = work()
-    except BaseException as error:  # noqa: BLE001  it is raised where the work is waited for
-        loop.call_soon_threadsafe(_end, done, done.set_exception, error)
-    else:
-        loop.call_soon_threadsafe(_end, done, done.set_result, result)
-
-
-def _end(done: "asyncio.Future[Any]", end: Callable[[Any], None], with_what: Any) -> None:
-    if not done.cancelled():  # nobody waits for it any more
-        end(with_what)
+in_thread = RequestThreads(40, "xfworker-request").run
+"""Does work that waits for a database in a thread, so that other requests go on."""
 
 
 async def json_object(request: AnyRequest) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from attrs import define, evolve
 
+from xfworker.adapters.web.fss.file_threads import in_file_thread
 from xfworker.adapters.web.fss.requests import Request
 from xfworker.adapters.wire.byte_range import RangeAnswer, answer_range, is_unmodified
 from xfworker.adapters.wire.codec import write
@@ -69,7 +70,7 @@ async def send_file(
 ) -> None:
     """Answer HEAD or GET of a file; the token is verified with the rest, because each change of threads takes time."""
     resource = request.resource()
-    answer = await asyncio.to_thread(lambda: _find(request, store, verify(), resource))
+    answer = await in_file_thread(lambda: _find(request, store, verify(), resource))
     opened, part = answer.opened, answer.part
     if opened is None or part is None:  # all of it is there
         await request.answer(answer.status, answer.headers, answer.body, length=answer.length)
@@ -170,9 +171,10 @@ class BlocksUnderWay:
             self._count -= 1
 
 
-async def send_folder(request: Request, store: ServedFiles, token: AuthorizationToken) -> None:
+async def send_folder(request: Request, store: ServedFiles, verify: Callable[[], AuthorizationToken]) -> None:
     """Answer what a folder holds."""
-    folder = await asyncio.to_thread(store.list, token, request.resource())
+    resource = request.resource()
+    folder = await in_file_thread(lambda: store.list(verify(), resource))
     await request.answer_json(HTTPStatus.OK, write(Listing.of_folder(folder)))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Protocol
 
+from xfworker.adapters.web.fss.file_threads import in_file_thread
 from xfworker.adapters.web.fss.requests import Request
 from xfworker.domain.errors import UsageError
 
@@ -41,7 +42,7 @@ async def receive_body(request: Request, sink: Sink, *, limit: int | None = None
                 raise UsageError(f"more bytes came than the {limit} that are missing")
             if writing is not None:
                 await writing
-            writing = asyncio.ensure_future(asyncio.to_thread(sink.write, *blocks))
+            writing = asyncio.ensure_future(in_file_thread(sink.write, *blocks))
         return received
     finally:
         if writing is not None:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote_to_bytes
 
 from attrs import define, field
 
+from xfworker.adapters.web.fss.file_threads import in_file_thread
 from xfworker.adapters.wire.authorization import bearer_token
 from xfworker.adapters.wire.digits import read_digits
 from xfworker.adapters.wire.problem import PROBLEM_TYPE, problem_body, problem_headers
@@ -181,7 +182,7 @@ class Request:
         """Send a body block by block; each is read in another thread."""
         await self._start(status, headers)
         pending = iter(blocks)
-        while (block := await asyncio.to_thread(next, pending, None)) is not None:
+        while (block := await in_file_thread(next, pending, None)) is not None:
             try:
                 async with asyncio.timeout(_READER_SECONDS):
                     await self._send({"type": "http.response.body", "body": block, "more_body": True})

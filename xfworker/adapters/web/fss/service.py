@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
 from http import HTTPStatus
@@ -14,6 +13,7 @@ import structlog
 from litestar.handlers import ASGIRouteHandler
 from litestar.handlers import asgi as asgi_handler
 
+from xfworker.adapters.web.fss.file_threads import in_file_thread
 from xfworker.adapters.web.fss.reading import BlocksUnderWay, KeptHandles, send_file, send_folder
 from xfworker.adapters.web.fss.receiving import receive_body
 from xfworker.adapters.web.fss.requests import (
@@ -32,7 +32,7 @@ from xfworker.adapters.wire.tus import TUS_HEADERS
 from xfworker.domain.digest_field import XXH3, require_digest, wants_digest
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import AuthenticationFailed, FileError, InvalidRecord, UsageError, XFWorkerError
-from xfworker.domain.files import AuthorizationToken, FileStat, parse_resource
+from xfworker.domain.files import AuthorizationToken, FileStat, Resource, parse_resource
 from xfworker.ports.served_files import IncomingFile, ResumableUploads, ServedFiles
 
 MOUNT = "/fss/v1"
@@ -41,7 +41,6 @@ MOUNT = "/fss/v1"
 _RECEIVED_AT_ONCE = 1 << 20
 """Files up to this size are stored when all of them has arrived."""
 _SMALL_JSON = 64 * 1024
-_THREADS = 32
 _DRAIN_SECONDS = 5.0
 _DRAINED = 80 << 20
 """How much of a refused body is still taken, so that the client gets to read why."""
@@ -111,17 +110,12 @@ class FileStorageService:
         self._mount = mount
         self._handles = KeptHandles()
         self._sending = BlocksUnderWay()
-        self._threads: ThreadPoolExecutor | None = None
         self.under_way = 0
         self._uploads = TusUploads(uploads, verifier.held_file_rights)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        if self._threads is None:
-            # Reading a large file for its digest takes a thread for minutes; the few that Python has would soon be gone
-            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="xfworker-fss")
-            asyncio.get_running_loop().set_default_executor(self._threads)
         request = read_request(scope, receive, send, mount=self._mount)
         self.under_way += 1
         try:
@@ -158,24 +152,25 @@ class FileStorageService:
         verify = partial(self._verifier.verify_file_token, request.token)
         if area == "files" and request.method in {"GET", "HEAD"}:
             await send_file(request, self._store, verify, self._handles, self._sending)
-            return
-        if area == "files" and request.method == "PUT":
+        elif area == "files" and request.method == "PUT":
             await self._put(request, verify)
-            return
-        token = await asyncio.to_thread(verify)
-        if area == "files" and request.method == "DELETE":
-            permit = partial(self._verifier.held_file_rights, token)
-            await asyncio.to_thread(self._store.delete, token, request.resource(), permit=permit)
+        elif area == "files" and request.method == "DELETE":
+            await in_file_thread(self._delete, verify, request.resource())
             await request.answer(HTTPStatus.NO_CONTENT)
         elif area == "folders" and request.method == "GET":
-            await send_folder(request, self._store, token)
+            await send_folder(request, self._store, verify)
         elif area == "registrations" and request.method == "POST":
-            await self._register(request, token)
+            await self._register(request, await in_file_thread(verify))
         elif area == "uploads":
-            await self._uploads.answer(request, token)
+            await self._uploads.answer(request, verify)
         else:
+            await in_file_thread(verify)
             error = UsageError(f"the file store has no {request.method} {'/'.join(request.segments)[:200]!a}")
             await self._refuse(request, error, HTTPStatus.METHOD_NOT_ALLOWED if area in _METHODS else None)
+
+    def _delete(self, verify: Callable[[], AuthorizationToken], resource: Resource) -> None:
+        token = verify()
+        self._store.delete(token, resource, permit=partial(self._verifier.held_file_rights, token))
 
     async def _put(self, request: Request, verify: Callable[[], AuthorizationToken]) -> None:
         resource = request.resource()
@@ -186,22 +181,22 @@ class FileStorageService:
             require_digest(request.headers.get("xf-quick-digest"), XXH3),
         )
 
-        def begin(token: AuthorizationToken) -> IncomingFile:
+        def begin() -> tuple[AuthorizationToken, IncomingFile]:
+            token = verify()
             token.require("write", resource)
-            return self._store.receive(resource, size=size, sha256=wanted or expected.sha256 is not None)
+            return token, self._store.receive(resource, size=size, sha256=wanted or expected.sha256 is not None)
 
         def publish(token: AuthorizationToken, incoming: IncomingFile) -> FileStat:
             permit = partial(self._verifier.held_file_rights, token)
             return incoming.publish(permit, size=size, expected=expected)
 
         if size is not None and size <= _RECEIVED_AT_ONCE and "expect" not in request.headers:
-            stat = await self._store_small(await request.body(size), verify, begin, publish)
+            stat = await self._store_small(await request.body(size), begin, publish)
         else:
-            token = await asyncio.to_thread(verify)
-            incoming = await asyncio.to_thread(begin, token)
+            token, incoming = await in_file_thread(begin)
             try:
                 await receive_body(request, incoming)
-                stat = await asyncio.to_thread(publish, token, incoming)
+                stat = await in_file_thread(publish, token, incoming)
             except BaseException:
                 incoming.discard()
                 raise
@@ -210,15 +205,13 @@ class FileStorageService:
     @staticmethod
     async def _store_small(
         body: bytes,
-        verify: Callable[[], AuthorizationToken],
-        begin: Callable[[AuthorizationToken], IncomingFile],
+        begin: Callable[[], tuple[AuthorizationToken, IncomingFile]],
         publish: Callable[[AuthorizationToken, IncomingFile], FileStat],
     ) -> FileStat:
         """Store a file that has arrived, all in one other thread, because each change of threads takes time."""
 
         def store() -> FileStat:
-            token = verify()
-            incoming = begin(token)
+            token, incoming = begin()
             try:
                 incoming.write(body)
                 return publish(token, incoming)
@@ -226,12 +219,12 @@ class FileStorageService:
                 incoming.discard()
                 raise
 
-        return await asyncio.to_thread(store)
+        return await in_file_thread(store)
 
     async def _register(self, request: Request, token: AuthorizationToken) -> None:
         registration = _read_registration(await request.body(_SMALL_JSON))
         resource = parse_resource(registration.resource)
-        stat = await asyncio.to_thread(
+        stat = await in_file_thread(
             self._store.register,
             token,
             resource,

@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 from attrs import define, field
 
+from xfworker.adapters.web.fss.file_threads import in_file_thread
 from xfworker.adapters.web.fss.receiving import receive_body
 from xfworker.adapters.web.fss.requests import ClientGone, Request
 from xfworker.adapters.wire.file_headers import content_headers
@@ -32,6 +33,7 @@ from xfworker.ports.served_files import IncomingFile, Permit, ResumableUpload, R
 
 _PREFIX_DIGESTS = f"{SHA256}, {XXH3}"
 _ALGORITHMS = ("sha1", "sha256", "md5")
+_Handler = Callable[[Request, Callable[[], AuthorizationToken], str], Awaitable[None]]
 _log = structlog.stdlib.get_logger("xfworker.fss")
 
 
@@ -56,8 +58,20 @@ class TusUploads:
             },
         )
 
-    async def answer(self, request: Request, token: AuthorizationToken) -> None:
+    async def answer(self, request: Request, verify: Callable[[], AuthorizationToken]) -> None:
         """Answer any other request of the protocol."""
+        try:
+            handler, identifier = self._chosen(request)
+        except _Refused:
+            await in_file_thread(verify)  # who may not ask at all learns nothing else
+            raise
+        if identifier is None:
+            await handler(request, verify, "")
+        else:
+            await self._in_turn(identifier, lambda: handler(request, verify, identifier))
+
+    def _chosen(self, request: Request) -> "tuple[_Handler, str | None]":
+        """Give what answers a request, and which upload that is about."""
         if request.headers.get("tus-resumable") != TUS_HEADERS["Tus-Resumable"]:
             raise _Refused(HTTPStatus.PRECONDITION_FAILED, "this server speaks tus 1.0.0 (Tus-Resumable: 1.0.0)")
         method = request.method
@@ -65,12 +79,15 @@ class TusUploads:
             method = request.headers.get("x-http-method-override", method).upper()
         below = tuple(part for part in request.segments[1:] if part)
         if method == "POST" and not below:
-            await self._create(request, token)
-            return
-        handler = {"HEAD": self._answer_offset, "PATCH": self._append, "DELETE": self._terminate}.get(method)
-        if handler is None or len(below) != 1:
+            return self._create, None
+        handlers: dict[str, _Handler] = {
+            "HEAD": self._answer_offset,
+            "PATCH": self._append,
+            "DELETE": self._terminate,
+        }
+        if method not in handlers or len(below) != 1:
             raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"an upload takes HEAD, PATCH and DELETE, not {method}")
-        await self._in_turn(below[0], lambda: handler(request, token, below[0]))
+        return handlers[method], below[0]
 
     async def _in_turn(self, identifier: str, work: Callable[[], Awaitable[None]]) -> None:
         """
@@ -99,7 +116,23 @@ class TusUploads:
 
     # --- creation -------------------------------------------------------------------------------------------------
 
-    async def _create(self, request: Request, token: AuthorizationToken) -> None:
+    async def _create(self, request: Request, verify: Callable[[], AuthorizationToken], _: str) -> None:
+        upload, stat = await in_file_thread(self._created, request, verify)
+        headers = {
+            # Relative to the request, so that it holds behind a reverse proxy that adds a prefix as well.
+            "Location": upload.identifier if request.segments[-1] == "" else f"uploads/{upload.identifier}",
+            "Upload-Offset": "0",
+            "XF-Prefix-Digest": _PREFIX_DIGESTS,
+            **self._expiry(upload),
+            **({} if stat is None else _published(stat)),
+        }
+        await request.answer(HTTPStatus.CREATED, {**TUS_HEADERS, **headers})
+
+    def _created(
+        self, request: Request, verify: Callable[[], AuthorizationToken]
+    ) -> tuple[ResumableUpload, FileStat | None]:
+        """Begin an upload; an empty file is complete at once."""
+        token = verify()
         size = request.integer("upload-length")
         if size is None:
             raise UsageError("an upload begins with its size: Upload-Length")
@@ -108,34 +141,30 @@ class TusUploads:
         resource = _resource_of(metadata, token)
         token.require("write", resource)
         sha256 = metadata.get("sha256") or require_digest(request.headers.get("repr-digest"))
-        upload = await asyncio.to_thread(
-            self._uploads.create, resource, size, metadata=encoded, sha256=sha256.lower() if sha256 else None
+        upload: ResumableUpload = self._uploads.create(
+            resource, size, metadata=encoded, sha256=sha256.lower() if sha256 else None
         )
-        headers = {
-            # Relative to the request, so that it holds behind a reverse proxy that adds a prefix as well.
-            "Location": upload.identifier if request.segments[-1] == "" else f"uploads/{upload.identifier}",
-            "Upload-Offset": "0",
-            "XF-Prefix-Digest": _PREFIX_DIGESTS,
-            **self._expiry(upload),
-        }
-        if size == 0:
-            incoming = await asyncio.to_thread(self._uploads.open, upload)
-            permit = partial(self._held_rights, token)
-            stat = await asyncio.to_thread(self._finish, upload, incoming, Digests(upload.sha256), permit)
-            headers |= _published(stat)
-        await request.answer(HTTPStatus.CREATED, {**TUS_HEADERS, **headers})
+        if size:
+            return upload, None
+        permit = partial(self._held_rights, token)
+        return upload, self._finish(upload, self._uploads.open(upload), Digests(upload.sha256), permit)
 
     # --- one upload -----------------------------------------------------------------------------------------------
 
-    async def _load(self, identifier: str, token: AuthorizationToken) -> ResumableUpload:
-        upload: ResumableUpload = await asyncio.to_thread(self._uploads.load, identifier)
+    def _load(self, identifier: str, verify: Callable[[], AuthorizationToken]) -> ResumableUpload:
+        token = verify()
+        upload: ResumableUpload = self._uploads.load(identifier)
         token.require("write", upload.resource)
         return upload
 
-    async def _answer_offset(self, request: Request, token: AuthorizationToken, identifier: str) -> None:
-        upload = await self._load(identifier, token)
+    async def _answer_offset(self, request: Request, verify: Callable[[], AuthorizationToken], identifier: str) -> None:
+        def look() -> tuple[ResumableUpload, int]:
+            upload = self._load(identifier, verify)
+            return upload, upload.offset
+
+        upload, offset = await in_file_thread(look)
         headers = {
-            "Upload-Offset": str(await asyncio.to_thread(lambda: upload.offset)),
+            "Upload-Offset": str(offset),
             "Upload-Length": str(upload.size),
             "Cache-Control": "no-store",
             **self._expiry(upload),
@@ -146,47 +175,64 @@ class TusUploads:
             headers |= _published(upload.completed)
         await request.answer(HTTPStatus.OK, {**TUS_HEADERS, **headers})
 
-    async def _terminate(self, request: Request, token: AuthorizationToken, identifier: str) -> None:
-        upload = await self._load(identifier, token)
-        await asyncio.to_thread(self._uploads.remove, upload)
+    async def _terminate(self, request: Request, verify: Callable[[], AuthorizationToken], identifier: str) -> None:
+        await in_file_thread(lambda: self._uploads.remove(self._load(identifier, verify)))
         await request.answer(HTTPStatus.NO_CONTENT, TUS_HEADERS)
 
-    async def _append(self, request: Request, token: AuthorizationToken, identifier: str) -> None:
-        upload = await self._load(identifier, token)
+    async def _append(self, request: Request, verify: Callable[[], AuthorizationToken], identifier: str) -> None:
+        part = await _undisturbed(lambda: self._begin(request, verify, identifier))
+        upload = part.upload
+        arrived, stat = part.offset, upload.completed
+        if part.incoming is not None:
+            try:
+                await receive_body(request, part, limit=upload.size - part.offset)
+            except BaseException as error:  # also after a cut, and after this request was ended by a newer one
+                is_full = isinstance(error, NotEnoughSpace)
+                await _undisturbed(lambda: self._break_off(part, is_full=is_full))
+                raise
+            arrived, stat = await _undisturbed(lambda: self._take(request, part))
+        headers = {**TUS_HEADERS, "Upload-Offset": str(arrived), **self._expiry(upload)}
+        await request.answer(HTTPStatus.NO_CONTENT, headers | ({} if stat is None else _published(stat)))
+
+    def _begin(self, request: Request, verify: Callable[[], AuthorizationToken], identifier: str) -> "_Part":
+        """Check what the request's head says, and open the upload unless it is complete."""
+        token = verify()
+        upload = self._load(identifier, lambda: token)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != UPLOAD_TYPE:
             raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body of an upload is of type {UPLOAD_TYPE}")
         stated, offset = request.integer("upload-offset"), upload.offset
         if stated != offset:
             raise _Refused(HTTPStatus.CONFLICT, f"the upload stands at {offset}, not at {stated}")
         if upload.completed is not None:
-            await request.answer(HTTPStatus.NO_CONTENT, self._progress(upload, offset, upload.completed))
-            return
+            return _Part(token, upload, offset)
         check = _RequestChecksum.read(request.headers.get("upload-checksum"))
-        incoming = await _undisturbed(lambda: self._open(request, upload))
-        is_full = False
-        try:
-            await receive_body(request, _Both(incoming, check), limit=upload.size - offset)
-        except NotEnoughSpace:
-            is_full = True
-            raise
-        finally:
-            # Also after a cut, and after this request was ended by a newer one.
-            arrived = await _undisturbed(lambda: self._uploads.keep(upload, incoming))
-            if is_full:
-                await _undisturbed(lambda: self._uploads.remove(upload))  # what arrived would keep the disk full
-            elif check is not None and not await _undisturbed(check.is_met):
-                await _undisturbed(lambda: self._uploads.roll_back(upload, offset))
-        if check is not None and not check.is_met():
-            raise ChecksumMismatch(f"the bytes of {upload.resource} from {offset} on did not arrive as they were sent")
-        stat = None
-        if arrived == upload.size:
-            incoming = await asyncio.to_thread(self._uploads.open, upload)
-            expected = Digests(
-                require_digest(request.headers.get("repr-digest")) or upload.sha256,
-                require_digest(request.headers.get("xf-quick-digest"), XXH3),
+        return _Part(token, upload, offset, self._open(request, upload), check)
+
+    def _break_off(self, part: "_Part", *, is_full: bool) -> None:
+        """Keep what arrived of a body that did not arrive whole."""
+        self._uploads.keep(part.upload, part.incoming)
+        if is_full:
+            self._uploads.remove(part.upload)  # what arrived would keep the disk full
+        elif part.check is not None and not part.check.is_met():
+            self._uploads.roll_back(part.upload, part.offset)
+
+    def _take(self, request: Request, part: "_Part") -> tuple[int, FileStat | None]:
+        """Keep a body that arrived; where it was the last one, publish the file."""
+        upload = part.upload
+        arrived: int = self._uploads.keep(upload, part.incoming)
+        if part.check is not None and not part.check.is_met():
+            self._uploads.roll_back(upload, part.offset)
+            raise ChecksumMismatch(
+                f"the bytes of {upload.resource} from {part.offset} on did not arrive as they were sent"
             )
-            stat = await asyncio.to_thread(self._finish, upload, incoming, expected, partial(self._held_rights, token))
-        await request.answer(HTTPStatus.NO_CONTENT, self._progress(upload, arrived, stat))
+        if arrived < upload.size:
+            return arrived, None
+        expected = Digests(
+            require_digest(request.headers.get("repr-digest")) or upload.sha256,
+            require_digest(request.headers.get("xf-quick-digest"), XXH3),
+        )
+        permit = partial(self._held_rights, part.token)
+        return arrived, self._finish(upload, self._uploads.open(upload), expected, permit)
 
     def _open(self, request: Request, upload: ResumableUpload) -> IncomingFile:
         field = request.headers.get("xf-prefix-digest")
@@ -216,14 +262,6 @@ class TusUploads:
         _log.info("xfworker.upload_received", file=str(upload.resource), bytes=upload.size, xxh3=digests.xxh3)
         return stat
 
-    def _progress(self, upload: ResumableUpload, offset: int, stat: FileStat | None) -> dict[str, str]:
-        return {
-            **TUS_HEADERS,
-            "Upload-Offset": str(offset),
-            **self._expiry(upload),
-            **({} if stat is None else _published(stat)),
-        }
-
     def _expiry(self, upload: ResumableUpload) -> dict[str, str]:
         moment = self._uploads.expires_at(upload).replace(microsecond=0)
         return {"Upload-Expires": format_datetime(moment, usegmt=True)}
@@ -236,7 +274,7 @@ class TusUploads:
             return
 
         async def sweep() -> None:
-            swept = await asyncio.to_thread(self._uploads.sweep)
+            swept = await in_file_thread(self._uploads.sweep)
             if swept:
                 _log.info("xfworker.partial_uploads_swept", count=swept)
 
@@ -279,22 +317,35 @@ class _RequestChecksum:
 
 
 @define
-class _Both:
-    """Writes a block and adds it to the request's checksum."""
+class _Part:
+    """
+    The body of one request: writes its blocks, and adds them to its checksum.
 
-    _incoming: IncomingFile
-    _check: _RequestChecksum | None
+    Attributes:
+        token: What the request may do.
+        upload: The upload.
+        offset: Where the body begins.
+        incoming: The file, unless the upload was complete already.
+        check: The checksum, where the client sent one.
+    """
+
+    token: AuthorizationToken
+    upload: ResumableUpload
+    offset: int
+    incoming: IncomingFile | None = None
+    check: _RequestChecksum | None = None
 
     def write(self, *blocks: bytes) -> None:
-        self._incoming.write(*blocks)
-        if self._check is not None:
+        assert self.incoming is not None
+        self.incoming.write(*blocks)
+        if self.check is not None:
             for block in blocks:
-                self._check.update(block)
+                self.check.update(block)
 
 
 async def _undisturbed(work: Callable[[], Any]) -> Any:
     """Finish a piece of work in another thread even where this request is ended meanwhile."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
+    task = asyncio.ensure_future(in_file_thread(work))
     while not task.done():
         try:
             await asyncio.shield(task)
