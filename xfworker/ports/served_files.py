@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from xfworker.domain.digests import Digests
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource
@@ -206,6 +206,52 @@ class ResumableUpload(Protocol):
 
 UploadT = TypeVar("UploadT", bound=ResumableUpload)
 IncomingT = TypeVar("IncomingT", bound=IncomingFile)
+
+
+class PiecewiseUpload(ResumableUpload, Protocol):
+    """An upload whose pieces may be put into the store without the service."""
+
+    @property
+    def piece_bytes(self) -> int | None:
+        """How large every piece but the last is; ``None`` where this upload has to go through the service."""
+        ...
+
+
+@runtime_checkable
+class PiecewiseUploads(Protocol):
+    """
+    What a store of uploads may offer besides: clients put pieces into the store themselves.
+
+    A piece counts as arrived when the store says that it has its promised MD5. So nobody has to read the pieces again:
+    the client computes the digest of the whole and the MD5 of every piece from the same bytes in one go, the store
+    proves each MD5, and the MD5 over all of them proves that the pieces are those of that one go.
+    """
+
+    def piece_url(self, upload: Any, offset: int, md5: str) -> str:
+        """
+        Give an address to which whoever has it can put a piece, for a while.
+
+        Args:
+            upload: The upload.
+            offset: Where in the file the piece begins.
+            md5: The digest that the piece has to have, in hexadecimal digits.
+        """
+        ...
+
+    def complete_pieces(self, upload: Any, digests: Digests, pieces_md5: str, permit: Permit) -> FileStat:
+        """
+        Publish the file that all pieces make, under a permit, without reading them.
+
+        Args:
+            upload: The upload.
+            digests: What the client computed of the whole.
+            pieces_md5: The MD5 of the MD5s (16 bytes each) of all pieces in order.
+            permit: Holds the rights.
+
+        Raises:
+            ChecksumMismatch: The pieces are others, or not all there; they were deleted.
+        """
+        ...
 
 
 class ResumableUploads(Protocol[UploadT, IncomingT]):

@@ -104,6 +104,7 @@ FILE_RULES = {
     f"{MOUNT}/registrations",
     f"{MOUNT}/uploads",
     f"{MOUNT}/uploads/{{upload}}",
+    f"{MOUNT}/uploads/{{upload}}/{{offset}}",
 }
 
 
@@ -385,6 +386,7 @@ def test_folders_and_uploads_are_shut_to_tokens_that_have_ended_or_are_for_other
         site.client.post(f"{MOUNT}/uploads", headers={**headers, **of_tus}),
         site.client.head(upload, headers=headers),
         site.client.patch(upload, headers=to_upload, content=b"wrong"),
+        site.client.put(f"{upload}/0", headers={**headers, "XF-Takes-Redirects": "?1", "Content-MD5": "x"}),
         site.client.delete(upload, headers=headers),
     ]
     assert all(answer.status_code in {401, 403, 404, 409} for answer in answers), answers

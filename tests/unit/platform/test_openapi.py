@@ -52,7 +52,8 @@ def test_the_document_names_every_route_and_no_other(tmp_path):
 
 
 def store_paths():
-    filled = {"source": "job_result", "serial": "1", "filename": "a.bin", "virtualpath": "a.bin", "upload": "0" * 32}
+    filled = {"source": "job_result", "serial": "1", "filename": "a.bin", "virtualpath": "a.bin"}
+    filled |= {"upload": "0" * 32, "offset": "0"}
     return [(path.format(**filled), set(methods)) for path, methods in document()["paths"].items() if MOUNT in path]
 
 

@@ -153,7 +153,7 @@ class Download:
                 continue
             try:
                 self._fetch(span)
-            except _Changed:
+            except (_Changed, FileChanged):  # seen here, or by a server whose store cannot hold a file still
                 self._from_the_start(
                     FileChanged(f"{self._resource} changed in the store while it was fetched, again and again")
                 )

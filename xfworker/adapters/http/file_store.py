@@ -182,6 +182,7 @@ class HttpFileStore:
             limits=self._transfers,
             retries=self._retries(f"storing {resource}"),
             progress=progress,
+            elsewhere=self._elsewhere,
         ).run()
         return FileStat(resource=resource, size=file.size, sha256=result.sha256, xxh3=result.xxh3, etag=result.etag)
 

@@ -15,16 +15,23 @@ from urllib.parse import urljoin, urlsplit
 from attrs import define
 
 from xfworker.adapters.http.answer_stream import AnswerStream
+from xfworker.adapters.http.direct_pieces import DirectPieces, Elsewhere, NotReachable
 from xfworker.adapters.http.file_bearer import FileBearer
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.transfer import journal
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.upload_source import UploadSource
 from xfworker.adapters.wire.digits import read_digits
-from xfworker.adapters.wire.file_headers import DIGEST_FIELDS, strong_etag
+from xfworker.adapters.wire.file_headers import (
+    DIGEST_FIELDS,
+    PIECE_BYTES,
+    PIECES_DIGEST,
+    TAKES_REDIRECTS,
+    strong_etag,
+)
 from xfworker.adapters.wire.tus import TUS_HEADERS, UPLOAD_TYPE, write_metadata
 from xfworker.domain.address import Address
-from xfworker.domain.digest_field import SHA256, read_digest, write_digest
+from xfworker.domain.digest_field import SHA256, XXH3, read_digest, write_digest
 from xfworker.domain.errors import (
     AuthenticationFailed,
     ChecksumMismatch,
@@ -37,7 +44,7 @@ from xfworker.ports.file_store import Progress
 from xfworker.services.event_log import EventLog
 from xfworker.services.retry_policy import Retries
 
-_OFFSET_MOVED, _MISMATCH = 409, 460
+_REDIRECT, _OFFSET_MOVED, _MISMATCH = 307, 409, 460
 _GONE = frozenset({403, 404, 410})
 _CHECKSUMS = ("sha256", "sha1", "md5")
 _PREFIX_DIGESTS = tuple(DIGEST_FIELDS)
@@ -84,6 +91,7 @@ class TusUpload:
         limits: TransferLimits,
         retries: Retries,
         progress: Progress | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """
         Prepare; nothing is sent yet.
@@ -99,7 +107,10 @@ class TusUpload:
             limits: How it is cut into pieces.
             retries: When it goes on after an error.
             progress: Called with bytes done and bytes in all.
+            elsewhere: Connects to an object store that the server names, where pieces may be put there.
         """
+        self._elsewhere = elsewhere
+        self._pieces: DirectPieces | None = None
         self._transport = transport
         self._endpoint = endpoint
         self._source = source
@@ -166,6 +177,8 @@ class TusUpload:
             offset = self._create()
         elif offset is None:
             offset = self._ask_offset()
+        if self._pieces is not None and not self._completed:
+            return self._send_pieces(self._pieces, offset)
         self._source.go_to(offset)
         if offset == self._source.size:
             return self._finished(self._completed)
@@ -190,7 +203,9 @@ class TusUpload:
                 raise ProtocolViolation(f"storing {self._what}: the server created an upload without an address")
             self._upload = self._below(location)
             offered = {part.strip() for part in answer.headers.get("xf-prefix-digest", "").split(",")}
+            pieces = answer.headers
         self._check_prefixes_by(next((name for name in _PREFIX_DIGESTS if name in offered), None))
+        self._offer_pieces(pieces)
         if self._prefix_digest is None:
             self._checksum = self._offered_checksum()
         self._journal.save(
@@ -236,6 +251,9 @@ class TusUpload:
             if offset > self._source.size:
                 raise self._begin_again("the server has more than there is")
             fields = _lowered(answer)
+        self._offer_pieces(fields)
+        if offset == self._source.size and self._pieces is not None and "xf-upload-complete" not in fields:
+            return offset  # all pieces are there, and not yet put together
         if offset == self._source.size:
             self._source.go_to(offset)
             self._completed = fields
@@ -252,6 +270,49 @@ class TusUpload:
         _log.info("xfworker.upload_restarted", file=self._what, reason=reason)
         self._upload = None
         return _Moved(f"the upload of {self._what} had to be begun again: {reason}")
+
+    # --- pieces that go to an object store ------------------------------------------------------------------------
+
+    def _offer_pieces(self, headers: Mapping[str, str]) -> None:
+        """Take what the server says of pieces; those that were sent are remembered."""
+        size = read_digits(headers.get(PIECE_BYTES.lower()))
+        if not size or self._elsewhere is None or self._source.algorithm != XXH3:
+            self._pieces = None
+        elif self._pieces is None:
+            self._pieces = DirectPieces(
+                self._source,
+                self._what,
+                size,
+                ask=self._ask_address,
+                elsewhere=self._elsewhere,
+                arrived=self._piece_arrived,
+            )
+
+    def _send_pieces(self, pieces: DirectPieces, offset: int) -> TusResult | None:
+        try:
+            pieces_md5 = pieces.send(offset)
+        except NotReachable as error:
+            # The object store may be reached by the server only; then everything goes through the server.
+            _log.info("xfworker.upload_not_redirected", file=self._what, reason=str(error))
+            self._elsewhere = self._pieces = None
+            return self._step(None)
+        headers = self._request_headers(self._source.size)
+        headers[DIGEST_FIELDS[XXH3]] = write_digest(self._source.digest(), XXH3)
+        headers[PIECES_DIGEST] = pieces_md5
+        return self._finished(self._patch(headers, 0, None))
+
+    def _ask_address(self, offset: int, field: Mapping[str, str]) -> str:
+        assert self._upload is not None
+        path, headers = f"{self._upload}/{offset}", {**field, "Content-Length": "0"}
+        with self._stream("PUT", path, headers, accept=frozenset({_REDIRECT, *_GONE})) as answer:
+            location = answer.headers.get("location")
+            if answer.status in _GONE or location is None:
+                raise _Moved(f"the upload of {self._what} takes no piece at {offset}")
+            return str(location)
+
+    def _piece_arrived(self) -> None:
+        self._retries.progressed()
+        self._report()
 
     # --- sending --------------------------------------------------------------------------------------------------
 
@@ -346,6 +407,8 @@ class TusUpload:
     ) -> Any:
         self._own = {} if self._bearer is None else self._bearer.headers
         fields = {**self._headers, **self._own, **headers}
+        if self._elsewhere is not None:
+            fields[TAKES_REDIRECTS] = "?1"
         return self._transport.stream(
             method, path, doing=f"store {self._what}", headers=fields, body=body, accept=accept
         )

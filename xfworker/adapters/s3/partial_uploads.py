@@ -1,19 +1,21 @@
 """Uploads into a bucket that take several requests: all that is known of one is in the bucket, none in a process."""
 
+import hashlib
 import json
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import obstore
-from attrs import define, field
+from attrs import astuple, define, field
 
 from xfworker.adapters.s3.incoming_file import S3IncomingFile
 from xfworker.adapters.s3.object_errors import object_errors
 from xfworker.adapters.s3.pieces import LEAST_PIECE_BYTES, Piece, PieceFolder, chain, piece_bytes
-from xfworker.adapters.s3.served_files import S3ServedFiles
+from xfworker.adapters.s3.served_files import ADDRESS_SECONDS, S3ServedFiles
 from xfworker.adapters.transfer.hashing import FileHash
 from xfworker.adapters.transfer.upload_description import (
     SweepTimes,
@@ -22,7 +24,15 @@ from xfworker.adapters.transfer.upload_description import (
     require_identifier,
 )
 from xfworker.domain.digests import Digests
-from xfworker.domain.errors import FileError, FileNotInStore, JobAborted, LeaseLost, PermissionDenied, XFWorkerError
+from xfworker.domain.errors import (
+    ChecksumMismatch,
+    FileError,
+    FileNotInStore,
+    JobAborted,
+    LeaseLost,
+    PermissionDenied,
+    XFWorkerError,
+)
 from xfworker.domain.files import USERDATA, FileStat, Resource, require_file
 from xfworker.ports.served_files import Permit
 
@@ -49,6 +59,12 @@ class S3Upload(UploadDescription):
         pieces = self.turn().arrived(self.folder)
         return pieces[-1].end if pieces else 0
 
+    @property
+    def piece_bytes(self) -> int | None:
+        """How large the pieces are that a client may put into the bucket itself; ``None`` where it may not."""
+        # The SHA-256 of a whole cannot be told from its pieces: whoever asks for it sends through the server.
+        return None if self.sha256 is not None or self.completed is not None else piece_bytes(self.size)
+
     def turn(self) -> "_Turn":
         """Give whose turn it is, and what the turns before left."""
         try:
@@ -61,7 +77,7 @@ class S3Upload(UploadDescription):
     def take_turn(self, pieces: list[Piece]) -> "_Turn":
         """Begin a turn, which ends those before, on these pieces: what they still put there does not count."""
         turn = _Turn(secrets.token_hex(8), tuple(pieces))
-        entry = {"name": turn.name, "pieces": [[piece.offset, piece.size, piece.path] for piece in pieces]}
+        entry = {"name": turn.name, "pieces": [astuple(piece) for piece in pieces]}
         self._put(_TURN, json.dumps(entry))
         return turn
 
@@ -89,7 +105,7 @@ class _Turn:
 
     def arrived(self, folder: PieceFolder) -> list[Piece]:
         """Give what has arrived, from the first byte without a gap."""
-        return chain([*self.pieces, *(folder.list(self.name) if self.name else ())])
+        return chain([*self.pieces, *folder.list(self.name)])
 
 
 @define
@@ -196,14 +212,34 @@ class S3PartialUploads:
                 blocks = list(upload.folder.read(piece, length=offset - piece.offset))
                 kept.append(upload.folder.put("kept", piece.offset, blocks))
         upload.take_turn(kept)
+        upload.folder.delete_direct(kept)
+
+    def piece_url(self, upload: S3Upload, offset: int, md5: str) -> str:
+        with object_errors(f"sign an address for {upload.resource}", upload.resource):
+            path = upload.folder.direct_path(offset, md5)
+            return obstore.sign(self._store.bucket, "PUT", path, timedelta(seconds=ADDRESS_SECONDS))
+
+    def complete_pieces(
+        self, upload: S3Upload, digests: Digests, pieces_md5: str, permit: Permit = nullcontext
+    ) -> FileStat:
+        pieces = upload.turn().arrived(upload.folder)
+        tags = [bytes.fromhex(piece.etag) for piece in pieces if piece.etag is not None]
+        found = hashlib.md5(b"".join(tags), usedforsecurity=False).hexdigest()
+        if not pieces or len(tags) != len(pieces) or pieces[-1].end != upload.size or found != pieces_md5:
+            self.roll_back(upload, 0)
+            raise ChecksumMismatch(f"the pieces of {upload.resource} are not those that were sent; send them again")
+        return self._completed(upload, lambda: self._store.publish(upload.resource, pieces, None, digests, permit))
 
     def complete(
         self, upload: S3Upload, incoming: S3IncomingFile, digests: Digests, permit: Permit = nullcontext
     ) -> FileStat:
         """Publish the file under a permit; the upload stays known for a while, for a client that missed the answer."""
         incoming.close()
+        return self._completed(upload, lambda: incoming.make_object(digests, permit))
+
+    def _completed(self, upload: S3Upload, publish: Callable[[], FileStat]) -> FileStat:
         try:
-            stat = incoming.make_object(digests, permit)
+            stat = publish()
         except BaseException as error:
             if isinstance(error, PermissionDenied | LeaseLost | JobAborted) or not upload.size:
                 self.remove(upload)  # nobody may go on with it; who only needs a new token may

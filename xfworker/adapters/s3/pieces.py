@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import obstore
-from attrs import define
+from attrs import define, field
 
 from xfworker.adapters.s3.object_errors import object_errors
 from xfworker.adapters.s3.signed_requests import SignedRequests
@@ -24,6 +24,7 @@ LEAST_PIECE_BYTES: Final = 5 << 20
 _UNKNOWN_SIZE_PIECE_BYTES: Final = 32 << 20
 _MOST_PIECES: Final = 9_000
 _COPIED_AT_ONCE: Final = 8
+_DIRECT: Final = "direct"
 _MOST_COPIED_BYTES: Final = 5 << 30
 
 SHA256_KEY: Final = "xf-sha256"
@@ -40,11 +41,13 @@ class Piece:
         offset: Where in the file it begins.
         size: Bytes.
         path: The object that holds it.
+        etag: Its entity tag, the MD5 that was promised, where a client put it there: nothing else is taken.
     """
 
     offset: int
     size: int
     path: str
+    etag: str | None = field(default=None, order=False)
 
     @property
     def end(self) -> int:
@@ -106,15 +109,31 @@ class PieceFolder:
             for block in obstore.get(self.store, piece.path, options={"range": (0, end)}).stream():
                 yield bytes(block)
 
+    def direct_path(self, offset: int, md5: str) -> str:
+        """Give the path of a piece that a client puts there itself; the name promises what it is."""
+        return f"{self.path}/{_DIRECT}-{offset:020d}-{md5}"
+
     def list(self, name: str) -> Iterator[Piece]:
-        """Give the pieces that were stored under a name."""
-        start = f"{self.path}/{name}-"
+        """Give the pieces that were stored under a name, and those that clients put there and are as promised."""
+        start = f"{self.path}/"
         with object_errors(f"look for what arrived of {self.resource}", self.resource):
-            for page in obstore.list(self.store, self.path + "/"):
+            for page in obstore.list(self.store, start):
                 for meta in page:
-                    if meta["path"].startswith(start):
-                        offset = int(meta["path"][len(start) :].partition("-")[0])
-                        yield Piece(offset, meta["size"], meta["path"])
+                    kind, _, rest = meta["path"].removeprefix(start).partition("-")
+                    offset, _, promised = rest.partition("-")
+                    etag = (meta["e_tag"] or "").strip('"')
+                    if kind == _DIRECT and etag == promised:
+                        yield Piece(int(offset), meta["size"], meta["path"], etag)
+                    elif kind == name and offset:
+                        yield Piece(int(offset), meta["size"], meta["path"])
+
+    def delete_direct(self, kept: Sequence[Piece]) -> None:
+        """Delete the pieces that clients put there, but for some."""
+        paths = {piece.path for piece in kept}
+        gone = [piece.path for piece in self.list(_DIRECT) if piece.path not in paths]
+        with object_errors(f"delete what arrived of {self.resource}", self.resource):
+            if gone:
+                obstore.delete(self.store, gone)
 
     def delete(self) -> None:
         """Delete everything below the path."""
@@ -141,13 +160,15 @@ def put_together(
     metadata = metadata_of(digests)
     if len(pieces) == 1 and pieces[0].size <= _MOST_COPIED_BYTES:
         with permit():
-            return requests.copy(pieces[0].path, target, metadata, resource)
+            return requests.copy(pieces[0].path, target, metadata, resource, etag=pieces[0].etag)
     upload = requests.begin(target, metadata, resource)
     try:
         with ThreadPoolExecutor(_COPIED_AT_ONCE, thread_name_prefix="xfworker-s3") as threads:
             etags = list(
                 threads.map(
-                    lambda numbered: requests.copy_part(numbered[1].path, target, upload, numbered[0], resource),
+                    lambda numbered: requests.copy_part(
+                        numbered[1].path, target, upload, numbered[0], resource, etag=numbered[1].etag
+                    ),
                     enumerate(pieces, 1),
                 )
             )

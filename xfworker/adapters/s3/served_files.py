@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PRIVATE: Final = ".xfworker"
 """Below the prefix: what arrives, and digests that were computed later."""
 ADDRESS_SECONDS: Final = 300.0
-"""How long the address of a download is good: for one request, which a client makes at once."""
+"""How long an address is good: for one request, which a client makes at once."""
 _HASHED_ON_THE_SPOT: Final = 64 << 20
 """Up to this size the digest of a file that someone put into the bucket by hand is computed when it is asked for."""
 _READ_BYTES: Final = 1 << 20

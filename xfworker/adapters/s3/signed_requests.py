@@ -87,10 +87,16 @@ class SignedRequests:
                 )
             return self._own_pool
 
-    def copy(self, source: str, target: str, metadata: Mapping[str, str], what: Resource) -> str:
-        """Copy an object of at most 5 GiB inside the bucket, with metadata of its own, and give its entity tag."""
+    def copy(
+        self, source: str, target: str, metadata: Mapping[str, str], what: Resource, *, etag: str | None = None
+    ) -> str:
+        """
+        Copy an object of at most 5 GiB inside the bucket, with metadata of its own, and give its entity tag.
+
+        With ``etag`` the store refuses where the source is not that object any more.
+        """
         headers = {
-            "x-amz-copy-source": self._source(source),
+            **self._source(source, etag),
             "x-amz-metadata-directive": "REPLACE",
             "content-type": "application/octet-stream",
             **_metadata_headers(metadata),
@@ -103,10 +109,12 @@ class SignedRequests:
         answer = self._ask("POST", target, what, query={"uploads": ""}, headers=headers)
         return _found(_UPLOAD_ID, answer)
 
-    def copy_part(self, source: str, target: str, upload: str, number: int, what: Resource) -> str:
-        """Make another object of the bucket a part of an upload, and give the part's entity tag."""
+    def copy_part(
+        self, source: str, target: str, upload: str, number: int, what: Resource, *, etag: str | None = None
+    ) -> str:
+        """Make another object of the bucket a part of an upload, and give the part's entity tag; ``etag`` as before."""
         query = {"partNumber": str(number), "uploadId": upload}
-        return _etag(self._ask("PUT", target, what, query=query, headers={"x-amz-copy-source": self._source(source)}))
+        return _etag(self._ask("PUT", target, what, query=query, headers=self._source(source, etag)))
 
     def complete(self, target: str, upload: str, etags: list[str], what: Resource) -> str:
         """Make the object of its parts: it appears as a whole. Give its entity tag."""
@@ -121,8 +129,9 @@ class SignedRequests:
         """End an upload without its object."""
         self._ask("DELETE", target, what, query={"uploadId": upload})
 
-    def _source(self, key: str) -> str:
-        return quote(f"/{self._access.bucket}/{key}", safe="/~")
+    def _source(self, key: str, etag: str | None) -> dict[str, str]:
+        headers = {"x-amz-copy-source": quote(f"/{self._access.bucket}/{key}", safe="/~")}
+        return headers if etag is None else {**headers, "x-amz-copy-source-if-match": f'"{etag}"'}
 
     def _ask(
         self,

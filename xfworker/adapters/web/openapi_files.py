@@ -49,6 +49,7 @@ _REDIRECT = {
 }
 _RANGE = {"Content-Range": "Which bytes these are, and how many there are in all."}
 _UPLOAD = {"Tus-Resumable": "`1.0.0`.", "Upload-Offset": "How many bytes are there.", "Upload-Expires": "How long."}
+_BEGUN = {**_UPLOAD, "XF-Piece-Bytes": "How large the pieces are that may be put into the object store directly."}
 
 
 def file_paths() -> Schema:
@@ -142,6 +143,10 @@ def _upload_paths() -> Schema:
     checksum = _header("Upload-Checksum", "`sha256 <base64>`, `sha1` or `md5`: of the body.")
     prefix = _header("XF-Prefix-Digest", "Of everything before this body.")
     whole = [_header(name, "With the last body: of the whole.") for name in ("Repr-Digest", "XF-Quick-Digest")]
+    takes_redirects = _header("XF-Takes-Redirects", "`?1`: the caller puts pieces where the server says.")
+    pieces = _header("XF-Pieces-Digest", "With an empty body at the end: the MD5 of the MD5s of all pieces, in hex.")
+    begin = _parameter("offset", "path", _COUNT, "Where the piece begins: a multiple of `XF-Piece-Bytes`.")
+    md5 = _parameter("Content-MD5", "header", _TEXT, "Of the piece, in base64 (RFC 1864).", required=True)
     upload = _parameter("upload", "path", {**_TEXT, "minLength": 1}, "What `Location` named.")
     about = [upload, version]
     return {
@@ -150,9 +155,9 @@ def _upload_paths() -> Schema:
             "post": _operation(
                 "begin_upload",
                 "Begin an upload in several requests (tus 1.0).",
-                {"201": _answer("It can begin.", None, {"Location": "The upload, relative to this.", **_UPLOAD})},
+                {"201": _answer("It can begin.", None, {"Location": "The upload, relative to this.", **_BEGUN})},
                 ("405", "412", "422", "460", "507"),
-                parameters=[version, length, metadata],
+                parameters=[version, length, metadata, takes_redirects],
             ),
         },
         f"{FSS}/uploads/{{upload}}": {
@@ -160,9 +165,9 @@ def _upload_paths() -> Schema:
             "head": _operation(
                 "get_upload",
                 "How far an upload is.",
-                {"200": _answer("This far.", None, {**_UPLOAD, "Upload-Length": "The size of the file."})},
+                {"200": _answer("This far.", None, {**_BEGUN, "Upload-Length": "The size of the file."})},
                 ("404", "412"),
-                parameters=about,
+                parameters=[*about, takes_redirects],
                 has_body=False,
             ),
             "patch": _operation(
@@ -170,7 +175,7 @@ def _upload_paths() -> Schema:
                 "Send the next bytes.",
                 {"204": _answer("They are kept.", None, _UPLOAD)},
                 ("404", "409", "412", "415", "460", "507"),
-                parameters=[*about, offset, checksum, prefix, *whole],
+                parameters=[*about, offset, checksum, prefix, *whole, pieces],
                 body={"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}},
             ),
             "delete": _operation(
@@ -179,6 +184,16 @@ def _upload_paths() -> Schema:
                 {"204": _answer("It is gone.")},
                 ("404", "412"),
                 parameters=about,
+            ),
+        },
+        f"{FSS}/uploads/{{upload}}/{{offset}}": {
+            "options": _abilities("get_abilities_of_piece", parameters=[upload, begin]),
+            "put": _operation(
+                "place_piece",
+                "Ask where a piece of a file may be put, where uploads go to an object store. It has no body here.",
+                {"307": _answer("There, by the same method, for some minutes.", None, {"Location": "An address."})},
+                ("404", "405", "412", "422"),
+                parameters=[*about, begin, takes_redirects, md5],
             ),
         },
     }

@@ -13,7 +13,11 @@ DIGEST_FIELDS = {XXH3: "XF-Quick-Digest", SHA256: "Repr-Digest"}
 """For each kind of digest the field that carries it for the whole file: ours, and that of RFC 9530."""
 
 TAKES_REDIRECTS = "XF-Takes-Redirects"
-"""The field by which a client says that it reads files from where the server says they are: ``?1``."""
+"""The field by which a client says that it reads and writes files where the server says that they are: ``?1``."""
+PIECE_BYTES = "XF-Piece-Bytes"
+"""The field by which a server says how large the pieces are that a client may put into the object store itself."""
+PIECES_DIGEST = "XF-Pieces-Digest"
+"""The field by which a client states the MD5 of the MD5s of all pieces, in hexadecimal digits."""
 FILE_SIZE = "XF-File-Size"
 """The field of a redirect that states the size of the file."""
 

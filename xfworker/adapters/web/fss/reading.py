@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -31,6 +31,8 @@ _SENT_BY_PATH = 4 << 20
 """From this size on the server sends the file by itself; below, handing over costs more than reading."""
 _READ_AT_ONCE = 1 << 20
 """Up to so much is read where the file is looked up."""
+_LOOKS = 3
+"""How often a small file is looked for that is replaced while it is read."""
 _OPENED_AFTER_SECONDS = 5.0
 _KEPT_AT_MOST = 64
 _LARGEST_BLOCK = 1 << 20
@@ -89,6 +91,14 @@ async def send_file(
 
 
 def _find(request: Request, store: ServedFiles, token: AuthorizationToken, resource: Resource) -> _FileAnswer:
+    for _ in range(_LOOKS - 1):
+        # A bucket cannot hold a file still between the look at it and the reading.
+        with suppress(FileChanged):
+            return _found(request, store, token, resource)
+    return _found(request, store, token, resource)
+
+
+def _found(request: Request, store: ServedFiles, token: AuthorizationToken, resource: Resource) -> _FileAnswer:
     sha256 = wants_digest(request.headers.get("want-repr-digest"))
     if request.method == "HEAD":
         if request.query.get("for") == "write":

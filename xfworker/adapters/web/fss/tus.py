@@ -21,6 +21,7 @@ import structlog
 from attrs import define, field
 
 from xfworker.adapters.web.fss.file_threads import in_file_thread
+from xfworker.adapters.web.fss.pieces import piece_headers, piece_url, put_together
 from xfworker.adapters.web.fss.receiving import receive_body
 from xfworker.adapters.web.fss.requests import ClientGone, Request
 from xfworker.adapters.wire.file_headers import content_headers
@@ -33,6 +34,8 @@ from xfworker.ports.served_files import IncomingFile, Permit, ResumableUpload, R
 
 _PREFIX_DIGESTS = f"{SHA256}, {XXH3}"
 _ALGORITHMS = ("sha1", "sha256", "md5")
+_PIECE_SEGMENTS = 2
+"""``uploads/<id>/<offset>``."""
 _Handler = Callable[[Request, Callable[[], AuthorizationToken], str], Awaitable[None]]
 _log = structlog.stdlib.get_logger("xfworker.fss")
 
@@ -80,6 +83,8 @@ class TusUploads:
         below = tuple(part for part in request.segments[1:] if part)
         if method == "POST" and not below:
             return self._create, None
+        if method == "PUT" and len(below) == _PIECE_SEGMENTS:
+            return self._send_elsewhere, None
         handlers: dict[str, _Handler] = {
             "HEAD": self._answer_offset,
             "PATCH": self._append,
@@ -124,6 +129,7 @@ class TusUploads:
             "Upload-Offset": "0",
             "XF-Prefix-Digest": _PREFIX_DIGESTS,
             **self._expiry(upload),
+            **piece_headers(request, self._uploads, upload),
             **({} if stat is None else _published(stat)),
         }
         await request.answer(HTTPStatus.CREATED, {**TUS_HEADERS, **headers})
@@ -168,6 +174,7 @@ class TusUploads:
             "Upload-Length": str(upload.size),
             "Cache-Control": "no-store",
             **self._expiry(upload),
+            **piece_headers(request, self._uploads, upload),
         }
         if upload.metadata:
             headers["Upload-Metadata"] = upload.metadata
@@ -205,6 +212,10 @@ class TusUploads:
             raise _Refused(HTTPStatus.CONFLICT, f"the upload stands at {offset}, not at {stated}")
         if upload.completed is not None:
             return _Part(token, upload, offset)
+        permit = partial(self._held_rights, token)
+        if offset == upload.size and put_together(request, self._uploads, upload, permit):
+            _log.info("xfworker.upload_put_together", file=str(upload.resource), bytes=upload.size)
+            return _Part(token, upload, offset)
         check = _RequestChecksum.read(request.headers.get("upload-checksum"))
         return _Part(token, upload, offset, self._open(request, upload), check)
 
@@ -233,6 +244,16 @@ class TusUploads:
         )
         permit = partial(self._held_rights, part.token)
         return arrived, self._finish(upload, self._uploads.open(upload), expected, permit)
+
+    async def _send_elsewhere(self, request: Request, verify: Callable[[], AuthorizationToken], _: str) -> None:
+        """Answer ``PUT`` of a piece with where to put it."""
+        identifier, begin = (part for part in request.segments[1:] if part)
+        url = await in_file_thread(lambda: piece_url(request, self._uploads, self._load(identifier, verify), begin))
+        if url is None:
+            raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, "pieces of this upload are sent by PATCH")
+        # The address is as good as a token for this one piece, so nobody may keep it.
+        headers = {**TUS_HEADERS, "Location": url, "Cache-Control": "no-store"}
+        await request.answer(HTTPStatus.TEMPORARY_REDIRECT, headers)
 
     def _open(self, request: Request, upload: ResumableUpload) -> IncomingFile:
         field = request.headers.get("xf-prefix-digest")
