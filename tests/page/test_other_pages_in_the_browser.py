@@ -124,6 +124,7 @@ PAGES = [
     "/jobs/{person}",
     "/runs/{run}",
     "/compare?a={measured}",
+    "/jobs/{measured}/append",
     "/compare?a={measured}&b={measured}",
     "/userdata",
     "/people",

@@ -1,13 +1,13 @@
 """What people do with workflows and jobs beyond changing their records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from xfworker.domain.records import Job, Run, RunPriority
+from xfworker.domain.records import Job, Run, RunPriority, Task
 
 
 class WorkflowControl(Protocol):
-    """Starts runs, restarts and aborts jobs."""
+    """Starts runs, appends tasks, restarts and aborts jobs."""
 
     def start_run(
         self,
@@ -55,6 +55,36 @@ class WorkflowControl(Protocol):
         Raises:
             IllegalTransition: The workflow is a draft, or obsolete.
             InvalidParameter: The inputs do not fit what the source task takes by now.
+        """
+        ...
+
+    def append_task(
+        self,
+        job_serial: int,
+        task_type_serial: int,
+        *,
+        inputs: Sequence[Mapping[str, Any]],
+        name: str = "",
+        idempotency_key: str | None = None,
+    ) -> Task:
+        """
+        Add a task to a job's workflow that works with what the job's task makes, and let it begin in the job's run.
+
+        The task is one of the workflow as any other: later runs have it as well. In other runs that are there already
+        it does not begin.
+
+        Args:
+            job_serial: The job that it follows.
+            task_type_serial: What the task does.
+            inputs: Where its inputs come from, as in a task's record; one at least is an output of the job's task.
+            name: What it is called; by default as its task type.
+            idempotency_key: A second call with the same key gives the same task.
+
+        Raises:
+            IllegalTransition: The job's run is obsolete.
+            InvalidParameter: No input takes an output of the job's task.
+            InvalidRecord: The inputs do not fit the task type, or what they take is not there.
+            RecordLocked: The workflow is locked or obsolete.
         """
         ...
 

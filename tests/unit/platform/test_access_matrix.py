@@ -58,6 +58,8 @@ BY = {
         ("post", "/xf/v1/runs/{serial}/copies", {}),
         ("get", "/xf/v1/workflows/{serial}/board", None),
         ("post", "/xf/v1/file-deletions", {"runs": ["{run}"], "make_obsolete": True}),
+        ("post", "/xf/v1/jobs/{serial}/tasks", {"task_type_serial": "{task_type}", "inputs": [
+            {"key": "in", "mode": "output", "task_serial": "{task}", "output_key": "out"}]}),
         ("post", "/xf/v1/jobs/{serial}/restart", None),
         ("post", "/xf/v1/jobs/{serial}/abort", None),
         ("get", "/xf/v1/projects/{serial}/members", None),
@@ -206,7 +208,9 @@ def make_site(folder):  # noqa: PLR0915  everybody who may come to it, one after
         own = server(name)
         made = own.create(Project(name=f"{word} bones"))
         workflow = own.create(Workflow(project_serial=made.serial, name=f"{word} mice", state=WorkflowState.ACTIVE))
-        task_type = own.create(TaskType(name=f"Type.{made.serial}", version="1.0.0.0", kind=TaskTypeKind.PROCESSING))
+        interface = {"inputs": [{"key": "in", "type": "String"}], "outputs": [{"key": "out", "type": "String"}]}
+        described = {"version": "1.0.0.0", "kind": TaskTypeKind.PROCESSING, "interface": interface}
+        task_type = own.create(TaskType(name=f"Type.{made.serial}", **described))
         task = own.create(Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial, name=f"{word} look"))
         # Entities are for all who have an account, and a run that names none has one of its own name.
         entity = {"uuid": f"5645b5b2-b962-4b67-a6e9-22{made.serial:010}", "name": "sample"}

@@ -1,13 +1,13 @@
 """Workflow control over HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from xfworker.adapters.http.transport import HttpTransport, new_idempotency_key
 from xfworker.adapters.http.xf_server import BASE
 from xfworker.adapters.wire.codec import read_answer, write
-from xfworker.adapters.wire.runs import RunCopy, RunStart
-from xfworker.domain.records import Job, Record, Run, RunPriority
+from xfworker.adapters.wire.runs import AppendedTask, RunCopy, RunStart
+from xfworker.domain.records import Job, Record, Run, RunPriority, Task
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -44,6 +44,20 @@ class HttpWorkflowControl:
     def copy_run(self, run_serial: int, *, name: str = "", idempotency_key: str | None = None) -> Run:
         headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
         return self._ask(Run, f"runs/{run_serial}/copies", f"copy run {run_serial}", write(RunCopy(name=name)), headers)
+
+    def append_task(
+        self,
+        job_serial: int,
+        task_type_serial: int,
+        *,
+        inputs: Sequence[Mapping[str, Any]],
+        name: str = "",
+        idempotency_key: str | None = None,
+    ) -> Task:
+        task = AppendedTask(task_type_serial=task_type_serial, inputs=[dict(item) for item in inputs], name=name)
+        headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
+        doing = f"append a task to job {job_serial}"
+        return self._ask(Task, f"jobs/{job_serial}/tasks", doing, write(task), headers)
 
     def restart_job(self, job_serial: int) -> Job:
         return self._ask(Job, f"jobs/{job_serial}/restart", f"restart job {job_serial}")

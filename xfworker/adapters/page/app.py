@@ -9,6 +9,7 @@ from xfworker.adapters.page.errors import error_pages
 from xfworker.adapters.page.live import LiveBoards
 from xfworker.adapters.page.parts import PageParts, PasswordWork
 from xfworker.adapters.page.rendering import Templates
+from xfworker.adapters.page.routes.appending import appending_routes
 from xfworker.adapters.page.routes.boards import board_routes
 from xfworker.adapters.page.routes.charts import chart_routes
 from xfworker.adapters.page.routes.comparison import comparison_routes
@@ -66,6 +67,7 @@ def page_router(parts: PageParts, *, also: Sequence[ControllerRouterHandler] = (
             *board_routes(parts),
             *job_routes(parts),
             *comparison_routes(parts),
+            *appending_routes(parts),
             *chart_routes(parts),
             *disk_routes(parts),
             *editor_routes(parts),

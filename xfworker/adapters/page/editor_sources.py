@@ -100,8 +100,22 @@ def read_sources(server: PlatformServer, serial: int, entered: Mapping[str, str]
     """Give a task, and what a form says of it."""
     task = server.get(Task, serial)
     declared = declared_fields(server.get(TaskType, task.task_type_serial).interface, "inputs")
-    kept = {str(item.get("key")): item for item in task.inputs}
-    sources: list[dict[str, Any]] = []
+    sources, violations = sources_in(entered, declared, {str(item.get("key")): item for item in task.inputs})
+    return task, ReadSources({"/name": entered.get("name", "").strip(), "/inputs": sources}, violations)
+
+
+def sources_in(
+    entered: Mapping[str, str], declared: Mapping[str, Mapping[str, Any]], kept: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[Mapping[str, Any]], dict[str, str]]:
+    """
+    Read where a task's inputs come from, and what is wrong with what was written, by the input's key.
+
+    Args:
+        entered: The form.
+        declared: What the task type declares of each input.
+        kept: The inputs that the task has already, by key.
+    """
+    sources: list[Mapping[str, Any]] = []
     violations: dict[str, str] = {}
     for key in dict.fromkeys((*kept, *declared)):
         text = entered.get(f"{_SOURCE}{key}")
@@ -114,7 +128,7 @@ def read_sources(server: PlatformServer, serial: int, entered: Mapping[str, str]
         except InvalidParameter as error:
             violations[key] = str(error)
             sources.append({"key": key, "mode": "none"})
-    return task, ReadSources({"/name": entered.get("name", "").strip(), "/inputs": sources}, violations)
+    return sources, violations
 
 
 def _source(key: str, about: Mapping[str, Any], kept: Mapping[str, Any], text: str, fixed: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from xfworker.adapters.wire.problem import Problem
 from xfworker.adapters.wire.queries import CombinedQueryBody, FileToken, FileTokenRequest, SequenceValue
 from xfworker.adapters.wire.queue import Claim, Claimed, End, Heartbeat, LeaseStatuses
 from xfworker.adapters.wire.records import Items, Page, RecordChange
-from xfworker.adapters.wire.runs import RunCopy, RunStart
+from xfworker.adapters.wire.runs import AppendedTask, RunCopy, RunStart
 from xfworker.adapters.wire.schema import (
     COMPONENTS,
     Schema,
@@ -35,7 +35,7 @@ from xfworker.adapters.wire.schema import (
 )
 from xfworker.domain.disk_space import DiskUse, FreedFiles
 from xfworker.domain.queries import QUERY_PARTS
-from xfworker.domain.records import RECORD_KINDS, Job, Record, Run, Worker
+from xfworker.domain.records import RECORD_KINDS, Job, Record, Run, Task, Worker
 
 _PROBLEMS = {
     "400": "The request cannot be understood.",
@@ -233,6 +233,8 @@ def _control_paths() -> Schema:
     runs["parameters"] = [_path_serial(), _idempotency_key()]
     copies = _operation("copy_run", "Start a run with the inputs of another one.", schema(RunCopy), Run, status="201")
     copies["parameters"] = [_path_serial(), _idempotency_key()]
+    tasks = _operation("append_task", "Let a new task follow a job.", schema(AppendedTask), Task, status="201")
+    tasks["parameters"] = [_path_serial(), _idempotency_key()]
     restart = _operation("restart_job", "Let a job that has ended run again.", None, Job)
     abort = _operation("abort_job", "Abort a job.", None, Job)
     restart["parameters"] = [_path_serial()]
@@ -240,6 +242,7 @@ def _control_paths() -> Schema:
     return {
         "/xf/v1/workflows/{serial}/runs": {"post": runs},
         "/xf/v1/runs/{serial}/copies": {"post": copies},
+        "/xf/v1/jobs/{serial}/tasks": {"post": tasks},
         "/xf/v1/jobs/{serial}/restart": {"post": restart},
         "/xf/v1/jobs/{serial}/abort": {"post": abort},
     }

@@ -20,6 +20,17 @@ class RunCopy(Message):
 
 
 @define(frozen=True, kw_only=True)
+class AppendedTask(Message):
+    """A task that is to follow a job."""
+
+    closed: ClassVar[bool] = True
+
+    task_type_serial: Serial
+    inputs: list[dict[str, Any]]
+    name: str = ""
+
+
+@define(frozen=True, kw_only=True)
 class RunStart(Message):
     """What a run is started with."""
 

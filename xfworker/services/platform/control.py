@@ -1,6 +1,6 @@
 """Starts runs, restarts and aborts jobs: the port of workflow control over a record store."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,8 @@ from xfworker.domain.scheduling import OPEN_STATES, own_inputs
 from xfworker.domain.workflow_graph import Step, source_of_run
 from xfworker.ports.clock import Clock
 from xfworker.services.platform.access import Access
-from xfworker.services.platform.downstream import graph_of, start_roots
+from xfworker.services.platform.downstream import begin_appended, graph_of, start_roots
+from xfworker.services.platform.holding import is_live
 from xfworker.services.platform.idempotency import IdempotentRequest
 from xfworker.services.platform.keeping import check_json
 from xfworker.services.platform.principal import Principal, PrincipalKind
@@ -95,6 +96,40 @@ class PlatformControl:
             priority=run.priority,
             idempotency_key=idempotency_key,
         )
+
+    def append_task(
+        self,
+        job_serial: int,
+        task_type_serial: int,
+        *,
+        inputs: Sequence[Mapping[str, Any]],
+        name: str = "",
+        idempotency_key: str | None = None,
+    ) -> Task:
+        """Add a task that works with what a job's task makes, and let it begin in the job's run."""
+        listed = [dict(item) for item in inputs]
+        request = IdempotentRequest(idempotency_key, ("append task", [job_serial, task_type_serial, listed, name]))
+        check_json(Task(workflow_serial=0, task_type_serial=task_type_serial, name=name, inputs=listed))
+        with self._server.writing(of=(Job, job_serial)) as access:
+            replayed = request.replayed(access, Task)
+            if replayed is not None:
+                return replayed
+            job = access.get(Job, job_serial)
+            if not is_live(access, job):
+                raise IllegalTransition(
+                    f"no task can follow job {job_serial}: its run is obsolete; take that back first"
+                )
+            if not any(item.get("mode") == "output" and item.get("task_serial") == job.task_serial for item in listed):
+                raise InvalidParameter(
+                    f"no task can follow job {job_serial}: none of its inputs takes an output of task {job.task_serial}"
+                )
+            kind = access.get(TaskType, task_type_serial)
+            label = name or kind.name.rpartition(".")[2]
+            new = Task(workflow_serial=job.workflow_serial, task_type_serial=kind.serial, name=label, inputs=listed)
+            task = self._server.insert(access, new)
+            begin_appended(access, task, job, self._now())
+            request.put(access, task, self._now())
+            return access.transaction.get(Task, task.serial)
 
     def restart_job(self, job_serial: int) -> Job:
         """Let a job that has ended run again."""

@@ -139,6 +139,19 @@ def start_roots(access: Access, graph: Graph, run: Run, now: datetime) -> None:
         make_or_promote(access, graph, step, run, now)
 
 
+def begin_appended(access: Access, task: Task, job: Job, now: datetime) -> None:
+    """Let a task begin that was just added behind a job: in the job's run, or once for all runs."""
+    workflow = access.transaction.get(Workflow, task.workflow_serial)
+    graph = graph_of(access, workflow.serial)
+    step = graph.step(task.serial)
+    if step is None or workflow.state is WorkflowState.DRAFT:
+        return
+    if step.serial in graph.groups:
+        make_group(access, graph, step, now)
+    elif job.run_serial is not None:
+        make_or_promote(access, graph, step, access.transaction.get(Run, job.run_serial), now)
+
+
 def catch_up(access: Access, workflow: Workflow, now: datetime, *, since: datetime | None = None) -> None:
     """
     Make what was not made while the workflow was a draft, or obsolete.

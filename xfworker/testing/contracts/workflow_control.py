@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from xfworker.domain.change import Change
-from xfworker.domain.errors import IllegalTransition, InvalidParameter, RecordNotFound, UsageError
+from xfworker.domain.errors import IllegalTransition, InvalidParameter, InvalidRecord, RecordNotFound, UsageError
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import (
@@ -150,6 +150,27 @@ class WorkflowControlContract:
         assert control.copy_run(first.serial).name == "mouse 1"
         with pytest.raises(RecordNotFound):
             control.copy_run(_NOWHERE)
+
+    def test_a_task_that_is_appended_to_a_job_begins_in_its_run_alone(
+        self, control: WorkflowControl, flow: ScanAndMask
+    ) -> None:
+        admin = flow.world.admin
+        _, run = (control.start_run(flow.workflow, outputs={"image": 2.5}) for _ in range(2))
+        job = next(job for job in flow.jobs(flow.scan) if job.run_serial == run.serial)
+        kind = admin.get(Task, flow.mask).task_type_serial
+        inputs = [{"key": "image", "mode": "output", "task_serial": flow.scan, "output_key": "image"}]
+        task = control.append_task(job.serial, kind, inputs=inputs, name="again", idempotency_key="append")
+        assert (task.workflow_serial, task.name, task.inputs) == (flow.workflow, "again", inputs)
+        [follower] = flow.jobs(task.serial)
+        assert (follower.run_serial, follower.inputs, follower.state) == (run.serial, {"image": 2.5}, JobState.READY)
+        assert control.append_task(job.serial, kind, inputs=inputs, name="again", idempotency_key="append") == task
+        with pytest.raises(InvalidParameter, match="none of its inputs takes an output"):
+            control.append_task(job.serial, kind, inputs=[{"key": "image", "mode": "ui"}])
+        with pytest.raises(InvalidRecord):
+            control.append_task(job.serial, kind, inputs=[*inputs, {"key": "other", "mode": "guess"}])
+        admin.update(Run, run.serial, Change(values={"/obsolete": True}))
+        with pytest.raises(IllegalTransition, match="obsolete"):
+            control.append_task(job.serial, kind, inputs=inputs)
 
     def test_one_idempotency_key_starts_one_run(self, control: WorkflowControl, flow: ScanAndMask) -> None:
         key = f"start-{flow.workflow}"

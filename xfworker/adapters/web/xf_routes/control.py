@@ -1,8 +1,9 @@
-"""Workflow control's routes: runs started, jobs restarted and aborted."""
+"""Workflow control's routes: runs started, tasks appended, jobs restarted and aborted."""
 
 from attrs import asdict
 from litestar import Response, Router, post
 from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
 
 from xfworker.adapters.web.exchange import (
     AnyRequest,
@@ -13,9 +14,9 @@ from xfworker.adapters.web.exchange import (
     message,
     serial_in_range,
 )
-from xfworker.adapters.wire.runs import RunCopy, RunStart
+from xfworker.adapters.wire.runs import AppendedTask, RunCopy, RunStart
 from xfworker.domain.conversion import to_json
-from xfworker.domain.records import Job, Run
+from xfworker.domain.records import Job, Run, Task
 from xfworker.services.platform.platform import Platform
 
 
@@ -59,4 +60,22 @@ def control_router(platform: Platform) -> Router:
 
         return answer(to_json(await in_thread(work)))
 
-    return Router(path="/", route_handlers=[start_run, copy_run, restart_job, abort_job])
+    return Router(path="/", route_handlers=[start_run, copy_run, _append_route(platform), restart_job, abort_job])
+
+
+def _append_route(platform: Platform) -> ControllerRouterHandler:
+    @post("/jobs/{serial:int}/tasks")
+    async def append_task(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
+        body = await message(request, AppendedTask, "the task")
+        key = idempotency_key(request)
+
+        def work() -> Task:
+            control = platform.control_for(caller(request))
+            return control.append_task(
+                serial_in_range(serial), body.task_type_serial, inputs=body.inputs, name=body.name, idempotency_key=key
+            )
+
+        task = await in_thread(work)
+        return answer(to_json(task), 201, {"Location": f"/xf/v1/tasks/{task.serial}"})
+
+    return append_task
