@@ -16,7 +16,9 @@ def taking(site):
 
 def test_a_task_is_appended_with_what_fits_chosen_already(visit, site, taking):
     job = site.anna.create(Job(task_serial=site.judge, run_serial=site.run, state="ReadyForInteractive")).serial
-    site.anna.update(Job, job, Change(values={"/outputs": {"side": "left", "good": True, "note": None}, "/state": "Done"}))
+    site.anna.update(
+        Job, job, Change(values={"/outputs": {"side": "left", "good": True, "note": None}, "/state": "Done"})
+    )
     page = visit(f"/jobs/{job}", expected=("422",))
     page.get_by_role("link", name="Append a task").click()
     page.get_by_label("Task type").select_option(str(taking))

@@ -20,6 +20,7 @@ from xfworker.adapters.page.routes.files import file_routes
 from xfworker.adapters.page.routes.forms import form_routes
 from xfworker.adapters.page.routes.jobs import job_routes
 from xfworker.adapters.page.routes.machines import machine_routes
+from xfworker.adapters.page.routes.packages import package_routes
 from xfworker.adapters.page.routes.people import people_routes
 from xfworker.adapters.page.routes.projects import project_routes
 from xfworker.adapters.page.routes.runs import run_routes
@@ -75,6 +76,7 @@ def page_router(parts: PageParts, *, also: Sequence[ControllerRouterHandler] = (
             *userdata_routes(parts),
             *people_routes(parts),
             *machine_routes(parts),
+            *package_routes(parts),
             *form_routes(parts),
             *run_routes(parts),
             *file_routes(parts),

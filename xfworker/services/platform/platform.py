@@ -154,7 +154,7 @@ class Platform:
         """
         principal.require(to="see what takes disk space")
         token = self.server_for(principal).file_token(listing_scopes())
-        return measure(self.records, self._own_files(), token, self.clock.now())
+        return measure(self.records, self.own_files(), token, self.clock.now())
 
     def file_deletion_for(self, principal: Principal) -> FileDeletion:
         """
@@ -163,11 +163,17 @@ class Platform:
         Raises:
             PermissionDenied: The caller is a script or a worker.
         """
-        return FileDeletion(self.server_for(principal), self.records, self._own_files(), self.clock)
+        return FileDeletion(self.server_for(principal), self.records, self.own_files(), self.clock)
 
-    def _own_files(self) -> FileStore:
+    def own_files(self) -> FileStore:
+        """
+        Give the store of the files that this platform's tokens are for.
+
+        Raises:
+            ConfigurationError: It was composed without one.
+        """
         if self._files is None:
-            raise ConfigurationError("this server keeps no files, so there are none to be looked at or deleted")
+            raise ConfigurationError("this server keeps no files, so there are none to be looked at or changed")
         return self._files
 
     def page_sessions(self) -> PageSessions:

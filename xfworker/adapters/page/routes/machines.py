@@ -1,4 +1,4 @@
-"""Workers with what they run and what jobs wait for, and the packages that are installed."""
+"""Workers with what they run and what jobs wait for."""
 
 from collections import defaultdict
 from datetime import timedelta
@@ -11,13 +11,13 @@ from xfworker.adapters.page.parts import PageParts
 from xfworker.adapters.page.session import AnyRequest, in_thread
 from xfworker.domain.job_metadata import WORKER_MISSING
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import DependencyPackage, Job, Task, TaskType, Worker
+from xfworker.domain.records import Job, Task, Worker
 
 _MOST_WAITING = 500
 
 
 def machine_routes(parts: PageParts) -> list[ControllerRouterHandler]:
-    """Give the routes of workers and packages."""
+    """Give the routes of workers."""
 
     @get("/workers")
     async def workers(request: AnyRequest) -> Response[bytes]:
@@ -45,15 +45,4 @@ def machine_routes(parts: PageParts) -> list[ControllerRouterHandler]:
 
         return parts.templates.answer(request, "workers.html", **await in_thread(read))
 
-    @get("/packages")
-    async def packages(request: AnyRequest) -> Response[bytes]:
-        def read() -> dict[str, Any]:
-            server = parts.server(request)
-            return {
-                "task_types": sorted(server.find(TaskType), key=lambda item: (item.name, item.serial)),
-                "dependencies": sorted(server.find(DependencyPackage), key=lambda item: (item.name, item.serial)),
-            }
-
-        return parts.templates.answer(request, "packages.html", **await in_thread(read))
-
-    return [workers, packages]
+    return [workers]
