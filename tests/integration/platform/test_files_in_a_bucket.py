@@ -191,3 +191,29 @@ def test_a_missing_bucket_a_wrong_secret_and_a_dead_endpoint_are_three_errors_be
         assert "hush-hush" not in said
     assert not (tmp_path / "backup").exists()
     assert not Path(tmp_path / "data" / "records.sqlite").exists()
+
+
+def test_images_of_a_bucket_are_shown(served, server, store, token, folder, tmp_path):
+    import time
+
+    import numpy as np
+    import urllib3
+
+    from xfworker.api.facade import omni
+
+    image = omni.create_image(tmp_path / "scan.omni", size=(70, 20, 10), pixel_type="int16")
+    image.pixels[:] = np.arange(14_000).reshape(10, 20, 70)
+    image.save()
+    for name in ("scan.raw", "scan.omni"):
+        store.upload(token, tmp_path / name, folder.child(name))
+    bearer = {"Authorization": f"Bearer {served.admin_token}"}
+    address = f"{served.url}/images/v1/{folder}/scan.omni"
+    while True:
+        answer = urllib3.request("GET", address, headers=bearer)
+        assert answer.status == 200, answer.data
+        if answer.json()["pyramid"]["state"] == "complete":
+            break
+        time.sleep(0.01)  # the server builds in the background; it offers nothing to wait for
+    tile = urllib3.request("GET", f"{address}?tile={answer.json()['key']}.bricks.x.0.69.0.0", headers=bearer)
+    assert np.array_equal(np.frombuffer(tile.data, "<i2").reshape(10, 20), image.pixels[:, :, 69])
+    assert urllib3.request("GET", address, headers={"Authorization": "Bearer x"}).status == 401

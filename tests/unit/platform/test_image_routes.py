@@ -9,6 +9,7 @@ from litestar.testing import TestClient
 
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.images.registry import image_formats
+from xfworker.adapters.s3 import local_copies
 from xfworker.adapters.web.app import create_app
 from xfworker.adapters.web.image_routes import image_api
 from xfworker.api.composition.platform import memory_platform
@@ -42,10 +43,18 @@ def voxels():
     return np.random.default_rng(1).integers(-3000, 3000, (70, 90, 300)).astype(np.int16)
 
 
-@pytest.fixture
-def served(tmp_path, voxels):
+class Elsewhere:
+    """A store whose files do not lie on this machine, such as a bucket."""
+
+    def __init__(self, store):
+        self.stat, self.open_file, self.list = store.stat, store.open_file, store.list
+
+
+@pytest.fixture(params=["on this machine", "elsewhere"])
+def served(request, tmp_path, voxels, monkeypatch):
     platform = memory_platform()
     store = FolderFileStore(tmp_path / "files")
+    monkeypatch.setattr(local_copies, "_KNOWN_SECONDS", -1.0)
     folder = tmp_path / "files" / "userdata" / "scans"
     write_image(
         folder,
@@ -65,7 +74,7 @@ def served(tmp_path, voxels):
         origin_mm=(1, 2, 3.6),
     )
     with (
-        viewed_images(store, tmp_path / "cache") as images,
+        viewed_images(store if request.param == "on this machine" else Elsewhere(store), tmp_path / "cache") as images,
         TestClient(create_app(platform, routes=[image_api(images, platform)])) as client,
     ):
         client.headers["Authorization"] = f"Bearer {platform.admin_token()}"

@@ -87,7 +87,7 @@ def serve(
             like a loop and is refused.
         activity_days: After how many days events of the activity log are deleted; by default they are kept for ever.
         image_cache: How many GiB copies of images for viewing may take below data/images; they are made again as
-            needed.
+            needed. With a bucket half of them are for images that were fetched from it.
         processes: How many processes serve, on one port; more than one need --database postgresql://...
         listener: Descriptor of the socket that several processes share.
         end_with_input: End when standard input ends.

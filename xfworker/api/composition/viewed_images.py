@@ -1,12 +1,13 @@
 """Composes what shows images: formats, the folder of their pyramids, the thread that builds them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from xfworker.api.composition.platform import StoredFiles
+    from xfworker.ports.local_files import LocalFiles
     from xfworker.services.images.viewing import ViewedImages
 
 CACHE_GIB: Final = 50.0
@@ -14,17 +15,15 @@ CACHE_GIB: Final = 50.0
 
 
 @contextmanager
-def viewed_images(
-    files: "StoredFiles", cache: Path, *, limit_gib: float = CACHE_GIB
-) -> "Iterator[ViewedImages | None]":
+def viewed_images(files: "StoredFiles", cache: Path, *, limit_gib: float = CACHE_GIB) -> "Iterator[ViewedImages]":
     """
     Compose what shows the images of a file store, and end it behind the block.
 
-    Images are read where they lie, so those of a bucket are not shown: then it is ``None``.
+    Images are read where they lie; those of a bucket are fetched beside their pyramids first, with half of the room.
 
     Args:
         files: The file store.
-        cache: The folder of pyramids; it may be removed whenever no server runs.
+        cache: The folder of pyramids; it, and that of copies beside it, may be removed whenever no server runs.
         limit_gib: What they may take, in GiB.
 
     Raises:
@@ -39,16 +38,21 @@ def viewed_images(
     from xfworker.services.images.preparation import ImagePreparation
     from xfworker.services.images.viewing import ViewedImages
 
-    if not isinstance(files, FolderFileStore):
-        yield None
-        return
-    images = ViewedImages(
-        FolderLocalFiles(files),
-        session_formats(load_settings().settings),
-        BrickFolder(cache, limit_bytes=int(limit_gib * 2**30)),
-        ImagePreparation(lower_own_priority),
-    )
-    try:
+    with ExitStack() as closing:
+        limit = int(limit_gib * 2**30)
+        if isinstance(files, FolderFileStore):
+            local: LocalFiles = FolderLocalFiles(files)
+        else:
+            from xfworker.adapters.s3.local_copies import LocalCopies
+
+            limit //= 2
+            local = copies = LocalCopies(files, cache.with_name(f"{cache.name}-of-bucket"), limit_bytes=limit)
+            closing.callback(copies.close)
+        images = ViewedImages(
+            local,
+            session_formats(load_settings().settings),
+            BrickFolder(cache, limit_bytes=limit),
+            ImagePreparation(lower_own_priority),
+        )
+        closing.callback(images.close)
         yield images
-    finally:
-        images.close()
