@@ -1,6 +1,8 @@
 """A job's page: values as what they are, the log as a terminal shows it, what can be done, and what a report cannot."""
 
 from tests.page.site_data import HOSTILE
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job
 
 
 def test_values_are_shown_as_what_they_are(visit, site):
@@ -44,3 +46,27 @@ def test_a_failure_says_why(visit, site):
     assert page.locator(".problem").inner_text() == "ValueError: no bone <script>alert(1)</script>"
     assert page.get_by_text("job", exact=False).first.is_visible()
     assert page.locator("#activity li").first.is_visible()
+
+
+def test_a_registration_shows_one_image_moved_onto_the_other(visit, site):
+    image = site.platform.server.get(Job, site.measured).outputs["volume_image"]
+    moved = [1, 0, 0, 0.6, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    result = {"type": "RegistrationResult", "transform": moved, "image1": image, "image2": image}
+    incomplete = {"type": "RegistrationResult", "transform": [1, 2], "image1": image, "image2": image}
+    outputs = {"registration": result, "odd": incomplete}
+    job = Job(task_serial=site.measure, run_serial=site.run, state=JobState.DONE, outputs=outputs)
+    page = visit(f"/jobs/{site.platform.server.create(job).serial}")
+    viewers = page.locator("xf-slices")
+    assert viewers.count() == 3  # what is not a transformation shows its two images apart
+    viewer = page.locator("xf-slices[moving]")
+    viewer.scroll_into_view_if_needed()
+    viewer.locator(".moved", has_text="second image:").wait_for()
+    # Ten voxels of 0.06 mm along x.
+    for voxel, own in (([30, 24, 20], [20, 24, 20]), ([12, 9, 8], [2, 9, 8])):
+        viewer.evaluate("(viewer, voxel) => viewer.moveCross(voxel)", voxel)
+        z, y, x = own[::-1]
+        distance = ((z - 20) ** 2 + (y - 24) ** 2 + (x - 28) ** 2) ** 0.5
+        value = int((900 - 20 * distance if distance < 18 else 50) + 3 * x)
+        viewer.locator(".moved", has_text=f"second image: {value}").wait_for()
+    viewer.evaluate("viewer => viewer.moveCross([3, 9, 8])")
+    viewer.locator(".moved", has_text="nothing here").wait_for()

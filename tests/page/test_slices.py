@@ -136,7 +136,8 @@ class Viewer:
             """() => new Promise((done) => {
                 const look = () => {
                   const viewers = [...document.querySelectorAll('xf-slices')];
-                  const missing = viewers.some((one) => [one.source, one.segments].some((source) => source?.isWaiting));
+                  const missing = viewers.some(({ source, segments, moving }) =>
+                    [source, segments, moving].some((one) => one?.isWaiting));
                   missing ? setTimeout(look, 20) : requestAnimationFrame(() => requestAnimationFrame(done));
                 };
                 requestAnimationFrame(() => requestAnimationFrame(look));
@@ -380,6 +381,36 @@ def test_segments_are_laid_over_another_image_of_the_page_and_taken_off_again(vi
     choice.select_option("nothing")
     viewer.wait("source?.description?.name === 'seg.omni'")
     assert viewer.get("layers.length") == 1
+
+
+@pytest.mark.parametrize("renderer", ["", "canvas"])
+def test_a_registered_image_lies_on_the_other_one(view, voxels, renderer):
+    # plain.omni is a.omni mirrored along x, which this matrix takes back.
+    mirror = [-1, 0, 0, 79.5, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    viewer = view(moving="userdata/plain.omni", transform=json.dumps(mirror), renderer=renderer)
+    viewer.wait("moving.description?.pyramid.state === 'complete'")
+    window = viewer.get("moving.description.window")
+    viewer.page.evaluate("window => document.querySelector('xf-slices').setWindow(window)", window)
+    viewer.page.get_by_label("Second image").locator("visible=true").get_by_role("combobox").first.select_option(
+        "squares"
+    )
+    spots = [[x, 45, 35] for x in range(4, 118, 6)]
+
+    def deviations():
+        viewer.wait("moving.description?.pyramid.state === 'complete'")
+        viewer.settle()
+        shown = [viewer.colour("z", spot)[0] for spot in spots]
+        return sum(abs(got - grey(voxels[z, y, x], window)) > 2 for got, (x, y, z) in zip(shown, spots, strict=True))
+
+    assert deviations() == 0
+    viewer.page.evaluate("document.querySelector('xf-slices').moveCross([17, 31, 35])")
+    viewer.wait("values.at(-1).voxel.join() === '17,31,35'")
+    assert viewer.get("values.at(-1).moved") == int(voxels[35, 31, 17])
+    viewer.page.get_by_label("Transformation").select_option("untouched")
+    assert 3 < deviations() < len(spots) - 3
+    viewer.plane("z").focus()
+    viewer.page.keyboard.press("o")
+    assert deviations() == 0  # hidden
 
 
 def test_viewers_are_linked_by_a_button(view):

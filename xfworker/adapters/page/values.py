@@ -9,6 +9,7 @@ from attrs import define, field
 from xfworker.domain.errors import XFWorkerError
 from xfworker.domain.files import Resource, reference_resource
 from xfworker.domain.interface import declared_fields
+from xfworker.domain.parameter_shapes import shape_violations
 from xfworker.domain.parameters import file_references
 
 _DEEPEST = 4
@@ -98,6 +99,14 @@ class ShownValue:
         """The image that something was drawn on, if it can be shown there."""
         drawn = self.kind == "drawn" and bool(self.parts) and (self.file is not None or self.type_name != "Contours")
         return self.parts[0].file if drawn else None
+
+    @property
+    def registered(self) -> "tuple[ShownValue, ShownValue] | None":
+        """The fixed and the moving image of a registration, where there are both."""
+        if self.kind != "registration" or any(shape_violations(self.value, "")):
+            return None
+        images = [part for name in ("image1", "image2") for part in self.parts if part.label == name and part.file]
+        return (images[0], images[1]) if len(images) == 2 else None  # noqa: PLR2004  both
 
     def has(self, kind: str) -> bool:
         """Return whether this value, or a part of it, is shown in a way, so that the page loads what that needs."""

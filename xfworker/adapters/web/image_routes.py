@@ -21,18 +21,16 @@ from litestar import Response, Router, post, route
 from litestar.params import FromPath
 
 from xfworker.adapters.web.exchange import AnyRequest, in_thread
+from xfworker.adapters.web.image_answers import TileName, answer, describe, kept_headers
+from xfworker.adapters.web.registered_tiles import RegisteredRequest
 from xfworker.adapters.wire.authorization import bearer_token
 from xfworker.adapters.wire.byte_range import is_unmodified
-from xfworker.domain.errors import AuthenticationFailed, FileNotInStore, ServerBusy, UsageError
+from xfworker.domain.errors import AuthenticationFailed, FileNotInStore, ServerBusy
 from xfworker.domain.files import AuthorizationToken, Resource, Scope, parse_resource
-from xfworker.services.images.pictures import LABEL_COLOURS
 from xfworker.services.images.placement import offset_in
-from xfworker.services.images.slices import axes_shown
-from xfworker.services.images.viewed_image import TILE, ViewedImage
 from xfworker.services.images.viewing import Authorize, ViewedImages
 from xfworker.services.images.virtual_ome_zarr import (
     array_document,
-    calibrations_of,
     chunk_bytes,
     group_document,
     little_endian,
@@ -54,9 +52,7 @@ _BINARY: Final = "application/octet-stream"
 _AT_ONCE: Final = 4
 _MOST_WAITING: Final = 256
 _BUSY_SECONDS: Final = 1.0
-_FOR_EVER: Final = "private, max-age=31536000, immutable"
 _ASK_AGAIN: Final = "private, no-cache"
-_TILE: Final = re.compile(r"([0-9a-f]{32})\.([a-z]+(?:-\d{1,2})?)\.([xyz])((?:\.\d{1,9}){4})", re.ASCII)
 _ZARR: Final = re.compile(
     r"(?P<resource>.+)\.ome\.zarr/(?:(?P<level>\d{1,2})/)?(?:zarr\.json|c/(?P<z>\d{1,9})/(?P<y>\d{1,9})/(?P<x>\d{1,9}))",
     re.ASCII,
@@ -138,6 +134,7 @@ def image_router(
         address, shared = _without_link(path.lstrip("/"))
         headers = _FROM_ANYWHERE if shared else _SHARED
         tile = request.query_params.get("tile")
+        onto = request.query_params.get("onto")
         zarr = _ZARR.fullmatch(address)
         if zarr is not None:
             return await threads.do(lambda: _zarr(images, zarr, authorize, request, headers))
@@ -145,6 +142,10 @@ def image_router(
             # Readers of zarr try the names of other versions; what is not there is not an error to them.
             raise FileNotInStore(f"there is nothing at {address[-200:]}")
         resource = parse_resource(address)
+        if onto is not None:
+            asked = RegisteredRequest(parse_resource(onto), request.query_params.get("transform", ""), tile)
+            unless = request.headers.get("if-none-match")
+            return await threads.do(lambda: asked.answer(images, resource, authorize, unless, headers))
         if tile is not None:
             return await threads.do(lambda: _tile(images, resource, tile, authorize, request, headers))
         over = request.query_params.get("over")
@@ -222,7 +223,7 @@ def _description(
         if beneath is not None:
             with images.open(beneath, authorize) as below:
                 described["offset"] = list(offset_in(image.info, below.info))
-    return _answer(msgspec.json.encode(described), _JSON, {**headers, "Cache-Control": _ASK_AGAIN})
+    return answer(msgspec.json.encode(described), _JSON, {**headers, "Cache-Control": _ASK_AGAIN})
 
 
 def _link(images: ViewedImages, resource: Resource, rights: ImageRights) -> Response[bytes]:
@@ -241,42 +242,6 @@ def _link(images: ViewedImages, resource: Resource, rights: ImageRights) -> Resp
     )
 
 
-def describe(image: ViewedImage) -> dict[str, Any]:
-    """Give what a viewer needs to know: sizes (x, y, z), lengths in mm, levels and what is there of them by now."""
-    info = image.info
-    window = image.window()
-    sources = {axis: image.sources(axis) for axis in axes_shown(info)}
-    return {
-        "key": image.key,
-        "name": info.path.name,
-        "format": info.format,
-        "encoding": info.encoding,
-        "kind": info.kind,
-        "axes": info.axes,
-        "pixel_type": info.pixel_type.value,
-        "size": list(info.size_3d),
-        "spacing_mm": list(info.spacing_mm),
-        "origin_mm": list(info.origin_mm),
-        "direction": list(info.direction),
-        "calibrations": calibrations_of(image),
-        "default_unit_type": info.default_unit_type,
-        "labels": [dict(label) for label in info.labels],
-        "label_colours": [list(colour) for colour in LABEL_COLOURS],
-        "assumptions": list(info.assumptions),
-        "window": None if window is None else [window.low, window.high],
-        "tile": TILE,
-        "levels": [
-            {
-                "factors": list(level.factors),
-                "size": list(level.size),
-                "sources": {axis: those[level.number] for axis, those in sources.items()},
-            }
-            for level in image.levels
-        ],
-        "pyramid": {"state": image.state, "progress": round(image.progress, 4), "reason": image.reason},
-    }
-
-
 def _tile(
     images: ViewedImages,
     resource: Resource,
@@ -285,28 +250,20 @@ def _tile(
     request: AnyRequest,
     headers: Mapping[str, str],
 ) -> Response[bytes]:
-    parsed = _TILE.fullmatch(tile)
-    if parsed is None:
-        raise UsageError(
-            "a tile is named key.source.axis.level.index.row.column, as the image's description has them;"
-            f" got {tile[:80]!a}"
-        )
-    key, source, axis, numbers = parsed.groups()
-    level, index, row, column = (int(number) for number in numbers[1:].split("."))
+    name = TileName.parse(tile)
     with images.preparation.viewing(), images.open(resource, authorize) as image:
-        if image.key != key:
-            raise FileNotInStore(f"{resource} has changed; ask for its description again")
-        kept = {**headers, "Cache-Control": _FOR_EVER, "ETag": f'"{tile}"', "Vary": "Accept-Encoding"}
+        name.require(image.key, resource)
+        kept = {**headers, **kept_headers(tile), "Vary": "Accept-Encoding"}
         if is_unmodified(request.headers.get("if-none-match"), kept["ETag"]):
             return Response(content=b"", status_code=int(HTTPStatus.NOT_MODIFIED), headers=kept)
-        body = little_endian(image.tile(source, axis, level, index, row, column))  # type: ignore[arg-type]  # matched
+        body = little_endian(image.tile(*name.place))
         is_small = image.dtype.itemsize == 1
     if is_small and "gzip" in request.headers.get("accept-encoding", ""):
         # Labels become a hundredth of their size; grey values hardly less than they are.
         packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
         body = packer.compress(body) + packer.flush()
         kept["Content-Encoding"] = "gzip"
-    return _answer(body, _BINARY, kept)
+    return answer(body, _BINARY, kept)
 
 
 def _zarr(
@@ -321,7 +278,7 @@ def _zarr(
         if address["z"] is None:
             level = address["level"]
             document = group_document(image) if level is None else array_document(image, int(level))
-            return _answer(msgspec.json.encode(document), _JSON, kept)
+            return answer(msgspec.json.encode(document), _JSON, kept)
         if address["level"] is None:
             raise FileNotInStore("a chunk is below the number of its level")
         at = tuple(int(address[axis]) for axis in ("level", "z", "y", "x"))
@@ -331,8 +288,4 @@ def _zarr(
         body = chunk_bytes(image, *at)
     if body is None:
         return Response(content=b"", status_code=int(HTTPStatus.NOT_FOUND), headers=kept, media_type=_BINARY)
-    return _answer(body, _BINARY, kept)
-
-
-def _answer(body: bytes, media_type: str, headers: Mapping[str, str]) -> Response[bytes]:
-    return Response(content=body, media_type=media_type, headers=dict(headers))
+    return answer(body, _BINARY, kept)

@@ -36,6 +36,9 @@ def image_paths(security: list[Schema]) -> Schema:
     queries = {
         "tile": "`<key>.<source>.<axis>.<level>.<index>.<row>.<column>`, as the description has them.",
         "over": "The resource of another image: where this one lies in it is described, too.",
+        "onto": "The resource of another image that this one is moved onto: its grid is described, and tiles have it.",
+        "transform": "16 numbers with commas between them: a matrix, row by row, that carries places of this image to"
+        " the other one, in mm.",
     }
     problems = {status: {"description": what, "content": _PROBLEM} for status, what in _PROBLEMS.items()}
     shown: Schema = {

@@ -204,10 +204,20 @@ class ViewedImage:
         ]
         if min(z, y, x) < 0 or not all(ranges):
             raise UsageError(f"{self.info.path.name} has no chunk {z}/{y}/{x} at level {level}.")
+        return self.box(level, *ranges)
+
+    def box(self, level: int, slices: range, rows: range, columns: range) -> "Pixels":
+        """
+        Give some voxels of a level, ``(z, y, x)``.
+
+        Raises:
+            ServerBusy: The pyramid is not there (yet).
+        """
+        chosen = self.levels[level]
         if self._volume_of(chosen) is not None:
-            return self._box(self._pyramid_source, chosen, *ranges)
+            return self._box(self._pyramid_source, chosen, slices, rows, columns)
         if self.has_chunks(level):
-            return self._box(IMAGE, chosen, *ranges)
+            return self._box(IMAGE, chosen, slices, rows, columns)
         raise self.not_prepared()
 
     def has_chunks(self, level: int) -> bool:

@@ -75,6 +75,15 @@ function inverted(m) {
   return [0, 1, 2].map((r) => [0, 1, 2].map((c) => (minor(c, r) * ((r + c) % 2 ? -1 : 1)) / determinant));
 }
 
+// The 16 numbers of a transformation as it is to be taken: applied, its inverse, or none at all.
+export function transformed(numbers, way) {
+  if (way === 'untouched') return [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
+  if (way === 'applied') return numbers;
+  const back = inverted([numbers.slice(0, 3), numbers.slice(4, 7), numbers.slice(8, 11)]);
+  const moved = times(back, [numbers[3], numbers[7], numbers[11]]);
+  return [...back.flatMap((row, i) => [...row, -moved[i]]), 0, 0, 0, 1];
+}
+
 // A length for a scale bar: 1, 2 or 5 times a power of ten, at most `most` millimetres.
 export function niceLength(most) {
   const power = 10 ** Math.floor(Math.log10(most));

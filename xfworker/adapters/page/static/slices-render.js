@@ -2,6 +2,7 @@
 
 const STEPS = 256;
 const MOST_TEXTURES = 400;
+const SQUARE = 32; // pixels along a square of a checkerboard
 
 const VERTEX = `#version 300 es
 uniform vec4 rectangle;
@@ -22,6 +23,8 @@ uniform sampler2D table;
 uniform vec2 range;
 uniform float opacity;
 uniform int labels;
+uniform int above;
+uniform float squares;
 in vec2 place;
 out vec4 colour;
 void main() {
@@ -32,6 +35,8 @@ void main() {
     int at = int(mod(value - 1.0, float(labels)));
     colour = vec4(texelFetch(table, ivec2(at, 0), 0).rgb, opacity);
   } else {
+    if (above > 0 && isnan(value)) discard;
+    if (squares > 0.0 && mod(floor(gl_FragCoord.x / squares) + floor(gl_FragCoord.y / squares), 2.0) < 0.5) discard;
     float step = isnan(value) ? 0.0 : clamp((value - range.x) / (range.y - range.x), 0.0, 1.0);
     colour = vec4(texelFetch(table, ivec2(int(step * ${STEPS - 1}.0 + 0.5), 0), 0).rgb, opacity);
   }
@@ -112,6 +117,8 @@ class WebGLRenderer {
     gl.uniform2f(at.range, ...(layer.window ?? [0, 1]));
     gl.uniform1f(at.opacity, layer.opacity);
     gl.uniform1i(at.labels, layer.colours ? layer.colours.length : 0);
+    gl.uniform1i(at.above, layer.isAbove ? 1 : 0);
+    gl.uniform1f(at.squares, layer.squares ? SQUARE * (window.devicePixelRatio || 1) : 0);
     gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
   }
 
@@ -127,7 +134,7 @@ class WebGLRenderer {
       }
       gl.linkProgram(program);
       if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program) ?? 'WebGL2');
-      const names = ['rectangle', 'view', 'voxels', 'table', 'range', 'opacity', 'labels'];
+      const names = ['rectangle', 'view', 'voxels', 'table', 'range', 'opacity', 'labels', 'above', 'squares'];
       const at = Object.fromEntries(names.map((name) => [name, gl.getUniformLocation(program, name)]));
       this.#programs.set(sampler, { program, at });
     }
@@ -191,9 +198,12 @@ class CanvasRenderer {
     context.imageSmoothingEnabled = false;
     for (const layer of layers) {
       context.globalAlpha = layer.opacity;
+      context.save();
+      if (layer.squares) clipToSquares(context, width, height);
       for (const { tile, x, y, width: w, height: h } of layer.quads) {
         context.drawImage(this.#picture(tile, layer), x, y, w, h);
       }
+      context.restore();
     }
     context.globalAlpha = 1;
   }
@@ -212,13 +222,13 @@ class CanvasRenderer {
     return canvas;
   }
 
-  #greys(words, data, { window: [low, high], table }) {
+  #greys(words, data, { window: [low, high], table, isAbove }) {
     if (!this.#tables.has(table)) this.#tables.set(table, new Uint32Array(tableOf(table).buffer));
     const colours = this.#tables.get(table);
     const scale = (STEPS - 1) / (high - low);
     for (let i = 0; i < data.length; i += 1) {
       const step = (Number(data[i]) - low) * scale + 0.5;
-      words[i] = colours[step > 0 ? (step < STEPS ? step | 0 : STEPS - 1) : 0];
+      if (!isAbove || step === step) words[i] = colours[step > 0 ? (step < STEPS ? step | 0 : STEPS - 1) : 0];
     }
   }
 
@@ -230,6 +240,16 @@ class CanvasRenderer {
       if (value) words[i] = table[(((value - 1) % count) + count) % count];
     }
   }
+}
+
+// Draw in every other square, counted from below as WebGL does.
+function clipToSquares(context, width, height) {
+  const edge = SQUARE * (window.devicePixelRatio || 1);
+  context.beginPath();
+  for (let row = 0; row * edge < height; row += 1) {
+    for (let column = (row + 1) % 2; column * edge < width; column += 2) context.rect(column * edge, height - (row + 1) * edge, edge, edge);
+  }
+  context.clip();
 }
 
 let shared = null;

@@ -62,15 +62,16 @@ export class ImageSource extends EventTarget {
   #timer = 0;
   #ended = new AbortController();
 
-  constructor(url, over = null) {
+  // `asking` are further parts of every address; they come before the name of a tile.
+  constructor(url, asking = {}) {
     super();
     this.url = url;
-    this.over = over;
+    this.asking = Object.entries(asking).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
     this.description = null;
   }
 
   async describe() {
-    const address = this.over ? `${this.url}?over=${encodeURIComponent(this.over)}` : this.url;
+    const address = this.asking.length ? `${this.url}?${this.asking.join('&')}` : this.url;
     try {
       const response = await this.#fetch(address, this.#ended.signal);
       this.description = await response.json();
@@ -136,7 +137,8 @@ export class ImageSource extends EventTarget {
 
   #key({ axis, level, index, row, column }) {
     const source = this.description.levels[level].sources[axis];
-    return `${this.url}?tile=${this.description.key}.${source}.${axis}.${level}.${index}.${row}.${column}`;
+    const tile = `tile=${this.description.key}.${source}.${axis}.${level}.${index}.${row}.${column}`;
+    return `${this.url}?${[...this.asking, tile].join('&')}`;
   }
 
   #pump() {

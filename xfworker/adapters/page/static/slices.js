@@ -4,11 +4,12 @@
 // rotated-voi, contours or landmarks: something to draw), name (as a form's field it gives the JSON of what was drawn),
 // shown (instead of a name: what is drawn, as JSON, which cannot be changed here),
 // into (the id of a field that the JSON is written into), on (the Image parameter that becomes part of it, as JSON),
+// moving and transform (the RESOURCE of an image that a 4 x 4 matrix carries onto this one, and its 16 numbers),
 // renderer (canvas: without WebGL). Property value: what is drawn, as JSON; event xf-change. Until the element is
 // defined, what stands inside it is shown: a link to the file.
 
 import strings from './strings.js';
-import { AXES, Geometry, unitsOf, valueText } from './slices-geometry.js';
+import { AXES, Geometry, transformed, unitsOf, valueText } from './slices-geometry.js';
 import { Plane } from './slices-plane.js';
 import { TABLES, renderer } from './slices-render.js';
 import { SHAPES } from './slices-shapes.js';
@@ -33,7 +34,7 @@ const element = (name, attributes = {}, ...children) => {
 
 export class XfSlices extends HTMLElement {
   static formAssociated = true;
-  static observedAttributes = ['src', 'segments', 'mode', 'label', 'group'];
+  static observedAttributes = ['src', 'segments', 'moving', 'transform', 'mode', 'label', 'group'];
 
   #internals = this.attachInternals();
   #frame = 0;
@@ -132,7 +133,7 @@ export class XfSlices extends HTMLElement {
     this.#listen(this.source, () => this.#described());
     const segments = this.getAttribute('segments');
     if (segments) {
-      this.segments = new ImageSource(base + this.#address(segments)[1], decodeURIComponent(resource));
+      this.segments = new ImageSource(base + this.#address(segments)[1], { over: decodeURIComponent(resource) });
       this.#listen(this.segments, () => {
         this.#layersChanged();
         this.#ask();
@@ -140,6 +141,27 @@ export class XfSlices extends HTMLElement {
       this.segments.describe();
     }
     this.source.describe();
+    this.#beginMoving();
+  }
+
+  // The image that is moved onto this one, as its transformation is to be taken now.
+  #beginMoving() {
+    this.moving?.end();
+    this.moving = null;
+    this.#layersChanged();
+    if (!this.hasAttribute('moving')) return;
+    const [base, onto] = this.#address(this.getAttribute('src'));
+    const moving = this.#address(this.getAttribute('moving'))[1];
+    const transform = transformed(JSON.parse(this.getAttribute('transform') ?? 'null'), this.#parts.way.value);
+    this.moving = new ImageSource(base + moving, { onto: decodeURIComponent(onto), transform: transform.join(',') });
+    this.#listen(this.moving, () => {
+      const { description } = this.moving;
+      this.movingUnit = unitsOf(description, t.native).unit;
+      this.#layersChanged();
+      this.#showState();
+      this.#ask();
+    });
+    this.moving.describe();
   }
 
   #address(text) {
@@ -156,7 +178,8 @@ export class XfSlices extends HTMLElement {
   #end() {
     this.source?.end();
     this.segments?.end();
-    this.source = this.segments = null;
+    this.moving?.end();
+    this.source = this.segments = this.moving = null;
     this.layers = [];
     this.isReady = false;
   }
@@ -313,6 +336,13 @@ export class XfSlices extends HTMLElement {
   }
 
   toggleSegments() {
+    const { mix } = this.#parts;
+    if (this.moving) {
+      // Seen with and without it, one sees where the two differ.
+      this.mixed = mix.value === 'none' ? this.mixed ?? 'blend' : mix.value;
+      mix.value = mix.value === 'none' ? this.mixed : 'none';
+      this.#layersChanged();
+    }
     if (!this.segments) return;
     this.opacity = this.opacity ? 0 : 0.5;
     this.#parts.opacity.value = this.opacity;
@@ -341,8 +371,9 @@ export class XfSlices extends HTMLElement {
     try {
       const raw = await this.source.value(voxel, abort.signal);
       const label = await this.#labelAt(voxel, abort.signal);
+      const moved = this.moving?.description?.levels[0].sources.z ? await this.moving.value(voxel, abort.signal) : null;
       if (this.#asked !== abort) return;
-      this.#showValue(voxel, raw, label);
+      this.#showValue(voxel, raw, label, moved);
       this.#trouble(null);
     } catch (error) {
       if (error.name === 'AbortError' || this.#asked !== abort) return;
@@ -352,7 +383,7 @@ export class XfSlices extends HTMLElement {
   }
 
   async #labelAt(voxel, signal) {
-    const layer = this.layers[1];
+    const layer = this.layers.find(({ source }) => source === this.segments);
     if (!layer) return null;
     const { description } = layer.source;
     const own = voxel.map((at, axis) => at - layer.offset[axis]);
@@ -362,7 +393,7 @@ export class XfSlices extends HTMLElement {
     return name ? `${value} (${name})` : String(value);
   }
 
-  #showValue(voxel, raw, label) {
+  #showValue(voxel, raw, label, moved) {
     const { description } = this.source;
     const isFloat = description.pixel_type.startsWith('float');
     const own = description.kind === 'segments' && description.labels.find(({ value }) => value === Number(raw))?.name;
@@ -375,9 +406,10 @@ export class XfSlices extends HTMLElement {
       index: AXES.map((letter, axis) => `${letter} ${voxel[axis]}`).join('  '),
       mm: `${mm.join(', ')} mm`,
       label: label === null ? '' : t.label_value.replace('{value}', label),
+      moved: moved === null ? '' : t.moving_value.replace('{value}', Number.isNaN(moved) ? t.outside : `${valueText(moved, this.movingUnit, true)} ${this.movingUnit.name}`),
     };
     for (const [name, line] of Object.entries(lines)) this.#parts[name].textContent = line;
-    this.dispatchEvent(new CustomEvent('xf-value', { detail: { voxel, raw, mm, text: this.valueText } }));
+    this.dispatchEvent(new CustomEvent('xf-value', { detail: { voxel, raw, mm, moved, text: this.valueText } }));
     for (const { element: plane } of Object.values(this.planes)) {
       plane.setAttribute('aria-valuetext', `${(plane.getAttribute('aria-valuetext') ?? '').split(', ')[0]}, ${this.valueText}`);
     }
@@ -425,10 +457,21 @@ export class XfSlices extends HTMLElement {
         colours: above.label_colours,
       });
     }
+    const moved = this.moving?.description;
+    this.#parts.movingBar.hidden = !this.hasAttribute('moving');
+    if (moved && this.#parts.mix.value !== 'none') {
+      const isLabels = moved.kind === 'segments';
+      const squares = this.#parts.mix.value === 'squares';
+      this.layers.push({
+        source: this.moving, offset: [0, 0, 0], isAbove: true, squares, opacity: squares ? 1 : Number(this.#parts.share.value),
+        window: moved.window ?? [0, 1], table: squares ? this.table : 'heat', colours: isLabels ? moved.label_colours : null,
+      });
+    }
     this.redraw();
   }
 
   #showState() {
+    if (!this.source?.description) return;
     const { pyramid, levels, assumptions } = this.source.description;
     const lines = [...assumptions.map((line) => t.assumed.replace('{what}', line))];
     if (pyramid.state === 'failed') lines.push(t.not_prepared.replace('{reason}', pyramid.reason));
@@ -437,6 +480,9 @@ export class XfSlices extends HTMLElement {
       const along = ['y', 'x'].filter((axis) => levels[0].sources[axis] === null).join(', ');
       lines.push((along ? t.preparing_coarse : t.preparing).replace('{percent}', percent).replace('{axes}', along));
     }
+    const moved = this.moving?.description?.pyramid;
+    if (moved?.state === 'failed') lines.push(t.moving_failed.replace('{reason}', moved.reason));
+    else if (moved && moved.state !== 'complete') lines.push(t.moving_preparing.replace('{percent}', Math.floor(moved.progress * 100)));
     this.#parts.state.textContent = lines.join(' ');
     this.#parts.state.hidden = !lines.length;
   }
@@ -542,17 +588,25 @@ export class XfSlices extends HTMLElement {
     parts.below = element('select', { 'aria-label': t.over });
     parts.below.addEventListener('change', () => this.#layOver(parts.below.value));
     parts.belowBar = element('label', { className: 'part', hidden: true }, t.over, parts.below);
+    const choice = (label, texts) => element('select', { 'aria-label': label }, ...texts.map((name) => element('option', { value: name, textContent: t[`moving_${name}`] })));
+    parts.mix = choice(t.moving, ['blend', 'squares', 'none']);
+    parts.share = element('input', { type: 'range', min: 0, max: 1, step: 0.05, value: 0.5, 'aria-label': t.moving_opacity });
+    parts.way = choice(t.moving_way, ['applied', 'inverse', 'untouched']);
+    parts.mix.addEventListener('change', () => this.#layersChanged());
+    parts.share.addEventListener('input', () => this.#layersChanged());
+    parts.way.addEventListener('change', () => this.#beginMoving());
+    parts.movingBar = element('span', { className: 'part', hidden: true, role: 'group', 'aria-label': t.moving }, element('span', { textContent: t.moving }), parts.mix, parts.share, parts.way);
     parts.solid = element('button', { type: 'button', textContent: t.in_3d, title: t.in_3d_title, 'aria-pressed': false });
     parts.solid.addEventListener('click', () => this.#toggle3d());
     parts.link = element('button', { type: 'button', textContent: t.link, title: t.link_title });
     parts.link.addEventListener('click', () => this.#makeLink());
     return element('div', { className: 'bar', role: 'toolbar', 'aria-label': t.tools },
-      element('span', { className: 'part' }, ...Object.values(parts.tools)), show, fit, parts.windowBar, parts.belowBar, parts.overlayBar, parts.together, parts.solid, parts.link);
+      element('span', { className: 'part' }, ...Object.values(parts.tools)), show, fit, parts.windowBar, parts.belowBar, parts.overlayBar, parts.movingBar, parts.together, parts.solid, parts.link);
   }
 
   #facts() {
     const parts = this.#parts;
-    for (const name of ['value', 'raw', 'index', 'mm', 'label']) parts[name] = element('span', { className: name });
+    for (const name of ['value', 'raw', 'index', 'mm', 'label', 'moved']) parts[name] = element('span', { className: name });
     parts.fields = element('div', { className: 'fields' });
     const button = (text, act) => {
       const made = element('button', { type: 'button', textContent: text });
@@ -562,7 +616,7 @@ export class XfSlices extends HTMLElement {
     parts.shapeBar = element('div', { className: 'shape-bar', hidden: true, role: 'group', 'aria-label': t.drawn }, parts.fields,
       button(t.create, () => this.createShape()), button(t.close, () => this.closeShape()), button(t.remove, () => this.removeShape()));
     return element('div', { className: 'facts' },
-      element('div', { className: 'at', 'aria-live': 'off' }, parts.value, parts.raw, parts.index, parts.mm, parts.label), parts.shapeBar);
+      element('div', { className: 'at', 'aria-live': 'off' }, parts.value, parts.raw, parts.index, parts.mm, parts.label, parts.moved), parts.shapeBar);
   }
 
   // The image in 3-D, in a frame below the planes; it is loaded when it is asked for.

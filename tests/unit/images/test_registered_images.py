@@ -1,0 +1,129 @@
+"""An image moved onto another one: between the voxels of a ramp every value is known."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from tests.unit.images.test_pyramids import prepared, viewed, written
+from xfworker.domain.errors import UsageError
+from xfworker.services.images.registered_image import MOVED, RegisteredImage
+
+IDENTITY = tuple(np.eye(4).ravel())
+ANGLE = np.radians(20)
+TURNED = np.array(
+    [
+        [np.cos(ANGLE), -np.sin(ANGLE), 0, 3.0],
+        [np.sin(ANGLE), np.cos(ANGLE), 0.1, -2.0],
+        [0, 0.05, 1.02, 1.5],
+        [0, 0, 0, 1],
+    ]
+)
+SPACING, ORIGIN = (0.5, 0.4, 0.8), (4.0, -3.0, 2.0)
+RAMP = np.array([2.0, 3.0, 5.0])
+
+
+def ramp(shape):
+    z, y, x = np.indices(shape)
+    return (RAMP[0] * x + RAMP[1] * y + RAMP[2] * z).astype(np.float32)
+
+
+@contextmanager
+def registered(folder, transform, *, shape=(70, 150, 160), fixed_shape=(40, 140, 300), **fields):
+    moving = written(
+        folder, fields.pop("voxels", ramp(shape)), "m.omni", spacing_mm=SPACING, origin_mm=ORIGIN, **fields
+    )
+    fixed = written(folder, np.zeros(fixed_shape, np.int16), "f.omni", spacing_mm=(0.3, 0.3, 0.9), origin_mm=(1, 2, 3))
+    with viewed(fixed, folder / "cache", key="f") as below, viewed(moving, folder / "cache", key="m") as above:
+        yield RegisteredImage(prepared(below), prepared(above), transform)
+
+
+def expected(image, transform, axis, level, index, shape):
+    """Give what a tile from the corner of a plane has, by places in mm."""
+    factors = np.array(image.fixed.levels[level].factors)
+    down, right = {"z": (1, 0), "y": (2, 0), "x": (2, 1)}[axis]
+    voxels = np.zeros((*shape, 3))
+    voxels[..., "xyz".index(axis)] = index
+    voxels[..., down], voxels[..., right] = np.indices(shape)
+    mm = ((voxels + 0.5) * factors - 0.5) * image.fixed.info.spacing_mm + image.fixed.info.origin_mm
+    inverse = np.linalg.inv(np.reshape(transform, (4, 4)))
+    own = (mm @ inverse[:3, :3].T + inverse[:3, 3] - ORIGIN) / SPACING
+    size = np.array(image.moving.info.size_3d)
+    values = np.clip(own, 0, size - 1) @ RAMP
+    values[((own <= -0.5) | (own >= size - 0.5)).any(axis=-1)] = np.nan
+    return values
+
+
+@pytest.mark.parametrize("transform", [IDENTITY, tuple(TURNED.ravel())], ids=["in place", "turned"])
+@pytest.mark.parametrize(("axis", "index"), [("z", 20), ("y", 66), ("x", 130)])
+def test_a_tile_has_the_moving_values_at_the_fixed_voxels(tmp_path, transform, axis, index):
+    with registered(tmp_path, transform) as image:
+        assert image.sources(axis)[0] == MOVED
+        tile = image.tile(MOVED, axis, 0, index, 0, 0)
+        known = expected(image, transform, axis, 0, index, tile.shape)
+        assert tile.dtype == np.float32
+        np.testing.assert_array_equal(np.isnan(tile), np.isnan(known))
+        assert np.isnan(tile).mean() < 0.9
+        np.testing.assert_allclose(tile, known, rtol=1e-5, atol=1e-3)
+
+
+def test_the_second_tile_goes_on_where_the_first_ends(tmp_path):
+    with registered(tmp_path, IDENTITY) as image:
+        first, second = (image.tile(MOVED, "z", 0, 9, 0, column) for column in (0, 1))
+        assert (first.shape, second.shape) == ((140, 256), (140, 44))
+        step = 0.3 / SPACING[0] * RAMP[0]
+        np.testing.assert_allclose(second[:, 0] - first[:, -1], step, atol=1e-3)
+
+
+def test_a_coarse_level_has_the_values_at_the_middles_of_its_voxels(tmp_path):
+    with registered(tmp_path, IDENTITY, fixed_shape=(40, 140, 600), shape=(70, 150, 600)) as image:
+        assert len(image.fixed.levels) > 2
+        tile = image.tile(MOVED, "z", 2, 3, 0, 0)
+        known = expected(image, IDENTITY, "z", 2, 3, tile.shape)
+        there = ~np.isnan(tile) & ~np.isnan(known)
+        assert there.mean() > 0.5
+        # At the very rim a coarse voxel stands for what lies on both sides of it.
+        there[:3] = there[-3:] = there[:, :3] = there[:, -3:] = False
+        inner = there & np.roll(there, 3, 0) & np.roll(there, -3, 0) & np.roll(there, 3, 1) & np.roll(there, -3, 1)
+        np.testing.assert_allclose(tile[inner], known[inner], atol=1e-2)
+
+
+def test_segments_keep_their_labels(tmp_path):
+    voxels = np.random.default_rng(1).integers(0, 5, (70, 150, 160)).astype(np.uint8)
+    with registered(tmp_path, tuple(TURNED.ravel()), voxels=voxels, kind="segments") as image:
+        tile = image.tile(MOVED, "z", 0, 20, 0, 0)
+        assert set(np.unique(tile[~np.isnan(tile)])) == {0, 1, 2, 3, 4}
+
+
+def test_another_transformation_has_another_key(tmp_path):
+    with registered(tmp_path, IDENTITY) as one:
+        other = RegisteredImage(one.fixed, one.moving, tuple(TURNED.ravel()))
+        again = RegisteredImage(one.fixed, one.moving, IDENTITY)
+        assert one.key == again.key != other.key
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((1.0,) * 12, "16 finite numbers"),
+        ((*IDENTITY[:15], float("nan")), "16 finite numbers"),
+        ((*IDENTITY[:12], 0, 0, 1, 1), "ends with the row"),
+        ((1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1), "cannot be undone"),
+        ((0,) * 15 + (1,), "cannot be undone"),
+    ],
+)
+def test_what_is_not_a_transformation_is_refused(tmp_path, numbers, said):
+    with pytest.raises(UsageError, match=said), registered(tmp_path, numbers, shape=(4, 4, 4), fixed_shape=(4, 4, 4)):
+        pass
+
+
+def test_tiles_that_are_not_there_are_refused(tmp_path):
+    with registered(tmp_path, IDENTITY) as image:
+        for place in (
+            ("bricks", "z", 0, 0, 0, 0),
+            (MOVED, "z", 9, 0, 0, 0),
+            (MOVED, "z", 0, 40, 0, 0),
+            (MOVED, "z", 0, 0, 1, 0),
+        ):
+            with pytest.raises(UsageError, match="has no tile"):
+                image.tile(*place)
