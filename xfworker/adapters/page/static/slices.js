@@ -520,8 +520,9 @@ export class XfSlices extends HTMLElement {
     for (const axis of ['z', 'y', 'x']) this.planes[axis] = new Plane(this, axis, t);
     parts.planes = element('div', { className: 'planes' }, ...Object.values(this.planes).map((plane) => plane.element), this.#facts());
     parts.frame = element('div', { className: 'frame', role: 'group', 'aria-label': this.getAttribute('label') ?? '' },
-      this.#bar(), parts.state = element('p', { className: 'state', role: 'status', hidden: true }),
-      parts.trouble = element('p', { className: 'trouble', role: 'alert', hidden: true }), parts.planes,
+      this.#bar(), parts.trouble = element('p', { className: 'trouble', role: 'alert', hidden: true }), parts.planes,
+      // Below the planes, which do not move under a pointer when it goes away.
+      parts.state = element('p', { className: 'state', role: 'status', hidden: true }),
       element('details', { className: 'help' }, element('summary', { textContent: t.keys_title }),
         element('p', { id: 'keys', textContent: t.keys })));
     parts.linkShown = element('p', { className: 'state link', role: 'status', hidden: true },
