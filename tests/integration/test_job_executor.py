@@ -14,11 +14,11 @@ from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.process.runner import ProcessRunner
 from xfworker.api.composition.platform import memory_platform
 from xfworker.domain.change import Change
-from xfworker.domain.errors import FileError, JobError, LeaseLost, ServerUnreachable
+from xfworker.domain.errors import FileError, InvalidRecord, JobError, LeaseLost, ServerUnreachable
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_outcome import Ending
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job, Worker, Workflow
+from xfworker.domain.records import ActivityEvent, Job, Worker, Workflow
 from xfworker.services.jobs.staging import StagePlan, stage_job
 from xfworker.services.platform.principal import ADMIN
 from xfworker.services.worker.job_executor import ExecutionEvents, JobExecutor, PreparedScript
@@ -281,6 +281,8 @@ class Seen(WorkerEvents):
     def lost(self, lease, reason):
         self.losses.append(reason)
 
+    preempted = lost
+
     def output(self, lease, piece):
         if b"ready" in piece:
             self.ready.set()
@@ -339,13 +341,81 @@ def test_a_worker_that_drops_its_jobs_gives_them_back_and_reports_no_end(executi
     assert (after.state, after.metadata) == (JobState.READY, {})
 
 
+def test_a_worker_whose_grace_is_over_gives_its_jobs_back_as_preempted(execution, tmp_path):
+    job, seen = execution.job(), Seen()
+    loop = work_loop(execution, tmp_path, WAIT, seen)
+    loop.grace_seconds = 0.0
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    assert seen.ready.wait(60)
+    loop.stop("SIGTERM: the machine is taken")
+    thread.join(60)
+    assert (seen.ends, seen.losses) == ([], ["SIGTERM: the machine is taken; the job runs again elsewhere"])
+    after = execution.server.get(Job, job.serial)
+    assert (after.state, after.metadata) == (JobState.READY, {})
+    *_, event = execution.server.find(ActivityEvent, {"job_serial": job.serial})
+    assert event.payload["state"] == ["Running", "Ready"]
+    assert event.payload["outcome"]["ending"] == "preempted"
+    assert "preempted: SIGTERM: the machine is taken" in event.title
+    assert execution.log(job) == b"ready\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", ["os.kill(os.getpid(), 15)", "sys.exit(1)"])
+def test_a_script_that_is_ended_together_with_its_worker_is_preempted_and_not_failed(execution, tmp_path, ending):
+    job, seen = execution.job(), Seen()
+    loop = work_loop(execution, tmp_path, f"import os, sys; print('ready', flush=True); {ending}", seen)
+    loop.grace_seconds = 60.0
+    seen.output = lambda _lease, piece: loop.stop() if b"ready" in piece else None
+    loop.run()
+    assert (seen.ends, len(seen.losses)) == ([], 1)
+    assert execution.server.get(Job, job.serial).state is JobState.READY
+
+
+def test_a_worker_leaves_when_its_time_is_over_and_when_there_is_nothing_to_do(execution, tmp_path):
+    job, seen = execution.job(), Seen()
+    loop = work_loop(execution, tmp_path, WAIT, seen)
+    seen.started = lambda _lease, _script: setattr(loop, "leave_at", 0.0)
+    loop.run()
+    assert seen.losses == ["the worker's time is over; the job runs again elsewhere"]
+    assert execution.server.get(Job, job.serial).state is JobState.READY
+    last = work_loop(execution, tmp_path, "print('done')", seen)
+    last.idle_limit_seconds = 0.0
+    last.farewell = lambda: Worker(name="w", metadata={"pilot": {"system": "slurm", "job": "7", "left": True}})
+    last.run()
+    [worker] = execution.server.find(Worker)
+    assert worker.metadata["pilot"]["left"]
+
+
+def test_an_older_server_is_given_jobs_back_by_the_name_that_it_knows(execution, tmp_path):
+    class Older(CountingQueue):
+        def end(self, lease, outcome):
+            if outcome.ending is Ending.PREEMPTED:
+                raise InvalidRecord("outcome.ending: 'preempted' is not one of ...")
+            return self._queue.end(lease, outcome)
+
+    lease = execution.lease()
+    executor = execution.executor("", queue=Older(execution.queue, 0))
+    assert executor.hand_back(lease, "the worker stops")
+    assert execution.server.get(Job, lease.job.serial).state is JobState.READY
+
+
+def test_a_script_is_told_its_part_of_the_machine(execution, tmp_path):
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+    code = f"import os; print(*(os.environ.get(name) for name in {names}))"
+    execution.executor(code).run(
+        lease := execution.lease(), tmp_path, variables={"OMP_NUM_THREADS": "3", "CUDA_VISIBLE_DEVICES": "1"}
+    )
+    assert execution.log(lease.job) == b"3 None 1\n"
+
+
 def test_a_worker_that_cannot_give_its_jobs_back_leaves_them_to_their_leases(execution, tmp_path):
     class Away(CountingQueue):
         def register(self, worker):
             return self._queue.register(worker)
 
-        def claim(self, serial):
-            return self._queue.claim(serial)
+        def claim(self, serial, *, offer):
+            return self._queue.claim(serial, offer=offer)
 
         def end(self, lease, outcome):
             raise ServerUnreachable("the server does not answer")
@@ -368,12 +438,12 @@ def test_a_worker_that_the_server_forgot_makes_itself_known_again(execution, tmp
         def register(self, worker):
             return self._queue.register(worker)
 
-        def claim(self, serial):
+        def claim(self, serial, *, offer):
             if self.times < 0:
                 self.times = 0
                 with execution.platform.records.transaction() as transaction:
                     transaction.delete(Worker, {"serial": serial})
-            return self._queue.claim(serial)
+            return self._queue.claim(serial, offer=offer)
 
     seen = Seen()
     loop = work_loop(execution, tmp_path, "print('x')", seen)

@@ -29,7 +29,7 @@ from xfworker.ports.record_store import (
 )
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
-from xfworker.services.platform.activity import change_event, log_change
+from xfworker.services.platform.activity import change_event, log_change, log_event
 from xfworker.services.platform.declarations import check_declarations
 from xfworker.services.platform.downstream import after_lease
 from xfworker.services.platform.durations import job_seconds
@@ -296,7 +296,7 @@ class PlatformQueue:
             outcome = attrs.evolve(outcome, message=_readable(clean_string(outcome.message)))
             after = _with_outcome(job, outcome, now)
             transaction.replace(after)
-            log_change(access, job, after, Change(values={pointer("metadata", OUTCOME): outcome.to_json()}), now)
+            _log_end(access, job, after, outcome, now)
             if after.state is job.state and VALUES_CHANGED in job.metadata:
                 after_lease(access, after, now)
             else:
@@ -489,6 +489,15 @@ def _with_outcome(job: Job, outcome: Outcome, now: datetime) -> Job:
         message = reported_error(job.metadata) or message
     state = JobState.ABORTED if aborted else JobState.FAILED
     return ended_job(job, state, message, now, outcome=outcome)
+
+
+def _log_end(access: Access, job: Job, after: Job, outcome: Outcome, now: datetime) -> None:
+    described = outcome.to_json()
+    if outcome.ending.gives_back and after.state is JobState.READY:
+        payload = {"action": "changed", "state": [job.state.value, after.state.value], OUTCOME: described}
+        log_event(access, f"{after}: {job.state} to {after.state}, preempted: {outcome.message}", after, payload, now)
+    else:
+        log_change(access, job, after, Change(values={pointer("metadata", OUTCOME): described}), now)
 
 
 def _default_message(outcome: Outcome) -> str:

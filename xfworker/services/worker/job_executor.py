@@ -8,13 +8,13 @@ from os import SEEK_END
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
-from xfworker.domain.errors import AccessError, FileError, JobError, PackageError, ServerError
+from xfworker.domain.errors import AccessError, FileError, InvalidContent, JobError, PackageError, ServerError
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_arguments import JobArguments
 from xfworker.domain.job_logs import LOG_FILENAME, earlier_log
-from xfworker.domain.job_outcome import Outcome, ProcessExit
+from xfworker.domain.job_outcome import Ending, Outcome, ProcessExit
 from xfworker.domain.records import Job
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
@@ -23,8 +23,9 @@ from xfworker.ports.job_runner import JobRunner, RunningScript, ScriptCall
 from xfworker.ports.xf_server import XFServer
 from xfworker.services.files_in_use import when_free
 from xfworker.services.retry_policy import RetryPolicy
+from xfworker.services.worker.capacity import GPUS_VISIBLE
 from xfworker.services.worker.kept_lease import Heartbeats, KeptLease
-from xfworker.services.worker.outcome import aborted_before_start, decide_outcome, handed_back, not_started, server_lost
+from xfworker.services.worker.outcome import aborted_before_start, decide_outcome, not_started, preempted, server_lost
 from xfworker.services.worker.script_environment import script_environment
 
 """The job's log in the file store, and in the job's directory while it runs."""
@@ -38,6 +39,8 @@ _LAST_WORDS_BYTES = 4096
 _LOG_STEP_BYTES = 4 * 1024 * 1024
 """A log is sent whole, so the larger it is, the more rarely."""
 _LAST_WORDS_CHARACTERS = 300
+_AS_MEANT = frozenset({Ending.FINISHED, Ending.HANDED_OVER, Ending.ABORTED})
+"""Endings that are as somebody meant them to be."""
 
 
 @define(frozen=True, kw_only=True)
@@ -94,7 +97,10 @@ class ExecutionEvents:
         """The script wrote output. Called from another thread."""
 
     def waiting(self, lease: Lease) -> None:
-        """The script still runs; called some times a second."""
+        """The script still runs, or is made ready; called some times a second."""
+
+    def failed(self, lease: Lease, outcome: Outcome) -> None:
+        """The script ended without success, which is reported next; it may raise, to give the job back instead."""
 
 
 @define(frozen=True, kw_only=True)
@@ -151,7 +157,13 @@ class JobExecutor:
     def _of_all_jobs(self) -> Heartbeats:
         return Heartbeats(self.queue, self.clock, seconds=self.heartbeat_seconds)
 
-    def run(self, lease: Lease, directory: Path, events: ExecutionEvents | None = None) -> EndedJob:
+    def run(
+        self,
+        lease: Lease,
+        directory: Path,
+        events: ExecutionEvents | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> EndedJob:
         """
         Run a job to its end and report it.
 
@@ -160,6 +172,8 @@ class JobExecutor:
             directory: An empty directory for this attempt: it holds the log and the script's working directory. It is
                 left as it is; whoever gave it cleans up.
             events: Receives what happens.
+            variables: Environment variables that keep the script to its part of the machine. Those that are set
+                already stay as they are, but for the one that names GPUs.
 
         Raises:
             LeaseLost: The job was given to another worker; its script was ended here and nothing was reported.
@@ -168,13 +182,21 @@ class JobExecutor:
         with suppress(OSError):
             log_path.touch(mode=0o644)  # nobody else writes to it, whatever the umask
         with self._heartbeats.keep(lease) as kept:
-            return self._run(lease, kept, directory, log_path, events or ExecutionEvents())
+            return self._run(lease, kept, directory, log_path, events or ExecutionEvents(), variables or {})
 
-    def _run(self, lease: Lease, kept: KeptLease, directory: Path, log_path: Path, events: ExecutionEvents) -> EndedJob:
+    def _run(
+        self,
+        lease: Lease,
+        kept: KeptLease,
+        directory: Path,
+        log_path: Path,
+        events: ExecutionEvents,
+        variables: Mapping[str, str],
+    ) -> EndedJob:
         if lease.attempt > 1:
             self.set_earlier_log_aside(lease, directory)
         try:
-            prepared = self._prepared(lease, kept, log_path, events)
+            prepared = _within(self._prepared(lease, kept, log_path, events), variables)
             kept.check()
             if kept.abort_requested:
                 return self._report(lease, aborted_before_start(), log_path)
@@ -194,7 +216,7 @@ class JobExecutor:
         kept.check()
         if kept.server_lost is not None:
             return EndedJob(job=lease.job, outcome=server_lost(end, kept.server_lost), log_path=log_path)
-        return self._judge(lease, end, log_path)
+        return self._judge(lease, end, log_path, events)
 
     def _prepared(self, lease: Lease, kept: KeptLease, log_path: Path, events: ExecutionEvents) -> PreparedScript:
         next_log = self.clock.monotonic() + self.log_seconds
@@ -202,6 +224,7 @@ class JobExecutor:
         def report(piece: bytes) -> None:
             nonlocal next_log
             kept.check()
+            events.waiting(lease)
             if kept.abort_requested:
                 raise JobError("the job was aborted")
             with suppress(OSError), log_path.open("ab") as log:  # the job matters more than its log
@@ -250,12 +273,15 @@ class JobExecutor:
         events.started(lease, running)
         return running
 
-    def _judge(self, lease: Lease, end: ProcessExit, log_path: Path) -> EndedJob:
+    def _judge(self, lease: Lease, end: ProcessExit, log_path: Path, events: ExecutionEvents) -> EndedJob:
         try:
             job = self._with_retries(lambda: self.server.get(Job, lease.job.serial), f"get job {lease.job.serial}")
         except (ServerError, AccessError) as error:
             return EndedJob(job=lease.job, outcome=server_lost(end, str(error)), log_path=log_path)
-        return self._report(lease, decide_outcome(end, job, last_words=_last_words(log_path)), log_path)
+        outcome = decide_outcome(end, job, last_words=_last_words(log_path))
+        if outcome.ending not in _AS_MEANT:
+            events.failed(lease, outcome)
+        return self._report(lease, outcome, log_path)
 
     def _report(self, lease: Lease, outcome: Outcome, log_path: Path) -> EndedJob:
         log_kept = self.keep_log(lease, log_path)
@@ -266,10 +292,24 @@ class JobExecutor:
             return EndedJob(job=lease.job, outcome=lost, log_path=log_path, log_kept=log_kept)
         return EndedJob(job=job, outcome=outcome, log_path=log_path, log_kept=log_kept)
 
-    def hand_back(self, lease: Lease) -> bool:
-        """Give a job back whose script was ended here, so that it is ready at once; return whether that worked."""
+    def hand_back(self, lease: Lease, reason: str, log_path: Path | None = None) -> bool:
+        """
+        Give a job back whose script was ended here, so that it is ready at once; return whether that worked.
+
+        Args:
+            lease: The job.
+            reason: Why.
+            log_path: The log of the attempt, which is kept beside that of the next one.
+        """
+        if log_path is not None:
+            self.keep_log(lease, log_path)
+        outcome = preempted(reason)
         try:
-            self.queue.end(lease, handed_back())
+            try:
+                self.queue.end(lease, outcome)
+            except InvalidContent:
+                # An older server has another name for it.
+                self.queue.end(lease, evolve(outcome, ending=Ending.HANDED_BACK))
         except (ServerError, AccessError):
             return False  # then the lease lapses, and the job is ready again after that
         return True
@@ -313,6 +353,13 @@ class JobExecutor:
             longest_wait_seconds=_AWAY_STEP_SECONDS,
         )
         return policy.with_retries(ask, self.clock, doing)
+
+
+def _within(prepared: PreparedScript, variables: Mapping[str, str]) -> PreparedScript:
+    environment = {**variables, **prepared.environment}
+    if GPUS_VISIBLE in variables:
+        environment[GPUS_VISIBLE] = variables[GPUS_VISIBLE]
+    return evolve(prepared, environment=environment)
 
 
 def _last_words(log_path: Path) -> str:

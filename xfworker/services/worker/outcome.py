@@ -77,9 +77,14 @@ def not_started(reason: str) -> Outcome:
     return Outcome(ending=Ending.NOT_STARTED, message=reason)
 
 
-def handed_back() -> Outcome:
-    """Describe a job whose worker stops, so that another one runs it."""
-    return Outcome(ending=Ending.HANDED_BACK, message="the worker stopped; the job runs again elsewhere")
+def preempted(reason: str) -> Outcome:
+    """
+    Describe a job whose worker gives it back, so that it runs again.
+
+    Args:
+        reason: Why.
+    """
+    return Outcome(ending=Ending.PREEMPTED, message=f"{reason}; the job runs again")
 
 
 def aborted_before_start() -> Outcome:
