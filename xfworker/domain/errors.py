@@ -336,6 +336,12 @@ class JobError(XFWorkerError):
     status = 422
 
 
+class BatchSystemError(XFWorkerError):
+    """A command of a batch system is absent, or it refused what it was asked."""
+
+    code = "batch-system"
+
+
 class JobAborted(JobError):
     """The job was aborted by a person or an administrator."""
 

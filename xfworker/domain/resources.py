@@ -15,6 +15,9 @@ RESOURCES = "resources"
 """The key of a worker's metadata for what it has, and of a package's for what it needs."""
 PILOT = "pilot"
 """The key of a worker's metadata under which its batch job stands, or ``None``."""
+EARLIER_PILOTS = "earlier_pilots"
+"""The key of a worker's metadata under which stand the batch jobs that it was before, as ``slurm:123``."""
+MOST_EARLIER_PILOTS = 100
 
 EARLIER_JOBS = 10
 """So many of a task's done jobs say how long its next one takes."""
@@ -195,6 +198,21 @@ def worker_pilot(worker: Worker) -> Pilot | None:
         )
     except (LookupError, TypeError, ValueError):
         return None
+
+
+def with_earlier_pilots(before: Worker, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Give the metadata of a worker that registers again, with the batch job that it was before where it is another now.
+
+    Whoever submitted that job learns so that it has run, although the worker's record is another one's by now.
+    """
+    pilot, now = worker_pilot(before), worker_pilot(Worker(name="", metadata=dict(metadata)))
+    merged = {**before.metadata, **metadata}
+    if pilot is None or (now is not None and (pilot.system, pilot.job) == (now.system, now.job)):
+        return merged
+    earlier = before.metadata.get(EARLIER_PILOTS)
+    listed = [*(earlier if isinstance(earlier, list) else []), f"{pilot.system}:{pilot.job}"]
+    return {**merged, EARLIER_PILOTS: listed[-MOST_EARLIER_PILOTS:]}
 
 
 def is_there(worker: Worker, since: datetime) -> bool:

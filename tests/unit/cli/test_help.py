@@ -11,7 +11,7 @@ import pytest
 from xfworker import __version__
 from xfworker.api.cli.main import COMMANDS, command_line, documented_commands, main
 
-GROUPS = ("project", "task", "job", "workflow", "file", "package")
+GROUPS = ("project", "task", "job", "workflow", "file", "package", "cluster")
 
 
 def commands():

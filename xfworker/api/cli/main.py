@@ -43,6 +43,7 @@ COMMANDS = (
     Command("run", "xfworker.api.cli.run", "Run a task script or a task type package on a server of its own.", "all"),
     Command("serve", "xfworker.api.cli.serve", "Serve projects, workflows, jobs and files over HTTP.", "server"),
     Command("worker", "xfworker.api.cli.worker", "Run the jobs of a server on this computer.", "all"),
+    Command("cluster", "xfworker.api.cli.cluster", "Run workers as pilots on a batch system.", "cli"),
     Command("package", "xfworker.api.cli.package", "Make, check, pack and install packages.", "cli"),
     Command("capture", "xfworker.api.cli.capture", "Record jobs of a real platform, and look into captures.", "cli"),
     Command("workflow", "xfworker.api.cli.workflow", "Import workflows, start them and look after them.", "cli"),

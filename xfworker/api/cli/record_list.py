@@ -1,13 +1,14 @@
 """The lists of records: ``xfworker project|task|run|worker list``."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from xfworker.api.cli.console import print_json, print_table
 from xfworker.api.cli.server_link import Json, Server, linked
 from xfworker.domain.conversion import format_time, to_json
 from xfworker.domain.records import Project, Record, Run, Task, Worker
+from xfworker.domain.resources import worker_offer, worker_pilot
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -95,12 +96,14 @@ def list_workers(*, server: Server = None, as_json: Json = False) -> int:
     return _listed(
         Worker,
         {},
-        ("worker", "jobs at once", "last seen", "name", "packages"),
+        ("worker", "jobs at once", "last seen", "batch job", "name", "has", "packages"),
         lambda worker: (
             worker.serial,
             worker.max_concurrent_jobs,
             _moment(worker.last_seen_at),
+            _batch_job(worker),
             worker.name,
+            _resources(worker),
             "\n".join(f"{item.get('name')} {item.get('version')}" for item in worker.dependency_packages),
         ),
         server,
@@ -122,8 +125,20 @@ def _listed(
     if as_json:
         print_json({kind.collection.replace("-", "_"): [to_json(record) for record in records]})
     else:
-        print_table(headings, map(cells, records), text=("name", "sample", "note", "packages"))
+        print_table(headings, map(cells, records), text=("name", "sample", "note", "has", "packages"))
     return 0
+
+
+def _batch_job(worker: Worker) -> str:
+    pilot = worker_pilot(worker)
+    return "" if pilot is None else f"{pilot.system}:{pilot.job}" + (" (left)" if pilot.left else "")
+
+
+def _resources(worker: Worker) -> str:
+    offer = worker_offer(worker, datetime.now(UTC))
+    if offer is None:
+        return ""
+    return f"{offer.cores} cores, {offer.memory_mib} MiB" + (f", {offer.gpus} GPUs" if offer.gpus else "")
 
 
 def _moment(time: datetime | None) -> str:

@@ -1,5 +1,6 @@
 """``xfworker worker``: runs the jobs of a server on this computer."""
 
+import math
 import os
 import platform
 import re
@@ -9,11 +10,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
+from attrs import evolve
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from xfworker.api.cli.record_list import list_workers
 from xfworker.domain.errors import UsageError
 from xfworker.domain.records import INSTANCE, DependencyPackage, Worker
+from xfworker.domain.resources import PILOT, RESOURCES, Scratch
 from xfworker.ports.job_queue import Lease
 from xfworker.services.event_log import EventLog
 from xfworker.services.stop_signals import stop_signals
@@ -23,6 +27,7 @@ from xfworker.services.worker.loop import DIRECTORY_PREFIX, WorkerEvents, Worker
 if TYPE_CHECKING:
     from xfworker.adapters.process.script_user import ScriptUser
     from xfworker.api.composition.client import Client
+    from xfworker.api.composition.worker_machine import WorkerMachine
     from xfworker.api.settings.model import LoadedSettings
 
 app = App(name="worker", help_format="plaintext")
@@ -31,6 +36,7 @@ app.command(list_workers, name="list")
 
 _DEPENDENCY = re.compile(r"(?P<name>[a-zA-Z0-9.]+)==(?P<version>\d+\.\d+\.\d+\.\d+)")
 _DAY_SECONDS = 24 * 3600.0
+_MINUTE_SECONDS = 60.0
 
 
 @app.default
@@ -46,12 +52,21 @@ def worker(
     until_idle: Annotated[bool, Parameter(negative="")] = False,
     run_as: str | None = None,
     pass_variable: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    cores: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    memory_mib: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    gpus: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
+    scratch: Scratch | None = None,
+    walltime: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    idle_minutes: Annotated[float | None, Parameter(validator=Number(gte=0))] = None,
+    grace: Annotated[float | None, Parameter(validator=Number(gte=0))] = None,
+    batch_job: str | None = None,
 ) -> int:
     """
     Run the jobs of a server on this computer until Ctrl-C or SIGTERM (Ctrl-Break on Windows).
 
-    The first signal takes no more jobs and waits for those that run; the second ends their scripts, and the jobs run
-    again elsewhere when their leases have lapsed. The token is that of the settings (XFWORKER_SERVER_TOKEN).
+    The first signal takes no more jobs and waits for those that run, for --grace seconds where that is given or in a
+    batch job; the second, and the end of the grace, end their scripts and give the jobs back, so that they run again
+    elsewhere at once. The token is that of the settings (XFWORKER_SERVER_TOKEN).
     Exit code 0: stopped in order; 1: it could not start or was refused; 2: called wrongly.
     Example: `xfworker worker --server labdata --concurrency 2`
 
@@ -70,6 +85,17 @@ def worker(
             Without it they run as the worker's own user and can read what that user can read.
         pass_variable: An environment variable that scripts get beside the usual ones (PATH, LANG, CUDA_...), or a
             pattern such as LICENSE_*; may be repeated.
+        cores: The processor cores that jobs may use; by default what this process may use.
+        memory_mib: The memory that jobs may use, MiB; by default what this process may use.
+        gpus: How many of the visible GPUs jobs may use; by default all.
+        scratch: The kind of disk on which jobs work: of this computer (local) or of the whole cluster (shared); by
+            default what the folder is on.
+        walltime: How many minutes the worker has, by default what the batch system says; it takes only jobs that end
+            before, and leaves in time.
+        idle_minutes: After how many minutes without a job the worker leaves.
+        grace: How many seconds running jobs may go on after the signal that stops the worker; in a batch job 0 by
+            default.
+        batch_job: The batch job that the worker is, as SYSTEM:ID, where the environment does not say so.
     """
     from xfworker.adapters.clock import SystemClock
     from xfworker.adapters.process.own_secrets import hide_environment
@@ -77,24 +103,38 @@ def worker(
     from xfworker.adapters.process.worker_name import worker_instance, worker_name
     from xfworker.api.composition.cache_folder import cache_folder
     from xfworker.api.composition.client import awaited_server, connected
+    from xfworker.api.composition.local_filesystem import TEMPORARY_FOLDER
     from xfworker.api.composition.script_settings import script_variables
+    from xfworker.api.composition.worker_machine import MachineOptions, worker_machine
     from xfworker.api.logging import write_server_log
     from xfworker.api.settings.file import load_settings
 
     if concurrency < 1:
         raise UsageError("--concurrency is at least 1")
     by_hand = [_dependency(text) for text in dependency]
+    options = MachineOptions(
+        cores=cores,
+        memory_mib=memory_mib,
+        gpus=gpus,
+        scratch=scratch,
+        walltime_minutes=walltime,
+        grace_seconds=grace,
+        batch_job=batch_job,
+    )
     loaded = load_settings()
     user = None if run_as is None else find_script_user(run_as)
     write_server_log()
     address = awaited_server(server, loaded.settings, SystemClock())
     folder = (data or cache_folder(os.environ)).absolute()
+    named = os.environ.get(TEMPORARY_FOLDER, "").strip()
+    jobs = (Path(named) if named else loaded.settings.disk.temp_directory or folder / "jobs").absolute()
+    machine = worker_machine(options, environment=os.environ, jobs=jobs, concurrency=concurrency, clock=SystemClock())
     variables = script_variables(loaded, os.environ, pass_variable)
     hide_environment(variables.keys())
     with worker_name(name, address.url) as held_name, connected(address, loaded.settings) as client:
         instance = worker_instance(held_name, address.url)
 
-        def described() -> Worker:
+        def described(*, left: bool = False) -> Worker:
             packages = [] if only_dependencies else client.server.find(DependencyPackage)
             return Worker(
                 name=held_name,
@@ -104,10 +144,15 @@ def worker(
                     "platform": platform.platform(),
                     "python": platform.python_version(),
                     INSTANCE: instance,
+                    RESOURCES: machine.capacity.total.to_json(),
+                    PILOT: None if machine.pilot is None else evolve(machine.pilot, left=left).to_json(),
                 },
             )
 
-        loop = _loop(client, loaded, described, folder, keep_failed_days, concurrency, variables, user)
+        loop = _loop(client, loaded, described, folder, jobs, keep_failed_days, variables, user, machine)
+        loop.idle_limit_seconds = math.inf if idle_minutes is None else idle_minutes * _MINUTE_SECONDS
+        if machine.pilot is not None:
+            loop.farewell = lambda: described(left=True)
         events = EventLog("xfworker.worker")
         events.info(
             "xfworker.worker_started",
@@ -115,6 +160,7 @@ def worker(
             data=str(folder),
             concurrency=concurrency,
             worker=held_name,
+            **machine.capacity.free().to_json(),
         )
         with _Signals(loop):
             loop.run(until_idle=until_idle)
@@ -127,10 +173,11 @@ def _loop(
     loaded: "LoadedSettings",
     described: Callable[[], Worker],
     data: Path,
+    jobs: Path,
     keep_failed_days: float,
-    concurrency: int,
     variables: Mapping[str, str],
     user: "ScriptUser | None",
+    machine: "WorkerMachine",
 ) -> WorkerLoop:
     from xfworker.adapters.clock import SystemClock
     from xfworker.adapters.disk.filesystem import LocalFilesystem
@@ -138,15 +185,12 @@ def _loop(
     from xfworker.adapters.process.job_directories import JobDirectories
     from xfworker.adapters.process.private_folder import private_folder
     from xfworker.adapters.process.runner import ProcessRunner
-    from xfworker.api.composition.local_filesystem import TEMPORARY_FOLDER
     from xfworker.api.composition.package_source import PackageSource
     from xfworker.api.composition.script_preload import PRELOAD
     from xfworker.api.composition.script_settings import script_settings
     from xfworker.services.packages.cache import PackageCache
     from xfworker.services.worker.job_executor import JobExecutor
 
-    named = os.environ.get(TEMPORARY_FOLDER, "").strip()
-    jobs = (Path(named) if named else loaded.settings.disk.temp_directory or data / "jobs").absolute()
     # Another user's scripts pass through, and see the names of nothing.
     mode = 0o700 if user is None else 0o711
     for folder in (data, data / "packages", data / "environments"):
@@ -186,7 +230,10 @@ def _loop(
         hold=directories.held,
         log=_LoggedEvents(),
         keep_failed_seconds=keep_failed_days * _DAY_SECONDS,
-        concurrency=concurrency,
+        concurrency=machine.capacity.concurrency,
+        capacity=machine.capacity,
+        leave_at=machine.leave_at,
+        grace_seconds=machine.grace_seconds,
     )
 
 
@@ -212,6 +259,9 @@ class _LoggedEvents(WorkerEvents):
 
     def lost(self, lease: Lease, reason: str) -> None:
         self._log.warning("xfworker.job_lost", job_serial=lease.job.serial, attempt=lease.attempt, reason=reason)
+
+    def preempted(self, lease: Lease, reason: str) -> None:
+        self._log.warning("xfworker.job_preempted", job_serial=lease.job.serial, attempt=lease.attempt, reason=reason)
 
     def server_away(self, reason: str) -> None:
         self._log.warning("xfworker.server_away", reason=reason)
@@ -242,7 +292,7 @@ class _Signals:
         log = EventLog("xfworker.worker")
         if self._count == 1:
             log.info("xfworker.worker_stopping", reason=name, running=self._loop.running)
-            self._loop.stop()
+            self._loop.stop(f"{name}: the worker stops")
         else:
             log.warning("xfworker.jobs_dropped", reason=name, running=self._loop.running)
             self._loop.drop()

@@ -16,7 +16,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.json_value import clean_string
 from xfworker.domain.packages_needed import missing_of, missing_packages
 from xfworker.domain.records import INSTANCE, Job, Task, TaskType, Worker
-from xfworker.domain.resources import Offer, declared_needs
+from xfworker.domain.resources import Offer, declared_needs, with_earlier_pilots
 from xfworker.ports.clock import Clock
 from xfworker.ports.job_queue import Lease, LeaseStatus
 from xfworker.ports.record_store import (
@@ -129,7 +129,7 @@ class PlatformQueue:
             known,
             dependency_packages=worker.dependency_packages,
             max_concurrent_jobs=worker.max_concurrent_jobs,
-            metadata={**known.metadata, **worker.metadata},
+            metadata=with_earlier_pilots(known, worker.metadata),
             occ_lock_version=known.occ_lock_version + 1,
             modified_at=now,
             last_seen_at=now,

@@ -1,0 +1,1 @@
+"""Batch systems, by their own commands: one file for each."""

@@ -1,0 +1,1 @@
+"""Pilots: workers on machines that a batch system gives."""
