@@ -63,7 +63,7 @@ class Site:
         submit, answer, cancel = ANSWERS[system]
         count = self.folder / "count"
         lines = f"n=$(($(cat {count} 2>/dev/null || echo 100) + 1)); echo $n > {count}; cat > {self.folder}/script-$n; "
-        record = f'echo "$0 $@" >> {self.folder}/calls; '
+        record = f'echo "$0 $@" >> {self.folder}/calls; env > {self.folder}/environment; '
         self.command(cancel, record)
         self.command(submit, f'{record}if [ "$1" = delete ]; then exit; fi; {lines}echo "{answer}"')
 
@@ -97,6 +97,7 @@ def test_pilots_are_submitted_once_and_cancelled_by_every_system(site, capsys, s
     assert "--walltime" in text
     assert site.token not in text
     assert site.token not in "".join(site.calls)
+    assert site.token not in (site.folder / "environment").read_text()
     assert site.run("stop", ids[0]) == 0
     assert site.run("list", "--json") == 0
     assert pilots(capsys) == {ids[1]: "submitted"}

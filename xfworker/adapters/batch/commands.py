@@ -1,11 +1,13 @@
 """Running the commands of a batch system."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 
 from xfworker.domain.errors import BatchSystemError
 
 _SECONDS = 60.0
+_TOKEN = "XFWORKER_SERVER_TOKEN"  # noqa: S105  the name of a variable
 _MOST_CHARACTERS = 2000
 
 
@@ -21,9 +23,11 @@ def run_command(command: Sequence[str], doing: str, text: str = "") -> str:
     Raises:
         BatchSystemError: It is absent, takes too long or ends with an exit code that is not 0.
     """
+    # Some of these commands give the batch job all of their environment, and batch systems show that to others.
+    environment = {name: value for name, value in os.environ.items() if name != _TOKEN}
     try:
         ended = subprocess.run(  # noqa: S603  the batch system's own command, found by PATH as a person finds it
-            command, input=text, capture_output=True, text=True, timeout=_SECONDS, check=False
+            command, env=environment, input=text, capture_output=True, text=True, timeout=_SECONDS, check=False
         )
     except FileNotFoundError:
         raise BatchSystemError(

@@ -122,11 +122,13 @@ def token_file_of(loaded: LoadedSettings, folder: Path, server: str, *, write: b
     if "://" not in server:
         return ""
     settings = loaded.settings.server
-    if settings.token:
+    if settings.token and loaded.sources.get("server.token", "").startswith("environment"):
         path = folder / f"{server_digest(server)}.token"
         if write:
             write_private(path, settings.token)
         return str(path)
+    if settings.token:
+        return ""  # it is in the settings file, which pilots read as well
     if settings.token_file is None:
         raise ConfigurationError(
             "there is no token for the pilots: set server.token_file in xfworker.toml to a file that the cluster's "
