@@ -5,6 +5,7 @@ from typing import NamedTuple
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -93,3 +94,28 @@ def test_every_answer_is_as_documented(case, served):
     excluded = [unsupported_method, missing_required_header] if of_files else []
     # Which values belong together (references, states, locks) is no part of a schema, so good data may be refused.
     case.validate_response(response, checks=CHECKS, excluded_checks=excluded)
+
+
+def test_requests_that_go_on_from_what_others_made_are_answered_as_documented(served):
+    """Chains of requests: what one answer names is used by the next, as far as the document lets that be seen."""
+    linked = schemathesis.openapi.from_dict(document())
+
+    class Steps(linked.as_state_machine()):
+        def get_call_kwargs(self, case):
+            headers = {"Authorization": f"Bearer {served.token_for(case)}"}
+            return {"base_url": served.url, "headers": headers, "timeout": 120}
+
+        def validate_response(self, response, case, **_):
+            assert response.status_code < 500, response.text
+            of_files = case.path.startswith(FSS)
+            excluded = [unsupported_method, missing_required_header] if of_files else []
+            case.validate_response(response, checks=CHECKS, excluded_checks=excluded)
+
+    chains = settings(
+        max_examples=15,
+        stateful_step_count=10,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Steps, settings=chains)

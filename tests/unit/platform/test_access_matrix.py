@@ -4,6 +4,7 @@ import base64
 import json
 from hashlib import sha256
 
+import numpy as np
 import pytest
 from attrs import define
 from litestar.testing import TestClient
@@ -11,15 +12,22 @@ from litestar.testing import TestClient
 from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.partial_uploads import PartialUploads
+from xfworker.adapters.images.registry import image_formats
 from xfworker.adapters.jwt.token_signer import JwtTokenSigner
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.adapters.web.app import create_app
 from xfworker.adapters.web.fss.service import MOUNT, FileStorageService, fss_handler
+from xfworker.adapters.web.image_routes import image_api
 from xfworker.adapters.web.openapi import document
+from xfworker.adapters.web.sns_routes import sns_router
+from xfworker.api.composition.measurements import folder_catalogue
+from xfworker.api.composition.viewed_images import viewed_images
 from xfworker.domain.bookkeeping import Account, PersonalToken, ProjectMember
 from xfworker.domain.change import Change
 from xfworker.domain.files import VERBS, Scope, parse_resource
+from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.pixel_type import PixelType
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import (
@@ -38,14 +46,17 @@ from xfworker.domain.records import (
 )
 from xfworker.services.platform.platform import Platform
 from xfworker.services.platform.principal import ADMIN
+from xfworker.testing.contracts.sns_server import isq_file
 
 CANARY = "canary"
 CONTENT = f"{CANARY} in a file".encode()
 SHUT = ("nobody", "nonsense", "forged", "expired", "revoked", "disabled")
 OUTSIDERS = ("stranger", "other script", "ended script", "other worker")
 PUBLIC = {("get", "/health"), ("get", "/metrics"), ("get", "/xf/v1/openapi.json"), ("post", "/xf/v1/login")}
-ELSEWHERE = ("/sns/v1/", "/images/v1/")
-"""Served by routes of their own, whose rights have tests beside them."""
+MEASUREMENTS = {("get", "/sns/v1/measurements"), ("get", "/sns/v1/measurements/{index}/file")}
+"""For everybody whom the server knows."""
+IMAGES = {("get", "/images/v1/{path}"), ("post", "/images/v1/{path}")}
+"""For whoever may read the file."""
 
 # Who can do it with the objects of the owner's project, and with which body: one caller for each request.
 BY = {
@@ -122,7 +133,7 @@ def records_path(path):
 XF = [
     pair
     for pair in end_points()
-    if pair not in PUBLIC and not pair[1].startswith((MOUNT, *ELSEWHERE)) and (pair in BY or records_path(pair[1]))
+    if pair not in PUBLIC and (pair in BY or records_path(pair[1]))
 ]
 
 
@@ -186,6 +197,18 @@ class Site:
         resource = parse_resource(f"job_result/{self.serials['jobs']}/{name}")
         token = self.platform.server_for(ADMIN).file_token([Scope("read", resource)])
         return b"".join(self.files.open_read(token, resource))
+
+
+def write_image(folder, name):
+    info = ImageInfo(
+        path=folder / name,
+        format="OMNI",
+        size=(4, 3, 2),
+        pixel_type=PixelType("int16"),
+        pixels_path=folder / name,
+    )
+    with image_formats().writer(folder / name, info) as writer:
+        writer.write(np.zeros((2, 3, 4), np.int16))
 
 
 def make_site(folder):  # noqa: PLR0915  everybody who may come to it, one after the other
@@ -266,6 +289,7 @@ def make_site(folder):  # noqa: PLR0915  everybody who may come to it, one after
     source = folder / "source"
     source.write_bytes(CONTENT)
     files.upload(admin.file_token([Scope("write", resource)]), source, resource)
+    write_image(folder / "job_result" / str(serials["jobs"]), "a.omni")
     scopes = [Scope(verb, parse_resource(f"job_result/{serials['jobs']}")) for verb in ("read", "list", "write")]
     of_file = {name: one.file_token(scopes).token for name, one in gone.items()}
     of_file["unshared"] = of_file.pop("member")
@@ -296,16 +320,23 @@ def fresh(tmp_path):
 def served(folder):
     site = make_site(folder)
     service = fss_handler(FileStorageService(site.files, PartialUploads(site.files), site.platform))
-    with TestClient(create_app(site.platform, routes=[service])) as client:
-        site.client = client
-        yield site
+    scans = folder / "scans"
+    scans.mkdir()
+    (scans / "a.isq").write_bytes(isq_file(patient=1, measurement=10))
+    measurements = sns_router(folder_catalogue(scans), site.platform)
+    with viewed_images(site.files, folder / "cache") as images:
+        routes = [service, measurements, image_api(images, site.platform)]
+        with TestClient(create_app(site.platform, routes=routes)) as client:
+            site.client = client
+            yield site
 
 
 def test_every_end_point_is_in_the_matrix():
     files = {path for _, path in end_points() if path.startswith(MOUNT)}
     assert files == FILE_RULES, "a new end point of files needs its requests in the matrix"
-    elsewhere = {pair for pair in end_points() if pair[1].startswith((MOUNT, *ELSEWHERE))}
-    assert set(end_points()) == {*XF, *PUBLIC, *elsewhere}, "a new end point needs a rule in the matrix"
+    of_files = {pair for pair in end_points() if pair[1].startswith(MOUNT)}
+    ruled = {*XF, *PUBLIC, *of_files, *MEASUREMENTS, *IMAGES}
+    assert set(end_points()) == ruled, "a new end point needs a rule in the matrix"
 
 
 @pytest.mark.parametrize(("verb", "path"), XF)
@@ -397,6 +428,41 @@ def test_folders_and_uploads_are_shut_to_tokens_that_have_ended_or_are_for_other
     assert not any("a.bin" in answer.text and who == "nonsense" for answer in answers)
     still = site.client.head(upload, headers={"Authorization": f"Bearer {admin}", "Tus-Resumable": "1.0.0"})
     assert still.headers["Upload-Offset"] == "0"
+
+
+@pytest.mark.parametrize(("verb", "path"), sorted(MEASUREMENTS))
+def test_measurements_are_for_everybody_whom_the_server_knows_and_nobody_else(site, verb, path):
+    address = path.format(index=10)
+    for who in SHUT:
+        assert site.ask(who, verb, address).status_code == 401, who
+    assert 400 <= site.ask("ended script", verb, address).status_code < 500
+    for who in ("admin", "owner", "stranger", "script"):
+        assert site.ask(who, verb, address).status_code == 200, who
+
+
+@pytest.mark.parametrize(("verb", "path"), sorted(IMAGES))
+def test_images_are_for_those_who_may_read_the_file(site, verb, path):
+    job = site.serials["jobs"]
+    own = f"job_result/{job}/a.omni"
+    addresses = [
+        own,
+        f"{own}?tile={'0' * 32}.bricks.z.0.0.0.0",
+        f"{own}.ome.zarr/zarr.json",
+        f"job_result/1/../{job}/a.omni",
+        f"job_result/1/%2e%2e/{job}/a.omni",
+        f"job_result/1/..%2F{job}%2Fa.omni",
+        f"job_result/0{job}/a.omni",
+    ]
+    links = [f"link/{site.bearers[f'file: {who}']}/{own}.ome.zarr/zarr.json" for who in FILE_CALLERS]
+    for who in ("admin", "owner", "script"):
+        answer = site.ask(who, verb, path.replace("{path}", own))
+        assert answer.status_code in {200, 201}, (who, answer.text)
+    for who in (*SHUT, *OUTSIDERS, *(f"file: {name}" for name in FILE_CALLERS)):
+        for address in (*addresses, *links):
+            answer = site.ask(who, verb, path.replace("{path}", address))
+            assert 400 <= answer.status_code < 500, (who, address)
+            assert CANARY not in answer.text
+            assert "spacing_mm" not in answer.text
 
 
 def test_an_idempotency_key_of_another_gives_nothing_of_theirs(site):

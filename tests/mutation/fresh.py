@@ -1,0 +1,36 @@
+"""Runs tests with one changed module, which is imported anew: ``python -m tests.mutation.fresh FILE NUMBER TESTS``."""
+
+import ast
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import SourceFileLoader
+from importlib.util import spec_from_loader
+from pathlib import Path
+
+import pytest
+
+from tests.mutation.mutants import compiled, mutants
+
+
+class _Changed(SourceFileLoader):
+    def get_code(self, _fullname):
+        tree = ast.parse(Path(self.path).read_text("utf-8"))
+        return compiled(tree, mutants(tree)[self.number], self.path)
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self, path, number):
+        self.name = ".".join(path.with_suffix("").parts)
+        self.path, self.number = path.absolute(), number
+
+    def find_spec(self, fullname, _path=None, _target=None):
+        if fullname != self.name:
+            return None
+        loader = _Changed(fullname, str(self.path))
+        loader.number = self.number
+        return spec_from_loader(fullname, loader)
+
+
+if __name__ == "__main__":
+    sys.meta_path.insert(0, _Finder(Path(sys.argv[1]), int(sys.argv[2])))
+    sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *sys.argv[3:]]))
