@@ -22,20 +22,28 @@ from tests.trust_figures import table, write
 FLOOR = 0.9
 RESULTS = Path("build/mutation")
 EXPLAINED = Path("tests/mutation/explained.toml")
-_PLATFORM = [
-    "tests/contract/test_memory_platform.py",
-    *(
-        f"tests/unit/platform/test_{name}.py"
-        for name in (
-            "accounts", "bad_records", "claims", "file_rights", "flow_properties", "given_inputs", "lease_clocks",
-            "look_alikes", "ownership", "rights_matrix", "spawned_runs", "workflow_flow", "workflow_restarts",
-        )
-    ),
-]  # fmt: skip
+_CONTRACT = "tests/contract/test_memory_platform.py"
+_PLATFORM = "xfworker/services/platform"
+
+
+def _platform(*names):
+    return [_CONTRACT, *(f"tests/unit/platform/test_{name}.py" for name in names)]
+
+
 TESTS_OF = {
-    "xfworker/services/platform": _PLATFORM,
-    "xfworker/domain/scheduling.py": ["tests/unit/domain", *_PLATFORM],
-    "xfworker/domain": ["tests/unit/domain", "tests/contract/test_memory_platform.py"],
+    f"{_PLATFORM}/access.py": _platform(
+        "access", "accounts", "ownership", "file_rights", "look_alikes", "rights_matrix"
+    ),
+    f"{_PLATFORM}/leases.py": _platform("lease_clocks", "claims", "ownership", "bad_records"),
+    f"{_PLATFORM}/queue.py": _platform("claims", "ownership", "bad_records", "file_rights", "lease_clocks"),
+    f"{_PLATFORM}/finishing.py": _platform("bad_records", "file_rights", "workflow_flow"),
+    f"{_PLATFORM}/downstream.py": _platform("workflow_flow", "workflow_restarts", "flow_properties", "given_inputs"),
+    f"{_PLATFORM}/restarts.py": _platform("workflow_restarts", "flow_properties", "workflow_flow"),
+    f"{_PLATFORM}/file_rights.py": _platform("file_rights", "rights_matrix", "ownership"),
+    f"{_PLATFORM}/isolation.py": _platform("large_values", "bad_records"),
+    _PLATFORM: _platform("accounts", "bad_records", "claims", "file_rights", "ownership", "workflow_flow"),
+    "xfworker/domain/scheduling.py": ["tests/unit/domain", *_platform("workflow_flow", "workflow_restarts")],
+    "xfworker/domain": ["tests/unit/domain", _CONTRACT],
 }
 """The quick tests that concern each part, where none are named; the most exact path counts."""
 

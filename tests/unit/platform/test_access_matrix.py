@@ -130,11 +130,7 @@ def records_path(path):
     return parts[0] in RECORDS and (len(parts) == 1 or parts[1:] == ["{serial}"])
 
 
-XF = [
-    pair
-    for pair in end_points()
-    if pair not in PUBLIC and (pair in BY or records_path(pair[1]))
-]
+XF = [pair for pair in end_points() if pair not in PUBLIC and (pair in BY or records_path(pair[1]))]
 
 
 @define

@@ -56,7 +56,7 @@ _CREATORS: dict[type[Record], tuple[PrincipalKind, ...]] = {
     Worker: (PrincipalKind.WORKER,),
 }
 _EDITORS: dict[type[Record], tuple[PrincipalKind, ...]] = {
-    **{kind: kinds for kind, kinds in _CREATORS.items() if kind is not ActivityEvent},
+    **_CREATORS,
     Project: (PrincipalKind.USER, PrincipalKind.JOB),
     Workflow: (PrincipalKind.USER, PrincipalKind.JOB),
     TaskType: (PrincipalKind.USER,),
