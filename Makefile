@@ -18,7 +18,7 @@ LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom fuzz
+.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom fuzz coverage mutation
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
@@ -30,6 +30,8 @@ help:
 	@echo "make sbom         the bill of materials of the wheel (CycloneDX), its licences and known weaknesses"
 	@echo "make simulate     play simulated laboratories in which everything goes wrong: SEED=1, and JOBS=100000 for more seeds"
 	@echo "make model        random commands of many clients, compared with a small model of the rules: EXAMPLES=1000"
+	@echo "make coverage     which lines and branches of the rules no test reaches; fails below the floors reached so far"
+	@echo "make mutation     break the code of PATHS in every small way, and say which breaks no test notices: PATHS=FILE"
 	@echo "make fuzz         mutate what each parser reads, guided by coverage (Linux): SECONDS=60 for each"
 	@echo "make docs         build the site: docs/_build/index.html"
 	@echo "make pictures     make the pictures of README.md and the docs anew"
@@ -96,6 +98,25 @@ EXAMPLES ?= 100
 
 model: $(VENV)/installed-test
 	$(BIN)/python -m tests.model --examples $(EXAMPLES)
+
+COVERED ?= tests/unit tests/contract
+COVERAGE := $(BIN)/python -m coverage
+FLOOR_DOMAIN ?= 90
+FLOOR_PLATFORM ?= 90
+
+# The floors are what was reached; they go up, to 100, and never down.
+coverage: $(VENV)/installed-test
+	rm -rf build/coverage
+	$(COVERAGE) run -m pytest --numprocesses 2 $(COVERED)
+	$(COVERAGE) combine --quiet
+	$(COVERAGE) report
+	$(COVERAGE) report --include 'xfworker/domain/*' --omit 'xfworker/domain/image/*' --fail-under $(FLOOR_DOMAIN)
+	$(COVERAGE) report --include 'xfworker/services/platform/*' --fail-under $(FLOOR_PLATFORM)
+
+PATHS ?= xfworker/services/platform/access.py
+
+mutation: $(VENV)/installed-test
+	$(BIN)/python -m tests.mutation $(PATHS) --write docs/trust.md
 
 SECONDS ?= 60
 
