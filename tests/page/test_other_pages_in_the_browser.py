@@ -45,7 +45,12 @@ def test_charts_show_values_over_runs(visit, site, measured_runs):
         page.get_by_role("button", name="Save as SVG").click()
     assert picture.value.path().read_text().startswith("<svg")
     page.get_by_label("Chart").select_option("histogram")
-    page.locator(".bar-h").first.wait_for()
+    page.locator(".bar-h.g1").first.wait_for()
+    bars = page.locator(".bar-h title").all_text_contents()
+    assert sum(int(bar.rpartition(": ")[2].split()[0]) for bar in bars) == 13  # the site's own job has no density
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("#chart[viewBox$=' 360']").wait_for()
+    assert page.locator("#chart .tick").first.bounding_box()["height"] > 10
     page.get_by_label("Chart").select_option("scatter")
     page.locator("circle.point").first.focus()
     page.keyboard.press("Enter")

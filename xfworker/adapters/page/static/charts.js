@@ -4,6 +4,9 @@ import { request } from './page.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const SIZE = { width: 900, height: 480, left: 76, right: 20, top: 18, bottom: 62 };
+const NARROWEST = 320;
+const LINE = 18;
+const MOST_TICKS_PER_PIXEL = 1 / 70;
 const COLOURS = 6;
 const MOST_GROUPS = 24;
 const form = document.querySelector('#chart-form');
@@ -42,6 +45,8 @@ async function runs() {
 }
 
 const title = (name) => form.elements[name].selectedOptions[0].textContent;
+const extent = (numbers) => numbers.reduce(([low, high], one) => [Math.min(low, one), Math.max(high, one)], [Infinity, -Infinity]);
+const written = (value) => String(Number(value.toPrecision(6)));
 const isNumber = (value) => typeof value === 'number' && Number.isFinite(value);
 
 async function draw() {
@@ -55,11 +60,22 @@ async function draw() {
   rows = (await values(y))
     .map(([run, job, value]) => ({ run, job, y: value, x: over?.get(run), group: groupOf(run), name: about.get(run)?.name ?? strings.all_runs }))
     .filter((row) => isNumber(row.y) && (!over || isNumber(row.x)));
+  paint();
+  fillTable();
+}
+
+// As wide as there is room for, so that what is written is as large on a phone.
+function paint() {
+  SIZE.width = Math.min(900, Math.max(NARROWEST, svg.getBoundingClientRect().width || 900));
+  SIZE.height = SIZE.width < 600 ? 360 : 480;
+  SIZE.left = SIZE.width < 600 ? 58 : 76;
+  const names = form.elements.kind.value === 'box' ? [] : byGroup().map(([name]) => name).filter(Boolean);
+  SIZE.top = 18 + LINE * legend(names, false);
   svg.replaceChildren();
   svg.setAttribute('viewBox', `0 0 ${SIZE.width} ${SIZE.height}`);
-  if (!rows.length) { said.textContent = strings.chart_empty; fillTable(); return; }
-  ({ box: boxes, scatter, histogram })[kind]();
-  fillTable();
+  if (!rows.length) { said.textContent = strings.chart_empty; return; }
+  ({ box: boxes, scatter, histogram })[form.elements.kind.value]();
+  legend(names, true);
 }
 
 function element(name, attributes, parent = svg, text = '') {
@@ -90,7 +106,8 @@ function axes(across, up, labels) {
     element('line', { class: 'gridline', x1: left, x2: width - right, y1: py(tick), y2: py(tick) });
     element('text', { class: 'tick', x: left - 8, y: py(tick) + 4, 'text-anchor': 'end' }, svg, tick.toLocaleString());
   }
-  for (const tick of across.ticks ?? []) element('text', { class: 'tick', x: px(tick), y: height - bottom + 18, 'text-anchor': 'middle' }, svg, tick.toLocaleString());
+  const every = Math.ceil((across.ticks?.length ?? 1) / ((width - left - right) * MOST_TICKS_PER_PIXEL));
+  for (const tick of (across.ticks ?? []).filter((_, index) => index % every === 0)) element('text', { class: 'tick', x: px(tick), y: height - bottom + 18, 'text-anchor': 'middle' }, svg, tick.toLocaleString());
   element('path', { class: 'axis', d: `M${left},${top}V${height - bottom}H${width - right}` });
   element('text', { x: (left + width - right) / 2, y: height - 12, 'text-anchor': 'middle' }, svg, labels.x);
   element('text', { x: 16, y: (top + height - bottom) / 2, 'text-anchor': 'middle', transform: `rotate(-90 16 ${(top + height - bottom) / 2})` }, svg, labels.y);
@@ -98,7 +115,7 @@ function axes(across, up, labels) {
 }
 
 function point(row, cx, cy, colour) {
-  const text = `${row.name}${row.group ? ` (${row.group})` : ''}: ${row.x === undefined ? '' : `${row.x.toPrecision(6)}, `}${row.y.toPrecision(6)}`;
+  const text = `${row.name}${row.group ? ` (${row.group})` : ''}: ${row.x === undefined ? '' : `${written(row.x)}, `}${written(row.y)}`;
   const dot = element('circle', { class: `point g${colour}`, cx, cy, r: 4, tabindex: rows.length <= 200 ? 0 : -1, role: 'link', 'aria-label': text });
   element('title', {}, dot, text);
   const tell = () => { said.textContent = text; };
@@ -125,7 +142,7 @@ function boxes() {
   const all = byGroup();
   const groups = all.slice(0, MOST_GROUPS);
   const numbers = groups.flatMap(([, members]) => members.map((row) => row.y));
-  const { px, py } = axes({ low: 0, high: groups.length }, nice(Math.min(...numbers), Math.max(...numbers)), { x: form.elements.group.value ? title('group') : '', y: title('y') });
+  const { px, py } = axes({ low: 0, high: groups.length }, nice(...extent(numbers)), { x: form.elements.group.value ? title('group') : '', y: title('y') });
   groups.forEach(([name, members], index) => {
     const sorted = members.map((row) => row.y).sort((a, b) => a - b);
     const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(sorted, part));
@@ -148,13 +165,9 @@ function boxes() {
 
 function scatter() {
   const [xs, ys] = [rows.map((row) => row.x), rows.map((row) => row.y)];
-  const { px, py } = axes(nice(Math.min(...xs), Math.max(...xs)), nice(Math.min(...ys), Math.max(...ys)), { x: title('x'), y: title('y') });
-  byGroup().forEach(([name, members], index) => {
+  const { px, py } = axes(nice(...extent(xs)), nice(...extent(ys)), { x: title('x'), y: title('y') });
+  byGroup().forEach(([, members], index) => {
     for (const row of members) point(row, px(row.x), py(row.y), index % COLOURS);
-    if (name && index < COLOURS) {
-      element('circle', { class: `point g${index}`, cx: SIZE.left + 16, cy: SIZE.top + 12 + index * 18, r: 4 });
-      element('text', { x: SIZE.left + 26, y: SIZE.top + 16 + index * 18 }, svg, name.slice(0, 30));
-    }
   });
   const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
   const [mx, my] = [mean(xs), mean(ys)];
@@ -163,19 +176,43 @@ function scatter() {
   said.textContent = strings.chart_said.replace('{count}', rows.length) + (Number.isFinite(r) && rows.length > 2 ? ` r = ${r.toFixed(3)}` : '');
 }
 
+// What the colours mean, in rows above the chart; gives how many rows they take.
+function legend(names, isDrawn) {
+  let [x, row] = [SIZE.left, 0];
+  for (const [index, name] of names.slice(0, COLOURS).entries()) {
+    const text = name.slice(0, 30);
+    const width = 26 + text.length * 7;
+    if (x > SIZE.left && x + width > SIZE.width - SIZE.right) [x, row] = [SIZE.left, row + 1];
+    if (isDrawn) {
+      element('circle', { class: `point g${index}`, cx: x + 6, cy: 14 + row * LINE, r: 4 });
+      element('text', { x: x + 15, y: 18 + row * LINE }, svg, text);
+    }
+    x += width;
+  }
+  return names.length ? row + 1 : 0;
+}
+
+// How often values are; groups stand on each other.
 function histogram() {
   const numbers = rows.map((row) => row.y);
-  const range = nice(Math.min(...numbers), Math.max(...numbers));
+  const range = nice(...extent(numbers));
   const bins = Math.max(5, Math.min(40, Math.ceil(Math.sqrt(numbers.length))));
   const width = (range.high - range.low) / bins;
+  const place = (number) => Math.min(bins - 1, Math.floor((number - range.low) / width));
   const counts = Array(bins).fill(0);
-  for (const number of numbers) counts[Math.min(bins - 1, Math.floor((number - range.low) / width))] += 1;
-  const { px, py } = axes(range, { ...nice(0, Math.max(...counts)), low: 0 }, { x: title('y'), y: strings.chart_count });
-  counts.forEach((count, index) => {
-    if (!count) return;
-    const from = range.low + index * width;
-    const bar = element('rect', { class: 'bar-h', x: px(from), y: py(count), width: px(from + width) - px(from), height: py(0) - py(count) });
-    element('title', {}, bar, `${from.toPrecision(4)} – ${(from + width).toPrecision(4)}: ${count}`);
+  for (const number of numbers) counts[place(number)] += 1;
+  const { px, py } = axes(range, { ...nice(0, extent(counts)[1]), low: 0 }, { x: title('y'), y: strings.chart_count });
+  const below = Array(bins).fill(0);
+  byGroup().forEach(([name, members], index) => {
+    const own = Array(bins).fill(0);
+    for (const row of members) own[place(row.y)] += 1;
+    own.forEach((count, at) => {
+      if (!count) return;
+      const from = range.low + at * width;
+      const bar = element('rect', { class: `bar-h g${index % COLOURS}`, x: px(from), y: py(below[at] + count), width: px(from + width) - px(from), height: py(0) - py(count) });
+      element('title', {}, bar, `${from.toPrecision(4)} – ${(from + width).toPrecision(4)}: ${count}${name ? ` (${name})` : ''}`);
+      below[at] += count;
+    });
   });
   said.textContent = strings.chart_said.replace('{count}', rows.length);
 }
@@ -227,5 +264,10 @@ document.querySelector('#chart-svg')?.addEventListener('click', () => {
 if (form) {
   readAddress();
   form.addEventListener('change', draw);
+  let width = 0;
+  new ResizeObserver(() => {
+    if (rows.length && svg.getBoundingClientRect().width !== width) paint();
+    width = svg.getBoundingClientRect().width;
+  }).observe(svg);
   draw();
 }
