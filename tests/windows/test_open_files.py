@@ -14,7 +14,7 @@ from xfworker.adapters.process.file_lock import try_lock
 from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.adapters.transfer.source_file import open_source
 from xfworker.api.facade import omni
-from xfworker.domain.errors import FileError
+from xfworker.domain.errors import FileError, ImageError
 from xfworker.services import files_in_use
 from xfworker.services.images.conversion import convert
 
@@ -144,6 +144,45 @@ def test_a_saved_image_holds_no_file(scan, bone):
     del image
     gc.collect()
     assert can_be_replaced_and_removed(scan.with_suffix(".raw"))
+
+
+def test_pixels_that_a_script_still_has_mapped_are_replaced(scan, bone):
+    image = omni.open_image(scan)
+    values = image.pixels
+    image.pixels = values * 2
+    image.save()
+    np.testing.assert_array_equal(values, bone)
+    np.testing.assert_array_equal(omni.open_image(scan).pixels, bone * 2)
+
+
+@pytest.mark.parametrize("suffix", [".AIM", ".nrrd", ".omni"])
+def test_an_image_is_replaced_while_its_pixels_are_in_use(scan, tmp_path, bone, suffix):
+    target = tmp_path / f"older{suffix}"
+    convert(image_formats(), scan, target)
+    older = omni.open_image(target).pixels
+    newer = omni.open_image(scan)
+    newer.pixels = bone + 1
+    newer.save()
+    convert(image_formats(), scan, target)
+    np.testing.assert_array_equal(older[1], bone[1])
+    np.testing.assert_array_equal(omni.open_image(target).pixels, bone + 1)
+
+
+def test_pixels_that_another_program_has_open_are_left_and_saved_later(scan, bone, impatient):
+    image = omni.open_image(scan)
+    image.pixels = bone + 1
+    code = "import sys; file = open(sys.argv[1], 'rb'); print('open', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(scan.with_suffix(".raw"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline().strip() == b"open"
+        with pytest.raises(ImageError, match="close what was read from it"):
+            image.save()
+        np.testing.assert_array_equal(omni.open_image(scan).pixels, bone)
+        holder.stdin.close()
+        holder.wait()
+    image.save()
+    np.testing.assert_array_equal(omni.open_image(scan).pixels, bone + 1)
+    assert sorted(path.name for path in scan.parent.iterdir()) == ["scan.omni", "scan.raw"]
 
 
 def test_a_finished_job_with_mapped_pixels_is_done_and_says_what_is_left(xf_platform, xf_job, impatient, capfd):

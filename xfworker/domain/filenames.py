@@ -27,7 +27,7 @@ def check_filename(name: object, *, what: str = "file name") -> str:
             character, one of ``* ? " < > |`` or a lone surrogate; ends with a dot or a space; or is a device name of
             Windows such as ``NUL`` or ``COM1.txt``.
     """
-    violation = _violation(name)
+    violation = filename_violation(name)
     if violation:
         raise InvalidFilename(f"{what} {_formatted(name)} {violation}; use one plain name such as 'scan_seg.omni'")
     return str(name)
@@ -35,10 +35,11 @@ def check_filename(name: object, *, what: str = "file name") -> str:
 
 def is_safe_filename(name: object) -> bool:
     """Return whether :func:`check_filename` would take the name."""
-    return _violation(name) is None
+    return filename_violation(name) is None
 
 
-def _violation(name: object) -> str | None:
+def filename_violation(name: object) -> str | None:
+    """Say what a name does that a safe one does not, as the sentence goes on behind it; None for a safe one."""
     if not isinstance(name, str):
         return "is not a string"
     return next((violation for rule in _RULES if (violation := rule(name))), None)

@@ -95,7 +95,7 @@ def test_a_pixels_file_of_another_size_is_replaced_and_not_cut_short(scan, tmp_p
     older = omni.create_image(tmp_path / "d.omni", size=(2, 2, 2), pixel_type="uint8")
     older.pixels = np.zeros((2, 2, 2), np.uint8)
     older.save()
-    mapped = np.memmap(tmp_path / "d.raw", np.uint8, "r")
+    mapped = omni.open_image(tmp_path / "d.omni").pixels
     derived = scan.derive_image(tmp_path / "d.omni", tmp_path / "d.raw")
     derived.pixels[:] = bone
     derived.save()

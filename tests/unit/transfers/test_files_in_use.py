@@ -1,8 +1,11 @@
 """Files that Windows does not let go of, as it reports them: the same errors, raised here by a file that is played."""
 
+import sys
+
 import pytest
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
+from xfworker.adapters.transfer import partial_file
 from xfworker.adapters.transfer.os_errors import disk_error
 from xfworker.domain.errors import FileError
 from xfworker.services import files_in_use
@@ -66,6 +69,17 @@ def test_the_message_says_that_a_path_is_too_long_for_windows():
     assert "LongPathsEnabled" in message
     short = str(disk_error("store a.raw", windows_error(PATH_NOT_FOUND, kind=FileNotFoundError)))
     assert "LongPathsEnabled" not in short
+
+
+@pytest.mark.parametrize("name", ["aux.txt", "log:1.txt", "trailing."])
+@pytest.mark.skipif(sys.platform == "win32", reason="tests/windows does this there")
+def test_a_name_that_windows_does_not_keep_is_refused_there_only(tmp_path, monkeypatch, name):
+    (tmp_path / "a").write_bytes(b"1")
+    LocalFilesystem().copy(tmp_path / "a", tmp_path / name)
+    monkeypatch.setattr(partial_file.sys, "platform", "win32")
+    with pytest.raises(OSError, match="its name"):
+        partial_file.require_usable_name(tmp_path / name)
+    partial_file.require_usable_name(tmp_path / "a")
 
 
 def test_a_directory_with_an_open_file_loses_all_else(tmp_path, pauses, monkeypatch):

@@ -10,9 +10,9 @@ from typing import IO, Any
 
 from xfworker.adapters.images.abandoned_files import OWNER_FILE, hold, incomplete_path
 from xfworker.adapters.images.disk_room import allocate, reserve_ahead, writing_error, writing_errors
-from xfworker.adapters.transfer.partial_file import partial_path, publish
+from xfworker.adapters.transfer.partial_file import partial_path, require_usable_name
 from xfworker.domain.errors import ImageError
-from xfworker.services.files_in_use import when_free
+from xfworker.services.files_in_use import is_in_use, when_free
 
 
 class PartialFile:
@@ -33,6 +33,8 @@ class PartialFile:
         self.path = path
         self._process = os.getpid()
         self._file: IO[bytes] | None = None
+        with writing_errors(path):
+            require_usable_name(path)
         while self._file is None:
             self.partial = incomplete_path(path.parent)
             with writing_errors(path):
@@ -80,7 +82,7 @@ class PartialFile:
         held = None if sys.platform == "win32" else os.dup(self.file.fileno())
         try:
             self.file.close()
-            publish(self.partial, self.path)
+            when_free(self._take_name)
         except OSError as error:
             self.discard()
             raise writing_error(error, self.path) from error
@@ -88,6 +90,24 @@ class PartialFile:
             if held is not None:
                 os.close(held)
         self._file = None
+
+    def _take_name(self) -> None:
+        try:
+            self.partial.replace(self.path)
+        except OSError as error:
+            if not is_in_use(error):
+                raise
+            # What is mapped there cannot be replaced, but what this package opened can be renamed: whoever maps it
+            # keeps it. Under that name it is removed as soon as it is free.
+            aside = incomplete_path(self.path.parent)
+            self.path.rename(aside)
+            try:
+                self.partial.rename(self.path)
+            except BaseException:
+                aside.rename(self.path)
+                raise
+            with contextlib.suppress(OSError):
+                aside.unlink()
 
     def discard(self) -> None:
         """Remove what was written; does nothing once the file is finished, or in a process forked from the writer's."""

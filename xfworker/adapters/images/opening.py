@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from xfworker.adapters.transfer.source_file import open_without_waiting
 from xfworker.domain.errors import ImageError, UnsupportedImage
 
 HEAD_BYTES = 4096
@@ -16,7 +17,7 @@ HEAD_BYTES = 4096
 
 def open_to_read(path: Path) -> IO[bytes]:
     """
-    Open a file unbuffered.
+    Open a file unbuffered; where the system knows of that, so that others can rename it meanwhile.
 
     Raises:
         ImageError: It is absent, a folder, or not readable.
@@ -26,15 +27,18 @@ def open_to_read(path: Path) -> IO[bytes]:
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise ImageError(f"{path} cannot be read: it is a pipe or a device, not a file.")
-        return path.open("rb", buffering=0)
+        return open_without_waiting(path)
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def head_of(path: Path) -> bytes:
     """Give the first bytes of a file, none for a folder; raises as ``open_to_read``."""
-    if path.is_dir():
-        return b""
+    try:
+        if path.is_dir():
+            return b""
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
     with open_to_read(path) as file:
         try:
             return file.read(HEAD_BYTES)

@@ -104,7 +104,8 @@ class RawReader(SlabReader):
         import numpy as np
 
         dtype = np.dtype(self.info.pixel_type.numpy_code(self.info.byte_order))
-        return np.memmap(self.info.pixels_path, dtype, "r", self._offset, self.info.shape)
+        with open_to_read(self.info.pixels_path) as file:
+            return np.memmap(file, dtype, "r", self._offset, self.info.shape)
 
     def read_plane(self, axis: str, index: int, step: int = 1, progress: RowsDone | None = None) -> "Pixels":
         """Read one plane across the slices; see ``PlaneReader``."""

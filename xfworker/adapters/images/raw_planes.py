@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from xfworker.adapters.images.opening import positioned_reader_into
+from xfworker.adapters.images.opening import open_to_read, positioned_reader_into
 from xfworker.domain.errors import ImageFormatError
 from xfworker.domain.image.description import ImageInfo
 
@@ -156,7 +156,8 @@ def _mapped(info: ImageInfo, dtype: Any, begin: int, shape: tuple[int, int]) -> 
 
     import numpy as np
 
-    mapped = np.memmap(info.pixels_path, dtype, "r", begin, shape)
+    with open_to_read(info.pixels_path) as file:
+        mapped = np.memmap(file, dtype, "r", begin, shape)
     if hasattr(mmap, "MADV_RANDOM"):
         mapped._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]  # noqa: SLF001 - numpy offers no other way
     return mapped

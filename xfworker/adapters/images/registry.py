@@ -7,6 +7,7 @@ from xfworker.adapters.images.abandoned_files import sweep
 from xfworker.adapters.images.aim import AimCodec
 from xfworker.adapters.images.ctdata_header import RAD_TYPE, RSQ_TYPE
 from xfworker.adapters.images.dicom_series import DicomCodec
+from xfworker.adapters.images.disk_room import writing_errors
 from xfworker.adapters.images.gobj import GobjCodec
 from xfworker.adapters.images.guarded_writer import GuardedWriter
 from xfworker.adapters.images.isq import IsqCodec
@@ -21,6 +22,7 @@ from xfworker.adapters.images.tiff_folder import TiffFolderCodec
 from xfworker.adapters.images.tiff_stack import TiffCodec
 from xfworker.adapters.images.volume_graphics import VolumeGraphicsCodec
 from xfworker.adapters.images.zarr_array import ZarrCodec
+from xfworker.adapters.transfer.partial_file import require_usable_name
 from xfworker.domain.errors import UnsupportedImage
 from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.image_codec import ImageCodec, PixelReader, PixelWriter
@@ -95,6 +97,8 @@ class ImageRegistry:
 
     def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> PixelWriter:
         """Begin to write an image in the format that the path's suffix asks for; see the port."""
+        with writing_errors(path):
+            require_usable_name(path)
         sweep(path.parent)
         return GuardedWriter(self.codec_for_writing(path).writer(path, image, encoding=encoding), self.probe)
 

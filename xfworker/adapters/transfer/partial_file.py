@@ -1,5 +1,6 @@
 """Files that are not complete yet: a unique hidden name beside the target, published by one rename."""
 
+import errno
 import os
 import secrets
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from xfworker.domain.filenames import filename_violation
 from xfworker.services.files_in_use import when_free
 
 PARTIAL_PREFIX = ".xfpart-"
@@ -16,6 +18,18 @@ PARTIAL_PREFIX = ".xfpart-"
 def partial_path(folder: Path, infix: str = "") -> Path:
     """Give a unique hidden path in a folder for a file that is being written."""
     return folder / f"{PARTIAL_PREFIX}{infix}{secrets.token_hex(8)}"
+
+
+def require_usable_name(target: Path) -> None:
+    """
+    Refuse a name that Windows would take for a device, a stream of another file or another name.
+
+    Raises:
+        OSError: It is such a name, on Windows.
+    """
+    violation = filename_violation(target.name) if sys.platform == "win32" else None
+    if violation is not None:
+        raise OSError(errno.EINVAL, f"its name {violation}", str(target))
 
 
 def for_owner(path: str, flags: int) -> int:
@@ -57,6 +71,7 @@ def replacing(target: Path, *, fsync: bool = False, private: bool = False) -> It
     Yields:
         The path to write to. After an exception what was written there is deleted.
     """
+    require_usable_name(target)
     partial = partial_path(target.parent)
     try:
         if private:
