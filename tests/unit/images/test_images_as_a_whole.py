@@ -225,3 +225,19 @@ def test_a_stated_spacing_is_never_overridden_silently(tmp_path, formats, write_
         "states a spacing of 0.5 x 0.5 x 0.5 mm; 0.25 x 0.25 x 0.5 mm is taken, as it was asked for",
     )
     assert convert(formats, source, tmp_path / "c.AIM", spacing_mm=(0.5, 0.5, 0.5)).source.assumptions == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"), [(2**53, True), (2**53 + 1, False), (-(2**63), True), (1 - 2**63, False), (2**62 + 2**9, False)]
+)
+def test_an_integer_beyond_the_digits_of_a_float_is_refused_and_not_rounded(
+    tmp_path, write_array, formats, value, fits
+):
+    source = write_array(tmp_path / "a.omni", np.array([[[value, 0]]], np.int64))
+    target = tmp_path / "b.omni"
+    if fits:
+        convert(formats, source, target, pixel_type=PixelType.FLOAT64)
+        assert int(omni.open_image(target).pixels[0, 0, 0]) == value
+    else:
+        with pytest.raises(UnsupportedImage, match="not every int64"):
+            convert(formats, source, target, pixel_type=PixelType.FLOAT64)

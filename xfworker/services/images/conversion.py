@@ -168,7 +168,7 @@ def converted(pixels: "Pixels", pixel_type: PixelType, path: Path) -> "Pixels":
         if pixels.dtype.kind == "f" and not bool(np.array_equal(np.isfinite(result), np.isfinite(pixels))):
             raise UnsupportedImage(f"{path}: a value is beyond what {pixel_type.value} holds.")
         lossy = pixels.dtype.kind != "f" and pixels.dtype.itemsize > target.itemsize // 2
-        if lossy and not bool(np.all(result.astype(np.longdouble) == pixels)):
+        if lossy and not _fit(pixels, np.finfo(target).nmant + 1):
             raise UnsupportedImage(f"{path}: not every {pixels.dtype} of it is exact as {pixel_type.value}.")
         return result
     if pixels.dtype.kind == "f":
@@ -179,6 +179,16 @@ def converted(pixels: "Pixels", pixel_type: PixelType, path: Path) -> "Pixels":
             f"{path}: values from {least} to {largest} do not fit {pixel_type.value} ({bounds[0]} to {bounds[1]})."
         )
     return pixels.astype(target)
+
+
+def _fit(integers: "Pixels", digits: int) -> bool:
+    """Whether integers are exact with so many binary digits; a wider float is not to be had on every system."""
+    import numpy as np
+
+    magnitudes = integers.astype(np.uint64)
+    magnitudes = np.where(integers < 0, ~magnitudes + np.uint64(1), magnitudes)
+    lowest_bits = np.maximum(magnitudes & (~magnitudes + np.uint64(1)), np.uint64(1))
+    return not bool(np.any(magnitudes // lowest_bits >> np.uint64(digits)))
 
 
 def pixels_digest(reader: PixelReader) -> dict[str, str]:

@@ -170,23 +170,25 @@ def _of_others(reader: PixelReader, mask: Mask | None, progress: SliceProgress |
     mean: Any = 0.0
     deviation: Any = 0.0
     least, largest = math.inf, -math.inf
-    for piece in counted_pieces(reader, mask, progress):
-        values = piece
-        if values.dtype.kind == "f":
-            values = piece[np.isfinite(piece)]
-            skipped += piece.size - values.size
-        if values.size:
-            least, largest = min(least, float(values.min())), max(largest, float(values.max()))
-            nonzero += int(np.count_nonzero(values))
-            # Squares of huge values are beyond float64: take them in the widest type that the machine has.
-            wide = np.longdouble if max(abs(least), abs(largest)) > _SQUARES_FIT else np.float64
-            piece_mean = values.mean(dtype=wide)
-            piece_deviation = np.square(values - piece_mean, dtype=wide).sum()
-            together = count + values.size
-            shift = piece_mean - mean
-            mean += shift * values.size / together
-            deviation += piece_deviation + shift * shift * count * values.size / together
-            count = together
+    # That type is no wider than float64 on Windows and on some Macs: the deviation of such values is infinite there.
+    with np.errstate(over="ignore"):
+        for piece in counted_pieces(reader, mask, progress):
+            values = piece
+            if values.dtype.kind == "f":
+                values = piece[np.isfinite(piece)]
+                skipped += piece.size - values.size
+            if values.size:
+                least, largest = min(least, float(values.min())), max(largest, float(values.max()))
+                nonzero += int(np.count_nonzero(values))
+                # Squares of huge values are beyond float64: take them in the widest type that the machine has.
+                wide = np.longdouble if max(abs(least), abs(largest)) > _SQUARES_FIT else np.float64
+                piece_mean = values.mean(dtype=wide)
+                piece_deviation = np.square(values - piece_mean, dtype=wide).sum()
+                together = count + values.size
+                shift = piece_mean - mean
+                mean += shift * values.size / together
+                deviation += piece_deviation + shift * shift * count * values.size / together
+                count = together
     if count == 0:
         raise _nothing(reader, mask)
     return Statistics(
