@@ -39,11 +39,11 @@ TOOLS = (
 INSTEAD = {
     "numpy": "numpy==1.26.4",  # later ones call a function of Windows that wine 8 lacks
     "pandas": "pandas==2.2.3",  # the last one that takes this numpy
+    "zarr": "zarr==3.1.5",  # the last one that takes this numpy
 }
 LEFT_OUT = {
     "granian": "its Rust runtime does not start under wine",
     "obstore": "its Rust runtime does not start under wine",
-    "zarr": "it needs numpy 2",
 }
 
 

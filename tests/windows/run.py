@@ -27,7 +27,7 @@ _WINE_VARIABLES = {
 SHARE_VARIABLE = "XFWORKER_TEST_SHARE"
 """The environment variable with two names of one folder: a share's and a mapped drive's."""
 _MOST_MINUTES = 20
-"""Some four are enough on two idle cores; then something hangs."""
+"""Some ten are enough on two idle cores; then something hangs."""
 
 SHORT = (
     "tests/windows",
@@ -51,14 +51,16 @@ FULL = (
     "tests/unit/comparison",
     "tests/unit/domain",
     "tests/unit/facade",
+    "tests/unit/images",
     "tests/unit/jobs",
     "tests/unit/testing_kit",
     "tests/contract/test_clocks.py",
     "tests/contract/test_facade_direct_access.py",
     "tests/contract/test_facade_http.py",
     "tests/contract/test_http_memory_platform.py",
+    "tests/contract/test_sns_servers.py",
 )
-"""What is of the server alone is not in here, nor are the tests of image formats, some of which keep files mapped."""
+"""What is of the server alone is not in here."""
 
 
 def main(arguments: list[str]) -> int:

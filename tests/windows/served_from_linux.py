@@ -3,10 +3,10 @@
 import json
 import os
 import socket
-from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from hypothesis import settings
 
 from tests.windows.servers import VARIABLE, linux_path
 from xfworker.api.composition import embedded_server
@@ -65,21 +65,22 @@ _WINE_LACKS = {
 _THAT_RESOLVE = ("TestFolderFileStore", "TestLayeredFileStore", "test_a_")
 
 
-_WANT_ZARR = {"test_ome_zarr.py", "test_other_image_formats.py"}
-
-
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    return True if collection_path.name in _WANT_ZARR else None
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.write_line(
-        f"Left out, because they want zarr, which wants a numpy that wine does not run: {', '.join(sorted(_WANT_ZARR))}"
-    )
+_MOST_EXAMPLES = 10
+"""Of a property test: files are slow under wine, and what depends on values is tried on Linux."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        _limit_examples(item)
         reason = _WINE_LACKS.get(item.name)
         if reason is not None and any(part in item.nodeid for part in _THAT_RESOLVE):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _limit_examples(item: pytest.Item) -> None:
+    function = getattr(item, "obj", None)
+    if getattr(function, "is_hypothesis_test", False):
+        function = getattr(function, "__func__", function)
+        stated = function._hypothesis_internal_use_settings  # noqa: SLF001  hypothesis has no other way to change it
+        fewer = settings(stated, max_examples=min(stated.max_examples, _MOST_EXAMPLES))
+        function._hypothesis_internal_use_settings = fewer  # noqa: SLF001

@@ -24,7 +24,7 @@ def test_encoded_pixels_take_part_in_arithmetic_and_comparisons(encoded):
     assert not isinstance(pixels, np.ndarray)
     np.testing.assert_array_equal(pixels > 0, mask > 0)
     np.testing.assert_array_equal(1000 - pixels.astype(np.int16), 1000 - mask.astype(np.int16))
-    np.testing.assert_array_equal(np.add(pixels, pixels, dtype=np.int16), mask * np.int16(2))
+    np.testing.assert_array_equal(np.add(pixels, pixels, dtype=np.int16), mask.astype(np.int16) * 2)
 
 
 def test_encoded_pixels_have_the_methods_of_an_array(encoded):
