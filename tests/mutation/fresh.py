@@ -12,8 +12,15 @@ import pytest
 from tests.mutation.mutants import compiled, mutants
 
 
+NOT_USED = 99
+"""The exit status where the tests did not import the changed module."""
+
+
 class _Changed(SourceFileLoader):
+    is_used = False
+
     def get_code(self, _fullname):
+        _Changed.is_used = True
         tree = ast.parse(Path(self.path).read_text("utf-8"))
         return compiled(tree, mutants(tree)[self.number], self.path)
 
@@ -33,4 +40,7 @@ class _Finder(MetaPathFinder):
 
 if __name__ == "__main__":
     sys.meta_path.insert(0, _Finder(Path(sys.argv[1]), int(sys.argv[2])))
-    sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *sys.argv[3:]]))
+    # What pytest rewrites, for better messages of assertions, would not be the changed module.
+    words = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--assert=plain"]
+    status = pytest.main([*words, *sys.argv[3:]])
+    sys.exit(status if _Changed.is_used else NOT_USED)

@@ -23,6 +23,7 @@ from types import CodeType, FunctionType
 from _pytest.runner import runtestprotocol
 from attrs import define, field
 
+from tests.mutation.fresh import NOT_USED
 from tests.mutation.mutants import compiled, mutants
 
 KILLED, SURVIVED = "killed", "survived"
@@ -156,6 +157,8 @@ class MutationRun:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid in running:
                 number, _ = running.pop(pid)
+                if os.WIFEXITED(status) and os.WEXITSTATUS(status) == NOT_USED:
+                    self.failure = f"the tests do not import the file where it was changed: {self.found[number]}"
                 self.verdicts[number] = (SURVIVED, "") if status == 0 else (KILLED, "")
                 return
             for late, (_, began) in list(running.items()):

@@ -71,6 +71,7 @@ def test_people_find_what_is_theirs_without_naming_a_workflow(lab, anna, bert):
     assert [task.serial for task in server.find(Task)] == [job.task_serial]
     assert [found.serial for found in server.find(Run)] == [run.serial]
     assert entity in server.find(Entity)
+    assert server.find(Entity, {"uuid": "another"}) == []
     assert len(server.find(TaskType)) == 2
     assert server.find(Run, {"workflow_serial": None}) == []
     assert server.find(Job, {"project_serial": None}) == []
@@ -106,7 +107,7 @@ def test_a_refusal_says_whose_it_is_and_what_to_do(lab, anna, bert):
     worker(lab, "one")
     token, queue, _ = worker(lab, "two")
     del token
-    with pytest.raises(PermissionDenied, match="choose another name"):
+    with pytest.raises(PermissionDenied, match="it belongs to one; choose another name"):
         queue.register(Worker(name="one"))
 
 
