@@ -37,7 +37,9 @@ def main():
         totals[name] = totals.get(name, 0) + (executions or 0)
         TOTALS.write_text(json.dumps(totals, indent=2) + "\n")
         if executions is None:
-            sys.stdout.write(output[-6000:] + f"\nFINDING in {name}; its input is in {CORPUS / name}-findings\n")
+            found = "ERROR: libFuzzer" in output or "Uncaught Python exception" in output
+            end = f"FINDING in {name}; its input is in {CORPUS / name}-findings" if found else f"NOT RUN: {name}"
+            sys.stdout.write(f"{output[-6000:]}\n{end}\n")
             return 1
         sys.stdout.write(f"{name}: {executions:,} executions, {totals[name]:,} in all\n")
         sys.stdout.flush()
@@ -48,7 +50,7 @@ def main():
 
 
 def fuzz(name, seconds):
-    """Give the number of executions, or ``None`` where the run ended with a finding; and what it printed."""
+    """Give the number of executions, or ``None`` where the run did not come to its end; and what it printed."""
     command = [sys.executable, "-m", "tests.fuzz.one", name, str(seconds), str(CORPUS / name)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     output = done.stdout + done.stderr

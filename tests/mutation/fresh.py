@@ -11,7 +11,6 @@ import pytest
 
 from tests.mutation.mutants import compiled, mutants
 
-
 NOT_USED = 99
 """The exit status where the tests did not import the changed module."""
 
