@@ -107,7 +107,7 @@ def test_a_refusal_says_whose_it_is_and_what_to_do(lab, anna, bert):
     worker(lab, "one")
     token, queue, _ = worker(lab, "two")
     del token
-    with pytest.raises(PermissionDenied, match="it belongs to one; choose another name"):
+    with pytest.raises(PermissionDenied, match="it belongs to worker one; choose another name"):
         queue.register(Worker(name="one"))
 
 
