@@ -52,7 +52,8 @@ _LIBRARIES = (
     *("asyncio", "concurrent.futures.thread", "http.server", "multiprocessing.reduction", "socketserver", "subprocess"),
     *("urllib.request", "uuid", "webbrowser", "zipfile", "psutil", "numpy", "PIL.Image", "rich.console", "urllib3"),
     *("structlog", "cyclopts", "litestar", "litestar.testing", "granian", "sqlalchemy", "psycopg", "alembic.command"),
-    *("obstore", "nibabel", "tifffile", "pydicom", "zarr", "pandas", "argon2", "joserfc", "jinja2"),
+    *("obstore", "nibabel", "tifffile", "pydicom", "zarr", "pandas", "argon2", "joserfc", "jinja2", "dask.array"),
+    "distributed",
 )
 
 
