@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 
 from xfworker.adapters.page.values import DRAWN, FileLink
 from xfworker.domain.errors import InvalidParameter, XFWorkerError
@@ -16,6 +16,8 @@ from xfworker.domain.parameter_shapes import FILE_TYPES
 from xfworker.domain.parameters import create_parameter
 
 PREFIX = "value."
+TEMPLATE_PREFIX = "template."
+"""Of inputs that a person defines while finishing a job; an output may have the same key."""
 _MAIN_FIRST = (".omni", ".mhd", ".mha", ".nhdr", ".hdr", ".vgi", ".aim", ".isq", ".csv")
 
 
@@ -38,6 +40,7 @@ class FormField:
         step: What a number is a multiple of: ``1`` for integers, ``any`` where nothing is declared.
         unit: Its unit, or an empty string.
         errors: What is wrong with what was filled in.
+        prefix: What stands before the key in the form's name for it.
     """
 
     key: str
@@ -52,11 +55,12 @@ class FormField:
     step: str = "any"
     unit: str = ""
     errors: tuple[str, ...] = ()
+    prefix: str = PREFIX
 
     @property
     def name(self) -> str:
         """The form's name for it."""
-        return f"{PREFIX}{self.key}"
+        return f"{self.prefix}{self.key}"
 
     @property
     def drawing(self) -> str:
@@ -84,6 +88,7 @@ def form_fields(
     entered: Mapping[str, str] | None = None,
     violations: Sequence[str] = (),
     sequences: Sequence[tuple[str, str]] = (),
+    prefix: str = PREFIX,
 ) -> list[FormField]:
     """
     Make the fields of a form.
@@ -96,6 +101,7 @@ def form_fields(
         entered: What somebody filled in before, which stays.
         violations: What was wrong with that, each starting with ``inputs.KEY`` or ``outputs.KEY``.
         sequences: The sequences that there are to choose from, as value and text.
+        prefix: What stands before each key in the form's names.
     """
     fields = []
     for key, declared in declared_fields(interface, part).items():
@@ -108,7 +114,8 @@ def form_fields(
             for violation in violations
             if violation.startswith((f"{part}.{key}:", f"{part}.{key}.", f"{part}.{key}["))
         )
-        fields.append(_field(key, declared, (entered or {}).get(key, written), own, sequences))
+        field = _field(key, declared, (entered or {}).get(key, written), own, sequences)
+        fields.append(evolve(field, prefix=prefix))
     return fields
 
 

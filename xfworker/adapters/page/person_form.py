@@ -4,11 +4,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xfworker.adapters.page.form_fields import form_fields
+from xfworker.adapters.page.form_fields import TEMPLATE_PREFIX, form_fields
 from xfworker.adapters.page.values import shown_values
+from xfworker.domain.interface import declared_fields
 from xfworker.domain.job_metadata import WORKED_ON_BY
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import TaskTypeKind
+from xfworker.domain.records import Task, TaskType, TaskTypeKind
 
 
 def person_form(
@@ -28,11 +29,16 @@ def person_form(
     job, task_type = values["job"], values["task_type"]
     if job.state is not JobState.READY_FOR_INTERACTIVE:
         return {"form": None}
+    goes_on = task_type.kind is not TaskTypeKind.INTERACTIVE
+    templates = templates_of(values["task"])
+    defined = {key: value for key, value in templates.items() if value is not None}
+    # An output by which a template was defined begins as that; who finishes the job may change it for this run.
+    outputs = {**defined, **{key: value for key, value in job.outputs.items() if value is not None}}
     fields = {
         part: form_fields(
             task_type.interface,
             part,
-            values=getattr(job, part),
+            values=job.inputs if part == "inputs" else outputs,
             entered=(entered or {}).get(part),
             violations=violations,
         )
@@ -44,12 +50,40 @@ def person_form(
     return {
         "form": {
             **fields,
+            "templates": []
+            if goes_on
+            else form_fields(
+                task_type.interface,
+                "inputs",
+                keys=to_be_defined(values["task"], task_type),
+                values=job.inputs,
+                entered=(entered or {}).get("templates"),
+                violations=violations,
+                prefix=TEMPLATE_PREFIX,
+            ),
+            "defines": [key for key, value in templates.items() if value is None],
+            "kept": list(defined),
             # What boxes and landmarks are drawn on: the first image that the job has got.
             "image": images[0] if images else None,
-            "goes_on": task_type.kind is not TaskTypeKind.INTERACTIVE,
+            "goes_on": goes_on,
             "worked_on": worked_on if isinstance(worked_on, dict) else None,
             "folder": {"inputs": f"userdata/runs/{uuid.uuid4()}", "outputs": f"job_result/{job.serial}"},
             "version": job.occ_lock_version,
             "problem": "",
         }
     }
+
+
+def templates_of(task: Task) -> dict[str, Any]:
+    """Give the templates of a task's inputs by key; ``None`` where the next finished job defines it."""
+    return {
+        str(item["key"]): item.get("template")
+        for item in task.inputs
+        if item.get("mode") == "define_on_first" and item.get("key")
+    }
+
+
+def to_be_defined(task: Task, task_type: TaskType) -> list[str]:
+    """List the inputs that a person defines for later runs beside the outputs, of which one of the same key does it."""
+    outputs = declared_fields(task_type.interface, "outputs")
+    return [key for key, value in templates_of(task).items() if value is None and key not in outputs]

@@ -10,9 +10,9 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from xfworker.adapters.page.answers import done, form_value, form_version
-from xfworker.adapters.page.form_fields import PREFIX, form_fields, read_form
+from xfworker.adapters.page.form_fields import PREFIX, TEMPLATE_PREFIX, form_fields, read_form
 from xfworker.adapters.page.parts import PageParts
-from xfworker.adapters.page.person_form import person_form
+from xfworker.adapters.page.person_form import person_form, to_be_defined
 from xfworker.adapters.page.rendering import answer_json
 from xfworker.adapters.page.routes.jobs import job_values
 from xfworker.adapters.page.session import AnyRequest, in_thread, signed_in
@@ -193,7 +193,7 @@ def _person_routes(parts: PageParts) -> list[ControllerRouterHandler]:
 
 
 async def _give(parts: PageParts, request: AnyRequest, serial: int, part: str, message: str) -> Response[Any]:
-    entered = await _entered(request)
+    entered, templates = await _entered(request), await _entered(request, prefix=TEMPLATE_PREFIX)
     version = await form_version(request)
     if version is None:
         raise UsageError("the form does not say which version of the job it was made from; load the page again")
@@ -209,6 +209,10 @@ async def _give(parts: PageParts, request: AnyRequest, serial: int, part: str, m
         read = read_form(interface, part, entered)
         state = JobState.DONE if part == "outputs" else JobState.WAITING
         change = {f"/{part}": {**getattr(job, part), **read}, "/state": state.value}
+        if part == "outputs":
+            keys = [key for key in to_be_defined(values["task"], values["task_type"]) if key in templates]
+            defined = read_form(interface, "inputs", templates, keys=keys)
+            change |= {"/inputs": {**job.inputs, **defined}} if defined else {}
         server.update(Job, serial, Change(values=change, expected_version=version))
 
     try:
@@ -218,22 +222,26 @@ async def _give(parts: PageParts, request: AnyRequest, serial: int, part: str, m
 
         def again() -> dict[str, Any]:
             values = job_values(parts.server(request), serial)
-            return {**values, **person_form(values, entered={part: entered}, violations=violations)}
+            return {
+                **values,
+                **person_form(values, entered={part: entered, "templates": templates}, violations=violations),
+            }
 
         shown = await in_thread(again)
         if shown["form"] is None:
             raise  # nothing is left to be filled in
-        problem = "" if any(field.errors for field in shown["form"][part]) else str(error)
+        fields = [*shown["form"][part], *shown["form"]["templates"]]
+        problem = "" if any(field.errors for field in fields) else str(error)
         shown["form"]["problem"] = problem
         return parts.templates.answer(request, "job.html", status=error.status, **shown)
     return done(request, message, page=f"/jobs/{serial}")
 
 
-async def _entered(request: AnyRequest) -> dict[str, str]:
+async def _entered(request: AnyRequest, *, prefix: str = PREFIX) -> dict[str, str]:
     entered: dict[str, str] = {}
     for name, value in (await request.form()).items():
-        if name.startswith(PREFIX) and isinstance(value, str):
+        if name.startswith(prefix) and isinstance(value, str):
             if len(value) > _MOST_VALUE:
                 raise UsageError(f"{name[:100]}: more than {_MOST_VALUE} characters; store it as a file")
-            entered[name.removeprefix(PREFIX)] = value
+            entered[name.removeprefix(prefix)] = value
     return entered
