@@ -39,11 +39,34 @@ export function localTimes(within = document) {
 document.addEventListener('xf:filled', (event) => localTimes(event.target));
 localTimes();
 
+// Whether the server is there. Where it is not, a form that the browser sends by itself would be lost to an error page.
+async function isThere() {
+  try { return (await fetch('/health', { cache: 'no-store' })).status < 600; } catch { return false; }
+}
+
+const asking = new WeakSet();
+const asked = new WeakSet();
+
+async function sendWhenThere(form, submitter) {
+  if (asking.has(form)) return;
+  asking.add(form);
+  const goes = await isThere();
+  asking.delete(form);
+  if (!goes) { notice(strings.not_sent, true); return; }
+  asked.add(form);
+  form.requestSubmit(submitter);
+  asked.delete(form);
+}
+
 // <form data-quiet>: sent in place. Where the answer is a page it is shown as a whole, else the page is told.
 document.addEventListener('submit', async (event) => {
   const form = event.target;
+  if (event.defaultPrevented || asked.has(form)) return;
   if (form.dataset.confirm && !confirm(form.dataset.confirm)) { event.preventDefault(); return; }
-  if (form.dataset.quiet === undefined) return;
+  if (form.dataset.quiet === undefined) {
+    if (form.method === 'post') { event.preventDefault(); sendWhenThere(form, event.submitter); }
+    return;
+  }
   event.preventDefault();
   const body = new URLSearchParams(new FormData(form, event.submitter));
   const answer = await request(form.action, { method: 'POST', body });
