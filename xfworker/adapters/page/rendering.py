@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -21,6 +22,8 @@ HTML = "text/html"
 _MESHES = (".stl", ".ply", ".obj", ".vtk", ".gii", ".mz3", ".off")
 _COMPRESSED_FROM = 1024
 _KIB = 1024
+_TURNING = frozenset(map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+"""What Unicode's bidirectional algorithm obeys (UAX 9, 2)."""
 _MINUTE_FROM = 90
 
 
@@ -56,6 +59,7 @@ class Templates:
             "duration": formatted_seconds,
             "is_mesh": is_mesh,
             "json": json.dumps,
+            "visible": visible_text,
         }
         return cls(static_base, environment)
 
@@ -100,6 +104,17 @@ def answer_json(request: AnyRequest, value: Any, *, status: int = 200) -> Respon
     """Answer a script of the page with JSON."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return answer_text(request, text, "application/json", status=status)
+
+
+def visible_text(text: str) -> str:
+    """
+    Give a file's name with characters that would show it as another one written out.
+
+    What turns the direction of a text makes ``report<U+202E>gpj.exe`` look like a picture.
+    """
+    return "".join(
+        f"<U+{ord(one):04X}>" if one in _TURNING or unicodedata.category(one) == "Cc" else one for one in text
+    )
 
 
 def is_mesh(name: str) -> bool:
