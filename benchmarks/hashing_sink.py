@@ -6,6 +6,7 @@ token and keeps one file.
 """
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,4 @@ if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     options = ServeOptions(host="127.0.0.1", port=0, end_with_input=True)
     serve(sink(Path(sys.argv[1])), options, announce=lambda port: print(port, flush=True))
+    os._exit(0)  # Granian's threads may outlive its server, and abort a process that ends while they call into it

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from xfworker.adapters.images.parallel import WORTHWHILE_BYTES, in_parallel
+from xfworker.adapters.images.parallel import in_parallel, parts
 from xfworker.domain.errors import UnsupportedImage
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _PAIR: Final = 0x0101
 _MASK_VALUE: Final = 127
 _WORD_BYTES: Final = 8
-_AT_ONCE_BYTES: Final = 1 << 19
-"""What is packed at once stays within a core's cache."""
+_AT_ONCE_BYTES: Final = 1 << 20
+"""What is packed at once: with less, the calls cost more than the caches gain."""
 
 
 def block_rows(size: tuple[int, ...]) -> tuple[int, int, int]:
@@ -88,8 +88,8 @@ class BitBlocksEncoder:
         even = len(planes) - len(planes) % 2
         if even < len(planes):
             self._waiting = planes[even:].copy()
-        step = 2 * max(1, WORTHWHILE_BYTES // max(1, planes[:2].nbytes))
-        return pieces + in_parallel(self._blocks, [planes[at : min(at + step, even)] for at in range(0, even, step)])
+        pairs = parts(even // 2, planes[:2].nbytes)
+        return pieces + in_parallel(self._blocks, [planes[2 * begin : 2 * end] for begin, end in pairs])
 
     def finish(self) -> bytes:
         """Give the blocks of a last odd plane, and the byte that states the value of set voxels."""
@@ -111,11 +111,10 @@ class BitBlocksEncoder:
             joined = np.empty((len(is_set[0]) // 2, columns // _WORD_BYTES), np.uint64)
             shifted = np.empty_like(joined)
             for first in range(0, depth, 2):
-                for at, plane in enumerate(planes[first : first + 2, begin : begin + rows]):
-                    np.equal(plane, np.uint8(self._value or 1), out=is_set[at, :rows, :width])
-                    if np.count_nonzero(plane) != np.count_nonzero(is_set[at]):
-                        raise self._third_value()
-                _join(is_set, joined, shifted)
+                pair = planes[first : first + 2, begin : begin + rows]
+                np.equal(pair, np.uint8(self._value or 1), out=is_set[: len(pair), :rows, :width])
+                if _join(is_set, joined, shifted) != sum(map(np.count_nonzero, pair)):
+                    raise self._third_value()
                 low = joined.view(np.uint16)[:, : blocks.shape[2]]
                 np.copyto(blocks[first // 2, begin // 2 : begin // 2 + len(low)], low, casting="unsafe")
         return blocks.reshape(-1)
@@ -135,9 +134,9 @@ class BitBlocksEncoder:
                 return
 
 
-def _join(is_set: "npt.NDArray[np.bool_]", joined: "npt.NDArray[np.uint64]", shifted: "npt.NDArray[np.uint64]") -> None:
+def _join(is_set: "npt.NDArray[np.bool_]", joined: "npt.NDArray[np.uint64]", shifted: "npt.NDArray[np.uint64]") -> int:
     """
-    Join the voxels of two planes into blocks, eight bytes at once; every voxel is a byte, 0 or 1.
+    Join the voxels of two planes into blocks, eight bytes at once; every voxel is a byte, 0 or 1. Gives how many are 1.
 
     Args:
         is_set: Shape (2, rows, columns), rows even, columns a multiple of 8.
@@ -153,6 +152,8 @@ def _join(is_set: "npt.NDArray[np.bool_]", joined: "npt.NDArray[np.uint64]", shi
     for rows in (words[0, 1::2], words[0, 0::2]):
         np.left_shift(joined, two, out=joined)
         np.bitwise_or(joined, rows, out=joined)
+    # In a fourth of the bytes, where numpy counts bits (since 2.0).
+    count = np.bitwise_count(joined).sum() if hasattr(np, "bitwise_count") else np.count_nonzero(is_set)
     # The odd column's bits stand in the byte behind the even one's (before it, where the highest byte comes first).
     if sys.byteorder == "little":
         np.right_shift(joined, np.uint64(7), out=shifted)
@@ -161,3 +162,4 @@ def _join(is_set: "npt.NDArray[np.bool_]", joined: "npt.NDArray[np.uint64]", shi
         np.right_shift(joined, np.uint64(8), out=shifted)
         np.left_shift(joined, np.uint64(1), out=joined)
         np.bitwise_or(joined, shifted, out=joined)
+    return int(count)

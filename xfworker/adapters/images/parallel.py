@@ -30,5 +30,5 @@ def threads() -> int:
 def parts(count: int, item_bytes: int = 1) -> list[tuple[int, int]]:
     """Split ``count`` items into about equal ranges (start, stop), as many as threads are worth starting."""
     parts_worthwhile = max(1, min(threads(), count * item_bytes // WORTHWHILE_BYTES))
-    size = -(-count // parts_worthwhile)
+    size = max(1, -(-count // parts_worthwhile))
     return [(start, min(start + size, count)) for start in range(0, count, size)]

@@ -36,8 +36,8 @@ _GO_ON: Final = 255
 _LONGEST_GO_ON: Final = 254
 _MASK_VALUE: Final = 127
 
-_PIECE: Final = 1 << 18
-"""Voxels that are encoded at once."""
+_PIECE: Final = 1 << 20
+"""Voxels that are encoded at once: with fewer, the calls cost more than the caches gain."""
 
 READ_AHEAD: Final = 1 << 23
 """Stream bytes that are read from the file at once."""
@@ -261,17 +261,16 @@ class RunLengthEncoder:
         import numpy as np
 
         np.not_equal(voxels[1:], voxels[:-1], out=changes)
-        starts = changes.nonzero()[0]
-        starts += 1
-        if starts.size == 0:
+        ends = changes.nonzero()[0]  # of all runs but the last: a pass to turn them into starts would cost as much
+        if ends.size == 0:
             return _Piece(int(voxels[0]), voxels.size)
-        values = voxels[starts]
+        values = voxels[1:][ends]
         return _Piece(
             first_value=int(voxels[0]),
-            first_length=int(starts[0]),
+            first_length=int(ends[0]) + 1,
             values=values,
-            between=self._runs(values[:-1], starts[1:] - starts[:-1]),
-            last_length=voxels.size - int(starts[-1]),
+            between=self._runs(values[:-1], ends[1:] - ends[:-1]),
+            last_length=voxels.size - 1 - int(ends[-1]),
         )
 
     def _joined(self, piece: "_Piece") -> list["Bytes"]:
@@ -332,19 +331,45 @@ class RunLengthEncoder:
 
         if self._kind == "binCmp":
             return _split(lengths, _LONGEST_GO_ON, _GO_ON)[0]
-        counts, at = _split(lengths, _GO_ON, _GO_ON)
+        counts, split = _split(lengths, _GO_ON, _GO_ON)
         pairs = np.empty(2 * counts.size, np.uint8)
         pairs[1::2] = counts
-        pairs[0::2] = values if at is None else np.repeat(values, at)
+        pairs[0::2] = values if split is None else split.spread(values, values[split.long].repeat(split.more))
         return pairs
 
 
-def _split(lengths: "npt.NDArray[np.int64]", longest: int, full: int) -> "tuple[Bytes, npt.NDArray[Any] | None]":
+@attrs.frozen(eq=False)
+class _Split:
+    """
+    Runs that take more than one count.
+
+    Attributes:
+        long: Which of all runs they are.
+        more: How many counts each takes besides its last.
+        is_last: For each count of all runs whether it is its run's last.
+    """
+
+    long: "npt.NDArray[np.intp]"
+    more: "npt.NDArray[np.int64]"
+    is_last: "npt.NDArray[np.bool_]"
+
+    def spread(self, last: "Bytes", before: "Bytes | int") -> "Bytes":
+        """Give a byte for each count: one of ``last`` for a run's last, of ``before`` for those before it."""
+        import numpy as np
+
+        spread = np.empty(self.is_last.size, np.uint8)
+        # Few runs are long, and numpy copies what stands between them at once; ``repeat`` goes byte by byte.
+        spread[self.is_last] = last
+        spread[~self.is_last] = before
+        return spread
+
+
+def _split(lengths: "npt.NDArray[np.int64]", longest: int, full: int) -> "tuple[Bytes, _Split | None]":
     """
     Split lengths into counts of at most ``longest``; every count but a run's last is written as ``full``.
 
     Returns:
-        The counts, and how many each run takes (None when every run takes one).
+        The counts, and which runs take several (None when every run takes one).
     """
     import numpy as np
 
@@ -352,13 +377,10 @@ def _split(lengths: "npt.NDArray[np.int64]", longest: int, full: int) -> "tuple[
     long = (lengths > longest).nonzero()[0]
     if long.size == 0:
         return counts, None
-    # Few runs are long: only they are worked out, and the counts between them are moved apart as they are.
     more = (lengths[long] - 1) // longest
     counts[long] = lengths[long] - more * longest
-    needed = np.ones(lengths.size, np.intp)
-    needed[long] += more
-    split = np.repeat(counts, needed)
     added = np.cumsum(more)
-    full_before = np.repeat(long, more) + np.arange(int(added[-1]))
-    split[full_before] = full
-    return split, needed
+    is_last = np.ones(lengths.size + int(added[-1]), np.bool_)
+    is_last[np.repeat(long, more) + np.arange(int(added[-1]))] = False
+    split = _Split(long, more, is_last)
+    return split.spread(counts, full), split
