@@ -1,5 +1,7 @@
 """Statistics, thresholds, slices, converting and what IPL gets."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from xfworker.domain.image.calibration import Calibration
 from xfworker.domain.image.deidentify import deidentified_log
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.services.images import pictures, slices
+from xfworker.services.images import statistics as statistics_module
 from xfworker.services.images.conversion import convert
 from xfworker.services.images.statistics import statistics
 from xfworker.services.images.thresholding import threshold
@@ -241,3 +244,18 @@ def test_an_integer_beyond_the_digits_of_a_float_is_refused_and_not_rounded(
     else:
         with pytest.raises(UnsupportedImage, match="not every int64"):
             convert(formats, source, target, pixel_type=PixelType.FLOAT64)
+
+
+def test_the_deviation_of_values_whose_squares_are_beyond_float64_is_found_on_every_system(
+    tmp_path, write_array, formats, monkeypatch
+):
+    pieces = [np.array([[[1.0, 3.0]]]), np.array([[[-1e300, 0.0]]]), np.array([[[1e300, 1e299]]])]
+    path = write_array(tmp_path / "a.omni", np.concatenate(pieces))
+    monkeypatch.setattr(statistics_module, "counted_pieces", lambda *_: iter(pieces))
+    with formats.reader(path) as reader:
+        found = statistics(reader)
+    values = [Fraction(value) for piece in pieces for value in piece.ravel().tolist()]
+    mean = sum(values) / len(values)
+    scaled = sum((value / 10**300 - mean / 10**300) ** 2 for value in values) / len(values)
+    assert found.mean == pytest.approx(float(mean), rel=1e-12)
+    assert found.standard_deviation == pytest.approx(float(scaled) ** 0.5 * 1e300, rel=1e-12)

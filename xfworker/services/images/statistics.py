@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _BINS: Final = 65536
 _PIECE: Final = 1 << 20
 _SQUARES_FIT: Final = 1e150
+_HUGE: Final = 2.0**600
 
 
 class NothingToCount(ImageError):
@@ -170,25 +171,28 @@ def _of_others(reader: PixelReader, mask: Mask | None, progress: SliceProgress |
     mean: Any = 0.0
     deviation: Any = 0.0
     least, largest = math.inf, -math.inf
-    # That type is no wider than float64 on Windows and on some Macs: the deviation of such values is infinite there.
-    with np.errstate(over="ignore"):
-        for piece in counted_pieces(reader, mask, progress):
-            values = piece
-            if values.dtype.kind == "f":
-                values = piece[np.isfinite(piece)]
-                skipped += piece.size - values.size
-            if values.size:
-                least, largest = min(least, float(values.min())), max(largest, float(values.max()))
-                nonzero += int(np.count_nonzero(values))
-                # Squares of huge values are beyond float64: take them in the widest type that the machine has.
-                wide = np.longdouble if max(abs(least), abs(largest)) > _SQUARES_FIT else np.float64
-                piece_mean = values.mean(dtype=wide)
-                piece_deviation = np.square(values - piece_mean, dtype=wide).sum()
-                together = count + values.size
-                shift = piece_mean - mean
-                mean += shift * values.size / together
-                deviation += piece_deviation + shift * shift * count * values.size / together
-                count = together
+    unit = 1.0
+    for piece in counted_pieces(reader, mask, progress):
+        values = piece
+        if values.dtype.kind == "f":
+            values = piece[np.isfinite(piece)]
+            skipped += piece.size - values.size
+        if values.size:
+            least, largest = min(least, float(values.min())), max(largest, float(values.max()))
+            nonzero += int(np.count_nonzero(values))
+            if unit == 1.0 and max(abs(least), abs(largest)) > _SQUARES_FIT:
+                # Squares of huge values are beyond float64, and not every system has a wider type.
+                unit = _HUGE
+                mean, deviation = mean / unit, deviation / unit / unit
+            if unit != 1.0:
+                values = values / unit
+            piece_mean = values.mean(dtype=np.float64)
+            piece_deviation = np.square(values - piece_mean, dtype=np.float64).sum()
+            together = count + values.size
+            shift = piece_mean - mean
+            mean += shift * values.size / together
+            deviation += piece_deviation + shift * shift * count * values.size / together
+            count = together
     if count == 0:
         raise _nothing(reader, mask)
     return Statistics(
@@ -196,8 +200,8 @@ def _of_others(reader: PixelReader, mask: Mask | None, progress: SliceProgress |
         not_numbers=skipped,
         minimum=least,
         maximum=largest,
-        mean=float(mean),
-        standard_deviation=float(np.sqrt(deviation / count)),
+        mean=float(mean) * unit,
+        standard_deviation=float(np.sqrt(deviation / count)) * unit,
         nonzero=nonzero,
         histogram=_binned(reader, mask, (least, largest), count, progress),
     )
