@@ -22,6 +22,8 @@ from benchmarks.board_data import fill_board
 from benchmarks.goals import Goal, benchmark_parser, conclude
 from xfworker.adapters.http.xf_server import BASE
 from xfworker.api.composition.local_platform import LocalPlatform, local_platform
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Run, Task, TaskType
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -65,6 +67,22 @@ def _chromium() -> list[psutil.Process]:
     return [child for child in psutil.Process().children(recursive=True) if "chrom" in child.name()]
 
 
+def _job_with_everything(platform: LocalPlatform) -> int:
+    """Make a job whose page needs the viewer and the table; the files themselves do not count."""
+    reference = {"source": "userdata", "virtualpath": ""}
+    outputs = {
+        "image": {"type": "Image", **reference, "filename": "scan.aim", "size": [1, 1, 1]},
+        "table": {"type": "CSV", **reference, "filename": "values.csv"},
+    }
+    declared = [{"key": key, "type": value["type"]} for key, value in outputs.items()]
+    server = platform.server
+    run = server.find(Run)[0]
+    task_type = server.create(TaskType(name="Bench.Everything", interface={"outputs": declared}))
+    task = server.create(Task(workflow_serial=run.workflow_serial, task_type_serial=task_type.serial, name="All"))
+    job = Job(task_serial=task.serial, run_serial=run.serial, state=JobState.DONE, outputs=outputs)
+    return platform.server.create(job).serial
+
+
 def _measure(platform: LocalPlatform, browser: Any, loads: int) -> dict[str, Any]:
     server = psutil.Process(platform.embedded.pid)
     url = platform.embedded.endpoint.url
@@ -97,7 +115,7 @@ def _measure(platform: LocalPlatform, browser: Any, loads: int) -> dict[str, Any
         clicks += [page.evaluate(_CLICK, index) / 1000 for index in (3, 40, 90, 150)]
         page.context.close()
     weights = {}
-    for path in PAGES:
+    for path in (*PAGES, f"/jobs/{_job_with_everything(platform)}"):
         context = browser.new_context()
         page = context.new_page()
         link = platform.transport.request("POST", f"{BASE}/page-links", doing="make a link").json()["path"]

@@ -57,8 +57,25 @@ def site(tmp_path_factory):
         keeper.join()
 
 
+@pytest.fixture(scope="session")
+def sessions():
+    """The cookies of those who signed in: to check a password takes long on purpose."""
+    return {}
+
+
+def _sign_in(page, site, path, as_whom):
+    if as_whom == "owner":
+        page.goto(site.link(path))
+    else:
+        page.goto(f"{site.url}/sign-in?next={quote(path, safe='')}")
+        page.get_by_label("Name").fill(as_whom)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
 @pytest.fixture
-def visit(browser, site):
+def visit(browser, site, sessions):
     """Open a page of the site as somebody; what the browser complains about fails the test."""
     contexts, complaints = [], []
 
@@ -75,16 +92,16 @@ def visit(browser, site):
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
         page.on("console", lambda said: complain(path, said, expected))
-        if as_whom == "owner":
-            page.goto(site.link(path))
-        elif as_whom is None:
+        if as_whom is None:
             page.goto(site.url + path)
-        else:
-            page.goto(f"{site.url}/sign-in?next={quote(path, safe='')}")
-            page.get_by_label("Name").fill(as_whom)
-            page.get_by_label("Password").fill(PASSWORD)
-            page.get_by_role("button", name="Sign in").click()
-            page.wait_for_url(lambda url: "/sign-in" not in url)
+            return page
+        if as_whom in sessions:
+            context.add_cookies(sessions[as_whom])
+            page.goto(site.url + path)
+        # Some test may have ended the session meanwhile.
+        if as_whom not in sessions or "/sign-in" in page.url:
+            _sign_in(page, site, path, as_whom)
+            sessions[as_whom] = context.cookies()
         return page
 
     yield open_page

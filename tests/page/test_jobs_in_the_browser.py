@@ -1,6 +1,7 @@
 """A job's page: values as what they are, the log as a terminal shows it, what can be done, and what a report cannot."""
 
 from tests.page.site_data import HOSTILE
+from xfworker.domain.change import Change
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job
 
@@ -21,6 +22,25 @@ def test_values_are_shown_as_what_they_are(visit, site):
     assert sheet.get_by_text("40 rows, 3 columns").is_visible()
     sheet.get_by_role("button", name="Plot").click()
     page.locator(".plot canvas").wait_for()
+
+
+def test_videos_and_meshes_are_shown_and_the_program_for_3d_is_loaded_for_them_only(visit, site):
+    loaded = "performance.getEntriesByType('resource').some(({ name }) => name.includes('niivue'))"
+    assert not visit(f"/jobs/{site.measured}").evaluate(loaded)
+    job = Job(task_serial=site.measure, run_serial=site.run, state=JobState.DONE)
+    serial = site.platform.server.create(job).serial
+    outputs = {
+        "film": {"type": "Video", **site.store("job_result", serial, "film.webm", b"\x1aE\xdf\xa3")},
+        "part": {"type": "Mesh", **site.store("job_result", serial, "part.stl", b"solid part\nendsolid part\n")},
+    }
+    site.platform.server.update(Job, serial, Change(values={"/outputs": outputs}))
+    page = visit(f"/jobs/{serial}")
+    source = page.locator("video.picture").get_attribute("src")
+    answer = page.context.request.get(site.url + source, headers={"Range": "bytes=1-2"})
+    assert (answer.status, answer.headers["content-type"], answer.body()) == (206, "video/webm", b"E\xdf")
+    frame = page.locator(f"iframe[src='/volumes/job_result/{serial}/part.stl']")
+    frame.scroll_into_view_if_needed()
+    page.frame_locator("iframe[src^='/volumes/']").locator("[role=status], body").first.wait_for()
 
 
 def test_a_report_runs_its_scripts_and_reaches_nothing(visit, site):
