@@ -64,6 +64,34 @@ def contouring(site):
     return server.create(Job(task_serial=task_serial, run_serial=site.run, state=state, inputs={"image": image})).serial
 
 
+def test_landmarks_and_a_box_at_an_angle_are_drawn_beside_their_fields(visit, site):
+    outputs = [{"key": "tips", "type": "Landmarks"}, {"key": "block", "type": "RotatedImageVOI"}]
+    interface = {"inputs": [{"key": "image", "type": "Image"}], "outputs": outputs}
+    server = site.platform.server
+    kind = server.create(TaskType(name="Test.Mark", kind=TaskTypeKind.INTERACTIVE, interface=interface))
+    modes = [{"key": "image", "mode": "ui"}]
+    task = Task(workflow_serial=site.workflow, task_type_serial=kind.serial, name="Mark", inputs=modes)
+    image = server.get(Job, site.measured).outputs["volume_image"]
+    waits = JobState.READY_FOR_INTERACTIVE
+    job = Job(task_serial=site.anna.create(task).serial, run_serial=site.run, state=waits, inputs={"image": image})
+    serial = server.create(job).serial
+    page = visit(f"/jobs/{serial}")
+    for mode in ("landmarks", "rotated-voi"):
+        viewer = page.locator(f"xf-slices[mode={mode}]")
+        viewer.scroll_into_view_if_needed()
+        viewer.locator(".plane[data-axis=z] .bar-text").wait_for(state="attached")
+        # By keyboard alone.
+        viewer.locator(".plane[data-axis=z]").focus()
+        page.keyboard.press("n")
+        page.keyboard.press("Alt+ArrowRight")
+    page.get_by_role("button", name="Finish").click()
+    page.locator(".state-Done").wait_for()
+    outputs = server.get(Job, serial).outputs
+    assert [mark["voxel"] for mark in outputs["tips"]["landmarks"]] == [[29, 24, 20]]
+    assert outputs["block"]["size"] == [28, 24, 20]
+    assert outputs["block"]["image"]["filename"] == outputs["tips"]["image"]["filename"] == "scan.omni"
+
+
 def _at(viewer, voxel):
     x, y = viewer.evaluate("(viewer, voxel) => viewer.planes.z.at(voxel)", voxel)
     box = viewer.locator(".plane[data-axis=z]").bounding_box()

@@ -69,9 +69,12 @@ def test_boxes_are_connected_by_pointer_and_by_menu_with_the_same_tasks(visit, w
     for choice in ("ui", f"output:{tasks['Load']}:image"):
         menu.select_option(choice)
         page.locator("#graph .edge.is-new").wait_for(state="detached" if choice == "ui" else "attached")
-        page.locator(f"#task-{tasks['Cut']}").get_by_role("button", name="Save").click()
-        page.locator(".notice").last.wait_for()
+        with page.expect_response(f"**/workflows/{serial}/edit"):
+            page.locator(f"#task-{tasks['Cut']}").get_by_role("button", name="Save").click()
         page.locator("#graph .edge:not(.is-new)").wait_for(state="detached" if choice == "ui" else "attached")
+        page.locator(f"#task-{tasks['Cut']} select[name='source.image'] option[selected][value='{choice}']").wait_for(
+            state="attached"
+        )
     assert _tasks(page, serial) == by_pointer
 
 

@@ -4,6 +4,8 @@ Makes the pictures of docs/viewer.md from the demonstration's phantom.
 Run as: python -m tests.page.viewer_pictures docs/pictures
 """
 
+import json
+import math
 import os
 import shutil
 import sys
@@ -29,8 +31,9 @@ _MOUNT = """async ([attributes]) => {
   await new Promise((ready) => viewer.addEventListener('xf-value', ready, { once: true }));
 }"""
 _READY = """() => {
-  const { source, segments } = document.querySelector('xf-slices');
-  return [source, segments].every((one) => !one || (one.description?.pyramid.state === 'complete' && !one.isWaiting));
+  const { source, segments, moving } = document.querySelector('xf-slices');
+  const isReady = (one) => !one || (one.description?.pyramid.state === 'complete' && !one.isWaiting);
+  return [source, segments, moving].every(isReady);
 }"""
 
 
@@ -53,6 +56,7 @@ def main(folder: Path) -> None:
             page.goto(server.url)
             _planes(page, folder / "viewer-planes.png")
             _box(page, folder / "viewer-box.png")
+            _registration(page, folder / "viewer-registration.png")
             _phone(page, folder / "viewer-phone.png")
             browser.close()
 
@@ -87,6 +91,20 @@ def _box(page: Page, picture: Path) -> None:
             viewer.changed(false);
         }"""
     )
+    _settle(page)
+    page.locator("xf-slices").screenshot(path=picture)
+
+
+def _registration(page: Page, picture: Path) -> None:
+    turn = math.radians(4)
+    transform = [
+        *(math.cos(turn), -math.sin(turn), 0, 0.5),
+        *(math.sin(turn), math.cos(turn), 0, -0.4),
+        *(0, 0, 1, 0, 0, 0, 0, 1),
+    ]
+    _show(page, moving="userdata/phantom.aim", transform=json.dumps(transform))
+    page.get_by_role("combobox", name="Second image").select_option("squares")
+    page.wait_for_timeout(500)
     _settle(page)
     page.locator("xf-slices").screenshot(path=picture)
 

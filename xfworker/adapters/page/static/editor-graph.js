@@ -10,6 +10,7 @@ const HEIGHT = 36;
 const MARGIN = 18;
 const FEW_PIXELS = 4; // less is a click
 const PORT = 7;
+const [LEAST_SCALE, MOST_SCALE] = [0.7, 1.25];
 
 let nodes = new Map(); // serial -> {name, kind, x, y, width}
 let svg = null;
@@ -82,7 +83,11 @@ function fit() {
   const [left, right] = [Math.min(...all.map(({ x, width }) => x - width / 2)), Math.max(...all.map(({ x, width }) => x + width / 2))];
   const [top, bottom] = [Math.min(...all.map(({ y }) => y)), Math.max(...all.map(({ y }) => y))];
   const width = Math.max(right - left, 284) + 2 * MARGIN;
-  svg.setAttribute('viewBox', `${(left + right - width) / 2} ${top - HEIGHT / 2 - MARGIN} ${width} ${bottom - top + HEIGHT + 2 * MARGIN + PORT}`);
+  const height = bottom - top + HEIGHT + 2 * MARGIN + PORT;
+  svg.setAttribute('viewBox', `${(left + right - width) / 2} ${top - HEIGHT / 2 - MARGIN} ${width} ${height}`);
+  // What does not fit is scrolled to rather than shown too small to be read.
+  svg.style.minWidth = `${width * LEAST_SCALE}px`;
+  svg.style.maxHeight = `${height * MOST_SCALE}px`;
 }
 
 function fill() {

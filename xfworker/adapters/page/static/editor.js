@@ -19,16 +19,23 @@ function showFixed(form) {
   }
 }
 
-// Take the page as the server has it now, and put back what was changed in forms other than the one that was sent.
-async function refresh(sent) {
-  const begun = [...editor().querySelectorAll('form[data-check]')].filter((form) => form !== sent).map((form) =>
-    [form.getAttribute('action'), fieldsOf(form).filter(isChanged).map(({ name, value }) => [name, value])]);
-  const focused = document.activeElement?.id;
+const sent = new WeakMap(); // field -> what was sent of it
+
+// Give what somebody has written that is not saved: in the form that was sent, what was changed since.
+function unsaved(form, isSent) {
+  const fields = fieldsOf(form).filter((field) => (isSent ? field.value !== sent.get(field) : isChanged(field)));
+  return [form.getAttribute('action'), fields.map(({ name, value }) => [name, value])];
+}
+
+// Take the page as the server has it now, and put back what is not saved.
+async function refresh(saved) {
   const answer = await request(location.pathname, { headers: { Accept: 'text/html' } });
   if (!answer) return;
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
   const fresh = page.querySelector('[data-editor]');
   if (!fresh) { location.reload(); return; }
+  const begun = [...editor().querySelectorAll('form[data-check]')].map((form) => unsaved(form, form === saved));
+  const focused = document.activeElement?.id;
   editor().replaceWith(document.adoptNode(fresh));
   for (const [action, values] of begun) {
     const form = editor().querySelector(`form[action="${action}"]`);
@@ -40,6 +47,9 @@ async function refresh(sent) {
   drawGraph();
 }
 
+document.addEventListener('submit', ({ target }) => {
+  if (target.dataset.check !== undefined) for (const field of fieldsOf(target)) sent.set(field, field.value);
+}, true);
 document.addEventListener('xf:done', (event) => { if (event.target.closest('[data-editor]')) refresh(event.target); });
 document.addEventListener('input', (event) => {
   const form = event.target.closest?.('form[data-check]');
