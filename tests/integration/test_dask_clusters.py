@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from xfworker.adapters.dask.job_client import shape_of
 from xfworker.adapters.process.own_allocation import own_allocation
 from xfworker.api.facade import omni
 from xfworker.domain.allocation import JOB_MEMORY, Allocation
-from xfworker.domain.errors import ImageError
+from xfworker.domain.errors import ConfigurationError, ImageError, UsageError
 
 VOLUME_MIB = 384
 MOST_MIB = 288
@@ -129,6 +130,10 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert ended.returncode == -signal.SIGKILL
     pids = [int(pid) for pid in ended.stdout.split()]
     assert len(pids) == 2
+    wait_until_gone(pids)
+
+
+def wait_until_gone(pids):
     deadline = time.monotonic() + 30
     while any(is_alive(pid) for pid in pids):
         assert time.monotonic() < deadline, pids
@@ -146,6 +151,58 @@ def is_alive(pid):
         except OSError:
             return False
     return True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="batch systems run on POSIX systems")
+def test_batch_jobs_take_the_place_of_processes_and_end_with_the_client(tmp_path):
+    """By dask-jobqueue's own local system, which starts a batch job's script as a process."""
+    program = """
+import os, sys
+from pathlib import Path
+from dask_jobqueue.local import LocalCluster
+from xfworker.adapters.dask.job_client import jobqueue_client
+folder = Path(sys.argv[1])
+with jobqueue_client(LocalCluster, {"jobs": 1, "cores": 1, "memory": "1GB", "interface": "lo"}, folder) as client:
+    assert client.scheduler.address.startswith("tls://")
+    keys = [path for path in folder.rglob("*key*") if path.is_file()]
+    assert keys and all(path.stat().st_mode & 0o077 == 0 for path in keys), keys
+    print(os.getpid(), client.submit(os.getpid).result())
+"""
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    own, pid = map(int, done.stdout.split())
+    assert pid != own
+    wait_until_gone([pid])
+
+
+def test_a_cluster_is_refused_where_it_makes_no_sense(script_job):
+    worker = script_job()
+    with pytest.raises(UsageError, match="one of slurm, pbs, lsf"):
+        worker.dask_client(jobqueue={"system": "cron", "cores": 1})
+    with pytest.raises(UsageError, match="its own cores and processes"):
+        worker.dask_client(workers=2, jobqueue={"system": "slurm"})
+    client = worker.dask_client(workers=1)
+    with pytest.raises(UsageError, match="has a cluster already"):
+        worker.dask_client(workers=2)
+    client.close()
+    worker.finish({})
+    with pytest.raises(UsageError, match="has ended"):
+        worker.dask_client()
+
+
+@pytest.mark.parametrize(
+    ("missing", "install"), [("distributed", "'xfworker[dask]'"), ("dask_jobqueue", "dask-jobqueue")]
+)
+def test_what_is_not_installed_is_said_with_what_to_install(script_job, monkeypatch, missing, install):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ConfigurationError, match=f"pip install {re.escape(install)}"):
+        script_job().dask_client(jobqueue={"system": "slurm", "cores": 1, "memory": "1GB"})
+
+
+@pytest.fixture
+def script_job(xf_platform):
+    """Give the job of a script in a test."""
+    return lambda: xf_platform.make_job().worker
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,9 @@ LOOPBACK: Final = "127.0.0.1"
 _FOR_WORKERS: Final = 7 / 8
 """The part of a job's memory that its workers share; the rest is the script's own, in which the scheduler runs."""
 
+_NO_PAGES: Final[dict[str, Any]] = {"distributed.scheduler.http.routes": []}
+"""Nothing is served beside the protected connections, whatever a person's own settings of dask say."""
+
 
 class JobClient(Client):  # type: ignore[misc]  # distributed has no types
     """
@@ -61,8 +64,7 @@ def local_client(
     workers, threads = shape_of(allocation.cores, workers, threads_per_worker)
     memory = None if allocation.memory_bytes is None else int(allocation.memory_bytes * _FOR_WORKERS / workers)
     security = Security.temporary()
-    # Nothing is served beside the protected connections, whatever a person's own settings of dask say.
-    with dask.config.set({"distributed.scheduler.http.routes": []}):
+    with dask.config.set(_NO_PAGES):
         cluster = SpecCluster(
             name="xfworker",
             security=security,
@@ -118,9 +120,10 @@ def jobqueue_client(make: Callable[..., Any], options: Mapping[str, Any], folder
         "shared_temp_directory": tempfile.mkdtemp(prefix="dask-", dir=folder),
         "protocol": "tls://",
         "security": security,
-        "scheduler_options": {"dashboard": False},
+        "scheduler_options": {"dashboard": False, "dashboard_address": ":0"},
     }
-    cluster = make(**{**defaults, **options})
+    with dask.config.set(_NO_PAGES):
+        cluster = make(**{**defaults, **options})
     cluster.scale(jobs=jobs)
     return JobClient(cluster, security=cluster.security)
 
