@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import os
+import threading
 
 import pytest
 import urllib3
 import xxhash
 
 from tests.contract.suites.object_server import ACCESS_KEY, SECRET_KEY, make_bucket, object_server
+from xfworker.adapters.http import direct_pieces
 from xfworker.adapters.http.direct_pieces import DirectPieces
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.transport import HttpTransport
@@ -16,7 +18,7 @@ from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.digest_field import XXH3, write_digest
-from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, FileNotInStore
+from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, FileNotInStore, ServerUnreachable
 from xfworker.domain.files import VERBS, Scope, userdata_resource
 from xfworker.testing.contracts.file_store import FileStoreContract
 
@@ -157,6 +159,32 @@ def test_where_the_object_store_cannot_be_reached_everything_goes_through_the_se
     monkeypatch.setattr(store, "_elsewhere", unreachable)
     store.upload(token, file, folder.child("a.raw"))
     assert sent == {embedded.url: file.stat().st_size}
+    assert content_of(store, token, folder.child("a.raw")) == file.read_bytes()
+
+
+def test_a_store_that_fails_for_a_moment_is_asked_again(endpoint, store, token, folder, file, sent, monkeypatch):
+    put, failures = DirectPieces._put, [ServerUnreachable("for a moment")]  # noqa: SLF001  where a link is cut
+    arrived = threading.Event()
+
+    def failing(self, url, field, content):
+        if f"-{2 * PIECE:020d}-" in url and failures:
+            assert arrived.wait(20)
+            raise failures.pop()
+        put(self, url, field, content)
+        arrived.set()
+
+    monkeypatch.setattr(DirectPieces, "_put", failing)
+    store.upload(token, file, folder.child("a.raw"))
+    assert list(sent) == [endpoint]
+    assert content_of(store, token, folder.child("a.raw")) == file.read_bytes()
+
+
+def test_a_store_whose_tags_are_not_digests_gets_files_through_the_server(
+    embedded, store, token, folder, file, sent, monkeypatch
+):
+    monkeypatch.setattr(direct_pieces, "strong_etag", lambda _: "a-key-of-kms")
+    store.upload(token, file, folder.child("a.raw"))
+    assert sent[embedded.url]
     assert content_of(store, token, folder.child("a.raw")) == file.read_bytes()
 
 
