@@ -1,4 +1,6 @@
+import errno
 import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -6,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from xfworker.adapters.process.environments import Environments, Installation
+from xfworker.adapters.process.file_lock import try_lock
 from xfworker.domain.errors import JobError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="shell commands of POSIX")
@@ -28,6 +31,11 @@ def write_wheel(folder, name, version):
     return wheel
 
 
+def kept(folder):
+    """List what there is of environments; the locks of those that were made stay."""
+    return [path for path in (folder / "environments").iterdir() if path.suffix != ".lock"]
+
+
 @pytest.fixture
 def environments(tmp_path):
     return Environments(tmp_path / "environments")
@@ -42,7 +50,7 @@ def test_a_library_that_is_too_old_for_xfworkerutil_is_named(environments, tmp_p
     behind = f'%xfpython% -c "{unpack}"'
     with pytest.raises(JobError, match=r"Lab.Old 1.0.0.0 installs urllib3 1.26.20, .* it needs urllib3>=2"):
         environments.get([Installation("Lab.Old 1.0.0.0", behind, None, "")])
-    assert list((tmp_path / "environments").iterdir()) == []
+    assert kept(tmp_path) == []
 
 
 def test_what_an_install_command_writes_is_reported_while_it_runs(environments):
@@ -58,7 +66,7 @@ def test_a_report_may_stop_an_installation(environments, tmp_path):
 
     with pytest.raises(JobError, match="was aborted"):
         environments.get([Installation("Lab.Long 1.0.0.0", "echo ready; exec sleep 60", None, "")], stop)
-    assert list((tmp_path / "environments").iterdir()) == []
+    assert kept(tmp_path) == []
 
 
 def test_pip_is_pip_whether_uv_is_there_or_not(environments, tmp_path, monkeypatch):
@@ -123,3 +131,52 @@ def test_an_environment_whose_files_were_only_touched_is_kept(environments):
     first = environments.get([installation])
     os.utime(first.python.parent.parent / "pyvenv.cfg", ns=(1, 1))
     assert environments.get([installation]).python == first.python
+
+
+ONE_OF_SEVERAL = """
+import sys
+from pathlib import Path
+from xfworker.adapters.process.environments import Environments, Installation
+
+folder, command = sys.argv[1:]
+print(Environments(Path(folder)).get([Installation("Lab.Once 1.0.0.0", command, None, "")]).python)
+"""
+
+
+def test_several_workers_that_share_a_folder_make_an_environment_once(tmp_path):
+    command = f"echo installed >> {tmp_path / 'installed'}"
+    call = [sys.executable, "-c", ONE_OF_SEVERAL, str(tmp_path / "environments"), command]
+    workers = [subprocess.Popen(call, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    interpreters = {worker.communicate(timeout=120)[0] for worker in workers}
+    assert [worker.returncode for worker in workers] == [0, 0, 0]
+    assert len(interpreters) == 1
+    assert (tmp_path / "installed").read_text() == "installed\n"
+
+
+def test_who_waits_for_anothers_installation_can_be_stopped(tmp_path):
+    environments, installation = (
+        Environments(tmp_path / "environments"),
+        Installation("Lab.Held 1.0.0.0", "true", None, ""),
+    )
+    environments.get([installation])
+    [lock] = (tmp_path / "environments").glob("*.lock")
+    [entry] = (tmp_path / "environments").glob("*.json")
+    entry.unlink()
+
+    def stop(piece):
+        if not piece:
+            raise JobError("the job was aborted")
+
+    with lock.open("r+b") as file:
+        assert try_lock(file)
+        with pytest.raises(JobError, match="was aborted"):
+            environments.get([installation], stop)
+    assert environments.get([installation], stop).python.exists()
+
+
+def test_where_the_file_system_has_no_locks_an_environment_is_made_all_the_same(environments, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert environments.get([Installation("Lab.Lockless 1.0.0.0", "true", None, "")]).python.exists()

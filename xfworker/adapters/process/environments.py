@@ -3,7 +3,8 @@ Virtual environments for scripts: one per set of dependency packages, made once.
 
 An environment sees the packages of this interpreter behind its own, so that ``xfworkerutil`` is there without being
 installed again. It is made in a folder of its own and counts when an entry points to it, so that a worker that dies on
-the way, or two that make the same one, do no harm. Once made it is read-only.
+the way, or two that make the same one, do no harm. Several workers that share the folder, also on several machines,
+make each once: the others wait for a lock, where the file system has locks. Once made it is read-only.
 """
 
 import hashlib
@@ -22,13 +23,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, distributions, requires
 from pathlib import Path
 from typing import IO
 
 from attrs import define
 
+from xfworker.adapters.process.file_lock import try_lock, wait_for_lock
 from xfworker.adapters.process.script_user import ScriptUser
 from xfworker.domain.errors import JobError
 from xfworker.services.files_in_use import when_free
@@ -122,7 +124,9 @@ class Environments:
         with self._lock_of(key):
             folder = self._existing(key)
             if folder is None:
-                folder = self._make(key, needed, report or _ignore)
+                with self._alone(key, report or _ignore):
+                    # Another worker may have made it meanwhile.
+                    folder = self._existing(key) or self._make(key, needed, report or _ignore)
         return self._environment(folder)
 
     def sweep(self, *, older_than_seconds: float = 24 * 3600.0) -> None:
@@ -166,6 +170,25 @@ class Environments:
         entry.write_text(json.dumps({"folder": str(folder), "packages": packages}), "utf-8")
         when_free(lambda: entry.replace(self._folder / f"{key}.json"))
         return folder
+
+    @contextmanager
+    def _alone(self, key: str, report: Report) -> Iterator[None]:
+        """Keep other workers that share the folder from making the same environment, where it can be locked."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        reported = time.monotonic()
+
+        def waiting() -> None:
+            nonlocal reported
+            if time.monotonic() - reported >= _SILENT_SECONDS:
+                reported = time.monotonic()
+                report(b"")
+
+        # The lock file stays: removing it while another process opens it would give the lock to both.
+        with (self._folder / f"{key}.lock").open("a+b", buffering=0) as file:
+            if not try_lock(file):
+                report(b"xfworker: waiting for another worker that may be installing the same packages\n")
+                wait_for_lock(file, waiting)
+            yield
 
     def _create(self, folder: Path) -> None:
         try:
