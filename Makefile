@@ -18,7 +18,7 @@ LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom fuzz coverage mutation
+.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom fuzz coverage mutation faults chaos
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
@@ -33,6 +33,7 @@ help:
 	@echo "make coverage     which lines and branches of the rules no test reaches; fails below the floors reached so far"
 	@echo "make mutation     break the code of PATHS in every small way, and say which breaks no test notices: PATHS=FILE"
 	@echo "make fuzz         mutate what each parser reads, guided by coverage (Linux): SECONDS=60 for each"
+	@echo "make faults       let each call of the disk and of the database fail in turn, in short stories"
 	@echo "make docs         build the site: docs/_build/index.html"
 	@echo "make pictures     make the pictures of README.md and the docs anew"
 	@echo "make check        ruff, mypy --strict, import-linter"
@@ -123,6 +124,10 @@ SECONDS ?= 60
 # Whatever is found is kept in build/fuzz, and belongs into tests/fuzz/findings once it is mended.
 fuzz: $(VENV)/installed-test+fuzz
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --write docs/trust.md
+
+# Some of them are a part of the tests.
+faults: $(VENV)/installed-test
+	XFWORKER_FAULTS_AT_EACH_CALL=1 $(BIN)/python -m pytest --numprocesses 2 tests/faults
 
 # Warnings are errors. The search of the site works without a server: open docs/_build/index.html.
 docs: $(VENV)/installed-all+docs

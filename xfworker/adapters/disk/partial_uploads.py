@@ -53,10 +53,11 @@ class PartialUpload(UploadDescription):
         """Bytes received so far."""
         if self.completed is not None:
             return self.size
-        try:
-            return self.data.stat().st_size
-        except FileNotFoundError:
-            return 0
+        with disk_errors(f"go on storing {self.resource}"):
+            try:
+                return self.data.stat().st_size
+            except FileNotFoundError:
+                return 0
 
     def save(self) -> None:
         """Write the description."""
@@ -144,6 +145,9 @@ class PartialUploads:
         self._store.reservations.reserve(upload.identifier, upload.size - offset, upload.resource)
         running = self._running.get(upload.identifier)
         with disk_errors(f"store {upload.resource}"):
+            if not offset:
+                # A file that was published, and then not kept as complete, left nothing to go on with.
+                upload.data.touch(mode=0o600)
             if running is None or (running.offset, running.changed_ns) != (offset, _changed_ns(upload)):
                 running = self._running[upload.identifier] = self._read_again(upload, offset)
             return IncomingFile(
@@ -169,10 +173,11 @@ class PartialUploads:
         received = incoming.digest.settle()
         incoming.close()
         running = self._running.get(upload.identifier)
-        if running is not None and incoming.size == upload.offset and not incoming.failed:
-            running.offset, running.changed_ns, running.hash = incoming.size, _changed_ns(upload), received
-        else:
-            self._running.pop(upload.identifier, None)
+        with disk_errors(f"store {upload.resource}"):
+            if running is not None and incoming.size == upload.offset and not incoming.failed:
+                running.offset, running.changed_ns, running.hash = incoming.size, _changed_ns(upload), received
+            else:
+                self._running.pop(upload.identifier, None)
         return incoming.size
 
     def mark_verified(self, upload: PartialUpload, incoming: IncomingFile) -> None:
@@ -184,7 +189,12 @@ class PartialUploads:
 
     def roll_back(self, upload: PartialUpload, offset: int) -> None:
         with disk_errors(f"store {upload.resource}"):
-            os.truncate(upload.data, offset)
+            try:
+                os.truncate(upload.data, offset)
+            except FileNotFoundError:
+                # It stands under its final name already.
+                offset = 0
+                upload.data.touch(mode=0o600)
         running = self._running.pop(upload.identifier, None)
         self._store.reservations.set_missing(upload.identifier, upload.size - offset)
         if running is not None and running.verified == offset and running.verified_hash is not None:
@@ -206,9 +216,13 @@ class PartialUploads:
                 self.roll_back(upload, max(upload.size - 1, 0))
             raise
         self._store.reservations.release(upload.identifier)
-        upload.completed = stat
-        upload.save()
         self._running.pop(upload.identifier, None)
+        upload.completed = stat
+        try:
+            upload.save()
+        except OSError:
+            # The file is stored, whatever became of the note about it; who asks again finds the file.
+            self.remove(upload)
         return stat
 
     def remove(self, upload: PartialUpload) -> None:

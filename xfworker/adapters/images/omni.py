@@ -239,13 +239,14 @@ class OmniWriter(SlabWriter):
         path, image = self.info.path, attrs.evolve(self.info, source=_without_person(source))
         document = begun_document(path, document_of(image, pixels_filename=self.info.pixels_path.name))
         try:
-            # Two files cannot be replaced at once: an older document must not be read with the new pixels.
-            with set_aside(path):
+            # Two files cannot be replaced at once: an older document must not be read with the new pixels. What stood
+            # there comes back where either of the new ones does not get its name.
+            with set_aside(path), set_aside(self.info.pixels_path):
                 self._pixels.finish()
+                document.finish()
         except BaseException:
             document.discard()
             raise
-        document.finish()
         self.info = image
 
     def _discard(self) -> None:

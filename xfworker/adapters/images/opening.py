@@ -4,7 +4,8 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -77,6 +78,15 @@ def read_whole(path: Path, most: int) -> bytes:
             raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
+@contextmanager
+def _naming(file: IO[bytes]) -> Iterator[None]:
+    """Say which file it is that cannot be read; the operating system knows its number only."""
+    try:
+        yield
+    except OSError as error:
+        raise ImageError(f"{file.name} cannot be read: {error.strerror or error}.") from error
+
+
 def positioned_reader(file: IO[bytes]) -> Callable[[int, int], bytes]:
     """Give a function that reads bytes at an offset, safe for threads that share the file."""
     if sys.platform != "win32":
@@ -85,7 +95,8 @@ def positioned_reader(file: IO[bytes]) -> Callable[[int, int], bytes]:
         def read_at(offset: int, count: int) -> bytes:
             parts = []
             while count > 0:
-                part = os.pread(descriptor, min(count, 1 << 30), offset)
+                with _naming(file):
+                    part = os.pread(descriptor, min(count, 1 << 30), offset)
                 if not part:
                     break
                 parts.append(part)
@@ -112,7 +123,8 @@ def positioned_reader_into(file: IO[bytes]) -> Callable[[int, memoryview], int]:
         def read_into(offset: int, view: memoryview) -> int:
             done = 0
             while done < view.nbytes:
-                count = os.preadv(descriptor, [view[done : done + (1 << 30)]], offset + done)
+                with _naming(file):
+                    count = os.preadv(descriptor, [view[done : done + (1 << 30)]], offset + done)
                 if not count:
                     break
                 done += count

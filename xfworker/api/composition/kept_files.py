@@ -1,13 +1,14 @@
 """The files of a server for backups, one by one: those of a folder, and those of a bucket."""
 
 import hashlib
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from attrs import define
 
@@ -17,7 +18,7 @@ from xfworker.adapters.transfer.hashing import file_sha256
 from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX
 from xfworker.api.composition.platform import PlatformStorage, file_store
 from xfworker.domain.digests import Digests
-from xfworker.domain.errors import FileNotInStore
+from xfworker.domain.errors import FileError, FileNotInStore
 from xfworker.domain.files import AuthorizationToken, Resource, Scope, parse_resource
 from xfworker.services.files_in_use import when_free
 
@@ -64,17 +65,23 @@ def kept_files(storage: PlatformStorage) -> KeptFiles:
     return _BucketFiles(files)  # type: ignore[arg-type]  # without a folder it is a bucket
 
 
+def _refuse(error: OSError) -> NoReturn:
+    # A folder that cannot be listed would be missing in the backup, and nobody would know.
+    raise FileError(f"cannot list the stored files: {error.strerror or error} ({error.filename})") from error
+
+
 @define(frozen=True)
 class _FolderFiles:
     _root: Path
     _replaced: Path
 
     def names(self) -> Iterator[str]:
-        for path in sorted(self._root.rglob("*")):
-            relative = path.relative_to(self._root)
-            hidden = relative.parts[0] == PRIVATE_FOLDER or relative.name.startswith(PARTIAL_PREFIX)
-            if not hidden and path.is_file() and not path.is_symlink():
-                yield relative.as_posix()
+        for parent, folders, names in os.walk(self._root, onerror=_refuse):
+            here = Path(parent)
+            folders[:] = sorted(name for name in folders if here != self._root or name != PRIVATE_FOLDER)
+            for path in (here / name for name in sorted(names) if not name.startswith(PARTIAL_PREFIX)):
+                if path.is_file() and not path.is_symlink():
+                    yield path.relative_to(self._root).as_posix()
 
     def copy_to(self, name: str, target: Path) -> tuple[str, int] | None:
         source = self._root / name

@@ -181,14 +181,19 @@ def _require_records_of_files(storage: PlatformStorage) -> None:
     Refuse to begin an empty database beside files: new records would get the serials of those that own the files.
 
     Raises:
-        ConfigurationError: The database file is gone, and files of records are there.
+        ConfigurationError: The database file is gone, and files of records are there, or it cannot be found out.
     """
-    if storage.database is not None or (storage.data / "records.sqlite").exists():
-        return
-    if storage.files_path is None:
+    if storage.database is not None or storage.files_path is None:
         return
     sources = [storage.files_path / source for source in SERIAL_KEYS]
-    left = next((source for source in sources if source.is_dir() and any(source.iterdir())), None)
+    try:
+        if (storage.data / "records.sqlite").exists():
+            return
+        left = next((source for source in sources if source.is_dir() and any(source.iterdir())), None)
+    except OSError as error:
+        raise ConfigurationError(
+            f"could not look into the data folder {storage.data}: {error.strerror or error}"
+        ) from None
     if left is not None:
         raise ConfigurationError(
             f"{storage.data} holds no records.sqlite, but {left} holds files of its records; put the database back, "

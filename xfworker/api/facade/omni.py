@@ -206,11 +206,14 @@ class Image(ImageMetadata, ImageBlocks):
             if pixels is not None:
                 if self._assigned is not None:
                     self._opened = None  # Windows replaces no file that is mapped
-                # Two files cannot be replaced at once: an older document must not be read with the new pixels.
-                with set_aside(self.metadata_path):
+                # Two files cannot be replaced at once: an older document must not be read with the new pixels. What
+                # stood there comes back where either of the new ones does not get its name.
+                with set_aside(self.metadata_path), set_aside(pixels.path):
                     pixels.finish()
+                    document.finish()
                 self._published()
-            elif info.encoding == RAW and not self._has_pixels_elsewhere(info):
+                return
+            if info.encoding == RAW and not self._has_pixels_elsewhere(info):
                 from xfworker.adapters.images.raw_pixels import check_raw_size
 
                 check_raw_size(info)

@@ -4,6 +4,7 @@ import re
 import stat
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from xfworker.services.packages.checkin import PackageRecord, archive_resource, 
 from xfworker.services.packages.manifest import is_whole, write_manifest
 from xfworker.services.packages.read_only import make_read_only, remove_read_only
 
+_INCOMING, _DAMAGED = ".incoming-", ".damaged-"
+_SWEPT_AFTER_SECONDS = 7 * 24 * 3600.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -42,8 +45,17 @@ class PackageCache:
 
         Raises:
             PackageError: The record has no package, or what arrived is not what was checked in.
-            FileError: It could not be fetched.
+            FileError: It could not be fetched, or this computer's disk did not take it.
         """
+        try:
+            return self._got(server, files, record)
+        except OSError as error:
+            raise FileError(
+                f"cannot put the package {record.name} {record.version} into {self._folder}: "
+                f"{error.strerror or error}; make room there, or set another folder, and try again"
+            ) from error
+
+    def _got(self, server: XFServer, files: FileStore, record: PackageRecord) -> Path:
         resource = archive_resource(record)
         digest = record.metadata[PACKAGE].get("sha256")
         if not (isinstance(digest, str) and _SHA256.fullmatch(digest)):
@@ -59,7 +71,8 @@ class PackageCache:
                 self._set_aside(folder)
             if not folder.is_dir():
                 self._folder.mkdir(parents=True, exist_ok=True)
-                scratch = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._folder))
+                self._sweep()
+                scratch = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=self._folder))
                 try:
                     archive = scratch / "package.xfp"
                     files.download(server.file_token([Scope("read", resource)]), resource, archive)
@@ -74,8 +87,16 @@ class PackageCache:
                     remove_read_only(scratch)
         return folder
 
+    def _sweep(self) -> None:
+        """Remove what processes left that were killed, or whose disk failed, while they unpacked."""
+        limit = time.time() - _SWEPT_AFTER_SECONDS
+        for path in (*self._folder.glob(f"{_INCOMING}*"), *self._folder.glob(f"{_DAMAGED}*")):
+            with suppress(OSError):
+                if path.lstat().st_mtime < limit:
+                    remove_read_only(path)
+
     def _set_aside(self, damaged: Path) -> None:
-        aside = Path(tempfile.mkdtemp(prefix=".damaged-", dir=self._folder))
+        aside = Path(tempfile.mkdtemp(prefix=_DAMAGED, dir=self._folder))
         # A folder that is read-only cannot be moved.
         damaged.chmod(stat.S_IRWXU)
         with suppress(OSError):  # another process was quicker

@@ -4,9 +4,9 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from xfworker.domain.errors import InvalidFilename, PackageError
+from xfworker.domain.errors import FileError, InvalidFilename, PackageError
 from xfworker.domain.filenames import check_filename, is_safe_filename
 from xfworker.domain.interface import declaration_violations
 from xfworker.domain.package import (
@@ -168,9 +168,14 @@ def package_files(folder: Path) -> list[str]:
     return files
 
 
+def _refuse(error: OSError) -> NoReturn:
+    # A folder that cannot be listed would be left out otherwise, and nobody would know.
+    raise FileError(f"cannot read the package: {error.strerror or error} ({error.filename})") from error
+
+
 def _files(folder: Path, violations: list[str]) -> list[str]:
     by_folded_path: dict[str, str] = {}
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
         here = Path(parent)
         violations.extend(

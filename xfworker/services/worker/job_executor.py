@@ -201,10 +201,12 @@ class JobExecutor:
             if kept.abort_requested:
                 return self._report(lease, aborted_before_start(), log_path)
             running = self._start(lease, prepared, directory, log_path, events)
-        except (JobError, PackageError, FileError) as error:
+        except (JobError, PackageError, FileError, OSError) as error:
+            # A disk that is full or broken is reported; a worker that only goes silent would count as lost.
+            reason = f"cannot prepare the script: {error}" if isinstance(error, OSError) else str(error)
             with suppress(OSError), log_path.open("ab") as log:
-                log.write(f"{error}\n".encode())
-            outcome = aborted_before_start() if kept.abort_requested else not_started(str(error))
+                log.write(f"{reason}\n".encode())
+            outcome = aborted_before_start() if kept.abort_requested else not_started(reason)
             return self._report(lease, outcome, log_path)
         try:
             end = _ScriptRun(self, lease, kept, running, log_path, events).until_end()
