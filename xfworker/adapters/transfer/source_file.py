@@ -22,16 +22,19 @@ def open_source(path: Path) -> FileIO:
         OSError: It cannot be opened, or is a directory.
     """
     file = open_without_waiting(path)
-    status = os.fstat(file.fileno())
-    error = None
-    if not stat.S_ISREG(status.st_mode):
-        error = "it is a pipe, a device or a socket, not a file"
-    elif not status.st_size and file.read(1):
-        error = "it says that it is empty and is not, as what the system shows of itself; copy it to a file first"
-    if error is not None:
+    try:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise FileError(f"cannot read {path}: it is a pipe, a device or a socket, not a file")
+        if not status.st_size and file.read(1):
+            raise FileError(
+                f"cannot read {path}: it says that it is empty and is not, as what the system shows of itself; copy it "
+                "to a file first"
+            )
+        file.seek(0)
+    except BaseException:
         file.close()
-        raise FileError(f"cannot read {path}: {error}")
-    file.seek(0)
+        raise
     return file
 
 
