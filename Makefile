@@ -32,6 +32,7 @@ help:
 	@echo "make model        random commands of many clients, compared with a small model of the rules: EXAMPLES=1000"
 	@echo "make coverage     which lines and branches of the rules no test reaches; fails below the floors reached so far"
 	@echo "make mutation     break the code of PATHS in every small way, and say which breaks no test notices: PATHS=FILE"
+	@echo "make chaos        the queue while its database is killed, restarted, cut off and slow (Linux)"
 	@echo "make fuzz         mutate what each parser reads, guided by coverage (Linux): SECONDS=60 for each"
 	@echo "make faults       let each call of the disk and of the database fail in turn, in short stories"
 	@echo "make docs         build the site: docs/_build/index.html"
@@ -128,6 +129,10 @@ fuzz: $(VENV)/installed-test+fuzz
 # Some of them are a part of the tests.
 faults: $(VENV)/installed-test
 	XFWORKER_FAULTS_AT_EACH_CALL=1 $(BIN)/python -m pytest --numprocesses 2 tests/faults
+
+# Where PostgreSQL's wheel is (Linux). The figures stand in docs/trust.md.
+chaos: $(VENV)/installed-test
+	$(BIN)/python -m tests.chaos --write docs/trust.md
 
 # Warnings are errors. The search of the site works without a server: open docs/_build/index.html.
 docs: $(VENV)/installed-all+docs

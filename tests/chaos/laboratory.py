@@ -27,9 +27,9 @@ _DRAIN_SECONDS = 120.0
 class Server(EmbeddedServer):
     """A server whose leases are short, so that what nobody holds any more is soon run again."""
 
-    def __init__(self, data, database):
+    def __init__(self, data, database, *, lease_seconds=LEASE_SECONDS):
         super().__init__(data, database=database)
-        self._command += ["--lease-seconds", str(LEASE_SECONDS), "--max-attempts", "1000"]
+        self._command += ["--lease-seconds", str(lease_seconds), "--max-attempts", "1000"]
 
 
 class Worker(Client):

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import http.client
+import time
 
 import pytest
 
@@ -48,12 +49,8 @@ class Place:
 
     def done(self, lease, content):
         self.stored(lease, content)
-        named = {
-            "type": "ForeignFile",
-            "source": "job_result",
-            "job_serial": lease.job.serial,
-            "filename": "result.bin",
-        }
+        serial = lease.job.serial
+        named = {"type": "ForeignFile", "source": "job_result", "job_serial": serial, "filename": "result.bin"}
         change = Change(values={"/outputs": {"out": named}, "/state": JobState.DONE.value})
         self.setting.script(lease).update(Job, lease.job.serial, change)
 
@@ -154,6 +151,25 @@ def test_a_body_that_comes_too_late_changes_nothing(place, held, happens):
     status, _, _ = answered(connection)
     assert 400 <= status < 500
     assert place.digest(lease.job) == before == hashlib.sha256(_GOOD).hexdigest()
+
+
+def test_a_body_outlives_its_lease(tmp_path):
+    with Server(tmp_path, f"sqlite:///{tmp_path / 'records.sqlite'}", lease_seconds=2) as server:
+        place = Place(server)
+        held = []
+        for begin in (slow_put, slow_tus):
+            lease = place.claimed(place.setting.job())
+            place.stored(lease, _GOOD)
+            connection = begin(place, lease)
+            connection.send(_LATE[: len(_LATE) // 2])
+            held.append((lease, connection))
+        while any(place.world.admin.get(Job, lease.job.serial).state is JobState.RUNNING for lease, _ in held):
+            time.sleep(0.1)
+        for lease, connection in held:
+            connection.send(_LATE[len(_LATE) // 2 :])
+            status, _, _ = answered(connection)
+            assert 400 <= status < 500
+            assert place.digest(lease.job) == hashlib.sha256(_GOOD).hexdigest()
 
 
 @pytest.mark.parametrize("held", [slow_put, slow_tus])

@@ -33,6 +33,7 @@ from xfworker.services.worker.job_executor import JobExecutor
 from xfworker.services.worker.loop import WorkerLoop
 
 _TROUBLE_EVERY_SECONDS = 15.0
+_MEMORY = Path("/dev/shm")
 _REST_SECONDS = 3 * 3600.0
 _CHANCES = {
     "request lost": 0.02,
@@ -465,7 +466,8 @@ class Story:
 
 def play(seed, *, only=None, runs=None):
     """Play a seed's story, or only a part of its misfortunes."""
-    folder = Path(tempfile.mkdtemp(prefix="simulation-"))
+    # In memory where that is: no power cut is waited for here.
+    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_MEMORY if _MEMORY.is_dir() else None))
     try:
         world = World(seed, folder, only=only, runs=runs)
         violations = world.live()

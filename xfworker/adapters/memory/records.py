@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 import attrs
@@ -26,6 +27,8 @@ from xfworker.ports.record_store import ClaimableTask, Claimant, EncodedRecord, 
 RecordT = TypeVar("RecordT", bound=Record)
 Derived = TypeVar("Derived")
 
+
+_IMMUTABLE = frozenset({str, int, float, bool, datetime, type(None)})
 
 _Entry = tuple[Mapping[str, Any], datetime | None]
 
@@ -322,7 +325,7 @@ class _Transaction:
 
 
 def _checked(kind: type[Record], name: str) -> str:
-    if name not in {field.name for field in attrs.fields(kind)}:
+    if name not in _names(kind):
         raise LookupError(f"{kind.__name__} has no field {name!r}")
     return name
 
@@ -337,11 +340,19 @@ def _order(record: Record) -> tuple[str, int]:
 
 def _own(record: RecordT) -> RecordT:
     # Records are frozen but hold dictionaries; what is kept shares nothing with what callers hold.
-    values = {field.name: getattr(record, field.name) for field in attrs.fields(type(record))}
-    return type(record)(**{name: _copied(value) for name, value in values.items()})
+    kind = type(record)
+    values = {name: getattr(record, name) for name in _names(kind)}
+    return kind(**{name: value if value.__class__ in _IMMUTABLE else _copied(value) for name, value in values.items()})
+
+
+@cache
+def _names(kind: type[Record]) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(kind))
 
 
 def _copied(value: Any) -> Any:
+    if value.__class__ in _IMMUTABLE:
+        return value
     if isinstance(value, Mapping):
         return {key: _copied(item) for key, item in value.items()}
     if isinstance(value, list):

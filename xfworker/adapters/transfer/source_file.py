@@ -23,19 +23,25 @@ def open_source(path: Path) -> FileIO:
     """
     file = open_without_waiting(path)
     try:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise FileError(f"cannot read {path}: it is a pipe, a device or a socket, not a file")
-        if not status.st_size and file.read(1):
-            raise FileError(
-                f"cannot read {path}: it says that it is empty and is not, as what the system shows of itself; copy it "
-                "to a file first"
-            )
-        file.seek(0)
+        error = _refusal(file)
+        if error is None:
+            file.seek(0)
     except BaseException:
         file.close()
         raise
+    if error is not None:
+        file.close()
+        raise FileError(f"cannot read {path}: {error}")
     return file
+
+
+def _refusal(file: FileIO) -> str | None:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        return "it is a pipe, a device or a socket, not a file"
+    if not status.st_size and file.read(1):
+        return "it says that it is empty and is not, as what the system shows of itself; copy it to a file first"
+    return None
 
 
 def open_without_waiting(path: Path) -> FileIO:
