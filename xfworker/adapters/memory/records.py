@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache
 from typing import Any, TypeVar
 
 import attrs
@@ -325,7 +324,7 @@ class _Transaction:
 
 
 def _checked(kind: type[Record], name: str) -> str:
-    if name not in _names(kind):
+    if name not in {field.name for field in attrs.fields(kind)}:
         raise LookupError(f"{kind.__name__} has no field {name!r}")
     return name
 
@@ -341,13 +340,7 @@ def _order(record: Record) -> tuple[str, int]:
 def _own(record: RecordT) -> RecordT:
     # Records are frozen but hold dictionaries; what is kept shares nothing with what callers hold.
     kind = type(record)
-    values = {name: getattr(record, name) for name in _names(kind)}
-    return kind(**{name: value if value.__class__ in _IMMUTABLE else _copied(value) for name, value in values.items()})
-
-
-@cache
-def _names(kind: type[Record]) -> tuple[str, ...]:
-    return tuple(field.name for field in attrs.fields(kind))
+    return kind(**{field.name: _copied(getattr(record, field.name)) for field in attrs.fields(kind)})
 
 
 def _copied(value: Any) -> Any:
