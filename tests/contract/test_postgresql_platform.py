@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 
+from tests.unit.platform.small_workflow import SmallWorkflow, output
 from xfworker.adapters.sql.export import read_rows, write_rows
-from xfworker.adapters.sql.tables import METADATA
+from xfworker.adapters.sql.tables import METADATA, TABLES
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.change import Change
 from xfworker.domain.errors import LeaseLost
@@ -265,3 +266,51 @@ class TestHttpWorkflowControlOverPostgresql(WorkflowControlContract):
     @pytest.fixture
     def control(self, world):
         return world.control
+
+
+def plans(engine, statements):
+    """Give the plan of each statement that names jobs, as PostgreSQL would run it."""
+    with engine.connect() as connection:
+        cursor = connection.connection.cursor()
+        for statement, parameters in statements:
+            if " jobs" in statement and statement.split()[0] in {"SELECT", "UPDATE", "WITH"}:
+                cursor.execute(f"EXPLAIN {statement}", parameters)
+                yield statement, "\n".join(row[0] for row in cursor.fetchall())
+
+
+def test_no_claim_finish_or_listing_reads_through_all_jobs(postgresql_records):
+    bench = SmallWorkflow(postgresql_records)
+    source = bench.task("Source", "Source")
+    first = bench.task("First", a=output(source))
+    bench.task("Group", types={"a": "Sequence"}, a=output(bench.task("Second", a=output(first))))
+    bench.start()
+    bench.control.start_run(bench.workflow, outputs={"out": 1.0})
+    engine, statements = postgresql_records.engine, []
+    [job] = bench.jobs(first)
+    with engine.begin() as connection:
+        # Of other workflows, as most jobs are: done long ago.
+        columns = ", ".join(column.name for column in TABLES["jobs"].c if column.name not in {"serial", "state"})
+        others = columns.replace("workflow_serial", "1000 + n % 50").replace("task_serial", "2000 + n % 200")
+        others = others.replace("run_serial", "3000 + n / 4").replace("claim_rank", "NULL")
+        connection.execute(
+            text(
+                f"INSERT INTO jobs ({columns}, state) SELECT {others}, 'Done' FROM jobs, generate_series(1, 20000) n "
+                "WHERE serial = :serial"
+            ),
+            {"serial": job.serial},
+        )
+        connection.execute(text("ANALYZE"))
+
+    def keep(_connection, _cursor, statement, parameters, *_):
+        statements.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", keep)
+    bench.control.start_run(bench.workflow, outputs={"out": 1.0})
+    bench.work({"out": 1.0})
+    bench.work({"out": 1.0})
+    bench.server.page(Job, {"task_serial": 2007}, limit=100)
+    bench.server.page(Job, {"workflow_serial": 1007}, after=("a", 1), limit=100)
+    event.remove(engine, "before_cursor_execute", keep)
+    found = list(plans(engine, statements))
+    assert len(found) > 10
+    assert [(statement, plan) for statement, plan in found if "Seq Scan on jobs" in plan] == []
