@@ -123,6 +123,11 @@ def test_a_file_is_never_converted_to_itself(tmp_path, write_array, formats, bon
 @pytest.mark.parametrize(("first", "second"), [("s.omni", "s.mhd"), ("s.mhd", "s.omni"), ("s.vgi", "s.VGI")])
 def test_no_file_of_the_source_is_replaced(tmp_path, write_array, read_array, formats, bone, first, second):
     source = write_array(tmp_path / first, bone)
+    if (tmp_path / second).exists():  # on a disk that takes both for one name
+        with pytest.raises(UsageError, match="itself"):
+            convert(formats, source, tmp_path / second, pixel_type=PixelType.FLOAT32)
+        np.testing.assert_array_equal(read_array(source), bone)
+        return
     if second.lower() == first:
         (tmp_path / "s.VGI").write_text("{volume1}")
     with pytest.raises(UsageError, match="would be replaced"):
