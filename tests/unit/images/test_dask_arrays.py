@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     formats = image_formats()
     convert(formats, folder / "scan.omni", folder / "scan.AIM")
     image.threshold(folder / "mask.AIM", lower=0)
-    for name in ("scan.ome.zarr", "scan.nii.gz", "scan.tif"):
+    for name in ("scan.ome.zarr", "scan.zarr", "scan.nii.gz", "scan.tif"):
         convert(formats, folder / "scan.omni", folder / name)
     return folder
 
@@ -66,7 +66,7 @@ part = st.one_of(
 
 
 @settings(max_examples=60, deadline=None)
-@given(index=st.tuples(part, part, part), name=st.sampled_from(["scan.omni", "mask.AIM"]))
+@given(index=st.tuples(part, part, part), name=st.sampled_from(["scan.omni", "mask.AIM", "scan.ome.zarr", "scan.zarr"]))
 def test_boxes_are_read_as_numpy_would_give_them(folder, index, name):
     image = omni.open_image(folder / name)
     source = pickle.loads(pickle.dumps(PixelSource(image.info, pixels_reader)))

@@ -16,7 +16,7 @@ from xfworker.adapters.images.carried_metadata import KEY, with_carried
 from xfworker.adapters.images.extras import reader_library
 from xfworker.adapters.images.opening import read_whole
 from xfworker.adapters.images.raw_pixels import SlabReader
-from xfworker.adapters.images.zarr_array import DIRECTION, ZarrWriter, chunks_of, stated_direction
+from xfworker.adapters.images.zarr_array import DIRECTION, ZarrWriter, chunks_of, stated_direction, zarr_box
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.description import ImageInfo, Triple
 from xfworker.domain.image.length_units import MILLIMETRE, LengthUnit, length_unit
@@ -235,6 +235,10 @@ class OmeZarrReader(SlabReader):
     def __init__(self, info: ImageInfo, array: Any, before: int) -> None:
         super().__init__(info)
         self._array, self._before = array, before
+
+    def read_box(self, slices: range, rows: range, columns: range) -> "Pixels":
+        """Read some voxels of the image seen as a volume, and no chunk besides; see ``BoxReader``."""
+        return zarr_box(self.info, self._array, (0,) * self._before, (slices, rows, columns))
 
     def _read_into(self, start: int, out: "Pixels") -> None:
         try:

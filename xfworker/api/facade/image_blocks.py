@@ -58,8 +58,8 @@ class ImageBlocks(ImageTools):
 
         Args:
             chunks: The size of blocks, as dask states it, such as ``(64, 256, 256)``; None for some 32 MiB of whole
-                slices, which suits every format. Of raw pixels a smaller box is read alone; of all others (run-length
-                kinds, compressed files) its slices are decoded whole.
+                slices, which suits every format. Of raw pixels and zarr a smaller box is read alone; of all others
+                (run-length kinds, packed files) its slices are decoded whole.
 
         Returns:
             A ``dask.array.Array`` of the image's type. The image's file must stay while it is used, and other
