@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -84,11 +85,17 @@ def _run(path, tests, jobs):
         sys.stdout.write(f"NOT COMPLETE: {path}: {reason}\n")
         return 2
     killed = sum(verdict == KILLED for verdict, _ in run.verdicts.values())
-    reasons = {(item["function"], item["was"], item["becomes"]) for item in _explained(path)}
+    reasons = Counter((item["function"], item["was"], item["becomes"]) for item in _explained(path))
     survivors = [
         (run.found[number], why) for number, (verdict, why) in sorted(run.verdicts.items()) if verdict != KILLED
     ]
-    open_ones = [(mutant, why) for mutant, why in survivors if mutant.key not in reasons]
+    open_ones = []
+    for mutant, why in survivors:
+        # One reason is good for one of several that look alike.
+        if reasons[mutant.key]:
+            reasons[mutant.key] -= 1
+        else:
+            open_ones.append((mutant, why))
     for mutant, why in open_ones:
         sys.stdout.write(f"SURVIVED: {path}, {mutant}{f' ({why})' if why else ''}\n")
     score = killed / len(run.found)
@@ -114,7 +121,13 @@ def _figures():
         rows.append([f"`{item['file']}`", item["mutants"], item["killed"], score, item["explained"], opened])
     scores = table(["file", "mutants", "noticed", "score", "explained", "open"], rows)
     reasons = [
-        [f"`{item['file']}`", f"`{item['function']}`", f"`{item['was']}`", f"`{item['becomes']}`", item["why"]]
+        [
+            f"`{item['file']}`",
+            f"`{item['function'] or 'the module'}`",
+            f"`{item['was']}`",
+            f"`{item['becomes']}`",
+            item["why"],
+        ]
         for result in results
         for item in _explained(Path(result["file"]))
     ]
