@@ -72,7 +72,7 @@ def sort_orders_between(before: str | None, after: str | None, count: int) -> li
     _check(before, after)
     if not after:
         return _following(before, count)
-    orders: list[str | None] = [None] * count
+    orders = [""] * count
     pending = [(0, count, before, after)]
     while pending:
         start, stop, low, high = pending.pop()
@@ -80,7 +80,7 @@ def sort_orders_between(before: str | None, after: str | None, count: int) -> li
             middle = (start + stop) // 2
             orders[middle] = between = sort_order_between(low, high)
             pending += [(start, middle, low, between), (middle + 1, stop, between, high)]
-    return [item for item in orders if item is not None]
+    return orders
 
 
 def greatest(sort_orders: Iterable[str | None]) -> str | None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from xfworker.api.facade import xfsortorder
 from xfworker.domain.errors import InvalidParameter
-from xfworker.domain.sort_order import sort_order_after, sort_order_between, sort_orders_between
+from xfworker.domain.sort_order import greatest, sort_order_after, sort_order_between, sort_orders_between
 
 ORDERS = st.text(alphabet="0123456789ABCXYZabcxyz", max_size=6)
 
@@ -62,6 +62,35 @@ def test_where_there_is_no_room_it_is_told(low, high):
 def test_a_count_must_be_a_count(count):
     with pytest.raises(InvalidParameter, match="count"):
         sort_orders_between(None, None, count)
+
+
+@pytest.mark.parametrize(("low", "high"), [("b", "a"), ("a", "a")])
+def test_bounds_out_of_order_are_refused_however_many_are_asked_for(low, high):
+    for ask in (lambda: sort_order_between(low, high), lambda: sort_orders_between(low, high, 0)):
+        with pytest.raises(InvalidParameter, match="the first must sort before the second"):
+            ask()
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, "a"), ("a", 1), (b"a", None)])
+def test_a_bound_that_is_not_a_string_is_refused(low, high):
+    with pytest.raises(InvalidParameter, match="sort orders are strings"):
+        sort_order_between(low, high)
+
+
+def test_more_than_a_million_are_not_made_at_once():
+    with pytest.raises(InvalidParameter, match="from 0 to 1000000"):
+        sort_orders_between("a0", "a1", 1_000_001)
+
+
+def test_beside_what_other_rules_made_the_new_ones_are_short():
+    assert sort_order_after("x!") == "x!V"
+    assert sort_order_between("x!", "x!0z") == "x!00V"
+    assert sort_order_between("x!", "x!z") == "x!V"
+
+
+def test_the_greatest_is_found_among_those_that_are_there():
+    assert greatest(["a1", None, "", "a2", "a0"]) == "a2"
+    assert greatest([None, ""]) is None
 
 
 def test_the_module_for_scripts():
