@@ -94,8 +94,7 @@ def new_jobs(served):
 )
 def forked(request, monkeypatch):
     """Whether the worker forks its scripts; which of both it is, a script sees by its command line."""
-    if not request.param:
-        monkeypatch.setenv("XFWORKER_WORKER_FORK_SERVER", "false")
+    monkeypatch.setenv("XFWORKER_WORKER_FORK_SERVER", str(request.param).lower())
     return request.param
 
 
