@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
@@ -40,9 +41,10 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    with local_platform(tmp_path_factory.mktemp("site")) as platform:
+@contextmanager
+def served_site(folder):
+    """Serve a site, whose running job keeps its lease."""
+    with local_platform(folder) as platform:
         made = make_site(platform)
         over = threading.Event()
 
@@ -55,6 +57,12 @@ def site(tmp_path_factory):
         yield made
         over.set()
         keeper.join()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    with served_site(tmp_path_factory.mktemp("site")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,18 @@
 import pytest
 
 from benchmarks.board_data import fill_board
+from tests.page.conftest import served_site
 from xfworker.api.composition.local_platform import local_platform
 from xfworker.domain.change import Change
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Run
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A site of its own: other tests append tasks and jobs to the shared one, in any order."""
+    with served_site(tmp_path_factory.mktemp("board")) as made:
+        yield made
 
 
 @pytest.fixture
