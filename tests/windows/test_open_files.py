@@ -168,6 +168,16 @@ def test_an_image_is_replaced_while_its_pixels_are_in_use(scan, tmp_path, bone, 
     np.testing.assert_array_equal(omni.open_image(target).pixels, bone + 1)
 
 
+def test_pixels_that_are_changed_after_they_were_saved_are_saved_again(tmp_path):
+    image = omni.create_image(tmp_path / "a.omni", size=(6, 5, 4), pixel_type="uint8")
+    image.pixels[...] = 1
+    image.save()
+    image.pixels[0, 0, 0] = 9
+    image.save()
+    assert omni.open_image(tmp_path / "a.omni").pixels[0, 0, 0] == 9
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.omni", "a.raw"]
+
+
 def test_pixels_that_another_program_has_open_are_left_and_saved_later(scan, bone, impatient):
     image = omni.open_image(scan)
     image.pixels = bone + 1
