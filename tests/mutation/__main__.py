@@ -35,7 +35,7 @@ TESTS_OF = {
     f"{_PLATFORM}/access.py": _platform(
         "access", "accounts", "ownership", "file_rights", "look_alikes", "rights_matrix"
     ),
-    f"{_PLATFORM}/leases.py": _platform("lost_leases", "lease_clocks", "claims", "ownership"),
+    f"{_PLATFORM}/leases.py": _platform("lost_leases", "lease_clocks", "bad_records", "ownership"),
     f"{_PLATFORM}/queue.py": _platform("claims", "ownership", "bad_records", "file_rights", "lease_clocks"),
     f"{_PLATFORM}/finishing.py": _platform("bad_records", "file_rights", "workflow_flow"),
     f"{_PLATFORM}/downstream.py": _platform("workflow_flow", "workflow_restarts", "flow_properties", "given_inputs"),
