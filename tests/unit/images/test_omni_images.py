@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,44 @@ def test_an_old_document_is_never_found_with_new_pixels(scan, tmp_path, formats,
     assert scan.metadata_path.read_text("utf-8") == old
     np.testing.assert_array_equal(omni.open_image(scan.metadata_path).pixels, bone)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "a disk without hard links"])
+def test_an_old_image_is_there_again_when_the_new_document_does_not_get_its_name(
+    scan, tmp_path, write_array, bone, monkeypatch, links
+):
+    old = scan.metadata_path.read_text("utf-8")
+    replace, refusals = Path.replace, [OSError(5, "Input/output error")]
+
+    def refused_once(self, target):
+        if Path(target) == scan.metadata_path and refusals:
+            raise refusals.pop()
+        return replace(self, target)
+
+    def link(*_):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "replace", refused_once)
+    if not links:
+        monkeypatch.setattr(os, "link", link)
+    with pytest.raises(ImageError, match="Input/output error"):
+        write_array(scan.metadata_path, bone.astype(np.float32))
+    assert scan.metadata_path.read_text("utf-8") == old
+    np.testing.assert_array_equal(omni.open_image(scan.metadata_path).pixels, bone)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_old_document_that_cannot_be_put_back_is_named(scan, tmp_path, write_array, bone, monkeypatch):
+    old = scan.metadata_path.read_bytes()
+
+    def gone(self, target):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "replace", gone)
+    with pytest.raises(ImageError, match=r"Rename it to scan\.omni to have it back") as caught:
+        write_array(scan.metadata_path, bone.astype(np.float32))
+    [aside] = [path for path in tmp_path.iterdir() if path.name in str(caught.value) and path.name.startswith(".xf")]
+    assert aside.read_bytes() == old
 
 
 def test_metadata_are_not_saved_before_the_pixels_are_there(scan, tmp_path):

@@ -157,17 +157,38 @@ class PartialFolder:
             shutil.rmtree(self.partial, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def set_aside(path: Path) -> Iterator[None]:
+def finish_both(pixels: PartialFile, document: PartialFile) -> None:
     """
-    Take a file away from its name while the block runs: it is removed when the block ends well, else put back.
+    Give new pixels and the document that describes them their names, in place of an image that may stand there.
+
+    Two files cannot be replaced at once: an older document is never found with the new pixels, and what stood there is
+    there again where either of the new ones does not get its name.
 
     Raises:
-        ImageError: It cannot be moved.
+        ImageError: A file cannot be moved or replaced.
+    """
+    with _set_aside(document.path), _set_aside(pixels.path, stays=True):
+        pixels.finish()
+        document.finish()
+
+
+@contextlib.contextmanager
+def _set_aside(path: Path, *, stays: bool = False) -> Iterator[None]:
+    """
+    Keep a file under a hidden name while the block runs: it is removed when the block ends well, else put back.
+
+    Args:
+        path: The file; nothing need be there.
+        stays: It stays under its own name as well, until the block replaces it, where the disk knows hard links.
+
+    Raises:
+        ImageError: It cannot be moved, or put back.
     """
     aside = partial_path(path.parent)
+    is_linked = stays and _link(path, aside)
     try:
-        when_free(lambda: path.rename(aside))
+        if not is_linked:
+            when_free(lambda: path.rename(aside))
     except FileNotFoundError:
         yield
         return
@@ -176,7 +197,26 @@ def set_aside(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        when_free(lambda: aside.replace(path))
+        try:
+            if is_linked and path.samefile(aside):
+                aside.unlink()
+            else:
+                when_free(lambda: aside.replace(path))
+        except OSError as error:
+            raise ImageError(
+                f"{path} could not be replaced, and what stood there is {aside.name} in the same folder now, which"
+                f" could not be renamed: {error.strerror or error}. Rename it to {path.name} to have it back."
+            ) from error
         raise
     with contextlib.suppress(OSError):
         when_free(aside.unlink)
+
+
+def _link(path: Path, aside: Path) -> bool:
+    if sys.platform == "win32":
+        return False  # what another program has open is refused there before anything changes, by renaming it
+    try:
+        os.link(path, aside)
+    except OSError:
+        return False  # absent, or on a disk without hard links
+    return True

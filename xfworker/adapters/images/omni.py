@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import attrs
 
 from xfworker.adapters.images import ctdata_header
-from xfworker.adapters.images.incomplete_image import PartialFile, set_aside
+from xfworker.adapters.images.incomplete_image import PartialFile, finish_both
 from xfworker.adapters.images.kept_header import kept, restored
 from xfworker.adapters.images.opening import read_whole
 from xfworker.adapters.images.raw_blocks import RawBlocks
@@ -239,11 +239,7 @@ class OmniWriter(SlabWriter):
         path, image = self.info.path, attrs.evolve(self.info, source=_without_person(source))
         document = begun_document(path, document_of(image, pixels_filename=self.info.pixels_path.name))
         try:
-            # Two files cannot be replaced at once: an older document must not be read with the new pixels. What stood
-            # there comes back where either of the new ones does not get its name.
-            with set_aside(path), set_aside(self.info.pixels_path):
-                self._pixels.finish()
-                document.finish()
+            finish_both(self._pixels, document)
         except BaseException:
             document.discard()
             raise

@@ -187,7 +187,7 @@ class Image(ImageMetadata, ImageBlocks):
             UsageError: The pixels would replace those of another image.
         """
         from xfworker.adapters.disk.store_layout import in_file_store
-        from xfworker.adapters.images.incomplete_image import set_aside
+        from xfworker.adapters.images.incomplete_image import finish_both
         from xfworker.adapters.images.omni import begun_document
 
         if self._input is not None and self._input.is_in_place:
@@ -207,11 +207,7 @@ class Image(ImageMetadata, ImageBlocks):
             if pixels is not None:
                 if self._assigned is not None:
                     self._opened = None  # Windows replaces no file that is mapped
-                # Two files cannot be replaced at once: an older document must not be read with the new pixels. What
-                # stood there comes back where either of the new ones does not get its name.
-                with set_aside(self.metadata_path), set_aside(pixels.path):
-                    pixels.finish()
-                    document.finish()
+                finish_both(pixels, document)
                 self._published()
                 return
             if info.encoding == RAW and not self._has_pixels_elsewhere(info):
