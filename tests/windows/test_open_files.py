@@ -178,6 +178,20 @@ def test_pixels_that_are_changed_after_they_were_saved_are_saved_again(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.omni", "a.raw"]
 
 
+def test_new_pixels_that_a_script_still_has_mapped_are_replaced(tmp_path):
+    image = omni.create_image(tmp_path / "a.omni", size=(6, 5, 4), pixel_type="uint8")
+    image.pixels[...] = 1
+    image.save()
+    mask = image.pixels
+    image.pixels = mask * 127
+    image.save()
+    assert mask.max() == 1
+    assert omni.open_image(tmp_path / "a.omni").pixels.min() == 127
+    image.pixels[0, 0, 0] = 9
+    image.save()
+    assert omni.open_image(tmp_path / "a.omni").pixels[0, 0, 0] == 9
+
+
 def test_pixels_that_another_program_has_open_are_left_and_saved_later(scan, bone, impatient):
     image = omni.open_image(scan)
     image.pixels = bone + 1

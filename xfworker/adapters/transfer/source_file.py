@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xfworker.domain.errors import FileChanged, FileError
 
-_GENERIC_READ, _SHARE_ALL, _OPEN_EXISTING = 0x80000000, 0x7, 3
+_GENERIC_READ, _GENERIC_WRITE, _SHARE_ALL, _OPEN_EXISTING = 0x80000000, 0x40000000, 0x7, 3
 """Of ``CreateFileW``: share to read, to write and to delete."""
 
 
@@ -54,14 +54,24 @@ def open_without_waiting(path: Path) -> FileIO:
     return open(path, "rb", buffering=0, opener=_opener)
 
 
+def open_to_change(path: Path) -> FileIO:
+    """
+    Open a file of this program's own for reading and writing, so that it can be renamed meanwhile.
+
+    Raises:
+        OSError: It cannot be opened, or is a directory.
+    """
+    return open(path, "rb+", buffering=0, opener=_opener)
+
+
 def _opener(path: str, flags: int) -> int:
     if sys.platform == "win32":
-        return _open_shared(path)
+        return _open_shared(path, flags)
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _open_shared(path: str) -> int:
-    """Open for reading so that others may remove or rename the file, which Windows does not let them by default."""
+def _open_shared(path: str, flags: int) -> int:
+    """Open a file so that others may remove or rename it, which Windows does not let them by default."""
     if sys.platform != "win32":
         raise OSError("this is how files are opened on Windows")
     import ctypes
@@ -71,11 +81,12 @@ def _open_shared(path: str) -> int:
     create_file.restype = ctypes.c_void_p
     number, pointer = ctypes.c_uint32, ctypes.c_void_p
     create_file.argtypes = (ctypes.c_wchar_p, number, number, pointer, number, number, pointer)
-    handle = create_file(os.fspath(path), _GENERIC_READ, _SHARE_ALL, None, _OPEN_EXISTING, 0, None)
+    access = _GENERIC_READ | (_GENERIC_WRITE if flags & os.O_RDWR else 0)
+    handle = create_file(os.fspath(path), access, _SHARE_ALL, None, _OPEN_EXISTING, 0, None)
     if handle in {None, ctypes.c_void_p(-1).value}:
         error = ctypes.get_last_error()
         raise OSError(None, ctypes.FormatError(error).strip(), os.fspath(path), error)
-    return msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT)
+    return msvcrt.open_osfhandle(handle, (flags & os.O_RDWR) | os.O_BINARY | os.O_NOINHERIT)
 
 
 def require_unchanged(source: Path, before: os.stat_result) -> None:

@@ -1,10 +1,8 @@
 """The pixels file of an image that is being made: under a partial name until the image is saved."""
 
-import shutil
-import sys
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -15,8 +13,6 @@ if TYPE_CHECKING:
     from xfworker.adapters.images.incomplete_image import PartialFile
     from xfworker.ports.image_codec import Pixels
     from xfworker.services.images.ownership import Probe
-
-_COPY_BYTES = 1 << 24
 
 
 class NewPixels:
@@ -58,6 +54,7 @@ class NewPixels:
         from xfworker.adapters.images.abandoned_files import sweep
         from xfworker.adapters.images.disk_room import allocate, writing_errors
         from xfworker.adapters.images.incomplete_image import PartialFile
+        from xfworker.adapters.transfer.source_file import open_to_change
 
         if self._partial is None and self.is_written_by_script and _size(self._path) == info.byte_count:
             with writing_errors(self._path), self._path.open("rb+", buffering=0) as file:
@@ -71,8 +68,8 @@ class NewPixels:
             partial.allocate(info.byte_count)
             self._partial = partial
         dtype = np.dtype(info.pixel_type.numpy_code(info.byte_order))
-        with writing_errors(self._path):
-            return np.memmap(self.current_path(info), dtype, "r+", 0, info.shape)
+        with writing_errors(self._path), open_to_change(self.current_path(info)) as file:
+            return np.memmap(file, dtype, "r+", 0, info.shape)
 
     def completed(self, info: ImageInfo, probe: "Probe") -> "PartialFile | None":
         """
@@ -88,9 +85,7 @@ class NewPixels:
             return None
         self._check(info, probe)
         check_raw_size(attrs.evolve(info, pixels_path=self._partial.partial))
-        if sys.platform != "win32":
-            return self._partial
-        return _copied(self._partial)  # what is mapped cannot be renamed there
+        return self._partial
 
     def published(self) -> None:
         """Let go of the temporary file: the pixels have their final name. What is mapped stays mapped."""
@@ -108,27 +103,6 @@ class NewPixels:
                 f"{error} To describe {self._path.name} as it is, save the image without touching its pixels, and open"
                 " it."
             ) from None
-
-
-def _copied(partial: "PartialFile") -> "PartialFile":
-    from xfworker.adapters.images.incomplete_image import PartialFile
-
-    copy = PartialFile(partial.path)
-    try:
-        with partial.partial.open("rb") as source:
-            shutil.copyfileobj(source, _Sink(copy), _COPY_BYTES)
-    except BaseException:
-        copy.discard()
-        raise
-    return copy
-
-
-class _Sink:
-    def __init__(self, target: "PartialFile") -> None:
-        self._target = target
-
-    def write(self, data: Any) -> None:
-        self._target.write(data)
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:

@@ -6,7 +6,6 @@ read and changed without numpy; it is imported when pixels are touched.
 """
 
 import copy
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -292,8 +291,7 @@ class Image(ImageMetadata, ImageBlocks):
         return partial
 
     def _published(self) -> None:
-        # On Windows the saved file is a copy of what was mapped: what is changed afterwards must go to the file.
-        if self._assigned is not None or (self._new is not None and sys.platform == "win32"):
+        if self._assigned is not None:
             self._opened = self._assigned = None
         if self._new is not None:
             self._new.published()
