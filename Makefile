@@ -18,7 +18,7 @@ LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom fuzz coverage mutation faults chaos
+.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom fuzz coverage mutation faults chaos chaos-cluster
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
@@ -33,6 +33,7 @@ help:
 	@echo "make coverage     which lines and branches of the rules no test reaches; fails below the floors reached so far"
 	@echo "make mutation     break the code of PATHS in every small way, and say which breaks no test notices: PATHS=FILE"
 	@echo "make chaos        the queue while its database is killed, restarted, cut off and slow (Linux)"
+	@echo "make chaos-cluster RUNS=40  a workflow on Slurm, PostgreSQL and S3 that are disturbed, against one machine"
 	@echo "make fuzz         mutate what each parser reads, guided by coverage (Linux): SECONDS=60 for each"
 	@echo "make faults       let each call of the disk and of the database fail in turn, in short stories"
 	@echo "make docs         build the site: docs/_build/index.html"
@@ -133,6 +134,12 @@ faults: $(VENV)/installed-test
 # Where PostgreSQL's wheel is (Linux). The figures stand in docs/trust.md.
 chaos: $(VENV)/installed-test
 	$(BIN)/python -m tests.chaos --write docs/trust.md
+
+RUNS ?= 200
+
+# Linux, as root, with slurmctld, slurmd, slurm-client and munge of Debian.
+chaos-cluster: $(VENV)/installed-test
+	$(BIN)/python -m tests.chaos.cluster --runs $(RUNS) --seed $(SEED) --write docs/trust.md
 
 # Warnings are errors. The search of the site works without a server: open docs/_build/index.html.
 docs: $(VENV)/installed-all+docs

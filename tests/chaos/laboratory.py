@@ -27,9 +27,15 @@ _DRAIN_SECONDS = 120.0
 class Server(EmbeddedServer):
     """A server whose leases are short, so that what nobody holds any more is soon run again."""
 
-    def __init__(self, data, database, *, lease_seconds=LEASE_SECONDS):
-        super().__init__(data, database=database)
+    def __init__(self, data, database, *, lease_seconds=LEASE_SECONDS, port=0, **options):
+        super().__init__(data, database=database, **options)
+        self._command[self._command.index("--port") + 1] = str(port)
         self._command += ["--lease-seconds", str(lease_seconds), "--max-attempts", "1000"]
+
+    @property
+    def supervisor(self):
+        """The process that was started; of several processes, the one that looks after the others."""
+        return self._process.pid
 
 
 class Worker(Client):

