@@ -1,6 +1,7 @@
 """Files that are open or mapped: what Windows refuses then is waited for, said, or left to whoever can do it."""
 
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
+from xfworker.adapters.images.abandoned_files import sweep
 from xfworker.adapters.images.registry import image_formats
 from xfworker.adapters.process.file_lock import try_lock
 from xfworker.adapters.transfer.partial_file import replacing
@@ -153,6 +155,12 @@ def test_pixels_that_a_script_still_has_mapped_are_replaced(scan, bone):
     image.save()
     np.testing.assert_array_equal(values, bone)
     np.testing.assert_array_equal(omni.open_image(scan).pixels, bone * 2)
+    del values
+    gc.collect()
+    for path in scan.parent.iterdir():
+        os.utime(path, (1e9, 1e9))
+    sweep(scan.parent)
+    assert sorted(path.name for path in scan.parent.iterdir()) == ["scan.omni", "scan.raw"]
 
 
 @pytest.mark.parametrize("suffix", [".AIM", ".nrrd", ".omni"])

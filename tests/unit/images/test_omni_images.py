@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import structlog
 
+from xfworker.adapters.images.abandoned_files import sweep
 from xfworker.api.facade import omni
 from xfworker.domain.errors import ImageError, ImageFormatError, UsageError
 from xfworker.services.images.conversion import convert
 
+_WINDOWS_ONLY = pytest.mark.skipif(sys.platform != "win32", reason="elsewhere it is a file name")
 DENSITY = omni.Calibration(
     type="slope_intercept", unit_type="Density", unit_name="mg HA/ccm", slope=0.2, intercept=-390.0
 )
@@ -167,6 +169,46 @@ def test_an_old_document_that_cannot_be_put_back_is_named(scan, tmp_path, write_
         write_array(scan.metadata_path, bone.astype(np.float32))
     [aside] = [path for path in tmp_path.iterdir() if path.name in str(caught.value) and path.name.startswith(".xf")]
     assert aside.read_bytes() == old
+
+
+def test_what_cannot_be_removed_yet_of_an_old_image_is_swept_later(scan, tmp_path, write_array, bone, monkeypatch):
+    unlink = Path.unlink
+
+    def refused(self, *, missing_ok=False):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    write_array(scan.metadata_path, bone + 1)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    assert len(list(tmp_path.iterdir())) == 4
+    for path in tmp_path.iterdir():
+        os.utime(path, (1e9, 1e9))
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scan.omni", "scan.raw"]
+    np.testing.assert_array_equal(omni.open_image(scan.metadata_path).pixels, bone + 1)
+
+
+@pytest.mark.parametrize("name", ["scan.omni", "scan.raw"])
+def test_a_folder_in_the_place_of_a_new_image_stays(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "precious").write_bytes(b"kept")
+    image = omni.create_image(tmp_path / "scan.omni", size=(2, 2, 2), pixel_type="uint8")
+    image.pixels = np.ones((2, 2, 2), np.uint8)
+    with pytest.raises((ImageError, UsageError), match=rf"scan\.{name[5:]} "):
+        image.save()
+    assert (folder / "precious").read_bytes() == b"kept"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/", pytest.param("C:", marks=_WINDOWS_ONLY)])
+def test_an_image_needs_a_file_name(scan, name):
+    with pytest.raises(UsageError, match="needs a file name"):
+        omni.create_image(Path(name), size=(2, 2, 2), pixel_type="uint8")
+    with pytest.raises(UsageError, match="needs a file name"):
+        omni.create_image(Path("a.omni"), size=(2, 2, 2), pixel_type="uint8", raw_path=Path(name))
+    with pytest.raises(UsageError, match="needs a file name"):
+        scan.derive_image(Path(name), Path("a.raw"))
 
 
 def test_metadata_are_not_saved_before_the_pixels_are_there(scan, tmp_path):

@@ -1,6 +1,7 @@
 """A file that appears under its final name only when it is complete."""
 
 import contextlib
+import errno
 import os
 import shutil
 import sys
@@ -165,7 +166,7 @@ def finish_both(pixels: PartialFile, document: PartialFile) -> None:
     there again where either of the new ones does not get its name.
 
     Raises:
-        ImageError: A file cannot be moved or replaced.
+        ImageError: A file cannot be moved or replaced, or a folder stands there.
     """
     with _set_aside(document.path), _set_aside(pixels.path, stays=True):
         pixels.finish()
@@ -182,8 +183,10 @@ def _set_aside(path: Path, *, stays: bool = False) -> Iterator[None]:
         stays: It stays under its own name as well, until the block replaces it, where the disk knows hard links.
 
     Raises:
-        ImageError: It cannot be moved, or put back.
+        ImageError: It is a folder, or cannot be moved or put back.
     """
+    if path.is_dir():  # it could be moved away as a file is
+        raise writing_error(IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), path)
     aside = partial_path(path.parent)
     is_linked = stays and _link(path, aside)
     try:
@@ -208,8 +211,16 @@ def _set_aside(path: Path, *, stays: bool = False) -> Iterator[None]:
                 f" could not be renamed: {error.strerror or error}. Rename it to {path.name} to have it back."
             ) from error
         raise
+    _remove(aside)
+
+
+def _remove(aside: Path) -> None:
+    """Remove what nobody needs; what is still mapped gets a name that the sweeper removes once it is free."""
     with contextlib.suppress(OSError):
-        when_free(aside.unlink)
+        try:
+            aside.unlink()
+        except OSError:
+            when_free(lambda: aside.rename(incomplete_path(aside.parent)))
 
 
 def _link(path: Path, aside: Path) -> bool:

@@ -136,7 +136,7 @@ class Image(ImageMetadata, ImageBlocks):
             ``override_metadata`` is left out.
 
         Raises:
-            UsageError: The two files are not in one folder, or would replace this image's pixels.
+            UsageError: The two files are not in one folder or have no names, or would replace this image's pixels.
         """
         return self._derived(derived_omni_path, derived_raw_path, {}, override_metadata)
 
@@ -161,7 +161,7 @@ class Image(ImageMetadata, ImageBlocks):
             The new segments, on disk only after ``save``.
 
         Raises:
-            UsageError: The two files are not in one folder, or would replace this image's pixels.
+            UsageError: The two files are not in one folder or have no names, or would replace this image's pixels.
         """
         own = {
             "kind": "segments",
@@ -221,7 +221,7 @@ class Image(ImageMetadata, ImageBlocks):
         document.finish()
 
     def _derived(self, omni_path: Path, raw_path: Path, own: Mapping[str, Any], override: Mapping[str, Any]) -> "Image":
-        omni_path, raw_path = Path(omni_path), Path(raw_path)
+        omni_path, raw_path = _named(omni_path), _named(raw_path)
         if omni_path.absolute().parent != raw_path.absolute().parent:
             raise UsageError(f"Metadata and pixels must be in one folder; got {omni_path} and {raw_path}.")
         pixels_paths = {path.resolve() for path in self.pixels_paths()}
@@ -378,10 +378,10 @@ def create_image(
 
     Raises:
         ImageFormatError: A value makes no sense; the message names it.
-        UsageError: The two files are not in one folder.
+        UsageError: The two files are not in one folder, or have no names.
     """
-    metadata_path = Path(metadata_path)
-    raw_path = metadata_path.with_suffix(".raw") if raw_path is None else Path(raw_path)
+    metadata_path = _named(metadata_path)
+    raw_path = metadata_path.with_suffix(".raw") if raw_path is None else _named(raw_path)
     if metadata_path.absolute().parent != raw_path.absolute().parent:
         raise UsageError(f"Metadata and pixels must be in one folder; got {metadata_path} and {raw_path}.")
     metadata: dict[str, Any] = {
@@ -424,6 +424,13 @@ def create_segments(
     image.metadata["kind"] = "segments"
     image.labels = labels
     return image
+
+
+def _named(path: Path) -> Path:
+    path = Path(path)
+    if path.name in {"", ".."}:
+        raise UsageError(f"{str(path)!r} is a folder or a drive; an image needs a file name, such as 'scan.omni'.")
+    return path
 
 
 def _new_image(metadata_path: Path, metadata: dict[str, Any]) -> Image:
