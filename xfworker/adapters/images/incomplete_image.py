@@ -28,10 +28,12 @@ class PartialFile:
     Attributes:
         path: The final path.
         partial: Where the bytes are until then.
+        is_finished: Whether it has its final name.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.is_finished = False
         self._process = os.getpid()
         self._file: IO[bytes] | None = None
         with writing_errors(path):
@@ -91,6 +93,7 @@ class PartialFile:
             if held is not None:
                 os.close(held)
         self._file = None
+        self.is_finished = True
 
     def _take_name(self) -> None:
         try:
@@ -168,41 +171,43 @@ def finish_both(pixels: PartialFile, document: PartialFile) -> None:
     Raises:
         ImageError: A file cannot be moved or replaced, or a folder stands there.
     """
-    with _set_aside(document.path), _set_aside(pixels.path, stays=True):
+    with _set_aside(document), _set_aside(pixels, stays=True):
         pixels.finish()
         document.finish()
 
 
 @contextlib.contextmanager
-def _set_aside(path: Path, *, stays: bool = False) -> Iterator[None]:
+def _set_aside(new: PartialFile, *, stays: bool = False) -> Iterator[None]:
     """
-    Keep a file under a hidden name while the block runs: it is removed when the block ends well, else put back.
+    Keep what a new file replaces under a hidden name while the block runs: it is removed when that ends well, else put
+    back.
 
     Args:
-        path: The file; nothing need be there.
-        stays: It stays under its own name as well, until the block replaces it, where the disk knows hard links.
+        new: The new file; nothing need stand there yet.
+        stays: What stands there is there until it is replaced, where the disk knows hard links.
 
     Raises:
         ImageError: It is a folder, or cannot be moved or put back.
     """
-    if path.is_dir():  # it could be moved away as a file is
-        raise writing_error(IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), path)
+    path = new.path
     aside = partial_path(path.parent)
-    is_linked = stays and _link(path, aside)
     try:
-        if not is_linked:
-            when_free(lambda: path.rename(aside))
+        if path.is_dir():  # it could be moved away as a file is
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # What another program has open is refused here on Windows, before anything changes.
+        when_free(lambda: path.rename(aside))
     except FileNotFoundError:
         yield
         return
     except OSError as error:
         raise writing_error(error, path) from error
+    is_there = stays and _link(aside, path)
     try:
         yield
     except BaseException:
         try:
-            if is_linked and path.samefile(aside):
-                aside.unlink()
+            if is_there and not new.is_finished:
+                _remove(aside)
             else:
                 when_free(lambda: aside.replace(path))
         except OSError as error:
@@ -223,11 +228,9 @@ def _remove(aside: Path) -> None:
             when_free(lambda: aside.rename(incomplete_path(aside.parent)))
 
 
-def _link(path: Path, aside: Path) -> bool:
-    if sys.platform == "win32":
-        return False  # what another program has open is refused there before anything changes, by renaming it
+def _link(source: Path, path: Path) -> bool:
     try:
-        os.link(path, aside)
+        os.link(source, path)
     except OSError:
-        return False  # absent, or on a disk without hard links
+        return False  # a disk without hard links
     return True
