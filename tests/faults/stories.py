@@ -1,4 +1,4 @@
-"""Short stories in which a call fails: what they do, what they were told is done, and what may be left of them."""
+"""Short stories in which a call fails: what they do, what was acknowledged as done, and what may be left of them."""
 
 import os
 import time

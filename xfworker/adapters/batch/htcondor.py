@@ -9,7 +9,7 @@ from xfworker.ports.batch_system import Allocation
 
 _SUBMIT = "submit a pilot to HTCondor"
 _STATES = {"1": "IDLE", "2": "RUNNING", "3": "REMOVED", "4": "COMPLETED", "5": "HELD", "7": "SUSPENDED"}
-# HTCondor says nothing of the job in its environment, so the worker is told by an option.
+# HTCondor says nothing of the job in its environment, so the worker gets it by an option.
 _TEMPLATE = """\
 batch_name = {{name}}
 universe = vanilla

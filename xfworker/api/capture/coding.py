@@ -264,7 +264,7 @@ class Coder:
         return self.classes[name]
 
     def calibration(self, facts: Mapping[str, Any]) -> RecordedObject:
-        """Make a calibration from what an image told of it."""
+        """Make a calibration from what an image stated of it."""
         calibration = self.new_object(documented.CALIBRATION, self.next_number())
         vars(calibration)["_xf_facts"] = dict(facts)
         set_facts(calibration, facts)

@@ -85,7 +85,7 @@ class ImageWork:
         vars(image).setdefault("_xf_facts", {})["metadata_path"] = given[0]
 
     def pixels(self, image: RecordedObject) -> Any:
-        """Give an image's pixels where it was never asked for them: from its files, if its facts tell their layout."""
+        """Give an image's pixels where it was never asked for them: from its files, if its facts state their layout."""
         layout = pixel_layout(vars(image).get("_xf_facts", {}), vars(image))
         path = None if layout is None else raw_path(image)
         if layout is None or path is None:
@@ -110,17 +110,17 @@ def image_files(image: Any) -> list[Path]:
 
 
 def pixel_layout(facts: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, tuple[int, ...]] | None:
-    """Give pixel type and shape ``(z, y, x)`` of an image's raw file, or ``None`` where its facts do not tell them."""
+    """Give pixel type and shape ``(z, y, x)`` of an image's raw file, or ``None`` where its facts do not state them."""
     import numpy as np
 
-    told = {**facts, **{key: value for key, value in data.items() if not key.startswith("_")}}
-    size = told.get("size_3d_tuple")
+    stated = {**facts, **{key: value for key, value in data.items() if not key.startswith("_")}}
+    size = stated.get("size_3d_tuple")
     if not isinstance(size, tuple | list) or not all(isinstance(n, int) and n > 0 for n in size):
         return None
     shape = tuple(reversed([int(n) for n in size]))
     for name in ("pixel_type", "dtype", "data_type", "pixels_dtype"):
         try:
-            return str(np.dtype(told[name]).str), shape
+            return str(np.dtype(stated[name]).str), shape
         except (KeyError, TypeError, ValueError):
             continue
     return None

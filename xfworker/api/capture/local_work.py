@@ -79,7 +79,7 @@ def calibrated(facts: Mapping[str, Any], method: str, value: Any) -> Any:
         value: A number or an array.
 
     Returns:
-        The result, or ``None`` where its facts do not tell.
+        The result, or ``None`` where its facts do not state it.
     """
     probed = facts.get(PROBED.format(method))
     if isinstance(probed, list) and len(probed) == 2 and all(isinstance(item, int | float) for item in probed):  # noqa: PLR2004  at 0 and 1
@@ -92,7 +92,7 @@ def calibrated(facts: Mapping[str, Any], method: str, value: Any) -> Any:
 
 
 def set_facts(instance: object, facts: Mapping[str, Any]) -> None:
-    """Give an object the facts that the captured one told, as plain attributes."""
+    """Give an object the facts that the captured one stated, as plain attributes."""
     for name, value in facts.items():
         if name.isidentifier() and name not in vars(instance):
             vars(instance)[name] = value

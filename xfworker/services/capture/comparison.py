@@ -34,7 +34,7 @@ class PlayedResult:
         outputs: What it finished with, encoded.
         units: The units that it stated.
         files: The files that it stored, by name.
-        layouts: Pixel type and shape ``(z, y, x)`` of raw files among them, where their images tell.
+        layouts: Pixel type and shape ``(z, y, x)`` of raw files among them, where their images state them.
         new: Calls that no recorded call answered: name and encoded arguments.
         left_out: The numbers of recorded calls that it did not make.
         notes: What people should know.

@@ -45,7 +45,7 @@ def matrix_of(numbers: Sequence[float]) -> "Array":
     matrix = np.reshape(np.asarray(numbers, np.float64), (_MATRIX, _MATRIX))
     if not np.allclose(matrix[3], (0, 0, 0, 1)):
         raise UsageError("a transformation ends with the row 0 0 0 1")
-    # Lengths are told apart from their unit: a matrix of one size in all directions has a determinant of its cube.
+    # Relative to the lengths of its axes, so that flatness does not depend on the unit or the voxel size.
     lengths = np.linalg.norm(matrix[:3, :3], axis=0)
     if abs(np.linalg.det(matrix[:3, :3])) <= _SMALLEST * float(np.prod(lengths)) or not float(np.prod(lengths)):
         raise UsageError("the transformation flattens space, so it cannot be undone")

@@ -1,4 +1,4 @@
-"""What a worker has, which job has which part of it, and how the script of each is told to keep to its part."""
+"""What a worker has, which job has which part of it, and how the script of each is kept to its part."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
