@@ -172,9 +172,9 @@ def _on_the_cluster(folder, scans, expected, options):
         disturber = Disturber(server, database, environment, folder / "pilots", drawn, say, lease_seconds=LEASE_SECONDS)
         with disturber:
             for name, path in scans.items():
-                _until_answered(lambda name=name, path=path: _begin(client, workflow, name, path))
+                _until_answered(disturber, lambda name=name, path=path: _begin(client, workflow, name, path))
             say(f"{len(scans)} runs are begun")
-            found = _await_end(client, workflow, len(scans), options.seconds)
+            found = _await_end(disturber, client, workflow, len(scans), options.seconds)
         seconds = time.monotonic() - began
         say("the end; everything is compared")
         _xfworker(environment, "cluster", "stop", "--all", "--data", folder / "pilots", check=False)
@@ -223,19 +223,20 @@ def _begin(client, workflow, name, path):
     HttpWorkflowControl(client.transport).start_run(workflow, inputs=inputs, name=name)
 
 
-def _until_answered(ask):
+def _until_answered(disturber, ask):
     while True:
+        disturber.require_well()
         try:
             return ask()
         except ServerError:
             time.sleep(0.5)
 
 
-def _await_end(client, workflow, runs, seconds):
+def _await_end(disturber, client, workflow, runs, seconds):
     """Wait until all jobs have ended, and list what is wrong with those that did not."""
     deadline, said = time.monotonic() + seconds, 0.0
     while True:
-        jobs = _until_answered(lambda: client.server.find(Job, {"workflow_serial": workflow}))
+        jobs = _until_answered(disturber, lambda: client.server.find(Job, {"workflow_serial": workflow}))
         states = Counter(job.state.value for job in jobs)
         if len(jobs) == _JOBS_OF_RUN * runs + 1 and all(job.state.is_final for job in jobs):
             return []

@@ -8,10 +8,14 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from xfworker.domain.errors import ServerUnreachable
+
 _PILOTS = 4
 _APART_SECONDS = (1.0, 3.0)
 _SUBMIT_SECONDS = 3.0
 _GRACE_SECONDS = 4
+_AGAIN_SECONDS = 1.0
+_SHOWN = 120
 
 
 class Disturber:
@@ -73,6 +77,10 @@ class Disturber:
         self._ended.set()
         for thread in self._threads:
             thread.join()
+        self.require_well()
+
+    def require_well(self):
+        """Raise what ended the disturbances, if they ended by themselves."""
         if self._errors:
             raise self._errors[0]
 
@@ -185,13 +193,25 @@ class Disturber:
 
     def _kill_server(self):
         self._server.kill()
-        self._server.start()
+        self._start_server()
         return True
 
     def _restart_server(self):
         self._server.stop()
-        self._server.start()
+        self._start_server()
         return True
+
+    def _start_server(self):
+        """Start the server as a service is started: again and again, while a process of before has the port."""
+        while True:
+            try:
+                self._server.start()
+            except ServerUnreachable as error:
+                self._say(f"the server did not start: {str(error)[-_SHOWN:]}")
+                if self._ended.wait(_AGAIN_SECONDS):
+                    raise
+            else:
+                return
 
     def _restart_database(self):
         self._database.restart()
