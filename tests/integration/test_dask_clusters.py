@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from xfworker.adapters.dask.job_client import shape_of
-from xfworker.adapters.process.own_allocation import own_allocation
+from xfworker.adapters.process.machine import own_allocation
 from xfworker.api.facade import omni
 from xfworker.domain.allocation import JOB_MEMORY, Allocation
 from xfworker.domain.errors import ConfigurationError, ImageError, UsageError

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from xfworker.domain.allocation import Allocation
 from xfworker.domain.resources import Scratch
 
 _MEBIBYTE = 1024 * 1024
@@ -21,10 +22,21 @@ _UNLIMITED = 2**60
 """Version 1 of control groups says so that there is no limit: by one that no machine has."""
 
 
+def own_allocation(variables: Mapping[str, str]) -> Allocation:
+    """
+    Give what a job may use: the least of what its environment declares, its control groups, and the computer.
+
+    Args:
+        variables: The job's environment.
+    """
+    return Allocation.declared(variables, cores=[usable_cores()], memory_bytes=[_usable_bytes(Path("/"))])
+
+
 def usable_cores(root: Path = Path("/")) -> int:
     """Count the cores that this process may use: by its affinity and by the quota of its control group."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = os.cpu_count() or 1
+    if sys.platform == "linux":
+        cores = len(os.sched_getaffinity(0))
     for folder in _control_groups(root, "cpu"):
         quota = _quota(folder)
         if quota is not None:
@@ -34,10 +46,14 @@ def usable_cores(root: Path = Path("/")) -> int:
 
 def usable_memory_mib(root: Path = Path("/")) -> int:
     """Give the memory that this process may use, MiB: that of the machine, or the limit of its control group."""
-    limits: list[int | None] = [_machine_bytes()]
+    return (_usable_bytes(root) or 0) // _MEBIBYTE
+
+
+def _usable_bytes(root: Path) -> int | None:
+    limits = [_machine_bytes()]
     for folder in _control_groups(root, "memory"):
         limits += [_number(folder / name) for name in ("memory.max", "memory.limit_in_bytes")]
-    return min(limit for limit in limits if limit is not None) // _MEBIBYTE
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def usable_gpus(environment: Mapping[str, str]) -> list[str]:
@@ -70,16 +86,18 @@ def scratch_of(folder: Path, mounts: Path = Path("/proc/mounts")) -> Scratch:
     return Scratch.SHARED if kind in _SHARED_TYPES else Scratch.LOCAL
 
 
-def _machine_bytes() -> int:
+def _machine_bytes() -> int | None:
+    if sys.platform == "win32":
+        import ctypes
+
+        # MEMORYSTATUSEX: its own length, the load in percent, then seven counts of bytes, the first of them the total.
+        status = (ctypes.c_uint64 * 8)()
+        ctypes.cast(status, ctypes.POINTER(ctypes.c_uint32))[0] = ctypes.sizeof(status)
+        return int(status[1]) if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else None
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        pass
-    try:
-        import psutil
-    except ModuleNotFoundError:
-        return 0
-    return int(psutil.virtual_memory().total)
+    except (OSError, ValueError):
+        return None
 
 
 def _control_groups(root: Path, controller: str) -> Iterator[Path]:

@@ -88,7 +88,7 @@ class JobDask(JobContext):
 
         folder = self.working_dir.path
         if jobqueue is None:
-            from xfworker.adapters.process.own_allocation import own_allocation
+            from xfworker.adapters.process.machine import own_allocation
 
             allocation = own_allocation(os.environ)
             return local_client(allocation, folder, workers=workers, threads_per_worker=threads)
