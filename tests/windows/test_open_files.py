@@ -186,6 +186,14 @@ def test_pixels_that_are_changed_after_they_were_saved_are_saved_again(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.omni", "a.raw"]
 
 
+def test_a_new_image_that_was_saved_holds_no_file(tmp_path):
+    image = omni.create_image(tmp_path / "a.omni", size=(6, 5, 4), pixel_type="uint8")
+    image.pixels[...] = 1
+    image.save()
+    assert can_be_replaced_and_removed(image.metadata_path.with_suffix(".raw"))
+    assert list(tmp_path.iterdir()) == [image.metadata_path]
+
+
 def test_new_pixels_that_a_script_still_has_mapped_are_replaced(tmp_path):
     image = omni.create_image(tmp_path / "a.omni", size=(6, 5, 4), pixel_type="uint8")
     image.pixels[...] = 1

@@ -6,6 +6,7 @@ read and changed without numpy; it is imported when pixels are touched.
 """
 
 import copy
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -291,7 +292,8 @@ class Image(ImageMetadata, ImageBlocks):
         return partial
 
     def _published(self) -> None:
-        if self._assigned is not None:
+        # What is mapped cannot be removed on Windows: where the script does not have it any more, it is let go of.
+        if self._assigned is not None or sys.platform == "win32":
             self._opened = self._assigned = None
         if self._new is not None:
             self._new.published()
