@@ -45,6 +45,8 @@ SHORT = (
     "tests/contract/test_job_runners.py",
     "tests/contract/test_file_stores.py",
 )
+FULL_ONLY = ("tests/windows/test_official_script.py",)
+"""What is slow among the tests of the short form's folders."""
 FULL = (
     *SHORT,
     "tests/unit/bundle",
@@ -92,7 +94,8 @@ def _run_tests(python: Path, arguments: list[str]) -> int:
 
 def _tests(arguments: list[str]) -> list[str]:
     if "--short" in arguments:
-        return [*(word for word in arguments if word != "--short"), *SHORT]
+        ignored = (f"--ignore={path}" for path in FULL_ONLY)
+        return [*(word for word in arguments if word != "--short"), *ignored, *SHORT]
     return arguments if any(not word.startswith("-") for word in arguments) else [*arguments, *FULL]
 
 
