@@ -40,18 +40,17 @@ def text_of(log: str) -> str:
     return log.split("\0", 1)[0]
 
 
-def statements(log: str) -> list[tuple[str, str]]:
-    """Give key and value of every line that is not a comment, in order; a key may come several times."""
-    return [
-        (text[:KEY_WIDTH].strip(), text[KEY_WIDTH:].strip())
-        for text in text_of(log).split("\n")
-        if not text.startswith("!") and text.strip()
-    ]
-
-
 def last(log: str, key: str) -> str | None:
-    """Give the value of the last line with a key, or None."""
-    return next((value for name, value in reversed(statements(log)) if name == key), None)
+    """Give the value of the last line with a key that is not a comment, or None; a key may come several times."""
+    # From one place where the key stands to the one before: a log may have millions of lines.
+    text = text_of(log)
+    start = len(text)
+    while (at := text.rfind(key, 0, start)) >= 0:
+        start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
+        line_text = text[start:] if end < 0 else text[start:end]
+        if not line_text.startswith("!") and line_text[:KEY_WIDTH].strip() == key:
+            return line_text[KEY_WIDTH:].strip()
+    return None
 
 
 def number(log: str, key: str) -> float | None:
