@@ -65,7 +65,7 @@ class House:
         return project, workflow
 
 
-def poison(house, told):
+def poison(house, failures):
     """Write everything that one may write into everything that one may write to, key by key."""
     server = HttpXFServer(house.transport(house.tokens["mallory"], _QUICK))
     control = HttpWorkflowControl(house.transport(house.tokens["mallory"], _QUICK))
@@ -84,7 +84,7 @@ def poison(house, told):
                 try:
                     server.update(kind, record.serial, Change(values={path: value}))
                 except ServerFault as error:
-                    told.append(f"{kind.noun} {path} = {str(value)[:40]}: {error}")
+                    failures.append(f"{kind.noun} {path} = {str(value)[:40]}: {error}")
                 except XFWorkerError:
                     pass
         with suppress(XFWorkerError):

@@ -4,14 +4,11 @@ import pickle
 import subprocess
 import sys
 
-import dask
-import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xfworker.adapters.dask.arrays import aligned_chunks
 from xfworker.adapters.images.registry import image_formats
 from xfworker.api.composition.image_formats import pixels_reader
 from xfworker.api.facade import omni
@@ -19,6 +16,10 @@ from xfworker.domain.errors import ConfigurationError, ImageError, UnsupportedIm
 from xfworker.domain.image.calibration import Calibration
 from xfworker.services.images.conversion import convert
 from xfworker.services.images.pixel_source import PixelSource
+
+dask = pytest.importorskip("dask")
+da = pytest.importorskip("dask.array")
+aligned_chunks = pytest.importorskip("xfworker.adapters.dask.arrays").aligned_chunks
 
 SIZE = (13, 11, 9)
 
