@@ -1,5 +1,8 @@
 """A job's page: values as what they are, the log as a terminal shows it, what can be done, and what a report cannot."""
 
+import numpy as np
+import tifffile
+
 from tests.page.site_data import HOSTILE
 from xfworker.domain.change import Change
 from xfworker.domain.job_state import JobState
@@ -41,6 +44,25 @@ def test_videos_and_meshes_are_shown_and_the_program_for_3d_is_loaded_for_them_o
     frame = page.locator(f"iframe[src='/volumes/job_result/{serial}/part.stl']")
     frame.scroll_into_view_if_needed()
     page.frame_locator("iframe[src^='/volumes/']").locator("[role=status], body").first.wait_for()
+
+
+def test_slices_that_are_a_file_each_are_shown_as_one_image(visit, site, tmp_path):
+    job = Job(task_serial=site.measure, run_serial=site.run, state=JobState.DONE)
+    serial = site.platform.server.create(job).serial
+    names = [f"slice {number:04}.tif" for number in range(30)]
+    for number, name in enumerate(names):
+        tifffile.imwrite(tmp_path / name, np.full((16, 20), 100 * number, np.uint16))
+        scan = site.store("job_result", serial, name, (tmp_path / name).read_bytes())
+    scan = {"type": "Image", **scan, "filename": names[0], "filenames": names[1:]}
+    site.platform.server.update(Job, serial, Change(values={"/outputs": {"scan": scan}}))
+    page = visit(f"/jobs/{serial}")
+    viewer = page.locator("xf-slices")
+    # The crosshair begins in the middle: slice 15 of 30.
+    viewer.locator(".value", has_text="1500").first.wait_for()
+    assert viewer.evaluate("({ source }) => source.description.size") == [20, 16, 30]
+    viewer.locator(".plane[data-axis=z]").press("End")
+    viewer.locator(".value", has_text="2900").first.wait_for()
+    assert page.get_by_text("and 9 more files of it").is_visible()
 
 
 def test_a_report_runs_its_scripts_and_reaches_nothing(visit, site):

@@ -240,6 +240,23 @@ class ImageCodec(Protocol):
         """
 
 
+@runtime_checkable
+class SeriesCodec(Protocol):
+    """What a format may offer besides, whose images are several files with a slice each."""
+
+    def series_reader(self, path: Path) -> PixelReader | None:
+        """
+        Open the image that a file is one slice of, with the other slices beside it.
+
+        Returns:
+            The open image, or None where the file is not a slice of this format.
+
+        Raises:
+            ImageFormatError: A slice is missing, or one is not like the others.
+            UnsupportedImage: The slices are not those of one image.
+        """
+
+
 class ImageFormats(Protocol):
     """All image formats together."""
 
@@ -257,6 +274,9 @@ class ImageFormats(Protocol):
 
     def reader(self, path: Path) -> PixelReader:
         """Open the image for reading; raises as ``describe``."""
+
+    def series_reader(self, path: Path) -> PixelReader:
+        """Open the image that a file is one slice of, with the others beside it; raises as ``describe``."""
 
     def reader_of(self, info: ImageInfo) -> PixelReader:
         """Open the pixels of an OMNI description; its document need not be on disk. Raises as ``describe``."""

@@ -385,3 +385,17 @@ def test_values_that_are_shown_otherwise_are_named(tmp_path, formats, read_array
     (said,) = formats.describe(folder).assumptions
     assert said == f"is shown as {shown} and not from black to white; values are taken as they are stored"
     np.testing.assert_array_equal(read_array(folder), levels[:3])
+
+
+def test_a_series_is_opened_by_one_of_its_files_beside_other_series(tmp_path, formats, levels):
+    series(tmp_path, levels, [[0, 0, place] for place in range(6)])
+    for file in tmp_path.iterdir():
+        file.rename(file.with_name(f"first-{file.name}"))
+    series(tmp_path, levels[::-1], [[0, 0, place] for place in range(6)], SeriesInstanceUID="1.2.4")
+    (tmp_path / "notes.txt").write_text("not a slice")
+    first, second = sorted(tmp_path.glob("first-*")), sorted(set(tmp_path.glob("*")) - set(tmp_path.glob("first-*")))
+    with pytest.raises(UnsupportedImage, match="2 series"):
+        formats.describe(tmp_path)
+    for member, pixels in ((first[3], levels), (second[0], levels[::-1])):
+        with formats.series_reader(member) as reader:
+            np.testing.assert_array_equal(reader.read(0, 6), pixels)

@@ -165,3 +165,19 @@ def test_spacing_is_three_numbers(formats, folder, tmp_path):
     export(folder, [f"a{number}.tif" for number in range(12)])
     with pytest.raises(UsageError, match="three positive"):
         convert(formats, folder, tmp_path / "a.omni", spacing_mm=(1, 2))
+
+
+def test_a_series_is_opened_by_one_of_its_slices_beside_other_series(folder, formats):
+    export(folder, [f"a{number}.tif" for number in range(12)])
+    export(folder, [f"b_{number}.tif" for number in range(3)], VOLUME[5:8])
+    (folder / "table.csv").write_text("1;2")
+    with formats.series_reader(folder / "a10.tif") as reader:
+        assert (reader.info.size, reader.info.path.name) == ((6, 5, 12), "a10.tif")
+        np.testing.assert_array_equal(reader.read(0, 12), VOLUME)
+    with formats.series_reader(folder / "b_0.tif") as reader:
+        np.testing.assert_array_equal(reader.read(0, 3), VOLUME[5:8])
+    with pytest.raises(UnsupportedImage, match=r"table\.csv is not a slice of a series"):
+        formats.series_reader(folder / "table.csv")
+    (folder / "a4.tif").unlink()
+    with pytest.raises(ImageFormatError, match="number 4"):
+        formats.series_reader(folder / "a10.tif")

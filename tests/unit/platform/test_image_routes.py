@@ -1,12 +1,15 @@
 """Images over HTTP: descriptions, tiles and the virtual OME-Zarr, with the rights of the files."""
 
+import os
 import time
 
 import attrs
 import numpy as np
 import pytest
+import tifffile
 from litestar.testing import TestClient
 
+from xfworker.adapters.disk import local_files
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.images.registry import image_formats
 from xfworker.adapters.s3 import local_copies
@@ -55,6 +58,7 @@ def served(request, tmp_path, voxels, monkeypatch):
     platform = memory_platform()
     store = FolderFileStore(tmp_path / "files")
     monkeypatch.setattr(local_copies, "_KNOWN_SECONDS", -1.0)
+    monkeypatch.setattr(local_files, "_KNOWN_SECONDS", -1.0)
     folder = tmp_path / "files" / "userdata" / "scans"
     write_image(
         folder,
@@ -78,7 +82,10 @@ def served(request, tmp_path, voxels, monkeypatch):
         TestClient(create_app(platform, routes=[image_api(images, platform)])) as client,
     ):
         client.headers["Authorization"] = f"Bearer {platform.admin_token()}"
-        yield attrs.make_class("Served", ["client", "platform", "folder"])(client, platform, folder)
+        is_local = request.param == "on this machine"
+        yield attrs.make_class("Served", ["client", "platform", "folder", "is_local"])(
+            client, platform, folder, is_local
+        )
 
 
 def description(client, name="a.omni", query="", *, complete=False):
@@ -210,3 +217,87 @@ def test_a_link_to_the_virtual_ome_zarr_is_for_this_image_alone_and_ends(served)
     assert served.client.get(f"{link.replace('a.omni', 'part.omni')}/zarr.json").status_code == 403
     assert made.json()["expires_at"] is not None
     assert served.client.post(link.removesuffix(".ome.zarr")).status_code == 422, "a link makes no other link"
+
+
+def slices_of(folder, voxels, name="slice_{:03}.tif"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, plane in enumerate(voxels):
+        tifffile.imwrite(folder / name.format(number), plane, resolution=(1000, 1000), resolutionunit="CENTIMETER")
+
+
+def tile(served, address, described, place):
+    answer = served.client.get(f"/images/v1/{address}?tile={described['key']}.{place}")
+    assert answer.status_code == 200, answer.text
+    return np.frombuffer(answer.content, described["pixel_type"].replace("uint", "<u").replace("16", "2"))
+
+
+def test_slices_that_are_a_file_each_are_one_image(served, voxels):
+    grey = (voxels + 3000).astype(np.uint16)
+    slices_of(served.folder, grey, "bone_{}.tif")
+    slices_of(served.folder, grey[:4] + 1, "other_{:02}.tif")
+    described = description(served.client, "bone_7.tif.series", complete=True)
+    assert (described["size"], described["format"], described["name"]) == ([300, 90, 70], "TIFF folder", "bone_7.tif")
+    assert described["spacing_mm"] == pytest.approx([0.01] * 3)
+    address = "userdata/scans/bone_7.tif.series"
+    assert np.array_equal(tile(served, address, described, "bricks.x.0.299.0.0").reshape(70, 90), grey[:, :, 299])
+    assert np.array_equal(tile(served, address, described, "bricks.z.0.69.0.0").reshape(90, 256), grey[69, :, :256])
+    assert description(served.client, "bone_7.tif")["size"] == [300, 90, 1]
+    link = served.client.post(f"/images/v1/{address}").json()["ome_zarr"]
+    served.client.headers.pop("Authorization")
+    chunk = served.client.get(f"{link}/0/c/0/0/0")
+    assert np.array_equal(np.frombuffer(chunk.content, "<u2").reshape(64, 64, 64), grey[:64, :64, :64])
+    # The token of the link is one for this image: not for its files, and not for the image beside it.
+    for other in ("bone_7.tif", "other_00.tif.series"):
+        assert served.client.get(f"{link.partition('userdata')[0]}userdata/scans/{other}").status_code == 403
+
+
+def test_a_token_for_one_slice_is_none_for_its_series(served, voxels):
+    slices_of(served.folder, voxels.astype(np.uint16)[:3])
+    one = {"Authorization": f"Bearer {file_token(served.platform, 'userdata/scans/slice_000.tif')}"}
+    assert served.client.get("/images/v1/userdata/scans/slice_000.tif", headers=one).status_code == 200
+    assert served.client.get("/images/v1/userdata/scans/slice_000.tif.series", headers=one).status_code == 403
+    whole = {"Authorization": f"Bearer {file_token(served.platform, 'userdata/scans')}"}
+    assert served.client.get("/images/v1/userdata/scans/slice_000.tif.series", headers=whole).status_code == 200
+
+
+def test_a_folder_is_one_image_and_a_slice_more_is_another(served, voxels):
+    grey = (voxels + 3000).astype(np.uint16)
+    slices_of(served.folder / "series", grey[:9])
+    described = description(served.client, "series", complete=True)
+    assert described["size"] == [300, 90, 9]
+    slices_of(served.folder / "series", grey[:10])
+    patient = time.monotonic() + 20
+    while description(served.client, "series")["size"] != [300, 90, 10]:
+        assert time.monotonic() < patient  # what a folder holds may be known for a moment
+        time.sleep(0.05)
+    former = f"/images/v1/userdata/scans/series?tile={described['key']}.image.z.0.0.0.0"
+    assert served.client.get(former).status_code == 404
+
+
+def test_a_folder_of_chunks_is_one_image(served, voxels):
+    write_image(served.folder, "stored.ome.zarr", voxels, spacing_mm=(0.03, 0.03, 0.06))
+    assert (served.folder / "stored.ome.zarr").is_dir()
+    described = description(served.client, "stored.ome.zarr", complete=True)
+    assert (described["size"], described["spacing_mm"]) == ([300, 90, 70], [0.03, 0.03, 0.06])
+    chunk = served.client.get("/images/v1/userdata/scans/stored.ome.zarr.ome.zarr/0/c/0/0/0")
+    assert np.array_equal(np.frombuffer(chunk.content, "<i2").reshape(64, 64, 64), voxels[:64, :64, :64])
+
+
+def test_what_is_not_an_image_is_said_of_folders_and_series_too(served):
+    for name, status in (("nothing", 404), ("nothing.tif.series", 404), ("a.omni.series", 422)):
+        answer = served.client.get(f"/images/v1/userdata/scans/{name}")
+        assert answer.status_code == status, answer.text
+    assert served.client.get("/images/v1/userdata").status_code == 422
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links ask for a privilege there")
+def test_a_link_among_slices_is_not_followed(served, voxels, tmp_path):
+    slices_of(served.folder / "linked", voxels.astype(np.uint16)[:3])
+    (tmp_path / "secret.tif").write_bytes((served.folder / "linked" / "slice_001.tif").read_bytes())
+    (served.folder / "linked" / "slice_003.tif").symlink_to(tmp_path / "secret.tif")
+    answer = served.client.get("/images/v1/userdata/scans/linked")
+    if served.is_local:
+        assert answer.status_code >= 400
+        assert "slice_003.tif is a link" in answer.json()["detail"]
+    else:
+        assert answer.json()["size"] == [300, 90, 3]

@@ -9,7 +9,7 @@ from xfworker.adapters.images.carried_metadata import rescaled
 from xfworker.adapters.images.dicom_frames import Frame, frames_of
 from xfworker.adapters.images.dicom_geometry import volume_of
 from xfworker.adapters.images.extras import reader_library
-from xfworker.adapters.images.opening import open_to_read
+from xfworker.adapters.images.opening import head_of, open_to_read
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
 from xfworker.domain.errors import ImageError, ImageFormatError, UnsupportedImage
 from xfworker.domain.image.calibration import HOUNSFIELD, HOUNSFIELD_UNIT, Calibration, unit_type_named
@@ -50,6 +50,12 @@ class DicomCodec:
         """Open the slices; see the port."""
         return DicomReader(*_described(path))
 
+    def series_reader(self, path: Path) -> "DicomReader | None":
+        """Open the files beside a file that have its SeriesInstanceUID; see ``SeriesCodec``."""
+        if path.is_dir() or not _is_dicom(head_of(path)):
+            return None
+        return DicomReader(*_described(path, whole_series=True))
+
     def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> SlabWriter:  # noqa: ARG002 - port
         """Refuse: a DICOM needs a patient and a study, which an image here does not have."""
         raise UnsupportedImage(f"{path}: DICOM is read only; write NIfTI, NRRD, MetaImage, TIFF, AIM, ISQ or OMNI.")
@@ -69,12 +75,26 @@ def _files_of(folder: Path) -> Iterator[Path]:
                 continue
 
 
-def _described(path: Path) -> tuple[ImageInfo, Sequence[Frame]]:
+def _described(path: Path, *, whole_series: bool = False) -> tuple[ImageInfo, Sequence[Frame]]:
+    """
+    Read the headers of a folder's files or of one file.
+
+    Args:
+        path: The folder or file.
+        whole_series: Whether the files beside it that have its SeriesInstanceUID belong to it.
+    """
     pydicom = reader_library("pydicom", path, "a DICOM series")
-    headers, frames = [], []
-    for file in _files_of(path) if path.is_dir() else [path]:
+    headers, frames, series = [], [], None
+    folder = path.parent if whole_series else path
+    # The file that names a series comes first: the others are held against it.
+    files = _files_of(folder) if folder.is_dir() else [path]
+    for file in dict.fromkeys((path, *files)) if whole_series else files:
         try:
             header = pydicom.dcmread(file, stop_before_pixels=True)
+            uid = str(header.get("SeriesInstanceUID", ""))
+            series = uid if series is None else series
+            if whole_series and uid != series:
+                continue
             if "Rows" in header:
                 frames += frames_of(header, file)
                 headers.append(header)

@@ -25,7 +25,7 @@ from xfworker.adapters.images.zarr_array import ZarrCodec
 from xfworker.adapters.transfer.partial_file import require_usable_name
 from xfworker.domain.errors import UnsupportedImage
 from xfworker.domain.image.description import ImageInfo
-from xfworker.ports.image_codec import ImageCodec, PixelReader, PixelWriter
+from xfworker.ports.image_codec import ImageCodec, PixelReader, PixelWriter, SeriesCodec
 
 
 class ImageRegistry:
@@ -90,6 +90,14 @@ class ImageRegistry:
     def reader(self, path: Path) -> PixelReader:
         """Open the image for reading; see the port."""
         return self._known(path).reader(path)
+
+    def series_reader(self, path: Path) -> PixelReader:
+        """Open the image that a file is one slice of; see the port."""
+        for codec in self._codecs:
+            reader = codec.series_reader(path) if isinstance(codec, SeriesCodec) else None
+            if reader is not None:
+                return reader
+        raise UnsupportedImage(f"{path} is not a slice of a series that is known here; a series is of DICOM or TIFF.")
 
     def reader_of(self, info: ImageInfo) -> PixelReader:
         """Open the pixels of an OMNI description; its document need not be on disk. Raises as ``reader``."""

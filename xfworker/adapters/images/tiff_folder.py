@@ -58,16 +58,26 @@ class TiffFolderCodec:
         """Open the slices; see the port."""
         return TiffFolderReader(_described(path))
 
+    def series_reader(self, path: Path) -> "TiffFolderReader | None":
+        """Open the slices beside a file whose names differ from its name in their numbers; see ``SeriesCodec``."""
+        if path.suffix.lower() not in _SUFFIXES or path.is_dir():
+            return None
+        return TiffFolderReader(_described(path.parent, path))
+
     def writer(self, path: Path, image: ImageInfo, *, encoding: str | None = None) -> SlabWriter:  # noqa: ARG002 - port
         """Refuse: a stack in one file says more."""
         raise UnsupportedImage(f"{path}: folders of TIFF slices are read only; write one .tif, or OME-Zarr.")
 
 
-def slices_of(path: Path) -> Slices:
+def slices_of(path: Path, member: Path | None = None) -> Slices:
     """
     Give the slices of a folder in the order of their numbers, whatever digits the names have: 2 comes before 10.
 
     Names of one series differ in one number. A lone file with another name (a preview) is left out, and named.
+
+    Args:
+        path: The folder.
+        member: One of the slices, where the folder may hold other series.
 
     Raises:
         UnsupportedImage: There are several series, or names that differ in several numbers.
@@ -75,7 +85,11 @@ def slices_of(path: Path) -> Slices:
     """
     series: dict[tuple[str, ...], list[Path]] = {}
     for file in _tiff_files(path):
-        series.setdefault(tuple(_DIGITS.split(file.name.casefold())), []).append(file)
+        series.setdefault(_pattern(file), []).append(file)
+    if member is not None:
+        series = {pattern: files for pattern, files in series.items() if pattern == _pattern(member)}
+        if not series:
+            raise ImageError(f"{member} cannot be read: it is not there.")
     largest = max(len(files) for files in series.values())
     chosen = [files for files in series.values() if len(files) == largest or len(files) > 1]
     if len(chosen) > 1:
@@ -109,6 +123,11 @@ def slices_of(path: Path) -> Slices:
     return Slices(tuple(numbers[number] for number in ordered), tuple(remarks))
 
 
+def _pattern(file: Path) -> tuple[str, ...]:
+    """Give what is equal in the names of one series."""
+    return tuple(_DIGITS.split(file.name.casefold()))
+
+
 def _numbers(path: Path, files: Sequence[Path]) -> dict[int, Path]:
     """Give the files by the one number in which their names differ."""
     runs = [[int(run) for run in _DIGITS.findall(file.name)] for file in files]
@@ -137,8 +156,8 @@ def _tiff_files(path: Path) -> Any:
     return (file for file in entries if file.suffix.lower() in _SUFFIXES and file.name[0] != "." and file.is_file())
 
 
-def _described(path: Path) -> ImageInfo:
-    slices = slices_of(path)
+def _described(path: Path, member: Path | None = None) -> ImageInfo:
+    slices = slices_of(path, member)
     first = _one_slice(slices.files[0])
     last = _one_slice(slices.files[-1])
     _check_alike(first, last)
@@ -151,14 +170,14 @@ def _described(path: Path) -> ImageInfo:
         )
     return attrs.evolve(
         first,
-        path=path,
+        path=member or path,
         format=TiffFolderCodec.name,
         size=(*first.size[:2], depth),
         pixels_path=slices.files[0],
         pixels_offset=None,
         spacing_mm=spacing,
         header={**first.header, "first": slices.files[0].name, "last": slices.files[-1].name},
-        files=(path, *slices.files),
+        files=(member or path, *slices.files),
         assumptions=(*assumptions, *slices.remarks),
     )
 

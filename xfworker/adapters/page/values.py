@@ -8,6 +8,7 @@ from attrs import define, field
 
 from xfworker.domain.errors import XFWorkerError
 from xfworker.domain.files import Resource, reference_resource
+from xfworker.domain.image.series import SERIES, may_be_of_series
 from xfworker.domain.interface import declared_fields
 from xfworker.domain.parameter_shapes import shape_violations
 from xfworker.domain.parameters import file_references
@@ -48,9 +49,16 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg")
 
 @define(frozen=True)
 class FileLink:
-    """A file of the store as the page links to it."""
+    """
+    A file of the store as the page links to it.
+
+    Attributes:
+        resource: The file.
+        is_series: Whether it is the first of an image's slices, each of which is a file.
+    """
 
     resource: Resource
+    is_series: bool = False
 
     @property
     def name(self) -> str:
@@ -61,6 +69,11 @@ class FileLink:
     def path(self) -> str:
         """The resource as a part of an address: below ``/files/``, ``/reports/``, ``/tables/`` and ``/slices/``."""
         return "/".join(quote(segment, safe="") for segment in self.resource.segments)
+
+    @property
+    def image(self) -> str:
+        """The image that it is, or is a slice of, as a part of an address below ``/slices/``."""
+        return f"{self.path}{SERIES}" if self.is_series else self.path
 
 
 @define(frozen=True, kw_only=True)
@@ -159,7 +172,7 @@ def _shown(label: str, value: Any, declared: str, unit: str = "", depth: int = 0
 def _composite(label: str, value: Mapping[str, Any], depth: int) -> ShownValue:
     type_name = value["type"]
     files = list(_links(value))
-    main = _main(value)
+    main = image_link(value)
     parts = tuple(
         _shown(name, value[name], "", depth=depth + 1) for name in _PARTS.get(type_name, ()) if value.get(name)
     )
@@ -167,7 +180,9 @@ def _composite(label: str, value: Mapping[str, Any], depth: int) -> ShownValue:
     if type_name == "Bitmap" and main is not None and not main.name.lower().endswith(_PICTURES):
         kind = "group"
     inside = {link.resource for part in parts for link in (part.file, *part.others) if link is not None}
-    others = tuple(link for link in files if link != main and link.resource not in inside)
+    if main is not None:
+        inside.add(main.resource)
+    others = tuple(link for link in files if link.resource not in inside)
     return ShownValue(
         label=label, type_name=type_name, kind=kind, value=dict(value), file=main, others=others, parts=parts
     )
@@ -178,6 +193,15 @@ def _main(value: Mapping[str, Any]) -> FileLink | None:
         return FileLink(reference_resource(value)) if "source" in value else None
     except XFWorkerError:
         return None  # a script may have written anything; it is shown as JSON
+
+
+def image_link(value: Mapping[str, Any]) -> FileLink | None:
+    """Give the main file of a value, and whether an image goes on in the files beside it: they have its suffix."""
+    main, beside = _main(value), value.get("filenames")
+    if main is None or value.get("type") != "Image" or not isinstance(beside, list) or not beside:
+        return main
+    is_series = all(isinstance(name, str) and name and may_be_of_series(name, main.name) for name in beside)
+    return FileLink(main.resource, is_series=is_series)
 
 
 def _links(value: Mapping[str, Any]) -> Iterator[FileLink]:

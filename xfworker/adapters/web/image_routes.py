@@ -1,7 +1,8 @@
 """
 Images for viewers over HTTP: what an image is, tiles of its planes, and the whole of it as a virtual OME-Zarr.
 
-Below a base path: ``<resource>`` describes an image, ``<resource>?tile=...`` gives a tile, and the paths below
+Below a base path: ``<resource>`` (a file, a folder, or a series as ``<file>.series``) describes an image,
+``<resource>?tile=...`` gives a tile, and the paths below
 ``<resource>.ome.zarr/`` are those of a zarr store. A ``POST`` to ``<resource>`` makes a link to that store. The same
 routes serve the API (with tokens) and the page (with its sessions).
 """
@@ -57,6 +58,7 @@ _ZARR: Final = re.compile(
     r"(?P<resource>.+)\.ome\.zarr/(?:(?P<level>\d{1,2})/)?(?:zarr\.json|c/(?P<z>\d{1,9})/(?P<y>\d{1,9})/(?P<x>\d{1,9}))",
     re.ASCII,
 )
+_BELOW_ZARR: Final = re.compile(r".+\.ome\.zarr/.*", re.ASCII)
 _ZARR_PROBES: Final = re.compile(r".+\.ome\.zarr(?:/.*)?", re.ASCII)
 
 _SHARED: Final = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
@@ -138,7 +140,8 @@ def image_router(
         zarr = _ZARR.fullmatch(address)
         if zarr is not None:
             return await threads.do(lambda: _zarr(images, zarr, authorize, request, headers))
-        if _ZARR_PROBES.fullmatch(address) and tile is None:
+        # A folder of the store may itself be called so: it is described to whoever asks for it by its own name.
+        if tile is None and (_ZARR_PROBES if shared else _BELOW_ZARR).fullmatch(address):
             # Readers of zarr try the names of other versions; what is not there is not an error to them.
             raise FileNotInStore(f"there is nothing at {address[-200:]}")
         resource = parse_resource(address)

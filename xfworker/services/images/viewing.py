@@ -4,6 +4,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
 from typing import Final
 
@@ -12,8 +13,9 @@ from attrs import define
 from xfworker.domain.errors import UsageError
 from xfworker.domain.files import Resource
 from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.series import series_member
 from xfworker.ports.brick_store import BrickStore
-from xfworker.ports.image_codec import ImageFormats
+from xfworker.ports.image_codec import ImageFormats, PixelReader
 from xfworker.ports.local_files import LocalFiles
 from xfworker.services.images.bricks import RecentBricks
 from xfworker.services.images.preparation import ImagePreparation
@@ -68,7 +70,7 @@ class ViewedImages:
         Open an image, or go on with one that is open; its preparation begins.
 
         Args:
-            resource: Its main file; pixels in a file of their own lie beside it.
+            resource: Its main file, pixels in a file of their own beside it; a folder that is an image; or a series.
             authorize: Called with every file of the image before anything of it is read.
 
         Raises:
@@ -112,15 +114,11 @@ class ViewedImages:
 
     def _open_anew(self, resource: Resource, authorize: Authorize) -> _Opened:
         path = self._files.local_path(resource)
-        info = self._formats.describe(path)
-        names = dict.fromkeys([path.name, *(file.name for file in info.files), info.pixels_path.name])
-        if any(file.parent != path.parent for file in (*info.files, info.pixels_path)):
-            raise UsageError(f"{resource} has files in other folders; images of one folder are shown.")
-        files = tuple(Resource((*resource.segments[:-1], name)) for name in names)
+        files = self._files_of(resource, path)
         for file in files:
             authorize(file)
         contents = tuple(self._files.content_id(file) for file in files)
-        reader = self._formats.reader(path)
+        reader = self._reader(resource, path)
         try:
             key = content_key(reader.info, contents)
             opened = _Opened(ViewedImage(reader, key, self._store, self._recent, files), contents, 1)
@@ -137,6 +135,21 @@ class ViewedImages:
                 self._former.append(former)
             self._opened[resource] = opened
         return opened
+
+    def _files_of(self, resource: Resource, path: Path) -> tuple[Resource, ...]:
+        """Give what an image consists of; a folder and a series are one thing, however many files they have."""
+        if path.is_dir() or path.name != resource.filename:
+            return (resource,)
+        info = self._formats.describe(path)
+        if any(file.parent != path.parent for file in (*info.files, info.pixels_path)):
+            raise UsageError(f"{resource} has files in other folders; images of one folder are shown.")
+        names = dict.fromkeys([path.name, *(file.name for file in info.files), info.pixels_path.name])
+        return tuple(Resource((*resource.segments[:-1], name)) for name in names)
+
+    def _reader(self, resource: Resource, path: Path) -> PixelReader:
+        member = series_member(resource)
+        is_series = member is not None and path.name == member.filename
+        return self._formats.series_reader(path) if is_series else self._formats.reader(path)
 
     def _close_unused(self) -> None:
         with self._lock:
