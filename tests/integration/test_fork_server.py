@@ -134,7 +134,8 @@ def test_forked_scripts_have_nothing_random_in_common(forking, run):
     code = (
         "import random, tempfile, uuid, secrets, numpy, multiprocessing\n"
         "print(random.random(), next(tempfile._get_candidate_names()), uuid.uuid4(), secrets.token_hex(),\n"
-        "      numpy.random.random(), numpy.random.default_rng().random(), multiprocessing.current_process().authkey.hex())"
+        "      numpy.random.random(), numpy.random.default_rng().random(),\n"
+        "      multiprocessing.current_process().authkey.hex())"
     )
     first, second = (run(forking, code)[1].split() for _ in range(2))
     assert len(first) == 7
