@@ -45,7 +45,7 @@ class House:
         return HttpTransport(self.server.url, token=token, limits=limits)
 
     def _account(self, name):
-        account = {"name": name, "password": f"{name}-password"}
+        account = {"name": name, "password": f"{name}-rides-at-dusk"}
         admin = {"Authorization": f"Bearer {self.server.admin_token}"}
         assert self.http.request("POST", f"{self.server.url}/xf/v1/accounts", json=account, headers=admin).status == 201
         return self.http.request("POST", f"{self.server.url}/xf/v1/login", json=account).json()["token"]

@@ -30,7 +30,7 @@ def ending(served):
         return answer.json() if answer.body else None
 
     names = {item["name"]: item["serial"] for item in ask("GET", "accounts")["items"]}
-    serial = names.get("anna") or ask("POST", "accounts", {"name": "anna", "password": "anna-password"})["serial"]
+    serial = names.get("anna") or ask("POST", "accounts", {"name": "anna", "password": "anna-rides-at-dusk"})["serial"]
     made = ask("POST", f"accounts/{serial}/tokens", {"name": "short"})
     server = HttpXFServer(HttpTransport(served.url, token=made["token"]))
     token = server.file_token([Scope(verb, Resource(("userdata",))) for verb in VERBS])

@@ -12,6 +12,7 @@ from xfworker.adapters.web.password_work import PasswordWork
 from xfworker.adapters.web.request_limits import RequestLimits
 from xfworker.domain.errors import AuthenticationFailed, TooManyRequests
 from xfworker.services.platform.login_throttle import LoginThrottle
+from xfworker.services.platform.password_rules import PasswordRules
 
 
 @pytest.fixture
@@ -113,14 +114,14 @@ class Counting:
 def test_a_name_that_is_not_there_takes_the_same_work_as_a_wrong_password(lab):
     lab.person("anna")
     accounts = lab.platform.accounts_for(lab.admin)
-    accounts.hasher = Counting()
+    accounts.passwords = PasswordRules(Counting())
     guesses(accounts, "anna", 1, address="a")
-    accounts.hasher.asked.clear()
+    accounts.passwords.hasher.asked.clear()
     guesses(accounts, "anna", 1, address="b")
-    known = list(accounts.hasher.asked)
-    accounts.hasher.asked.clear()
+    known = list(accounts.passwords.hasher.asked)
+    accounts.passwords.hasher.asked.clear()
     guesses(accounts, "nobody", 1, address="c")
-    assert accounts.hasher.asked == known == ["matches"]
+    assert accounts.passwords.hasher.asked == known == ["matches"]
 
 
 def test_work_with_passwords_waits_in_a_short_queue_and_leaves_other_threads_free():

@@ -52,6 +52,7 @@ def serve(
     activity_days: int | None = None,
     most_spawned_jobs: int = MOST_SPAWNED_JOBS,
     image_cache: float = 50.0,
+    breached_passwords: Path | None = None,
     processes: int = 1,
     listener: Annotated[int | None, Parameter(show=False)] = None,
     end_with_input: Annotated[bool, Parameter(show=False)] = False,
@@ -88,6 +89,8 @@ def serve(
         activity_days: After how many days events of the activity log are deleted; by default they are kept for ever.
         image_cache: How many GiB copies of images for viewing may take below data/images; they are made again as
             needed. With a bucket half of them are for images that were fetched from it.
+        breached_passwords: File of stolen passwords, which no account may have: SHA-1 hashes in ascending order, as
+            Have I Been Pwned offers them. The most common passwords are refused without it.
         processes: How many processes serve, on one port; more than one need --database postgresql://...
         listener: Descriptor of the socket that several processes share.
         end_with_input: End when standard input ends.
@@ -139,6 +142,7 @@ def serve(
         group_access=None if group_access is None else GroupAccess(group_access),
         durable=durable,
         sns=sns,
+        breached_passwords=breached_passwords,
     )
     rules = PlatformOptions(
         outputs_must_fit=outputs_must_fit,

@@ -1,5 +1,6 @@
 """The composition root of the platform: which store, which clock, which secret, which web application."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from xfworker.adapters.disk.file_modes import GroupAccess
     from xfworker.adapters.disk.file_store import FolderFileStore
     from xfworker.adapters.s3.served_files import S3ServedFiles
+    from xfworker.ports.known_passwords import KnownPasswords
     from xfworker.services.images.viewing import ViewedImages
 
     StoredFiles = FolderFileStore | S3ServedFiles
@@ -50,6 +52,7 @@ class PlatformStorage:
             them, with direct writes also write them.
         durable: Whether what was answered outlives a power cut; it always outlives the end of the server's process.
         sns: A folder of ISQ files to serve as a catalogue of measurements.
+        breached_passwords: A file of stolen passwords, by hash, which no account may have.
     """
 
     data: Path
@@ -60,6 +63,7 @@ class PlatformStorage:
     group_access: "GroupAccess | None" = None
     durable: bool = True
     sns: Path | None = None
+    breached_passwords: Path | None = None
 
     @property
     def secret_path(self) -> Path:
@@ -111,6 +115,7 @@ def opened_platform(
     from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
     from xfworker.adapters.jwt.token_signer import JwtTokenSigner, secret_in
 
+    known_passwords = _known_passwords(storage)
     make_data_folder(storage)
     _require_records_of_files(storage)
     clock = SystemClock()
@@ -119,11 +124,28 @@ def opened_platform(
         options = _with_catalogue(options or PlatformOptions())
     records = opened_records(storage)
     _require_whole(records)
-    platform = Platform(records, clock, signer, options, hasher=Argon2PasswordHasher(), files=files)
+    platform = Platform(
+        records,
+        clock,
+        signer,
+        options,
+        hasher=Argon2PasswordHasher(),
+        known_passwords=known_passwords,
+        password_words=socket.gethostname().split("."),
+        files=files,
+    )
     try:
         yield platform
     finally:
         platform.close()
+
+
+def _known_passwords(storage: PlatformStorage) -> "list[KnownPasswords]":
+    from xfworker.adapters.passwords.breached_file import BreachedPasswords
+    from xfworker.adapters.passwords.common import CommonPasswords
+
+    stolen = storage.breached_passwords
+    return [CommonPasswords(), *([] if stolen is None else [BreachedPasswords(stolen)])]
 
 
 def _require_whole(records: RecordStore) -> None:

@@ -21,12 +21,12 @@ from xfworker.domain.errors import (
 )
 from xfworker.domain.records import Project
 from xfworker.ports.clock import Clock
-from xfworker.ports.password_hasher import PasswordHasher
 from xfworker.ports.record_store import RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.login_throttle import LoginThrottle
+from xfworker.services.platform.password_rules import PasswordRules
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind
 
 LOGIN_SECONDS = 30 * 24 * 3600.0
@@ -39,8 +39,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TAKEN = frozenset({"admin", "server", "job", "worker"})
 _INSIDE = "inside"
 """The address, as the throttle counts it, of callers who are in already and say their current password."""
-_SHORTEST = 8
-_LONGEST = 1024
 _MOST_DAYS = 36500
 
 
@@ -60,7 +58,7 @@ class Accounts:
     records: RecordStore
     clock: Clock
     signer: TokenSigner
-    hasher: PasswordHasher
+    passwords: PasswordRules
     throttle: LoginThrottle
 
     def add(self, name: str, password: str, *, administrator: bool = False) -> Account:
@@ -68,7 +66,7 @@ class Accounts:
         Make an account.
 
         Raises:
-            InvalidRecord: The name or the password is not fit.
+            InvalidRecord: The name or the password is not fit, or the password is known to others.
             RecordConflict: There is an account of that name.
             PermissionDenied: The caller is not an administrator.
         """
@@ -78,7 +76,7 @@ class Accounts:
                 f"{name[:80]!a} cannot be an account's name: use letters, digits and . _ @ -, and none of "
                 f"{', '.join(sorted(_TAKEN))}"
             )
-        hashed = self._hashed(password)
+        hashed = self.passwords.hashed(password, name)
         with self.records.transaction() as transaction:
             for known in transaction.find(Account):
                 if known.name.casefold() == name.casefold():
@@ -105,6 +103,7 @@ class Accounts:
         Raises:
             PermissionDenied: The caller may not.
             AuthenticationFailed: The current password is not this one, and the caller is not an administrator.
+            InvalidRecord: The new password is not fit, or is known to others.
         """
         own = self.principal.account_serial == serial and administrator is None and disabled is None
         if not own:
@@ -112,7 +111,7 @@ class Accounts:
         if not self.principal.is_admin:
             # A token is good for a while and can be revoked; a password that it could set would outlive it.
             self._require_password(serial, current_password or "")
-        hashed = None if password is None else self._hashed(password)
+        hashed = None if password is None else self.passwords.hashed(password, self._name_of(serial))
         with self.records.transaction() as transaction:
             account = transaction.get(Account, serial)
             requested = {"password_hash": hashed, "administrator": administrator, "disabled": disabled}
@@ -160,7 +159,7 @@ class Accounts:
         with self.records.transaction(write=False) as transaction:
             matches = transaction.find(Account, {"name": name}, limit=1)
         # A name that is not there takes as long as a wrong password, so that names cannot be guessed by the clock.
-        nobody = self.throttle.hash_of_nobody(self.hasher)
+        nobody = self.throttle.hash_of_nobody(self.passwords.hasher)
         account = matches[0] if matches else None
         is_right = self._is_password(name, password, account.password_hash if account else nobody, address)
         if not is_right or account is None or account.disabled:
@@ -283,14 +282,13 @@ class Accounts:
 
     def _is_password(self, name: str, password: str, hashed: str, address: str) -> bool:
         self.throttle.require_turn(name, address)
-        is_right = self.hasher.matches(password, hashed)
+        is_right = self.passwords.hasher.matches(password, hashed)
         (self.throttle.succeeded if is_right else self.throttle.failed)(name, address)
         return is_right
 
-    def _hashed(self, password: str) -> str:
-        if not _SHORTEST <= len(password) <= _LONGEST:
-            raise InvalidRecord(f"a password has {_SHORTEST} to {_LONGEST} characters")
-        return self.hasher.hash(password)
+    def _name_of(self, serial: int) -> str:
+        with self.records.transaction(write=False) as transaction:
+            return transaction.get(Account, serial).name
 
     def _require_admin(self, to: str) -> None:
         self.principal.require(to=to)

@@ -1,6 +1,6 @@
 """The platform: one record store, one clock, one secret; callers come in by their tokens."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from xfworker.domain.errors import AuthenticationFailed, ConfigurationError, Ser
 from xfworker.domain.files import AuthorizationToken
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
+from xfworker.ports.known_passwords import KnownPasswords
 from xfworker.ports.password_hasher import PasswordHasher
 from xfworker.ports.record_store import Locking, RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
@@ -27,6 +28,7 @@ from xfworker.services.platform.login_throttle import LoginThrottle
 from xfworker.services.platform.maintenance import delete_old_idempotency_keys, run_periodic_tasks
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.page_sessions import PageSessions
+from xfworker.services.platform.password_rules import PasswordRules
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
 from xfworker.services.platform.queue import PlatformQueue
 from xfworker.services.platform.server import PlatformServer
@@ -45,6 +47,8 @@ class Platform:
         options: PlatformOptions | None = None,
         *,
         hasher: PasswordHasher | None = None,
+        known_passwords: Sequence[KnownPasswords] = (),
+        password_words: Sequence[str] = (),
         files: FileStore | None = None,
     ) -> None:
         """
@@ -56,13 +60,17 @@ class Platform:
             signer: Makes and reads tokens.
             options: How the platform is set up.
             hasher: Keeps passwords; without it there are no accounts.
+            known_passwords: Lists of passwords that no account may have.
+            password_words: Words that no password may consist of, such as the server's name.
             files: Where the files of this platform's tokens are, which is asked before a job is done.
         """
         self.records = records
         self.clock = clock
         self.signer = signer
         self.options = options or PlatformOptions()
-        self._hasher = hasher
+        self._passwords = None
+        if hasher is not None:
+            self._passwords = PasswordRules(hasher, tuple(known_passwords), tuple(password_words))
         self._files = files
         self._throttle = LoginThrottle(clock)
         self._lease_watch = LeaseWatch(clock, self.options.lease_seconds)
@@ -141,9 +149,9 @@ class Platform:
         Raises:
             ConfigurationError: The platform was composed without accounts.
         """
-        if self._hasher is None:
+        if self._passwords is None:
             raise ConfigurationError("this server keeps no accounts; install it with: pip install 'xfworker[server]'")
-        return Accounts(principal, self.records, self.clock, self.signer, self._hasher, self._throttle)
+        return Accounts(principal, self.records, self.clock, self.signer, self._passwords, self._throttle)
 
     def measure_disk(self, principal: Principal) -> DiskUse:
         """

@@ -15,6 +15,7 @@ Suites of tests that prove an adapter: one class per port, to inherit in your ow
 - :class:`~xfworker.testing.contracts.sns_server.SnsServerContract`: catalogues of measurements.
 - :class:`~xfworker.testing.contracts.token_signer.TokenSignerContract`: the server's tokens.
 - :class:`~xfworker.testing.contracts.password_hasher.PasswordHasherContract`: the server's passwords.
+- :class:`~xfworker.testing.contracts.known_passwords.KnownPasswordsContract`: passwords that nobody is to have.
 - :class:`~xfworker.testing.contracts.clock.ClockContract`: time.
 
 A suite's docstring names the fixtures to give. Every test is a promise that the rest of the package relies on; where
@@ -34,6 +35,7 @@ pytest.register_assert_rewrite(
             "image_codec",
             "job_queue",
             "job_runner",
+            "known_passwords",
             "password_hasher",
             "record_store",
             "sns_server",

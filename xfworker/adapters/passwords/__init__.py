@@ -1,0 +1,1 @@
+"""Lists of passwords that are known to others."""
