@@ -43,7 +43,7 @@ from xfworker.adapters.transfer.partial_file import (
 )
 from xfworker.adapters.transfer.source_file import file_identity, open_source, require_unchanged
 from xfworker.domain.digests import Digests
-from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore
+from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore, XFWorkerError
 from xfworker.domain.filenames import is_safe_filename
 from xfworker.domain.files import AuthorizationToken, FileStat, Folder, Resource, require_file
 from xfworker.ports.file_store import Progress
@@ -388,7 +388,7 @@ class FolderFileStore:
         while True:
             self._make_parent(target, resource)
             try:
-                with permit():
+                with _taken_back(target, status), permit():
                     # Before the rename: an entry for a file that is not there yet does no harm, one for another file
                     # would.
                     if not is_attached:
@@ -423,6 +423,18 @@ class FolderFileStore:
                 near.unlink()
         partial.unlink()
         return status
+
+
+@contextmanager
+def _taken_back(target: Path, status: os.stat_result) -> Iterator[None]:
+    """Delete a file whose rights ended while it appeared; what another stored by now stays."""
+    try:
+        yield
+    except XFWorkerError:
+        with suppress(FileNotFoundError):
+            if _etag(target.stat()) == _etag(status):
+                target.unlink()
+        raise
 
 
 def _etag(status: os.stat_result) -> str:

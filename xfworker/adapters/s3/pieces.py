@@ -1,8 +1,9 @@
 """What has arrived of a file, as objects of its own: readable by any process, and put together inside the store."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import obstore
@@ -11,8 +12,8 @@ from attrs import define, field
 from xfworker.adapters.s3.object_errors import object_errors
 from xfworker.adapters.s3.signed_requests import SignedRequests
 from xfworker.domain.digests import Digests
+from xfworker.domain.errors import XFWorkerError
 from xfworker.domain.files import Resource
-from xfworker.ports.served_files import Permit
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -143,24 +144,20 @@ class PieceFolder:
                 obstore.delete(self.store, paths)
 
 
+@contextmanager
 def put_together(
-    requests: SignedRequests,
-    pieces: Sequence[Piece],
-    target: str,
-    digests: Digests,
-    resource: Resource,
-    permit: Permit,
-) -> str:
+    requests: SignedRequests, pieces: Sequence[Piece], target: str, digests: Digests, resource: Resource
+) -> Iterator[Callable[[], str]]:
     """
-    Make one object of pieces inside the store; it appears as a whole, under a permit. Give its entity tag.
+    Make one object of pieces inside the store: give what lets it appear, as a whole, and gives its entity tag.
 
     Raises:
         ServerError: The store could not be asked, or failed.
     """
     metadata = metadata_of(digests)
     if len(pieces) == 1 and pieces[0].size <= _MOST_COPIED_BYTES:
-        with permit():
-            return requests.copy(pieces[0].path, target, metadata, resource, etag=pieces[0].etag)
+        yield lambda: requests.copy(pieces[0].path, target, metadata, resource, etag=pieces[0].etag)
+        return
     upload = requests.begin(target, metadata, resource)
     try:
         with ThreadPoolExecutor(_COPIED_AT_ONCE, thread_name_prefix="xfworker-s3") as threads:
@@ -172,8 +169,8 @@ def put_together(
                     enumerate(pieces, 1),
                 )
             )
-        with permit():
-            return requests.complete(target, upload, etags, resource)
+        yield lambda: requests.complete(target, upload, etags, resource)
     except BaseException:
-        requests.abort(target, upload, resource)
+        with suppress(XFWorkerError):  # what came before says more
+            requests.abort(target, upload, resource)
         raise

@@ -193,6 +193,8 @@ class S3ServedFiles(S3FileStore):
         """
         Make an object of pieces, or of bytes, under a permit.
 
+        Where the permit says at its end that the rights ended meanwhile, the object is deleted again.
+
         Raises:
             FileError: The resource is a folder, or lies below a file.
         """
@@ -201,15 +203,33 @@ class S3ServedFiles(S3FileStore):
         if content is not None and digests.sha256 is None:
             # So small that it takes no time, and nobody has to look for it beside the object later.
             digests = Digests(hashlib.sha256(content).hexdigest(), digests.xxh3)
-        if content is None:
-            etag = put_together(self._requests, pieces, path, digests, resource, permit)
-        else:
-            with permit(), object_errors(f"store {resource}", resource):
-                kept = metadata_of(digests)
-                result = obstore.put(self.bucket, path, content, attributes=kept, use_multipart=False)
-                etag = (result["e_tag"] or "").strip('"')
+        etag = None
+        with object_errors(f"store {resource}", resource):
+            appearing = (
+                put_together(self._requests, pieces, path, digests, resource)
+                if content is None
+                else nullcontext(partial(self._put, path, content, digests))
+            )
+            with appearing as appear:
+                try:
+                    with permit():
+                        etag = appear()
+                except XFWorkerError:
+                    if etag:
+                        self._take_back(resource, etag)
+                    raise
         size = pieces[-1].end if content is None else len(content)
         return FileStat(resource=resource, size=size, sha256=digests.sha256, xxh3=digests.xxh3, etag=etag or None)
+
+    def _put(self, path: str, content: bytes, digests: Digests) -> str:
+        result = obstore.put(self.bucket, path, content, attributes=metadata_of(digests), use_multipart=False)
+        return (result["e_tag"] or "").strip('"')
+
+    def _take_back(self, resource: Resource, etag: str) -> None:
+        """Delete an object that was not allowed any more when it appeared, unless it is another's by now."""
+        with suppress(XFWorkerError), object_errors(f"delete {resource}", resource):
+            if self._stat(resource).etag == etag:
+                obstore.delete(self.bucket, self._path(resource))
 
     def register(
         self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str, permit: Permit = nullcontext

@@ -114,6 +114,7 @@ def opened_platform(
     """
     from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
     from xfworker.adapters.jwt.token_signer import JwtTokenSigner, secret_in
+    from xfworker.api.composition.server_processes import is_postgresql
 
     known_passwords = _known_passwords(storage)
     make_data_folder(storage)
@@ -124,6 +125,8 @@ def opened_platform(
         options = _with_catalogue(options or PlatformOptions())
     records = opened_records(storage)
     _require_whole(records)
+    over_network = isinstance(storage.files, BucketLocation) or is_postgresql(storage.database)
+    options = evolve(options or PlatformOptions(), files_may_wait=over_network)
     platform = Platform(
         records,
         clock,

@@ -74,6 +74,7 @@ class Access:
         transaction: The transaction.
         outputs_must_fit: Whether outputs that do not fit the task type's interface are refused.
         most_spawned_jobs: How many jobs may be spawned behind one job by jobs that were spawned themselves.
+        files_may_wait: Whether files may be under way to their store while no transaction is open.
         missing_results: Lists the results that a job's outputs name and that are not stored.
     """
 
@@ -81,6 +82,7 @@ class Access:
     transaction: RecordTransaction
     outputs_must_fit: bool = True
     most_spawned_jobs: int = MOST_SPAWNED_JOBS
+    files_may_wait: bool = False
     missing_results: Callable[["Access", Job], list[str]] = lambda _access, _job: []
     _projects: frozenset[int] | None = field(default=None, init=False)
 

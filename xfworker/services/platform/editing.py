@@ -40,6 +40,7 @@ from xfworker.services.platform.declarations import check_declarations
 from xfworker.services.platform.downstream import task_type_of
 from xfworker.services.platform.finishing import output_faults
 from xfworker.services.platform.keeping import check_size
+from xfworker.services.platform.publications import require_none_under_way
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -99,6 +100,7 @@ def changed(access: Access, record: RecordT, change: Change, now: datetime) -> R
         InvalidRecord: A value is wrong, or a field cannot be changed.
         RecordLocked: The record, or the workflow of a task, is locked or obsolete.
         IllegalTransition: The job cannot go to the requested state.
+        ServerBusy: A file of the job is just being stored.
         InvalidParameter: A finished job's outputs do not fit its task type's interface.
     """
     after = apply(record, change)
@@ -205,6 +207,8 @@ def _check_open(access: Access, before: Record, after: Record) -> None:
 
 def _moved(access: Access, before: Job, after: Job, now: datetime) -> Job:
     check_transition(before.serial, before.state, after.state)
+    if access.files_may_wait and (before.state is JobState.RUNNING or before.state.is_final):
+        require_none_under_way(access.transaction, before.serial, now)
     if after.state is JobState.RUNNING:
         raise IllegalTransition(f"job {before.serial} starts to run when a worker claims it, not by a change of state")
     if before.state is JobState.RUNNING and after.state is JobState.READY:

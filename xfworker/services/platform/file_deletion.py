@@ -9,6 +9,7 @@ server that is killed in between leaves marked jobs, and deleting again goes on 
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,17 +27,22 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Record, Run, Task, Workflow
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
-from xfworker.ports.record_store import Locking, RecordStore, RecordTransaction
+from xfworker.ports.record_store import RecordStore, RecordTransaction
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.disk_space import OF_JOBS, files_below
 from xfworker.services.platform.principal import PrincipalKind
+from xfworker.services.platform.publications import Publications
 from xfworker.services.platform.server import PlatformServer
 
 _PAGE = 1000
 # Servers have clocks of their own, and a transaction is seen after the time that it wrote.
 _OVERLAP = timedelta(minutes=5)
 _SHOWN_USERS = 3
+
+
+class _TakenBackError(Exception):
+    """The job is to run again, so its files stay."""
 
 
 @define
@@ -60,7 +66,9 @@ class _Batch:
 class FileDeletion:
     """Deletes files of runs as one caller may."""
 
-    def __init__(self, server: PlatformServer, records: RecordStore, files: FileStore, clock: Clock) -> None:
+    def __init__(
+        self, server: PlatformServer, records: RecordStore, files: FileStore, clock: Clock, publications: Publications
+    ) -> None:
         """
         Prepare.
 
@@ -72,6 +80,7 @@ class FileDeletion:
         self._records = records
         self._files = files
         self._clock = clock
+        self._publications = publications
 
     def delete(
         self,
@@ -160,10 +169,15 @@ class FileDeletion:
             yield from files_below(self._files, _token(job), record_resource(source, job.serial))
 
     def _deleted(self, job: Job) -> Iterator[FileStat]:
-        # While the lock is held, nobody takes the job back and has it run again, which would make new files.
-        with self._records.transaction(locking=Locking.SHARED, of=(Job, job.serial)) as transaction:
+        def require_marked(transaction: RecordTransaction) -> None:
             if FILES_DELETED not in transaction.get(Job, job.serial).metadata:
-                return
+                raise _TakenBackError
+
+        # Meanwhile nobody takes the job back and has it run again, which would make new files, nor stores one.
+        with (
+            suppress(_TakenBackError),
+            self._publications.under_way((Job, job.serial), require_marked, alone=True),
+        ):
             for stat in list(self._of_job(job)):
                 try:
                     self._files.delete(_token(job), stat.resource)

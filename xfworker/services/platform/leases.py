@@ -31,6 +31,7 @@ from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.lease_watch import LeaseWatch
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import Principal
+from xfworker.services.platform.publications import is_under_way
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.platform")
 
@@ -123,6 +124,9 @@ def end_leases(
     """
     Take their jobs from workers that do not answer any more; a job that cannot be handled fails itself.
 
+    A lease during which a file is just being stored ends when the store has answered: the next attempt must not meet
+    that file.
+
     Args:
         access: The caller's.
         leases: The leases, as they were read.
@@ -132,6 +136,8 @@ def end_leases(
     """
     ended: list[Job] = []
     for lease in leases:
+        if options.files_may_wait and is_under_way(access.transaction, lease.job_serial, now):
+            continue
         if unless_renewed:
             where = {"serial": lease.serial, "expires_at": lease.expires_at}
             if not access.transaction.delete(JobLease, where):

@@ -25,6 +25,8 @@ class PlatformOptions:
             all the same, with the violations under ``metadata.output_faults`` and a warning in the activity log.
         files_elsewhere: Whether scripts keep files in a store of their own settings, which this server does not serve;
             it then believes that the results are stored which outputs name.
+        files_may_wait: Whether files are in a store that is reached over a network, which may not answer for long: then
+            no transaction is open while it publishes one. On the database's own disk a lock costs less.
         most_spawned_jobs: How many jobs may be spawned behind one job by jobs that were spawned themselves.
         global_config: What scripts can read of the server's configuration, such as ``default_sns_server``.
     """
@@ -39,5 +41,6 @@ class PlatformOptions:
     activity_days: int | None = None
     outputs_must_fit: bool = True
     files_elsewhere: bool = False
+    files_may_wait: bool = False
     most_spawned_jobs: int = MOST_SPAWNED_JOBS
     global_config: dict[str, Any] = field(factory=dict)

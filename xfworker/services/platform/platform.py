@@ -13,7 +13,7 @@ from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.known_passwords import KnownPasswords
 from xfworker.ports.password_hasher import PasswordHasher
-from xfworker.ports.record_store import Locking, RecordStore, RecordTransaction
+from xfworker.ports.record_store import RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.accounts import Accounts, token_principal
@@ -30,6 +30,7 @@ from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.page_sessions import PageSessions
 from xfworker.services.platform.password_rules import PasswordRules
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
+from xfworker.services.platform.publications import Publications
 from xfworker.services.platform.queue import PlatformQueue
 from xfworker.services.platform.server import PlatformServer
 
@@ -72,6 +73,7 @@ class Platform:
         if hasher is not None:
             self._passwords = PasswordRules(hasher, tuple(known_passwords), tuple(password_words))
         self._files = files
+        self._publications = Publications(records, clock, may_wait=self.options.files_may_wait)
         self._throttle = LoginThrottle(clock)
         self._lease_watch = LeaseWatch(clock, self.options.lease_seconds)
         self._idle_workers = IdleWorkers(clock)
@@ -171,7 +173,7 @@ class Platform:
         Raises:
             PermissionDenied: The caller is a script or a worker.
         """
-        return FileDeletion(self.server_for(principal), self.records, self.own_files(), self.clock)
+        return FileDeletion(self.server_for(principal), self.records, self.own_files(), self.clock, self._publications)
 
     def own_files(self) -> FileStore:
         """
@@ -207,7 +209,10 @@ class Platform:
     @contextmanager
     def held_file_rights(self, token: AuthorizationToken) -> Iterator[None]:
         """
-        Refuse a file token whose rights have ended, and let none of them end while the block runs.
+        Refuse a file token whose rights have ended, and let no attempt at its job follow while the block runs.
+
+        Where the files may wait, what ends the attempt, or takes what it made, is refused for a moment instead of being
+        kept waiting; rights of accounts and over files of no job are those of the moment at which the block begins.
 
         Raises:
             AuthenticationFailed: The token, its account or its worker is no longer let in.
@@ -217,8 +222,11 @@ class Platform:
         """
         claims = self.signer.verify(token.token)
         reach = workflow_of_files(claims, token)
-        with self.records.transaction(locking=Locking.SHARED, of=reach) as transaction:
+
+        def require(transaction: RecordTransaction) -> None:
             self._require_file_rights(transaction, claims, token, to_write=True)
+
+        with self._publications.under_way(reach, require):
             yield
 
     def _require_file_rights(
@@ -259,6 +267,7 @@ class Platform:
         """Do what is due although nobody asks; called every few seconds while the platform is served."""
         self._lease_watch.look(for_maintenance=True)
         try:
+            self._publications.renew()
             with self.records.maintenance_turn() as has_turn:
                 if has_turn:
                     self._maintain()

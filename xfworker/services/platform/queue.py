@@ -48,6 +48,7 @@ from xfworker.services.platform.leases import (
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.ownership import is_abandoned, is_owner, owner_key, owner_of, owns, set_owner
 from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims
+from xfworker.services.platform.publications import require_none_under_way
 
 _CLAIMABLE = (JobState.READY, JobState.READY_FOR_INTERACTIVE)
 _SEEN_PARTS = 10
@@ -295,6 +296,8 @@ class PlatformQueue:
                 raise LeaseLost(_lost(job, attempt))
             outcome = attrs.evolve(outcome, message=_readable(clean_string(outcome.message)))
             after = _with_outcome(job, outcome, now)
+            if self._options.files_may_wait and after.state is JobState.READY:
+                require_none_under_way(transaction, job_serial, now)
             transaction.replace(after)
             _log_end(access, job, after, outcome, now)
             if after.state is job.state and VALUES_CHANGED in job.metadata:

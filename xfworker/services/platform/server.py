@@ -9,8 +9,8 @@ import attrs
 
 from xfworker.domain.board import Board, BoardChanges
 from xfworker.domain.bookkeeping import MemberRole, ProjectMember
-from xfworker.domain.change import Change
-from xfworker.domain.errors import RecordNotFound, UsageError
+from xfworker.domain.change import Change, apply
+from xfworker.domain.errors import RecordNotFound, UsageError, XFWorkerError
 from xfworker.domain.files import AuthorizationToken, Scope
 from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import CombinedQuery, OutputValue
@@ -137,8 +137,7 @@ class PlatformServer:
         """
         check_change(kind, serial, change)
         request = IdempotentRequest(idempotency_key, ("update", f"{kind.collection}/{serial}", change))
-        to_be_done = change.values.get("/state") == JobState.DONE.value and kind is Job
-        outputs = change.values.get("/outputs") if to_be_done else None
+        outputs = self._outputs_to_be_done(serial, change) if kind is Job else None
         # Progress comes from each script once a second, and nothing follows from it.
         locking = Locking.ROWS if kind is Job and is_progress(change) else Locking.EXCLUSIVE
         with self.writing(outputs, of=workflow_of(kind, serial), locking=locking) as access:
@@ -149,6 +148,20 @@ class PlatformServer:
             after = self.change(access, before, change)
             request.put(access, after, self._now())
             return after
+
+    def _outputs_to_be_done(self, serial: int, change: Change) -> Any:
+        """Give the outputs with which a job is done after a change, or ``None`` where it is not, or cannot be made."""
+        pointers = {name for name in (*change.values, *change.removals) if name.startswith("/outputs")}
+        state = change.values.get("/state")
+        if state not in {None, JobState.DONE.value} or not (pointers or state):
+            return None
+        if state and pointers == {"/outputs"}:
+            return change.values.get("/outputs")
+        try:
+            after = self._read(lambda access: apply(access.get(Job, serial), change))
+        except XFWorkerError:
+            return None  # said when it is to be changed
+        return after.outputs if after.state is JobState.DONE else None
 
     def check_update(self, kind: type[RecordT], serial: int, change: Change) -> None:
         """Raise what :meth:`update` would raise about a record and its change, and change nothing."""
@@ -234,12 +247,14 @@ class PlatformServer:
         """
         results = StoredResults(None if self._options.files_elsewhere else self._files)
         results.look_up(outputs)
+        results.begin_transaction()
         with self._records.transaction(of=of, locking=locking) as transaction:
             yield Access(
                 self.principal,
                 transaction,
                 outputs_must_fit=self._options.outputs_must_fit,
                 most_spawned_jobs=self._options.most_spawned_jobs,
+                files_may_wait=self._options.files_may_wait,
                 missing_results=results.violations,
             )
 

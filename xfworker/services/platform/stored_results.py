@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xfworker.domain.errors import FileError, InvalidParameter, LeaseLost, RecordNotFound
+from xfworker.domain.errors import FileError, InvalidParameter, LeaseLost, RecordNotFound, ServerBusy
 from xfworker.domain.files import AuthorizationToken, Resource, Scope
 from xfworker.domain.records import Job
 from xfworker.domain.result_references import folder_of, named_results
@@ -22,6 +22,7 @@ class StoredResults:
         """Prepare; without a file store nothing can be asked, and everything is believed."""
         self._files = files
         self._listed: dict[Resource, frozenset[Resource]] = {}
+        self._is_locked = False
 
     def look_up(self, outputs: Any) -> None:
         """
@@ -39,6 +40,10 @@ class StoredResults:
         for file in named:
             self._content(folder_of(file))
 
+    def begin_transaction(self) -> None:
+        """Ask the store for nothing more from here on, because others wait for what the transaction locks."""
+        self._is_locked = True
+
     def violations(self, access: Access, job: Job) -> list[str]:
         """
         List the files that a job's outputs name and that are not stored, each starting with the output's path.
@@ -46,7 +51,7 @@ class StoredResults:
         What the caller may not see is not there, so that nobody learns by this what others have.
 
         Raises:
-            ServerError: The file store cannot be asked.
+            ServerBusy: They name other files than were looked up.
         """
         if self._files is None:
             return []
@@ -64,6 +69,8 @@ class StoredResults:
     def _content(self, folder: Resource) -> frozenset[Resource]:
         assert self._files is not None
         if folder not in self._listed:
+            if self._is_locked:
+                raise ServerBusy(f"what names {folder} changed in this moment; try again", retry_after_seconds=0.2)
             token = AuthorizationToken(url="", token="", scopes=(Scope("list", folder),))
             self._listed[folder] = frozenset(stat.resource for stat in self._files.list(token, folder).files)
         return self._listed[folder]

@@ -74,6 +74,12 @@ def _ended() -> Iterator[None]:
     yield
 
 
+@contextmanager
+def _ending() -> Iterator[None]:
+    yield
+    raise LeaseLost("the lease ended")
+
+
 class ServedFilesContract:
     """
     Inherit it, give the fixture, and pytest runs every test against your store.
@@ -187,6 +193,35 @@ class ServedFilesContract:
         with pytest.raises(LeaseLost):
             store.files.delete(token, place, permit=_ended)
         assert self.content(store, token, place) == content
+
+    @pytest.mark.parametrize("size", [_SMALL, _LARGE])
+    def test_a_file_whose_rights_ended_while_the_store_took_it_is_not_there(
+        self, store: ServedStore, token: AuthorizationToken, folder: Resource, size: int
+    ) -> None:
+        place = folder.child("a.raw")
+        late = store.files.receive(place, size=size)
+        late.write(os.urandom(size))
+        with pytest.raises(LeaseLost):
+            late.publish(_ending)
+        with pytest.raises(FileNotInStore):
+            store.files.stat(token, place)
+
+    def test_a_file_that_another_stored_meanwhile_stays_where_rights_ended(
+        self, store: ServedStore, token: AuthorizationToken, folder: Resource
+    ) -> None:
+        place = folder.child("a.raw")
+        late = store.files.receive(place, size=_SMALL)
+        late.write(os.urandom(_SMALL))
+
+        @contextmanager
+        def overtaken() -> Iterator[None]:
+            yield
+            self.put(store, place, b"newer")
+            raise LeaseLost("the lease ended")
+
+        with pytest.raises(LeaseLost):
+            late.publish(overtaken)
+        assert self.content(store, token, place) == b"newer"
 
     def test_parts_of_a_file_are_read_while_another_takes_its_name_or_reading_ends_with_an_error(
         self, store: ServedStore, token: AuthorizationToken, folder: Resource
