@@ -12,7 +12,9 @@ from xfworker.api.cli.main import main
 from xfworker.api.composition.client import ServerAddress, connected
 from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.api.settings.model import Settings
-from xfworker.domain.records import Worker
+from xfworker.domain.change import Change
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
 from xfworker.domain.resources import Pilot
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are shell scripts")
@@ -149,6 +151,31 @@ def test_what_the_batch_system_does_not_list_any_more_is_not_counted_when_it_is_
     assert pilots(capsys) == {"slurm:102": "submitted", "slurm:103": "submitted"}
 
 
+def test_the_batch_job_of_a_job_is_cancelled_and_what_becomes_of_the_job_is_said(site, capsys):
+    site.install("slurm")
+    server = site.client.server
+    workflow = server.create(
+        Workflow(project_serial=server.create(Project(name="bones")).serial, state=WorkflowState.ACTIVE)
+    )
+    task_type = server.create(TaskType(name="Lab.Some"))
+    task = server.create(Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial))
+    job = server.create(Job(task_serial=task.serial, state=JobState.READY)).serial
+    assert site.client.queue.claim(site.pilot("node-7", "901").serial).job.serial == job
+    assert site.run("stop", "--job", str(job)) == 0
+    said = capsys.readouterr().err
+    assert "cancelled slurm:901" in said
+    assert f"job {job} will run again on another pilot; to end it: xfworker job abort {job}" in said
+    server.update(Job, job, Change(values={"/state": "Aborted"}))
+    assert site.run("stop", "--job", str(job)) == 0
+    assert "run again" not in capsys.readouterr().err
+    assert site.calls == ["scancel 901", "scancel 901"]
+    site.command("squeue", "echo '901|RUNNING'")
+    assert site.run("stop", "--unanswering") == 0
+    assert "every pilot that has not left was heard of" in capsys.readouterr().err
+    assert site.calls == ["scancel 901", "scancel 901"]
+    site.pilot("node-7", "901", left=True)
+
+
 def test_an_absent_command_and_one_that_refuses_are_said(site, capsys):
     assert site.run("scale", "--pbs", "1") == 1
     assert "there is no command 'qsub' on this computer" in capsys.readouterr().err
@@ -173,6 +200,8 @@ def test_an_absent_command_and_one_that_refuses_are_said(site, capsys):
         ("stop",),
         ("stop", "4711"),
         ("stop", "4711", "--all"),
+        ("stop", "--worker", "nobody"),
+        ("stop", "--worker", "nobody", "--unanswering"),
     ],
     ids=" ".join,
 )

@@ -1,27 +1,20 @@
 """Pilots on a real Slurm, which is started here on loopback."""
 
 import json
-import os
 import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.slurm import reason_for_no_slurm, slurm
+from tests.cluster.slurm import reason_for_no_slurm
+from tests.cluster.slurm_site import slurm_site
 from xfworker.adapters.http.workflow_control import HttpWorkflowControl
-from xfworker.api.composition.client import ServerAddress, connected
-from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.api.demo.phantom import write_phantom
-from xfworker.api.settings.model import Settings
 from xfworker.domain.change import Change
 from xfworker.domain.files import Scope, userdata_resource
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import ActivityEvent, Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
+from xfworker.domain.records import ActivityEvent, Job, Worker, Workflow
 from xfworker.domain.resources import worker_pilot
-from xfworker.services.packages.checkin import check_in
 
 pytestmark = pytest.mark.skipif(bool(reason_for_no_slurm()), reason=reason_for_no_slurm() or "it is there")
 
@@ -41,50 +34,10 @@ worker.finish({"n": 1})
 """
 
 
-class Site:
-    """A server and a Slurm, and the commands as a person gives them."""
-
-    def __init__(self, folder, embedded, client, variables):
-        self.folder, self.client, self.server = folder, client, client.server
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if name not in {"XFTEMP", "TMPDIR"}},
-            **variables,
-            "XFWORKER_SERVER_URL": embedded.url,
-            "XFWORKER_SERVER_TOKEN": embedded.admin_token,
-        }
-
-    def run(self, *words):
-        command = [*map(str, words)]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def xfworker(self, *words):
-        return self.run(sys.executable, "-m", "xfworker", *words)
-
-    def cluster(self, *words):
-        return json.loads(self.xfworker("cluster", *words, "--data", self.folder / "shared", "--json"))["pilots"]
-
-    def wait(self, what, ready):
-        deadline = time.monotonic() + 120
-        while not (found := ready()):
-            logs = "\n".join(path.read_text() for path in self.folder.glob("shared/pilots/*.log"))
-            assert time.monotonic() < deadline, f"{what} did not come; the pilots said: {logs}"
-            time.sleep(0.1)
-        return found
-
-
-@pytest.fixture
-def site(tmp_path):
-    with (
-        tempfile.TemporaryDirectory(prefix="xf-slurm-") as folder,
-        slurm(Path(folder)) as variables,
-        EmbeddedServer(tmp_path / "lab") as embedded,
-        connected(ServerAddress(embedded.url, embedded.admin_token), Settings()) as client,
-    ):
-        yield Site(tmp_path, embedded, client, variables)
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with slurm_site(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 def example_workflow(site):
@@ -100,24 +53,6 @@ def example_workflow(site):
         scan = {"type": "ForeignFile", "source": "userdata", "virtualpath": path, "filename": "scan.aim"}
         control.start_run(serial, inputs={"scan": scan, "sample": name}, name=name)
     return serial
-
-
-def preempted_once(site):
-    package = site.folder / "package"
-    package.mkdir()
-    described = {"package_format": "XFP-TT1.0", "name": "Test.Preempted", "version": "1.0.0.0"}
-    described["resources"] = {"cores": 1, "memory_mib": 400}
-    interface = {"inputs": [{"key": "folder", "type": "String"}], "outputs": [{"key": "n", "type": "Int"}]}
-    (package / "metadata.json").write_text(json.dumps(described))
-    (package / "interface.json").write_text(json.dumps(interface))
-    (package / "main.py").write_text(PREEMPTED_ONCE)
-    check_in(site.server, site.client.files, package)
-    [task_type] = site.server.find(TaskType, {"name": "Test.Preempted"})
-    project = site.server.create(Project(name="lab"))
-    workflow = site.server.create(Workflow(project_serial=project.serial, state=WorkflowState.ACTIVE))
-    task = site.server.create(Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial))
-    inputs = {"folder": str(site.folder)}
-    return site.server.create(Job(task_serial=task.serial, state=JobState.READY, inputs=inputs)).serial
 
 
 def test_a_workflow_runs_on_pilots_and_goes_on_when_one_is_taken(site):
@@ -141,7 +76,8 @@ def test_a_workflow_runs_on_pilots_and_goes_on_when_one_is_taken(site):
     assert sorted(pilot.job for pilot in pilots.values()) == submitted
     assert {worker.metadata["resources"]["memory_mib"] for worker in site.server.find(Worker)} == {500}
 
-    job = preempted_once(site)
+    task = site.task(PREEMPTED_ONCE, name="Test.Preempted", resources={"cores": 1, "memory_mib": 400})
+    job = site.server.create(Job(task_serial=task, state=JobState.READY, inputs={"folder": str(site.folder)})).serial
     site.wait("the script's start", (site.folder / "begun").exists)
     taken = pilots[site.server.get(Job, job).worker_serial].job
     site.run("scancel", taken)
@@ -161,5 +97,41 @@ def test_a_workflow_runs_on_pilots_and_goes_on_when_one_is_taken(site):
         "the pilot's farewell",
         lambda: {pilot["batch_job"]: pilot["state"] for pilot in site.cluster("list")}[taken] == "left",
     )
+    assert len(site.cluster(*asked)) == 2
+    (site.folder / "hangs").mkdir()
+    inputs = {"folder": str(site.folder / "hangs")}
+    job = site.server.create(Job(task_serial=task, state=JobState.READY, inputs=inputs)).serial
+    site.wait("the script's start", (site.folder / "hangs" / "begun").exists)
+    hung = worker_pilot(site.server.get(Worker, site.server.get(Job, job).worker_serial)).job
+    site.run("scancel", "--signal=STOP", "--full", hung)
+    assert site.xfworker("job", "abort", job) == f"job {job}: asked to stop\n"
+    assert [pilot["batch_job"] for pilot in site.cluster("stop", "--job", job)] == [hung]
+    site.wait("the end of its batch job", lambda: hung not in site.run("squeue", "--noheader", "--format=%i").split())
+    site.wait("the job's end", lambda: site.server.get(Job, job).state is JobState.ABORTED)
+
     assert len(site.cluster("stop", "--all")) == 1
     site.wait("an empty queue", lambda: site.run("squeue", "--noheader") == "")
+
+
+def test_slurm_takes_the_template_and_refuses_what_it_does_not_have(site):
+    script = site.xfworker(
+        "cluster",
+        "scale",
+        "--slurm",
+        "1",
+        "--memory-mib",
+        "500",
+        "--value",
+        "partition=main",
+        "--data",
+        site.folder / "shared",
+        "--dry-run",
+    )
+    for text, code in ((script, 0), (script.replace("=main", "=absent"), 1), (script.replace("500M", "500000M"), 1)):
+        (site.folder / "pilot.sh").write_text(text)
+        command = ["sbatch", "--test-only", "pilot.sh"]
+        done = subprocess.run(
+            command, cwd=site.folder, env=site.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stderr
+        assert ("to start at" in done.stderr) is (code == 0)

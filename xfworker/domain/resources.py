@@ -18,6 +18,8 @@ PILOT = "pilot"
 EARLIER_PILOTS = "earlier_pilots"
 """The key of a worker's metadata under which stand the batch jobs that it was before, as ``slurm:123``."""
 MOST_EARLIER_PILOTS = 100
+PILOT_SINCE = "pilot_since"
+"""The key of a worker's metadata for the server's time at which it became another batch job; absent for its first."""
 
 EARLIER_JOBS = 10
 """So many of a task's done jobs say how long its next one takes."""
@@ -200,19 +202,31 @@ def worker_pilot(worker: Worker) -> Pilot | None:
         return None
 
 
-def with_earlier_pilots(before: Worker, metadata: Mapping[str, Any]) -> dict[str, Any]:
+def with_earlier_pilots(before: Worker, metadata: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
     """
     Give the metadata of a worker that registers again, with the batch job that it was before where it is another now.
 
-    Whoever submitted that job learns so that it has run, although the worker's record is another one's by now.
+    Whoever submitted that job learns so that it has run, although the worker's record is another one's by now; and a
+    job that began before ``moment`` is not taken for one of the new batch job.
     """
     pilot, now = worker_pilot(before), worker_pilot(Worker(name="", metadata=dict(metadata)))
     merged = {**before.metadata, **metadata}
-    if pilot is None or (now is not None and (pilot.system, pilot.job) == (now.system, now.job)):
+    if (pilot and (pilot.system, pilot.job)) == (now and (now.system, now.job)):
+        return merged
+    merged[PILOT_SINCE] = format_time(moment)
+    if pilot is None:
         return merged
     earlier = before.metadata.get(EARLIER_PILOTS)
     listed = [*(earlier if isinstance(earlier, list) else []), f"{pilot.system}:{pilot.job}"]
     return {**merged, EARLIER_PILOTS: listed[-MOST_EARLIER_PILOTS:]}
+
+
+def recorded_time(worker: Worker, key: str) -> datetime | None:
+    """Give a time of a worker's metadata; ``None`` where there is none that can be read."""
+    try:
+        return parse_time(worker.metadata[key])
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def is_there(worker: Worker, since: datetime) -> bool:

@@ -9,7 +9,7 @@ from attrs import define
 
 
 @define(frozen=True, kw_only=True)
-class Allocation:
+class BatchJob:
     """
     What a batch system gave the process that asks; ``None`` where it does not say.
 
@@ -82,7 +82,7 @@ class BatchSystem(Protocol):
         """
         ...
 
-    def allocation(self, environment: Mapping[str, str]) -> Allocation | None:
+    def own_job(self, environment: Mapping[str, str]) -> BatchJob | None:
         """Give what the batch system gave the process that has this environment; ``None`` where it is not its job."""
         ...
 

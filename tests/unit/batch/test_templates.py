@@ -5,9 +5,9 @@ import shlex
 
 import pytest
 
-from xfworker.api.composition.batch_systems import batch_systems, own_allocation
+from xfworker.api.composition.batch_systems import batch_systems, own_batch_job
 from xfworker.api.composition.pilot_submission import PilotOptions, submitted_text
-from xfworker.domain.errors import UsageError
+from xfworker.domain.errors import BatchSystemError, UsageError
 from xfworker.services.pilots.template import filled
 
 SERVER = "https://xf.lab:8443"
@@ -160,13 +160,24 @@ def test_what_looks_like_a_placeholder_and_is_none_is_said():
     ],
 )
 def test_a_worker_knows_its_batch_job(environment, named, expected):
-    found = own_allocation(environment, named)
+    found = own_batch_job(environment, named)
     if found is not None:
-        name, allocation = found
-        found = (name, allocation.job, allocation.cores, allocation.memory_mib, allocation.walltime_seconds)
+        name, job = found
+        found = (name, job.job, job.cores, job.memory_mib, job.walltime_seconds)
     assert found == expected
 
 
 def test_a_batch_job_that_is_none_is_refused():
     with pytest.raises(UsageError, match="SYSTEM:ID"):
-        own_allocation({}, "moab:7")
+        own_batch_job({}, "moab:7")
+
+
+@pytest.mark.parametrize("name", batch_systems())
+@pytest.mark.parametrize("job", ["0", "all", "--user=ben", "ben", "12 13", "-1", "*", ""])
+def test_what_a_workers_record_says_and_no_id_is_cancels_nothing(name, job, monkeypatch):
+    if name == "kubernetes" and job in {"0", "all", "ben"}:
+        pytest.skip("there, these are names of jobs, and of nothing else")
+    # Without any command, what ran one would say so.
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BatchSystemError, match="nothing was cancelled"):
+        batch_systems()[name].cancel(["12", job])

@@ -1,13 +1,12 @@
 """HTCondor, by ``condor_submit``, ``condor_rm`` and ``condor_q``."""
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 
-from xfworker.adapters.batch.commands import run_command, unexpected_answer
-from xfworker.ports.batch_system import Allocation
+from xfworker.adapters.batch.cluster_commands import ClusterCommands
+from xfworker.adapters.batch.commands import run_command
+from xfworker.ports.batch_system import BatchJob
 
-_SUBMIT = "submit a pilot to HTCondor"
 _STATES = {"1": "IDLE", "2": "RUNNING", "3": "REMOVED", "4": "COMPLETED", "5": "HELD", "7": "SUSPENDED"}
 # HTCondor says nothing of the job in its environment, so the worker gets it by an option.
 _TEMPLATE = """\
@@ -33,35 +32,27 @@ queue 1
 """
 
 
-class HtCondor:
+class HtCondor(ClusterCommands):
     """Implements :class:`~xfworker.ports.batch_system.BatchSystem`."""
 
     name = "htcondor"
+    title = "HTCondor"
     template = _TEMPLATE
-    shares_files = True
-    program = (sys.executable, "-m", "xfworker")
+    submits = ("condor_submit", "-terse", "-")
+    # The first and the last job of what was submitted: `12.0 - 12.0`.
+    submitted = re.compile(r"(\d+)\.\d+ - \d+\.\d+")
+    cancels = ("condor_rm",)
 
     def quoted(self, words: Sequence[str]) -> str:
         """Write words inside a string in double quotes, as submit descriptions have them."""
         return " ".join(_quoted(word) for word in words)
-
-    def submit(self, text: str) -> str:
-        answer = run_command(["condor_submit", "-terse", "-"], _SUBMIT, text)
-        # The first and the last job of what was submitted: `12.0 - 12.0`.
-        found = re.fullmatch(r"(\d+)\.\d+ - \d+\.\d+", answer.strip())
-        if found is None:
-            raise unexpected_answer(_SUBMIT, "condor_submit", answer)
-        return found[1]
-
-    def cancel(self, jobs: Sequence[str]) -> None:
-        run_command(["condor_rm", *jobs], f"cancel {', '.join(jobs)} in HTCondor")
 
     def listed(self) -> dict[str, str]:
         answer = run_command(["condor_q", "-af", "ClusterId", "JobStatus"], "list batch jobs of HTCondor")
         pairs = [line.split() for line in answer.splitlines()]
         return {pair[0]: _STATES.get(pair[1], pair[1]) for pair in pairs if len(pair) == 2}  # noqa: PLR2004  id, state
 
-    def allocation(self, environment: Mapping[str, str]) -> Allocation | None:  # noqa: ARG002  it says nothing there
+    def own_job(self, environment: Mapping[str, str]) -> BatchJob | None:  # noqa: ARG002  it says nothing there
         return None
 
 

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xfworker.adapters.batch.cluster_commands import ClusterCommands
 from xfworker.adapters.batch.commands import run_command, unexpected_answer
-from xfworker.ports.batch_system import Allocation
+from xfworker.ports.batch_system import BatchJob
 
-_SUBMIT = "submit a pilot to Kubernetes"
 _LABEL = "app.kubernetes.io/name=xfworker-pilot"
 # The token is in a secret of the namespace, which whoever looks after it makes once.
 _TEMPLATE = """\
@@ -62,30 +62,22 @@ spec:
 """
 
 
-class Kubernetes:
+class Kubernetes(ClusterCommands):
     """Implements :class:`~xfworker.ports.batch_system.BatchSystem`."""
 
     name = "kubernetes"
+    title = "Kubernetes"
     template = _TEMPLATE
+    submits = ("kubectl", "create", "-o", "name", "-f", "-")
+    submitted = re.compile(r"job(?:\.batch)?/(\S+)")
+    cancels = ("kubectl", "delete", "--wait=false", "--ignore-not-found", "job")
+    job_id = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
     shares_files = False
     program = ("xfworker",)
 
     def quoted(self, words: Sequence[str]) -> str:
         """Write words as a list, which YAML takes as JSON has it; its `$(...)` is not a variable's."""
         return json.dumps([word.replace("$(", "$$(") for word in words])
-
-    def submit(self, text: str) -> str:
-        answer = run_command(["kubectl", "create", "-o", "name", "-f", "-"], _SUBMIT, text)
-        found = re.fullmatch(r"job(?:\.batch)?/(\S+)", answer.strip())
-        if found is None:
-            raise unexpected_answer(_SUBMIT, "kubectl", answer)
-        return found[1]
-
-    def cancel(self, jobs: Sequence[str]) -> None:
-        run_command(
-            ["kubectl", "delete", "--wait=false", "--ignore-not-found", "job", *jobs],
-            f"cancel {', '.join(jobs)} in Kubernetes",
-        )
 
     def listed(self) -> dict[str, str]:
         doing = "list batch jobs of Kubernetes"
@@ -95,7 +87,7 @@ class Kubernetes:
         except (ValueError, LookupError, TypeError):
             raise unexpected_answer(doing, "kubectl", answer) from None
 
-    def allocation(self, environment: Mapping[str, str]) -> Allocation | None:  # noqa: ARG002  the template says it
+    def own_job(self, environment: Mapping[str, str]) -> BatchJob | None:  # noqa: ARG002  the template says it
         return None
 
 

@@ -1,14 +1,12 @@
 """LSF, by ``bsub``, ``bkill`` and ``bjobs``."""
 
 import re
-import shlex
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from xfworker.adapters.batch.commands import integer, run_command, unexpected_answer
-from xfworker.ports.batch_system import Allocation
+from xfworker.adapters.batch.cluster_commands import ClusterCommands
+from xfworker.adapters.batch.commands import integer, run_command
+from xfworker.ports.batch_system import BatchJob
 
-_SUBMIT = "submit a pilot to LSF"
 _TEMPLATE = """\
 #!/bin/sh
 #BSUB -J {{name}}
@@ -29,34 +27,24 @@ exec {{command}}
 """
 
 
-class Lsf:
+class Lsf(ClusterCommands):
     """Implements :class:`~xfworker.ports.batch_system.BatchSystem`."""
 
     name = "lsf"
+    title = "LSF"
     template = _TEMPLATE
-    shares_files = True
-    program = (sys.executable, "-m", "xfworker")
-
-    def quoted(self, words: Sequence[str]) -> str:
-        return shlex.join(words)
-
-    def submit(self, text: str) -> str:
-        answer = run_command(["bsub"], _SUBMIT, text)
-        found = re.search(r"Job <(\d+)> is submitted", answer)
-        if found is None:
-            raise unexpected_answer(_SUBMIT, "bsub", answer)
-        return found[1]
-
-    def cancel(self, jobs: Sequence[str]) -> None:
-        run_command(["bkill", *jobs], f"cancel {', '.join(jobs)} in LSF")
+    submits = ("bsub",)
+    # Around it it says what the site has it say.
+    submitted = re.compile(r".*?Job <(\d+)> is submitted.*", re.DOTALL)
+    cancels = ("bkill",)
 
     def listed(self) -> dict[str, str]:
         answer = run_command(["bjobs", "-noheader", "-o", "jobid stat"], "list batch jobs of LSF")
         pairs = [line.split() for line in answer.splitlines()]
         return {pair[0]: pair[1] for pair in pairs if len(pair) > 1 and pair[0].isdigit()}
 
-    def allocation(self, environment: Mapping[str, str]) -> Allocation | None:
+    def own_job(self, environment: Mapping[str, str]) -> BatchJob | None:
         job = environment.get("LSB_JOBID")
         if job is None:
             return None
-        return Allocation(job=job, cores=integer(environment.get("LSB_DJOB_NUMPROC")))
+        return BatchJob(job=job, cores=integer(environment.get("LSB_DJOB_NUMPROC")))

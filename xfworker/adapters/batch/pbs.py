@@ -1,14 +1,12 @@
 """PBS (OpenPBS, PBS Professional, Torque), by ``qsub``, ``qdel`` and ``qstat``."""
 
 import re
-import shlex
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from xfworker.adapters.batch.commands import integer, run_command, unexpected_answer
-from xfworker.ports.batch_system import Allocation
+from xfworker.adapters.batch.cluster_commands import ClusterCommands
+from xfworker.adapters.batch.commands import integer, run_command
+from xfworker.ports.batch_system import BatchJob
 
-_SUBMIT = "submit a pilot to PBS"
 _TEMPLATE = """\
 #!/bin/sh
 #PBS -N {{name}}
@@ -26,26 +24,17 @@ exec {{command}}
 """
 
 
-class Pbs:
+class Pbs(ClusterCommands):
     """Implements :class:`~xfworker.ports.batch_system.BatchSystem`."""
 
     name = "pbs"
+    title = "PBS"
     template = _TEMPLATE
-    shares_files = True
-    program = (sys.executable, "-m", "xfworker")
-
-    def quoted(self, words: Sequence[str]) -> str:
-        return shlex.join(words)
-
-    def submit(self, text: str) -> str:
-        # Without a file it reads the script from stdin; the id is a number and the server's name.
-        answer = run_command(["qsub"], _SUBMIT, text).strip()
-        if not re.fullmatch(r"\d+(\[\])?(\.\S+)?", answer):
-            raise unexpected_answer(_SUBMIT, "qsub", answer)
-        return answer
-
-    def cancel(self, jobs: Sequence[str]) -> None:
-        run_command(["qdel", *jobs], f"cancel {', '.join(jobs)} in PBS")
+    submits = ("qsub",)
+    # Without a file it reads the script from stdin; the id is a number and the server's name.
+    submitted = re.compile(r"(\d+(?:\[\])?(?:\.\S+)?)")
+    cancels = ("qdel",)
+    job_id = re.compile(r"[1-9]\d*(\[\d*\])?(\.[A-Za-z0-9][\w.-]*)?")
 
     def listed(self) -> dict[str, str]:
         answer = run_command(["qstat", "-f"], "list batch jobs of PBS")
@@ -58,12 +47,12 @@ class Pbs:
                 states[job] = line.partition("=")[2].strip()
         return states
 
-    def allocation(self, environment: Mapping[str, str]) -> Allocation | None:
+    def own_job(self, environment: Mapping[str, str]) -> BatchJob | None:
         job = environment.get("PBS_JOBID")
         if job is None:
             return None
         walltime = integer(environment.get("PBS_WALLTIME"))  # Torque says it, in seconds
-        return Allocation(
+        return BatchJob(
             job=job,
             cores=integer(environment.get("NCPUS")) or integer(environment.get("PBS_NUM_PPN")),
             walltime_seconds=None if walltime is None else float(walltime),

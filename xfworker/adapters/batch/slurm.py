@@ -1,15 +1,13 @@
 """Slurm, by ``sbatch``, ``scancel`` and ``squeue``."""
 
 import re
-import shlex
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from xfworker.adapters.batch.commands import integer, run_command, unexpected_answer
-from xfworker.ports.batch_system import Allocation
+from xfworker.adapters.batch.cluster_commands import ClusterCommands
+from xfworker.adapters.batch.commands import integer, run_command
+from xfworker.ports.batch_system import BatchJob
 
-_SUBMIT = "submit a pilot to Slurm"
 _TEMPLATE = """\
 #!/bin/sh
 #SBATCH --job-name={{name}}
@@ -29,33 +27,22 @@ exec {{command}}
 """
 
 
-class Slurm:
+class Slurm(ClusterCommands):
     """Implements :class:`~xfworker.ports.batch_system.BatchSystem`."""
 
     name = "slurm"
+    title = "Slurm"
     template = _TEMPLATE
-    shares_files = True
-    program = (sys.executable, "-m", "xfworker")
-
-    def quoted(self, words: Sequence[str]) -> str:
-        return shlex.join(words)
-
-    def submit(self, text: str) -> str:
-        answer = run_command(["sbatch", "--parsable"], _SUBMIT, text)
-        # The number, and behind a semicolon the cluster where there are several.
-        found = re.fullmatch(r"(\d+)(;\S+)?", answer.strip())
-        if found is None:
-            raise unexpected_answer(_SUBMIT, "sbatch", answer)
-        return found[1]
-
-    def cancel(self, jobs: Sequence[str]) -> None:
-        run_command(["scancel", *jobs], f"cancel {', '.join(jobs)} in Slurm")
+    submits = ("sbatch", "--parsable")
+    # The number, and behind a semicolon the cluster where there are several.
+    submitted = re.compile(r"(\d+)(;\S+)?")
+    cancels = ("scancel",)
 
     def listed(self) -> dict[str, str]:
         answer = run_command(["squeue", "--me", "--noheader", "--format=%i|%T"], "list batch jobs of Slurm")
         return dict(line.strip().split("|", 1) for line in answer.splitlines() if "|" in line)
 
-    def allocation(self, environment: Mapping[str, str]) -> Allocation | None:
+    def own_job(self, environment: Mapping[str, str]) -> BatchJob | None:
         job = environment.get("SLURM_JOB_ID")
         if job is None:
             return None
@@ -65,7 +52,7 @@ class Slurm:
         if memory is None and per_core is not None and cores is not None:
             memory = per_core * cores
         start, end = (integer(environment.get(f"SLURM_JOB_{what}_TIME")) for what in ("START", "END"))
-        return Allocation(
+        return BatchJob(
             job=job,
             cores=cores,
             memory_mib=memory or None,

@@ -18,7 +18,8 @@ from xfworker.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from xfworker.api.settings.model import LoadedSettings
-    from xfworker.services.pilots.pilots import KnownPilot, Pilots
+    from xfworker.services.pilots.known_pilot import KnownPilot
+    from xfworker.services.pilots.pilots import Pilots
 
 app = App(
     name="cluster",
@@ -160,6 +161,9 @@ def list_pilots(*, server: Server = None, data: Path | None = None, ask: Ask = F
 def stop(
     *ids: str,
     stop_all: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    job: Annotated[tuple[int, ...], Parameter(negative="")] = (),
+    worker: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    unanswering: Annotated[bool, Parameter(negative="")] = False,
     server: Server = None,
     data: Path | None = None,
     as_json: Json = False,
@@ -167,25 +171,42 @@ def stop(
     """
     Cancel pilots by the batch system: they hand their jobs back, which run again elsewhere, and leave.
 
-    Exit code 0: cancelled; 1: the batch system refused; 2: there is no such pilot.
-    Example: `xfworker cluster stop slurm:123`
+    A job that is to end is aborted first (`xfworker job abort`), which its pilot sees within seconds. Where the pilot
+    does not answer, because its machine hangs or is suspended, --job cancels its batch job.
+    Exit code 0: cancelled, or there was none to cancel; 1: there is no such job, or the batch system refused; 2: there
+    is no such pilot.
+    Example: `xfworker cluster stop --job 12`
 
     Args:
         ids: The pilots, as `xfworker cluster list` shows them (slurm:123, or 123).
         stop_all: All that are there or wait.
+        job: The pilot that runs this job, by the job's serial; may be repeated.
+        worker: The pilot that is this worker, by its name or serial; may be repeated.
+        unanswering: All that have not been heard of for five minutes and did not say that they leave, as far as the
+            batch system still lists them for you.
         server: The server's address, or the data folder of one that runs on this computer.
         data: The folder of --data when they were submitted.
         as_json: Print one JSON document.
     """
     from xfworker.api.composition.pilot_submission import server_location
+    from xfworker.services.pilots.choice import Choice
+    from xfworker.services.pilots.known_pilot import ABSENT
 
-    if bool(ids) == stop_all:
-        raise UsageError("name the pilots to stop, or give --all")
+    if sum(map(bool, (ids, stop_all, job, worker, unanswering))) != 1:
+        raise UsageError("name the pilots to stop, or give one of --job, --worker, --unanswering and --all")
     loaded, folder = _settings(), _data(data)
     with _pilots(server, loaded, server_location(server, loaded), folder) as pilots:
-        stopped = pilots.stop(ids)
+        stopped = pilots.stop(Choice(ids=ids, jobs=job, workers=worker, unanswering=unanswering))
+        again = pilots.handed_back(job)
     for pilot in stopped:
-        say(f"cancelled {pilot.id}")
+        if pilot.batch_state == ABSENT:
+            say(f"{pilot.id} is not among your batch jobs: it has ended, or another user submitted it")
+        else:
+            say(f"cancelled {pilot.id}")
+    if unanswering and not stopped:
+        say("every pilot that has not left was heard of in the last five minutes")
+    for serial in again:
+        say(f"job {serial} will run again on another pilot; to end it: xfworker job abort {serial}")
     if as_json:
         print_json({"pilots": [_described(pilot) for pilot in stopped]})
     return 0

@@ -8,7 +8,7 @@ from xfworker.adapters.batch.lsf import Lsf
 from xfworker.adapters.batch.pbs import Pbs
 from xfworker.adapters.batch.slurm import Slurm
 from xfworker.domain.errors import UsageError
-from xfworker.ports.batch_system import Allocation, BatchSystem
+from xfworker.ports.batch_system import BatchJob, BatchSystem
 
 
 def batch_systems() -> dict[str, BatchSystem]:
@@ -17,7 +17,7 @@ def batch_systems() -> dict[str, BatchSystem]:
     return {system.name: system for system in systems}
 
 
-def own_allocation(environment: Mapping[str, str], named: str | None) -> tuple[str, Allocation] | None:
+def own_batch_job(environment: Mapping[str, str], named: str | None) -> tuple[str, BatchJob] | None:
     """
     Give the batch system whose job this process is, and what it gave; ``None`` where it is no batch job.
 
@@ -33,10 +33,10 @@ def own_allocation(environment: Mapping[str, str], named: str | None) -> tuple[s
         name, _, job = named.partition(":")
         if name not in systems or not job:
             raise UsageError(f"--batch-job {named!r} must be SYSTEM:ID, with one of {', '.join(systems)}")
-        found = systems[name].allocation(environment)
-        return name, found if found is not None and found.job == job else Allocation(job=job)
+        found = systems[name].own_job(environment)
+        return name, found if found is not None and found.job == job else BatchJob(job=job)
     for name, system in systems.items():
-        allocation = system.allocation(environment)
-        if allocation is not None:
-            return name, allocation
+        own = system.own_job(environment)
+        if own is not None:
+            return name, own
     return None

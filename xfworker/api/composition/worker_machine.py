@@ -8,10 +8,10 @@ from pathlib import Path
 from attrs import define
 
 from xfworker.adapters.process.machine import scratch_of, usable_cores, usable_gpus, usable_memory_mib
-from xfworker.api.composition.batch_systems import own_allocation
+from xfworker.api.composition.batch_systems import own_batch_job
 from xfworker.domain.errors import UsageError
 from xfworker.domain.resources import Offer, Pilot, Scratch
-from xfworker.ports.batch_system import Allocation
+from xfworker.ports.batch_system import BatchJob
 from xfworker.ports.clock import Clock
 from xfworker.services.worker.capacity import Capacity
 
@@ -78,20 +78,20 @@ def worker_machine(
     Raises:
         UsageError: More GPUs are named than there are.
     """
-    found = own_allocation(environment, options.batch_job)
-    allocation = Allocation(job="") if found is None else found[1]
+    found = own_batch_job(environment, options.batch_job)
+    batch_job = BatchJob(job="") if found is None else found[1]
     gpus = usable_gpus(environment)
     if options.gpus is not None:
         if options.gpus > len(gpus):
             raise UsageError(f"--gpus {options.gpus}: this process can use {len(gpus)}")
         gpus = gpus[: options.gpus]
     total = Offer(
-        cores=options.cores or _least(allocation.cores, usable_cores()),
-        memory_mib=options.memory_mib or _least(allocation.memory_mib, usable_memory_mib()),
+        cores=options.cores or _least(batch_job.cores, usable_cores()),
+        memory_mib=options.memory_mib or _least(batch_job.memory_mib, usable_memory_mib()),
         gpus=len(gpus),
         scratch=options.scratch or scratch_of(jobs),
     )
-    walltime, left = _time(options, allocation, clock)
+    walltime, left = _time(options, batch_job, clock)
     leave_at = math.inf
     if left is not None and walltime is not None:
         # What is given back at the end takes a moment, and so does a start that nobody sees from here.
@@ -106,21 +106,21 @@ def worker_machine(
             seconds_left=lambda: None if leave_at == math.inf else leave_at - clock.monotonic(),
             walltime_seconds=walltime,
         ),
-        pilot=None if found is None else Pilot(system=found[0], job=allocation.job, ends_at=ends_at),
+        pilot=None if found is None else Pilot(system=found[0], job=batch_job.job, ends_at=ends_at),
         leave_at=leave_at,
         grace_seconds=(math.inf if found is None else 0.0) if grace is None else grace,
     )
 
 
-def _time(options: MachineOptions, allocation: Allocation, clock: Clock) -> tuple[float | None, float | None]:
+def _time(options: MachineOptions, batch_job: BatchJob, clock: Clock) -> tuple[float | None, float | None]:
     """Give how long the worker has in all, and from now on."""
     if options.walltime_minutes is not None:
         seconds = options.walltime_minutes * _MINUTE_SECONDS
         return seconds, seconds
-    if allocation.ends_at is not None:
-        left = (allocation.ends_at - clock.now()).total_seconds()
-        return allocation.walltime_seconds or left, left
-    return allocation.walltime_seconds, allocation.walltime_seconds
+    if batch_job.ends_at is not None:
+        left = (batch_job.ends_at - clock.now()).total_seconds()
+        return batch_job.walltime_seconds or left, left
+    return batch_job.walltime_seconds, batch_job.walltime_seconds
 
 
 def _least(given: int | None, seen: int) -> int:

@@ -6,71 +6,21 @@ the batch system's queue; which those are is kept where it was submitted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any
+from datetime import timedelta
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from xfworker.domain.errors import UsageError
-from xfworker.domain.records import Worker
-from xfworker.domain.resources import EARLIER_PILOTS, is_there, worker_pilot
+from xfworker.domain.job_metadata import ABORT_REQUESTED
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Worker
 from xfworker.ports.batch_system import BatchSystem, SubmittedPilot, SubmittedPilots
 from xfworker.ports.clock import Clock
 from xfworker.ports.xf_server import XFServer
+from xfworker.services.pilots.choice import Choice
+from xfworker.services.pilots.known_pilot import ABSENT, KnownPilot, PilotState, earlier_pilots, seen_pilot
 
 _SILENT_SECONDS = 300.0
-
-
-class PilotState(StrEnum):
-    """How a pilot is, as far as it has said so itself."""
-
-    SUBMITTED = "submitted"
-    """It was submitted and has not been seen."""
-    THERE = "there"
-    """It was heard of in the last minutes."""
-    SILENT = "silent"
-    """It has not been heard of for minutes, and did not say that it leaves."""
-    LEFT = "left"
-    """It has left in an orderly way."""
-
-
-@define(frozen=True, kw_only=True)
-class KnownPilot:
-    """
-    A pilot.
-
-    Attributes:
-        system: The batch system.
-        job: The batch job's id.
-        state: How it is.
-        worker: The worker that it is, or ``None``.
-        submitted_at: When it was submitted, where that was from here.
-        ends_at: When its time is over.
-        batch_state: What the batch system says, where it was asked: ``absent`` where it does not list the job.
-    """
-
-    system: str
-    job: str
-    state: PilotState
-    worker: Worker | None = None
-    submitted_at: datetime | None = None
-    ends_at: datetime | None = None
-    batch_state: str | None = None
-
-    @property
-    def id(self) -> str:
-        """What it is called in commands: ``slurm:123``."""
-        return f"{self.system}:{self.job}"
-
-    @property
-    def counts(self) -> bool:
-        """Whether it is there, or will be."""
-        return self.state in {PilotState.SUBMITTED, PilotState.THERE} and self.batch_state != ABSENT
-
-
-ABSENT = "absent"
-"""What is said of a batch job that the batch system does not list."""
 
 
 @define(kw_only=True)
@@ -103,8 +53,8 @@ class Pilots:
         """
         workers = self.server.find(Worker)
         since = self.clock.now() - timedelta(seconds=_SILENT_SECONDS)
-        seen = [pilot for worker in workers if (pilot := _seen(worker, since)) is not None]
-        ids = {pilot.id for pilot in seen} | {name for worker in workers for name in _earlier(worker)}
+        seen = [pilot for worker in workers if (pilot := seen_pilot(worker, since)) is not None]
+        ids = {pilot.id for pilot in seen} | {name for worker in workers for name in earlier_pilots(worker)}
         waiting = [
             KnownPilot(system=one.system, job=one.job, state=PilotState.SUBMITTED, submitted_at=one.submitted_at)
             for one in self.submitted.read()
@@ -149,27 +99,41 @@ class Pilots:
                 report(pilot.id)
             return counted
 
-    def stop(self, ids: Sequence[str]) -> list[KnownPilot]:
+    def stop(self, choice: Choice) -> list[KnownPilot]:
         """
-        Cancel pilots; each hands its jobs back and leaves.
+        Cancel pilots; each that still runs hands its jobs back and leaves.
+
+        Of those that do not answer, the batch system is asked which it still lists: most of them have ended long ago,
+        and a cancelled id that is not there any more is an error for some.
 
         Args:
-            ids: Which, as ``slurm:123`` or ``123``; all that count without any.
+            choice: Which.
+
+        Returns:
+            Those that were meant; one that the batch system did not list has ``batch_state`` :data:`ABSENT` and was
+            left alone.
 
         Raises:
             UsageError: There is no such pilot.
             BatchSystemError: The batch system refused.
         """
         with self.submitted.held():
-            pilots = [pilot for pilot in self.known() if pilot.state is not PilotState.LEFT]
-            chosen = [_chosen(pilots, name) for name in ids] if ids else [pilot for pilot in pilots if pilot.counts]
-            for name in dict.fromkeys(pilot.system for pilot in chosen):
-                jobs = [pilot.job for pilot in chosen if pilot.system == name]
+            pilots = choice.of([one for one in self.known() if one.state is not PilotState.LEFT], self.server)
+            chosen = [self._asked(pilot) for pilot in pilots] if choice.unanswering else pilots
+            cancelled = [pilot for pilot in chosen if pilot.batch_state != ABSENT]
+            for name in dict.fromkeys(pilot.system for pilot in cancelled):
+                jobs = [pilot.job for pilot in cancelled if pilot.system == name]
                 self._system(name).cancel(jobs)
                 gone = {f"{name}:{job}" for job in jobs}
                 kept = [one for one in self.submitted.read() if f"{one.system}:{one.job}" not in gone]
                 self.submitted.write(kept)
             return chosen
+
+    def handed_back(self, jobs: Sequence[int]) -> list[int]:
+        """List those of some jobs that will run again, because nobody aborted them."""
+        found = [self.server.get(Job, serial) for serial in jobs]
+        going_on = (JobState.RUNNING, JobState.READY)
+        return [job.serial for job in found if job.state in going_on and ABORT_REQUESTED not in job.metadata]
 
     def _asked(self, pilot: KnownPilot) -> KnownPilot:
         if pilot.state is PilotState.LEFT:
@@ -177,15 +141,7 @@ class Pilots:
         if pilot.system not in self._listings:
             self._listings[pilot.system] = self._system(pilot.system).listed()
         state = self._listings[pilot.system].get(pilot.job, ABSENT)
-        return KnownPilot(
-            system=pilot.system,
-            job=pilot.job,
-            state=pilot.state,
-            worker=pilot.worker,
-            submitted_at=pilot.submitted_at,
-            ends_at=pilot.ends_at,
-            batch_state=state,
-        )
+        return evolve(pilot, batch_state=state)
 
     def _system(self, name: str) -> BatchSystem:
         if name not in self.systems:
@@ -193,29 +149,6 @@ class Pilots:
         return self.systems[name]
 
 
-def _seen(worker: Worker, since: datetime) -> KnownPilot | None:
-    pilot = worker_pilot(worker)
-    if pilot is None:
-        return None
-    there = PilotState.THERE if is_there(worker, since) else PilotState.SILENT
-    state = PilotState.LEFT if pilot.left else there
-    return KnownPilot(system=pilot.system, job=pilot.job, state=state, worker=worker, ends_at=pilot.ends_at)
-
-
-def _earlier(worker: Worker) -> list[str]:
-    listed: Any = worker.metadata.get(EARLIER_PILOTS)
-    return [str(name) for name in listed] if isinstance(listed, list) else []
-
-
 def _entry(pilot: KnownPilot) -> SubmittedPilot:
     assert pilot.submitted_at is not None
     return SubmittedPilot(system=pilot.system, job=pilot.job, submitted_at=pilot.submitted_at)
-
-
-def _chosen(pilots: Sequence[KnownPilot], name: str) -> KnownPilot:
-    found = [pilot for pilot in pilots if name in {pilot.id, pilot.job}]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(pilot.id for pilot in pilots) or "none"
-    what = "several pilots are called" if found else "there is no pilot"
-    raise UsageError(f"{what} {name}; known are: {known}")

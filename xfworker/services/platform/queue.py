@@ -130,7 +130,7 @@ class PlatformQueue:
             known,
             dependency_packages=worker.dependency_packages,
             max_concurrent_jobs=worker.max_concurrent_jobs,
-            metadata=with_earlier_pilots(known, worker.metadata),
+            metadata=with_earlier_pilots(known, worker.metadata, now),
             occ_lock_version=known.occ_lock_version + 1,
             modified_at=now,
             last_seen_at=now,
