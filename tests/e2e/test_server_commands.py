@@ -113,6 +113,58 @@ def test_jobs_are_listed_shown_aborted_and_restarted(served, command):
     assert "no log yet" in command("job", "log", serial, *server).stderr
 
 
+SEGMENT = {"inputs": [], "outputs": [{"key": "mask", "type": "String"}, {"key": "volume", "type": "Float"}]}
+MEASURE = {
+    "inputs": [
+        {"key": "image", "type": "String"},
+        {"key": "threshold", "type": "Float", "minimum": 0},
+        {"key": "note", "type": "String", "supported_modes": ["none", "fixed"]},
+    ],
+    "outputs": [{"key": "density", "type": "Float"}],
+}
+
+
+def test_a_task_is_appended_to_a_job_and_the_workflow_exported_and_imported(served, command, tmp_path):
+    embedded, world = served
+    server = ["--server", str(embedded.data)]
+    setting = Setting.make(world, interface=SEGMENT)
+    for version in ("1.9.0.0", "1.10.0.0"):
+        world.admin.create(TaskType(name="Lab.Measure", version=version, interface=MEASURE))
+    done = setting.job(state=JobState.DONE, outputs={"mask": "round", "volume": 2.5})
+    words = ["job", "append", str(done.serial), "Lab.Measure"]
+    refused = command(*words, "treshold=1", "threshold=-1", "image@maks", *server, code=2).stderr
+    assert "treshold: there is no such input; inputs are: image, threshold, note" in refused
+    assert "threshold: -1.0 is below the minimum 0" in refused
+    assert "image: task" in refused
+    assert "has no output 'maks'; it has: mask, volume" in refused
+    assert "there is no task type 'Lab.Other'" in command("job", "append", "1", "Lab.Other", *server, code=2).stderr
+    assert "no version 2" in command(*words, "--version", "2", *server, code=2).stderr
+    assert len(world.admin.find(Task, {"workflow_serial": setting.workflow.serial})) == 1
+    task = json.loads(command(*words, "threshold=320", "--json", *server).stdout)
+    kind = world.admin.get(TaskType, task["task_type_serial"])
+    assert (task["name"], kind.version) == ("Measure", "1.10.0.0")
+    assert {source["key"]: source["mode"] for source in task["inputs"]} == {
+        "image": "output",
+        "threshold": "fixed",
+        "note": "none",
+    }
+    assert [job["run_serial"] for job in task["jobs"]] == [setting.run.serial]
+    shown = command(*words, "threshold@volume", "--version", "1.9.0.0", "--name", "again", *server).stdout
+    for line in ("image: mask of task", "threshold: volume of task", "note: no value", "job "):
+        assert line in shown
+
+    workflow = ["workflow", "export", str(setting.workflow.serial)]
+    packed = json.loads(command(*workflow, "--version", "2.0.0.0", "--json", *server, cwd=tmp_path).stdout)
+    assert packed == {**packed, "file": "mice-2.0.0.0.xfp", "name": "mice", "tasks": 3}
+    made = json.loads(command("workflow", "import", packed["file"], "--json", *server, cwd=tmp_path).stdout)
+    assert [task["name"] for task in made["tasks"]] == ["look", "Measure", "again"]
+    connected = made["tasks"][1]["inputs"][0]
+    assert (connected["task_serial"], connected["output_key"]) == (made["tasks"][0]["serial"], "mask")
+    assert "there is no folder" in command(*workflow, "--out", "no/where.xfp", *server, code=2, cwd=tmp_path).stderr
+    assert "name" in command(*workflow, "--name", "with space", *server, code=1, cwd=tmp_path).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mice-2.0.0.0.xfp"]
+
+
 def test_accounts_are_looked_after(served, command):
     embedded, world = served
     server = ["--server", str(embedded.data)]

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import define, field
 
 from xfworker.adapters.page.strings import strings
+from xfworker.domain.connections import output_fits
 from xfworker.domain.errors import InvalidParameter
 from xfworker.domain.interface import PRIMITIVE_TYPES, declared_fields, value_violations
 from xfworker.domain.job_inputs import read_string
@@ -72,7 +73,7 @@ def choice(step: Step, key: str, about: Mapping[str, Any], steps: Sequence[Step]
             for other in steps
             if other.serial != step.serial
             for output, made in declared_fields(other.task_type.interface, "outputs").items()
-            if _fits(type_name, made.get("type"))
+            if output_fits(type_name, made.get("type"))
         ]
     value = now["mode"] if now["mode"] != "output" else f"output:{now.get('task_serial')}:{now.get('output_key')}"
     if value not in dict(choices):
@@ -80,20 +81,6 @@ def choice(step: Step, key: str, about: Mapping[str, Any], steps: Sequence[Step]
     fixed = now.get("fixed_value")
     written = ("true" if fixed else "false") if isinstance(fixed, bool) else "" if fixed is None else str(fixed)
     return {"key": key, "type": type_name, "choices": choices, "value": value, "fixed": written, "about": about}
-
-
-def _fits(input_type: str, output_type: Any) -> bool:
-    return input_type in {"", "Sequence", output_type} or (input_type == "Float" and output_type == "Int")
-
-
-def first_source(key: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Give where an input of a new task comes from until somebody chooses."""
-    modes = about.get("supported_modes") or ["ui"]
-    for mode in ("ui", "none", "define_on_first"):
-        if mode in modes:
-            return {"key": key, "mode": mode} | ({"template": None} if mode == "define_on_first" else {})
-    # What comes from another task is connected next; until then a person would be asked.
-    return {"key": key, "mode": "ui"}
 
 
 def read_sources(server: PlatformServer, serial: int, entered: Mapping[str, str]) -> tuple[Task, ReadSources]:

@@ -83,9 +83,15 @@ class Inputs:
         return {*self.values, *self.files, *self.sequences, *self.earlier}
 
 
+def split_item(word: str) -> Item | None:
+    """Give the parts of an ITEM, or ``None`` where a word is not one."""
+    match = _ITEM.fullmatch(word)
+    return None if match is None else Item(match["key"], match["operator"], match["text"])
+
+
 def is_item(word: str) -> bool:
     """Return whether a word has the form of an ITEM."""
-    return _ITEM.fullmatch(word) is not None
+    return split_item(word) is not None
 
 
 def read_inputs(
@@ -115,11 +121,10 @@ def read_inputs(
     declared = {} if interface is None else {field["key"]: field for field in interface.get("inputs") or ()}
     keys: set[str] = set()
     for word in words:
-        match = _ITEM.fullmatch(word)
-        if match is None:
+        item = split_item(word)
+        if item is None:
             errors.append(f"{word!r} is not an ITEM; write key=value, key:=json or key@file")
             continue
-        item = Item(match["key"], match["operator"], match["text"])
         is_more = item.key in inputs.sequences and item.operator != ":="
         if item.key in keys and not is_more:
             errors.append(f"{item.key}: is given twice")
@@ -211,7 +216,7 @@ def _take(item: Item, declared: Mapping[str, Any] | None, images: ImageFormats, 
         expected = None if declared is None else declared["type"]
         inputs.files[item.key] = describe_input_file(Path(item.text), expected, images)
     else:
-        value = _value(item, declared)
+        value = item_value(item, declared)
         if declared is None and isinstance(value, dict) and set(value) == {"type", "values"}:
             value = _sequence(value["values"], images) if value["type"] == _SEQUENCE else value
         if isinstance(value, StagedSequence):
@@ -225,9 +230,9 @@ def _take_sequence(item: Item, images: ImageFormats, inputs: Inputs) -> None:
     if item.operator == "@":
         more: tuple[Any, ...] = (describe_input_file(Path(item.text), None, images),)
     elif item.operator == "=":
-        more = (_value(item, None),)
+        more = (item_value(item, None),)
     else:
-        value = _value(item, None)
+        value = item_value(item, None)
         if isinstance(value, dict) and value.get("type") == _SEQUENCE and "values" not in value:
             inputs.values[item.key] = value
             return
@@ -249,7 +254,17 @@ def _sequence(values: Any, images: ImageFormats) -> StagedSequence:
     )
 
 
-def _value(item: Item, declared: Mapping[str, Any] | None) -> Any:
+def item_value(item: Item, declared: Mapping[str, Any] | None) -> Any:
+    """
+    Give the value that an ITEM with ``=`` or ``:=`` states.
+
+    Args:
+        item: The ITEM.
+        declared: What an interface declares of it, if it does.
+
+    Raises:
+        InvalidParameter: It is not JSON, or not a value of the declared type.
+    """
     if item.operator == ":=":
         value = _json(item.text)
     else:

@@ -1,4 +1,4 @@
-"""``xfworker workflow``: imports workflows, starts them and looks after them."""
+"""``xfworker workflow``: imports and exports workflows, starts them and looks after them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,16 +10,17 @@ from xfworker.api.cli.help_text import group_help
 from xfworker.api.cli.package_folder import package_folder
 from xfworker.api.cli.workflow_board import board
 from xfworker.api.cli.workflow_control import run, start, status, stop
+from xfworker.api.cli.workflow_export import export
 from xfworker.api.cli.workflow_results import show_results
 
 app = App(
     name="workflow",
-    help=group_help("Import workflows, start them and look after them.", "xfworker workflow status 3"),
+    help=group_help("Import and export workflows, start them and look after them.", "xfworker workflow status 3"),
     help_format="plaintext",
 )
 
 app.command(show_results, name="results")
-for _command in (start, stop, run, status, board):
+for _command in (start, stop, run, status, board, export):
     app.command(_command)
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document.")]

@@ -9,11 +9,12 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from xfworker.adapters.page.answers import done, form_value
-from xfworker.adapters.page.editor_sources import choice, first_source, inputs_of, sources_in
+from xfworker.adapters.page.editor_sources import choice, inputs_of, sources_in
 from xfworker.adapters.page.parts import PageParts
 from xfworker.adapters.page.session import AnyRequest, in_thread
 from xfworker.adapters.page.strings import strings
 from xfworker.adapters.wire.digits import read_digits
+from xfworker.domain.connections import sources_behind
 from xfworker.domain.errors import InvalidParameter, UsageError, XFWorkerError
 from xfworker.domain.interface import declared_fields
 from xfworker.domain.records import Job, Project, Run, Task, TaskType, TaskTypeKind, Workflow
@@ -97,18 +98,12 @@ def _inputs(
     job: Job, task_type: TaskType, steps: tuple[Step, ...], entered: Mapping[str, str] | None
 ) -> list[dict[str, Any]]:
     """Give the inputs with the sources that fit; the job's own outputs are chosen where they do, each once."""
-    declared = declared_fields(task_type.interface, "inputs")
-    first = [first_source(key, about) for key, about in declared.items()]
-    task = Task(workflow_serial=job.workflow_serial, task_type_serial=task_type.serial, inputs=first)
+    followed = next((step for step in steps if step.serial == job.task_serial), None)
+    sources = [] if followed is None else sources_behind(followed, task_type)
+    task = Task(workflow_serial=job.workflow_serial, task_type_serial=task_type.serial, inputs=sources)
     own = Step(task, task_type)
     inputs = [choice(own, key, about, steps) for key, about in inputs_of(own)]
-    taken: set[str] = set()
     for item in inputs:
-        fitting = [value for value, _ in item["choices"] if value.startswith(f"output:{job.task_serial}:")]
-        free = [value for value in fitting if value not in taken]
-        if free:
-            item["value"] = free[0]
-            taken.add(free[0])
         item["value"] = (entered or {}).get(f"source.{item['key']}", item["value"])
         item["fixed"] = (entered or {}).get(f"fixed.{item['key']}", item["fixed"])
     return inputs

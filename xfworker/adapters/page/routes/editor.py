@@ -9,12 +9,13 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from xfworker.adapters.page.answers import done, form_value, form_version
-from xfworker.adapters.page.editor_sources import OF_TASK, choice, first_source, inputs_of, read_sources
+from xfworker.adapters.page.editor_sources import OF_TASK, choice, inputs_of, read_sources
 from xfworker.adapters.page.parts import PageParts
 from xfworker.adapters.page.rendering import answer_json
 from xfworker.adapters.page.session import AnyRequest, in_thread
 from xfworker.adapters.page.strings import strings
 from xfworker.domain.change import Change
+from xfworker.domain.connections import first_source
 from xfworker.domain.errors import InvalidRecord, UsageError, XFWorkerError
 from xfworker.domain.interface import declared_fields
 from xfworker.domain.records import Project, Task, TaskState, TaskType, Workflow, WorkflowState
