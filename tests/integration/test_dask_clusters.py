@@ -16,8 +16,9 @@ import pytest
 from xfworker.adapters.dask.job_client import shape_of
 from xfworker.adapters.process.machine import own_allocation
 from xfworker.api.facade import omni
-from xfworker.domain.allocation import JOB_MEMORY, Allocation
+from xfworker.domain.allocation import Allocation
 from xfworker.domain.errors import ConfigurationError, ImageError, UsageError
+from xfworker.domain.job_arguments import JOB_MEMORY
 
 VOLUME_MIB = 384
 MOST_MIB = 288

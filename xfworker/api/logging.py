@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from xfworker.api.kept_stderr import KeptStderr
 from xfworker.api.settings.model import LOG_LEVELS, LoggingSettings
 from xfworker.services.event_log import before_first_event, write_privately
 
@@ -56,6 +55,8 @@ def write_server_log() -> None:
 
 def _configure(level: str, form: str, *, replace: bool = False) -> None:
     import structlog
+
+    from xfworker.api.kept_stderr import KeptStderr
 
     if replace or not structlog.is_configured():
         output: Any = KeptStderr(sys.stderr)

@@ -5,8 +5,7 @@ from typing import Final
 
 from attrs import frozen
 
-JOB_MEMORY: Final = "XFWORKER_JOB_MEMORY_BYTES"
-"""The variable in which a script finds the most memory that it and the processes that it starts may take together."""
+from xfworker.domain.job_arguments import JOB_MEMORY
 
 _CORES: Final = ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK", "PBS_NUM_PPN", "NCPUS")
 """Variables in which a worker or a batch system says how many cores a job has, the most exact first."""

@@ -8,7 +8,7 @@ from attrs import define, field
 from xfworker.domain.records import Record
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class JobLease(Record):
     """
     A worker's right to run one attempt of a job.
@@ -27,7 +27,7 @@ class JobLease(Record):
     claim_key: str | None = None
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class Account(Record):
     """
     A person who may use the server.
@@ -45,7 +45,7 @@ class Account(Record):
     disabled: bool = False
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class PersonalToken(Record):
     """
     A token that an account made for a program; deleting the record revokes it.
@@ -70,7 +70,7 @@ class MemberRole(StrEnum):
     MEMBER = "Member"
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class ProjectMember(Record):
     """An account that sees a project: the one that made it, or one it is shared with."""
 

@@ -9,7 +9,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.record import Record
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class Job(Record):
     """
     A job: one task's work in one run.

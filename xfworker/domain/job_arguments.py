@@ -10,6 +10,8 @@ JOB_SERIAL = "XF_JOB_SERIAL"
 SERVER_HOST = "XF_SERVER_HOST"
 SERVER_PORT = "XF_SERVER_PORT"
 SERVER_AUTH = "XF_SERVER_AUTH"
+JOB_MEMORY = "XFWORKER_JOB_MEMORY_BYTES"
+"""The variable in which a script finds the most memory that it and the processes that it starts may take together."""
 
 _MEANING = {
     JOB_SERIAL: "the serial of the job that this script works on",

@@ -5,8 +5,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import define, field
-
 _DEEPEST = 64
 
 
@@ -14,7 +12,6 @@ def _nothing(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} is not a JSON value")
 
 
-@define(eq=False, repr=False)
 class JsonWalk:
     """
     One walk through a value, which copies it and lists what makes it unfit to be kept as JSON.
@@ -24,14 +21,21 @@ class JsonWalk:
     refused because readers refuse them.
 
     Attributes:
-        deepest: How many levels are allowed.
-        unwrap: Gives the JSON value that another object stands for, or raises ``TypeError``, saying why it has none.
         errors: What is wrong so far, each with its path: ``outputs.mean: NaN is not a JSON number``.
     """
 
-    deepest: int = _DEEPEST
-    unwrap: Callable[[Any], Any] = _nothing
-    errors: list[str] = field(factory=list, init=False)
+    def __init__(self, deepest: int = _DEEPEST, unwrap: Callable[[Any], Any] = _nothing) -> None:
+        """
+        Begin with no errors.
+
+        Args:
+            deepest: How many levels are allowed.
+            unwrap: Gives the JSON value that another object stands for, or raises ``TypeError``, saying why it has
+                none.
+        """
+        self._deepest = deepest
+        self._unwrap = unwrap
+        self.errors: list[str] = []
 
     def plain(self, value: Any, path: str, depth: int = 0) -> Any:
         """Give the value as dicts, lists, strings, numbers, booleans and ``None`` that share nothing with it."""
@@ -41,8 +45,8 @@ class JsonWalk:
             return self._string(value, path)
         if isinstance(value, int | float):
             return self._number(value, path)
-        if depth >= self.deepest:
-            self._refuse(path, f"more than {self.deepest} levels deep (does it contain itself?)")
+        if depth >= self._deepest:
+            self._refuse(path, f"more than {self._deepest} levels deep (does it contain itself?)")
             return None
         if isinstance(value, Mapping | list | tuple):
             return self._members(value, path, depth)
@@ -50,7 +54,7 @@ class JsonWalk:
 
     def _unwrapped(self, value: Any, path: str, depth: int) -> Any:
         try:
-            stands_for = self.unwrap(value)
+            stands_for = self._unwrap(value)
         except TypeError as error:
             self._refuse(path, str(error))
             return None

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class Project(Record):
     """A project: the shelf on which workflows stand."""
 
@@ -57,7 +57,7 @@ class WorkflowState(StrEnum):
     STOPPED = "Stopped"
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class Workflow(Record):
     """A workflow: the aggregate of its tasks; changing a task checks and bumps the workflow's lock version."""
 
@@ -78,7 +78,7 @@ class TaskState(StrEnum):
     OBSOLETE = "Obsolete"
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class Task(Record):
     """
     A task: one configured step of a workflow, made from a task type.
@@ -111,7 +111,7 @@ class RunPriority(StrEnum):
     HIGH = "High"
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class Run(Record):
     """
     A run: the jobs that one job of a source task started.
@@ -139,7 +139,7 @@ class TaskTypeKind(StrEnum):
     SOURCE = "Source"
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class TaskType(Record):
     """
     A task type: an installed package with a script.
@@ -159,7 +159,7 @@ class TaskType(Record):
     obsolete: bool = False
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class DependencyPackage(Record):
     """A dependency package: what a script needs installed, and the parameter types it declares."""
 
@@ -177,7 +177,7 @@ INSTANCE = "instance"
 """The key of a worker's metadata that says which of several workers of one name it is; it keeps it when it restarts."""
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class Worker(Record):
     """A worker: a service on one computer that runs jobs."""
 
@@ -190,7 +190,7 @@ class Worker(Record):
     last_seen_at: datetime | None = None
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class Entity(Record):
     """An entity: the physical sample, animal or person that a run is about."""
 
@@ -201,7 +201,7 @@ class Entity(Record):
     name: str = ""
 
 
-@define(frozen=True, kw_only=True, str=False)
+@define(frozen=True, kw_only=True, eq=False, repr=False)
 class ActivityEvent(Record):
     """An event in the activity log: who did what, when."""
 

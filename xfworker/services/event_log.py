@@ -8,10 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import define, field
 
-
-@define(eq=False, repr=False)
 class _Setup:
     """
     How events are written, once per process, as logging is set up once per process.
@@ -21,9 +18,10 @@ class _Setup:
         private: Gives the options of this package's own logger, and those once they were asked for.
     """
 
-    pending: list[Callable[[], None]] = field(factory=list)
-    private: Callable[[], Mapping[str, Any]] | None = None
-    options: Mapping[str, Any] | None = None
+    def __init__(self) -> None:
+        self.pending: list[Callable[[], None]] = []
+        self.private: Callable[[], Mapping[str, Any]] | None = None
+        self.options: Mapping[str, Any] | None = None
 
     def logger(self) -> Any:
         import structlog

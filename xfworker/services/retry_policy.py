@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define
 
 from xfworker.domain.errors import (
     ServerBusy,
@@ -92,22 +92,22 @@ class RetryPolicy:
                 retries.wait(error)
 
 
-@define(eq=False, repr=False)
 class Retries:
     """What was tried so far of one thing, counted by its policy."""
 
-    _policy: RetryPolicy
-    _clock: Clock
-    _what: str
-    _exhausted: Callable[[Any], XFWorkerError] | None
-    _began: float = field(init=False)
-    _failures: int = field(default=0, init=False)
-    _throttled: int = field(default=0, init=False)
-    _throttled_seconds: float = field(default=0.0, init=False)
-    _restarts: int = field(default=0, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._began = self._clock.monotonic()
+    def __init__(
+        self, policy: RetryPolicy, clock: Clock, what: str, exhausted: Callable[[Any], XFWorkerError] | None
+    ) -> None:
+        """Begin to count; see :meth:`RetryPolicy.begin`."""
+        self._policy = policy
+        self._clock = clock
+        self._what = what
+        self._exhausted = exhausted
+        self._began = clock.monotonic()
+        self._failures = 0
+        self._throttled = 0
+        self._throttled_seconds = 0.0
+        self._restarts = 0
 
     def progressed(self) -> None:
         """Record that it got further: earlier failures no longer count."""

@@ -13,13 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xfworker.adapters.disk.path_map import PathMap, is_unc_path
-from xfworker.adapters.transfer.file_copy import copy_file
 from xfworker.adapters.transfer.os_errors import disk_errors
-from xfworker.adapters.transfer.partial_file import partial_path
-from xfworker.adapters.transfer.source_file import open_without_waiting
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.filenames import MAX_BYTES
-from xfworker.domain.sampling import SAMPLE_BYTES, sample_offsets
 from xfworker.services.files_in_use import is_in_use, when_free
 
 if TYPE_CHECKING:
@@ -108,6 +104,8 @@ class LocalFilesystem:
         return self._path_map.local_path(direct_access_path)
 
     def can_read(self, path: Path, *, size: int | None = None) -> bool:
+        from xfworker.adapters.transfer.source_file import open_without_waiting
+
         try:
             with open_without_waiting(path) as file:
                 status = os.fstat(file.fileno())
@@ -117,6 +115,8 @@ class LocalFilesystem:
 
     def reading_error(self, path: Path, expected: "FileStat") -> str | None:
         """Say why the file cannot be used in place of the one in the store, or ``None`` where it can."""
+        from xfworker.adapters.transfer.source_file import open_without_waiting
+
         if not path.is_absolute():
             return "it is not a path of this computer; name its share in the path map"
         try:
@@ -134,6 +134,8 @@ class LocalFilesystem:
         return None
 
     def can_write(self, path: Path) -> bool:
+        from xfworker.adapters.transfer.partial_file import partial_path
+
         trial = partial_path(path.parent)
         if not path.is_absolute():
             return False  # to POSIX a UNC path is a file name like any other
@@ -158,13 +160,15 @@ class LocalFilesystem:
             NotEnoughSpace: The disk is full.
             FileError: The source cannot be read or the target not be written.
         """
+        from xfworker.adapters.transfer.file_copy import copy_file
+
         with disk_errors(f"copy {source} to {target}"):
             copy_file(source, target)
 
     def sha256(self, path: Path) -> str:
-        with disk_errors(f"read {path}"):
-            from xfworker.adapters.transfer.hashing import file_sha256
+        from xfworker.adapters.transfer.hashing import file_sha256
 
+        with disk_errors(f"read {path}"):
             return file_sha256(path)
 
     def is_network_path(self, path: Path) -> bool:
@@ -180,6 +184,8 @@ def sample_sha256(path: Path) -> str:
 
 
 def _sample(file: Any, size: int) -> str:
+    from xfworker.domain.sampling import SAMPLE_BYTES, sample_offsets
+
     digest = hashlib.sha256()
     for offset in sample_offsets(size):
         file.seek(offset)

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import urllib3
-from attrs import define, field
 
 from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.http.answer_stream import AnswerStream, require_uncompressed
@@ -22,7 +21,6 @@ from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
 from xfworker.adapters.http.pool import open_pool
 from xfworker.adapters.wire.authorization import authorization
 from xfworker.adapters.wire.digits import read_digits
-from xfworker.adapters.wire.http_date import read_http_date
 from xfworker.domain.address import Address
 from xfworker.domain.errors import (
     ConfigurationError,
@@ -53,7 +51,6 @@ _LONGEST_ANSWER_SECONDS = 3600.0
 """How long an answer may go on arriving; each piece of it has its own limit besides."""
 
 
-@define(frozen=True, kw_only=True, eq=False, repr=False)
 class HttpAnswer:
     """
     A whole answer.
@@ -64,10 +61,12 @@ class HttpAnswer:
         body: The whole body.
     """
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    doing: str = ""
+    def __init__(self, *, status: int, headers: Mapping[str, str], body: bytes, doing: str) -> None:
+        """Take an answer to what was being done."""
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.doing = doing
 
     def json(self) -> Any:
         """
@@ -367,5 +366,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     seconds = read_digits(value, most=_DIGITS_OF_SECONDS)
     if seconds is not None:
         return float(seconds)
+    from xfworker.adapters.wire.http_date import read_http_date
+
     moment = read_http_date(value)
     return None if moment is None else max((moment - datetime.now(UTC)).total_seconds(), 0.0)

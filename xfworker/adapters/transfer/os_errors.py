@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xfworker.adapters.transfer.file_holders import file_holders
 from xfworker.domain.errors import FileError, NotEnoughSpace, XFWorkerError
 from xfworker.services.files_in_use import is_in_use
 
@@ -53,6 +52,8 @@ def windows_advice(error: OSError) -> str:
     number = getattr(error, "winerror", None)
     names = [name for name in (error.filename, error.filename2) if isinstance(name, str)]
     if is_in_use(error):
+        from xfworker.adapters.transfer.file_holders import file_holders  # which takes ctypes along
+
         holders = list(dict.fromkeys(holder for name in names for holder in file_holders(name)))
         if holders:
             return f"; it is open in {', '.join(holders)}: close what was read from it, and try again"

@@ -8,14 +8,12 @@ documented call ``XFWorkerJob()`` takes none.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from attrs import define, field
-
 from xfworker.services.script.session import Session
 
 
-@define(eq=False, repr=False)
 class _Provided:
-    sessions: list[Session] = field(factory=list)
+    def __init__(self) -> None:
+        self.sessions: list[Session] = []
 
 
 # One per process, as sys.argv and the working directory are, and not a context variable: a script's own threads must

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from xfworker.domain.errors import ConfigurationError, XFWorkerError
 from xfworker.services.script.uncaught import describe_exception, script_frames
 
@@ -19,22 +17,23 @@ Hook = Callable[[type[BaseException], BaseException, TracebackType | None], obje
 ThreadHook = Callable[[threading.ExceptHookArgs], object]
 
 
-@define(eq=False, repr=False)
 class ExceptionHook:
-    """
-    Takes over ``sys.excepthook`` and ``threading.excepthook``, and looks at notebook cells, until it is removed.
+    """Takes over ``sys.excepthook`` and ``threading.excepthook``, and looks at notebook cells, until it is removed."""
 
-    Attributes:
-        report: Called with what people should read; what it raises is written to stderr and goes no further.
-    """
+    def __init__(self, report: Callable[[str], object]) -> None:
+        """
+        Take nothing over yet.
 
-    report: Callable[[str], object]
-    _previous: Hook | None = field(default=None, init=False)
-    _previous_thread: ThreadHook | None = field(default=None, init=False)
-    _first: Hook | None = field(default=None, init=False)
-    _first_thread: ThreadHook | None = field(default=None, init=False)
-    _showing: BaseException | None = field(default=None, init=False)
-    _cells: "NotebookCells | None" = field(default=None, init=False)
+        Args:
+            report: Called with what people should read; what it raises is written to stderr and goes no further.
+        """
+        self.report = report
+        self._previous: Hook | None = None
+        self._previous_thread: ThreadHook | None = None
+        self._first: Hook | None = None
+        self._first_thread: ThreadHook | None = None
+        self._showing: BaseException | None = None
+        self._cells: NotebookCells | None = None
 
     def install(self) -> None:
         """Take the hooks over, also from code that has taken them over since the last call."""

@@ -16,7 +16,6 @@ from xfworker.domain.change import Change, pointer
 from xfworker.domain.conversion import from_json, to_json
 from xfworker.domain.errors import FileError, UsageError, XFWorkerError
 from xfworker.domain.job import Job
-from xfworker.domain.script_exit import ScriptExit
 from xfworker.services.script import lifecycle, progress
 from xfworker.services.script.plain_json import plain_json
 from xfworker.services.script.session import Session
@@ -261,6 +260,8 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning, JobDask):
         Args:
             message: What people read on the job.
         """
+        from xfworker.domain.script_exit import ScriptExit
+
         text = self._clean(message)
         log_line(f"error: {text}")
         try:
@@ -280,6 +281,8 @@ class XFWorkerJob(JobFiles, JobOutputs, JobSpawning, JobDask):
         Raises:
             RecordConflict: Others changed the task every time that this was tried.
         """
+        from xfworker.domain.script_exit import ScriptExit
+
         with self._lock:
             message = None if error_message is None else self._clean(error_message)
             fresh = lifecycle.hand_over(

@@ -14,9 +14,8 @@ from pathlib import Path
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.api.settings.model import PREFIX, LoadedSettings, LoggingSettings, Settings
-from xfworker.api.settings.rules import rule_violations
-from xfworker.domain.allocation import JOB_MEMORY
 from xfworker.domain.errors import ConfigurationError
+from xfworker.domain.job_arguments import JOB_MEMORY
 
 FILENAME = "xfworker.toml"
 CONFIG_VARIABLE = "XFWORKER_CONFIG"
@@ -54,6 +53,8 @@ def load_settings(environment: Mapping[str, str] | None = None, directory: Path 
 def _from_runner(variables: Mapping[str, str]) -> LoadedSettings:
     if not variables:
         return LoadedSettings(settings=Settings())
+    from xfworker.api.settings.rules import rule_violations
+
     for name in _ATTEMPTS:
         text = variables.get(name, "0")
         if not (text.isascii() and text.isdigit()):

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from attrs import define, field
-
 from xfworker.domain.errors import ServerError, UsageError, XFWorkerError
 from xfworker.ports.clock import Clock
 from xfworker.services.retry_policy import RetryPolicy
@@ -80,28 +78,38 @@ def _after(seconds: float, call: Callable[[], None]) -> None:
     timer.start()
 
 
-@define(eq=False, repr=False)
 class Throttle:
     """
     Lets a message through at most once an interval, and less often while the server is away.
 
     What was held back is sent by a thread of its own when the interval is over, unless a later message was.
-
-    Attributes:
-        clock: Measures the interval.
-        send: Sends the newest message; raises :class:`~xfworker.domain.errors.ServerError` where the server is away.
-        lock: Held while it sends.
-        after: Has something called after some seconds.
     """
 
-    clock: Clock
-    send: Callable[[], None]
-    lock: AbstractContextManager[Any] = field(factory=threading.RLock)
-    after: Callable[[float, Callable[[], None]], None] = _after
-    _next: float = field(default=-math.inf, init=False)
-    _failures: int = field(default=0, init=False)
-    _waiting_in: int | None = field(default=None, init=False)
-    _ended: bool = field(default=False, init=False)
+    def __init__(
+        self,
+        clock: Clock,
+        send: Callable[[], None],
+        lock: AbstractContextManager[Any] | None = None,
+        after: Callable[[float, Callable[[], None]], None] = _after,
+    ) -> None:
+        """
+        Send nothing yet.
+
+        Args:
+            clock: Measures the interval.
+            send: Sends the newest message; raises :class:`~xfworker.domain.errors.ServerError` where the server is
+                away.
+            lock: Held while it sends; by default one of its own.
+            after: Has something called after some seconds.
+        """
+        self.clock = clock
+        self.send = send
+        self.lock = lock or threading.RLock()
+        self.after = after
+        self._next = -math.inf
+        self._failures = 0
+        self._waiting_in: int | None = None
+        self._ended = False
 
     def offer(self) -> ServerError | None:
         """Send where the time has come, else later; give the error where the server is away."""

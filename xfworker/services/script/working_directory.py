@@ -12,7 +12,7 @@ from xfworker.domain.errors import UsageError
 from xfworker.domain.filenames import check_filename, is_safe_filename
 from xfworker.ports.filesystem import Filesystem
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+_UNSAFE = r"[^A-Za-z0-9_-]+"
 _LONGEST_NAME_BYTES = 200
 _RANDOM_ENDING = "x" * 8
 """What stands behind the prefix of a working directory."""
@@ -99,7 +99,7 @@ class WorkingDirectory:
 
     def create_temp_directory(self, name: str, max_name_len: int = 32) -> Path:
         """Make a new directory with a unique name near ``name``, whatever that holds, and give its path."""
-        short = _UNSAFE.sub("_", name)[:max_name_len].strip("_") or "sub"
+        short = re.sub(_UNSAFE, "_", name)[:max_name_len].strip("_") or "sub"
         directory = self._unique(short if is_safe_filename(short) else f"_{short}")
         directory.mkdir()
         return directory

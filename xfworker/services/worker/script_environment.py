@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from xfworker.domain.allocation import JOB_MEMORY
-from xfworker.domain.job_arguments import JobArguments
+from xfworker.domain.job_arguments import JOB_MEMORY, JobArguments
 
 TEMPORARY_FOLDER = "XFTEMP"
 """The variable that names the folder for working directories."""
