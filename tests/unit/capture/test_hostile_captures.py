@@ -200,8 +200,9 @@ JSON = st.recursive(
 @given(JSON)
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_values_of_any_form_are_decoded_or_refused_and_nothing_is_written_elsewhere(tmp_path_factory, value):
-    folder = tmp_path_factory.getbasetemp() / "decoded"
-    folder.mkdir(exist_ok=True)
+    # In a folder of its own: beside those of all other tests, looking at what is there would take longer than decoding.
+    folder = tmp_path_factory.getbasetemp() / "decoding" / "decoded"
+    folder.mkdir(parents=True, exist_ok=True)
     manifest = CaptureManifest(entries={}, files={}, outcome={})
     player = Player(
         manifest, [RecordedCall(number=1, name="network.f", args={}, result=value)], folder, folder / "none"
