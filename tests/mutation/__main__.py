@@ -1,13 +1,15 @@
 """
 Breaks the code in every small way, one at a time, and says which breaks no test notices.
 
-``python -m tests.mutation FILE... [--tests PATH...] [--write docs/trust.md]``. The score of a file is the part of its
-mutants that a test notices. Exits with 1 where a score is below 0.9 or a mutant that nobody noticed is not explained
-in ``tests/mutation/explained.toml``, and with 2 where a run was not complete, so that no score is taken for more than
-it is. On Linux and macOS.
+``python -m tests.mutation PATH... [--tests PATH...] [--write docs/trust.md]``, where a path is a file or a folder of
+them. The score of a file is the part of its mutants that a test notices. Exits with 1 where a score is below 0.9, a
+mutant that nobody noticed is not explained in ``tests/mutation/explained.toml``, or one is explained that is noticed,
+and with 2 where a run was not complete, so that no score is taken for more than it is. On Linux and macOS.
 """
 
 import argparse
+import ast
+import hashlib
 import json
 import subprocess
 import sys
@@ -17,34 +19,30 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutation.mutants import mutants
 from tests.mutation.running import KILLED, MutationRun
 from tests.trust_figures import table, write
 
 FLOOR = 0.9
 RESULTS = Path("build/mutation")
 EXPLAINED = Path("tests/mutation/explained.toml")
-_CONTRACT = "tests/contract/test_memory_platform.py"
-_PLATFORM = "xfworker/services/platform"
-
-
-def _platform(*names):
-    return [_CONTRACT, *(f"tests/unit/platform/test_{name}.py" for name in names)]
-
+_SLOW = {"test_access_matrix.py", "test_image_routes.py"}
+_RULES = (
+    "tests/unit/domain",
+    "tests/contract/test_memory_platform.py",
+    *(str(path) for path in sorted(Path("tests/unit/platform").glob("test_*.py")) if path.name not in _SLOW),
+)
+_SCRIPTS = (
+    "tests/unit/facade",
+    "tests/contract/test_facade_memory.py",
+    *map(str, Path("tests/unit").glob("test_*.py")),
+)
 
 TESTS_OF = {
-    f"{_PLATFORM}/access.py": _platform(
-        "access", "accounts", "ownership", "file_rights", "look_alikes", "rights_matrix"
-    ),
-    f"{_PLATFORM}/leases.py": _platform("lost_leases", "lease_clocks", "bad_records", "ownership"),
-    f"{_PLATFORM}/queue.py": _platform("claims", "ownership", "bad_records", "file_rights", "lease_clocks"),
-    f"{_PLATFORM}/finishing.py": _platform("bad_records", "file_rights", "workflow_flow"),
-    f"{_PLATFORM}/downstream.py": _platform("workflow_flow", "workflow_restarts", "flow_properties", "given_inputs"),
-    f"{_PLATFORM}/restarts.py": _platform("workflow_restarts", "flow_properties", "workflow_flow"),
-    f"{_PLATFORM}/file_rights.py": _platform("file_rights", "rights_matrix", "ownership"),
-    f"{_PLATFORM}/isolation.py": _platform("large_values", "bad_records"),
-    _PLATFORM: _platform("accounts", "bad_records", "claims", "file_rights", "ownership", "workflow_flow"),
-    "xfworker/domain/scheduling.py": ["tests/unit/domain", *_platform("workflow_flow", "workflow_restarts")],
-    "xfworker/domain": ["tests/unit/domain", _CONTRACT],
+    "xfworker/domain": _RULES,
+    "xfworker/services/platform": _RULES,
+    "xfworker/services/script": _SCRIPTS,
+    "xfworker/services/worker": _SCRIPTS,
 }
 """The quick tests that concern each part, where none are named; the most exact path counts."""
 
@@ -58,15 +56,28 @@ def main():
     arguments.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.one:
-        return _run(options.files[0], options.tests, options.jobs)
+        return _run(options.files, options.tests, options.jobs)
     worst = 0
-    for path in options.files:
-        tests = options.tests or _tests_of(path)
-        command = [sys.executable, "-m", "tests.mutation", str(path), "--one", "--jobs", str(options.jobs)]
+    for tests, paths in _by_tests(options.files, options.tests).items():
+        command = [sys.executable, "-m", "tests.mutation", *map(str, paths), "--one", "--jobs", str(options.jobs)]
         worst = max(worst, subprocess.run([*command, "--tests", *tests], check=False).returncode)
     if options.write:
         write(options.write, "make mutation", _figures())
     return worst
+
+
+def _by_tests(named, tests):
+    """Give the files by the tests that concern them, so that those are collected and traced once for all of these."""
+    groups = {}
+    for path in named:
+        if not path.exists():
+            raise SystemExit(f"there is no {path}")
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            if mutants(ast.parse(file.read_text("utf-8"))):
+                groups.setdefault(tuple(tests or _tests_of(file)), []).append(file)
+    if not groups:
+        raise SystemExit("there is nothing to change in these files")
+    return groups
 
 
 def _tests_of(path):
@@ -76,19 +87,22 @@ def _tests_of(path):
     raise SystemExit(f"name the tests that concern {path}: --tests PATH")
 
 
-def _run(path, tests, jobs):
-    run = MutationRun(path, tests, jobs)
-    words = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", *tests]
-    pytest.main(words, plugins=[run])
-    if run.failure or len(run.verdicts) != len(run.found) or not run.found:
-        reason = run.failure or f"{len(run.verdicts)} of {len(run.found)} mutants were tried"
-        sys.stdout.write(f"NOT COMPLETE: {path}: {reason}\n")
+def _run(paths, tests, jobs):
+    judged = {}
+    run = MutationRun(paths, tests, jobs, lambda path, tried: judged.update({path: _judged(path, tried)}))
+    pytest.main(["-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", *tests], plugins=[run])
+    left = [path for path in paths if path not in judged]
+    if run.failure or left:
+        sys.stdout.write(f"NOT COMPLETE: {', '.join(map(str, left))}: {run.failure or 'the tests were ended'}\n")
         return 2
-    killed = sum(verdict == KILLED for verdict, _ in run.verdicts.values())
+    return max(judged.values())
+
+
+def _judged(path, tried):
+    """Say which mutants of a file nobody noticed, and keep its score."""
+    killed = sum(verdict == KILLED for _, (verdict, _) in tried)
     reasons = Counter((item["function"], item["was"], item["becomes"]) for item in _explained(path))
-    survivors = [
-        (run.found[number], why) for number, (verdict, why) in sorted(run.verdicts.items()) if verdict != KILLED
-    ]
+    survivors = [(mutant, why) for mutant, (verdict, why) in tried if verdict != KILLED]
     open_ones = []
     for mutant, why in survivors:
         # One reason is good for one of several that look alike.
@@ -98,13 +112,21 @@ def _run(path, tests, jobs):
             open_ones.append((mutant, why))
     for mutant, why in open_ones:
         sys.stdout.write(f"SURVIVED: {path}, {mutant}{f' ({why})' if why else ''}\n")
-    score = killed / len(run.found)
-    sys.stdout.write(f"{path}: {killed} of {len(run.found)} mutants are noticed, {score:.3f}; "
+    for function, was, becomes in reasons.elements():
+        sys.stdout.write(f"EXPLAINED, BUT NOTICED: {path}, {function}: {was}  ->  {becomes}\n")
+    score = killed / len(tried)
+    sys.stdout.write(f"{path}: {killed} of {len(tried)} mutants are noticed, {score:.3f}; "
                      f"{len(survivors) - len(open_ones)} explained, {len(open_ones)} open\n")  # fmt: skip
+    sys.stdout.flush()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    figures = {"mutants": len(run.found), "killed": killed, "explained": len(survivors) - len(open_ones)}
+    figures = {"mutants": len(tried), "killed": killed, "explained": len(survivors) - len(open_ones),
+               "source": _digest(path)}  # fmt: skip
     (RESULTS / f"{path.as_posix().replace('/', '.')}.json").write_text(json.dumps({"file": str(path), **figures}))
-    return 1 if score < FLOOR or open_ones else 0
+    return 1 if score < FLOOR or open_ones or reasons.total() else 0
+
+
+def _digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _explained(path):
@@ -113,7 +135,9 @@ def _explained(path):
 
 
 def _figures():
-    results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    kept = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    # The score of what was changed since is nobody's.
+    results = [item for item in kept if Path(item["file"]).exists() and item["source"] == _digest(Path(item["file"]))]
     rows = []
     for item in results:
         opened = item["mutants"] - item["killed"] - item["explained"]

@@ -104,6 +104,8 @@ def _is_left_alone(parent, child):
             return True
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="_log")))):
             return True
+        case ast.AnnAssign(target=ast.Name(id="_log")):
+            return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
         case ast.Constant(value=str()):

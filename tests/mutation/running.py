@@ -1,9 +1,9 @@
 """
-Runs the tests against each mutant of a file, in processes that are forked once all tests are collected.
+Runs the tests against each mutant of some files, in processes that are forked once all tests are collected.
 
 A mutant inside a function takes the place of that function's code, so that nothing is imported anew; one outside of all
 functions needs a process of its own, where the changed module is imported. Only the tests that reach a line are run
-against a change of it.
+against a change of it, the quick ones first; all of them are played once before, unchanged, to see what each reaches.
 """
 
 import ast
@@ -17,9 +17,11 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FunctionType
 
+import pytest
 from _pytest.runner import runtestprotocol
 from attrs import define, field
 
@@ -35,41 +37,49 @@ _WALL_SECONDS = 120
 class MutationRun:
     """A plugin of pytest: it runs the collected tests against every mutant, in place of the tests themselves."""
 
-    path: Path
+    paths: list[Path]
     paths_of_tests: list
     jobs: int
+    judge: Callable
     verdicts: dict = field(factory=dict)
-    found: list = field(factory=list)
+    found: dict = field(factory=dict)
     failure: str = ""
 
     def pytest_runtestloop(self, session):
         if session.testsfailed:
             self.failure = "the tests could not be collected"
             return True
-        self.tree = ast.parse(self.path.read_text("utf-8"))
-        self.found = mutants(self.tree)
+        self.trees = {path: ast.parse(path.read_text("utf-8")) for path in self.paths}
+        self.found = {
+            (path, number): mutant for path, tree in self.trees.items() for number, mutant in enumerate(mutants(tree))
+        }
         self.reached, self.seconds = self._baseline(session.items)
         if self.failure:
             return True
         self.items = {item.nodeid: item for item in session.items}
         self.functions = self._live_functions()
         running = {}
-        for number, mutant in enumerate(self.found):
-            if len(running) >= self.jobs:
+        for path in self.paths:
+            keys = [key for key in self.found if key[0] == path]
+            for key in keys:
+                if len(running) >= self.jobs:
+                    self._wait(running)
+                pid = self._begin(key, self.found[key])
+                if pid is None:
+                    self.verdicts[key] = (SURVIVED, "no test reaches it")
+                else:
+                    running[pid] = (key, time.monotonic())
+            while running:
                 self._wait(running)
-            pid = self._begin(number, mutant)
-            if pid is None:
-                self.verdicts[number] = (SURVIVED, "no test reaches it")
-            else:
-                running[pid] = (number, time.monotonic())
-        while running:
-            self._wait(running)
+            if self.failure:
+                return True
+            self.judge(path, [(self.found[key], self.verdicts[key]) for key in keys])
         return True
 
     # --- which tests reach which line -------------------------------------------------------------------------------
 
     def _baseline(self, items):
-        """Run every test once, unchanged, and note which lines of the file each reaches."""
+        """Run every test once, unchanged, and note which lines of the files each reaches."""
         with tempfile.TemporaryDirectory() as folder:
             result = Path(folder) / "reached"
             pid = os.fork()
@@ -77,27 +87,29 @@ class MutationRun:
                 _child(lambda: self._trace(items, result))
             os.waitpid(pid, 0)
             if not result.exists():
-                self.failure = "the tests fail without any change"
+                failed = result.with_name("failed")
+                name = failed.read_text("utf-8") if failed.exists() else "a test"
+                self.failure = f"{name} fails without any change"
                 return {}, {}
             reached = json.loads(result.read_text())
         lines = {}
-        for name, (numbers, _) in reached.items():
-            for line in numbers:
-                lines.setdefault(line, []).append(name)
+        for name, (places, _) in reached.items():
+            for filename, line in places:
+                lines.setdefault((Path(filename), line), []).append(name)
         seconds = {name: taken for name, (_, taken) in reached.items()}
         return lines, seconds
 
     def _trace(self, items, result):
-        filename, reached, lines = str(self.path.absolute()), {}, set()
+        names, reached, lines = {str(path.absolute()): str(path) for path in self.paths}, {}, set()
 
         def in_file(frame, event, _):
             if event == "line":
-                lines.add(frame.f_lineno)
+                lines.add((frame.f_code.co_filename, frame.f_lineno))
             return in_file
 
         def anywhere(frame, _event, _argument):
-            if frame.f_code.co_filename == filename:
-                lines.add(frame.f_lineno)
+            if frame.f_code.co_filename in names:
+                lines.add((frame.f_code.co_filename, frame.f_lineno))
                 return in_file
             return None
 
@@ -109,35 +121,39 @@ class MutationRun:
             passed = _passes(item, following)
             sys.settrace(None)
             if not passed:
+                result.with_name("failed").write_text(item.nodeid, "utf-8")
                 return 1
-            reached[item.nodeid] = (sorted(lines), time.process_time() - began)
+            places = [(names[filename], line) for filename, line in sorted(lines)]
+            reached[item.nodeid] = (places, time.process_time() - began)
         result.write_text(json.dumps(reached))
         return 0
 
     # --- one mutant ---------------------------------------------------------------------------------------------------
 
     def _live_functions(self):
-        filename = str(self.path.absolute())
+        names = {str(path.absolute()) for path in self.paths}
         functions = {}
         for thing in gc.get_objects():
-            if isinstance(thing, FunctionType) and thing.__code__.co_filename == filename:
-                functions.setdefault((thing.__code__.co_qualname, thing.__code__.co_firstlineno), []).append(thing)
+            if isinstance(thing, FunctionType) and thing.__code__.co_filename in names:
+                code = thing.__code__
+                functions.setdefault((code.co_filename, code.co_qualname, code.co_firstlineno), []).append(thing)
         return functions
 
-    def _begin(self, number, mutant):
-        names = self.reached.get(mutant.line, []) if mutant.function else []
+    def _begin(self, key, mutant):
+        path, number = key
+        names = self.reached.get((path, mutant.line), []) if mutant.function else []
         if mutant.function and not names:
             return None
-        code = compiled(self.tree, mutant, str(self.path.absolute()))
+        filename = str(path.absolute())
         places = [
             (live, part)
-            for part in _codes(code)
-            for live in self.functions.get((part.co_qualname, part.co_firstlineno), [])
+            for part in _codes(compiled(self.trees[path], mutant, filename))
+            for live in self.functions.get((filename, part.co_qualname, part.co_firstlineno), [])
             if part.co_qualname == mutant.function
         ]
         replaced = bool(places) and all(part.co_freevars == live.__code__.co_freevars for live, part in places)
         if not replaced:
-            command = [sys.executable, "-m", "tests.mutation.fresh", str(self.path), str(number), *self.paths_of_tests]
+            command = [sys.executable, "-m", "tests.mutation.fresh", str(path), str(number), *self._tests_near(path)]
             # Through a process that is forked as the others are, so that all are waited for in one way.
             return _forked(lambda: subprocess.run(command, check=False, timeout=_WALL_SECONDS).returncode)
         items = [self.items[name] for name in sorted(names, key=self.seconds.get)]
@@ -146,25 +162,47 @@ class MutationRun:
             for live, part in places:
                 live.__code__ = part
             limit = int(_CPU_SECONDS + 5 * sum(map(self.seconds.get, names)))
-            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+            # The signal that comes first says why; what kills it without this one is not the mutant's.
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 10))
             passed = all(_passes(item, following) for item, following in zip(items, [*items[1:], None], strict=True))
             return 0 if passed else 1
 
         return _forked(run)
 
+    def _tests_near(self, path):
+        """List the files of tests, those that reach the changed one first, as one is enough that fails."""
+        seconds = {}
+        for (reached, _), names in self.reached.items():
+            if reached == path:
+                seconds.update({name.partition("::")[0]: 0.0 for name in names})
+        for name, taken in self.seconds.items():
+            file = name.partition("::")[0]
+            seconds[file] = seconds.get(file, 1_000.0) + taken
+        return sorted(seconds, key=seconds.get)
+
     def _wait(self, running):
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid in running:
-                number, _ = running.pop(pid)
-                if os.WIFEXITED(status) and os.WEXITSTATUS(status) == NOT_USED:
-                    self.failure = f"the tests do not import the file where it was changed: {self.found[number]}"
-                self.verdicts[number] = (SURVIVED, "") if status == 0 else (KILLED, "")
+                key, began = running.pop(pid)
+                if reason := _why_not_tried(status, time.monotonic() - began):
+                    self.failure = f"{key[0]}, {self.found[key]}: {reason}"
+                self.verdicts[key] = (SURVIVED, "") if status == 0 else (KILLED, "")
                 return
             for late, (_, began) in list(running.items()):
                 if time.monotonic() - began > 3 * _WALL_SECONDS:
                     os.kill(late, signal.SIGKILL)
             time.sleep(0.01)
+
+
+def _why_not_tried(status, seconds):
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == NOT_USED:
+        return "the tests do not import the file where it was changed"
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == pytest.ExitCode.NO_TESTS_COLLECTED:
+        return "no test was collected"
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and seconds < _WALL_SECONDS:
+        return "its process was killed by somebody else, perhaps for want of memory"
+    return ""
 
 
 def _passes(item, following):

@@ -79,6 +79,15 @@ def test_all_faults_are_told_at_once():
     assert all(fault in str(caught.value) for fault in caught.value.faults)
 
 
+def test_outputs_that_do_not_fit_are_refused_together_and_others_are_not():
+    interface = {"outputs": [{"key": "a", "type": "Int"}, {"key": "b", "type": "Int"}]}
+    check_outputs(interface, {"a": 1, "b": 2})
+    with pytest.raises(InvalidParameter, match="the outputs do not fit the task type's interface") as caught:
+        check_outputs(interface, {"a": "x"})
+    assert "a: " in str(caught.value)
+    assert "b: " in str(caught.value)
+
+
 def test_an_interface_without_outputs_declares_and_forbids_nothing():
     assert output_violations({}, {"anything": object()}) == []
     assert output_violations({"outputs": None}, {"anything": 1}) == []

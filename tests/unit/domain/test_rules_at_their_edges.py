@@ -1,6 +1,7 @@
 """What the rules of the domain say at their edges, each in a sentence."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,7 +11,8 @@ from xfworker.domain.conversion import from_json, to_json
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import InvalidFilename, InvalidParameter, InvalidRecord
 from xfworker.domain.files import parse_resource, record_resource, require_file, resource_reference
-from xfworker.domain.json_value import is_larger
+from xfworker.domain.job_logs import LOG_FILENAME, earlier_log
+from xfworker.domain.json_value import is_larger, json_violations
 from xfworker.domain.package import memory_limit_bytes
 from xfworker.domain.parameters import sequence_tasks
 from xfworker.domain.records import Entity, Job, Project, Task, Worker
@@ -125,3 +127,18 @@ def test_versions_have_numbers_of_a_thousand_digits_at_most():
 
 def test_messages_name_records_by_their_nouns():
     assert (Entity.nouns(), Job.nouns(), Entity.a_noun(), Job.a_noun()) == ("entities", "jobs", "an entity", "a job")
+
+
+def test_a_value_that_is_no_json_is_kept_for_whoever_refuses_it_with_its_path():
+    project = Project(name="p", metadata={"groups": [{1, 2}]})
+    assert json_violations(to_json(project)) == ["metadata.groups[0]: a set is not a JSON value"]
+
+
+def test_a_time_of_python_is_a_time():
+    moment = datetime(2026, 1, 2, 12, tzinfo=UTC)
+    assert from_json(Job, {"task_serial": 1, "created_at": moment}).created_at == moment
+
+
+def test_each_attempt_that_another_one_followed_has_a_log_of_its_own():
+    assert [earlier_log(attempt) for attempt in (1, 2)] == ["log-1.txt", "log-2.txt"]
+    assert LOG_FILENAME not in {earlier_log(1), earlier_log(2)}

@@ -142,6 +142,13 @@ def test_ipl_is_given_no_image_whose_values_would_change(tmp_path, formats, writ
     assert formats.describe(path).calibrations == (DENSITY,)
 
 
+def test_values_in_units_that_cannot_be_compared_are_not_the_same():
+    stated, held = line("Density", 0.5, 1, "mg HA/ccm"), line("Density", 0.5, 1, "g/l")
+    [lost] = calibration_losses([stated], [held])
+    assert lost == "the calibration Density = 0.5 * raw + 1 mg HA/ccm becomes Density = 0.5 * raw + 1 g/l"
+    assert calibration_losses([line("Mu", 1, 0, "1/mm")], [line("Mu", 10, 0, "1/cm")]) == ()
+
+
 numbers = st.floats(1e-6, 1e6)
 anything = st.one_of(st.none(), st.tuples(numbers | numbers.map(lambda n: -n), st.floats(-1e6, 1e6)))
 

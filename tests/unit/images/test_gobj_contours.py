@@ -71,6 +71,24 @@ def test_a_hole_and_an_island_in_it():
     np.testing.assert_array_equal(fill(contours[::-1], 0, 0, mask.shape), mask)
 
 
+def test_a_contour_within_another_of_the_same_box_is_the_rim_of_a_hole_in_whatever_order():
+    square = Contour(0, tuple((x, 0) for x in range(6)) + tuple((6, y) for y in range(6))
+                     + tuple((x, 6) for x in range(6, 0, -1)) + tuple((0, y) for y in range(6, 0, -1)))  # fmt: skip
+    rhomb = Contour(0, ((3, 0), (4, 1), (5, 2), (6, 3), (5, 4), (4, 5), (3, 6), (2, 5), (1, 4), (0, 3), (1, 2), (2, 1)))
+    expected = np.ones((7, 7), np.bool_)
+    y, x = np.ogrid[:7, :7]
+    expected[abs(y - 3) + abs(x - 3) < 3] = False
+    for contours in ((square, rhomb), (rhomb, square)):
+        np.testing.assert_array_equal(fill(contours, 0, 0, (7, 7)), expected)
+
+
+def test_of_contours_only_what_lies_in_the_part_that_was_asked_for_is_filled():
+    square = Contour(0, ((4, 4), (5, 4), (6, 4), (6, 5), (6, 6), (5, 6), (4, 6), (4, 5)))
+    for left, top in ((0, 0), (7, 4), (4, 7), (4, 0)):
+        assert not fill([square], left, top, (4, 3)).any()
+    assert np.count_nonzero(fill([square], 5, 6, (4, 4))) == 2
+
+
 @given(arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12)))
 @settings(max_examples=300, deadline=None)
 def test_any_mask_comes_back_from_its_contours(mask):

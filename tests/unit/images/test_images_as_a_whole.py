@@ -8,7 +8,7 @@ import pytest
 from xfworker.api.facade import omni
 from xfworker.domain.errors import ImageError, UnsupportedImage, UsageError
 from xfworker.domain.image.calibration import Calibration
-from xfworker.domain.image.deidentify import deidentified_log
+from xfworker.domain.image.deidentify import Deidentified, deidentified_log, deidentify
 from xfworker.domain.image.pixel_type import PixelType
 from xfworker.services.images import pictures, slices
 from xfworker.services.images import statistics as statistics_module
@@ -172,6 +172,32 @@ def test_the_person_leaves_the_log_and_nothing_else_moves(tmp_path, formats, wri
     assert b"2567" not in (tmp_path / "b.AIM").read_bytes()
     convert(formats, tmp_path / "a.omni", tmp_path / "c.AIM")
     assert b"2567" in (tmp_path / "c.AIM").read_bytes()
+
+
+def test_the_person_leaves_what_a_scanner_stated_and_only_what_was_there_is_named(describe_array, bone):
+    scan = [["Patient Name", "Jürg"], ["Index Patient", 2567], ["Index Measurement", 0], ["Original file"], "odd", []]
+    info = describe_array(
+        bone,
+        header={"name": "Jürg", "patient_index": 2567, "index_measurement": 0, "site": 4},
+        source={"scan": scan, "original_filename": "C0001021.ISQ"},
+    )
+    done = deidentify(info)
+    assert done.info.header == {"name": "", "patient_index": 0, "index_measurement": 0, "site": 4}
+    emptied = [["Patient Name", ""], ["Index Patient", 0], *scan[2:]]
+    assert done.info.source == {"scan": emptied, "deidentified": True}
+    assert done.removed == (
+        "scan parameters: Patient Name", "scan parameters: Index Patient", "array header: name",
+        "array header: patient_index", "original file name",
+    )  # fmt: skip
+    again = deidentify(done.info)
+    assert (again.info, again.removed) == (done.info, ())
+
+
+def test_an_image_without_a_person_stays_as_it_is(describe_array, bone):
+    for known in ({}, {"source": {}}):
+        info = describe_array(bone, **known)
+        assert deidentify(info) == Deidentified(info, ())
+    assert deidentified_log("Patient Name\nIndex Patient    \0\n") == ("Patient Name\nIndex Patient    \0\n", [])
 
 
 @pytest.fixture

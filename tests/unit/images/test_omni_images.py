@@ -273,6 +273,18 @@ def test_blocks_cover_every_slice_once_with_a_halo(scan, bone, halo):
     np.testing.assert_array_equal(np.concatenate(inner), bone)
 
 
+def test_a_calibration_is_shown_as_a_formula_and_alike_ones_are_one():
+    alike = omni.Calibration(DENSITY.metadata)
+    assert {DENSITY, alike, omni.Calibration({**DENSITY.metadata, "slope": 3.0})} == {
+        DENSITY,
+        omni.Calibration({**DENSITY.metadata, "slope": 3.0}),
+    }
+    plain = omni.Calibration(unit_type="Mu", slope=0.5, intercept=0)
+    assert repr(plain) == "<Calibration Mu = 0.5 * raw + 0.0 (slope_intercept)>"
+    named = omni.Calibration(unit_type="Mu", unit_name="1/cm", slope=0.5, intercept=0)
+    assert repr(named) == "<Calibration Mu [1/cm] = 0.5 * raw + 0.0 (slope_intercept)>"
+
+
 def test_indirect_calibrations_go_all_the_way_from_raw(scan):
     scan.metadata["pixel_calibrations"] = [
         {"type": "slope_intercept_indirect", "unit_type": "Density", "slope": 1600, "intercept": -390,
@@ -312,7 +324,21 @@ def test_indirect_calibrations_go_all_the_way_from_raw(scan):
         ({"pixels": None}, "pixels"),
         ({"pixel_calibrations": [{"unit_type": "Density", "slope": 0, "intercept": 1}]}, "pixel_calibrations[0]"),
         ({"additional_pixels_filenames": ["\0"]}, "additional_pixels_filenames[0]"),
+        ({"additional_pixels_filenames": "scan.raw"}, "additional_pixels_filenames"),
         ({"labels": 7}, "labels"),
+        ({"format": "OMNI3"}, "format"),
+        ({"pixels": {"filename": "scan.raw", "encoding": ""}}, "pixels.encoding"),
+        ({"pixels": {"filename": ".."}}, "pixels.filename"),
+        ({"byte_order": "middle"}, "byte_order"),
+        ({"spacing_mm": [1, 1]}, "spacing_mm"),
+        ({"direction": [1, 0, 0]}, "direction"),
+        ({"direction": [1, 0, 0, 0, 1, 0, 0, 0, True]}, "direction"),
+        ({"default_pixel_calibration_unit_type": 7}, "default_pixel_calibration_unit_type"),
+        ({"pixel_calibrations": {"unit_type": "Density"}}, "pixel_calibrations"),
+        ({"pixel_calibrations": [{**DENSITY.metadata, "unit_type": ""}]}, "pixel_calibrations[0]"),
+        ({"pixel_calibrations": [{**DENSITY.metadata, "type": "curve"}]}, "pixel_calibrations[0]"),
+        ({"pixel_calibrations": [{**DENSITY.metadata, "slope": "2"}]}, "pixel_calibrations[0]"),
+        ({"pixel_calibrations": [{**DENSITY.metadata, "type": "slope_intercept_indirect"}]}, "pixel_calibrations[0]"),
         ({"source": "x"}, "source"),
     ],
 )

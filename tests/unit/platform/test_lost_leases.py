@@ -1,11 +1,18 @@
 """Jobs whose workers fell silent: handed out again so many times, then failed, and every step is in the log."""
 
+from datetime import timedelta
+
+import attrs
 import pytest
+from structlog.testing import capture_logs
 
 from tests.unit.platform.test_file_rights import Lab
+from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.change import Change
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Job
+from xfworker.testing.contracts.worlds import DirectWorld, Setting
 
 
 @pytest.fixture
@@ -24,6 +31,10 @@ def states_in_log(lab, job):
     events = lab.server().find(ActivityEvent, {"job_serial": job.serial})
     changes = [event.payload.get("values", {}) for event in events if event.payload.get("action") == "changed"]
     return [values["/state"] for values in changes if "/state" in values]
+
+
+def lease_log(logs):
+    return [(line["job"], line["attempt"], line["state"]) for line in logs if line["event"] == "xfworker.lease_expired"]
 
 
 def leases(lab):
@@ -80,3 +91,79 @@ def test_one_lost_lease_does_not_end_those_that_were_renewed(lab):
     lab.platform.maintain()
     assert lab.server().get(Job, lost.serial).state is JobState.READY
     assert lab.server().get(Job, kept.serial).state is JobState.RUNNING
+
+
+def test_each_lease_that_ends_is_in_the_servers_log_with_what_its_job_became(lab):
+    lost, finished = lab.job(), lab.job()
+    lab.leased(lost)
+    script = lab.server(lab.leased(finished).server_auth)
+    script.update(Job, finished.serial, Change(values={"/state": "Done"}))
+    with capture_logs() as logs:
+        fall_silent(lab)
+    assert sorted(lease_log(logs)) == [(lost.serial, 1, "Ready"), (finished.serial, 1, "Done")]
+
+
+class MeanwhileRecords(MemoryRecordStore):
+    """Records in memory, where something happens right before the next transaction about a job begins."""
+
+    def __init__(self):
+        super().__init__()
+        self.meanwhile = []
+
+    def transaction(self, *, of=None, **options):
+        if of is not None and of[0] is Job and self.meanwhile:
+            self.meanwhile.pop()()
+        return super().transaction(of=of, **options)
+
+
+@pytest.fixture
+def meanwhile():
+    """Give a workflow with two jobs whose leases have run out, but nobody looked yet."""
+    world = DirectWorld.over(MeanwhileRecords())
+    setting = Setting.make(world)
+    held = [setting.leased() for _ in range(2)]
+    world.platform.maintain()
+    for _ in range(6):
+        world.clock.advance(10)
+        world.platform.maintain()
+    world.clock.advance(1)
+    assert {world.admin.get(Job, lease.job.serial).state for lease in held} == {JobState.RUNNING}
+    return world, held
+
+
+def test_a_lease_that_is_renewed_while_others_end_is_left_alone(meanwhile):
+    world, (lost, kept) = meanwhile
+    world.platform.records.meanwhile.append(lambda: world.queue.heartbeat([kept]))
+    with capture_logs() as logs:
+        world.platform.maintain()
+    assert lease_log(logs) == [(lost.job.serial, 1, "Ready")]
+    assert world.admin.get(Job, kept.job.serial).state is JobState.RUNNING
+    assert world.queue.heartbeat([kept])[0].expires_at == world.clock.now() + timedelta(seconds=60)
+
+
+def test_no_lease_ends_after_the_server_was_suspended_while_it_ended_them(meanwhile):
+    world, held = meanwhile
+    world.platform.records.meanwhile.append(lambda: world.clock.advance(3600))
+    with capture_logs() as logs:
+        world.platform.maintain()
+    assert lease_log(logs) == []
+    assert {world.admin.get(Job, lease.job.serial).state for lease in held} == {JobState.RUNNING}
+    for _ in range(7):
+        world.clock.advance(10)
+        world.platform.maintain()
+    assert {world.admin.get(Job, lease.job.serial).state for lease in held} == {JobState.READY}
+
+
+def test_a_job_whose_worker_is_gone_fails_says_why_and_is_in_the_log(lab):
+    job = lab.job()
+    lab.leased(job)
+    with lab.platform.records.transaction() as transaction:
+        [lease] = transaction.find(JobLease)
+        transaction.replace(attrs.evolve(lease, worker_serial=4711))
+    with capture_logs() as logs:
+        fall_silent(lab)
+    assert lease_log(logs) == [(job.serial, 1, "Failed")]
+    assert leases(lab) == []
+    failed = lab.server().get(Job, job.serial)
+    assert failed.metadata["error_message"] == "the job cannot be handled: there is no worker 4711"
+    assert states_in_log(lab, job)[-1] == "Failed"

@@ -1,5 +1,6 @@
 """Workflows flow: what a finished, failed, restarted or aborted job makes of the others."""
 
+import attrs
 import pytest
 
 from tests.unit.platform.small_workflow import ENDED, SmallWorkflow, output
@@ -11,6 +12,7 @@ from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import (
     ActivityEvent,
+    Entity,
     Job,
     Run,
     RunPriority,
@@ -185,6 +187,59 @@ def test_a_group_job_that_runs_while_values_come_runs_again(flow):
     assert flow.states(chart) == [["Done"]]
 
 
+def fall_silent(flow):
+    """Let time go by as it does on a server that runs, until no lease of a silent worker is left."""
+    for _ in range(12):
+        flow.world.clock.advance(flow.world.platform.options.lease_seconds / 8)
+        flow.world.platform.maintain()
+
+
+def test_a_group_job_that_is_done_runs_again_with_later_values_once_its_silent_worker_has_lost_its_lease(flow):
+    scan = flow.task("scan", "Source")
+    chart = flow.task("chart", types={"values": "Sequence"}, values=output(scan))
+    flow.start()
+    flow.control.start_run(flow.workflow, outputs={"out": 1})
+    lease = flow.queue.claim(flow.worker)
+    flow.world.as_bearer(lease.server_auth).update(Job, lease.job.serial, Change(values={"/state": "Done"}))
+    flow.control.start_run(flow.workflow, outputs={"out": 2})
+    assert flow.states(chart) == [["Done"]]
+    fall_silent(flow)
+    assert flow.states(chart) == [["Ready"]]
+
+
+def test_a_job_that_was_made_from_an_older_value_for_all_runs_waits_until_its_worker_is_done_with_it(flow):
+    scan = flow.task("scan", "Source")
+    mean = flow.task("mean", types={"values": "Sequence"}, values=output(scan))
+    chart = flow.task("chart", value=output(mean))
+    flow.start()
+    flow.control.start_run(flow.workflow, outputs={"out": 1})
+    flow.work({"out": 1})
+    lease = flow.queue.claim(flow.worker)
+    assert lease.job.task_serial == chart
+    flow.world.as_bearer(lease.server_auth).update(Job, lease.job.serial, Change(values={"/state": "Done"}))
+    flow.control.start_run(flow.workflow, outputs={"out": 2})
+    assert flow.states(mean, chart) == [["Ready"], ["Done"]]
+    flow.work({"out": 2}, job=flow.jobs(mean)[0])
+    assert flow.states(mean, chart) == [["Done"], ["Done"]]
+    flow.queue.end(lease, ENDED)
+    assert [(job.state, job.inputs) for job in flow.jobs(chart)] == [(JobState.READY, {"value": 2})]
+
+
+def test_a_group_waits_no_longer_for_a_job_that_is_aborted_because_its_worker_is_silent(flow):
+    scan = flow.task("scan", "Source")
+    chart = flow.task("chart", types={"values": "Sequence"}, values=output(scan))
+    flow.start()
+    flow.control.start_run(flow.workflow)
+    flow.control.start_run(flow.workflow)
+    flow.work({"out": 1})
+    lease = flow.queue.claim(flow.worker)
+    assert lease.job.task_serial == scan
+    flow.control.abort_job(lease.job.serial)
+    assert flow.states(chart) == [[]]
+    fall_silent(flow)
+    assert flow.states(scan, chart) == [["Done", "Aborted"], ["Ready"]]
+
+
 def test_a_workflow_without_source_task_starts_with_its_first_tasks(flow):
     first = flow.task("first", low={"mode": "fixed", "fixed_value": 1})
     second = flow.task("second", a=output(first))
@@ -193,6 +248,74 @@ def test_a_workflow_without_source_task_starts_with_its_first_tasks(flow):
     assert flow.states(first, second) == [["Ready"], []]
     flow.work({"out": 4})
     assert [job.inputs for job in flow.jobs(second)] == [{"a": 4}]
+
+
+def test_an_entity_that_a_run_is_about_later_is_kept_and_one_without_a_uuid_is_not(flow):
+    run = flow.server.create(Run(workflow_serial=flow.workflow, entity={"name": "mouse 1"}))
+    assert flow.server.find(Entity) == []
+    flow.server.update(Run, run.serial, Change(values={"/entity": {"uuid": "m-1", "name": "mouse 1"}}))
+    flow.server.update(Run, run.serial, Change(values={"/name": "the first"}))
+    assert [(entity.uuid, entity.name) for entity in flow.server.find(Entity)] == [("m-1", "mouse 1")]
+
+
+def test_a_draft_whose_tasks_are_changed_starts_nothing(flow):
+    scan = flow.task("scan", "Source")
+    mask = flow.task("mask", image=output(scan), low={"mode": "ui"})
+    kind = flow.server.get(Task, mask).task_type_serial
+    source = flow.server.create(Job(task_serial=scan, state=JobState.DONE, outputs={"out": 1}))
+    low = {"key": "low", "mode": "fixed", "fixed_value": 3.0}
+    flow.server.update(Task, mask, Change(values={"/inputs": [{"key": "image", **output(scan)}, low]}))
+    appended = flow.control.append_task(source.serial, kind, inputs=[{"key": "image", **output(scan)}, low])
+    assert flow.states(mask, appended.serial) == [[], []]
+    flow.start()
+    assert flow.states(mask, appended.serial) == [["Ready"], ["Ready"]]
+
+
+def test_a_task_behind_a_job_without_a_run_begins_nothing(flow):
+    first = flow.task("first")
+    flow.start()
+    job = flow.server.create(Job(task_serial=first, state=JobState.DONE, outputs={"out": 1}))
+    kind = flow.server.get(Task, flow.task("mask", image=output(first))).task_type_serial
+    appended = flow.control.append_task(job.serial, kind, inputs=[{"key": "image", **output(first)}])
+    assert flow.states(appended.serial) == [[]]
+
+
+def test_a_change_of_tasks_leaves_source_jobs_that_wait_for_a_person_alone(flow):
+    scan = flow.task("scan", "Source", low={"mode": "ui"})
+    mask = flow.task("mask", image=output(scan))
+    flow.start()
+    run = flow.control.start_run(flow.workflow, inputs={"low": 1.0})
+    [ready] = flow.jobs(scan)
+    waiting = flow.server.create(Job(task_serial=scan, run_serial=run.serial, state=JobState.WAITING))
+    flow.server.update(Task, mask, Change(values={"/state": "Obsolete"}))
+    assert flow.server.get(Job, waiting.serial) == waiting
+    assert flow.server.get(Job, ready.serial) == ready
+
+
+def test_a_script_ends_although_its_task_became_obsolete_meanwhile(flow):
+    scan = flow.task("scan", "Source")
+    flow.start()
+    flow.control.start_run(flow.workflow)
+    lease = flow.queue.claim(flow.worker)
+    flow.server.update(Task, scan, Change(values={"/state": "Obsolete"}))
+    script = flow.world.as_bearer(lease.server_auth)
+    script.update(Job, lease.job.serial, Change(values={"/outputs": {"out": 1}, "/state": "Done"}))
+    assert flow.queue.end(lease, ENDED).state is JobState.DONE
+
+
+def test_what_follows_from_a_change_and_cannot_be_worked_out_is_in_the_log_and_the_change_stands(flow):
+    scan = flow.task("scan", "Source")
+    mask = flow.task("mask", image=output(scan))
+    flow.start()
+    run = flow.control.start_run(flow.workflow, name="mouse 1")
+    with flow.world.platform.records.transaction() as transaction:
+        transaction.replace(attrs.evolve(transaction.get(Run, run.serial), source_job_serial=4711))
+    job = flow.work({"out": 1})
+    assert flow.states(scan, mask) == [["Done"], []]
+    events = flow.server.find(ActivityEvent, {"job_serial": job.serial})
+    [event] = [event for event in events if event.level == "ERROR"]
+    assert event.title == f"what follows from job {job.serial} could not be worked out"
+    assert event.payload["reason"] == "there is no job 4711"
 
 
 def test_a_draft_starts_nothing_and_catches_up(flow):

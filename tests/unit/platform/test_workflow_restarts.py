@@ -286,6 +286,48 @@ def test_waiting_jobs_go_on_when_their_task_is_mended(lab):
     assert lab.states(voi) == [["Ready", "Ready"]]
 
 
+def test_a_person_who_answers_in_an_obsolete_run_or_task_lets_nothing_begin(lab):
+    scan = lab.task("scan")
+    voi = lab.task("voi", image=output(scan), low={"mode": "ui"})
+    lab.start()
+    runs = [lab.control.start_run(lab.workflow, name=f"mouse {n}") for n in range(2)]
+    work_all(lab)
+    first, second = lab.jobs(voi)
+    obsolete(lab, runs[0])
+    answer = Change(values={"/inputs/low": 3.0, "/state": "Waiting"})
+    assert lab.server.update(Job, first.serial, answer).state is JobState.WAITING
+    lab.server.update(Task, voi, Change(values={"/state": "Obsolete"}))
+    assert lab.server.update(Job, second.serial, answer).state is JobState.WAITING
+
+
+def test_a_job_whose_upstream_is_not_done_yet_waits_for_it_when_a_person_answers_or_restarts_it(lab):
+    scan = lab.task("scan")
+    mask = lab.task("mask", image=output(scan), low={"mode": "ui"})
+    lab.start()
+    run = lab.control.start_run(lab.workflow, name="mouse 1")
+    early = Job(task_serial=mask, run_serial=run.serial, state=JobState.READY_FOR_INTERACTIVE)
+    job = lab.server.create(early)
+    answer = Change(values={"/inputs/low": 3.0, "/state": "Waiting"})
+    assert lab.server.update(Job, job.serial, answer).state is JobState.WAITING
+    lab.control.abort_job(job.serial)
+    restarted = lab.control.restart_job(job.serial)
+    assert (restarted.state, restarted.inputs["low"]) == (JobState.WAITING, 3.0)
+    work_all(lab, 2.0)
+    [again] = lab.jobs(mask)
+    assert (again.state, again.inputs) == (JobState.DONE, {"image": 2.0, "low": 3.0})
+
+
+def test_a_job_is_not_restarted_where_the_task_before_it_has_no_job_in_its_run(lab):
+    scan = lab.task("scan")
+    mask = lab.task("mask", image=output(scan))
+    lab.start()
+    job = lab.server.create(Job(task_serial=mask, state=JobState.READY))
+    lab.fail()
+    with pytest.raises(IllegalTransition, match=rf"task {scan}, whose output it takes as image, has no job in its run"):
+        lab.control.restart_job(job.serial)
+    assert lab.states(mask) == [["Failed"]]
+
+
 def test_a_restart_counts_lost_workers_anew(lab):
     lab.task("first")
     lab.start()

@@ -85,7 +85,7 @@ def _without_person(scan: list[Any]) -> tuple[list[Any], list[str]]:
     kept: list[Any] = []
     removed: list[str] = []
     for pair in scan:
-        key = pair[0] if isinstance(pair, list) and pair else None
+        key = pair[0] if isinstance(pair, list) and len(pair) > 1 else None
         if key in PERSONAL_LOG_KEYS:
             if pair[1] not in ("", 0):
                 removed.append(f"scan parameters: {key}")

@@ -77,7 +77,7 @@ def document_of(
     return {**image.unknown, **document}
 
 
-def info_of(document: Any, path: Path) -> ImageInfo:
+def info_of(document: dict[str, Any], path: Path) -> ImageInfo:
     """
     Give what a document says; the pixels file is taken to stand beside it.
 
@@ -122,11 +122,9 @@ def info_of(document: Any, path: Path) -> ImageInfo:
 class _Document:
     """Reads the keys of one document, and says which one is wrong."""
 
-    def __init__(self, document: Any, path: Path) -> None:
+    def __init__(self, document: dict[str, Any], path: Path) -> None:
         self.path = path
-        if not isinstance(document, dict):
-            raise self.error("document", "expected a JSON object")
-        self.document: dict[str, Any] = document
+        self.document = document
         if document.get("format", OMNI) != OMNI:
             raise self.error("format", f"expected {OMNI!r}, got {document['format']!r:.60}")
 

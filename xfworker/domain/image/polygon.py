@@ -62,12 +62,10 @@ def _narrow(slopes: list[float], across: int, along: int) -> None:
 
 
 def _line(here: Point, there: Point) -> list[Point]:
-    """Give the pixels from one to another, both included."""
+    """Give the pixels from one to a different one, both included."""
     (x0, y0), (x1, y1) = here, there
     dx, dy = x1 - x0, y1 - y0
     count = max(abs(dx), abs(dy))
-    if count == 0:
-        return [here]
     # Counted in whole numbers: halves would be rounded otherwise on the way back.
     return [
         (x0 + (2 * step * dx + count) // (2 * count), y0 + (2 * step * dy + count) // (2 * count))

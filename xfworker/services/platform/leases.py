@@ -1,6 +1,5 @@
 """How jobs end that did not end by themselves: lost workers, aborts, failures."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -65,7 +64,6 @@ def fail_unusable(access: Access, serial: int, reason: str, now: datetime) -> Jo
     job = access.transaction.get(Job, serial)
     message = f"the job cannot be handled: {reason}"
     after = ended_job(job, JobState.FAILED, message, now, outcome=Outcome(ending=Ending.NOT_STARTED, message=message))
-    access.transaction.delete(JobLease, {"job_serial": serial})
     access.transaction.replace(after)
     log_change(access, job, after, Change(values={"/state": after.state.value}), now)
     return after
@@ -97,12 +95,12 @@ def end_due_leases(
         with records.transaction(of=(Job, lease.job_serial)) as transaction:
             # Others may have kept this transaction waiting for long.
             irregular = watch.look()
-            if not irregular:
-                access = Access(principal, transaction)
-                ended += end_leases(access, [lease], clock.now(), options, unless_renewed=True)
+            job = None if irregular else end_lease(Access(principal, transaction), lease, clock.now(), options)
         if irregular:
             _renew_all(records, clock, options, watch, irregular)
-            break
+            return ended
+        if job is not None:
+            ended.append(job)
     return ended
 
 
@@ -113,52 +111,38 @@ def _renew_all(records: RecordStore, clock: Clock, options: PlatformOptions, wat
     _log.warning("xfworker.leases_renewed", reason="time did not pass as it should, or the server was suspended")
 
 
-def end_leases(
-    access: Access,
-    leases: Iterable[JobLease],
-    now: datetime,
-    options: PlatformOptions,
-    *,
-    unless_renewed: bool = False,
-) -> list[Job]:
+def end_lease(access: Access, lease: JobLease, now: datetime, options: PlatformOptions) -> Job | None:
     """
-    Take their jobs from workers that do not answer any more; a job that cannot be handled fails itself.
+    Take a job from a worker that does not answer any more; a job that cannot be handled fails itself.
 
     A lease during which a file is just being stored ends when the store has answered: the next attempt must not meet
     that file.
 
     Args:
         access: The caller's.
-        leases: The leases, as they were read.
+        lease: The lease, as it was read. Heartbeats wait for nobody: one that was renewed since then is left alone.
         now: The time.
         options: How many attempts may be lost.
-        unless_renewed: Whether one that was renewed since then is left alone; heartbeats wait for nobody.
+
+    Returns:
+        The job as it is then; ``None`` where the lease was left alone, or where there is no such job.
     """
-    ended: list[Job] = []
-    for lease in leases:
-        if options.files_may_wait and is_under_way(access.transaction, lease.job_serial, now):
-            continue
-        if unless_renewed:
-            where = {"serial": lease.serial, "expires_at": lease.expires_at}
-            if not access.transaction.delete(JobLease, where):
-                continue
-        job = isolated(
-            access.transaction,
-            f"the end of the lease on job {lease.job_serial}",
-            lambda lease=lease: _expire(access, lease, now, options),  # type: ignore[misc]  # the loop's own value
-            lambda reason, lease=lease: _drop(access, lease, reason, now),  # type: ignore[misc]  # as above
-        )
-        if job is not None:
-            ended.append(job)
-    return ended
-
-
-def _drop(access: Access, lease: JobLease, reason: str, now: datetime) -> Job | None:
-    access.transaction.delete(JobLease, {"serial": lease.serial})
-    what = f"job {lease.job_serial}"
+    if options.files_may_wait and is_under_way(access.transaction, lease.job_serial, now):
+        return None
+    if not access.transaction.delete(JobLease, {"serial": lease.serial, "expires_at": lease.expires_at}):
+        return None
     return isolated(
         access.transaction,
-        what,
+        f"the end of the lease on job {lease.job_serial}",
+        lambda: _expire(access, lease, now, options),
+        lambda reason: _give_up(access, lease, reason, now),
+    )
+
+
+def _give_up(access: Access, lease: JobLease, reason: str, now: datetime) -> Job | None:
+    return isolated(
+        access.transaction,
+        f"job {lease.job_serial}",
         lambda: fail_unusable(access, lease.job_serial, reason, now),
         lambda _: None,
     )
@@ -166,7 +150,6 @@ def _drop(access: Access, lease: JobLease, reason: str, now: datetime) -> Job | 
 
 def _expire(access: Access, lease: JobLease, now: datetime, options: PlatformOptions) -> Job:
     transaction = access.transaction
-    transaction.delete(JobLease, {"serial": lease.serial})
     job = transaction.get(Job, lease.job_serial)
     if job.state is not JobState.RUNNING or job.attempt != lease.attempt:
         if VALUES_CHANGED in job.metadata:

@@ -40,7 +40,7 @@ from xfworker.services.platform.keeping import check_json
 from xfworker.services.platform.lease_watch import LeaseWatch
 from xfworker.services.platform.leases import (
     end_due_leases,
-    end_leases,
+    end_lease,
     ended_job,
     fail_unusable_if_ready,
     ready_again,
@@ -325,8 +325,9 @@ class PlatformQueue:
         """Give the record of an owner who cannot come in again to the caller, but none of the jobs it has leases on."""
         if owns(transaction, self._principal, worker) or not is_abandoned(transaction, worker):
             return
-        leases = transaction.find(JobLease, {"worker_serial": worker.serial})
-        end_leases(Access(self._principal, transaction), leases, now, self._options)
+        access = Access(self._principal, transaction)
+        for lease in transaction.find(JobLease, {"worker_serial": worker.serial}):
+            end_lease(access, lease, now, self._options)
         set_owner(transaction, worker, self._principal)
 
     def _given_up(self, transaction: RecordTransaction, job_serial: int, attempt: int) -> tuple[Job, bool]:
