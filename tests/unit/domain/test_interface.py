@@ -57,6 +57,7 @@ def test_values_that_fit(field, value):
         ({"type": "Image"}, BITMAP, "expected an Image, got a Bitmap"),
         ({"type": "Bitmap"}, {**BITMAP, "filename": "../a"}, "outputs.x.filename"),
         ({"type": "Snapshot"}, {"type": "Snapshot", "bitmap": 3}, "outputs.x.bitmap: expected a Bitmap"),
+        ({"type": "Sequence"}, {"type": "Sequence", "task_serial": 0, "key": "out"}, "task_serial: expected a serial"),
         ({"type": "NeverSeen"}, 3, "expected a NeverSeen"),
     ],
 )

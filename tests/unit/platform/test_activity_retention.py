@@ -34,6 +34,16 @@ def test_events_older_than_an_installation_keeps_them_are_deleted_by_maintenance
     assert "deleted after 30 days" in str(state)
 
 
+def test_any_number_of_old_events_is_deleted_by_and_by(records):
+    world = DirectWorld.over(records, PlatformOptions(activity_days=30))
+    with records.transaction() as transaction:
+        for number in range(2001):
+            transaction.insert(ActivityEvent(title=f"old {number}", created_at=world.clock.now()))
+    world.clock.advance(31 * DAY)
+    world.platform.maintain()
+    assert activity_state(records).events == 0
+
+
 def test_events_are_kept_for_ever_by_default(records):
     world = DirectWorld.over(records)
     world.admin.create(Project(name="old"))
@@ -47,3 +57,10 @@ def test_what_is_kept_is_said_anew_when_the_choice_changes(records):
     for days in (30, 60, None):
         DirectWorld.over(records, PlatformOptions(activity_days=days)).platform.maintain()
         assert activity_state(records).kept_days == days
+
+
+def test_an_entry_that_somebody_writes_is_one_entry(records):
+    world = DirectWorld.over(records)
+    project = world.admin.create(Project(name="p"))
+    written = world.admin.create(ActivityEvent(project_serial=project.serial, title="looked at it"))
+    assert [event.title for event in world.admin.find(ActivityEvent)] == [f"created {project}", written.title]

@@ -268,3 +268,14 @@ def test_a_waiting_job_that_cannot_go_on_fails_when_its_turn_comes(setting):
     assert setting.world.queue.end(first, Outcome(ending=Ending.CRASHED)).state is JobState.FAILED
     assert setting.world.admin.get(Job, waiting.serial).state is JobState.FAILED
     assert setting.leased(setting.job()).job.state is JobState.RUNNING
+
+
+def test_a_follower_whose_task_type_is_gone_fails_and_says_so(setting):
+    follows = {"key": "a", "mode": "output", "task_serial": setting.task.serial, "output_key": "o"}
+    follower = task_of(setting, attrs.evolve(setting.task_type, serial=4711), inputs=[follows])
+    lease = setting.leased()
+    setting.script(lease).update(Job, lease.job.serial, Change(values={"/outputs": {"o": 1}, "/state": "Done"}))
+    assert setting.world.queue.end(lease, ENDED).state is JobState.DONE
+    [job] = setting.world.admin.find(Job, {"task_serial": follower.serial})
+    assert job.state is JobState.FAILED
+    assert job.metadata["error_message"] == "the job cannot be started: there is no task type 4711"

@@ -157,6 +157,30 @@ def test_what_something_else_uses_stays_and_what_uses_it_is_named(site, use):
     assert (site.stored(job), site.stored(other)) == (["a.bin", "log.txt"], [])
 
 
+def test_what_only_looks_like_a_use_of_a_file_keeps_none(site):
+    run, _ = site.run()
+    odd = {"source": "job_result", "job_serial": "the first", "deep": [1, "x"]}
+    site.server.update(Project, site.project, Change(values={"/metadata": {"picture": odd}}))
+    (freed,) = site.delete(run)
+    assert (freed.files, freed.deleted) == (2, True)
+
+
+class ContestedFiles(FolderFileStore):
+    """Files that somebody else deletes as well, at the same moment."""
+
+    def delete(self, token, resource):
+        super().delete(token, resource)
+        super().delete(token, resource)
+
+
+def test_files_that_somebody_else_deletes_as_well_are_not_counted_twice(site):
+    run, job = site.run()
+    site.files.__class__ = ContestedFiles
+    (freed,) = site.delete(run)
+    assert (freed.files, freed.bytes, freed.deleted) == (0, 0, True)
+    assert site.stored(job) == []
+
+
 def test_runs_that_use_each_others_files_go_together(site):
     run, job = site.run()
     other, follower = site.run(inputs={"in": reference(job)})

@@ -1,13 +1,15 @@
-"""Inputs that a person gives are held to what ``run`` asks for."""
+"""What people give and change is held to what ``run`` asks for, and to where it belongs."""
 
 import pytest
 
 from tests.unit.platform.small_workflow import SmallWorkflow, output
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.domain.change import Change
-from xfworker.domain.errors import InvalidParameter
+from xfworker.domain.errors import IllegalTransition, InvalidParameter, InvalidRecord, RecordLocked
+from xfworker.domain.job_metadata import OUTPUT_FAULTS
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job, Run, Task, TaskType, TaskTypeKind
+from xfworker.domain.records import ActivityEvent, Job, Project, Run, Task, TaskType, TaskTypeKind, Workflow
+from xfworker.services.platform.options import PlatformOptions
 
 LOW = {"key": "low", "type": "Float", "minimum": 0}
 NOTE = {"key": "note", "type": "String", "supported_modes": ["none", "ui"]}
@@ -89,3 +91,78 @@ def test_a_run_with_inputs_that_do_not_fit_is_not_started(workflow, outputs):
         workflow.control.start_run(workflow.workflow, inputs={"low": -1.0}, outputs=outputs)
     assert workflow.server.find(Run) == []
     assert workflow.jobs(mask) == []
+
+
+# --- where records may be put, and what may be changed of them ------------------------------------------------------
+
+
+def test_nothing_goes_into_an_obsolete_workflow_and_no_task_into_a_locked_one(workflow):
+    server, task = workflow.server, task_of(workflow)
+    kind = server.get(Task, task).task_type_serial
+    own = {"workflow_serial": workflow.workflow}
+    server.update(Workflow, workflow.workflow, Change(values={"/locked": True}))
+    with pytest.raises(RecordLocked, match="is locked"):
+        server.create(Task(task_type_serial=kind, **own))
+    assert server.create(Run(**own)).serial
+    server.update(Workflow, workflow.workflow, Change(values={"/obsolete": True}))
+    for record in (Task(task_type_serial=kind, **own), Run(**own), Job(task_serial=task)):
+        with pytest.raises(RecordLocked, match="is obsolete and takes nothing new"):
+            server.create(record)
+
+
+def test_of_what_is_obsolete_or_locked_only_that_can_be_changed(workflow):
+    server = workflow.server
+    run = server.create(Run(workflow_serial=workflow.workflow, name="r"))
+    for kind, serial, change, why in (
+        (Run, run.serial, {"/obsolete": True}, "is obsolete, so name cannot"),
+        (Workflow, workflow.workflow, {"/locked": True}, "is locked, so name cannot"),
+        (Workflow, workflow.workflow, {"/obsolete": True}, "is obsolete, so name cannot"),
+        (Project, workflow.project.serial, {"/obsolete": True}, "is obsolete, so name cannot"),
+    ):
+        server.update(kind, serial, Change(values=change))
+        with pytest.raises(RecordLocked, match=why):
+            server.update(kind, serial, Change(values={"/name": why}))
+        server.update(kind, serial, Change(values={"/metadata": {"note": "old"}}))
+        back = server.update(kind, serial, Change(values={**dict.fromkeys(change, False), "/name": why}))
+        assert back.name == why
+
+
+def test_a_job_belongs_where_its_task_and_its_run_do(workflow):
+    server, task = workflow.server, task_of(workflow)
+    other = server.create(Workflow(project_serial=workflow.project.serial))
+    for fields, message in (
+        ({"workflow_serial": other.serial}, f"workflow_serial: task {task} belongs to {workflow.workflow}"),
+        ({"project_serial": 4711}, f"project_serial: task {task} belongs to {workflow.project.serial}"),
+        ({"run_serial": server.create(Run(workflow_serial=other.serial)).serial}, "run_serial: it belongs to workflow"),
+    ):
+        with pytest.raises(InvalidRecord, match=message):
+            server.create(Job(task_serial=task, **fields))
+    assert workflow.jobs(task) == []
+
+
+def test_a_running_job_is_not_made_ready_by_a_change(workflow):
+    task = task_of(workflow)
+    workflow.start()
+    job = workflow.server.create(Job(task_serial=task, state=JobState.READY))
+    workflow.queue.claim(workflow.worker)
+    with pytest.raises(IllegalTransition, match="is running; abort it"):
+        workflow.server.update(Job, job.serial, Change(values={"/state": "Ready"}))
+
+
+@pytest.mark.parametrize("how", ["made", "ended"])
+def test_outputs_that_need_not_fit_are_taken_and_what_is_wrong_with_them_is_kept(how):
+    workflow = SmallWorkflow(MemoryRecordStore(), PlatformOptions(outputs_must_fit=False))
+    task_type = workflow.server.create(TaskType(name="Lab.Mean", interface={"outputs": [{"key": "n", "type": "Int"}]}))
+    task = workflow.server.create(Task(workflow_serial=workflow.workflow, task_type_serial=task_type.serial)).serial
+    workflow.start()
+    if how == "made":
+        job = workflow.server.create(Job(task_serial=task, state=JobState.DONE, outputs={"n": "many"}))
+    else:
+        workflow.server.create(Job(task_serial=task, state=JobState.READY))
+        job = workflow.work({"n": "many"})
+        events = workflow.server.find(ActivityEvent, {"job_serial": job.serial})
+        [event] = [event for event in events if event.level == "WARNING"]
+        assert event.payload["faults"] == job.metadata[OUTPUT_FAULTS]
+    assert (job.state, job.outputs) == (JobState.DONE, {"n": "many"})
+    [violation] = job.metadata[OUTPUT_FAULTS]
+    assert "outputs.n: expected an integer" in violation

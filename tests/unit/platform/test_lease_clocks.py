@@ -1,16 +1,18 @@
 """Leases when clocks do not agree: no worker that renews its lease loses it, and one that is silent does."""
 
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 
 import pytest
 
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.records import MemoryRecordStore
-from xfworker.domain.errors import IllegalTransition
+from xfworker.domain.errors import ConfigurationError, IllegalTransition, ServerUnreachable
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Worker
 from xfworker.ports.job_queue import Lease
 from xfworker.services.platform.lease_watch import LeaseWatch, maintenance_seconds
+from xfworker.services.platform.principal import ADMIN
 from xfworker.testing.contracts.worlds import DirectWorld, Setting, heartbeat
 
 LEASE_SECONDS = 60.0
@@ -124,3 +126,66 @@ def test_small_differences_between_the_clocks_are_nothing():
 @pytest.mark.parametrize(("lease", "interval"), [(3600, 5.0), (60, 5.0), (6, 1.0), (1.2, 0.2)])
 def test_leases_are_looked_at_several_times_in_each(lease, interval):
     assert maintenance_seconds(lease) == pytest.approx(interval)
+
+
+class Elsewhere(MemoryRecordStore):
+    """Records that other processes look after as well, and that are away at times."""
+
+    has_turn = True
+    away = False
+    joined = None
+
+    @contextmanager
+    def maintenance_turn(self):
+        if self.away:
+            raise ServerUnreachable("the database is away")
+        yield self.has_turn
+
+    def join(self, settings):
+        self.joined = dict(settings)
+        return False
+
+
+def test_a_process_that_has_no_turn_leaves_leases_to_the_one_that_has():
+    world = DirectWorld.over(Elsewhere())
+    lease = Setting.make(world).leased()
+    world.platform.records.has_turn = False
+    for _ in range(14):
+        world.clock.advance(5)
+        world.platform.maintain()
+    assert world.admin.get(Job, lease.job.serial).state is JobState.RUNNING
+    world.platform.records.has_turn = True
+    world.platform.maintain()
+    assert world.admin.get(Job, lease.job.serial).state is JobState.READY
+
+
+def test_while_the_database_is_away_no_lease_can_be_renewed_so_all_get_a_fresh_period():
+    world = DirectWorld.over(Elsewhere())
+    lease = Setting.make(world).leased()
+    for away in (False, *[True] * 13, False):
+        world.platform.records.away = away
+        world.clock.advance(5)
+        with pytest.raises(ServerUnreachable) if away else nullcontext():
+            world.platform.maintain()
+    assert world.admin.get(Job, lease.job.serial).state is JobState.RUNNING
+
+
+def test_a_process_that_joins_others_says_its_options_and_takes_their_leases_as_they_are():
+    world = DirectWorld.over(Elsewhere())
+    lease = Setting.make(world).leased()
+    joining = DirectWorld.over(world.platform.records)
+    joining.platform.join({"files": "s3://bucket"})
+    assert world.platform.records.joined["files"] == "s3://bucket"
+    assert world.platform.records.joined["lease_seconds"] == str(joining.platform.options.lease_seconds)
+    joining.clock.advance(61)
+    joining.platform.begin_serving()
+    joining.platform.maintain()
+    assert joining.admin.get(Job, lease.job.serial).state is JobState.READY
+
+
+def test_a_platform_without_accounts_and_files_says_so():
+    platform = DirectWorld.over(MemoryRecordStore()).platform
+    with pytest.raises(ConfigurationError, match="keeps no accounts"):
+        platform.accounts_for(ADMIN)
+    with pytest.raises(ConfigurationError, match="keeps no files"):
+        platform.measure_disk(ADMIN)

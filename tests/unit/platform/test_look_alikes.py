@@ -50,6 +50,12 @@ def test_other_names_and_versions_stand_beside_each_other(server, kind):
         assert server.create(kind(name=name, version=version)).version == version
 
 
+def test_a_version_of_before_versions_were_checked_is_in_nobodys_way(lab):
+    with lab.world.platform.records.transaction() as transaction:
+        transaction.insert(TaskType(name="Own.T", version="first"))
+    assert lab.server.create(TaskType(name="Own.T", version="1.0.0.0")).version == "1.0.0.0"
+
+
 @pytest.mark.parametrize("kind", [TaskType, DependencyPackage])
 @pytest.mark.parametrize("change", [{"/name": "Other"}, {"/version": "2.0.0.0"}])
 def test_names_and_versions_stay_as_they_are(server, kind, change):

@@ -81,6 +81,23 @@ def test_an_address_that_tries_many_names_is_slowed_down():
     throttle.require_turn("another", "stranger")
 
 
+def test_of_many_names_and_addresses_the_oldest_are_let_go():
+    throttle = LoginThrottle(ManualClock())
+    for _ in range(10):
+        throttle.failed("first", "stranger")
+    throttle.succeeded("anna", "home")
+    with pytest.raises(TooManyRequests):
+        throttle.require_turn("first", "elsewhere")
+    for number in range(10_000):
+        throttle.failed(f"name{number}", f"address{number}")
+        throttle.succeeded(f"person{number}", "office")
+    throttle.require_turn("first", "elsewhere")
+    for _ in range(10):
+        throttle.failed("anna", "elsewhere")
+    with pytest.raises(TooManyRequests):
+        throttle.require_turn("anna", "home")
+
+
 def test_waits_grow_up_to_a_minute():
     clock = ManualClock()
     throttle = LoginThrottle(clock)

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.platform.test_file_rights import Lab
+from xfworker.domain.bookkeeping import Account
 from xfworker.domain.change import Change
 from xfworker.domain.errors import (
     AuthenticationFailed,
@@ -141,6 +142,28 @@ def test_an_account_does_not_rewrite_a_workers_record(lab, worker_token):
         queue(lab, anna).register(Worker(name="one"))
     own = queue(lab, anna).register(Worker(name="laptop"))
     assert queue(lab, anna).claim(own.serial) is None
+
+
+def test_a_worker_takes_its_record_of_before_records_had_owners_and_an_account_does_not(lab, worker_token):
+    with lab.platform.records.transaction() as transaction:
+        old = transaction.insert(Worker(name="one"))
+    _, anna = lab.person("anna")
+    with pytest.raises(PermissionDenied):
+        queue(lab, anna).claim(old.serial)
+    one = queue(lab, worker_token("one").text)
+    assert one.claim(old.serial) is None
+    assert one.register(Worker(name="one")).serial == old.serial
+
+
+def test_an_account_claims_no_job_of_a_project_that_it_does_not_see(lab):
+    _, anna = lab.person("anna")
+    _, berta = lab.person("berta")
+    job = lab.job(berta)
+    hers = queue(lab, anna)
+    worker = hers.register(Worker(name="hers")).serial
+    with pytest.raises(RecordNotFound, match=f"there is no job {job.serial}"):
+        hers.claim(worker, job_serial=job.serial)
+    assert lab.server(berta).get(Job, job.serial) == job
 
 
 def test_a_new_token_takes_over_the_worker_of_a_revoked_one(lab, worker_token):
@@ -365,3 +388,25 @@ def test_a_spawn_that_made_nothing_does_not_count_the_workflows_version_on(lab):
     assert lab.server().get(Workflow, job.workflow_serial).occ_lock_version == before + 1
     assert lab.server().create(task) == first
     assert lab.server().get(Workflow, job.workflow_serial).occ_lock_version == before + 1
+
+
+# --- what concerns tokens of accounts -----------------------------------------------------------------------------
+
+
+def test_a_change_that_is_not_about_getting_in_leaves_tokens_as_they_are(lab):
+    serial, anna = lab.person("anna")
+    lab.platform.accounts_for(lab.admin).change(serial, administrator=True)
+    assert lab.platform.authenticate(anna).is_admin
+
+
+def test_a_token_of_a_disabled_account_or_of_one_that_is_gone_lets_nobody_in(lab):
+    accounts = lab.platform.accounts_for(lab.admin)
+    serial, _ = lab.person("anna")
+    accounts.change(serial, disabled=True)
+    token = accounts.add_token(serial, "laptop")
+    with pytest.raises(AuthenticationFailed, match="anna is disabled"):
+        lab.platform.authenticate(token.text)
+    with lab.platform.records.transaction() as transaction:
+        transaction.delete(Account, {"serial": serial})
+    with pytest.raises(AuthenticationFailed, match="account is gone"):
+        lab.platform.authenticate(token.text)

@@ -1,5 +1,7 @@
 """Which jobs a worker gets that says what it has free, and until when."""
 
+from datetime import timedelta
+
 import attrs
 import pytest
 
@@ -8,8 +10,8 @@ from xfworker.domain.change import Change
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
-from xfworker.domain.resources import Offer, Pilot
-from xfworker.testing.contracts.worlds import DirectWorld
+from xfworker.domain.resources import MOST_EARLIER_PILOTS, Offer, Pilot, worker_offer, worker_pilot
+from xfworker.testing.contracts.worlds import DirectWorld, Setting
 
 PACKAGE = {"archive": "a.xfp", "sha256": "0" * 64, "complete": True}
 ENOUGH = Offer(cores=8, memory_mib=64_000)
@@ -136,3 +138,86 @@ def test_what_cannot_be_needed_is_refused_when_the_package_is_installed(new_task
         new_task(resources={"cores": 0})
     with pytest.raises(Exception, match="nodes"):
         new_task(resources={"nodes": 2})
+
+
+@pytest.mark.parametrize(
+    "metadata", [{}, {"resources": 5}, {"resources": {"cores": "many"}}, {"resources": {"scratch": "remote"}}]
+)
+def test_a_worker_whose_record_says_nothing_that_can_be_read_offers_nothing(world, metadata):
+    assert worker_offer(Worker(name="w", metadata=metadata), world.clock.now()) is None
+
+
+@pytest.mark.parametrize(
+    "pilot",
+    [5, {}, {"system": "slurm"}, {"system": "slurm", "job": "7", "ends_at": "soon"}, {"job": "7", "ends_at": 5}],
+)
+def test_a_worker_whose_batch_job_cannot_be_read_is_none(pilot):
+    assert worker_pilot(Worker(name="w", metadata={"pilot": pilot})) is None
+
+
+def test_a_worker_says_of_which_batch_jobs_it_was_before(world):
+    def earlier(job):
+        pilot = None if job is None else Pilot(system="slurm", job=job)
+        return world.admin.get(Worker, registered(world, pilot=pilot)).metadata.get("earlier_pilots")
+
+    assert [earlier(job) for job in ("7", "7", "8", None, "9")] == [None, None, ["slurm:7"], ["slurm:7", "slurm:8"],
+                                                                   ["slurm:7", "slurm:8"]]  # fmt: skip
+    with world.platform.records.transaction() as transaction:
+        [worker] = transaction.find(Worker)
+        transaction.replace(attrs.evolve(worker, metadata={**worker.metadata, "earlier_pilots": "many"}))
+    assert earlier("10") == ["slurm:9"]
+    for number in range(MOST_EARLIER_PILOTS + 11):
+        latest = earlier(str(100 + number))
+    assert len(latest) == MOST_EARLIER_PILOTS
+    assert latest[-1] == f"slurm:{100 + number - 1}"
+
+
+def test_a_worker_with_time_enough_for_a_job_lacks_nothing_for_it(world, new_task):
+    job = ready(world, new_task(resources={"time_seconds": 600}))
+    pilot = Pilot(system="slurm", job="7", ends_at=world.clock.now() + timedelta(seconds=1200))
+    registered(world, pilot=pilot)
+    assert reason(world, job) is None
+    world.clock.advance(601)
+    registered(world, pilot=pilot)
+    assert reason(world, job) == "Worker missing [600 s of time]"
+
+
+class TakenMeanwhile(MemoryRecordStore):
+    """Records of which a job is claimed right before the next transaction about its workflow."""
+
+    claim = None
+
+    def transaction(self, *, of=None, **options):
+        if of is not None and of[0] is Workflow and self.claim is not None:
+            claim, self.claim = self.claim, None
+            claim()
+        return super().transaction(of=of, **options)
+
+
+def test_a_job_that_is_claimed_while_maintenance_looks_at_it_lacks_nothing():
+    world = DirectWorld.over(TakenMeanwhile())
+    setting = Setting.make(world)
+    job = setting.job()
+    records = world.platform.records
+    with records.transaction() as transaction:
+        package = {**PACKAGE, "metadata": {"resources": {"cores": 2}}}
+        transaction.replace(attrs.evolve(setting.task_type, metadata={"package": package}))
+    records.claim = lambda: setting.leased(job)
+    world.platform.maintain()
+    assert records.claim is None
+    running = world.admin.get(Job, job.serial)
+    assert running.state is JobState.RUNNING
+    assert "worker_missing" not in running.metadata
+
+
+def test_an_unusable_job_that_is_aborted_while_maintenance_looks_at_it_stays_aborted():
+    world = DirectWorld.over(TakenMeanwhile())
+    setting = Setting.make(world)
+    job = setting.job()
+    records = world.platform.records
+    with records.transaction() as transaction:
+        transaction.replace(attrs.evolve(setting.task, task_type_serial=4711))
+    records.claim = lambda: world.control.abort_job(job.serial)
+    world.platform.maintain()
+    assert records.claim is None
+    assert world.admin.get(Job, job.serial).state is JobState.ABORTED

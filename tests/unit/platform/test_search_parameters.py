@@ -3,11 +3,15 @@
 import base64
 import json
 
+import attrs
 import pytest
 
+from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.adapters.web.xf_routes.search import conditions, page_limit, read_cursor
-from xfworker.domain.errors import UsageError
-from xfworker.domain.records import Job
+from xfworker.domain.errors import RecordNotFound, UsageError
+from xfworker.domain.queries import CombinedQuery
+from xfworker.domain.records import DependencyPackage, Job
+from xfworker.testing.contracts.worlds import DirectWorld
 
 
 def cursor(value):
@@ -55,3 +59,12 @@ def test_an_integer_is_read_whole_or_refused(value):
 
 def test_integers_are_read():
     assert conditions(Job, [("task_serial", "17"), ("task_serial", "-1")]) == {"task_serial": (17, -1)}
+
+
+def test_a_combined_query_is_narrowed_to_one_dependency_package():
+    server = DirectWorld.over(MemoryRecordStore()).admin
+    packages = [server.create(DependencyPackage(name=name, version="1.0.0.0")) for name in ("Lab.A", "Lab.B")]
+    query = CombinedQuery(parts={"dependency_packages": "narrowed"}, dependency_package_serial=packages[1].serial)
+    assert server.combined_query(query) == {"dependency_packages": [packages[1]]}
+    with pytest.raises(RecordNotFound):
+        server.combined_query(attrs.evolve(query, dependency_package_serial=4711))

@@ -144,6 +144,20 @@ def test_when_the_first_job_defines_nothing_the_next_one_may(flow):
     assert flow.states(voi) == [["Aborted", "ReadyForInteractive", "Waiting"]]
 
 
+def test_a_job_that_is_done_without_a_template_leaves_it_to_the_next_one(flow):
+    scan = flow.task("scan", "Source")
+    voi = flow.task("voi", "Interactive", image=output(scan), box={"mode": "define_on_first", "template": None})
+    flow.start()
+    for n in range(2):
+        flow.control.start_run(flow.workflow)
+        flow.work({"out": n})
+    first, _ = flow.jobs(voi)
+    before = flow.server.get(Task, voi)
+    flow.server.update(Job, first.serial, Change(values={"/outputs": {"other": 1}, "/state": "Done"}))
+    assert flow.server.get(Task, voi) == before
+    assert flow.states(voi) == [["Done", "ReadyForInteractive"]]
+
+
 def test_a_group_job_runs_when_no_more_values_are_to_come(flow):
     scan = flow.task("scan", "Source")
     mean = flow.task("mean", image=output(scan))

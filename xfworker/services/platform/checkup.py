@@ -35,6 +35,7 @@ from xfworker.domain.records import (
 )
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.record_store import RecordStore
+from xfworker.services.platform.disk_space import files_below
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -154,14 +155,14 @@ def _wrong_files(records: RecordStore, files: FileStore, token: AuthorizationTok
         known = {record.serial for record in _all(records, kind)}
         for name in files.list(token, Resource((source,))).folders:
             owned = name.isascii() and name.isdigit() and int(name) in known
-            for stat in _files_below(files, token, Resource((source, name))):
+            for stat in files_below(files, token, Resource((source, name))):
                 if not owned:
                     message = f"there is no {kind.noun} {name}"
                     yield Finding(kind=FindingKind.ORPHANED, place=str(stat.resource), message=message)
                 elif deep:
                     yield from _damage(files, token, stat)
     if deep:
-        for stat in _files_below(files, token, Resource((USERDATA,))):
+        for stat in files_below(files, token, Resource((USERDATA,))):
             yield from _damage(files, token, stat)
 
 
@@ -178,13 +179,6 @@ def _damage(files: FileStore, token: AuthorizationToken, listed: FileStat) -> It
     if digest.hexdigest() != expected:
         message = f"its {name} is {digest.hexdigest()[:12]}..., {str(expected)[:12]}... was stored"
         yield Finding(kind=FindingKind.DAMAGED, place=str(stat.resource), message=message)
-
-
-def _files_below(files: FileStore, token: AuthorizationToken, folder: Resource) -> Iterator[FileStat]:
-    content = files.list(token, folder)
-    yield from content.files
-    for name in content.folders:
-        yield from _files_below(files, token, folder.child(name))
 
 
 def _all(records: RecordStore, kind: type[RecordT]) -> Iterator[RecordT]:

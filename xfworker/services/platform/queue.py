@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import count
 from typing import Any
 
 import attrs
@@ -141,7 +140,9 @@ class PlatformQueue:
     def _registration(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> tuple[str, Worker | None]:
         """Give the name and the record of a worker: its own from before, else one that nobody uses, else a new one."""
         unused: Worker | None = None
-        for number in count(1):
+        number = 0
+        while True:
+            number += 1
             name = worker.name if number == 1 else f"{worker.name} ({number})"
             known = transaction.find(Worker, {"name": name}, limit=1)
             if not known:
@@ -151,7 +152,6 @@ class PlatformQueue:
                 return name, known[0]
             if unused is None and self._is_silent(transaction, known[0], now):
                 unused = known[0]
-        raise AssertionError("numbers do not end")
 
     def _is_silent(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> bool:
         seen = worker.last_seen_at
