@@ -1,53 +1,101 @@
 """
-Plays simulated laboratories: ``python -m tests.simulation [--seed N] [--jobs N] [--json]``.
+Plays simulated laboratories: ``python -m tests.simulation [--seed N] [--jobs N | --hours H] [--json]``.
 
-Without a number of jobs, the one seed is played and its story printed; with it, seeds from there on until so many
-attempts at jobs have ended. Exits with 1 at the first violation, after its story was made short.
+Without a number of jobs or hours, the one seed is played and its story printed; with it, seeds from there on, as many
+at once as there are processors, until so many attempts at jobs have ended. Exits with 1 at the first violation, after
+its story was made short.
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
 
+from attrs import define, field
+
 from tests.figures import report
+from tests.simulation.conditions import KINDS
 from tests.simulation.shrinking import shrink
-from tests.simulation.world import play
+from tests.simulation.stories import stories_from
+
+
+@define
+class Totals:
+    """What came of the seeds so far."""
+
+    seeds: dict[str, int] = field(factory=dict)
+    jobs: dict[str, int] = field(factory=dict)
+    whole: int = 0
+    last_seed: int = 0
+    misfortunes: int = 0
+    simulated_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def add(self, story, cpu_seconds):
+        self.seeds[story.kind] = self.seeds.get(story.kind, 0) + 1
+        self.jobs[story.kind] = self.jobs.get(story.kind, 0) + story.jobs
+        self.whole += story.whole_scripts
+        self.last_seed = story.seed
+        self.misfortunes += len(story.happened)
+        self.simulated_seconds += story.seconds
+        self.cpu_seconds += cpu_seconds
+
+    @property
+    def all_jobs(self):
+        return sum(self.jobs.values())
 
 
 def main():
     arguments = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     arguments.add_argument("--seed", type=int, default=1, help="the seed, or the first of them")
     arguments.add_argument("--jobs", type=int, default=0, help="go on with the next seeds until so many attempts ended")
+    arguments.add_argument("--hours", type=float, default=0.0, help="go on with the next seeds for so long")
+    arguments.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many seeds at once")
     arguments.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     arguments.add_argument("--write", type=Path, help="put the figures into this document, between its two comments")
     options = arguments.parse_args()
-    seed, stories, jobs, seconds, misfortunes = options.seed, 0, 0, 0.0, 0
-    began = time.process_time()
-    while True:
-        story = play(seed)
-        stories, jobs, seconds = stories + 1, jobs + story.jobs, seconds + story.seconds
-        misfortunes += len(story.happened)
-        if story.violations:
-            _print_short(shrink(story))
-            return 1
-        if not options.jobs and not options.json:
-            _print_story(story)
-        if jobs >= options.jobs:
-            break
-        seed += 1
-    cpu = time.process_time() - began
-    figures = {
-        "seeds": f"{options.seed} to {seed}",
+    totals, began = Totals(), time.monotonic()
+
+    def has_enough():
+        hours = (time.monotonic() - began) / 3600
+        return totals.all_jobs >= options.jobs and hours >= options.hours
+
+    is_one = not (options.jobs or options.hours)
+    with stories_from(options.seed, 1 if is_one else options.processes) as stories:
+        for story, cpu_seconds in stories:
+            totals.add(story, cpu_seconds)
+            if story.violations:
+                _print_short(shrink(story))
+                return 1
+            if is_one and not options.json:
+                _print_story(story)
+            if has_enough():
+                break
+    report(
+        "the simulator",
+        _figures(options.seed, totals, time.monotonic() - began),
+        write=options.write,
+        as_json=options.json,
+    )
+    return 0
+
+
+def _figures(first_seed, totals, seconds):
+    jobs = totals.all_jobs
+    return {
+        "seeds": f"{first_seed} to {totals.last_seed}",
+        **{f"{kind}_laboratories": totals.seeds.get(kind, 0) for kind in KINDS},
         "violations": 0,
         "job_lifetimes": jobs,
-        "misfortunes": misfortunes,
-        "simulated_hours": round(seconds / 3600, 1),
-        "cpu_seconds": round(cpu, 1),
-        "job_lifetimes_per_cpu_second": round(jobs / cpu, 1),
+        **{f"job_lifetimes_in_{kind}_laboratories": totals.jobs.get(kind, 0) for kind in KINDS},
+        "job_lifetimes_with_whole_scripts": totals.whole,
+        "misfortunes": totals.misfortunes,
+        "simulated_hours": round(totals.simulated_seconds / 3600, 1),
+        "cpu_seconds": round(totals.cpu_seconds, 1),
+        "seconds": round(seconds, 1),
+        "job_lifetimes_per_cpu_second": round(jobs / totals.cpu_seconds, 1),
     }
-    report("the simulator", figures, write=options.write, as_json=options.json)
-    return 0
 
 
 def _print_short(story):

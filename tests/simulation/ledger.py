@@ -28,12 +28,14 @@ class Ledger:
         jobs: Every job as it was committed last.
         claims: How often each job was handed out.
         ended: How many attempts have ended.
+        ended_whole: Those among them whose scripts did all that scripts do.
     """
 
     world: object
     jobs: dict[int, Job] = field(factory=dict)
     claims: dict[int, int] = field(factory=dict)
     ended: int = 0
+    ended_whole: int = 0
 
     def committed(self, records):
         """Compare what a transaction wrote with what was there before; what was deleted is ``None``."""
@@ -43,60 +45,57 @@ class Ledger:
                 self.jobs[record.serial] = record
 
     def _job(self, before, job):
-        leases = [lease for lease in self.world.records.all_of(JobLease) if lease.job_serial == job.serial]
-        require(len(leases) <= 1, f"{job} has {len(leases)} leases")
+        # Nearly always all is well, and then no message is made.
+        leases = self.world.records.matching(JobLease, job_serial=job.serial)
+        if len(leases) > 1:
+            raise ViolationError(f"{job} has {len(leases)} leases")
         if job.state is JobState.RUNNING:
-            require(
-                [(lease.attempt, lease.worker_serial) for lease in leases] == [(job.attempt, job.worker_serial)],
-                f"{job} runs in attempt {job.attempt} without the lease on it: {leases}",
-            )
+            held = [(lease.attempt, lease.worker_serial) for lease in leases]
+            if held != [(job.attempt, job.worker_serial)]:
+                raise ViolationError(f"{job} runs in attempt {job.attempt} without the lease on it: {leases}")
         if before is None:
             require(job.attempt == 0, f"new {job} has attempt {job.attempt}")
             return
         if before.state is not job.state:
             self._transition(before, job)
-        else:
-            require(job.attempt == before.attempt, f"{job} changed its attempt and is {job.state} as before")
-            if job.state is JobState.DONE:
-                require(job.outputs == before.outputs, f"the outputs of {job} changed after it was done")
-        require(
-            job.occ_lock_version > before.occ_lock_version
-            or (job.occ_lock_version == before.occ_lock_version and job.state is before.state),
-            f"{job} went from version {before.occ_lock_version} to {job.occ_lock_version}",
-        )
+        elif job.attempt != before.attempt:
+            raise ViolationError(f"{job} changed its attempt and is {job.state} as before")
+        elif job.state is JobState.DONE and job.outputs != before.outputs:
+            raise ViolationError(f"the outputs of {job} changed after it was done")
+        was, now = before.occ_lock_version, job.occ_lock_version
+        if now < was or (now == was and job.state is not before.state):
+            raise ViolationError(f"{job} went from version {was} to {now}")
 
     def _transition(self, before, job):
         restarts = before.state.is_final or job.state is JobState.WAITING
-        require(restarts or job.state in allowed_next(before.state), f"{job} went from {before.state} to {job.state}")
+        if not restarts and job.state not in allowed_next(before.state):
+            raise ViolationError(f"{job} went from {before.state} to {job.state}")
         if before.state is JobState.DONE:
             # What waits is made again behind what it uses; a job for all runs is made again for each new value.
             made_again = job.state is JobState.WAITING or job.run_serial is None
-            require(
-                self.world.restarting or made_again, f"{job} was done and is {job.state}, and nobody restarted anything"
-            )
+            if not self.world.restarting and not made_again:
+                raise ViolationError(f"{job} was done and is {job.state}, and nobody restarted anything")
         handed_out = job.state is JobState.RUNNING
-        require(
-            job.attempt == before.attempt + handed_out, f"{job} went from attempt {before.attempt} to {job.attempt}"
-        )
+        if job.attempt != before.attempt + handed_out:
+            raise ViolationError(f"{job} went from attempt {before.attempt} to {job.attempt}")
         if handed_out:
             self.claims[job.serial] = self.claims.get(job.serial, 0) + 1
         if before.state is JobState.RUNNING:
             self.ended += 1
+            self.ended_whole += self.world.runs_whole_script(job.serial)
         lost = len(lost_attempts(job.metadata))
-        require(lost < self.world.options.max_attempts, f"{job} goes on after {lost} lost attempts")
+        if lost >= self.world.options.max_attempts:
+            raise ViolationError(f"{job} goes on after {lost} lost attempts")
         if job.state is JobState.DONE:
             self._require_own_result(job)
 
     def _require_own_result(self, job):
         out = job.outputs["out"]
-        require(
-            (out["job_serial"], out["attempt"]) == (job.serial, job.attempt),
-            f"{job} is done in attempt {job.attempt} with the outputs {out}",
-        )
-        require(
-            self.world.stored(job) == (job.serial, job.attempt, out["value"]),
-            f"{job} is done in attempt {job.attempt}, and its file holds {self.world.stored(job)}",
-        )
+        stored = self.world.stored(job) if "filename" in out else None
+        if (out["job_serial"], out["attempt"]) != (job.serial, job.attempt):
+            raise ViolationError(f"{job} is done in attempt {job.attempt} with the outputs {out}")
+        if "filename" in out and stored != (job.serial, job.attempt, out["value"]):
+            raise ViolationError(f"{job} is done in attempt {job.attempt}, and its file holds {stored}")
 
     def at_rest(self):
         """Check everything once nothing moves any more."""

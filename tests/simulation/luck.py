@@ -4,6 +4,9 @@ import hashlib
 
 from attrs import define, field
 
+_WORD = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+
 
 @define(eq=False)
 class Luck:
@@ -22,16 +25,21 @@ class Luck:
     happened: list[tuple[str, float]] = field(factory=list)
     ended: bool = False
     now: object = None
-    _counts: dict[str, int] = field(factory=dict)
+    _places: dict[str, list[int]] = field(factory=dict)
 
     def number(self, place):
         """Give a number from 0 to 1 for a place: always the same."""
-        digest = hashlib.blake2b(f"{self.seed}/{place}".encode(), digest_size=7).digest()
-        return int.from_bytes(digest, "big") / (1 << 56)
+        return _mixed(self._begin(place)) / (1 << 64)
 
     def next_number(self, place):
         """Give the next number of a place that is passed again and again."""
-        return self.number(self._next(place))
+        # By the generator SplitMix64 (Steele, Lea, Flood 2014) with a state of its own for each place.
+        known = self._places.get(place)
+        if known is None:
+            known = self._places[place] = [self._begin(place), 0]
+        known[0] = state = (known[0] + _GOLDEN) & _WORD
+        known[1] += 1
+        return _mixed(state) / (1 << 64)
 
     def between(self, place, least, most):
         return least + (most - least) * self.next_number(place)
@@ -41,8 +49,10 @@ class Luck:
 
     def strikes(self, place, chance):
         """Return whether something goes wrong here."""
-        key = self._next(place)
-        if self.ended or self.number(key) >= chance or (self.only is not None and key not in self.only):
+        if chance <= 0.0 or self.ended or self.next_number(place) >= chance:
+            return False
+        key = f"{place}#{self._places[place][1]}"
+        if self.only is not None and key not in self.only:
             return False
         self.happened.append((key, self.now()))
         return True
@@ -51,7 +61,11 @@ class Luck:
         """Return whether this seed has something at all: swarms of few kinds find more than a mix of all."""
         return self.number(f"on/{what}") < chance
 
-    def _next(self, place):
-        count = self._counts.get(place, 0) + 1
-        self._counts[place] = count
-        return f"{place}#{count}"
+    def _begin(self, place):
+        return int.from_bytes(hashlib.blake2b(f"{self.seed}/{place}".encode(), digest_size=8).digest(), "big")
+
+
+def _mixed(state):
+    state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+    state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _WORD
+    return state ^ (state >> 31)

@@ -1,14 +1,66 @@
 """The record store in memory, as a disk that fills up and a server that dies at any step of a transaction."""
 
-from contextlib import contextmanager
-
-from xfworker.adapters.memory.records import MemoryRecordStore
+from tests.simulation.frozen import frozen, frozen_value
+from xfworker.adapters.memory.records import MemoryRecordStore, MemoryTransaction
 from xfworker.domain.errors import ServerFault
 from xfworker.ports.record_store import Locking
 
 
 class ServerDiedError(BaseException):
     """The server process ended here; whoever asked gets no answer."""
+
+
+class SimulatedTransaction(MemoryTransaction):
+    """Remembers what it wrote, and shares what it keeps, which nobody can change, in place of copies."""
+
+    def __init__(self, kept, *, may_write):
+        super().__init__(kept, may_write=may_write)
+        self.changed = {}
+        self.may_write = may_write
+
+    _own = staticmethod(lambda record: record)
+    _to_keep = staticmethod(frozen)
+
+    def insert(self, record):
+        made = super().insert(record)
+        self.changed[type(made), made.serial] = True
+        return made
+
+    def replace(self, record):
+        super().replace(record)
+        self.changed[type(record), record.serial] = True
+
+    def entry(self, key):
+        entry = self._entries.get(key)
+        return None if entry is None else entry[0]
+
+    def put_entry(self, key, value, *, at=None):
+        super().put_entry(key, value, at=at)
+        self._entries[key] = frozen_value(value), at
+
+
+class _Transacting:
+    """A transaction as a block: committed at its end, undone where it ends by an exception."""
+
+    __slots__ = ("_records", "_transaction")
+
+    def __init__(self, records, transaction):
+        self._records, self._transaction = records, transaction
+
+    def __enter__(self):
+        return self._transaction
+
+    def __exit__(self, kind, error, trace):
+        try:
+            if kind is None and self._transaction.changed:
+                self._records.before_commit(self._transaction.changed)
+        except BaseException:
+            self._transaction.undo()
+            raise
+        if kind is not None:
+            self._transaction.undo()
+            return
+        self._records.committed(self._transaction)
 
 
 class SimulatedRecords(MemoryRecordStore):
@@ -31,36 +83,31 @@ class SimulatedRecords(MemoryRecordStore):
         self.serving += 1
         return self.serving == 1
 
-    @contextmanager
     def transaction(self, *, write=True, locking=Locking.EXCLUSIVE, of=None):
-        changed = {}
-        with super().transaction(write=write, locking=locking, of=of) as inner:
-            self._observe(inner, changed)
-            yield inner
-            if changed:
-                if self._luck.strikes("records/disk full", self._chances["disk full"]):
-                    raise ServerFault("the database failed: the disk is full")
-                if self._luck.strikes("records/died before commit", self._chances["server dies"]):
-                    raise ServerDiedError
-        if changed:
-            self._watch([self._tables[kind.collection].get(serial) for kind, serial in changed])
+        return _Transacting(self, SimulatedTransaction(self._kept, may_write=write and locking is not Locking.SHARED))
+
+    def before_commit(self, changed):
+        """Let the commit of what was written fail, now and then."""
+        if self._luck.strikes("records/disk full", self._chances["disk full"]):
+            raise ServerFault("the database failed: the disk is full")
+        if self._luck.strikes("records/died before commit", self._chances["server dies"]):
+            raise ServerDiedError
+
+    def committed(self, transaction):
+        """Show what was written to the ledger."""
+        self._ready_count += transaction.may_write
+        if transaction.changed:
+            tables = self._kept.tables
+            self._watch([tables[kind.collection].get(serial) for kind, serial in transaction.changed])
             if self._luck.strikes("records/died after commit", self._chances["server dies"]):
                 raise ServerDiedError
 
-    def _observe(self, inner, changed):
-        replace, insert = inner.replace, inner.insert
-
-        def replacing(record):
-            replace(record)
-            changed[type(record), record.serial] = True
-
-        def inserting(record):
-            made = insert(record)
-            changed[type(made), made.serial] = True
-            return made
-
-        inner.replace, inner.insert = replacing, inserting
-
     def all_of(self, kind):
         """Give the records of a kind as they are, to be looked at only."""
-        return list(self._tables.get(kind.collection, {}).values())
+        table = self._kept.tables.get(kind.collection)
+        return [] if table is None else list(table.all())
+
+    def matching(self, kind, **where):
+        """Give the records of a kind that have these values, to be looked at only."""
+        table = self._kept.tables.get(kind.collection)
+        return [] if table is None else list(table.matching(where))

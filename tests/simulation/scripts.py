@@ -126,10 +126,12 @@ def run_script(world, session, directory):
     Do what a task's script does, and give its exit code.
 
     It reads the files of its inputs, reports progress, counts itself on a record that all scripts share, stores a file,
-    and finishes with a value that follows from its inputs.
+    and finishes with a value that follows from its inputs. A short one takes the values of its inputs as they are, and
+    has no file and no progress.
     """
     luck, host = world.luck, session.clock.host
     job = session.server.get(Job, session.arguments.job_serial)
+    is_whole = world.runs_whole_script(job.serial)
     value = 1
     for key in sorted(job.inputs):
         given = job.inputs[key]
@@ -138,35 +140,35 @@ def run_script(world, session, directory):
             value += sum(values)
             continue
         if isinstance(given, dict) and "job_serial" in given:
-            value += read_input(session, given, directory)
-    for percentage in (30, 60):
-        session.clock.sleep(luck.between(f"{host.name}/work", 0.1, world.work_seconds))
+            reads = is_whole and "filename" in given
+            value += read_input(session, given, directory) if reads else given["value"]
+    for percentage in (30, 60) if is_whole else (60,):
+        session.clock.sleep(luck.between(f"{host.name}/work", 0.1, world.conditions.work_seconds))
         if luck.strikes(f"{host.name}/crash", world.chances["script crash"]):
             return 1
-        session.server.update(Job, job.serial, Change(values={"/metadata/progress_percentage": percentage}))
+        if is_whole:
+            session.server.update(Job, job.serial, Change(values={"/metadata/progress_percentage": percentage}))
     if luck.strikes(f"{host.name}/error", world.chances["script crash"]):
         save_error_message(session, "the image is empty")
         return 3
-    count_self(world, session, job.workflow_serial)
+    out = {"type": "ForeignFile", "job_serial": job.serial, "attempt": job.attempt, "value": value}
+    if is_whole:
+        count_self(world, session, job.workflow_serial)
+        out |= store_result(session, job, value, directory)
+    finish_job(session, Change(values={}), {"out": out}, expected_version=job.occ_lock_version)
+    if luck.strikes(f"{host.name}/lingers", world.chances["script lingers"]):
+        session.clock.sleep(luck.between(f"{host.name}/how long", 1.0, 400.0))
+    return 1 if luck.strikes(f"{host.name}/crash at exit", world.chances["script crash"]) else 0
+
+
+def store_result(session, job, value, directory):
+    """Store the file of a result, and give the part of the output that names it."""
     path = Path(directory) / RESULT
     path.write_bytes(content_of(job.serial, job.attempt, value))
     resource = output_resource(session, RESULT)
     token = session.server.file_token([Scope("write", resource)])
     session.transfers.store(token, path, resource, working_directory=Path(directory))
-    outputs = {
-        "out": {
-            "type": "ForeignFile",
-            "source": "job_result",
-            "job_serial": job.serial,
-            "filename": RESULT,
-            "attempt": job.attempt,
-            "value": value,
-        }
-    }
-    finish_job(session, Change(values={}), outputs, expected_version=job.occ_lock_version)
-    if luck.strikes(f"{host.name}/lingers", world.chances["script lingers"]):
-        session.clock.sleep(luck.between(f"{host.name}/how long", 1.0, 400.0))
-    return 1 if luck.strikes(f"{host.name}/crash at exit", world.chances["script crash"]) else 0
+    return {"source": "job_result", "filename": RESULT}
 
 
 def read_input(session, given, directory):

@@ -11,18 +11,18 @@ from tests.simulation.world import play
 from xfworker.services.platform.platform import Platform
 
 _ROOT = Path(__file__).parent.parent.parent
-# Those with which something was found once, then others.
-FOUND = (1, 14, 24, 26, 50, 54, 55, 6)
+ROUGH = range(2, 52, 2)
+BUSY = 101, 103
 
 
-@pytest.mark.parametrize("seed", [*FOUND, *range(101, 119)])
+@pytest.mark.parametrize("seed", [*ROUGH, *BUSY])
 def test_whatever_goes_wrong_no_job_is_lost_or_done_twice(seed):
     story = play(seed)
     assert not story.violations, f"make simulate SEED={seed} tells the story"
 
 
 def test_a_seed_tells_the_same_story_whatever_the_order_of_hashes():
-    code = "from tests.simulation.world import play; s = play(55); print(s.happened, s.jobs, s.seconds, s.violations)"
+    code = "from tests.simulation.world import play; s = play(54); print(s.happened, s.jobs, s.seconds, s.violations)"
 
     def told(hash_seed):
         return subprocess.run(
@@ -40,5 +40,5 @@ def test_a_seed_tells_the_same_story_whatever_the_order_of_hashes():
 
 def test_a_file_that_is_published_without_a_look_at_the_lease_is_noticed(monkeypatch):
     monkeypatch.setattr(Platform, "_require_file_rights", lambda *_, **__: None)
-    [violation] = play(6).violations
-    assert "publishes a file while it is Ready" in violation
+    [violation] = play(50).violations
+    assert "attempt 1 at job 1 publishes a file while it is Running in attempt 2" in violation

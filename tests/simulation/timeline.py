@@ -99,6 +99,7 @@ class Timeline:
         self.failures = []
         self._hub = greenlet.getcurrent()
         self._due = []
+        self._until = 0.0
         self._numbers = itertools.count()
 
     def call(self, seconds, work):
@@ -132,8 +133,19 @@ class Timeline:
         heapq.heappush(self._due, (self.now + max(seconds, 0.0), next(self._numbers), task, task.turn, None))
 
     def sleep(self, seconds):
-        self.wake(self.current, seconds)
-        self.switch_to_next()
+        if not self.pass_alone(seconds):
+            self.wake(self.current, seconds)
+            self.switch_to_next()
+
+    def pass_alone(self, seconds):
+        """Let time pass for the current task where nothing else is due until then; return whether it did."""
+        at = self.now + max(seconds, 0.0)
+        task = self.current
+        if at > self._until or (self._due and self._due[0][0] <= at) or task.host.resumes_at > at or task.host.dead:
+            return False
+        self.now = at
+        task.turn += 1
+        return True
 
     def switch_to_next(self):
         task = self.current
@@ -145,6 +157,7 @@ class Timeline:
 
     def run(self, until, stop=lambda: False):
         """Go on until a time, or until ``stop`` says so."""
+        self._until = until
         while self._due and self._due[0][0] <= until and not stop():
             at, number, task, turn, work = heapq.heappop(self._due)
             if task is None:
@@ -195,6 +208,8 @@ class _Event:
         if not self._is_set:
             task = self._timeline.current
             task.host.require_alive()
+            if timeout is not None and self._timeline.pass_alone(timeout):
+                return False
             self._waiting.append((task, task.turn))
             if timeout is not None:
                 self._timeline.wake(task, timeout)

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import structlog
 from attrs import define, field
 
+from tests.simulation.conditions import conditions_of
 from tests.simulation.ledger import Ledger, ViolationError, require
 from tests.simulation.luck import Luck
 from tests.simulation.network import RemoteControl, RemoteFiles, RemoteQueue, RemoteServer, Wire
@@ -32,34 +33,8 @@ from xfworker.services.worker import kept_lease, loop
 from xfworker.services.worker.job_executor import JobExecutor
 from xfworker.services.worker.loop import WorkerLoop
 
-_TROUBLE_EVERY_SECONDS = 15.0
 _MEMORY = Path("/dev/shm")
 _REST_SECONDS = 3 * 3600.0
-_CHANCES = {
-    "request lost": 0.02,
-    "request late": 0.01,
-    "request doubled": 0.03,
-    "answer lost": 0.02,
-    "server slow": 0.02,
-    "upload slow": 0.1,
-    "server dies": 0.004,
-    "disk full": 0.01,
-    "process killed": 0.003,
-    "script crash": 0.03,
-    "script lingers": 0.1,
-    "slow install": 0.05,
-    "orphan": 0.5,
-    "worker suspended": 0.03,
-    "worker dies": 0.02,
-    "worker dropped": 0.02,
-    "worker partitioned": 0.02,
-    "worker clock set": 0.02,
-    "server suspended": 0.02,
-    "server restarts": 0.02,
-    "server clock set": 0.01,
-    "person aborts": 0.1,
-    "person restarts": 0.1,
-}
 
 
 class SimulatedFiles(MemoryFileStore):
@@ -100,12 +75,9 @@ class World:
         self.luck.now = lambda: self.timeline.now
         self.threads = self.timeline.threads()
         self.folder = folder
-        self.chances = {
-            what: chance * 10 ** (2 * self.luck.number(f"level of {what}") - 1) if self.luck.switched_on(what) else 0.0
-            for what, chance in _CHANCES.items()
-        }
-        self.work_seconds = self.luck.choice("work seconds", [2.0, 20.0, 60.0])
-        self.options = PlatformOptions(lease_seconds=self.luck.choice("lease seconds", [12.0, 60.0]), max_attempts=3)
+        self.conditions = conditions_of(self.luck)
+        self.chances = dict(self.conditions.chances)
+        self.options = PlatformOptions(lease_seconds=self.conditions.lease_seconds, max_attempts=3)
         self.ledger = Ledger(self)
         self.records = SimulatedRecords(self.luck, self._committed, self.chances)
         self.files = SimulatedFiles()
@@ -117,7 +89,7 @@ class World:
         self.tasks = {}
         self._keys = 0
         self._server_step = 0.0
-        self._runs = runs if runs is not None else self.luck.choice("runs", [2, 4, 6])
+        self._runs = self.conditions.runs if runs is None else runs
         self._servers = []
         self._workers = {}
         self._person = Host(self.timeline, "person")
@@ -125,6 +97,10 @@ class World:
         self._at_work = True
 
     # --- what the parts ask for -------------------------------------------------------------------------------------
+
+    def runs_whole_script(self, job_serial):
+        """Return whether a job's script does all that scripts do."""
+        return self.luck.number(f"whole script of job {job_serial}") < self.conditions.whole_scripts
 
     def new_key(self):
         self._keys += 1
@@ -209,7 +185,7 @@ class World:
         if not self._at_work:
             return
         host = Host(self.timeline, f"worker {number}")
-        wire = Wire(self, host)
+        wire, conditions = Wire(self, host), self.conditions
         folder = self.folder / f"worker-{number}"
         folder.mkdir(exist_ok=True)
         filesystem = LocalFilesystem(folder)
@@ -224,17 +200,18 @@ class World:
             source=Source(self, host),
             server_host="simulated",
             server_port="1",
+            look_seconds=conditions.look_seconds,
         )
         name = f"worker {number}"
         work = WorkerLoop(
-            worker=lambda: Worker(name=name, max_concurrent_jobs=2, metadata={"instance": name}),
+            worker=lambda: Worker(name=name, max_concurrent_jobs=conditions.concurrency, metadata={"instance": name}),
             queue=queue,
             executor=executor,
             filesystem=filesystem,
             clock=host.clock(),
             list_old=list,
-            concurrency=2,
-            idle_seconds=5.0,
+            concurrency=conditions.concurrency,
+            idle_seconds=conditions.idle_seconds,
         )
         # These were made with the module's own classes when the class was.
         for name_of_event in ("_stopping", "_changed"):
@@ -286,7 +263,7 @@ class World:
         wire = Wire(self, self._person)
         control, server = RemoteControl(wire, self._bearer), RemoteServer(wire, self._bearer)
         for _ in range(self._runs):
-            clock.sleep(self.luck.between("next run", 1.0, 200.0))
+            clock.sleep(self.luck.between("next run", 1.0, self.conditions.run_seconds))
             try:
                 self.acknowledged_runs.add(control.start_run(workflow).serial)
                 self._meddle(control, server)
@@ -331,7 +308,7 @@ class World:
             for server in self._servers:
                 server.host.step_seconds = self._server_step
         self._restart_the_dead()
-        self.timeline.call(_TROUBLE_EVERY_SECONDS, self._trouble)
+        self.timeline.call(self.conditions.trouble_seconds, self._trouble)
 
     def _trouble_workers(self):
         luck, chances = self.luck, self.chances
@@ -382,16 +359,16 @@ class World:
         """Let everything happen, and give what went wrong that must not: nothing, mostly."""
         random.seed(self.luck.seed)
         with self._patched():
-            for number in range(1, 1 + self.luck.choice("servers", [1, 1, 2])):
+            for number in range(1, 1 + self.conditions.servers):
                 self.start_server(number)
             calm = dict(self.chances)
             self.chances.update(dict.fromkeys(self.chances, 0.0))
             workflow = self._set_up()
             self.chances.update(calm)
-            for number in range(1, 1 + self.luck.choice("workers", [1, 2, 3])):
+            for number in range(1, 1 + self.conditions.workers):
                 self.start_worker(number)
             person = self.timeline.spawn(self._person, lambda: self._live(workflow), "person")
-            self.timeline.call(_TROUBLE_EVERY_SECONDS, self._trouble)
+            self.timeline.call(self.conditions.trouble_seconds, self._trouble)
             self.timeline.run(_REST_SECONDS, lambda: person.ended or self._failed())
             if not self._failed():
                 self._end(person)
@@ -453,14 +430,18 @@ class Story:
         seed: The seed.
         violations: What must never happen and did.
         happened: What went wrong before, as place and simulated second.
+        kind: What kind of laboratory it was.
         jobs: How many attempts at jobs ended.
+        whole_scripts: Those among them whose scripts did all that scripts do.
         seconds: How much time passed in the simulation.
     """
 
     seed: int
     violations: list[str]
     happened: list[tuple[str, float]] = field(repr=False)
+    kind: str
     jobs: int
+    whole_scripts: int
     seconds: float
 
 
@@ -471,6 +452,14 @@ def play(seed, *, only=None, runs=None):
     try:
         world = World(seed, folder, only=only, runs=runs)
         violations = world.live()
-        return Story(seed, violations, world.luck.happened, world.ledger.ended, world.timeline.now)
+        return Story(
+            seed=seed,
+            violations=violations,
+            happened=world.luck.happened,
+            kind=world.conditions.name,
+            jobs=world.ledger.ended,
+            whole_scripts=world.ledger.ended_whole,
+            seconds=world.timeline.now,
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)

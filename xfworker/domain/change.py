@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import attrs
 from attrs import define, field
 
-from xfworker.domain.conversion import field_names, from_json, to_json
+from xfworker.domain.conversion import field_names, from_json, read_fields, to_json
 from xfworker.domain.errors import InvalidRecord
 from xfworker.domain.record import Record
 
@@ -106,6 +106,28 @@ def apply(record: RecordT, change: Change) -> RecordT:
     Raises:
         InvalidRecord: A pointer is wrong, or the result would not be a valid record.
     """
+    after = _applied_to_touched(record, change)
+    return _applied_to_all(record, change) if after is None else after
+
+
+def _applied_to_touched(record: RecordT, change: Change) -> RecordT | None:
+    """Apply a change by reading the fields that it touches alone; ``None`` where that does not give a valid record."""
+    kind = type(record)
+    names = {pointer_keys(text)[0] for text in (*change.values, *change.removals)}
+    if not names <= field_names(kind):
+        return None
+    objects = {name: value for name in names if isinstance(value := getattr(record, name), dict)}
+    fields: dict[str, Any] = {name: dict(value) for name, value in objects.items()}
+    apply_to_json(fields, change)
+    if not names <= fields.keys():
+        return None
+    try:
+        return attrs.evolve(record, **read_fields(kind, fields))
+    except (TypeError, ValueError):
+        return None  # the other way says what is wrong, and where
+
+
+def _applied_to_all(record: RecordT, change: Change) -> RecordT:
     kind = type(record)
     # Objects and arrays can be large, so they are neither copied nor looked through where the change does not reach in.
     large = {name for name in field_names(kind) if isinstance(getattr(record, name), dict | list)}

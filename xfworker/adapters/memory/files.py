@@ -30,6 +30,7 @@ class MemoryFileStore:
 
     def __init__(self) -> None:
         self._files: dict[Resource, _Stored] = {}
+        self._below: dict[tuple[str, ...], dict[Resource, None]] = {}
         self._lock = threading.Lock()
         self._versions = 0
         self._process = os.getpid()
@@ -82,8 +83,8 @@ class MemoryFileStore:
             )
         sha256 = hashlib.sha256(content).hexdigest()
         with self._lock:
-            for other in self._files:
-                if other != resource and (other.contains(resource) or resource.contains(other)):
+            for other in (*map(Resource, _folders(resource)[1:]), *self._below.get(resource.segments, ())):
+                if other in self._files:
                     raise FileError(f"cannot store {resource}: {other} is in the way")
             self._versions += 1
             stat = FileStat(
@@ -94,6 +95,8 @@ class MemoryFileStore:
                 modified_at=datetime.now(UTC),
             )
             self._files[resource] = _Stored(content, stat)
+            for folder in _folders(resource):
+                self._below.setdefault(folder, {})[resource] = None
         return stat
 
     def open_read(
@@ -121,11 +124,7 @@ class MemoryFileStore:
         token.require("list", folder)
         depth = len(folder.segments)
         with self._lock:
-            below = [
-                stored.stat
-                for resource, stored in self._files.items()
-                if folder.contains(resource) and resource != folder
-            ]
+            below = [self._files[resource].stat for resource in self._below.get(folder.segments, ())]
         files = [stat for stat in below if len(stat.resource.segments) == depth + 1]
         folders = {stat.resource.segments[depth] for stat in below if len(stat.resource.segments) > depth + 1}
         return Folder(
@@ -137,6 +136,8 @@ class MemoryFileStore:
         with self._lock:
             if self._files.pop(resource, None) is None:
                 raise FileNotInStore(f"the file store holds no file {resource}")
+            for folder in _folders(resource):
+                del self._below[folder][resource]
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -147,3 +148,7 @@ class MemoryFileStore:
         if stored is None:
             raise FileNotInStore(f"the file store holds no file {resource}")
         return stored
+
+
+def _folders(resource: Resource) -> list[tuple[str, ...]]:
+    return [resource.segments[:depth] for depth in range(1, len(resource.segments))]

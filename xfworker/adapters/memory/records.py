@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import attrs
 
+from xfworker.adapters.memory.table import Table, field_names
 from xfworker.domain.board import JobCell, job_cell
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.conversion import to_json
@@ -28,8 +30,19 @@ Derived = TypeVar("Derived")
 
 
 _IMMUTABLE = frozenset({str, int, float, bool, datetime, type(None)})
+_DERIVED_FROM = frozenset({Task, TaskType})
 
 _Entry = tuple[Mapping[str, Any], datetime | None]
+
+
+class _Kept:
+    """What a store keeps."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, Table] = {}
+        self.last_serials: dict[str, int] = {}
+        self.entries: dict[str, _Entry] = {}
+        self.derived: dict[int, Any] = {}
 
 
 class MemoryRecordStore:
@@ -37,9 +50,7 @@ class MemoryRecordStore:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._tables: dict[str, dict[int, Any]] = {}
-        self._last_serials: dict[str, int] = {}
-        self._entries: dict[str, _Entry] = {}
+        self._kept = _Kept()
         self._process = os.getpid()
         self._ready_count = 0
 
@@ -50,7 +61,7 @@ class MemoryRecordStore:
         write: bool = True,
         locking: Locking = Locking.EXCLUSIVE,
         of: tuple[type[Record], int] | None = None,  # noqa: ARG002  they come one after the other
-    ) -> "Iterator[_Transaction]":
+    ) -> "Iterator[MemoryTransaction]":
         if write and os.getpid() != self._process:
             raise UsageError(
                 "nothing can be saved from here: this process was forked from the one that keeps the records in its "
@@ -59,7 +70,7 @@ class MemoryRecordStore:
             )
         with self._lock:
             may_write = write and locking is not Locking.SHARED
-            transaction = _Transaction(self._tables, self._last_serials, self._entries, may_write=may_write)
+            transaction = MemoryTransaction(self._kept, may_write=may_write)
             try:
                 yield transaction
             except BaseException:
@@ -81,20 +92,24 @@ class MemoryRecordStore:
         """Do nothing: memory needs no closing."""
 
 
-class _Transaction:
-    def __init__(
-        self,
-        tables: dict[str, dict[int, Any]],
-        last_serials: dict[str, int],
-        entries: dict[str, _Entry],
-        *,
-        may_write: bool,
-    ) -> None:
-        self._tables = tables
-        self._last_serials = last_serials
-        self._entries = entries
+class MemoryTransaction:
+    """A transaction of a record store in memory."""
+
+    def __init__(self, kept: _Kept, *, may_write: bool) -> None:
+        self._kept = kept
+        self._entries = kept.entries
         self._may_write = may_write
         self._undo: list[Callable[[], object]] = []
+
+    @staticmethod
+    def _own(record: RecordT) -> RecordT:
+        """Give a record that is kept to a caller: one that shares nothing with it."""
+        return _copy(record)
+
+    @staticmethod
+    def _to_keep(record: RecordT, *, serial: int) -> RecordT:
+        """Give the record to keep in place of a caller's: one of this serial that shares nothing with it."""
+        return _copy(record, serial=serial)
 
     def undo(self, *, down_to: int = 0) -> None:
         while len(self._undo) > down_to:
@@ -110,11 +125,13 @@ class _Transaction:
             raise
 
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
-        record = self._table(kind).get(serial)
+        return self._own(self._stored(kind, serial))
+
+    def _stored(self, kind: type[RecordT], serial: int) -> RecordT:
+        record: RecordT | None = self._table(kind).get(serial)
         if record is None:
             raise RecordNotFound(f"there is no {kind.noun} {serial}")
-        own: RecordT = _own(record)
-        return own
+        return record
 
     def find(
         self,
@@ -127,7 +144,7 @@ class _Transaction:
         matching = sorted(self._matching(kind, where), key=_order)
         if after is not None:
             matching = [record for record in matching if _order(record) > after]
-        return [_own(record) for record in matching[:limit]]
+        return [self._own(record) for record in matching[:limit]]
 
     def find_encoded(
         self,
@@ -142,7 +159,8 @@ class _Transaction:
 
     def modified_since(self, kind: type[RecordT], where: Mapping[str, Any], moment: datetime) -> Sequence[RecordT]:
         matching = sorted(self._matching(kind, where), key=lambda record: record.serial)
-        return [_own(record) for record in matching if record.modified_at is not None and record.modified_at >= moment]
+        since = [record for record in matching if record.modified_at is not None and record.modified_at >= moment]
+        return [self._own(record) for record in since]
 
     def job_cells(self, workflow_serial: int) -> Sequence[JobCell]:
         jobs = self._matching(Job, {"workflow_serial": workflow_serial})
@@ -153,15 +171,16 @@ class _Transaction:
 
     def insert(self, record: RecordT) -> RecordT:
         self._check_write()
-        name = record.collection
-        before = self._last_serials.get(name, 0)
-        stored = attrs.evolve(_own(record), serial=before + 1)
+        name, last_serials = record.collection, self._kept.last_serials
+        before = last_serials.get(name, 0)
+        stored = self._to_keep(record, serial=before + 1)
         table = self._table(type(record))
-        table[stored.serial] = stored
-        self._last_serials[name] = stored.serial
-        self._undo.append(lambda: table.pop(stored.serial))
-        self._undo.append(lambda: self._last_serials.update({name: before}))
-        return _own(stored)
+        table.put(stored)
+        last_serials[name] = stored.serial
+        self._underive(type(record))
+        self._undo.append(lambda: table.drop(stored.serial))
+        self._undo.append(lambda: last_serials.update({name: before}))
+        return self._own(stored)
 
     def replace(self, record: Record) -> None:
         self._check_write()
@@ -169,16 +188,18 @@ class _Transaction:
         before = table.get(record.serial)
         if before is None:
             raise RecordNotFound(f"there is no {record}")
-        table[record.serial] = _own(record)
-        self._undo.append(lambda: table.__setitem__(record.serial, before))
+        table.put(self._to_keep(record, serial=record.serial))
+        self._underive(type(record))
+        self._undo.append(lambda: table.put(before))
 
     def delete(self, kind: type[Record], where: Mapping[str, Any]) -> int:
         self._check_write()
         table = self._table(kind)
-        gone = list(self._matching(kind, where))
+        gone = list(table.matching(where))
         for record in gone:
-            del table[record.serial]
-        self._undo.append(lambda: table.update({record.serial: record for record in gone}))
+            table.drop(record.serial)
+        self._underive(kind)
+        self._undo += [partial(table.put, record) for record in gone]
         return len(gone)
 
     def output_values(self, sequence: ParameterSequence) -> Iterator[OutputValue]:
@@ -189,17 +210,16 @@ class _Transaction:
                 yield OutputValue(job_serial=job.serial, run_serial=job.run_serial, value=job.outputs[sequence.key])
 
     def claimable_jobs(self, *, limit: int = 100) -> Sequence[Job]:
-        return self._claimable({"state": JobState.READY})[:limit]
+        ready = sorted(self._ranked({"state": JobState.READY}), key=_claim_order)
+        return [self._own(job) for _, job in ready[:limit]]
 
     def claimable_tasks(self) -> Sequence[ClaimableTask]:
-        return [
-            self._claimable_task(serial)
-            for serial in sorted({job.task_serial for job in self._claimable({"state": JobState.READY})})
-        ]
+        ready = self._ranked({"state": JobState.READY})
+        return [self._claimable_task(serial) for serial in sorted({job.task_serial for _, job in ready})]
 
     def first_claimable_job(self, tasks: Collection[int]) -> Job | None:
-        jobs = self._claimable({"state": JobState.READY, "task_serial": tuple(tasks)})
-        return jobs[0] if jobs else None
+        ready = self._ranked({"state": JobState.READY, "task_serial": tuple(tasks)})
+        return self._own(min(ready, key=_claim_order)[1]) if ready else None
 
     def claimant(self, worker_serial: int, *, owner_key: str, claim_key: str | None, moment: datetime) -> Claimant:
         leases = (
@@ -245,33 +265,49 @@ class _Transaction:
 
     def _claimable_task(self, serial: int) -> ClaimableTask:
         try:
-            task = self.get(Task, serial)
-            task_type = self.get(TaskType, task.task_type_serial)
+            task = self._stored(Task, serial)
+            task_type = self._stored(TaskType, task.task_type_serial)
             needed, needs = tuple(needed_packages(task_type)), declared_needs(task_type.metadata)
-            project_serial = self.get(Workflow, task.workflow_serial).project_serial
+            project_serial = self._stored(Workflow, task.workflow_serial).project_serial
         except (RecordNotFound, AttributeError, TypeError, ValueError):
             return ClaimableTask(serial=serial, project_serial=0, needed=())
         return ClaimableTask(serial=serial, project_serial=project_serial, needed=needed, needs=needs)
 
-    def _claimable(self, where: Mapping[str, Any]) -> list[Job]:
-        ranked = [(rank, job) for job in self.find(Job, where) if (rank := self._rank(job)) is not None]
-        return [job for _, job in sorted(ranked, key=lambda pair: (pair[0], *_order(pair[1])))]
+    def _ranked(self, where: Mapping[str, Any]) -> list[tuple[int, Job]]:
+        ranks: dict[tuple[int, int | None], int | None] = {}
+        ranked = []
+        for job in self._matching(Job, where):
+            place = job.workflow_serial, job.run_serial
+            if place not in ranks:
+                ranks[place] = self._rank(job)
+            rank = ranks[place]
+            if rank is not None:
+                ranked.append((rank, job))
+        return ranked
 
     def _rank(self, job: Job) -> int | None:
-        workflow = self.get(Workflow, job.workflow_serial)
-        run = None if job.run_serial is None else self.get(Run, job.run_serial)
+        workflow = self._stored(Workflow, job.workflow_serial)
+        run = None if job.run_serial is None else self._stored(Run, job.run_serial)
         return claim_rank(workflow, run)
 
     def has_live_job(self, tasks: Collection[int], states: Collection[JobState]) -> bool:
         runs = self._table(Run)
         jobs = self._matching(Job, {"task_serial": tuple(tasks), "state": tuple(states)})
-        return any(job.run_serial not in runs or not runs[job.run_serial].obsolete for job in jobs)
+        return any((run := runs.get(job.run_serial)) is None or not run.obsolete for job in jobs)
 
-    def derived(self, workflow_serial: int, make: Callable[[], Derived]) -> Derived:  # noqa: ARG002  nothing is kept
-        return make()
+    def derived(self, workflow_serial: int, make: Callable[[], Derived]) -> Derived:
+        derived = self._kept.derived
+        if workflow_serial not in derived:
+            made = make()
+            # What a transaction wrote may be undone, and what was made of it with it.
+            self._undo.append(derived.clear)
+            derived[workflow_serial] = made
+        kept: Derived = derived[workflow_serial]
+        return kept
 
     def expired_leases(self, moment: datetime) -> Sequence[JobLease]:
-        return [lease for lease in self.find(JobLease) if lease.expires_at < moment]
+        expired = [lease for lease in self._matching(JobLease, None) if lease.expires_at < moment]
+        return [self._own(lease) for lease in sorted(expired, key=_order)]
 
     def last_sort_order(self, workflow_serial: int) -> str | None:
         return max((job.sort_order for job in self._matching(Job, {"workflow_serial": workflow_serial})), default=None)
@@ -308,46 +344,50 @@ class _Transaction:
         else:
             self._undo.append(lambda: self._entries.update({key: before}))
 
-    def _table(self, kind: type[Record]) -> dict[int, Any]:
-        return self._tables.setdefault(kind.collection, {})
+    def _table(self, kind: type[Record]) -> Table:
+        tables = self._kept.tables
+        table = tables.get(kind.collection)
+        if table is None:
+            table = tables[kind.collection] = Table(kind)
+        return table
 
     def _matching(self, kind: type[RecordT], where: Mapping[str, Any] | None) -> Iterator[RecordT]:
-        # A wrong field name fails here as it would in a database, so that no test passes by a typo.
-        conditions = [(_checked(kind, name), _choices(value)) for name, value in (where or {}).items()]
-        for record in self._table(kind).values():
-            if all(getattr(record, name) in choices for name, choices in conditions):
-                yield record
+        return self._table(kind).matching(where)
+
+    def _underive(self, kind: type[Record]) -> None:
+        """Forget what was made of tasks and their types."""
+        if kind in _DERIVED_FROM and self._kept.derived:
+            self._kept.derived.clear()
 
     def _check_write(self) -> None:
         if not self._may_write:
             raise RuntimeError("a reading transaction was asked to write")
 
 
-def _checked(kind: type[Record], name: str) -> str:
-    if name not in {field.name for field in attrs.fields(kind)}:
-        raise LookupError(f"{kind.__name__} has no field {name!r}")
-    return name
-
-
-def _choices(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
+def _claim_order(ranked: tuple[int, Job]) -> tuple[int, str, int]:
+    rank, job = ranked
+    return rank, job.sort_order, job.serial
 
 
 def _order(record: Record) -> tuple[str, int]:
     return (record.sort_order if isinstance(record, Job) else "", record.serial)
 
 
-def _own(record: RecordT) -> RecordT:
+def _copy(record: RecordT, *, serial: int | None = None) -> RecordT:
     # Records are frozen but hold dictionaries; what is kept shares nothing with what callers hold.
     kind = type(record)
-    return kind(**{field.name: _copied(getattr(record, field.name)) for field in attrs.fields(kind)})
+    fields = {name: _copied(getattr(record, name)) for name in field_names(kind)}
+    if serial is not None:
+        fields["serial"] = serial
+    return kind(**fields)
 
 
 def _copied(value: Any) -> Any:
-    if value.__class__ in _IMMUTABLE:
+    kind = value.__class__
+    if kind in _IMMUTABLE:
         return value
-    if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
+    if kind is dict or isinstance(value, Mapping):
+        return {key: item if item.__class__ in _IMMUTABLE else _copied(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_copied(item) for item in value]
     return value

@@ -32,7 +32,6 @@ from xfworker.services.worker.script_environment import script_environment
 
 Answer = TypeVar("Answer")
 
-_STEP_SECONDS = 0.25
 _AWAY_STEP_SECONDS = 2.0
 _ENDING_SECONDS = 30.0
 _LAST_WORDS_BYTES = 4096
@@ -138,6 +137,7 @@ class JobExecutor:
         heartbeat_seconds: How often a lease is renewed.
         log_seconds: How often the log so far is sent to the server.
         retry_deadline_seconds: How long a server that is away is waited for when a script has ended.
+        look_seconds: How often it is looked whether a running script has to be ended.
     """
 
     queue: JobQueue
@@ -151,6 +151,7 @@ class JobExecutor:
     heartbeat_seconds: float = 10.0
     log_seconds: float = 15.0
     retry_deadline_seconds: float = 300.0
+    look_seconds: float = 0.25
     _heartbeats: Heartbeats = field(init=False, repr=False)
 
     @_heartbeats.default
@@ -394,7 +395,7 @@ class _ScriptRun:
         clock = self.executor.clock
         next_log = clock.monotonic() + self.executor.log_seconds
         aborted = False
-        while (end := self.running.wait(_STEP_SECONDS)) is None:
+        while (end := self.running.wait(self.executor.look_seconds)) is None:
             self.events.waiting(self.lease)
             if not aborted and (self.kept.lost or self.kept.server_lost is not None or self.kept.abort_requested):
                 aborted = True

@@ -1,0 +1,34 @@
+"""Many seeds, played in as many processes as there are processors; each of them alone is exactly reproducible."""
+
+import itertools
+import multiprocessing
+import time
+from collections import deque
+from contextlib import contextmanager
+
+from tests.simulation.world import play
+
+
+@contextmanager
+def stories_from(first_seed, processes):
+    """Give the stories of the seeds from one on, in their order, each with the processor time that it took."""
+    seeds = itertools.count(first_seed)
+    if processes == 1:
+        yield map(played, seeds)
+        return
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        yield _ahead(pool, seeds, 4 * processes)
+
+
+def _ahead(pool, seeds, many):
+    # Not by Pool.imap, which would take all the seeds there are.
+    begun = deque(pool.apply_async(played, (next(seeds),)) for _ in range(many))
+    while True:
+        yield begun.popleft().get()
+        begun.append(pool.apply_async(played, (next(seeds),)))
+
+
+def played(seed):
+    """Play a seed's story, and give the processor time that it took with it."""
+    began = time.process_time()
+    return play(seed), time.process_time() - began
