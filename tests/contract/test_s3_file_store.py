@@ -78,8 +78,9 @@ def test_a_script_works_in_the_bucket_that_a_settings_file_names(endpoint, bucke
 
     (tmp_path / "xfworker.toml").write_text(
         f'[files]\nkind = "s3"\nbucket = "s3://{bucket}/lab"\nendpoint = "{endpoint}"\nregion = "us-east-1"\n'
-        'access_key = "key"\nsecret_key = "secret"\n'
+        'access_key = "key"\nsecret_key_file = "key.txt"\n'
     )
+    (tmp_path / "key.txt").write_text("secret\n")
     settings = load_settings({"XFWORKER_CONFIG": str(tmp_path / "xfworker.toml")}).settings
     (tmp_path / "in.txt").write_text("hello")
     platform = memory_platform()

@@ -48,10 +48,12 @@ class Account(Record):
 @define(frozen=True, kw_only=True, eq=False, repr=False)
 class PersonalToken(Record):
     """
-    A token that an account made for a program; deleting the record revokes it.
+    A token that an account made for a program, or that began a session; deleting the record revokes it.
 
     Attributes:
         key: The random part that the signed token carries.
+        last_used_at: When it was last used, where it is a session's, which ends when it is not used; else ``None``.
+        address: From which address a session began.
     """
 
     collection = "personal-tokens"
@@ -61,6 +63,8 @@ class PersonalToken(Record):
     name: str = ""
     key: str = field(default="", repr=False)
     expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    address: str | None = None
 
 
 class MemberRole(StrEnum):

@@ -78,6 +78,8 @@ BY = {
         ("put", "/xf/v1/projects/{serial}/members/{account}", None),
         ("delete", "/xf/v1/projects/{serial}/members/{account}", None),
         ("post", "/xf/v1/accounts/{serial}/tokens", {"name": "t"}),
+        ("get", "/xf/v1/accounts/{serial}/sign-ins", None),
+        ("delete", "/xf/v1/accounts/{serial}/sessions", None),
         ("get", "/xf/v1/tokens", None),
         ("delete", "/xf/v1/tokens/{serial}", None),
         ("post", "/xf/v1/page-links", None),

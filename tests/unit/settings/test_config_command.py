@@ -62,6 +62,11 @@ def test_no_secret_is_shown_however_it_is_given(folder, monkeypatch, capsys):
         ),
         ("[server]\nkind = 'memry'\n", "line 2: server.kind is 'memry', and no adapter of that name is installed"),
         ("[server]\n\ntoken_file = 'none'\n", "line 3: the token file"),
+        ("[files]\n\nsecret_key_file = 'none'\n", "line 3: the secret key file"),
+        (
+            "[files]\nsecret_key = 'a'\nsecret_key_file = 'b'\n",
+            "line 3: files.secret_key_file is set beside files.secret_key",
+        ),
         ("[tls]\nca_file = 'xfworker.toml'\n", "line 2: could not read the certificate authorities"),
     ],
 )

@@ -32,7 +32,6 @@ CSRF_HEADER = "x-csrf-token"
 _STATE = "xfworker_visitor"
 _PAD_BYTES = 16
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_DAYS_30 = 30 * 24 * 3600
 
 
 @define(frozen=True)
@@ -117,23 +116,22 @@ def visits(platform: Platform) -> Callable[[AnyRequest], Awaitable[Response[Any]
     return visit
 
 
-def session_cookie(request: AnyRequest, token: str) -> str:
-    """Write the cookie that begins a session; with an empty token, the one that ends it."""
+def session_cookie(request: AnyRequest, token: str, seconds: int = 0) -> str:
+    """Write the cookie that begins a session of so many seconds; with an empty token, the one that ends it."""
     morsel: Morsel[str] = Morsel()
     morsel.set(_cookie_name(request), token, token)
     morsel["path"] = "/"
     morsel["httponly"] = True
     morsel["samesite"] = "Lax"
-    morsel["max-age"] = _DAYS_30 if token else 0
+    morsel["max-age"] = seconds if token else 0
     if is_secure(request):
         morsel["secure"] = True
     return morsel.OutputString()
 
 
 def is_secure(request: AnyRequest) -> bool:
-    """Return whether the browser speaks https, with this server or with a proxy before it."""
-    forwarded = request.headers.get("x-forwarded-proto", "")
-    return request.url.scheme == "https" or forwarded.lower() == "https"
+    """Return whether the browser speaks https, with this server or with a proxy that it believes."""
+    return request.url.scheme == "https"
 
 
 def own_path(text: str | None) -> str:
@@ -158,7 +156,10 @@ async def _visitor(platform: Platform, request: AnyRequest) -> Visitor | None:
 def _cookie_name(request: AnyRequest) -> str:
     # Cookies know no ports, and several servers on one computer are the rule.
     port = request.headers.get("host", "").rpartition(":")[2]
-    return f"xfworker-{port}" if port.isascii() and port.isdigit() else "xfworker"
+    name = f"xfworker-{port}" if port.isascii() and port.isdigit() else "xfworker"
+    # With this prefix browsers take it over TLS only, for this host alone; so no neighbour can plant one. On loopback
+    # without TLS they would not take it at all.
+    return f"__Host-{name}" if is_secure(request) else name
 
 
 def _require_own_page(request: AnyRequest) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import define, field
 from litestar import Response, get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 from xfworker.adapters.page.rendering import accepts_gzip
 from xfworker.adapters.page.security import STATIC_HEADERS
@@ -63,7 +64,7 @@ def static_route(static: StaticFiles) -> Any:
     """Give the route of the static files, which needs no session."""
 
     @get("/static/{version:str}/{name:path}", public=True)
-    async def static_file(request: AnyRequest, name: str) -> Response[bytes]:
+    async def static_file(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
         key = name.lstrip("/")
         if key not in static.contents:
             raise NotFoundException(f"there is no static file {key[:80]}")

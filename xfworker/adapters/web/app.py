@@ -16,6 +16,7 @@ from xfworker.adapters.web.periodic_tasks import PeriodicTasks
 from xfworker.adapters.web.problems import answer_error, answer_http_error, answer_internal_error
 from xfworker.adapters.web.request_limits import RequestLimits
 from xfworker.adapters.web.request_log import RequestLog
+from xfworker.adapters.web.transport import TransportOptions, reached_by
 from xfworker.adapters.web.xf_routes.accounts import account_router, login_route
 from xfworker.adapters.web.xf_routes.boards import board_router
 from xfworker.adapters.web.xf_routes.control import control_router
@@ -40,6 +41,7 @@ def create_app(
     passwords: PasswordWork | None = None,
     on_startup: Sequence[Callable[[], None]] = (),
     on_shutdown: Sequence[Callable[[], None]] = (),
+    transport: TransportOptions | None = None,
 ) -> Litestar:
     """
     Compose the web application.
@@ -50,6 +52,7 @@ def create_app(
         passwords: Does all work with passwords, where one of the routes does some as well.
         on_startup: What begins with the application.
         on_shutdown: What ends with it.
+        transport: How the server is reached.
     """
     metrics = RequestMetrics()
     passwords = passwords or PasswordWork()
@@ -105,5 +108,6 @@ def create_app(
         debug=False,
     )
     # Around everything, because the framework's own middleware never sees what no route takes.
-    app.asgi_handler = RequestLog(RequestLimits(app.asgi_handler), metrics)
+    answered = RequestLog(RequestLimits(app.asgi_handler), metrics)
+    app.asgi_handler = reached_by(answered, transport or TransportOptions())
     return app

@@ -11,6 +11,7 @@ from xfworker.adapters.wire.accounts import (
     NewToken,
     NewTokenRequest,
     NewWorkerTokenRequest,
+    SignInEntry,
     TokenEntry,
 )
 from xfworker.adapters.wire.field_types import Serial
@@ -32,6 +33,19 @@ def account_paths() -> Schema:
         },
         "/xf/v1/accounts/{serial}": {
             "patch": _operation("change_account", "Change an account.", AccountEntry, account, body=AccountChange)
+        },
+        "/xf/v1/accounts/{serial}/sign-ins": {
+            "get": _operation(
+                "list_sign_ins",
+                "List the tries to sign in to an account, the newest first.",
+                Items[SignInEntry],
+                account,
+            )
+        },
+        "/xf/v1/accounts/{serial}/sessions": {
+            "delete": _operation(
+                "end_sessions", "End all sessions of an account but the caller's own.", None, account, status="204"
+            )
         },
         "/xf/v1/accounts/{serial}/tokens": {
             "post": _operation(

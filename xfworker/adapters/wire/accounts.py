@@ -81,13 +81,25 @@ class AccountEntry(Message):
 
 @define(frozen=True, kw_only=True)
 class TokenEntry(Message):
-    """A token as it is listed, without its value."""
+    """A token as it is listed, without its value; one with a last use is a session's, which ends when unused."""
 
     serial: Serial
     account_serial: int
     name: str
     created_at: datetime | None
     expires_at: datetime | None
+    last_used_at: datetime | None
+    address: str | None
+
+
+@define(frozen=True, kw_only=True)
+class SignInEntry(Message):
+    """A try to sign in to an account."""
+
+    at: datetime
+    address: str
+    by: str
+    succeeded: bool
 
 
 @define(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from xfworker.api.composition.adapter_registry import registered, unknown_adapte
 from xfworker.api.composition.file_stores import open_file_store
 from xfworker.api.composition.image_formats import configured_formats
 from xfworker.api.composition.local_filesystem import local_filesystem
+from xfworker.api.composition.secret_files import bucket_secret_key
 from xfworker.api.composition.session import OWN_SERVERS
 from xfworker.domain.errors import AuthenticationFailed, ConfigurationError, PermissionDenied, ServerError, UsageError
 
@@ -153,6 +154,7 @@ def _adapter_errors(settings: Any, sources: Any) -> list[str]:
         ("tls.ca_file", lambda: _tls(evolve(settings.tls, client_certificate=None, client_key=None))),
         ("tls.client_certificate", lambda: _tls(settings.tls)),
         ("server.token_file", lambda: _token_file(settings)),
+        ("files.secret_key_file", lambda: bucket_secret_key(settings.files)),
         ("files.kind", lambda: _files(settings)),
     ]
     errors: dict[str, str] = {}

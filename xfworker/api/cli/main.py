@@ -54,6 +54,7 @@ COMMANDS = (
     Command("image", "xfworker.api.cli.image", "Look at images, convert them and cut slices.", "cli"),
     Command("config", "xfworker.api.cli.config", "Show and check the settings in force.", "cli"),
     Command("user", "xfworker.api.cli.user", "Look after the accounts of a server.", "server"),
+    Command("secret", "xfworker.api.cli.secret", "Make a new secret for a server's tokens.", "server"),
     Command("backup", "xfworker.api.cli.backup", "Back up a server's data while it runs.", "server"),
     Command("restore", "xfworker.api.cli.restore", "Bring back a server's data from a backup.", "server"),
     Command("migrate", "xfworker.api.cli.migrate", "Move a server's data to another database and store.", "server"),

@@ -27,6 +27,8 @@ app = App(name="serve", help_format="plaintext")
 
 _OF_THE_FIRST = ("processes", "listener", "end_with_input", "announce")
 _SHORTEST_LEASE_SECONDS = 1.0
+_MOST_SESSION_TIME = 36500
+_MOST_HSTS_DAYS = 3650
 _LONGEST_LEASE_SECONDS = 7 * 24 * 3600.0
 
 
@@ -53,6 +55,11 @@ def serve(
     most_spawned_jobs: int = MOST_SPAWNED_JOBS,
     image_cache: float = 50.0,
     breached_passwords: Path | None = None,
+    session_days: float = 30.0,
+    session_idle_hours: float = 72.0,
+    most_sessions: int = 50,
+    trusted_proxy: Annotated[list[str] | None, Parameter(negative="")] = None,
+    hsts_days: int = 365,
     processes: int = 1,
     listener: Annotated[int | None, Parameter(show=False)] = None,
     end_with_input: Annotated[bool, Parameter(show=False)] = False,
@@ -91,6 +98,13 @@ def serve(
             needed. With a bucket half of them are for images that were fetched from it.
         breached_passwords: File of stolen passwords, which no account may have: SHA-1 hashes in ascending order, as
             Have I Been Pwned offers them. The most common passwords are refused without it.
+        session_days: How long a session lasts, used or not.
+        session_idle_hours: After how many hours without a request a session ends.
+        most_sessions: How many sessions an account has at once; one more ends the one that was unused for longest.
+        trusted_proxy: Address or network of a reverse proxy whose X-Forwarded-For and X-Forwarded-Proto are believed;
+            may be given several times. By default nobody's are.
+        hsts_days: For how many days browsers that came over TLS come back to this host name over TLS only; 0 where
+            others serve plain HTTP under the same name.
         processes: How many processes serve, on one port; more than one need --database postgresql://...
         listener: Descriptor of the socket that several processes share.
         end_with_input: End when standard input ends.
@@ -101,6 +115,7 @@ def serve(
     from xfworker.adapters.process.allocator import keep_freed_memory
     from xfworker.adapters.web.serving import ServeOptions, check_tls, reachable
     from xfworker.adapters.web.serving import serve as serve_app
+    from xfworker.adapters.web.transport import TransportOptions, checked_proxies
     from xfworker.api.composition.endpoint_file import ServerEndpoint, endpoint_path, write_endpoint
     from xfworker.api.composition.files_location import stated_location
     from xfworker.api.composition.platform import (
@@ -121,6 +136,8 @@ def serve(
     if direct_writes and direct_access_root is None:
         raise UsageError("--direct-writes needs --direct-access-root, by which scripts find the files")
     _check_rules(max_attempts, most_spawned_jobs, lease_seconds, activity_days)
+    _check_sessions(session_days, session_idle_hours, most_sessions, hsts_days)
+    transport = TransportOptions(trusted_proxies=checked_proxies(trusted_proxy or ()), hsts_days=hsts_days)
     require_several_possible(processes, database)
     options = ServeOptions(
         host=host,
@@ -151,6 +168,9 @@ def serve(
         lease_seconds=lease_seconds,
         activity_days=activity_days,
         most_spawned_jobs=most_spawned_jobs,
+        session_seconds=session_days * 24 * 3600,
+        session_idle_seconds=session_idle_hours * 3600,
+        most_sessions=most_sessions,
     )
     _warn_of_plain_http(options)
     if processes > 1:
@@ -181,7 +201,7 @@ def serve(
                 _offer_page(platform, endpoint.url)
 
         try:
-            app, end_answers = web_app(platform, stored, sns=storage.sns, images=images)
+            app, end_answers = web_app(platform, stored, sns=storage.sns, images=images, transport=transport)
             serve_app(app, options, announce=announced, before_stop=end_answers)
         finally:
             if is_first:
@@ -239,7 +259,9 @@ def _arguments(given: Mapping[str, object]) -> list[str]:
         option = f"--{name.replace('_', '-')}"
         if name in _OF_THE_FIRST or value is None:
             continue
-        if isinstance(value, bool):
+        if isinstance(value, list):
+            arguments += [argument for item in value for argument in (option, str(item))]
+        elif isinstance(value, bool):
             arguments.append(option if value else f"--no-{option[2:]}")
         else:
             arguments += [option, str(value)]
@@ -273,6 +295,16 @@ def _check_rules(max_attempts: int, most_spawned_jobs: int, lease_seconds: float
         raise UsageError(f"--lease-seconds is between {_SHORTEST_LEASE_SECONDS:g} and {_LONGEST_LEASE_SECONDS:g}")
     if activity_days is not None and activity_days < 1:
         raise UsageError("--activity-days is at least 1; without it the activity log is kept for ever")
+
+
+def _check_sessions(days: float, idle_hours: float, most: int, hsts_days: int) -> None:
+    for name, value in (("--session-days", days), ("--session-idle-hours", idle_hours)):
+        if not 0 < value <= _MOST_SESSION_TIME:  # so written, it refuses nan as well
+            raise UsageError(f"{name} is more than 0 and at most {_MOST_SESSION_TIME}")
+    if most < 1:
+        raise UsageError("--most-sessions is at least 1")
+    if not 0 <= hsts_days <= _MOST_HSTS_DAYS:
+        raise UsageError(f"--hsts-days is between 0 and {_MOST_HSTS_DAYS}")
 
 
 @contextmanager

@@ -181,7 +181,49 @@ def tokens(*, server: Server = None, as_json: Json = False) -> int:
         return 0
     for item in items:
         ends = item["expires_at"] or "never ends"
-        results().print(f"{item['serial']}  account {item['account_serial']}  {item['name']}  {ends}")
+        used = [f"session from {item['address']}, used {item['last_used_at']}"] if item["last_used_at"] else []
+        parts = [str(item["serial"]), f"account {item['account_serial']}", item["name"], ends, *used]
+        results().print("  ".join(parts), soft_wrap=True)
+    return 0
+
+
+@app.command(name="sign-ins")
+def sign_ins(name: str, *, server: Server = None, as_json: Json = False) -> int:
+    """
+    List the tries to sign in to an account in the last 90 days, the newest first.
+
+    Exit code 0: listed; 1: it is another user's account, or there is none. Example: `xfworker user sign-ins anna`
+
+    Args:
+        name: The account's name.
+        server: The server's address, or the data folder of one that runs on this computer.
+        as_json: Print one JSON document.
+    """
+    with linked(server) as client:
+        path = f"accounts/{_serial(client, name)}/sign-ins"
+        items = _ask(client, "GET", path, f"list the sign-ins of {name}")["items"]
+    if as_json:
+        print_json({"sign_ins": items})
+        return 0
+    for item in items:
+        outcome = "signed in" if item["succeeded"] else "refused"
+        results().print(f"{item['at']}  {outcome}  by {item['by']}  from {item['address'] or 'unknown'}")
+    return 0
+
+
+@app.command(name="sign-out")
+def sign_out(name: str, *, server: Server = None) -> int:
+    """
+    End all sessions of an account, but for the one that asks; tokens for programs stay.
+
+    Exit code 0: done; 1: it is another user's account, or there is none. Example: `xfworker user sign-out anna`
+
+    Args:
+        name: The account's name.
+        server: The server's address, or the data folder of one that runs on this computer.
+    """
+    with linked(server) as client:
+        _ask(client, "DELETE", f"accounts/{_serial(client, name)}/sessions", f"end the sessions of {name}")
     return 0
 
 

@@ -13,6 +13,7 @@ from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.composition.endpoint_file import endpoint_path, running_endpoint
 from xfworker.api.composition.file_stores import open_file_store
 from xfworker.api.composition.network import transport
+from xfworker.api.composition.secret_files import read_secret
 from xfworker.api.settings.model import Settings
 from xfworker.domain.address import Address
 from xfworker.domain.errors import ConfigurationError, UsageError
@@ -148,10 +149,4 @@ def server_token(settings: Settings) -> str:
             "there is no token for the server: set the environment variable XFWORKER_SERVER_TOKEN, or "
             "server.token_file in xfworker.toml"
         )
-    try:
-        token = path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the token file {path} cannot be read: {error}") from None
-    if not token:
-        raise ConfigurationError(f"the token file {path} is empty")
-    return token
+    return read_secret(path, "token")

@@ -9,6 +9,7 @@ from attrs import evolve, fields
 
 from xfworker.api.composition.adapter_registry import make_adapter
 from xfworker.api.composition.network import proxy_options
+from xfworker.api.composition.secret_files import bucket_secret_key
 from xfworker.api.settings.model import FilesSettings, Settings
 from xfworker.domain.errors import ConfigurationError
 from xfworker.ports.clock import Clock
@@ -96,7 +97,7 @@ def _s3(settings: Settings, files: FilesSettings, clock: Clock) -> FileStore:
             files.bucket,
             endpoint=files.endpoint,
             access_key=files.access_key,
-            secret_key=files.secret_key,
+            secret_key=bucket_secret_key(files),
             region=files.region,
             tls_ca_file=settings.tls.ca_file,
             connect_seconds=settings.http.connect_seconds,
@@ -118,4 +119,6 @@ def _archive(table: Mapping[str, Any], index: int) -> FilesSettings:
         )
     folder = table.get("folder")
     values = {**table, "folder": None if folder is None else Path(folder).expanduser()}
+    if "secret_key_file" in table:
+        values["secret_key_file"] = Path(table["secret_key_file"]).expanduser()
     return evolve(FilesSettings(), **values)

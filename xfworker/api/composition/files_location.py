@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from xfworker.adapters.s3.location import BucketLocation
+from xfworker.api.composition.secret_files import bucket_secret_key
 from xfworker.api.settings.model import Settings
 from xfworker.domain.errors import UsageError
 
@@ -35,7 +36,12 @@ def files_location(named: str | None, settings: Settings) -> Path | BucketLocati
 
 
 def stated_location(named: str, settings: Settings) -> Path | BucketLocation:
-    """Give the folder of a path, or the bucket of ``s3://bucket/prefix`` with how the settings reach it."""
+    """
+    Give the folder of a path, or the bucket of ``s3://bucket/prefix`` with how the settings reach it.
+
+    Raises:
+        ConfigurationError: The file of the bucket's secret cannot be read.
+    """
     if not named.startswith("s3:"):
         return Path(named).absolute()
     files, http = settings.files, settings.http
@@ -44,7 +50,7 @@ def stated_location(named: str, settings: Settings) -> Path | BucketLocation:
         endpoint=files.endpoint,
         region=files.region,
         access_key=files.access_key,
-        secret_key=files.secret_key,
+        secret_key=bucket_secret_key(files),
         tls_ca_file=settings.tls.ca_file,
         connect_seconds=http.connect_seconds,
         read_seconds=http.read_seconds,

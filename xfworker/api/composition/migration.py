@@ -144,9 +144,10 @@ def _opened_target(storage: PlatformStorage) -> "Iterator[Engine]":
 
 
 def _identity(storage: PlatformStorage) -> str:
-    from xfworker.adapters.jwt.token_signer import fingerprint, secret_in
+    from xfworker.adapters.jwt.secret_file import secrets_in
+    from xfworker.adapters.jwt.token_signer import fingerprint
 
-    return fingerprint(secret_in(storage.secret_path))
+    return fingerprint(secrets_in(storage.secret_path).current)
 
 
 def _copy_secret(source: PlatformStorage, target: PlatformStorage) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from xfworker.adapters.disk.file_modes import GroupAccess
     from xfworker.adapters.disk.file_store import FolderFileStore
     from xfworker.adapters.s3.served_files import S3ServedFiles
+    from xfworker.adapters.web.transport import TransportOptions
     from xfworker.ports.known_passwords import KnownPasswords
     from xfworker.services.images.viewing import ViewedImages
 
@@ -113,14 +114,16 @@ def opened_platform(
         ConfigurationError: The folder cannot be made or read, or the database cannot be opened.
     """
     from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
-    from xfworker.adapters.jwt.token_signer import JwtTokenSigner, secret_in
+    from xfworker.adapters.jwt.secret_file import secrets_in
+    from xfworker.adapters.jwt.token_signer import JwtTokenSigner
     from xfworker.api.composition.server_processes import is_postgresql
 
     known_passwords = _known_passwords(storage)
     make_data_folder(storage)
     _require_records_of_files(storage)
     clock = SystemClock()
-    signer = JwtTokenSigner(secret_in(storage.secret_path), clock)
+    signing = secrets_in(storage.secret_path)
+    signer = JwtTokenSigner(signing.current, clock, former=[(one.secret, one.until) for one in signing.former])
     if storage.sns is not None:
         options = _with_catalogue(options or PlatformOptions())
     records = opened_records(storage)
@@ -247,12 +250,14 @@ def make_data_folder(storage: PlatformStorage) -> None:
 def agreed_settings(storage: PlatformStorage, files: "StoredFiles") -> dict[str, str]:
     """Give what all servers of one database must have alike beside their options, without telling any secret."""
     from xfworker import __version__
-    from xfworker.adapters.jwt.token_signer import fingerprint, secret_in
+    from xfworker.adapters.jwt.secret_file import secrets_in
+    from xfworker.adapters.jwt.token_signer import fingerprint
 
+    mark = fingerprint(secrets_in(storage.secret_path).current)
     kind = "folder with the identity" if isinstance(storage.files_path, Path) else "bucket"
     return {
         "version": __version__,
-        "secret": f"that of fingerprint {fingerprint(secret_in(storage.secret_path))} (the file 'secret' of --data)",
+        "secret": f"that of fingerprint {mark} (the file 'secret' of --data)",
         "files": f"the {kind} {files.identity} (--files)",
     }
 
@@ -294,7 +299,12 @@ def _bucket(location: BucketLocation) -> "S3ServedFiles":
 
 
 def web_app(
-    platform: Platform, files: "StoredFiles", *, sns: Path | None = None, images: "ViewedImages | None" = None
+    platform: Platform,
+    files: "StoredFiles",
+    *,
+    sns: Path | None = None,
+    images: "ViewedImages | None" = None,
+    transport: "TransportOptions | None" = None,
 ) -> "tuple[Litestar, Callable[[], None]]":
     """
     Compose the web application: records, files, the page, and the catalogue of a folder of measurements where one is
@@ -305,6 +315,7 @@ def web_app(
         files: The file store.
         sns: The folder of measurements.
         images: What shows the images of the file store, where they are to be shown.
+        transport: How the server is reached.
 
     Raises:
         ConfigurationError: The folder of measurements is not there.
@@ -332,7 +343,14 @@ def web_app(
 
         later = LaterDigests(files, is_busy=lambda: service.under_way > 0)
         on_startup, on_shutdown = [later.start], [later.stop]
-    app = create_app(platform, routes=routes, passwords=passwords, on_startup=on_startup, on_shutdown=on_shutdown)
+    app = create_app(
+        platform,
+        routes=routes,
+        passwords=passwords,
+        on_startup=on_startup,
+        on_shutdown=on_shutdown,
+        transport=transport,
+    )
     return app, parts.live.stop
 
 

@@ -52,7 +52,7 @@ def script_variables(
     """
     files = loaded.settings.files
     stores = [files.kind, *(archive.get("kind") for archive in files.archives)]
-    credentials = ["AWS_*"] if "s3" in stores and not files.secret_key else []
+    credentials = ["AWS_*"] if "s3" in stores and not (files.secret_key or files.secret_key_file) else []
     return allowed_variables(environment, [*also, *credentials])
 
 

@@ -70,6 +70,7 @@ class FilesSettings:
         region: The bucket's region.
         access_key: The credentials' name; from ``AWS_ACCESS_KEY_ID`` where not set.
         secret_key: The credentials' secret; from ``AWS_SECRET_ACCESS_KEY`` where not set; never shown.
+        secret_key_file: A file that holds the secret, in place of ``secret_key``.
         archives: Further stores that are only read, as tables of these settings, looked into in this order for files
             that the store itself does not hold.
         options: The arguments of another package's adapter.
@@ -85,6 +86,7 @@ class FilesSettings:
     region: str | None = None
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
+    secret_key_file: Path | None = None
     archives: list[dict[str, Any]] = field(factory=list, repr=False)
     options: dict[str, Any] = field(factory=dict, repr=False)
 

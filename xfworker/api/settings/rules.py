@@ -97,6 +97,8 @@ def _tls_violations(tls: TlsOptions) -> Iterator[Violation]:
 
 def _files_violations(files: FilesSettings) -> Iterator[Violation]:
     yield from _store_violations("files", files.kind, asdict(files, recurse=False))
+    if files.secret_key and files.secret_key_file is not None:
+        yield "files.secret_key_file", "is set beside files.secret_key; set one of them"
     if files.endpoint and (violation := _address_violation(files.endpoint)):
         yield "files.endpoint", violation
     for index, archive in enumerate(files.archives):

@@ -2,12 +2,11 @@
 
 import re
 import secrets
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
-from attrs import define, field
+from attrs import define
 
 from xfworker.domain.bookkeeping import Account, MemberRole, PersonalToken, ProjectMember
 from xfworker.domain.conversion import format_time
@@ -18,6 +17,7 @@ from xfworker.domain.errors import (
     PermissionDenied,
     RecordConflict,
     RecordNotFound,
+    TooManyRequests,
 )
 from xfworker.domain.records import Project
 from xfworker.ports.clock import Clock
@@ -27,27 +27,22 @@ from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.login_throttle import LoginThrottle
 from xfworker.services.platform.password_rules import PasswordRules
-from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind
-
-LOGIN_SECONDS = 30 * 24 * 3600.0
-"""How long the token of a login works."""
-
-NO_ACCOUNT = 0
-"""What stands for an account where a token is not an account's: a worker's, or a session of the server's owner."""
+from xfworker.services.platform.principal import Principal, PrincipalKind
+from xfworker.services.platform.sign_ins import (
+    SignIn,
+    SignInBy,
+    log_sign_in,
+    log_too_many,
+    log_unknown_name,
+    sign_ins_of,
+)
+from xfworker.services.platform.tokens import NO_ACCOUNT, NewToken, Sessions, new_token
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TAKEN = frozenset({"admin", "server", "job", "worker"})
 _INSIDE = "inside"
 """The address, as the throttle counts it, of callers who are in already and say their current password."""
 _MOST_DAYS = 36500
-
-
-@define(frozen=True)
-class NewToken:
-    """A token that was just made; its string is shown only now."""
-
-    record: PersonalToken
-    text: str = field(repr=False)
 
 
 @define
@@ -60,6 +55,7 @@ class Accounts:
     signer: TokenSigner
     passwords: PasswordRules
     throttle: LoginThrottle
+    sessions: Sessions
 
     def add(self, name: str, password: str, *, administrator: bool = False) -> Account:
         """
@@ -161,14 +157,23 @@ class Accounts:
         # A name that is not there takes as long as a wrong password, so that names cannot be guessed by the clock.
         nobody = self.throttle.hash_of_nobody(self.passwords.hasher)
         account = matches[0] if matches else None
-        is_right = self._is_password(name, password, account.password_hash if account else nobody, address)
-        if not is_right or account is None or account.disabled:
-            raise AuthenticationFailed("name and password do not belong together, or the account is disabled")
-        expires_at = self.clock.now() + timedelta(seconds=LOGIN_SECONDS)
-        known = Principal(kind=PrincipalKind.USER, name=account.name, account_serial=account.serial)
+        try:
+            is_right = self._is_password(name, password, account.password_hash if account else nobody, address)
+        except TooManyRequests:
+            log_too_many(address=address)
+            raise
+        now = self.clock.now()
         with self.records.transaction() as transaction:
-            own = attrs.evolve(self, principal=known)
-            return own._new_token(transaction, account.serial, "login", PrincipalKind.USER, expires_at)  # noqa: SLF001  the same class
+            if account is None:
+                log_unknown_name(transaction, address=address, now=now)
+            else:
+                succeeded = is_right and not account.disabled
+                by = SignInBy.PASSWORD
+                log_sign_in(transaction, account.name, by, address=address, succeeded=succeeded, now=now)
+                if succeeded:
+                    kind = PrincipalKind.USER
+                    return self.sessions.begin(transaction, account.serial, kind, now, name="login", address=address)
+        raise AuthenticationFailed("name and password do not belong together, or the account is disabled")
 
     def add_token(self, account_serial: int, name: str, *, days: float | None = None) -> NewToken:
         """
@@ -185,8 +190,7 @@ class Accounts:
         """
         if days is not None and not 0 <= days <= _MOST_DAYS:  # so written, it refuses nan as well
             raise InvalidContent(f"a token cannot be good for {days} days; give a number up to {_MOST_DAYS}")
-        if self.principal.account_serial != account_serial:
-            self._require_admin("make tokens for others")
+        self._require_own_or_admin(account_serial, "make tokens for others")
         if self.principal.is_job:
             raise PermissionDenied(f"{self.principal.name} may not make tokens")
         expires_at = self.principal.expires_at
@@ -228,6 +232,39 @@ class Accounts:
                 raise RecordNotFound(f"there is no personal token {serial}")
             transaction.delete(PersonalToken, {"serial": serial})
             self._log(transaction, token, "revoked")
+
+    def end_sessions(self, account_serial: int) -> int:
+        """
+        End all sessions of an account but the caller's own, and give how many.
+
+        Raises:
+            PermissionDenied: It is another user's account.
+            RecordNotFound: There is none.
+        """
+        self._require_own_or_admin(account_serial, "end sessions of others")
+        with self.records.transaction() as transaction:
+            account = transaction.get(Account, account_serial)
+            sessions = [
+                token
+                for token in transaction.find(PersonalToken, {"account_serial": account_serial})
+                if token.last_used_at is not None and token.key != self.principal.token_key
+            ]
+            for token in sessions:
+                transaction.delete(PersonalToken, {"serial": token.serial})
+            self._log(transaction, account, "ended the sessions of", sessions=len(sessions))
+            return len(sessions)
+
+    def sign_ins(self, account_serial: int) -> list[SignIn]:
+        """
+        List the tries to sign in to an account in the last 90 days, the newest first.
+
+        Raises:
+            PermissionDenied: It is another user's account.
+            RecordNotFound: There is none.
+        """
+        self._require_own_or_admin(account_serial, "see the sign-ins of others")
+        with self.records.transaction(write=False) as transaction:
+            return sign_ins_of(transaction, transaction.get(Account, account_serial).name, self.clock.now())
 
     def share(self, project_serial: int, account: int | str) -> tuple[ProjectMember, str]:
         """
@@ -290,6 +327,10 @@ class Accounts:
         with self.records.transaction(write=False) as transaction:
             return transaction.get(Account, serial).name
 
+    def _require_own_or_admin(self, account_serial: int, to: str) -> None:
+        if self.principal.account_serial != account_serial:
+            self._require_admin(to)
+
     def _require_admin(self, to: str) -> None:
         self.principal.require(to=to)
 
@@ -326,51 +367,6 @@ class Accounts:
         access = Access(self.principal, transaction)
         title = f"{action} {record}"
         log_event(access, title, record, {"action": action, **also}, self.clock.now())
-
-
-def new_token(
-    transaction: RecordTransaction, signer: TokenSigner, record: PersonalToken, kind: PrincipalKind
-) -> NewToken:
-    """Keep a token's record and sign the token that stands for it."""
-    stored = transaction.insert(record)
-    claims: dict[str, Any] = {"kind": kind.value, "key": stored.key}
-    if stored.expires_at is not None:
-        claims["exp"] = int(stored.expires_at.timestamp())
-    return NewToken(stored, signer.sign(claims))
-
-
-def token_principal(transaction: RecordTransaction, claims: Mapping[str, Any], now: datetime) -> Principal:
-    """
-    Give the caller that a personal or worker token stands for.
-
-    Raises:
-        AuthenticationFailed: It was revoked or has expired, or its account is disabled.
-    """
-    tokens = transaction.find(PersonalToken, {"key": str(claims.get("key", ""))}, limit=1)
-    if not tokens or (tokens[0].expires_at is not None and tokens[0].expires_at <= now):
-        raise AuthenticationFailed("the token was revoked or has expired; log in again or ask for a new one")
-    token = tokens[0]
-    if claims.get("kind") == PrincipalKind.WORKER.value:
-        return Principal(
-            kind=PrincipalKind.WORKER, name=f"worker {token.name}", token_key=token.key, expires_at=token.expires_at
-        )
-    if claims.get("kind") == PrincipalKind.ADMIN.value and token.account_serial == NO_ACCOUNT:
-        # A session of who has the data folder; there is no account behind it.
-        return attrs.evolve(ADMIN, token_key=token.key, expires_at=token.expires_at)
-    try:
-        account = transaction.get(Account, token.account_serial)
-    except RecordNotFound:
-        raise AuthenticationFailed("the token's account is gone") from None
-    if account.disabled:
-        raise AuthenticationFailed(f"the account {account.name} is disabled")
-    kind = PrincipalKind.ADMIN if account.administrator else PrincipalKind.USER
-    return Principal(
-        kind=kind,
-        name=account.name,
-        account_serial=account.serial,
-        token_key=token.key,
-        expires_at=token.expires_at,
-    )
 
 
 def _account(transaction: RecordTransaction, account: int | str) -> Account:

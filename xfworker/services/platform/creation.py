@@ -38,6 +38,7 @@ from xfworker.services.platform.declarations import check_declarations
 from xfworker.services.platform.downstream import steps_of
 from xfworker.services.platform.finishing import output_faults
 from xfworker.services.platform.holding import is_live
+from xfworker.services.platform.sign_ins import SIGN_IN
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -312,6 +313,8 @@ def _worker(access: Access, worker: Worker, now: datetime) -> Worker:
 
 def _event(access: Access, event: ActivityEvent, _: datetime) -> ActivityEvent:
     principal = access.principal
+    if event.type == SIGN_IN:
+        raise InvalidRecord(f"events of the type {SIGN_IN} are written by the server alone; choose another type")
     job_serial = event.job_serial if event.job_serial is not None else principal.job_serial
     project_serial = principal.project_serial
     if job_serial is not None:

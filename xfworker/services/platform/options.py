@@ -28,6 +28,9 @@ class PlatformOptions:
         files_may_wait: Whether files are in a store that is reached over a network, which may not answer for long: then
             no transaction is open while it publishes one. On the database's own disk a lock costs less.
         most_spawned_jobs: How many jobs may be spawned behind one job by jobs that were spawned themselves.
+        session_seconds: How long a session lasts, used or not.
+        session_idle_seconds: After how long without a request a session ends.
+        most_sessions: How many sessions an account has at once; one more ends the one that was unused for longest.
         global_config: What scripts can read of the server's configuration, such as ``default_sns_server``.
     """
 
@@ -43,4 +46,7 @@ class PlatformOptions:
     files_elsewhere: bool = False
     files_may_wait: bool = False
     most_spawned_jobs: int = MOST_SPAWNED_JOBS
+    session_seconds: float = 30 * 24 * 3600.0
+    session_idle_seconds: float = 3 * 24 * 3600.0
+    most_sessions: int = 50
     global_config: dict[str, Any] = field(factory=dict)

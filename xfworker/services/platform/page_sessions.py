@@ -12,9 +12,9 @@ from xfworker.domain.conversion import format_time, parse_time
 from xfworker.domain.errors import AuthenticationFailed
 from xfworker.ports.clock import Clock
 from xfworker.ports.record_store import RecordStore, RecordTransaction
-from xfworker.ports.token_signer import TokenSigner
-from xfworker.services.platform.accounts import LOGIN_SECONDS, NO_ACCOUNT, NewToken, new_token
-from xfworker.services.platform.principal import Principal, PrincipalKind
+from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind
+from xfworker.services.platform.sign_ins import SignInBy, log_sign_in
+from xfworker.services.platform.tokens import NO_ACCOUNT, NewToken, Sessions
 
 LINK_SECONDS = 600.0
 """How long a link that signs somebody in works, where nobody follows it."""
@@ -36,7 +36,7 @@ class PageSessions:
 
     _records: RecordStore
     _clock: Clock
-    _signer: TokenSigner
+    _sessions: Sessions
 
     def link(self, principal: Principal) -> PageLink:
         """
@@ -58,9 +58,13 @@ class PageSessions:
             transaction.put_entry(_entry_key(code), kept, at=now)
         return PageLink(path=f"/link/{code}", expires_at=expires_at)
 
-    def begin(self, code: str) -> NewToken:
+    def begin(self, code: str, *, address: str = "") -> NewToken:
         """
         Begin the session that a link stands for; the link is used up.
+
+        Args:
+            code: What the link holds.
+            address: From where it is followed.
 
         Raises:
             AuthenticationFailed: There is no such link, or it was used or has expired.
@@ -71,7 +75,7 @@ class PageSessions:
             kept = transaction.entry(key)
             transaction.delete_entry(key)
             if kept is not None and parse_time(kept["expires_at"]) > now:
-                return self._session(transaction, kept, now)
+                return self._session(transaction, kept, now, address)
         raise AuthenticationFailed("this link was used already or has expired; ask for a new one: xfworker user link")
 
     def end(self, principal: Principal) -> None:
@@ -80,25 +84,16 @@ class PageSessions:
             with self._records.transaction() as transaction:
                 transaction.delete(PersonalToken, {"key": principal.token_key})
 
-    def _session(self, transaction: RecordTransaction, kept: Any, now: datetime) -> NewToken:
-        ends = [now + timedelta(seconds=LOGIN_SECONDS)]
-        if kept["session_ends"] is not None:
-            ends.append(parse_time(kept["session_ends"]))
+    def _session(self, transaction: RecordTransaction, kept: Any, now: datetime, address: str) -> NewToken:
+        ends = None if kept["session_ends"] is None else parse_time(kept["session_ends"])
         account = kept["account"]
         if account is None:
-            kind = PrincipalKind.ADMIN
+            kind, who = PrincipalKind.ADMIN, ADMIN.name
         else:
-            transaction.get(Account, account)
-            kind = PrincipalKind.USER
-        token = PersonalToken(
-            account_serial=account or NO_ACCOUNT,
-            name=_SESSION,
-            key=secrets.token_urlsafe(16),
-            expires_at=min(ends),
-            created_at=now,
-            modified_at=now,
-        )
-        return new_token(transaction, self._signer, token, kind)
+            kind, who = PrincipalKind.USER, transaction.get(Account, account).name
+        log_sign_in(transaction, who, SignInBy.LINK, address=address, succeeded=True, now=now)
+        serial = account or NO_ACCOUNT
+        return self._sessions.begin(transaction, serial, kind, now, name=_SESSION, address=address, ends_by=ends)
 
 
 def _entry_key(code: str) -> str:

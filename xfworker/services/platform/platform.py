@@ -13,10 +13,10 @@ from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.known_passwords import KnownPasswords
 from xfworker.ports.password_hasher import PasswordHasher
-from xfworker.ports.record_store import RecordStore, RecordTransaction
+from xfworker.ports.record_store import Locking, RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
-from xfworker.services.platform.accounts import Accounts, token_principal
+from xfworker.services.platform.accounts import Accounts
 from xfworker.services.platform.activity_retention import delete_old_events
 from xfworker.services.platform.control import PlatformControl
 from xfworker.services.platform.disk_space import listing_scopes, measure
@@ -33,6 +33,7 @@ from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind
 from xfworker.services.platform.publications import Publications
 from xfworker.services.platform.queue import PlatformQueue
 from xfworker.services.platform.server import PlatformServer
+from xfworker.services.platform.tokens import Sessions, keep_use
 
 _DELETE_KEYS_EVERY_SECONDS = 600.0
 
@@ -75,6 +76,7 @@ class Platform:
         self._files = files
         self._publications = Publications(records, clock, may_wait=self.options.files_may_wait)
         self._throttle = LoginThrottle(clock)
+        self._sessions = Sessions(signer, self.options)
         self._lease_watch = LeaseWatch(clock, self.options.lease_seconds)
         self._idle_workers = IdleWorkers(clock)
         self._keys_deleted_at: float | None = None
@@ -95,7 +97,12 @@ class Platform:
         if principal is not None:
             return principal
         with self.records.transaction(write=False) as transaction:
-            return self._principal(transaction, self.signer.verify(bearer))
+            principal = self._principal(transaction, self.signer.verify(bearer))
+        now = self.clock.now()
+        if principal.token_key is not None and self._sessions.is_to_be_kept_up(principal.session_used_at, now):
+            with self.records.transaction(locking=Locking.ROWS) as transaction:
+                keep_use(transaction, principal.token_key, now)
+        return principal
 
     def authenticate_by_token(self, bearer: str) -> Principal | None:
         """
@@ -109,7 +116,7 @@ class Platform:
 
     def _principal(self, transaction: RecordTransaction | None, claims: Mapping[str, Any]) -> Principal:
         if transaction is not None and _is_in_records(claims):
-            return token_principal(transaction, claims, self.clock.now())
+            return self._sessions.principal(transaction, claims, self.clock.now())
         match claims.get("kind"):
             case PrincipalKind.ADMIN.value:
                 return ADMIN
@@ -153,7 +160,9 @@ class Platform:
         """
         if self._passwords is None:
             raise ConfigurationError("this server keeps no accounts; install it with: pip install 'xfworker[server]'")
-        return Accounts(principal, self.records, self.clock, self.signer, self._passwords, self._throttle)
+        return Accounts(
+            principal, self.records, self.clock, self.signer, self._passwords, self._throttle, self._sessions
+        )
 
     def measure_disk(self, principal: Principal) -> DiskUse:
         """
@@ -188,7 +197,7 @@ class Platform:
 
     def page_sessions(self) -> PageSessions:
         """Give what begins and ends sessions of the page."""
-        return PageSessions(self.records, self.clock, self.signer)
+        return PageSessions(self.records, self.clock, self._sessions)
 
     def verify_file_token(self, text: str) -> AuthorizationToken:
         """

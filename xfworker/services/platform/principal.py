@@ -35,6 +35,7 @@ class Principal:
         token_key: The key of the personal or worker token that the caller came with; without it a token of the server's
             secret alone.
         expires_at: When that token ends (UTC), or ``None`` where it does not.
+        session_used_at: When the session was last used (UTC) that the token stands for, where it stands for one.
     """
 
     kind: PrincipalKind
@@ -46,6 +47,7 @@ class Principal:
     attempt: int | None = None
     token_key: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None
+    session_used_at: datetime | None = None
 
     @property
     def is_admin(self) -> bool:

@@ -16,6 +16,7 @@ from xfworker.domain.records import Project
 from xfworker.services.platform.accounts import Accounts
 
 _MOST_PASSWORD = 1024
+_SIGN_INS_SHOWN = 20
 
 
 def people_routes(parts: PageParts) -> list[ControllerRouterHandler]:
@@ -30,7 +31,9 @@ def people_routes(parts: PageParts) -> list[ControllerRouterHandler]:
             own = accounts(request)
             serial = signed_in(request).account_serial
             tokens = [] if serial is None else own.tokens(serial)
-            return {"accounts": own.all(), "tokens": tokens, "own": serial}
+            sign_ins = [] if serial is None else own.sign_ins(serial)[:_SIGN_INS_SHOWN]
+            this = signed_in(request).token_key
+            return {"accounts": own.all(), "tokens": tokens, "own": serial, "sign_ins": sign_ins, "this": this}
 
         return parts.templates.answer(request, "people.html", **await in_thread(read))
 
@@ -73,7 +76,12 @@ def _account_routes(parts: PageParts, accounts: Any) -> list[ControllerRouterHan
         await in_thread(lambda: accounts(request).revoke(serial))
         return done(request, said["revoked"], page="/people")
 
-    return [add, change, password, revoke]
+    @post("/people/{serial:int}/sign-out", status_code=200)
+    async def end_sessions(request: AnyRequest, serial: FromPath[int]) -> Response[Any]:
+        await in_thread(lambda: accounts(request).end_sessions(serial))
+        return done(request, said["sessions_ended"], page="/people")
+
+    return [add, change, password, revoke, end_sessions]
 
 
 def _share_routes(parts: PageParts, accounts: Any) -> list[ControllerRouterHandler]:

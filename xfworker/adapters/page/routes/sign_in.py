@@ -12,6 +12,7 @@ from xfworker.adapters.page.security import PAGE_HEADERS
 from xfworker.adapters.page.session import AnyRequest, in_thread, own_path, session_cookie, signed_in, visitor_of
 from xfworker.domain.errors import AuthenticationFailed, TooManyRequests
 from xfworker.services.platform.principal import Principal, PrincipalKind
+from xfworker.services.platform.tokens import NewToken
 
 _NOBODY = Principal(kind=PrincipalKind.USER, name="nobody")
 _FORM_BYTES = 64 << 10
@@ -19,6 +20,10 @@ _FORM_BYTES = 64 << 10
 
 def sign_in_routes(parts: PageParts) -> list[ControllerRouterHandler]:
     """Give the routes of signing in and out."""
+    seconds = int(parts.platform.options.session_seconds)
+
+    def begun(request: AnyRequest, session: NewToken) -> str:
+        return session_cookie(request, session.text, seconds)
 
     @get("/sign-in", public=True)
     async def show_form(request: AnyRequest) -> Response[Any]:
@@ -32,7 +37,7 @@ def sign_in_routes(parts: PageParts) -> list[ControllerRouterHandler]:
         form = await request.form()
         name, password = str(form.get("name", "")), str(form.get("password", ""))
         target = own_path(str(form.get("next", "")))
-        address = request.client.host if request.client else ""
+        address = address_of(request)
         accounts = parts.platform.accounts_for(_NOBODY)
         try:
             session = await parts.passwords(lambda: accounts.log_in(name, password, address=address))
@@ -40,13 +45,14 @@ def sign_in_routes(parts: PageParts) -> list[ControllerRouterHandler]:
             return parts.templates.answer(
                 request, "sign_in.html", status=error.status, target=target, name=name, error=str(error)
             )
-        return to_page(target, cookie=session_cookie(request, session.text))
+        return to_page(target, cookie=begun(request, session))
 
     @get("/link/{code:str}", public=True)
     async def follow_link(request: AnyRequest, code: FromPath[str]) -> Response[Any]:
-        session = await in_thread(lambda: parts.platform.page_sessions().begin(code))
+        address = address_of(request)
+        session = await in_thread(lambda: parts.platform.page_sessions().begin(code, address=address))
         target = own_path(request.query_params.get("next"))
-        return to_page(target, cookie=session_cookie(request, session.text))
+        return to_page(target, cookie=begun(request, session))
 
     @post("/sign-out", status_code=200)
     async def sign_out(request: AnyRequest) -> Response[Any]:
@@ -55,6 +61,11 @@ def sign_in_routes(parts: PageParts) -> list[ControllerRouterHandler]:
         return to_page("/sign-in", cookie=session_cookie(request, ""))
 
     return [show_form, sign_in, follow_link, sign_out]
+
+
+def address_of(request: AnyRequest) -> str:
+    """Give the address that a request came from."""
+    return request.client.host if request.client else ""
 
 
 def to_page(path: str, *, cookie: str | None = None) -> Response[Any]:

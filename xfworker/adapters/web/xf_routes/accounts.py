@@ -21,6 +21,7 @@ from xfworker.adapters.wire.accounts import (
     NewToken,
     NewTokenRequest,
     NewWorkerTokenRequest,
+    SignInEntry,
     TokenEntry,
 )
 from xfworker.adapters.wire.records import Items
@@ -83,7 +84,16 @@ def _account_routes(accounts: _AccountsOf, passwords: PasswordWork) -> list[Cont
         changed = await passwords.run(lambda: accounts(request).change(serial_in_range(serial), **asdict(body)))
         return answer_message(AccountEntry.of(changed))
 
-    return [list_accounts, add_account, change_account]
+    @get("/accounts/{serial:int}/sign-ins")
+    async def list_sign_ins(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
+        sign_ins = await in_thread(lambda: accounts(request).sign_ins(serial_in_range(serial)))
+        return answer_message(Items(items=[SignInEntry.of(sign_in) for sign_in in sign_ins]))
+
+    @delete("/accounts/{serial:int}/sessions")
+    async def end_sessions(request: AnyRequest, serial: FromPath[int]) -> None:
+        await in_thread(lambda: accounts(request).end_sessions(serial_in_range(serial)))
+
+    return [list_accounts, add_account, change_account, list_sign_ins, end_sessions]
 
 
 def _token_routes(accounts: _AccountsOf) -> list[ControllerRouterHandler]:

@@ -1,0 +1,125 @@
+"""Sessions end by time and where nobody uses them, are limited in number, and are ended by whose they are."""
+
+import pytest
+
+from tests.unit.platform.test_accounts import House
+from xfworker.domain.bookkeeping import PersonalToken
+from xfworker.domain.errors import AuthenticationFailed, PermissionDenied, RecordNotFound
+from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.platform import Platform
+from xfworker.services.platform.tokens import keep_use
+
+HOUR = 3600.0
+WORDS = "anna-password"
+
+
+def house_with(**options):
+    """Give a house with an account, whose installation chose these options."""
+    house = House()
+    hasher = house.accounts.passwords.hasher
+    house.platform = Platform(
+        house.records, house.clock, house.platform.signer, PlatformOptions(**options), hasher=hasher
+    )
+    house.accounts = house.platform.accounts_for(house.admin)
+    house.serial = house.accounts.add("anna", WORDS).serial
+    return house
+
+
+@pytest.fixture
+def house():
+    return house_with()
+
+
+def begin(house):
+    return house.accounts.log_in("anna", WORDS, address="10.0.0.5").text
+
+
+def is_in(house, text):
+    try:
+        house.platform.authenticate(text)
+    except AuthenticationFailed:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("options", "hours"), [({}, 72), ({"session_idle_seconds": 2 * HOUR}, 2)])
+def test_a_session_that_is_not_used_ends_and_one_that_is_used_goes_on(options, hours):
+    house = house_with(**options)
+    left, used = begin(house), begin(house)
+    house.clock.advance(0.6 * hours * HOUR)
+    assert is_in(house, used)
+    house.clock.advance(0.6 * hours * HOUR)
+    assert is_in(house, used)
+    assert not is_in(house, left)
+
+
+@pytest.mark.parametrize(("options", "hours"), [({}, 30 * 24), ({"session_seconds": 40 * HOUR}, 40)])
+def test_a_session_ends_at_the_latest_however_much_it_is_used(options, hours):
+    house = house_with(**options)
+    session = begin(house)
+    for _ in range(hours // 10 - 1):
+        house.clock.advance(10 * HOUR)
+        assert is_in(house, session)
+    house.clock.advance(10 * HOUR)
+    assert not is_in(house, session)
+
+
+def test_a_token_for_a_program_does_not_end_unused(house):
+    token = house.accounts.add_token(house.serial, "nightly", days=90).text
+    house.clock.advance(80 * 24 * HOUR)
+    assert is_in(house, token)
+
+
+def test_one_session_too_many_ends_the_one_that_was_unused_for_longest():
+    house = house_with(most_sessions=3)
+    program = house.accounts.add_token(house.serial, "nightly").text
+    first, second, third = begin(house), begin(house), begin(house)
+    house.clock.advance(10 * HOUR)
+    assert is_in(house, first)
+    house.clock.advance(HOUR)
+    fourth = begin(house)
+    assert [is_in(house, text) for text in (first, second, third, fourth, program)] == [True, False, True, True, True]
+
+
+def test_ended_sessions_are_deleted_when_the_next_one_begins(house):
+    begin(house)
+    house.clock.advance(100 * HOUR)
+    begin(house)
+    assert len(house.accounts.tokens(house.serial)) == 1
+
+
+def test_all_other_sessions_of_an_account_are_ended_at_once(house):
+    own, other = begin(house), begin(house)
+    program = house.accounts.add_token(house.serial, "nightly").text
+    anna = house.platform.accounts_for(house.platform.authenticate(own))
+    assert anna.end_sessions(house.serial) == 1
+    assert [is_in(house, text) for text in (own, other, program)] == [True, False, True]
+    assert house.accounts.end_sessions(house.serial) == 1
+    assert not is_in(house, own)
+
+
+def test_nobody_ends_sessions_of_others_but_administrators(house):
+    session = begin(house)
+    berta = house.platform.accounts_for(house.person("berta"))
+    with pytest.raises(PermissionDenied, match="end sessions of others"):
+        berta.end_sessions(house.serial)
+    assert is_in(house, session)
+    with pytest.raises(RecordNotFound):
+        house.accounts.end_sessions(999)
+
+
+def test_a_session_lists_when_it_was_used_and_from_where_it_began(house):
+    session = begin(house)
+    house.clock.advance(10 * HOUR)
+    house.platform.authenticate(session)
+    (listed,) = house.accounts.tokens(house.serial)
+    assert (listed.last_used_at, listed.address) == (house.clock.now(), "10.0.0.5")
+
+
+def test_a_session_that_is_ended_while_its_use_is_kept_stays_ended(house):
+    principal = house.platform.authenticate(begin(house))
+    house.accounts.end_sessions(house.serial)
+    with house.records.transaction() as transaction:
+        with pytest.raises(AuthenticationFailed, match="revoked or has expired"):
+            keep_use(transaction, principal.token_key, house.clock.now())
+        assert transaction.find(PersonalToken) == []
