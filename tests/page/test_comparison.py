@@ -50,6 +50,19 @@ def test_images_side_by_side_move_together_until_they_are_unlinked(visit, site, 
     assert left == right
 
 
+def test_the_difference_of_two_images_is_shown_around_zero_when_it_is_opened(visit, site, other):
+    page = visit(f"/compare?a={site.measured}&b={other}")
+    page.get_by_text("volume_image: B minus A, voxel by voxel").click()
+    viewer = page.locator("details.difference xf-slices")
+    viewer.locator("[role=slider][aria-valuenow]").first.wait_for()
+    # Both are the same image here.
+    viewer.locator(".value", has_text="0").first.wait_for()
+    low, high = viewer.evaluate("({ window }) => window")
+    assert (low, high) == (-high, 1.0)
+    assert viewer.evaluate("({ source }) => source.description.name") == "scan.omni - scan.omni"
+    assert not viewer.get_by_role("button", name="3-D").is_visible()
+
+
 def test_a_job_that_may_not_be_seen_is_not_compared(visit, site, other):
     page = visit(f"/compare?a={site.measured}&b={other}", as_whom="bob", expected=("404",))
     assert page.get_by_text(f"there is no job {site.measured}").is_visible()

@@ -301,3 +301,57 @@ def test_a_link_among_slices_is_not_followed(served, voxels, tmp_path):
         assert "slice_003.tif is a link" in answer.json()["detail"]
     else:
         assert answer.json()["size"] == [300, 90, 3]
+
+
+def difference(client, one, other):
+    return client.get(f"/images/v1/userdata/scans/{one}?minus=userdata/scans/{other}")
+
+
+def test_the_difference_of_two_images_is_in_the_unit_that_both_have(served, voxels):
+    density = {"spacing_mm": (0.03, 0.03, 0.06), "origin_mm": (1, 2, 3), "default_unit_type": "Density"}
+    finer = Calibration(unit_type="Density", unit_name="mg HA/ccm", slope=0.25, intercept=-50.0)
+    write_image(served.folder, "b.omni", (2 * voxels + 40).astype(np.int16), calibrations=(finer,), **density)
+    for name in ("a.omni", "b.omni"):
+        description(served.client, name, complete=True)
+    described = difference(served.client, "b.omni", "a.omni").json()
+    assert (described["pixel_type"], described["default_unit_type"]) == ("float32", "Density")
+    assert described["calibrations"] == [
+        {"unit_type": "Density", "unit_name": "mg HA/ccm", "slope": 1.0, "intercept": 0.0}
+    ]
+    # 0.25 * (2 a + 40) - 50 - (0.5 a - 100) = 60, wherever one looks.
+    assert described["window"] == [-60.0, 60.0]
+    key = described["key"]
+    for place, size in (("bricks.x.0.299.0.0", 70 * 90), ("bricks.z.1.3.0.0", 45 * 150), ("image.z.0.3.0.0", 90 * 256)):
+        address = f"/images/v1/userdata/scans/b.omni?minus=userdata/scans/a.omni&tile={key}.{place}"
+        answer = served.client.get(address)
+        assert answer.status_code == 200, answer.text
+        values = np.frombuffer(answer.content, "<f4")
+        assert values.size == size
+        np.testing.assert_allclose(values, 60.0, atol=0.5 if place[9] == "1" else 0)
+        assert served.client.get(address, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+    other = difference(served.client, "a.omni", "b.omni").json()
+    assert (other["key"] != key, other["window"]) == (True, [-60.0, 60.0])
+
+
+def test_images_of_other_grids_or_units_have_no_difference_and_the_sentence_says_why(served, voxels):
+    same = {"spacing_mm": (0.03, 0.03, 0.06), "origin_mm": (1, 2, 3)}
+    write_image(served.folder, "small.omni", voxels[:9], **same)
+    write_image(served.folder, "coarse.omni", voxels, spacing_mm=(0.04, 0.03, 0.06), origin_mm=(1, 2, 3))
+    write_image(served.folder, "beside.omni", voxels, spacing_mm=(0.03, 0.03, 0.06), origin_mm=(1.03, 2, 3))
+    write_image(served.folder, "raw.omni", voxels, **same)
+    for name, reason in (
+        ("part.omni", "part.omni has segments"),
+        ("small.omni", "they have 300 x 90 x 70 and 300 x 90 x 9 voxels; bring both to one grid first"),
+        ("coarse.omni", "along x its voxels are 0.03 mm apart, not 0.04 mm"),
+        ("beside.omni", "beside the other"),
+        ("raw.omni", "their values are in mg HA/ccm and no unit, and have no unit in common"),
+    ):
+        answer = difference(served.client, "a.omni", name)
+        assert (answer.status_code, reason in answer.json()["detail"]) == (400, True), answer.text
+        assert str(served.folder) not in answer.text
+
+
+def test_whoever_sees_a_difference_may_read_both_images(served):
+    one = {"Authorization": f"Bearer {file_token(served.platform, 'userdata/scans/a.omni', 'userdata/scans/a.raw')}"}
+    address = "/images/v1/userdata/scans/a.omni?minus=userdata/scans/part.omni"
+    assert served.client.get(address, headers=one).status_code == 403

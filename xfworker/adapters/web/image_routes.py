@@ -21,6 +21,7 @@ from attrs import define, field
 from litestar import Response, Router, post, route
 from litestar.params import FromPath
 
+from xfworker.adapters.web.difference_tiles import DifferenceRequest
 from xfworker.adapters.web.exchange import AnyRequest, in_thread
 from xfworker.adapters.web.image_answers import TileName, answer, describe, kept_headers
 from xfworker.adapters.web.registered_tiles import RegisteredRequest
@@ -149,6 +150,10 @@ def image_router(
             asked = RegisteredRequest(parse_resource(onto), request.query_params.get("transform", ""), tile)
             unless = request.headers.get("if-none-match")
             return await threads.do(lambda: asked.answer(images, resource, authorize, unless, headers))
+        if "minus" in request.query_params:
+            minus = DifferenceRequest(parse_resource(request.query_params["minus"]), tile)
+            unless = request.headers.get("if-none-match")
+            return await threads.do(lambda: minus.answer(images, resource, authorize, unless, headers))
         if tile is not None:
             return await threads.do(lambda: _tile(images, resource, tile, authorize, request, headers))
         over = request.query_params.get("over")

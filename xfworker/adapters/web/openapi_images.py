@@ -30,13 +30,15 @@ def image_paths(security: list[Schema]) -> Schema:
         "in": "path",
         "required": True,
         "schema": {**_TEXT, "examples": ["job_result/3/scan.aim", "job_result/3/scan.aim.ome.zarr/0/c/0/0/0"]},
-        "description": "The resource of an image, or a path in its OME-Zarr, `<resource>.ome.zarr/...`. Slashes between"
-        " segments stand as they are. `link/<token>/` before it stands for the header field.",
+        "description": "The resource of an image: a file, a folder, or a series (`<file>.series`); or a path in its"
+        " OME-Zarr, `<resource>.ome.zarr/...`. Slashes between segments stand as they are. `link/<token>/` before it"
+        " stands for the header field.",
     }
     queries = {
         "tile": "`<key>.<source>.<axis>.<level>.<index>.<row>.<column>`, as the description has them.",
         "over": "The resource of another image: where this one lies in it is described, too.",
         "onto": "The resource of another image that this one is moved onto: its grid is described, and tiles have it.",
+        "minus": "The resource of another image of the same grid that is subtracted: the difference is described.",
         "transform": "16 numbers with commas between them: a matrix, row by row, that carries places of this image to"
         " the other one, in mm.",
     }

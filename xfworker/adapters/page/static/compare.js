@@ -30,6 +30,16 @@ linked.addEventListener('change', () => {
   pairs.forEach(align);
 });
 
+// B minus A, voxel by voxel; made when somebody looks at it.
+for (const details of document.querySelectorAll('details.difference')) {
+  details.addEventListener('toggle', () => {
+    if (!details.open || details.querySelector('xf-slices')) return;
+    const viewer = document.createElement('xf-slices');
+    for (const name of ['src', 'minus', 'label']) viewer.setAttribute(name, details.dataset[name]);
+    details.append(viewer);
+  });
+}
+
 // Each viewer has a button of its own for this.
 const observer = new MutationObserver(() => { linked.checked = viewers.every((viewer) => viewer.hasAttribute('group')); });
 for (const viewer of viewers) observer.observe(viewer, { attributes: true, attributeFilter: ['group'] });

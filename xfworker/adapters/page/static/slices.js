@@ -129,7 +129,8 @@ export class XfSlices extends HTMLElement {
     seen.unobserve(this);
     if (this.source || !this.getAttribute('src')) return;
     const [base, resource] = this.#address(this.getAttribute('src'));
-    this.source = new ImageSource(base + resource);
+    const minus = this.getAttribute('minus');
+    this.source = new ImageSource(base + resource, minus ? { minus: decodeURIComponent(this.#address(minus)[1]) } : {});
     this.#listen(this.source, () => this.#described());
     const segments = this.getAttribute('segments');
     if (segments) {
@@ -601,6 +602,8 @@ export class XfSlices extends HTMLElement {
     parts.solid.addEventListener('click', () => this.#toggle3d());
     parts.link = element('button', { type: 'button', textContent: t.link, title: t.link_title });
     parts.link.addEventListener('click', () => this.#makeLink());
+    // A difference is not an image of the store, which others could open.
+    parts.solid.hidden = parts.link.hidden = this.hasAttribute('minus');
     return element('div', { className: 'bar', role: 'toolbar', 'aria-label': t.tools },
       element('span', { className: 'part' }, ...Object.values(parts.tools)), show, fit, parts.windowBar, parts.belowBar, parts.overlayBar, parts.movingBar, parts.together, parts.solid, parts.link);
   }
