@@ -25,10 +25,16 @@ _DRAIN_SECONDS = 120.0
 
 
 class Server(EmbeddedServer):
-    """A server whose leases are short, so that what nobody holds any more is soon run again."""
+    """
+    A server whose leases are short, so that what nobody holds any more is soon run again.
+
+    Attributes:
+        own_port: The port that it was given; 0 for any.
+    """
 
     def __init__(self, data, database, *, lease_seconds=LEASE_SECONDS, port=0, **options):
         super().__init__(data, database=database, **options)
+        self.own_port = port
         self._command[self._command.index("--port") + 1] = str(port)
         self._command += ["--lease-seconds", str(lease_seconds), "--max-attempts", "1000"]
 

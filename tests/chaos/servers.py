@@ -51,6 +51,43 @@ class Supervised(Server):
         return send(self.process(drawn), signal.SIGKILL)
 
 
+class Nginx:
+    """nginx before some servers, set up as the documentation says."""
+
+    def __init__(self, folder, port, upstreams):
+        """
+        Prepare.
+
+        Args:
+            folder: Does not exist yet.
+            port: Where it is to answer, on loopback.
+            upstreams: The ports of two servers.
+        """
+        self._folder, self._port, self._upstreams = folder, port, upstreams
+        self._process = None
+
+    def __enter__(self):
+        self._folder.mkdir()
+        configuration = self._folder / "nginx.conf"
+        configuration.write_text(_AROUND.format(folder=self._folder, documented=self._documented()))
+        command = ["nginx", "-p", str(self._folder), "-c", str(configuration)]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        return self
+
+    def __exit__(self, *_):
+        self._process.terminate()
+        self._process.wait()
+
+    def _documented(self):
+        """Give what the documentation says, at our addresses."""
+        [text] = _NGINX.findall(_PAGE.read_text(encoding="utf-8"))
+        for number, port in enumerate(self._upstreams, 1):
+            text = text.replace(f"server-{number}.lab:8080", f"127.0.0.1:{port}")
+        text = re.sub(r"ssl_certificate.*;", "", text).replace("listen 443 ssl;", f"listen 127.0.0.1:{self._port};")
+        assert ".lab" not in text.replace("server_name xf.lab", "")
+        return text
+
+
 class Balanced:
     """
     Servers that know nothing of each other, each with a port and a data folder of its own, and nginx before them.
@@ -62,11 +99,10 @@ class Balanced:
     """
 
     def __init__(self, data, database, *, port, **options):
-        self.data, self._port = data, port
         self.url = f"http://127.0.0.1:{port}"
         folders = [data, data.with_name(f"{data.name}-2")]
         self._servers = [Server(folder, database, port=free_port(), **options) for folder in folders]
-        self._nginx = None
+        self._nginx = Nginx(data.with_name("nginx"), port, [server.own_port for server in self._servers])
         self._is_wanted = False
         self._lock = threading.RLock()
 
@@ -76,24 +112,22 @@ class Balanced:
         second.data.mkdir(mode=0o700)
         shutil.copy(first.data / "secret", second.data / "secret")
         self.start()
+        self._nginx.__enter__()
         return self
 
     def __exit__(self, *_):
         self.stop()
-        self._nginx.terminate()
-        self._nginx.wait()
+        self._nginx.__exit__()
 
     @property
     def admin_token(self):
         return self._servers[0].admin_token
 
     def start(self):
-        """Start those that do not run, and nginx."""
+        """Start those that do not run."""
         self._is_wanted = True
         for server in self._servers:
             self._start(server)
-        if self._nginx is None:
-            self._start_nginx()
 
     def stop(self):
         self._end(Server.stop)
@@ -130,22 +164,6 @@ class Balanced:
                 with suppress(ServerUnreachable):
                     self._start(server)
             over.wait(_AGAIN_SECONDS)
-
-    def _start_nginx(self):
-        folder = self.data.with_name("nginx")
-        folder.mkdir()
-        (folder / "nginx.conf").write_text(_AROUND.format(folder=folder, documented=self._documented()))
-        command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
-        self._nginx = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-
-    def _documented(self):
-        """Give what the documentation says, at our addresses."""
-        [text] = _NGINX.findall(_PAGE.read_text(encoding="utf-8"))
-        for number, server in enumerate(self._servers, 1):
-            text = text.replace(f"server-{number}.lab:8080", f"127.0.0.1:{server.port}")
-        text = re.sub(r"ssl_certificate.*;", "", text).replace("listen 443 ssl;", f"listen 127.0.0.1:{self._port};")
-        assert ".lab" not in text.replace("server_name xf.lab", "")
-        return text
 
 
 @contextmanager
