@@ -148,3 +148,21 @@ def test_a_board_of_1000_runs_by_30_tasks_keeps_only_what_is_in_sight(tmp_path, 
         page.get_by_label("Search runs").fill("TIB-0500")
         page.get_by_text("1 of 1000 runs").wait_for()
         context.close()
+
+
+def test_two_results_are_chosen_on_the_board_and_compared(visit, site, run):
+    other = add_job(site, run, site.measure, JobState.DONE)
+    page = visit(f"/workflows/{site.workflow}")
+    second = cell(page, "changing", "Measure: Done")
+    second.wait_for()
+    first = cell(page, "mouse 1", "Measure: Done, the newest of 2 jobs")
+    first.focus()
+    first.press("c")
+    page.get_by_text("Choose the second result").wait_for()
+    assert "the first of two to compare" in first.get_attribute("aria-label")
+    first.press("Escape")
+    assert "compare" not in first.get_attribute("aria-label")
+    first.press("c")
+    second.click(modifiers=["Shift"])
+    page.wait_for_url(f"**/compare?a=*&b={other.serial}")
+    assert page.get_by_role("heading", name="Two results").is_visible()

@@ -17,6 +17,7 @@ from xfworker.adapters.wire.digits import read_digits
 from xfworker.domain.errors import RecordNotFound, UsageError
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Workflow
+from xfworker.services.platform.server import PlatformServer
 
 _STREAM_HEADERS = {**PAGE_HEADERS, "X-Accel-Buffering": "no"}
 
@@ -52,24 +53,34 @@ def board_routes(parts: PageParts) -> list[ControllerRouterHandler]:
 
     @get("/workflows/{serial:int}/cell")
     async def cell(request: AnyRequest, serial: FromPath[int]) -> Response[Any]:
-        run, task = (_serial(request, name) for name in ("run", "task"))
-
-        def read() -> list[Job]:
-            where = {"workflow_serial": serial, "task_serial": task, "run_serial": None if run == ALL_RUNS else run}
-            return parts.server(request).find(Job, where)
-
-        jobs = await in_thread(read)
-        if not jobs:
-            raise RecordNotFound(f"task {task} has no job in run {run}")
-        newest = max(jobs, key=lambda job: job.serial)
+        run, task = (_serial(name, request.query_params.get(name)) for name in ("run", "task"))
+        newest = await in_thread(lambda: _newest(parts.server(request), serial, run, task))
         part = "/panel" if "panel" in request.query_params else ""
-        return Redirect(f"/jobs/{newest.serial}{part}", status_code=303, headers=PAGE_HEADERS)
+        return Redirect(f"/jobs/{newest}{part}", status_code=303, headers=PAGE_HEADERS)
 
-    return [workflow, board, events, cell]
+    @get("/workflows/{serial:int}/compare")
+    async def compare(request: AnyRequest, serial: FromPath[int]) -> Response[Any]:
+        cells = [request.query_params.get(side, "").split(".") for side in ("a", "b")]
+        if any(len(cell) != 2 for cell in cells):  # noqa: PLR2004 - a run and a task
+            raise UsageError("a, b: expected the serials of a run and a task with a dot between them: ?a=3.7&b=4.7")
+        pairs = [(_serial("run", run), _serial("task", task)) for run, task in cells]
+        first, second = await in_thread(lambda: [_newest(parts.server(request), serial, *pair) for pair in pairs])
+        return Redirect(f"/compare?a={first}&b={second}", status_code=303, headers=PAGE_HEADERS)
+
+    return [workflow, board, events, cell, compare]
 
 
-def _serial(request: AnyRequest, name: str) -> int:
-    serial = read_digits(request.query_params.get(name), most=18)
+def _newest(server: PlatformServer, workflow: int, run: int, task: int) -> int:
+    """Give the job of a cell: the newest one."""
+    where = {"workflow_serial": workflow, "task_serial": task, "run_serial": None if run == ALL_RUNS else run}
+    jobs = server.find(Job, where)
+    if not jobs:
+        raise RecordNotFound(f"task {task} has no job in run {run}")
+    return max(job.serial for job in jobs)
+
+
+def _serial(name: str, text: str | None) -> int:
+    serial = read_digits(text, most=18)
     if serial is None:
         raise UsageError(f"{name}: expected the serial of a {name}")
     return serial

@@ -1,7 +1,7 @@
 // The board of runs and tasks. All rows are known; only those in sight are elements.
 import strings from './strings.js';
 import { follow } from './live.js';
-import { request } from './page.js';
+import { notice, request } from './page.js';
 
 const ROW = 28;
 const SPARE = 12;
@@ -29,6 +29,7 @@ let rows = [];
 let shown = new Map(); // row index -> element
 let focus = { row: 0, column: 0 };
 let selected = null;
+let first = null; // the cell that another one is to be compared with
 
 const escapes = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 const escape = (text) => String(text).replace(/[&<>"']/g, (letter) => escapes[letter]);
@@ -168,6 +169,7 @@ function cellHtml(run, state, index, column) {
   const tab = focus.row === index && focus.column === column ? 0 : -1;
   if (state === '.') return `<div class="cell" role="gridcell" tabindex="${tab}" data-column="${column}" aria-label="${escape(name)}: ${strings.no_job}"></div>`;
   const isSelected = selected && selected.run === run.serial && selected.task === task;
+  const isFirst = first && first.run === run.serial && first.task === task;
   const key = `${run.serial}:${task}`;
   let text = strings[`state_${state}`];
   let more = '';
@@ -184,7 +186,8 @@ function cellHtml(run, state, index, column) {
     if (left) text += `, ${strings.time_left.replace('{time}', left)}`;
   }
   if (several.has(key)) text += `, ${strings.several_jobs.replace('{count}', several.get(key))}`;
-  return `<div class="cell${isSelected ? ' is-selected' : ''}" role="gridcell" tabindex="${tab}" data-column="${column}" aria-label="${escape(name)}: ${escape(text)}" title="${escape(name)}: ${escape(text)}"><span class="s-${state}${more}">${inner}</span></div>`;
+  if (isFirst) text += `, ${strings.compare_this}`;
+  return `<div class="cell${isSelected ? ' is-selected' : ''}${isFirst ? ' is-first' : ''}" role="gridcell" tabindex="${tab}" data-column="${column}" aria-label="${escape(name)}: ${escape(text)}" title="${escape(name)}: ${escape(text)}"><span class="s-${state}${more}">${inner}</span></div>`;
 }
 
 function timeLeft(entry) {
@@ -312,11 +315,25 @@ function go(place, inNewTab) {
   else openPanel(what);
 }
 
+// The first of two cells is kept until the second is chosen; the same one again lets go of it.
+function compare(place) {
+  const what = whatIs(place);
+  if (!what || what.task === null) { notice(strings.compare_results, true); return; }
+  const before = first;
+  first = before && (before.run !== what.run || before.task !== what.task) ? before : before ? null : what;
+  if (before && first) {
+    first = null;
+    location.assign(`/workflows/${workflow}/compare?a=${before.run}.${before.task}&b=${what.run}.${what.task}`);
+  } else if (first) notice(strings.compare_second);
+  refill();
+}
+
 area.addEventListener('click', (event) => {
   const place = at(event.target);
   if (!place) return;
   focusCell(place.row, place.column);
-  go(place, event.ctrlKey || event.metaKey);
+  if (event.shiftKey) compare(place);
+  else go(place, event.ctrlKey || event.metaKey);
 });
 area.addEventListener('auxclick', (event) => {
   const place = event.button === 1 ? at(event.target) : null;
@@ -332,12 +349,14 @@ board.addEventListener('keydown', (event) => {
     Home: event.ctrlKey ? [-rows.length, -tasks.length] : [0, -tasks.length - 1], End: event.ctrlKey ? [rows.length, tasks.length] : [0, tasks.length],
   };
   if (moves[event.key]) focusCell(place.row + moves[event.key][0], place.column + moves[event.key][1]);
+  else if (event.key.toLowerCase() === 'c' && !event.ctrlKey && !event.metaKey && !event.altKey) compare(place);
   else if (event.key === 'Enter' || event.key === ' ') go(place, event.ctrlKey);
   else return;
   event.preventDefault();
 });
 document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape' && !panel.hidden) closePanel();
+  else if (event.key === 'Escape' && first) { first = null; refill(); }
   if (event.key === '/' && !event.target.closest('input, textarea, select')) { event.preventDefault(); search.focus(); }
 });
 panel.querySelector('.panel-close').addEventListener('click', closePanel);
