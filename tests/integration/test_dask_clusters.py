@@ -176,6 +176,31 @@ with jobqueue_client(LocalCluster, {"jobs": 1, "cores": 1, "memory": "1GB", "int
     wait_until_gone([pid])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="batch systems run on POSIX systems")
+def test_what_a_batch_system_says_that_refuses_is_the_error_and_it_sees_no_token(tmp_path):
+    command = tmp_path / "sbatch"
+    command.write_text('#!/bin/sh\necho "no partition long for ${HOME:-nobody}${XF_TOKEN:-}" >&2\nexit 1\n')
+    command.chmod(0o755)
+    program = """
+import sys
+from pathlib import Path
+from dask_jobqueue import SLURMCluster
+from xfworker.adapters.dask.job_client import jobqueue_client
+from xfworker.domain.errors import BatchSystemError
+options = {"jobs": 2, "cores": 1, "memory": "1GB", "interface": "lo"}
+try:
+    jobqueue_client(SLURMCluster, options, Path(sys.argv[1]), kept_back=["XF_TOKEN"])
+except BatchSystemError as error:
+    print(error)
+"""
+    variables = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}/bin{os.pathsep}/usr/bin", "XF_TOKEN": "t", "HOME": "me"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path], env=variables, capture_output=True, text=True, check=False
+    )
+    expected = "could not submit the batch jobs of dask_client(jobqueue=...): no partition long for me\n"
+    assert done.stdout == expected, done.stderr
+
+
 def test_a_cluster_is_refused_where_it_makes_no_sense(script_job):
     worker = script_job()
     with pytest.raises(UsageError, match="one of slurm, pbs, lsf"):

@@ -2,17 +2,19 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import dask
 from distributed import Client, Scheduler, SpecCluster
+from distributed.core import Status
 from distributed.deploy.utils import nprocesses_nthreads
 from distributed.security import Security
 
 from xfworker.adapters.dask.worker_process import WorkerProcess
 from xfworker.domain.allocation import Allocation
+from xfworker.domain.errors import BatchSystemError
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -100,7 +102,9 @@ def local_client(
     return _connected(cluster, security, workers)
 
 
-def jobqueue_client(make: Callable[..., Any], options: Mapping[str, Any], folder: Path) -> JobClient:
+def jobqueue_client(
+    make: Any, options: Mapping[str, Any], folder: Path, *, kept_back: Collection[str] = ()
+) -> JobClient:
     """
     Start a cluster whose workers are batch jobs of their own, by dask-jobqueue, and connect to it.
 
@@ -110,6 +114,10 @@ def jobqueue_client(make: Callable[..., Any], options: Mapping[str, Any], folder
         make: A class of dask-jobqueue, such as ``SLURMCluster``.
         options: What it is called with; ``jobs`` says how many batch jobs to start.
         folder: Where the certificate and what workers put on the disk go.
+        kept_back: Variables that the batch jobs do not inherit.
+
+    Raises:
+        BatchSystemError: The batch system took none of them, or not all; those that it took are cancelled.
     """
     security = Security.temporary()
     options = {"jobs": 1, **options}
@@ -123,9 +131,46 @@ def jobqueue_client(make: Callable[..., Any], options: Mapping[str, Any], folder
         "scheduler_options": {"dashboard": False, "dashboard_address": ":0"},
     }
     with dask.config.set(_NO_PAGES):
-        cluster = make(**{**defaults, **options})
+        cluster = make(**{**defaults, "job_cls": _job_class(make.job_cls, kept_back), **options})
     cluster.scale(jobs=jobs)
+    # Else nobody would hear that the batch system refused, and the script would wait for workers that never come.
+    refused = cluster.sync(_refused, cluster)
+    if refused:
+        cluster.close()
+        error = str(refused[0])
+        said = error.rpartition("stderr:")[2].strip() or error
+        raise BatchSystemError(f"could not submit the batch jobs of dask_client(jobqueue=...): {said}")
     return JobClient(cluster, security=cluster.security)
+
+
+def _job_class(base: type[Any], kept_back: Collection[str]) -> type[Any]:
+    """
+    Give a class of batch jobs of dask-jobqueue that keeps why one was refused, which dask only logs.
+
+    Args:
+        base: The class for the batch system.
+        kept_back: Variables that the command to submit does not see; most systems pass on all that it sees.
+    """
+    unset = " ".join(f"-u {name}" for name in sorted(kept_back))
+
+    class SubmittedJob(base):  # type: ignore[misc]  # dask-jobqueue has no types
+        submit_command = f"env {unset} {base.submit_command}" if unset else base.submit_command
+        refused: Exception | None = None
+
+        async def start(self) -> None:
+            try:
+                await super().start()
+            except Exception as error:
+                # As failed it can be closed, and is not submitted again by whoever waits for it.
+                self.refused, self.status = error, Status.failed
+                raise
+
+    return SubmittedJob
+
+
+async def _refused(cluster: Any) -> list[Exception]:
+    await cluster
+    return [job.refused for job in cluster.workers.values() if job.refused is not None]
 
 
 def shape_of(cores: int, workers: int | None, threads_per_worker: int | None) -> tuple[int, int]:

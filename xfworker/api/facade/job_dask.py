@@ -18,6 +18,8 @@ _JOBQUEUES = {
     "htcondor": "HTCondorCluster",
 }
 
+_NOT_FOR_BATCH_JOBS = ("XF_", "XFWORKER_", "_XF_")
+
 _MOST = 256
 """Processes, and threads of each; more is a mistake, which would take all memory before anybody noticed."""
 
@@ -61,6 +63,7 @@ class JobDask(JobContext):
 
         Raises:
             ConfigurationError: dask is not installed.
+            BatchSystemError: The batch system refused the batch jobs; the message has what it said.
             UsageError: The job has ended, an argument makes no sense, or another cluster of the job is open.
         """
         arguments = (workers, threads_per_worker, jobqueue)
@@ -101,7 +104,10 @@ class JobDask(JobContext):
                 f"dask_client: jobqueue names its system, one of {', '.join(_JOBQUEUES)}; got {system!r:.80}"
             )
         library = dask_library("dask_jobqueue", "dask_client(jobqueue=...)")
-        return jobqueue_client(getattr(library, _JOBQUEUES[system]), options, folder)
+        # The job's tokens are not for the batch system; and by the script's id those of them that run on this computer
+        # would be taken for its own processes.
+        kept_back = [name for name in os.environ if name.startswith(_NOT_FOR_BATCH_JOBS)]
+        return jobqueue_client(getattr(library, _JOBQUEUES[system]), options, folder, kept_back=kept_back)
 
     def _close_dask(self) -> None:
         """End the job's cluster; whatever goes wrong then, the job itself has its result."""

@@ -24,6 +24,8 @@ ALLOWED_VARIABLES = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     # What a batch system assigned.
     *("SLURM_JOB_ID", "SLURM_CPUS_*", "SLURM_MEM_*", "SLURM_TMPDIR", "PBS_JOBID", "PBS_NUM_PPN", "NCPUS"),
+    # Where a batch system's commands find it; scripts may submit batch jobs, such as workers of dask.
+    *("SLURM_CONF", "PBS_CONF_FILE", "LSF_ENVDIR", "LSF_SERVERDIR", "CONDOR_CONFIG"),
     # What programs on Windows do not start without.
     *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "OS", "NUMBER_OF_PROCESSORS", "PROCESSOR_*"),
     *("USERNAME", "USERDOMAIN", "USERPROFILE", "HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA", "ALLUSERSPROFILE"),
