@@ -208,6 +208,20 @@ def test_a_chunk_of_zeros_is_absent_and_names_of_other_versions_are_not_there(se
         assert served.client.get(f"{base}/{name}").status_code == 404
 
 
+def test_where_links_are_turned_off_none_is_made_and_none_is_followed(served, tmp_path):
+    link = served.client.post("/images/v1/userdata/scans/a.omni").json()["ome_zarr"]
+    store = FolderFileStore(tmp_path / "files")
+    with (
+        viewed_images(store, tmp_path / "other") as images,
+        TestClient(create_app(served.platform, routes=[image_api(images, served.platform, links=False)])) as client,
+    ):
+        client.headers["Authorization"] = served.client.headers["Authorization"]
+        for answer in (client.post("/images/v1/userdata/scans/a.omni"), client.get(f"{link}/zarr.json")):
+            assert answer.status_code == 403
+            assert "--no-image-links" in answer.json()["detail"]
+        assert client.get("/images/v1/userdata/scans/a.omni").status_code == 200
+
+
 def test_a_link_to_the_virtual_ome_zarr_is_for_this_image_alone_and_ends(served):
     made = served.client.post("/images/v1/userdata/scans/a.omni")
     assert made.status_code == 201

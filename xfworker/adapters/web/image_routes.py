@@ -27,7 +27,7 @@ from xfworker.adapters.web.image_answers import TileName, answer, describe, kept
 from xfworker.adapters.web.registered_tiles import RegisteredRequest
 from xfworker.adapters.wire.authorization import bearer_token
 from xfworker.adapters.wire.byte_range import is_unmodified
-from xfworker.domain.errors import AuthenticationFailed, FileNotInStore, ServerBusy
+from xfworker.domain.errors import AuthenticationFailed, FileNotInStore, PermissionDenied, ServerBusy
 from xfworker.domain.files import AuthorizationToken, Resource, Scope, parse_resource
 from xfworker.services.images.placement import offset_in
 from xfworker.services.images.viewing import Authorize, ViewedImages
@@ -118,6 +118,7 @@ def image_router(
     *,
     before_request: Callable[[AnyRequest], Awaitable[Any]] | None = None,
     work: TileWork | None = None,
+    links: bool = True,
 ) -> Router:
     """
     Give the routes of images.
@@ -128,6 +129,7 @@ def image_router(
         rights_of: Gives what whoever is asking may see.
         before_request: Finds out who is asking, where no router around this one does.
         work: Shared by routers of several base paths.
+        links: Whether there are links with a token in their address, for programs that cannot send one elsewhere.
     """
     threads = work or TileWork()
 
@@ -135,6 +137,8 @@ def image_router(
     async def image(request: AnyRequest, path: FromPath[str]) -> Response[bytes]:
         authorize = rights_of(request).authorize
         address, shared = _without_link(path.lstrip("/"))
+        if shared:
+            _require_links(links)
         headers = _FROM_ANYWHERE if shared else _SHARED
         tile = request.query_params.get("tile")
         onto = request.query_params.get("onto")
@@ -162,6 +166,7 @@ def image_router(
 
     @post("/{path:path}")
     async def link(request: AnyRequest, path: FromPath[str]) -> Response[bytes]:
+        _require_links(links)
         rights = rights_of(request)
         resource = parse_resource(path.lstrip("/"))
         return await threads.do(lambda: _link(images, resource, rights))
@@ -169,7 +174,7 @@ def image_router(
     return Router(path=path, route_handlers=[image, link], before_request=before_request)
 
 
-def image_api(images: ViewedImages, platform: Platform, work: TileWork | None = None) -> Router:
+def image_api(images: ViewedImages, platform: Platform, work: TileWork | None = None, *, links: bool = True) -> Router:
     """
     Give the routes of images below :data:`MOUNT`, for whoever has a token of the XF Server or one for these files.
 
@@ -186,7 +191,7 @@ def image_api(images: ViewedImages, platform: Platform, work: TileWork | None = 
         rights: ImageRights = request.scope["state"][_RIGHTS]
         return rights
 
-    return image_router(MOUNT, images, rights_of, before_request=authenticate, work=work)
+    return image_router(MOUNT, images, rights_of, before_request=authenticate, work=work, links=links)
 
 
 def rights_of_principal(platform: Platform, principal: Principal) -> ImageRights:
@@ -212,6 +217,14 @@ def _rights(platform: Platform, token: str, *, by_link: bool) -> ImageRights:
     granted = platform.verify_file_token(token)
     # What was granted for a while is handed on as it is: it neither grows nor lasts longer.
     return ImageRights(lambda resource: granted.require("read", resource), lambda _: granted)
+
+
+def _require_links(links: bool) -> None:  # noqa: FBT001  an option handed through
+    if not links:
+        raise PermissionDenied(
+            "this server gives no links to images with a token in their address (serve --no-image-links); open the "
+            "image on the page, or download it"
+        )
 
 
 def _without_link(address: str) -> tuple[str, bool]:

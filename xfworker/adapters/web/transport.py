@@ -26,10 +26,12 @@ class TransportOptions:
     Attributes:
         trusted_proxies: Addresses and networks of reverse proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto``
             are believed; everybody else's are not.
+        image_links: Whether there are links to images that hold a token, for programs that cannot send one elsewhere.
         hsts_days: For how long browsers that came over TLS come back over TLS only; 0 for no such answer.
     """
 
     trusted_proxies: tuple[str, ...] = ()
+    image_links: bool = True
     hsts_days: int = HSTS_DAYS
 
 

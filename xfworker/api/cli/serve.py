@@ -60,6 +60,7 @@ def serve(
     most_sessions: int = 50,
     trusted_proxy: Annotated[list[str] | None, Parameter(negative="")] = None,
     hsts_days: int = 365,
+    image_links: bool = True,
     processes: int = 1,
     listener: Annotated[int | None, Parameter(show=False)] = None,
     end_with_input: Annotated[bool, Parameter(show=False)] = False,
@@ -105,6 +106,7 @@ def serve(
             may be given several times. By default nobody's are.
         hsts_days: For how many days browsers that came over TLS come back to this host name over TLS only; 0 where
             others serve plain HTTP under the same name.
+        image_links: Whether people make links to an image for other viewers, which hold a token for this image.
         processes: How many processes serve, on one port; more than one need --database postgresql://...
         listener: Descriptor of the socket that several processes share.
         end_with_input: End when standard input ends.
@@ -137,7 +139,9 @@ def serve(
         raise UsageError("--direct-writes needs --direct-access-root, by which scripts find the files")
     _check_rules(max_attempts, most_spawned_jobs, lease_seconds, activity_days)
     _check_sessions(session_days, session_idle_hours, most_sessions, hsts_days)
-    transport = TransportOptions(trusted_proxies=checked_proxies(trusted_proxy or ()), hsts_days=hsts_days)
+    transport = TransportOptions(
+        trusted_proxies=checked_proxies(trusted_proxy or ()), hsts_days=hsts_days, image_links=image_links
+    )
     require_several_possible(processes, database)
     options = ServeOptions(
         host=host,

@@ -327,7 +327,8 @@ def web_app(
     from xfworker.adapters.web.password_work import PasswordWork
 
     passwords = PasswordWork()
-    viewers = [] if images is None else _image_routers(platform, images)
+    links = transport is None or transport.image_links
+    viewers = [] if images is None else _image_routers(platform, images, links=links)
     parts = page_parts(platform, files, passwords.run)
     page = page_router(parts, also=viewers[1:])
     service = FileStorageService(files, _uploads(files), platform)
@@ -366,7 +367,7 @@ def _uploads(files: "StoredFiles") -> "ResumableUploads[Any, Any]":
     return S3PartialUploads(files)
 
 
-def _image_routers(platform: Platform, images: "ViewedImages") -> list["Router"]:
+def _image_routers(platform: Platform, images: "ViewedImages", *, links: bool) -> list["Router"]:
     """Give the routes of images: those of the API, and those of the page, whose sessions they have."""
     from xfworker.adapters.images.gobj_drawing import write_drawn_contours
     from xfworker.adapters.page.session import AnyRequest, signed_in
@@ -383,6 +384,6 @@ def _image_routers(platform: Platform, images: "ViewedImages") -> list["Router"]
         return rights_of_principal(platform, signed_in(request))
 
     work = TileWork()
-    for_page = image_router("/slices", images, rights, work=work)
+    for_page = image_router("/slices", images, rights, work=work, links=links)
     contours = contour_router("/contours", images, write_drawn_contours, rights, work)
-    return [image_api(images, platform, work), for_page, contours]
+    return [image_api(images, platform, work, links=links), for_page, contours]
