@@ -1,6 +1,12 @@
 """The mutants that `make mutation` tries: each is one change, and none changes what no test should care for."""
 
 import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from tests.mutation.mutants import compiled, mutants
 
@@ -18,6 +24,9 @@ class Gate:
             raise ValueError("it is too large")
         return number in {1, 2}
 '''
+
+
+RESULT = "build/mutation/lab.gate.py.json"
 
 
 def changes():
@@ -56,3 +65,35 @@ def test_one_change_is_compiled_at_a_time_and_the_tree_stays_as_it_was():
         (False, True, False, 3),
         (True, False, True, 3),
     }
+
+
+SOURCE_OF_TESTS = """
+from lab.gate import passes
+
+def test_it():
+    assert passes({expected})
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="mutants are tried in processes that are forked")
+@pytest.mark.parametrize(
+    ("expected", "tests", "status", "said"),
+    [
+        ("2", "test_gate.py", 1, "lab/gate.py: 3 of 4 mutants are noticed, 0.750; 0 explained, 1 open"),
+        ("9", "test_gate.py", 2, "NOT COMPLETE: lab/gate.py: test_gate.py::test_it fails without any change"),
+        ("2", "test_other.py", 2, "NOT COMPLETE: lab/gate.py: the tests were ended"),
+    ],
+)
+def test_a_run_that_is_not_complete_gives_no_score(tmp_path, expected, tests, status, said):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "gate.py").write_text("def passes(number):\n    return number in (1, 2)\n")
+    (tmp_path / "test_gate.py").write_text(SOURCE_OF_TESTS.format(expected=expected))
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "mutation").mkdir()
+    (tmp_path / "tests" / "mutation" / "explained.toml").touch()
+    command = [sys.executable, "-m", "tests.mutation", "lab/gate.py", "--tests", tests]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])}
+    environment.pop("PYTEST_ADDOPTS", None)
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (run.returncode, said in run.stdout) == (status, True), run.stdout + run.stderr
+    assert list(tmp_path.glob("build/mutation/*.json")) == ([] if status == 2 else [tmp_path / RESULT])
