@@ -99,6 +99,8 @@ def test_a_written_message_has_the_fields_that_its_schema_describes(kind, messag
         (Claim, {"worker_serial": True}, "worker_serial: expected int, got True"),
         (Claim, {"worker_serial": 2**63}, f"worker_serial: expected int, got {2**63}"),
         (Claim, {}, "worker_serial: is missing"),
+        (Claim, 5, "expected object, got 5"),
+        (NewTokenRequest, {"name": "a", "days": "1"}, "days: expected number, got '1'"),
         (End, {"job_serial": 1, "attempt": 1, "outcome": 5}, "outcome: expected object, got 5"),
         (FileTokenRequest, {"scopes": [["read"]]}, "scopes[0]: expected array of 2, got ['read']"),
         (CombinedQueryBody, {"parts": {"jobs": 3}}, "parts: expected object of strings, got {'jobs': 3}"),
