@@ -331,3 +331,22 @@ def test_pages_that_are_to_be_turned_are_named(tmp_path, formats, read_array):
         np.testing.assert_array_equal(read_array(path), pixels)
         said = [one for one in formats.describe(path).assumptions if f"Orientation {orientation}" in one]
         assert len(said) == count
+
+
+TAGS = {"ImageWidth": 256, "ImageLength": 257, "StripOffsets": 273}
+
+
+@pytest.mark.parametrize("kind", [8, 9, 11], ids=["SSHORT", "SLONG", "FLOAT"])
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("slices", [1, 3])
+def test_a_size_or_place_that_is_negative_or_has_a_fraction_is_refused(tmp_path, read_array, tag, kind, slices):
+    path = tmp_path / "damaged.tif"
+    tifffile.imwrite(path, np.zeros((slices, 6, 7), np.int16), photometric="minisblack")
+    with tifffile.TiffFile(path) as file:
+        at = file.pages[0].tags[TAGS[tag]].offset
+    value = struct.pack("<f", 8.5) if kind == 11 else struct.pack("<i", -5)
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(struct.pack("<HHI", TAGS[tag], kind, 1) + value)
+    with pytest.raises(ImageError, match=r"damaged\.tif"):
+        read_array(path)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -103,7 +104,10 @@ def _described(path: Path, file: Any) -> ImageInfo:
     pixel_type = None if first.dtype is None else PixelType.of_numpy_code(first.dtype.str)
     if pixel_type is None:
         raise UnsupportedImage(f"{path}: pixels of type {first.dtype} are not read.")
-    rows, columns = (int(count) for count in first.shape)
+    # A damaged tag may be of a type with fractions or a sign.
+    rows, columns = (index(count) for count in first.shape)
+    if rows < 1 or columns < 1:
+        raise ImageFormatError(f"it is of {columns} x {rows} pixels.", path=path, field="ImageWidth")
     if rows * columns * pixel_type.size > max(1, path.stat().st_size) * _MOST_PER_BYTE:
         raise ImageFormatError(
             f"{columns} x {rows} pixels cannot be in so small a file.", path=path, field="ImageWidth"
@@ -252,14 +256,16 @@ def _offset(file: Any, first: Any, depth: int, page_bytes: int) -> int | None:
     """Give where the pixels of all slices stand uncompressed behind one another, or None where they do not."""
     if int(first.compression) != 1 or first.predictor != 1 or first.fillorder != 1 or first.is_tiled:
         return None
-    begin: int = first.dataoffsets[0]
+    begin = index(first.dataoffsets[0])
     strips = zip(first.dataoffsets, first.databytecounts, strict=True)
     if len(file.pages) == 1:
-        together = all(at == begin + sum(first.databytecounts[:index]) for index, (at, _) in enumerate(strips))
+        together = all(at == begin + sum(first.databytecounts[:number]) for number, (at, _) in enumerate(strips))
         return begin if together else None
     offset = file.series[0].dataoffset
     return (
-        int(offset) if offset is not None and file.series[0].size * first.dtype.itemsize == depth * page_bytes else None
+        index(offset)
+        if offset is not None and file.series[0].size * first.dtype.itemsize == depth * page_bytes
+        else None
     )
 
 
