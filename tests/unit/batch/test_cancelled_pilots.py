@@ -12,7 +12,7 @@ from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
 from xfworker.domain.resources import Pilot
 from xfworker.services.pilots.choice import Choice
-from xfworker.services.pilots.known_pilot import ABSENT
+from xfworker.services.pilots.known_pilot import ABSENT, silent_pilot_of
 from xfworker.services.pilots.pilots import Pilots
 from xfworker.testing.contracts.worlds import DirectWorld
 
@@ -176,3 +176,18 @@ def test_a_job_that_nobody_aborted_runs_again(cluster):
     assert cluster.pilots.handed_back([job]) == [job]
     cluster.server.update(Job, job, Change(values={"/state": "Aborted"}))
     assert cluster.pilots.handed_back([job]) == []
+
+
+def test_an_abort_says_when_the_pilot_of_the_job_does_not_answer(cluster):
+    job, _ = cluster.running(cluster.worker("7"))
+
+    def said():
+        return silent_pilot_of(cluster.server, cluster.server.get(Job, job), cluster.world.clock.now())
+
+    cluster.world.clock.advance(61)
+    assert said() == ""
+    cluster.server.update(Job, job, Change(values={"/state": "Aborted"}))
+    assert "its pilot slurm:7 (node-1) was last heard of at " in said()
+    assert said().endswith(f"xfworker cluster stop --job {job}")
+    cluster.worker("7")
+    assert said() == ""

@@ -4,7 +4,7 @@ import codecs
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -17,16 +17,14 @@ from xfworker.domain.conversion import format_time, to_json
 from xfworker.domain.errors import AccessError, FileNotInStore, RecordError, UsageError
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_logs import LOG_FILENAME, earlier_log
-from xfworker.domain.job_metadata import ABORT_REQUESTED
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import ActivityEvent, Job, Task, TaskType, Worker
-from xfworker.domain.resources import is_there, worker_pilot
+from xfworker.domain.records import ActivityEvent, Job, Task, TaskType
+from xfworker.services.pilots.known_pilot import silent_pilot_of
 
 if TYPE_CHECKING:
     from xfworker.api.composition.client import Client
 
 _POLL_SECONDS = 1.0
-_SILENT_SECONDS = 60.0
 _NOT_ENDED = (JobState.WAITING, JobState.READY, JobState.RUNNING)
 
 
@@ -233,28 +231,13 @@ def _each(
                 messages().print(f"xfworker: {error}")
                 continue
             changed.append(job)
-            if silent := _silent_pilot(client, job):
+            if silent := silent_pilot_of(client.server, job, datetime.now(UTC)):
                 messages().print(silent)
             if not as_json:
                 results().print(f"job {job.serial}: {_state(job)}")
     if as_json:
         print_json({"jobs": [to_json(job) for job in changed], "errors": failed})
     return 1 if failed else 0
-
-
-def _silent_pilot(client: "Client", job: Job) -> str:
-    """Say that the pilot does not answer that runs a job which is to stop; an empty string where it does."""
-    if job.worker_serial is None or job.state is not JobState.RUNNING or ABORT_REQUESTED not in job.metadata:
-        return ""
-    worker = client.server.get(Worker, job.worker_serial)
-    pilot = worker_pilot(worker)
-    seen = worker.last_seen_at
-    if pilot is None or seen is None or is_there(worker, datetime.now(UTC) - timedelta(seconds=_SILENT_SECONDS)):
-        return ""
-    return (
-        f"job {job.serial}: its pilot {pilot.system}:{pilot.job} ({worker.name}) was last heard of at "
-        f"{format_time(seen)[:19]}; should it not answer any more: xfworker cluster stop --job {job.serial}"
-    )
 
 
 def _state(job: Job) -> str:

@@ -1,13 +1,19 @@
 """A pilot, as far as it is known: by its worker's record, or because it was submitted from here."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from attrs import define
 
-from xfworker.domain.records import Worker
+from xfworker.domain.conversion import format_time
+from xfworker.domain.job_metadata import ABORT_REQUESTED
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Worker
 from xfworker.domain.resources import EARLIER_PILOTS, is_there, worker_pilot
+from xfworker.ports.xf_server import XFServer
+
+_LATE_SECONDS = 60.0
 
 
 class PilotState(StrEnum):
@@ -75,3 +81,24 @@ def earlier_pilots(worker: Worker) -> list[str]:
     """List the batch jobs that a worker's record belonged to before, as ``slurm:123``, the last one last."""
     listed: Any = worker.metadata.get(EARLIER_PILOTS)
     return [str(name) for name in listed] if isinstance(listed, list) else []
+
+
+def silent_pilot_of(server: XFServer, job: Job, now: datetime) -> str:
+    """
+    Say that the pilot does not answer that runs a job which is to stop, and what to do; an empty string where it does.
+
+    Args:
+        server: Where the workers' records are.
+        job: The job.
+        now: The time.
+    """
+    if job.worker_serial is None or job.state is not JobState.RUNNING or ABORT_REQUESTED not in job.metadata:
+        return ""
+    worker = server.get(Worker, job.worker_serial)
+    pilot, seen = worker_pilot(worker), worker.last_seen_at
+    if pilot is None or seen is None or is_there(worker, now - timedelta(seconds=_LATE_SECONDS)):
+        return ""
+    return (
+        f"job {job.serial}: its pilot {pilot.system}:{pilot.job} ({worker.name}) was last heard of at "
+        f"{format_time(seen)[:19]}; should it not answer any more: xfworker cluster stop --job {job.serial}"
+    )
