@@ -15,6 +15,11 @@ LOWEST := .venv-lowest
 LOWEST_BIN := $(LOWEST)/$(notdir $(BIN))
 LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
 
+# Workers that tests start run each script in a process of its own: make test FORK_SERVER=off.
+ifeq ($(FORK_SERVER),off)
+export XFWORKER_WORKER_FORK_SERVER := false
+endif
+
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -22,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
-	@echo "make test         install the test extra and run all tests"
+	@echo "make test         install the test extra and run all tests; with FORK_SERVER=off workers fork no script"
 	@echo "make test-windows the tests of what differs on Windows, under a Windows Python in wine"
 	@echo "make test-fast    the tests that need no server, in about a minute"
 	@echo "make lowest       the unit tests with the lowest versions that pyproject.toml allows"

