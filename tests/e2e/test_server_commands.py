@@ -127,7 +127,8 @@ MEASURE = {
 def test_a_task_is_appended_to_a_job_and_the_workflow_exported_and_imported(served, command, tmp_path):
     embedded, world = served
     server = ["--server", str(embedded.data)]
-    setting = Setting.make(world, interface=SEGMENT)
+    # An import looks for the task type by its name, and other tests of this server have types of the usual one.
+    setting = Setting.make(world, interface=SEGMENT, task_type_name="Test.Segment")
     for version in ("1.9.0.0", "1.10.0.0"):
         world.admin.create(TaskType(name="Lab.Measure", version=version, interface=MEASURE))
     done = setting.job(state=JobState.DONE, outputs={"mask": "round", "volume": 2.5})

@@ -103,11 +103,13 @@ class Setting:
     run: Run
 
     @classmethod
-    def make(cls, world: World, *, interface: dict[str, Any] | None = None) -> "Setting":
+    def make(
+        cls, world: World, *, interface: dict[str, Any] | None = None, task_type_name: str = "Test.Empty"
+    ) -> "Setting":
         server = world.admin
         project = server.create(Project(name="bones"))
         workflow = server.create(Workflow(project_serial=project.serial, name="mice", state=WorkflowState.ACTIVE))
-        task_type = server.create(TaskType(name="Test.Empty", version="1.0.0.0", interface=interface or {}))
+        task_type = server.create(TaskType(name=task_type_name, version="1.0.0.0", interface=interface or {}))
         task = server.create(
             Task(workflow_serial=workflow.serial, task_type_serial=task_type.serial, name="look", spawn_key="own")
         )
