@@ -1,5 +1,7 @@
 """No job is done, on any way, whose outputs name results that nobody uploaded."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from tests.unit.platform.small_workflow import ENDED
@@ -15,13 +17,41 @@ from xfworker.domain.records import Job, Project, Task, TaskType, TaskTypeKind, 
 from xfworker.services.platform.platform import Platform
 
 
+class Records(MemoryRecordStore):
+    """Records that know whether others are kept waiting."""
+
+    is_locked = False
+
+    @contextmanager
+    def transaction(self, *, write=True, **options):
+        with super().transaction(write=write, **options) as transaction:
+            self.is_locked = write
+            try:
+                yield transaction
+            finally:
+                self.is_locked = False
+
+
+class Files(MemoryFileStore):
+    """Files that may not answer for long, so nobody may be kept waiting while they are asked."""
+
+    def __init__(self, records):
+        super().__init__()
+        self.records = records
+
+    def list(self, token, folder):
+        assert not self.records.is_locked
+        return super().list(token, folder)
+
+
 class Lab:
     """A platform with files, and a job that a script works on."""
 
     def __init__(self):
         clock = ManualClock()
-        self.files = MemoryFileStore()
-        self.platform = Platform(MemoryRecordStore(), clock, MemoryTokenSigner(clock), files=self.files)
+        records = Records()
+        self.files = Files(records)
+        self.platform = Platform(records, clock, MemoryTokenSigner(clock), files=self.files)
         self.admin = self.platform.authenticate(self.platform.admin_token())
         self.server = self.platform.server_for(self.admin)
         self.queue = self.platform.queue_for(self.admin)
