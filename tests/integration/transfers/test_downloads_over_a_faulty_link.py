@@ -84,6 +84,40 @@ def test_damaged_bytes_never_get_the_name(store, link, token, place, content, tm
     assert leftovers(tmp_path) == []
 
 
+@pytest.fixture
+def small(store, served, content, folder, tmp_path):
+    path = tmp_path / "small.raw"
+    path.write_bytes(content[: 200 * 1024])
+    found = folder.child("small.raw")
+    store.upload(served.token(), path, found)
+    return found
+
+
+def test_a_small_file_that_arrives_damaged_is_fetched_again(store, link, token, small, content, tmp_path):
+    link.faults.append(Fault(damage_down_at=100 * 1024))
+    store.download(token, small, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == content[: 200 * 1024]
+    assert link.down > 400 * 1024
+
+
+def test_a_small_file_that_is_damaged_each_time_never_gets_the_name(store, link, token, small, tmp_path):
+    link.always = Fault(damage_down_at=100 * 1024, damage_every=100 * 1024)
+    with pytest.raises(ChecksumMismatch, match="did not arrive as the store holds it"):
+        store.download(token, small, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+    assert leftovers(tmp_path) == []
+
+
+def test_a_small_file_goes_on_where_it_broke_over_a_link_that_never_brings_it_whole(
+    store, link, token, small, content, tmp_path
+):
+    link.always = Fault(end_down_after=70 * 1024)
+    store.download(token, small, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == content[: 200 * 1024]
+    assert link.down < 300 * 1024
+    assert leftovers(tmp_path) == []
+
+
 def test_a_silent_server_is_noticed_and_the_download_goes_on(link, token, place, content, tmp_path):
     store = HttpFileStore(limits=evolve(LIMITS, read_seconds=0.3), transfers=TRANSFERS)
     link.faults.append(Fault(stall_down_after=7 * MIB))

@@ -112,6 +112,9 @@ class RangeHelpers:
 
     def stop(self) -> None:
         """End all connections; what they brought stays."""
+        self._watched, self._pace_before, self._at_its_best = None, 0.0, False
+        if not self._helpers:
+            return
         self._stopping.set()
         for helper in self._helpers:
             if helper.answer is not None:
@@ -122,4 +125,3 @@ class RangeHelpers:
                 helper.thread.join(timeout=max(until - time.monotonic(), 0.01))
         self._helpers.clear()
         self._stopping = threading.Event()
-        self._watched, self._pace_before, self._at_its_best = None, 0.0, False

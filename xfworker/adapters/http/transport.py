@@ -44,6 +44,8 @@ _SLOW_DOWN = (_TOO_MANY, 503)
 _PASSING = (500, 502, 503, 504)
 _FIRST_ERROR = 300
 _NOT_MODIFIED = 304
+_NO_RETRIES = urllib3.Retry(total=False, redirect=False)
+"""urllib3 would make one for each request."""
 _PROBLEM_BYTES = 256 * 1024
 _DIGITS_OF_SECONDS = 7
 _LONGEST_WAIT_SECONDS = 5.0
@@ -289,7 +291,7 @@ class HttpTransport:
             self._address.path + path,
             body=body,
             headers=fields,
-            retries=False,
+            retries=_NO_RETRIES,
             redirect=False,
             preload_content=False,
             timeout=urllib3.Timeout(

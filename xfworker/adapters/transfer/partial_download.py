@@ -42,6 +42,7 @@ class PartialDownload:
         self._file: PositionedFile | None = None
         self._digest: DigestThread[Hasher] | None = None
         self._hashed = 0
+        self._unwritten: memoryview | None = None
         self._saved = (0, 0.0)
         self.pool = BlockPool(limits.blocks, limits.block_bytes)
         self.stat: FileStat | None = None
@@ -89,6 +90,13 @@ class PartialDownload:
         self._digest = running_digest(checking_digest(stat)[0])
         self.pool = BlockPool(self._limits.blocks, max(min(self._limits.block_bytes, stat.size), 1))
         self._saved = (0, time.monotonic())
+
+    def take_whole(self, stat: FileStat, content: memoryview) -> None:
+        """Take a small file of this description that arrived in one piece; it is written once it is verified."""
+        self.stat, self.spans, self._hashed = stat, Spans([Span(0, stat.size, stat.size)]), stat.size
+        self._digest = running_digest(checking_digest(stat)[0])
+        self._digest.update(content)
+        self._unwritten = content
 
     def write(self, span: Span, block: memoryview, count: int) -> None:
         """
@@ -178,10 +186,14 @@ class PartialDownload:
                 f"{self._what} did not arrive as the store holds it: {algorithm.upper()} {arrived} arrived, "
                 f"{digest} was expected"
             )
-        self._close_file()
         with disk_errors(f"fetch {self._what} to {self._target}"):
+            if self._unwritten is not None:
+                self._file = self._file or PositionedFile(self._journal.data)
+                self._file.write_at(0, self._unwritten)
+            self._close_file()
             publish(self._journal.data, self._target, fsync=self._limits.fsync)
-        self._journal.remove()
+        if self._journal.fields:
+            self._journal.remove()
         return with_digest(expected, algorithm, arrived)
 
     def leave(self) -> None:
@@ -203,7 +215,7 @@ class PartialDownload:
         if self._file is not None:
             with disk_errors(f"fetch {self._what}"):
                 self._file.truncate(0)
-        self.stat, self.spans, self._hashed = None, Spans.of_size(0), 0
+        self.stat, self.spans, self._hashed, self._unwritten = None, Spans.of_size(0), 0, None
 
     def discard(self) -> None:
         """Delete everything."""
