@@ -3,6 +3,7 @@
 from attrs import define, field
 
 from tests.simulation.scripts import RESULT, read_content
+from tests.simulation.spawning import spawned_jobs
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.files import record_resource
 from xfworker.domain.job_metadata import lost_attempts
@@ -138,7 +139,13 @@ class Ledger:
             f"{of[None, tasks['g']]} has the value {value_of(of[None, tasks['g']])} of {list(map(value_of, ends))}",
         )
         self._require_made_of(of[None, tasks["h"]], [of[None, tasks["g"]]])
-        require(len(of) == 5 * len(runs) + 2, f"there are {len(of)} jobs of {len(runs)} runs")
+        spawned = spawned_jobs(self.world)
+        wrong = [job for source, job in spawned.items() if job.run_serial != self.jobs[source].run_serial]
+        require(not wrong, f"spawned jobs are in other runs than what spawned them: {wrong}")
+        require(
+            len(of) == 5 * len(runs) + 2 + len(spawned),
+            f"there are {len(of)} jobs of {len(runs)} runs, {len(spawned)} of them spawned",
+        )
 
     def _require_made_of(self, job, used):
         given = [job.inputs[f"i{index}"] for index in range(len(used))]

@@ -6,6 +6,7 @@ from pathlib import Path
 from attrs import define, field
 
 from tests.simulation.network import RemoteFiles, RemoteServer, Wire
+from tests.simulation.spawning import spawn_job
 from tests.simulation.timeline import Host
 from xfworker.domain.change import Change
 from xfworker.domain.errors import RecordConflict, XFWorkerError
@@ -132,16 +133,7 @@ def run_script(world, session, directory):
     luck, host = world.luck, session.clock.host
     job = session.server.get(Job, session.arguments.job_serial)
     is_whole = world.runs_whole_script(job.serial)
-    value = 1
-    for key in sorted(job.inputs):
-        given = job.inputs[key]
-        if isinstance(given, dict) and given.get("type") == "Sequence":
-            values = [read["value"] for read in values_of(world, session, given)]
-            value += sum(values)
-            continue
-        if isinstance(given, dict) and "job_serial" in given:
-            reads = is_whole and "filename" in given
-            value += read_input(session, given, directory) if reads else given["value"]
+    value = computed_value(world, session, job, directory, reads_files=is_whole)
     for percentage in (30, 60) if is_whole else (60,):
         session.clock.sleep(luck.between(f"{host.name}/work", 0.1, world.conditions.work_seconds))
         if luck.strikes(f"{host.name}/crash", world.chances["script crash"]):
@@ -154,11 +146,28 @@ def run_script(world, session, directory):
     out = {"type": "ForeignFile", "job_serial": job.serial, "attempt": job.attempt, "value": value}
     if is_whole:
         count_self(world, session, job.workflow_serial)
+        if job.task_serial == world.tasks["d"] and luck.switched_on("spawning"):
+            spawn_job(world, session, job)
         out |= store_result(session, job, value, directory)
     finish_job(session, Change(values={}), {"out": out}, expected_version=job.occ_lock_version)
     if luck.strikes(f"{host.name}/lingers", world.chances["script lingers"]):
         session.clock.sleep(luck.between(f"{host.name}/how long", 1.0, 400.0))
     return 1 if luck.strikes(f"{host.name}/crash at exit", world.chances["script crash"]) else 0
+
+
+def computed_value(world, session, job, directory, *, reads_files):
+    """Give the value that follows from a job's inputs."""
+    value = 1
+    for key in sorted(job.inputs):
+        given = job.inputs[key]
+        if isinstance(given, dict) and given.get("type") == "Sequence":
+            values = [read["value"] for read in values_of(world, session, given)]
+            value += sum(values)
+            continue
+        if isinstance(given, dict) and "job_serial" in given:
+            reads = reads_files and "filename" in given
+            value += read_input(session, given, directory) if reads else given["value"]
+    return value
 
 
 def store_result(session, job, value, directory):

@@ -17,6 +17,7 @@ from tests.simulation.luck import Luck
 from tests.simulation.network import RemoteControl, RemoteFiles, RemoteQueue, RemoteServer, Wire
 from tests.simulation.records import ServerDiedError, SimulatedRecords
 from tests.simulation.scripts import RESULT, Runner, Source, read_content
+from tests.simulation.spawning import PACKAGE
 from tests.simulation.timeline import Host, Timeline
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.memory.files import MemoryFileStore
@@ -83,6 +84,7 @@ class World:
         self.files = SimulatedFiles()
         self.counting = self.counted = 0
         self.acknowledged_runs = set()
+        self.spawned_by = set()
         self.restarting = False
         self.violations = []
         self.partitions = {}
@@ -254,6 +256,7 @@ class World:
         task("d", "b", "c")
         task("g", "d", sequence=True)
         task("h", "g")
+        server.create(TaskType(name=PACKAGE))
         server.update(Workflow, workflow, Change(values={"/state": WorkflowState.ACTIVE.value}))
         return workflow
 
