@@ -3,6 +3,7 @@
 from attrs import define
 
 from tests.simulation.records import ServerDiedError
+from tests.simulation.uploads import upload_in_pieces
 from xfworker.domain.errors import FileError, ServerError, ServerTimeout, ServerUnreachable, TransferInterrupted
 from xfworker.services.retry_policy import RetryPolicy
 
@@ -214,6 +215,11 @@ class RemoteFiles:
     def upload(self, token, source, resource, *, progress=None):
         world, host = self.wire.world, self.wire.host
         content = source.read_bytes()
+        if resource.source == "job_result" and world.luck.switched_on("uploads in pieces"):
+            upload_in_pieces(self.wire, _FILE_RETRY, token, content, resource)
+            return self._ask(
+                "stat", lambda platform: self._store.stat(platform.verify_file_token(token.token), resource)
+            )
 
         def once():
             self.wire.once("begin upload", lambda platform: platform.verify_file_token(token.token))

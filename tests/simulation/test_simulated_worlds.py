@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.world import play
+from xfworker.adapters.disk.partial_uploads import PartialUpload
+from xfworker.services.platform import server
 from xfworker.services.platform.platform import Platform
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -42,3 +44,17 @@ def test_a_file_that_is_published_without_a_look_at_the_lease_is_noticed(monkeyp
     monkeypatch.setattr(Platform, "_require_file_rights", lambda *_, **__: None)
     [violation] = play(50).violations
     assert "attempt 1 at job 1 publishes a file while it is Running in attempt 2" in violation
+
+
+def test_a_job_that_is_spawned_again_by_a_script_that_runs_again_is_noticed(monkeypatch):
+    monkeypatch.setattr(server, "existing", lambda *_: None)
+    assert "doubled" in str(play(20).violations) or "made 2 tasks" in str(play(20).violations)
+
+
+def test_an_upload_that_goes_on_behind_where_it_broke_off_is_noticed(monkeypatch):
+    def offset(upload):
+        there = upload.data.stat().st_size if upload.completed is None else upload.size
+        return min(there + 1, upload.size) if there else 0
+
+    monkeypatch.setattr(PartialUpload, "offset", property(offset))
+    assert "half a file" in str(play(2).violations)

@@ -19,6 +19,7 @@ from tests.simulation.records import ServerDiedError, SimulatedRecords
 from tests.simulation.scripts import RESULT, Runner, Source, read_content
 from tests.simulation.spawning import PACKAGE
 from tests.simulation.timeline import Host, Timeline
+from tests.simulation.uploads import ServerUploads
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
@@ -85,6 +86,7 @@ class World:
         self.counting = self.counted = 0
         self.acknowledged_runs = set()
         self.spawned_by = set()
+        self.uploads = {}
         self.restarting = False
         self.violations = []
         self.partitions = {}
@@ -149,6 +151,7 @@ class World:
     def start_server(self, number):
         host = Host(self.timeline, f"server {number}", step_seconds=self._server_step)
         platform = Platform(self.records, host.clock(), self._signer, self.options, files=self.files)
+        self.uploads[platform] = ServerUploads.of(self, platform)
         platform.join({})
         platform.begin_serving()
         server = Server(host, platform)
