@@ -160,6 +160,7 @@ def test_two_results_are_chosen_on_the_board_and_compared(visit, site, run):
     first.press("c")
     page.get_by_text("Choose the second result").wait_for()
     assert "the first of two to compare" in first.get_attribute("aria-label")
+    assert first.evaluate("cell => cell === document.activeElement")
     first.press("Escape")
     assert "compare" not in first.get_attribute("aria-label")
     first.press("c")

@@ -265,6 +265,18 @@ def test_zooming_keeps_the_voxel_under_the_pointer_and_fit_shows_all_again(view)
     assert viewer.get("scale") == pytest.approx(fitted)
 
 
+def test_planes_that_get_their_size_late_show_all_of_the_image_then(view):
+    viewer = view()
+    fitted = viewer.get("scale")
+    # As where the image is described before anything of the page has a size.
+    viewer.page.evaluate(
+        "() => { document.querySelector('main').style.display = 'none'; document.querySelector('xf-slices').fit() }"
+    )
+    assert viewer.get("scale") == 1
+    viewer.page.evaluate("() => { document.querySelector('main').style.display = '' }")
+    viewer.wait(f"scale === {fitted}")
+
+
 @pytest.mark.parametrize("renderer", ["", "canvas"])
 def test_segments_lie_where_their_origin_says_and_are_named(view, renderer):
     viewer = view(segments="userdata/seg.omni", renderer=renderer)

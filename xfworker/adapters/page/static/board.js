@@ -320,6 +320,7 @@ function compare(place) {
   const what = whatIs(place);
   if (!what || what.task === null) { notice(strings.compare_results, true); return; }
   const before = first;
+  focus = place;
   first = before && (before.run !== what.run || before.task !== what.task) ? before : before ? null : what;
   if (before && first) {
     first = null;

@@ -310,7 +310,8 @@ export class XfSlices extends HTMLElement {
     const { geometry } = this;
     const scales = Object.values(this.planes).filter(({ size }) => size[0] && size[1]).map(({ size, plane }) =>
       Math.min(...[plane.right, plane.down].map((axis, i) => (size[i] * 0.96) / (geometry.size[axis] * geometry.spacing[axis]))));
-    this.look({ centre: geometry.size.map((count) => (count - 1) / 2), scale: scales.length ? Math.min(...scales) : 1 });
+    this.isFitted = scales.length > 0;
+    this.look({ centre: geometry.size.map((count) => (count - 1) / 2), scale: this.isFitted ? Math.min(...scales) : 1 });
   }
 
   // Set what is black and white, in raw values.
@@ -533,7 +534,8 @@ export class XfSlices extends HTMLElement {
     const style = element('link', { rel: 'stylesheet', href: new URL('./slices.css', import.meta.url).href });
     this.shadowRoot.replaceChildren(style, parts.frame);
     const resized = new ResizeObserver(() => {
-      if (this.isReady && !this.wasSized) this.fit();
+      // Planes may get their sizes long after the image was described: in a tab in the background, or by a late style.
+      if (this.isReady && !(this.wasSized && this.isFitted)) this.fit();
       this.wasSized = this.isReady;
       this.redraw();
     });
