@@ -84,6 +84,18 @@ def test_what_happens_is_shown_while_the_board_is_looked_at(visit, site, run):
     cell(page, label, "Judge: Aborted").wait_for()
 
 
+def test_the_keyboard_stays_at_its_run_when_a_new_one_comes_above_it(visit, site):
+    page = visit(f"/workflows/{site.workflow}")
+    focused = cell(page, "mouse 1", "Judge: For a person")
+    focused.focus()
+    added = site.platform.server.create(Run(workflow_serial=site.workflow, name="changing above"))
+    page.locator(".row", has_text="changing above").wait_for()
+    assert focused.evaluate("cell => cell === document.activeElement")
+    site.platform.server.update(Run, added.serial, Change(values={"/obsolete": True}))
+    page.locator(".row", has_text="changing above").wait_for(state="detached")
+    assert focused.evaluate("cell => cell === document.activeElement")
+
+
 def test_runs_and_jobs_are_changed_from_the_panel(visit, site, run):
     job = add_job(site, run, site.measure)
     page = visit(f"/workflows/{site.workflow}?run={run}")

@@ -273,6 +273,8 @@ def test_planes_that_get_their_size_late_show_all_of_the_image_then(view):
         "() => { document.querySelector('main').style.display = 'none'; document.querySelector('xf-slices').fit() }"
     )
     assert viewer.get("scale") == 1
+    # Sizes are compared frame by frame: one has to go by without a size.
+    viewer.page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(() => go())))")
     viewer.page.evaluate("() => { document.querySelector('main').style.display = '' }")
     viewer.wait(f"scale === {fitted}")
 

@@ -120,6 +120,9 @@ function arrange() {
     }
     kept.push(run);
   }
+  // Who is at a run stays at it, wherever it goes to.
+  const isHeld = area.contains(document.activeElement);
+  const held = isHeld || !panel.hidden ? rows[focus.row] : null;
   kept.sort(comparisons[sorting.value] ?? comparisons.newest);
   rows = runs.has(0) ? [runs.get(0), ...kept] : kept;
   for (const chip of chips) chip.querySelector('b').textContent = counts[chip.dataset.state] ?? 0;
@@ -127,12 +130,14 @@ function arrange() {
   board.setAttribute('aria-rowcount', rows.length + 1);
   const total = runs.size - (runs.has(0) ? 1 : 0);
   foot.textContent = total === 0 ? strings.no_runs : strings.runs_shown.replace('{shown}', kept.length).replace('{total}', total);
-  focus.row = Math.min(focus.row, Math.max(rows.length - 1, 0));
+  const row = held ? rows.findIndex((run) => run.serial === held.serial) : -1;
+  focus.row = row >= 0 ? row : Math.min(focus.row, Math.max(rows.length - 1, 0));
   for (const element of shown.values()) element.remove();
   shown = new Map();
   // What is in sight is painted before what might be next.
   draw(0);
   requestAnimationFrame(() => draw());
+  if (isHeld) focusCell(focus.row, focus.column);
 }
 
 function draw(spare = SPARE) {
@@ -221,13 +226,11 @@ function change(data) {
     if (state === 'R') live.set(key, rest); else live.delete(key);
     touched.add(run);
   }
-  const held = area.contains(document.activeElement) ? { ...focus } : null;
   if (isArranged || (touched.size && (pressed() || sorting.value === 'state'))) arrange();
   else {
     refill((run) => touched.has(run.serial));
     count();
   }
-  if (held) focusCell(held.row, held.column);
   if (selected && data.cells.some(([run, task]) => run === selected.run && task === selected.task)) openPanel(selected, true);
 }
 
@@ -320,7 +323,6 @@ function compare(place) {
   const what = whatIs(place);
   if (!what || what.task === null) { notice(strings.compare_results, true); return; }
   const before = first;
-  focus = place;
   first = before && (before.run !== what.run || before.task !== what.task) ? before : before ? null : what;
   if (before && first) {
     first = null;
@@ -329,6 +331,7 @@ function compare(place) {
   refill();
 }
 
+area.addEventListener('focusin', (event) => { focus = at(event.target) ?? focus; });
 area.addEventListener('click', (event) => {
   const place = at(event.target);
   if (!place) return;
