@@ -40,7 +40,7 @@ def collect_files(
     Fetch the files of outputs.
 
     Each appears under its own name when it is complete. Where a name is taken in the folder, a single file gets a
-    number (``slice-2.png``), and files that name each other go together into a folder of the output's key. A file that
+    number (``slice_2.png``), and files that name each other go together into a folder of the output's key. A file that
     several outputs share is fetched once.
 
     Args:

@@ -1,0 +1,84 @@
+"""The files of a job's outputs in a folder: under their own names, beside what is there, each fetched once."""
+
+import pytest
+
+from xfworker.adapters.disk.filesystem import LocalFilesystem
+from xfworker.adapters.memory.files import MemoryFileStore
+from xfworker.api.composition.platform import memory_platform
+from xfworker.domain.files import Scope, userdata_resource
+from xfworker.services.jobs.results import collect_files
+from xfworker.services.platform.principal import ADMIN
+
+
+class Results:
+    def __init__(self, folder):
+        self.server = memory_platform().server_for(ADMIN)
+        self.files = MemoryFileStore()
+        self.source = folder / "source"
+        self.source.mkdir()
+        self.folder = folder / "results"
+
+    def output(self, *names, kind="Image"):
+        for name in names:
+            path = self.source / name
+            path.write_bytes(name.encode())
+            resource = userdata_resource(f"set/{name}")
+            self.files.upload(self.server.file_token([Scope("write", resource)]), path, resource)
+        return self.named(*names, kind=kind)
+
+    def named(self, *names, kind="Image"):
+        value = {"type": kind, "source": "userdata", "virtualpath": "set", "filename": names[0]}
+        return {**value, "filenames": list(names[1:])} if names[1:] else value
+
+    def collect(self, **outputs):
+        return collect_files(self.server, self.files, LocalFilesystem(), outputs, self.folder)
+
+
+@pytest.fixture
+def results(tmp_path):
+    return Results(tmp_path)
+
+
+def test_files_get_their_own_names_and_values_without_files_get_none(results):
+    collected = results.collect(mask=results.output("mask.aim"), count=3)
+    assert (collected.paths, collected.errors) == ({"mask": [results.folder / "mask.aim"]}, ())
+    assert (results.folder / "mask.aim").read_bytes() == b"mask.aim"
+
+
+def test_a_file_that_several_outputs_share_is_fetched_once(results):
+    shared = results.output("mask.aim")
+    collected = results.collect(first=shared, second=shared)
+    assert collected.paths["first"] == collected.paths["second"]
+    assert [path.name for path in results.folder.iterdir()] == ["mask.aim"]
+
+
+def test_a_file_whose_name_is_taken_gets_a_number(results):
+    results.folder.mkdir()
+    (results.folder / "mask.aim").write_bytes(b"mine")
+    (path,) = results.collect(mask=results.output("mask.aim")).paths["mask"]
+    assert (path.name, (results.folder / "mask.aim").read_bytes()) == ("mask_2.aim", b"mine")
+
+
+def test_files_that_name_each_other_keep_their_names_in_a_folder_where_one_is_taken(results):
+    results.folder.mkdir()
+    (results.folder / "b.raw").write_bytes(b"mine")
+    paths = results.collect(**{"my mask": results.output("a.omni", "b.raw")}).paths["my mask"]
+    assert [path.relative_to(results.folder).as_posix() for path in paths] == [
+        "my_mask_files/a.omni",
+        "my_mask_files/b.raw",
+    ]
+
+
+def test_an_output_whose_file_is_not_stored_is_named_and_the_others_come(results):
+    collected = results.collect(gone=results.named("gone.aim"), mask=results.output("mask.aim"))
+    assert list(collected.paths) == ["mask"]
+    assert len(collected.errors) == 1
+    assert collected.errors[0].startswith("output gone: ")
+    assert not collected.left
+
+
+def test_a_folder_that_cannot_be_made_is_named_and_the_files_are_left(results):
+    results.folder.write_bytes(b"a file")
+    collected = results.collect(mask=results.output("mask.aim"))
+    assert collected.errors[0].startswith(f"output mask: its files cannot be brought to {results.folder}")
+    assert collected.left
