@@ -153,7 +153,7 @@ class PlatformServer:
         """Give the outputs with which a job is done after a change, or ``None`` where it is not, or cannot be made."""
         pointers = {name for name in (*change.values, *change.removals) if name.startswith("/outputs")}
         state = change.values.get("/state")
-        if state not in {None, JobState.DONE.value} or not (pointers or state):
+        if not (pointers or state) or (state is not None and state != JobState.DONE.value):
             return None
         if state and pointers == {"/outputs"}:
             return change.values.get("/outputs")
