@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutation.fresh import IN_MEMORY
 from tests.mutation.mutants import mutants
 from tests.mutation.running import KILLED, MutationRun
 from tests.trust_figures import table, write
@@ -38,7 +39,41 @@ _SCRIPTS = (
     *map(str, Path("tests/unit").glob("test_*.py")),
 )
 
+_OF_PLATFORM = (
+    "tests/contract/test_memory_platform.py",
+    *(
+        f"tests/unit/platform/test_{name}.py"
+        for name in ("claims", "lease_clocks", "lost_leases", "publications", "resources", "workflow_flow")
+    ),
+)
+_OF_FLOW = (
+    "tests/contract/test_memory_platform.py",
+    *(
+        f"tests/unit/platform/test_{name}.py"
+        for name in ("given_inputs", "spawned_runs", "workflow_flow", "workflow_restarts")
+    ),
+)
+_OF_RIGHTS = (
+    "tests/contract/test_memory_platform.py",
+    *(
+        f"tests/unit/platform/test_{name}.py"
+        for name in ("access", "file_rights", "look_alikes", "ownership", "rights_matrix", "tokens_and_sessions")
+    ),
+)
+
 TESTS_OF = {
+    "xfworker/domain/resources.py": (
+        "tests/unit/domain/test_needs_and_offers.py",
+        "tests/unit/platform/test_resources.py",
+        "tests/unit/test_capacity.py",
+    ),
+    "xfworker/domain/scheduling.py": _OF_FLOW,
+    "xfworker/domain/sort_order.py": ("tests/unit/domain/test_sort_orders.py",),
+    "xfworker/services/platform/access.py": _OF_RIGHTS,
+    "xfworker/services/platform/downstream.py": _OF_FLOW,
+    "xfworker/services/platform/lease_watch.py": ("tests/unit/platform/test_lease_clocks.py",),
+    "xfworker/services/platform/leases.py": _OF_PLATFORM,
+    "xfworker/services/platform/queue.py": _OF_PLATFORM,
     "xfworker/domain": _RULES,
     "xfworker/services/platform": _RULES,
     "xfworker/services/script": _SCRIPTS,
@@ -90,7 +125,8 @@ def _tests_of(path):
 def _run(paths, tests, jobs):
     judged = {}
     run = MutationRun(paths, tests, jobs, lambda path, tried: judged.update({path: _judged(path, tried)}))
-    pytest.main(["-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", *tests], plugins=[run])
+    words = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", *IN_MEMORY]
+    pytest.main([*words, *tests], plugins=[run])
     left = [path for path in paths if path not in judged]
     if run.failure or left:
         sys.stdout.write(f"NOT COMPLETE: {', '.join(map(str, left))}: {run.failure or 'the tests were ended'}\n")

@@ -13,6 +13,8 @@ from tests.mutation.mutants import compiled, mutants
 
 NOT_USED = 99
 """The exit status where the tests did not import the changed module."""
+IN_MEMORY = ("-k", "not sqlite")
+"""The words for pytest that leave out a test's slower form over a database file, where it has one in memory."""
 
 
 class _Changed(SourceFileLoader):
@@ -40,6 +42,6 @@ class _Finder(MetaPathFinder):
 if __name__ == "__main__":
     sys.meta_path.insert(0, _Finder(Path(sys.argv[1]), int(sys.argv[2])))
     # What pytest rewrites, for better messages of assertions, would not be the changed module.
-    words = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--assert=plain"]
+    words = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--assert=plain", *IN_MEMORY]
     status = pytest.main([*words, *sys.argv[3:]])
     sys.exit(status if _Changed.is_used else NOT_USED)

@@ -31,6 +31,7 @@ from tests.mutation.mutants import compiled, mutants
 KILLED, SURVIVED = "killed", "survived"
 _CPU_SECONDS = 20
 _WALL_SECONDS = 120
+_MOST_MEMORY = 2 << 30
 
 
 @define(eq=False, slots=False)
@@ -164,6 +165,8 @@ class MutationRun:
             limit = int(_CPU_SECONDS + 5 * sum(map(self.seconds.get, names)))
             # The signal that comes first says why; what kills it without this one is not the mutant's.
             resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 10))
+            # A loop that never ends and keeps what it makes fails by itself, before others lack memory for it.
+            resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
             passed = all(_passes(item, following) for item, following in zip(items, [*items[1:], None], strict=True))
             return 0 if passed else 1
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutation.__main__ import TESTS_OF
 from tests.mutation.mutants import compiled, mutants
 
 SOURCE = '''
@@ -97,3 +98,10 @@ def test_a_run_that_is_not_complete_gives_no_score(tmp_path, expected, tests, st
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (run.returncode, said in run.stdout) == (status, True), run.stdout + run.stderr
     assert list(tmp_path.glob("build/mutation/*.json")) == ([] if status == 2 else [tmp_path / RESULT])
+
+
+@pytest.mark.parametrize("part", TESTS_OF)
+def test_each_part_has_tests_that_are_there(part):
+    root = Path(__file__).parents[2]
+    assert (root / part).exists()
+    assert [test for test in TESTS_OF[part] if not (root / test).exists()] == []

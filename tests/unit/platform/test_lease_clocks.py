@@ -123,6 +123,49 @@ def test_small_differences_between_the_clocks_are_nothing():
         assert watch.look(for_maintenance=True) == 0
 
 
+@pytest.mark.parametrize(("lease", "latest"), [(60.0, 20.0), (1.5, 1.0)])
+@pytest.mark.parametrize(("more", "regular"), [(0.0, True), (0.25, False)])
+def test_maintenance_may_come_a_third_of_a_lease_late_and_no_later(lease, latest, more, regular):
+    clock = ManualClock()
+    watch = LeaseWatch(clock, lease)
+    watch.begin(after_pause=False)
+    clock.advance(latest + more)
+    assert (watch.look() == 0) is regular
+
+
+@pytest.mark.parametrize(("lease", "largest"), [(60.0, 6.0), (1.5, 0.5)])
+@pytest.mark.parametrize(("more", "regular"), [(0.0, True), (0.25, False)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_clock_may_be_set_by_a_tenth_of_a_lease_and_no_more(lease, largest, more, regular, sign):
+    clock = ManualClock()
+    watch = LeaseWatch(clock, lease)
+    watch.begin(after_pause=False)
+    clock.set_time(clock.now() + timedelta(seconds=sign * (largest + more)))
+    assert (watch.look() == 0) is regular
+
+
+def test_claims_that_look_at_the_clocks_do_not_stand_for_maintenance():
+    clock = ManualClock()
+    watch = LeaseWatch(clock, LEASE_SECONDS)
+    watch.begin(after_pause=False)
+    clock.advance(15)
+    assert watch.look() == 0
+    clock.advance(15)
+    assert watch.look() > 0
+
+
+def test_a_server_that_is_suspended_twice_before_its_next_maintenance_grants_two_fresh_periods():
+    clock = ManualClock()
+    watch = LeaseWatch(clock, LEASE_SECONDS)
+    watch.begin(after_pause=False)
+    for _ in range(2):
+        clock.advance(3600)
+        number = watch.look()
+        assert number > 0
+        watch.grant(number)
+        assert watch.look() == 0
+
+
 @pytest.mark.parametrize(("lease", "interval"), [(3600, 5.0), (60, 5.0), (6, 1.0), (1.2, 0.2)])
 def test_leases_are_looked_at_several_times_in_each(lease, interval):
     assert maintenance_seconds(lease) == pytest.approx(interval)

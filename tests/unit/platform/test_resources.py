@@ -10,7 +10,7 @@ from xfworker.domain.change import Change
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
-from xfworker.domain.resources import MOST_EARLIER_PILOTS, Offer, Pilot, worker_offer, worker_pilot
+from xfworker.domain.resources import Offer, Pilot, worker_offer, worker_pilot
 from xfworker.testing.contracts.worlds import DirectWorld, Setting
 
 PACKAGE = {"archive": "a.xfp", "sha256": "0" * 64, "complete": True}
@@ -166,9 +166,9 @@ def test_a_worker_says_of_which_batch_jobs_it_was_before(world):
         [worker] = transaction.find(Worker)
         transaction.replace(attrs.evolve(worker, metadata={**worker.metadata, "earlier_pilots": "many"}))
     assert earlier("10") == ["slurm:9"]
-    for number in range(MOST_EARLIER_PILOTS + 11):
+    for number in range(111):
         latest = earlier(str(100 + number))
-    assert len(latest) == MOST_EARLIER_PILOTS
+    assert len(latest) == 100
     assert latest[-1] == f"slurm:{100 + number - 1}"
 
 
