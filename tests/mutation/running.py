@@ -165,8 +165,6 @@ class MutationRun:
             limit = int(_CPU_SECONDS + 5 * sum(map(self.seconds.get, names)))
             # The signal that comes first says why; what kills it without this one is not the mutant's.
             resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 10))
-            # A loop that never ends and keeps what it makes fails by itself, before others lack memory for it.
-            resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
             passed = all(_passes(item, following) for item, following in zip(items, [*items[1:], None], strict=True))
             return 0 if passed else 1
 
@@ -222,8 +220,14 @@ def _codes(code):
 def _forked(run):
     pid = os.fork()
     if pid == 0:
-        _child(run)
+        _child(lambda: _within_memory(run))
     return pid
+
+
+def _within_memory(run):
+    # A loop that never ends and keeps what it makes fails by itself, before others lack memory for it.
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    return run()
 
 
 def _child(run):

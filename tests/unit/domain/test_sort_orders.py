@@ -88,6 +88,10 @@ def test_beside_what_other_rules_made_the_new_ones_are_short():
     assert sort_order_between("x!", "x!z") == "x!V"
 
 
+def test_those_that_follow_one_another_do_not_grow():
+    assert sort_orders_between("a0", None, 3) == ["a1", "a2", "a3"]
+
+
 def test_the_greatest_is_found_among_those_that_are_there():
     assert greatest(["a1", None, "", "a2", "a0"]) == "a2"
     assert greatest([None, ""]) is None
