@@ -33,7 +33,9 @@ def rows(capture):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are of POSIX")
 @pytest.mark.parametrize("limit", [30_000, 4_000])
-def test_a_full_disk_costs_the_capture_its_files_and_the_job_nothing(stand_in, limit):
+def test_a_full_disk_costs_the_capture_its_files_and_the_job_nothing(stand_in, limit, monkeypatch):
+    # What the script reached could not be written either, and half of it would be taken for an incomplete measure.
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     made = stand_in()
     (made.home / "files/scan.raw").write_bytes(os.urandom(200_000))
     job = script(
