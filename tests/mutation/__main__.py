@@ -73,7 +73,11 @@ TESTS_OF = {
     "xfworker/services/platform/downstream.py": _OF_FLOW,
     "xfworker/services/platform/lease_watch.py": ("tests/unit/platform/test_lease_clocks.py",),
     "xfworker/services/platform/leases.py": _OF_PLATFORM,
-    "xfworker/services/platform/queue.py": _OF_PLATFORM,
+    "xfworker/services/platform/queue.py": (
+        *_OF_PLATFORM,
+        "tests/unit/platform/test_access.py",
+        "tests/unit/platform/test_ownership.py",
+    ),
     "xfworker/domain": _RULES,
     "xfworker/services/platform": _RULES,
     "xfworker/services/script": _SCRIPTS,
