@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -274,8 +274,13 @@ def pilots_at(databases: Databases, folder: Path, pilots: int, seconds: float) -
 
 
 def _cpu(parent: psutil.Process) -> float:
-    times = [process.cpu_times() for process in [parent, *parent.children()]]
-    return float(sum(time.user + time.system for time in times))
+    total = 0.0
+    for process in [parent, *parent.children()]:
+        # PostgreSQL's background processes come and go.
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def unfit_ratio(databases: Databases, folder: Path, jobs: int) -> float:
