@@ -5,20 +5,15 @@ Tiles of the difference of two images of one grid.
 """
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from attrs import define
 from litestar import Response
 
-from xfworker.adapters.web.image_answers import TileName, answer, describe, kept_headers
-from xfworker.adapters.wire.byte_range import is_unmodified
+from xfworker.adapters.web.image_answers import answer_description, answer_tile, describe, levels_of
 from xfworker.domain.files import Resource
 from xfworker.services.images.image_difference import ImageDifference
-from xfworker.services.images.slices import axes_shown
 from xfworker.services.images.viewing import Authorize, ViewedImages
-from xfworker.services.images.virtual_ome_zarr import little_endian
 
 
 @define(frozen=True)
@@ -50,19 +45,12 @@ class DifferenceRequest:
         ):
             difference = ImageDifference(image, other)
             if self.tile is None:
-                body = msgspec.json.encode(_described(difference))
-                return answer(body, "application/json", {**headers, "Cache-Control": "private, no-cache"})
-            name = TileName.parse(self.tile)
-            name.require(difference.key, resource)
-            kept = {**headers, **kept_headers(self.tile)}
-            if is_unmodified(unless, kept["ETag"]):
-                return Response(content=b"", status_code=int(HTTPStatus.NOT_MODIFIED), headers=kept)
-            return answer(little_endian(difference.tile(*name.place)), "application/octet-stream", kept)
+                return answer_description(_described(difference), headers)
+            return answer_tile(difference, self.tile, resource, unless, headers)
 
 
 def _described(difference: ImageDifference) -> dict[str, Any]:
     one, other = describe(difference.image), describe(difference.other)
-    sources = {axis: difference.sources(axis) for axis in axes_shown(difference.image.info)}
     window, unit = difference.window(), difference.unit
     calibrations = [{"unit_type": unit.unit_type, "unit_name": unit.unit_name, "slope": 1.0, "intercept": 0.0}]
     # As long as one of the two is being prepared, whoever looks asks again.
@@ -76,9 +64,6 @@ def _described(difference: ImageDifference) -> dict[str, Any]:
         "default_unit_type": unit.unit_type,
         "assumptions": list(dict.fromkeys((*one["assumptions"], *other["assumptions"]))),
         "window": [window.low, window.high],
-        "levels": [
-            {**level, "sources": {axis: those[number] for axis, those in sources.items()}}
-            for number, level in enumerate(one["levels"])
-        ],
+        "levels": levels_of(difference, difference.image, one),
         "pyramid": unfinished or one["pyramid"],
     }

@@ -2,17 +2,22 @@
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
 from attrs import define
 from litestar import Response
 
+from xfworker.adapters.wire.byte_range import is_unmodified
 from xfworker.domain.errors import FileNotInStore, UsageError
 from xfworker.domain.files import Resource
+from xfworker.services.images.image_difference import ImageDifference
 from xfworker.services.images.pictures import LABEL_COLOURS
+from xfworker.services.images.registered_image import RegisteredImage
 from xfworker.services.images.slices import Axis, axes_shown
 from xfworker.services.images.viewed_image import TILE, ViewedImage
-from xfworker.services.images.virtual_ome_zarr import calibrations_of
+from xfworker.services.images.virtual_ome_zarr import calibrations_of, little_endian
 
 _FOR_EVER: Final = "private, max-age=31536000, immutable"
 _TILE: Final = re.compile(r"([0-9a-f]{32})\.([a-z]+(?:-\d{1,2})?)\.([xyz])((?:\.\d{1,9}){4})", re.ASCII)
@@ -68,6 +73,52 @@ def kept_headers(tile: str) -> dict[str, str]:
 def answer(body: bytes, media_type: str, headers: Mapping[str, str]) -> Response[bytes]:
     """Answer with some bytes."""
     return Response(content=body, media_type=media_type, headers=dict(headers))
+
+
+def answer_tile(
+    image: RegisteredImage | ImageDifference,
+    tile: str,
+    resource: Resource,
+    unless: str | None,
+    headers: Mapping[str, str],
+) -> Response[bytes]:
+    """
+    Answer with a tile that is computed from two images, or that the caller's is still right.
+
+    Args:
+        image: What it is a tile of.
+        tile: Its name.
+        resource: The image that was asked for, for messages.
+        unless: The entity tag that the caller has.
+        headers: Header fields of every answer.
+
+    Raises:
+        UsageError: It is not the name of a tile.
+        FileNotInStore: A file has changed.
+    """
+    name = TileName.parse(tile)
+    name.require(image.key, resource)
+    kept = {**headers, **kept_headers(tile)}
+    if is_unmodified(unless, kept["ETag"]):
+        return Response(content=b"", status_code=int(HTTPStatus.NOT_MODIFIED), headers=kept)
+    return answer(little_endian(image.tile(*name.place)), "application/octet-stream", kept)
+
+
+def answer_description(description: Mapping[str, Any], headers: Mapping[str, str]) -> Response[bytes]:
+    """Answer with a description of an image that is computed from two, which is asked for again each time."""
+    kept = {**headers, "Cache-Control": "private, no-cache"}
+    return answer(msgspec.json.encode(description), "application/json", kept)
+
+
+def levels_of(
+    image: RegisteredImage | ImageDifference, grid: ViewedImage, described: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Give the levels of the image whose grid it has, out of that image's description, with its own sources."""
+    sources = {axis: image.sources(axis) for axis in axes_shown(grid.info)}
+    return [
+        {**level, "sources": {axis: those[number] for axis, those in sources.items()}}
+        for number, level in enumerate(described["levels"])
+    ]
 
 
 def describe(image: ViewedImage) -> dict[str, Any]:

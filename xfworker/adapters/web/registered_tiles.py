@@ -6,21 +6,16 @@ it gives a tile of float32, NaN where the moving image has nothing.
 """
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from attrs import define
 from litestar import Response
 
-from xfworker.adapters.web.image_answers import TileName, answer, describe, kept_headers
-from xfworker.adapters.wire.byte_range import is_unmodified
+from xfworker.adapters.web.image_answers import answer_description, answer_tile, describe, levels_of
 from xfworker.domain.errors import UsageError
 from xfworker.domain.files import Resource
 from xfworker.services.images.registered_image import RegisteredImage
-from xfworker.services.images.slices import axes_shown
 from xfworker.services.images.viewing import Authorize, ViewedImages
-from xfworker.services.images.virtual_ome_zarr import little_endian
 
 _GRID = ("axes", "size", "spacing_mm", "origin_mm", "direction")
 
@@ -57,14 +52,8 @@ class RegisteredRequest:
         ):
             image = RegisteredImage(fixed, moved, numbers)
             if self.tile is None:
-                body = msgspec.json.encode(_described(image))
-                return answer(body, "application/json", {**headers, "Cache-Control": "private, no-cache"})
-            name = TileName.parse(self.tile)
-            name.require(image.key, moving)
-            kept = {**headers, **kept_headers(self.tile)}
-            if is_unmodified(unless, kept["ETag"]):
-                return Response(content=b"", status_code=int(HTTPStatus.NOT_MODIFIED), headers=kept)
-            return answer(little_endian(image.tile(*name.place)), "application/octet-stream", kept)
+                return answer_description(_described(image), headers)
+            return answer_tile(image, self.tile, moving, unless, headers)
 
     def _numbers(self) -> list[float]:
         try:
@@ -75,15 +64,10 @@ class RegisteredRequest:
 
 def _described(image: RegisteredImage) -> dict[str, Any]:
     moving, fixed = describe(image.moving), describe(image.fixed)
-    sources = {axis: image.sources(axis) for axis in axes_shown(image.fixed.info)}
-    levels = [
-        {**level, "sources": {axis: those[number] for axis, those in sources.items()}}
-        for number, level in enumerate(fixed["levels"])
-    ]
     return {
         **moving,
         **{name: fixed[name] for name in _GRID},
         "key": image.key,
         "pixel_type": "float32",
-        "levels": levels,
+        "levels": levels_of(image, image.fixed, fixed),
     }
