@@ -75,8 +75,10 @@ TESTS_OF = {
     "xfworker/services/platform/leases.py": _OF_PLATFORM,
     "xfworker/services/platform/queue.py": (
         *_OF_PLATFORM,
-        "tests/unit/platform/test_access.py",
-        "tests/unit/platform/test_ownership.py",
+        *(
+            f"tests/unit/platform/test_{name}.py"
+            for name in ("access", "ends_of_attempts", "ownership", "registrations")
+        ),
     ),
     "xfworker/domain": _RULES,
     "xfworker/services/platform": _RULES,

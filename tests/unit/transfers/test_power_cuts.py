@@ -1,0 +1,125 @@
+"""What is reported as stored outlives a power cut: its content is on the disk before its name is, and then its name."""
+
+import hashlib
+import os
+import stat
+import sys
+from contextlib import nullcontext
+
+import pytest
+
+from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.disk.partial_uploads import PartialUploads
+from xfworker.adapters.transfer.file_copy import copy_file
+from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.adapters.transfer.partial_download import PartialDownload
+from xfworker.adapters.transfer.partial_file import replacing
+from xfworker.domain.files import AuthorizationToken, FileStat, Scope, parse_resource
+
+CONTENT = b"voxels" * 1000
+RESOURCE = parse_resource("job_result/17/scan.omni")
+TOKEN = AuthorizationToken(url="", token="", scopes=(Scope("write", RESOURCE),))
+
+
+class Disk:
+    """What the system was asked to write down: all else is gone when the power is cut."""
+
+    def __init__(self, monkeypatch):
+        self._contents = {}
+        self._whole = {}
+        self._named = set()
+        self._fsync, self._replace = os.fsync, os.replace
+        monkeypatch.setattr(os, "fsync", self.fsync)
+        monkeypatch.setattr(os, "replace", self.replace)
+
+    def fsync(self, handle):
+        self._fsync(handle)
+        status = os.fstat(handle)
+        if stat.S_ISDIR(status.st_mode):
+            self._named |= {path for path in self._whole if os.path.samestat(os.stat(os.path.dirname(path)), status)}
+        else:
+            self._contents[status.st_ino] = os.pread(handle, status.st_size, 0)
+
+    def replace(self, source, target):
+        with open(source, "rb") as file:
+            kept = self._contents.get(os.fstat(file.fileno()).st_ino)
+            self._whole[os.fspath(target)] = kept == file.read()
+        self._named.discard(os.fspath(target))
+        self._replace(source, target)
+
+    def holds(self, path):
+        """Return whether a file was whole on the disk when it got its name, and the name is there as well."""
+        return self._whole.get(os.fspath(path), False) and os.fspath(path) in self._named
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    if sys.platform == "win32":
+        pytest.skip("NTFS journals names, so no folder is flushed there")
+    return Disk(monkeypatch)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FolderFileStore(tmp_path / "files", fsync=True)
+
+
+@pytest.fixture
+def scan(tmp_path):
+    path = tmp_path / "scan.omni"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def test_a_file_that_was_copied_into_the_store(disk, store, scan):
+    store.upload(TOKEN, scan, RESOURCE)
+    assert disk.holds(store.layout.path(RESOURCE))
+
+
+def test_a_file_that_was_received_in_one_request(disk, store):
+    incoming = store.receive(RESOURCE)
+    incoming.write(CONTENT[:10])
+    incoming.write(CONTENT[10:])
+    incoming.publish(nullcontext)
+    assert disk.holds(store.layout.path(RESOURCE))
+
+
+def test_a_file_that_was_received_in_several_requests(disk, store):
+    uploads = PartialUploads(store)
+    upload = uploads.create(RESOURCE, len(CONTENT), metadata="", sha256=None)
+    for part in (CONTENT[:100], CONTENT[100:]):
+        incoming = uploads.open(upload)
+        incoming.write(part)
+        uploads.keep(upload, incoming)
+    incoming = uploads.open(upload)
+    uploads.complete(upload, incoming, incoming.digests())
+    assert disk.holds(store.layout.path(RESOURCE))
+
+
+def test_a_file_on_whose_disk_the_store_keeps_no_attributes(disk, store, scan, monkeypatch):
+    monkeypatch.setattr("xfworker.adapters.disk.digest_index.DigestIndex.attach", lambda *_: False)
+    store.upload(TOKEN, scan, RESOURCE)
+    assert disk.holds(store.layout.path(RESOURCE))
+
+
+def test_a_file_that_was_downloaded(disk, tmp_path):
+    target = tmp_path / "fetched.omni"
+    download = PartialDownload("scan.omni", "key", target, TransferLimits(fsync=True))
+    told = FileStat(resource=RESOURCE, size=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest())
+    download.take_whole(told, memoryview(CONTENT))
+    download.publish(told)
+    assert disk.holds(target)
+
+
+def test_a_file_that_was_copied(disk, scan, tmp_path):
+    copy_file(scan, tmp_path / "copy.omni", fsync=True)
+    assert disk.holds(tmp_path / "copy.omni")
+
+
+def test_nothing_else_waits_for_the_disk(disk, scan, tmp_path):
+    store = FolderFileStore(tmp_path / "quick")
+    store.upload(TOKEN, scan, RESOURCE)
+    with replacing(tmp_path / "quick.json") as partial:
+        partial.write_bytes(CONTENT)
+    assert not disk.holds(store.layout.path(RESOURCE))
+    assert not disk.holds(tmp_path / "quick.json")
