@@ -1,4 +1,4 @@
-"""Workers register twice a minute: each keeps a record of its own, and what is known of them is as exact as it is said."""
+"""Workers register twice a minute: each keeps a record of its own, and it is kept when each was last heard of."""
 
 from datetime import timedelta
 

@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -36,20 +37,19 @@ class Disk:
         self._fsync(handle)
         status = os.fstat(handle)
         if stat.S_ISDIR(status.st_mode):
-            self._named |= {path for path in self._whole if os.path.samestat(os.stat(os.path.dirname(path)), status)}
+            self._named |= {path for path in self._whole if os.path.samestat(path.parent.stat(), status)}
         else:
             self._contents[status.st_ino] = os.pread(handle, status.st_size, 0)
 
     def replace(self, source, target):
-        with open(source, "rb") as file:
-            kept = self._contents.get(os.fstat(file.fileno()).st_ino)
-            self._whole[os.fspath(target)] = kept == file.read()
-        self._named.discard(os.fspath(target))
+        source, target = Path(source), Path(target)
+        self._whole[target] = self._contents.get(source.stat().st_ino) == source.read_bytes()
+        self._named.discard(target)
         self._replace(source, target)
 
     def holds(self, path):
         """Return whether a file was whole on the disk when it got its name, and the name is there as well."""
-        return self._whole.get(os.fspath(path), False) and os.fspath(path) in self._named
+        return self._whole.get(path, False) and path in self._named
 
 
 @pytest.fixture
