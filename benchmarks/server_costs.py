@@ -44,6 +44,7 @@ from xfworker.domain.records import Job, Project, Task, TaskType, TaskTypeKind, 
 
 UNFIT_JOBS = 100_000
 UNFIT_TASKS = 50
+UNFIT_TASK = 1
 FEW_RUNS, MANY_RUNS = 10, 1_000
 GOALS = {
     "get job over a select by Litestar on Granian": 1.5,
@@ -51,11 +52,14 @@ GOALS = {
     f"finish at {MANY_RUNS:,} open runs over {FEW_RUNS}, with a group task": 1.3,
     f"claim behind {UNFIT_JOBS:,} jobs that do not fit over an empty queue": 1.5,
     "listing jobs over json.loads of the same pages, client": 5.0,
+    "listing 1,000 jobs over the text of their columns by Litestar on Granian": 1.2,
     "statements of get job": 2.0,
     "statements of finish": 12.0,
     "statements of claim": 9.0,
     "statements of start_run": 20.0,
 }
+
+_POOL = urllib3.PoolManager()
 
 
 @define
@@ -74,6 +78,25 @@ class Served:
     def cost(self, work: Callable[[], object]) -> float:
         """Give what some work costs the server, in milliseconds."""
         return cpu(self.embedded.pid, work)
+
+
+@define
+class Bare:
+    """What the server is held against, on a database of one: see :mod:`benchmarks.bare_server`."""
+
+    pid: int
+    port: int
+
+    def ask(self, path: str) -> None:
+        _POOL.request("GET", f"http://127.0.0.1:{self.port}{path}")
+
+
+def bare_server(stack: ExitStack, data: Path) -> Bare:
+    command = [sys.executable, "-m", "benchmarks.bare_server", str(data / "records.sqlite")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    stack.callback(process.wait)
+    stack.callback(process.stdin.close)  # type: ignore[union-attr]  # it is a pipe
+    return Bare(process.pid, int(process.stdout.readline()))  # type: ignore[union-attr]  # as above
 
 
 def cpu(pid: int, work: Callable[[], object]) -> float:
@@ -164,14 +187,17 @@ def fill_unfit(data: Path) -> None:
     records.close()
 
 
+def page_of_jobs(served: Served, cursor: str = "") -> bytes:
+    """Give a page of the jobs of a task that fit no worker."""
+    url = f"{served.embedded.url}/xf/v1/jobs?task_serial={UNFIT_TASK}{cursor}"
+    return _POOL.request("GET", url, headers={"Authorization": f"Bearer {served.embedded.admin_token}"}).data
+
+
 def listing(served: Served) -> float:
     """Give what the client spends on jobs over what ``json.loads`` spends on the same pages."""
-    [task] = served.server.find(Task, {"name": "", "serial": 1})
-    pool, pages, cursor = urllib3.PoolManager(), [], ""
-    headers = {"Authorization": f"Bearer {served.embedded.admin_token}"}
+    pages, cursor = [], ""
     while True:
-        url = f"{served.embedded.url}/xf/v1/jobs?task_serial={task.serial}{cursor}"
-        pages.append(pool.request("GET", url, headers=headers).data)
+        pages.append(page_of_jobs(served, cursor))
         following = json.loads(pages[-1])["next"]
         if following is None:
             break
@@ -185,7 +211,7 @@ def listing(served: Served) -> float:
             costs.append(time.process_time() - started)
         return min(costs)
 
-    own = least(lambda: served.server.find(Job, {"task_serial": task.serial}))
+    own = least(lambda: served.server.find(Job, {"task_serial": UNFIT_TASK}))
     return own / least(lambda: [json.loads(page) for page in pages])
 
 
@@ -222,28 +248,25 @@ def measure(*, rounds: int, requests: int) -> dict[str, float]:
             add_workflow(served, group=True)
             for _ in range(runs):
                 served.control.start_run(served.workflow, outputs={"a": 1.0})
-        command = [sys.executable, "-m", "benchmarks.bare_server", str(folder / "plain" / "records.sqlite")]
-        bare = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        stack.callback(bare.wait)
-        stack.callback(bare.stdin.close)  # type: ignore[union-attr]  # it is a pipe
-        port = bare.stdout.readline().strip()  # type: ignore[union-attr]  # as above
-        pool = urllib3.PoolManager()
-        url = f"http://127.0.0.1:{port}/jobs/{asked.serial}"
+        bare, bare_unfit = (bare_server(stack, folder / name) for name in ("plain", "unfit"))
+        pages = requests // 10
 
-        def repeated(work: Callable[[], object]) -> Callable[[], object]:
-            return lambda: [work() for _ in range(requests)]
+        def repeated(work: Callable[[], object], times: int = requests) -> Callable[[], object]:
+            return lambda: [work() for _ in range(times)]
 
         def round_of() -> dict[str, float]:
             for served in (plain, *groups):
                 lease_jobs(served, requests // 4)
             return {
-                "bare": cpu(bare.pid, repeated(lambda: pool.request("GET", url))),
+                "bare": cpu(bare.pid, repeated(lambda: bare.ask(f"/jobs/{asked.serial}"))),
                 "get": plain.cost(repeated(lambda: plain.server.get(Job, asked.serial))),
                 "finish": plain.cost(lambda: finish(plain)) * 4,
                 "few": groups[0].cost(lambda: finish(groups[0])),
                 "many": groups[1].cost(lambda: finish(groups[1])),
                 "unfit": unfit.cost(repeated(lambda: unfit.queue.claim(unfit.worker))),
                 "empty": empty.cost(repeated(lambda: empty.queue.claim(empty.worker))),
+                "page": unfit.cost(repeated(lambda: page_of_jobs(unfit), pages)),
+                "columns": cpu(bare_unfit.pid, repeated(lambda: bare_unfit.ask(f"/tasks/{UNFIT_TASK}/jobs"), pages)),
             }
 
         all_costs = [round_of() for _ in range(rounds + 1)][1:]
@@ -254,6 +277,7 @@ def measure(*, rounds: int, requests: int) -> dict[str, float]:
             costs["many"] / costs["few"],
             costs["unfit"] / costs["empty"],
             listing(unfit),
+            costs["page"] / costs["columns"],
             *statements(folder / "statements"),
         ]
     return dict(zip(GOALS, figures, strict=True))

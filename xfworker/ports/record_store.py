@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from attrs import define, field
 
@@ -38,10 +38,9 @@ class ClaimableTask:
     needs: Needs = field(factory=Needs)
 
 
-@define(frozen=True)
-class EncodedRecord:
+class EncodedRecord(NamedTuple):
     """
-    A record as it travels.
+    A record as it travels; lists of them are long.
 
     Attributes:
         body: The JSON object of the record, UTF-8.

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table, bindparam, insert, select, tuple_, upd
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
+from xfworker.adapters.sql.encoded import encoded_columns
 from xfworker.adapters.sql.tables import TABLES
 from xfworker.domain.records import Job
 
@@ -115,7 +116,15 @@ def replacing(collection: str) -> Prepared:
 
 
 @cache
-def finding(collection: str, shape: Shape, *, after: bool, limited: bool, locked: bool = False) -> Prepared:
+def finding(
+    collection: str,
+    shape: Shape,
+    *,
+    after: bool,
+    limited: bool,
+    locked: bool = False,
+    encoded_by: str | None = None,
+) -> Prepared:
     """
     Give the statement that lists records by field values; its parameters are named as :func:`search_values` does.
 
@@ -125,9 +134,11 @@ def finding(collection: str, shape: Shape, *, after: bool, limited: bool, locked
         after: Whether there is a last record of the page before (``after_order`` and ``after_serial``).
         limited: Whether there is a ``most``.
         locked: Whether the rows are locked against others until the transaction ends.
+        encoded_by: The dialect of the database that gives the records encoded, or ``None`` for their columns.
     """
     table = TABLES[collection]
-    statement = select(table)
+    columns = encoded_columns(collection, encoded_by) if encoded_by else table.c
+    statement = select(*columns).select_from(table)
     for name, count in shape:
         column = table.c[name]
         values = [bindparam(f"{name}_{index}", type_=column.type) for index in range(count)]

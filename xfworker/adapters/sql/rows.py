@@ -53,9 +53,14 @@ def read_json(encoded: str | None) -> Any:
     return None if encoded is None else msgspec.json.decode(encoded)
 
 
+def read_members(encoded: str) -> dict[str, msgspec.Raw]:
+    """Give the members of a JSON object as they are written."""
+    return _MEMBERS.decode(encoded)
+
+
 def read_member(encoded: str, key: str) -> tuple[bool, Any]:
     """Give whether a JSON object has a key, and its value; all other values are only passed over."""
-    member = _MEMBERS.decode(encoded).get(key)
+    member = read_members(encoded).get(key)
     return (False, None) if member is None else (True, msgspec.json.decode(member))
 
 

@@ -33,7 +33,7 @@ from xfworker.adapters.sql import leasing
 from xfworker.adapters.sql.board import job_cells
 from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable
 from xfworker.adapters.sql.derivations import Derivations, KeptDerivations
-from xfworker.adapters.sql.encoded import encoded_record
+from xfworker.adapters.sql.encoded import encoded_columns, encoded_records
 from xfworker.adapters.sql.prepared import Runner, Shape, finding, search_values
 from xfworker.adapters.sql.rows import column_value, read_json, read_member, record_of, to_record, to_row, write_json
 from xfworker.adapters.sql.savepoints import Savepoints
@@ -147,10 +147,13 @@ class SqlTransaction:
         after: tuple[str, int] | None = None,
         limit: int | None = None,
     ) -> Sequence[EncodedRecord]:
-        rows = self._found(kind, where, after, limit)
+        rows = self._found(kind, where, after, limit, encoded=True)
         if rows is None:
-            rows = [list(row.values()) for row in self._rows(self._search_among_many(kind, where, after, limit))]
-        return [encoded_record(kind, row) for row in rows]
+            search = self._search_among_many(kind, where, after, limit)
+            columns = encoded_columns(kind.collection, self._connection.dialect.name)
+            encoded = search.with_only_columns(*columns, maintain_column_froms=True)
+            rows = self._connection.execute(encoded).all()
+        return encoded_records(rows)
 
     def _found(
         self,
@@ -158,6 +161,8 @@ class SqlTransaction:
         where: Mapping[str, Any] | None,
         after: tuple[str, int] | None,
         limit: int | None,
+        *,
+        encoded: bool = False,
     ) -> Sequence[Sequence[Any]] | None:
         """Give the rows that a search of few values finds, or ``None`` where it is another one."""
         search = _prepared_search(kind, where or {})
@@ -165,7 +170,14 @@ class SqlTransaction:
             return None
         shape, values = search
         locked = self._locks_rows and kind is Job
-        prepared = finding(kind.collection, shape, after=after is not None, limited=limit is not None, locked=locked)
+        prepared = finding(
+            kind.collection,
+            shape,
+            after=after is not None,
+            limited=limit is not None,
+            locked=locked,
+            encoded_by=self._connection.dialect.name if encoded else None,
+        )
         if after is not None:
             values["after_serial"] = after[1]
             if kind is Job:

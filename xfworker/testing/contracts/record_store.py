@@ -92,6 +92,15 @@ class RecordStoreContract:
                 page = transaction.find_encoded(kind, where, after=encoded[0].position, limit=1)
                 assert page == encoded[1:2]
 
+    def test_strings_are_encoded_with_their_escapes(self, store: RecordStore) -> None:
+        names = ['"', "\\", "a\tb\n\r\b\f", "\x01\x1f\x7f", "é\u2028\U0001f52c", "%s%d", "'", "{}", "null", ""]
+        with store.transaction() as transaction:
+            for name in names:
+                transaction.insert(Project(name=name, metadata={name: name}))
+            encoded = transaction.find_encoded(Project)
+        assert [json.loads(record.body)["name"] for record in encoded] == names
+        assert [json.loads(record.body)["metadata"] for record in encoded] == [{name: name} for name in names]
+
     def test_records_that_were_modified_since_a_time_are_found(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             old, new, other = (

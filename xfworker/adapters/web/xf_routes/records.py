@@ -78,5 +78,5 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
 def _page(records: Sequence[EncodedRecord], limit: int) -> bytes:
     """Write a :class:`~xfworker.adapters.wire.records.Page`; one more record than fits says that there is another."""
     cursor = cursor_after(records[limit - 1].position) if len(records) > limit else None
-    items = b",".join(record.body for record in records[:limit])
-    return b'{"items":[%b],"next":%b}' % (items, msgspec.json.encode(cursor))
+    items = b",".join([record.body for record in records[:limit]])
+    return b"".join((b'{"items":[', items, b'],"next":', msgspec.json.encode(cursor), b"}"))
