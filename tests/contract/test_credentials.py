@@ -2,14 +2,18 @@
 
 import hmac
 import json
-from base64 import urlsafe_b64encode
+from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
 
+import pyotp
 import pytest
 
 from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
+from xfworker.adapters.authenticator.sealed_secrets import SealedAuthenticatorSecrets
 from xfworker.adapters.jwt.token_signer import JwtTokenSigner
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
 from xfworker.domain.errors import AuthenticationFailed
+from xfworker.domain.one_time_codes import time_step
+from xfworker.testing.contracts.authenticator_secrets import AuthenticatorSecretsContract
 from xfworker.testing.contracts.password_hasher import PasswordHasherContract
 from xfworker.testing.contracts.token_signer import TokenSignerContract
 
@@ -41,6 +45,43 @@ class TestMemoryTokenSigner(TokenSignerContract):
     @pytest.fixture
     def other_signer(self, clock):
         return MemoryTokenSigner(clock)
+
+
+class TestSealedAuthenticatorSecrets(AuthenticatorSecretsContract):
+    @pytest.fixture
+    def secrets(self):
+        return SealedAuthenticatorSecrets(b"a" * 32)
+
+    @pytest.fixture
+    def later_secrets(self):
+        return SealedAuthenticatorSecrets(b"b" * 32, former=[b"z" * 32, b"a" * 32])
+
+    @pytest.fixture
+    def other_secrets(self):
+        return SealedAuthenticatorSecrets(b"c" * 32)
+
+    @pytest.mark.parametrize(
+        ("seconds", "eight_digits"),
+        [
+            (59, "94287082"),
+            (1111111109, "07081804"),
+            (1111111111, "14050471"),
+            (1234567890, "89005924"),
+            (2000000000, "69279037"),
+            (20000000000, "65353130"),
+        ],
+    )
+    def test_codes_are_the_last_six_digits_of_those_of_appendix_b_of_rfc_6238(
+        self, secrets, monkeypatch, seconds, eight_digits
+    ):
+        monkeypatch.setattr(pyotp, "random_base32", lambda: b32encode(b"12345678901234567890").decode())
+        assert secrets.code_at(secrets.new(), time_step(seconds)) == eight_digits[-6:]
+
+    def test_a_secret_is_encrypted_by_aes_256_in_galois_counter_mode_and_each_time_otherwise(self, secrets):
+        first, second = secrets.new().split("."), secrets.new().split(".")
+        header = first[0] + "=" * (-len(first[0]) % 4)
+        assert json.loads(urlsafe_b64decode(header)) == {"alg": "dir", "enc": "A256GCM"}
+        assert first[2] != second[2]
 
 
 class TestArgon2PasswordHasher(PasswordHasherContract):

@@ -1,4 +1,4 @@
-"""What the platform keeps for itself: leases, accounts, personal tokens, who shares which project."""
+"""What the platform keeps for itself: leases, accounts, tokens, second factors, who shares which project."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -67,6 +67,28 @@ class PersonalToken(Record):
     address: str | None = None
 
 
+@define(frozen=True, kw_only=True, eq=False, repr=False)
+class SecondFactor(Record):
+    """
+    An authenticator application of an account, beside its password.
+
+    Attributes:
+        sealed_secret: What the application was given, encrypted; never the secret itself.
+        confirmed_at: When a code showed that the application has the secret; until then it counts for nothing.
+        last_step: The time step of the last code that was taken, which is not taken again.
+        recovery_hashes: What is kept of the recovery codes that were not used yet; never the codes.
+    """
+
+    collection = "second-factors"
+    noun = "second factor"
+
+    account_serial: int
+    sealed_secret: str = field(default="", repr=False)
+    confirmed_at: datetime | None = None
+    last_step: int | None = None
+    recovery_hashes: list[str] = field(factory=list, repr=False)
+
+
 class MemberRole(StrEnum):
     """What an account may do in a project."""
 
@@ -87,6 +109,6 @@ class ProjectMember(Record):
 
 
 BOOKKEEPING_KINDS: dict[str, type[Record]] = {
-    kind.collection: kind for kind in (JobLease, Account, PersonalToken, ProjectMember)
+    kind.collection: kind for kind in (JobLease, Account, PersonalToken, SecondFactor, ProjectMember)
 }
 """Every class of bookkeeping by its name in the record store; none travels as a record."""

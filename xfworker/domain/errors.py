@@ -145,11 +145,23 @@ class AuthenticationFailed(AccessError):
     status = 401
 
 
+class SecondFactorNeeded(AuthenticationFailed):
+    """The password is right, and the account has a second factor, of which a code is to be given as well."""
+
+    code = "second-factor-needed"
+
+
 class PermissionDenied(AccessError):
     """The caller is known, but this is not theirs to do."""
 
     code = "permission-denied"
     status = 403
+
+
+class SecondFactorMissing(PermissionDenied):
+    """The password is right, but the server demands a second factor, which the account has yet to set up."""
+
+    code = "second-factor-missing"
 
 
 class LeaseLost(AccessError):

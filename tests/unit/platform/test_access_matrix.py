@@ -5,11 +5,13 @@ import json
 from hashlib import sha256
 
 import numpy as np
+import pyotp
 import pytest
 from attrs import define
 from litestar.testing import TestClient
 
 from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
+from xfworker.adapters.authenticator.sealed_secrets import SealedAuthenticatorSecrets
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.partial_uploads import PartialUploads
 from xfworker.adapters.images.registry import image_formats
@@ -23,7 +25,7 @@ from xfworker.adapters.web.openapi import document
 from xfworker.adapters.web.sns_routes import sns_router
 from xfworker.api.composition.measurements import folder_catalogue
 from xfworker.api.composition.viewed_images import viewed_images
-from xfworker.domain.bookkeeping import Account, PersonalToken, ProjectMember
+from xfworker.domain.bookkeeping import Account, PersonalToken, ProjectMember, SecondFactor
 from xfworker.domain.change import Change
 from xfworker.domain.files import VERBS, Scope, parse_resource
 from xfworker.domain.image.description import ImageInfo
@@ -80,6 +82,9 @@ BY = {
         ("post", "/xf/v1/accounts/{serial}/tokens", {"name": "t"}),
         ("get", "/xf/v1/accounts/{serial}/sign-ins", None),
         ("delete", "/xf/v1/accounts/{serial}/sessions", None),
+        ("get", "/xf/v1/accounts/{serial}/second-factor", None),
+        ("post", "/xf/v1/accounts/{serial}/second-factor", {"password": "owner-password"}),
+        ("post", "/xf/v1/accounts/{serial}/second-factor/confirmation", {"code": "{code}"}),
         ("get", "/xf/v1/tokens", None),
         ("delete", "/xf/v1/tokens/{serial}", None),
         ("post", "/xf/v1/page-links", None),
@@ -89,6 +94,7 @@ BY = {
         ("get", "/xf/v1/disk-space", None),
         ("post", "/xf/v1/accounts", {"name": "new", "password": "a-new-password"}),
         ("patch", "/xf/v1/accounts/{serial}", {"disabled": True}),
+        ("post", "/xf/v1/accounts/{serial}/second-factor/removal", {}),
         ("post", "/xf/v1/worker-tokens", {"name": "w"}),
     ]},
     **{(verb, path): ("worker", body) for verb, path, body in [
@@ -145,6 +151,7 @@ class Site:
     serials: dict
     accounts: dict
     files: FolderFileStore
+    code: str
 
     def ask(self, who, verb, path, body=None, query=""):
         bearer = self.bearers.get(who)
@@ -158,7 +165,7 @@ class Site:
         kind = path.removeprefix("/xf/v1/").split("/")[0]
         own = {"accounts": self.accounts["owner"], "tokens": self.serials["token"]}
         text = text.replace("{serial}", str(own.get(kind) or self.serials.get(kind, 0)))
-        text = text.replace("{account}", str(self.accounts["member"]))
+        text = text.replace("{account}", str(self.accounts["member"])).replace("{code}", self.code)
         numbers = {
             "project": "projects", "workflow": "workflows", "task": "tasks", "run": "runs", "job": "jobs",
             "task_type": "task-types", "worker": "workers",
@@ -187,7 +194,8 @@ class Site:
             records += [*transaction.find(Task, workflow), *transaction.find(Run, workflow)]
             records += transaction.find(ProjectMember, {"project_serial": project})
             records += [account for account in transaction.find(Account) if account.name in {"owner", "member"}]
-            records += transaction.find(PersonalToken, {"account_serial": self.accounts["owner"]})
+            for kind in (PersonalToken, SecondFactor):
+                records += transaction.find(kind, {"account_serial": self.accounts["owner"]})
             records += [event for event in transaction.find(ActivityEvent) if event.job_serial == self.serials["jobs"]]
         return records, self.file("a.bin")
 
@@ -214,7 +222,8 @@ def make_site(folder):  # noqa: PLR0915  everybody who may come to it, one after
     signer = JwtTokenSigner(b"s" * 32, clock)
     hasher = Argon2PasswordHasher(memory_kib=64, rounds=1)
     files = FolderFileStore(folder)
-    platform = Platform(MemoryRecordStore(), clock, signer, hasher=hasher, files=files)
+    authenticators = SealedAuthenticatorSecrets(b"s" * 32)
+    platform = Platform(MemoryRecordStore(), clock, signer, hasher=hasher, authenticators=authenticators, files=files)
     accounts = platform.accounts_for(ADMIN)
     names = ("stranger", "owner", "member", "disabled", "revoked")
     account = {name: accounts.add(name, f"{name}-password").serial for name in names}
@@ -299,7 +308,10 @@ def make_site(folder):  # noqa: PLR0915  everybody who may come to it, one after
     accounts.change(account["disabled"], disabled=True)
     accounts.revoke(logins["revoked"].record.serial)
     bearers |= {f"file: {name}": token for name, token in of_file.items()}
-    return Site(platform, None, bearers, serials, account, files)
+    owner = platform.second_factors_for(platform.authenticate(bearers["owner"]))
+    begun = owner.begin(account["owner"], "owner-password")
+    code = pyotp.TOTP(begun.secret).at(clock.now())
+    return Site(platform, None, bearers, serials, account, files, code)
 
 
 FILE_CALLERS = ("unshared", "disabled", "revoked", "stranger", "forged", "expired", "nonsense", "of an ended attempt")

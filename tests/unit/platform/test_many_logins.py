@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from tests.unit.platform.test_file_rights import Lab
 from xfworker.adapters.memory.clock import ManualClock
@@ -12,7 +12,6 @@ from xfworker.adapters.web.password_work import PasswordWork
 from xfworker.adapters.web.request_limits import RequestLimits
 from xfworker.domain.errors import AuthenticationFailed, TooManyRequests
 from xfworker.services.platform.login_throttle import LoginThrottle
-from xfworker.services.platform.password_rules import PasswordRules
 
 
 @pytest.fixture
@@ -131,14 +130,15 @@ class Counting:
 def test_a_name_that_is_not_there_takes_the_same_work_as_a_wrong_password(lab):
     lab.person("anna")
     accounts = lab.platform.accounts_for(lab.admin)
-    accounts.passwords = PasswordRules(Counting())
+    hasher = Counting()
+    accounts.signing_in = evolve(accounts.signing_in, hasher=hasher)
     guesses(accounts, "anna", 1, address="a")
-    accounts.passwords.hasher.asked.clear()
+    hasher.asked.clear()
     guesses(accounts, "anna", 1, address="b")
-    known = list(accounts.passwords.hasher.asked)
-    accounts.passwords.hasher.asked.clear()
+    known = list(hasher.asked)
+    hasher.asked.clear()
     guesses(accounts, "nobody", 1, address="c")
-    assert accounts.passwords.hasher.asked == known == ["matches"]
+    assert hasher.asked == known == ["matches"]
 
 
 def test_work_with_passwords_waits_in_a_short_queue_and_leaves_other_threads_free():

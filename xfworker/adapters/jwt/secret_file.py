@@ -1,8 +1,9 @@
 """
 The file of the secrets that sign tokens: the one that signs, and those from before a rotation, until they end.
 
-A line ``HEX`` for the first, and ``HEX until TIME`` for each of the others. A server of before rotations were possible
-takes such a file for damaged, rather than for another secret.
+A line ``HEX`` for the first, ``HEX until TIME`` for each that still verifies, and ``HEX opens`` for each that signs and
+verifies nothing any more, and opens what was encrypted under it: second factors, in a backup of then too. A server of
+before rotations were possible takes such a file for damaged, rather than for another secret.
 """
 
 import os
@@ -19,6 +20,8 @@ from xfworker.services.files_in_use import when_free
 
 SECRET_BYTES = 32
 """How long a secret is, in bytes."""
+
+_OPENS = " opens"
 
 
 @define(frozen=True)
@@ -37,10 +40,12 @@ class Secrets:
     Attributes:
         current: Signs, and verifies.
         former: Verify only, until they end.
+        opening: All from before; they open what was encrypted under them, whether they still verify or not.
     """
 
     current: bytes = field(repr=False)
     former: tuple[FormerSecret, ...] = ()
+    opening: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 def secrets_in(path: Path) -> Secrets:
@@ -74,7 +79,8 @@ def rotate(path: Path, *, now: datetime, former_until: datetime) -> Secrets:
     try:
         before = _read(path)
         former = (FormerSecret(before.current, former_until), *before.former)
-        after = Secrets(secrets.token_bytes(SECRET_BYTES), tuple(one for one in former if one.until > now))
+        verifying = tuple(one for one in former if one.until > now)
+        after = Secrets(secrets.token_bytes(SECRET_BYTES), verifying, (before.current, *before.opening))
         partial = _written(path, after)
         try:
             when_free(lambda: partial.replace(path))
@@ -87,11 +93,14 @@ def rotate(path: Path, *, now: datetime, former_until: datetime) -> Secrets:
 
 def _read(path: Path) -> Secrets:
     first, *others = path.read_text("ascii").strip().splitlines() or [""]
-    former = []
+    former, opening = [], []
     for line in others:
-        hexadecimal, _, until = line.partition(" until ")
-        former.append(FormerSecret(bytes.fromhex(hexadecimal), parse_time(until)))
-    return Secrets(bytes.fromhex(first), tuple(former))
+        if line.endswith(_OPENS):
+            opening.append(bytes.fromhex(line.removesuffix(_OPENS)))
+        else:
+            hexadecimal, _, until = line.partition(" until ")
+            former.append(FormerSecret(bytes.fromhex(hexadecimal), parse_time(until)))
+    return Secrets(bytes.fromhex(first), tuple(former), tuple(opening))
 
 
 def _made(path: Path) -> Secrets:
@@ -124,6 +133,8 @@ def _lines(kept: Secrets) -> Iterable[str]:
     yield kept.current.hex()
     for former in kept.former:
         yield f"{former.secret.hex()} until {format_time(former.until)}"
+    for secret in kept.opening:
+        yield f"{secret.hex()}{_OPENS}"
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigurationError:

@@ -24,6 +24,7 @@ from xfworker.adapters.page.routes.packages import package_routes
 from xfworker.adapters.page.routes.people import people_routes
 from xfworker.adapters.page.routes.projects import project_routes
 from xfworker.adapters.page.routes.runs import run_routes
+from xfworker.adapters.page.routes.second_factor import second_factor_routes
 from xfworker.adapters.page.routes.sign_in import sign_in_routes
 from xfworker.adapters.page.routes.tables import table_routes
 from xfworker.adapters.page.routes.userdata import userdata_routes
@@ -75,6 +76,7 @@ def page_router(parts: PageParts, *, also: Sequence[ControllerRouterHandler] = (
             *export_routes(parts),
             *userdata_routes(parts),
             *people_routes(parts),
+            *second_factor_routes(parts),
             *machine_routes(parts),
             *package_routes(parts),
             *form_routes(parts),

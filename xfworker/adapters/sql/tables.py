@@ -55,6 +55,7 @@ _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "job_leases": (("job_serial",), ("expires_at",), ("worker_serial", "claim_key")),
     "accounts": (("name",),),
     "personal_tokens": (("account_serial",), ("key",)),
+    "second_factors": (("account_serial",),),
     "project_members": (("account_serial", "project_serial"), ("project_serial",)),
 }
 

@@ -3,14 +3,19 @@
 from xfworker.adapters.wire.accounts import (
     AccountChange,
     AccountEntry,
+    FirstCode,
     Login,
     Member,
     NewAccount,
+    NewAuthenticator,
     NewMember,
     NewPageLink,
     NewToken,
     NewTokenRequest,
     NewWorkerTokenRequest,
+    OwnProof,
+    RecoveryCodes,
+    SecondFactorEntry,
     SignInEntry,
     TokenEntry,
 )
@@ -23,7 +28,9 @@ _PROBLEM: Schema = {"application/problem+json": {"schema": reference("Problem")}
 
 def account_paths() -> Schema:
     account, token, member = _path("serial"), _path("serial"), [*_path("serial"), *_path("account")]
-    login = _operation("log_in", "A token for a name and its password.", NewToken, body=Login)
+    login = _operation(
+        "log_in", "A token for a name, its password and, where it has one, its second factor.", NewToken, body=Login
+    )
     login["security"] = []
     return {
         "/xf/v1/login": {"post": login},
@@ -47,6 +54,7 @@ def account_paths() -> Schema:
                 "end_sessions", "End all sessions of an account but the caller's own.", None, account, status="204"
             )
         },
+        **_second_factor_paths(account),
         "/xf/v1/accounts/{serial}/tokens": {
             "post": _operation(
                 "add_token", "Make a token for a program.", NewToken, account, status="201", body=NewTokenRequest
@@ -82,6 +90,44 @@ def account_paths() -> Schema:
             "delete": _operation(
                 "unshare_project", "Let an account see a project no longer.", None, member, status="204"
             ),
+        },
+    }
+
+
+def _second_factor_paths(account: list[Schema]) -> Schema:
+    base = "/xf/v1/accounts/{serial}/second-factor"
+    return {
+        base: {
+            "get": _operation(
+                "get_second_factor", "Give what is known of an account's second factor.", SecondFactorEntry, account
+            ),
+            "post": _operation(
+                "begin_second_factor",
+                "Begin to set up the caller's second factor; it counts once it was confirmed.",
+                NewAuthenticator,
+                account,
+                status="201",
+                body=OwnProof,
+            ),
+        },
+        f"{base}/confirmation": {
+            "post": _operation(
+                "confirm_second_factor",
+                "Let the second factor count that was begun; all other sessions of the account end.",
+                RecoveryCodes,
+                account,
+                body=FirstCode,
+            )
+        },
+        f"{base}/removal": {
+            "post": _operation(
+                "remove_second_factor",
+                "Remove a second factor: one's own, or as an administrator one that was lost; sessions end.",
+                None,
+                account,
+                status="204",
+                body=OwnProof,
+            )
         },
     }
 

@@ -17,12 +17,14 @@ Days = Annotated[float, Keywords(minimum=0, maximum=36500)]
 
 @define(frozen=True, kw_only=True)
 class Login(Message):
-    """A name and its password."""
+    """A name and its password, and a code of the account's second factor, where it has one."""
 
     closed: ClassVar[bool] = True
+    sparse: ClassVar[bool] = True
 
     name: PrintableText
     password: PrintableText = field(repr=False)
+    code: PrintableText | None = field(default=None, repr=False)
 
 
 @define(frozen=True, kw_only=True)
@@ -48,6 +50,50 @@ class AccountChange(Message):
     current_password: PrintableText | None = field(default=None, repr=False)
     administrator: bool | None = None
     disabled: bool | None = None
+
+
+@define(frozen=True, kw_only=True)
+class OwnProof(Message):
+    """The password of one's own account, and a code of its second factor, where it has one."""
+
+    closed: ClassVar[bool] = True
+    sparse: ClassVar[bool] = True
+
+    password: PrintableText | None = field(default=None, repr=False)
+    code: PrintableText | None = field(default=None, repr=False)
+
+
+@define(frozen=True, kw_only=True)
+class FirstCode(Message):
+    """The present code of an authenticator application, which shows that it has the secret."""
+
+    closed: ClassVar[bool] = True
+
+    code: PrintableText = field(repr=False)
+
+
+@define(frozen=True, kw_only=True)
+class SecondFactorEntry(Message):
+    """What is known of an account's second factor; ``set_up_at`` is null where there is none."""
+
+    set_up_at: datetime | None
+    recovery_codes_left: int
+    is_demanded: bool
+
+
+@define(frozen=True, kw_only=True)
+class NewAuthenticator(Message):
+    """What an authenticator application is given; it is sent only now."""
+
+    secret: str = field(repr=False)
+    link: str = field(repr=False)
+
+
+@define(frozen=True, kw_only=True)
+class RecoveryCodes(Message):
+    """Codes that stand for the application's, once each; they are sent only now."""
+
+    recovery_codes: list[str] = field(repr=False)
 
 
 @define(frozen=True, kw_only=True)

@@ -58,6 +58,7 @@ def serve(
     session_days: float = 30.0,
     session_idle_hours: float = 72.0,
     most_sessions: int = 50,
+    second_factor_for: Literal["nobody", "administrators", "all"] = "nobody",
     trusted_proxy: Annotated[list[str] | None, Parameter(negative="")] = None,
     hsts_days: int = 365,
     image_links: bool = True,
@@ -102,6 +103,7 @@ def serve(
         session_days: How long a session lasts, used or not.
         session_idle_hours: After how many hours without a request a session ends.
         most_sessions: How many sessions an account has at once; one more ends the one that was unused for longest.
+        second_factor_for: Who has to have a second factor to sign in; everybody may set one up.
         trusted_proxy: Address or network of a reverse proxy whose X-Forwarded-For and X-Forwarded-Proto are believed;
             may be given several times. By default nobody's are.
         hsts_days: For how many days browsers that came over TLS come back to this host name over TLS only; 0 where
@@ -131,7 +133,7 @@ def serve(
     from xfworker.api.composition.viewed_images import viewed_images
     from xfworker.api.logging import write_server_log
     from xfworker.api.settings.file import load_settings
-    from xfworker.services.platform.options import PlatformOptions
+    from xfworker.services.platform.options import PlatformOptions, SecondFactorFor
 
     if files is not None and files.startswith("s3:") and (direct_access_root is not None or group_access is not None):
         raise UsageError("--direct-access-root and --group-access are for files in a folder, not in a bucket")
@@ -175,6 +177,7 @@ def serve(
         session_seconds=session_days * 24 * 3600,
         session_idle_seconds=session_idle_hours * 3600,
         most_sessions=most_sessions,
+        second_factor_for=SecondFactorFor(second_factor_for),
     )
     _warn_of_plain_http(options)
     if processes > 1:

@@ -16,11 +16,17 @@ Server = Annotated[
 
 
 @contextmanager
-def linked(server: str | None) -> "Iterator[Client]":
-    """Give the client of the named server, or of the one that the settings name or that runs here."""
+def linked(server: str | None, *, signs_in: bool = False) -> "Iterator[Client]":
+    """
+    Give the client of the named server, or of the one that the settings name or that runs here.
+
+    Args:
+        server: Its address or its data folder.
+        signs_in: Whether it is to get a token, and so needs none.
+    """
     from xfworker.api.composition.client import connected, find_server
     from xfworker.api.settings.file import load_settings
 
     settings = load_settings().settings
-    with connected(find_server(server, settings), settings) as client:
+    with connected(find_server(server, settings, needs_token=not signs_in), settings) as client:
         yield client

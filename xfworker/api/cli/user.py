@@ -2,24 +2,27 @@
 
 import getpass
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from xfworker.adapters.http.xf_server import BASE
+from xfworker.api.cli.account_requests import account_serial, ask
 from xfworker.api.cli.console import messages, print_json, results
 from xfworker.api.cli.help_text import group_help
+from xfworker.api.cli.second_factor import login, remove_second_factor, second_factor, set_up_second_factor
 from xfworker.api.cli.server_link import Json, Server, linked
 from xfworker.domain.errors import RecordNotFound, UsageError
-
-if TYPE_CHECKING:
-    from xfworker.api.composition.client import Client
 
 app = App(
     name="user",
     help=group_help("Look after the accounts of a server.", "xfworker user add anna"),
     help_format="plaintext",
 )
+
+app.command(login)
+app.command(second_factor, name="second-factor")
+app.command(set_up_second_factor, name="set-up-second-factor")
+app.command(remove_second_factor, name="remove-second-factor")
 
 Flag = Annotated[bool, Parameter(negative="")]
 
@@ -39,7 +42,7 @@ def add(name: str, *, administrator: Flag = False, password_stdin: Flag = False,
     """
     body = {"name": name, "password": _password(stdin=password_stdin), "administrator": administrator}
     with linked(server) as client:
-        made = _ask(client, "POST", "accounts", f"make the account {name}", body)
+        made = ask(client, "POST", "accounts", f"make the account {name}", body)
     results().print(f"account {made['serial']}: {made['name']}")
     return 0
 
@@ -56,7 +59,7 @@ def list_accounts(*, server: Server = None, as_json: Json = False) -> int:
         as_json: Print one JSON document.
     """
     with linked(server) as client:
-        items = _ask(client, "GET", "accounts", "list the accounts")["items"]
+        items = ask(client, "GET", "accounts", "list the accounts")["items"]
     if as_json:
         print_json({"accounts": items})
         return 0
@@ -135,10 +138,10 @@ def token(
     """
     with linked(server) as client:
         if worker:
-            made = _ask(client, "POST", "worker-tokens", f"make a token for worker {name}", {"name": name})
+            made = ask(client, "POST", "worker-tokens", f"make a token for worker {name}", {"name": name})
         else:
-            path = f"accounts/{_serial(client, name)}/tokens"
-            made = _ask(client, "POST", path, f"make a token for {name}", {"name": purpose, "days": days})
+            path = f"accounts/{account_serial(client, name)}/tokens"
+            made = ask(client, "POST", path, f"make a token for {name}", {"name": purpose, "days": days})
     ends = f"ends at {made['expires_at']}" if made["expires_at"] else "never ends"
     messages().print(f"token {made['serial']}, which {ends}; it is shown only now")
     results().print(made["token"], soft_wrap=True)
@@ -156,7 +159,7 @@ def link(*, server: Server = None) -> int:
         server: The server's address, or the data folder of one that runs on this computer.
     """
     with linked(server) as client:
-        made = _ask(client, "POST", "page-links", "make a link to the page")
+        made = ask(client, "POST", "page-links", "make a link to the page")
         url = f"{client.transport.url}{made['path']}"
     messages().print("this link works once, within ten minutes")
     results().print(url, soft_wrap=True)
@@ -175,7 +178,7 @@ def tokens(*, server: Server = None, as_json: Json = False) -> int:
         as_json: Print one JSON document.
     """
     with linked(server) as client:
-        items = _ask(client, "GET", "tokens", "list the tokens")["items"]
+        items = ask(client, "GET", "tokens", "list the tokens")["items"]
     if as_json:
         print_json({"tokens": items})
         return 0
@@ -200,8 +203,8 @@ def sign_ins(name: str, *, server: Server = None, as_json: Json = False) -> int:
         as_json: Print one JSON document.
     """
     with linked(server) as client:
-        path = f"accounts/{_serial(client, name)}/sign-ins"
-        items = _ask(client, "GET", path, f"list the sign-ins of {name}")["items"]
+        path = f"accounts/{account_serial(client, name)}/sign-ins"
+        items = ask(client, "GET", path, f"list the sign-ins of {name}")["items"]
     if as_json:
         print_json({"sign_ins": items})
         return 0
@@ -223,7 +226,7 @@ def sign_out(name: str, *, server: Server = None) -> int:
         server: The server's address, or the data folder of one that runs on this computer.
     """
     with linked(server) as client:
-        _ask(client, "DELETE", f"accounts/{_serial(client, name)}/sessions", f"end the sessions of {name}")
+        ask(client, "DELETE", f"accounts/{account_serial(client, name)}/sessions", f"end the sessions of {name}")
     return 0
 
 
@@ -239,7 +242,7 @@ def revoke(serial: int, *, server: Server = None) -> int:
         server: The server's address, or the data folder of one that runs on this computer.
     """
     with linked(server) as client:
-        _ask(client, "DELETE", f"tokens/{serial}", f"revoke token {serial}")
+        ask(client, "DELETE", f"tokens/{serial}", f"revoke token {serial}")
     return 0
 
 
@@ -256,7 +259,7 @@ def share(project: int, name: str, *, server: Server = None) -> int:
         server: The server's address, or the data folder of one that runs on this computer.
     """
     with linked(server) as client:
-        _ask(client, "POST", f"projects/{project}/members", f"share project {project} with {name}", {"name": name})
+        ask(client, "POST", f"projects/{project}/members", f"share project {project} with {name}", {"name": name})
     return 0
 
 
@@ -273,11 +276,11 @@ def unshare(project: int, name: str, *, server: Server = None) -> int:
         server: The server's address, or the data folder of one that runs on this computer.
     """
     with linked(server) as client:
-        members = _ask(client, "GET", f"projects/{project}/members", f"list who sees project {project}")["items"]
+        members = ask(client, "GET", f"projects/{project}/members", f"list who sees project {project}")["items"]
         for member in members:
             if member["name"] == name:
                 path = f"projects/{project}/members/{member['account_serial']}"
-                _ask(client, "DELETE", path, f"unshare project {project} with {name}")
+                ask(client, "DELETE", path, f"unshare project {project} with {name}")
                 return 0
         raise RecordNotFound(f"project {project} is not shared with {name}")
     return 0
@@ -285,20 +288,8 @@ def unshare(project: int, name: str, *, server: Server = None) -> int:
 
 def _change(name: str, body: dict[str, Any], server: str | None) -> int:
     with linked(server) as client:
-        _ask(client, "PATCH", f"accounts/{_serial(client, name)}", f"change the account {name}", body)
+        ask(client, "PATCH", f"accounts/{account_serial(client, name)}", f"change the account {name}", body)
     return 0
-
-
-def _serial(client: "Client", name: str) -> int:
-    for item in _ask(client, "GET", "accounts", "list the accounts")["items"]:
-        if item["name"] == name:
-            return int(item["serial"])
-    raise RecordNotFound(f"there is no account {name}")
-
-
-def _ask(client: "Client", method: str, path: str, doing: str, body: Any = None) -> Any:
-    answer = client.transport.request(method, f"{BASE}/{path}", doing=doing, json_body=body)
-    return answer.json() if answer.body else None
 
 
 def _password(*, stdin: bool) -> str:

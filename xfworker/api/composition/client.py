@@ -91,7 +91,7 @@ def awaited_server(named: str | None, settings: Settings, clock: Clock) -> Serve
     return find_server(named, settings)
 
 
-def find_server(named: str | None, settings: Settings) -> ServerAddress:
+def find_server(named: str | None, settings: Settings, *, needs_token: bool = True) -> ServerAddress:
     """
     Find the server that a command is for.
 
@@ -99,6 +99,7 @@ def find_server(named: str | None, settings: Settings) -> ServerAddress:
         named: Its address, or the data folder of one that runs on this computer; by default what the settings say,
             else the server whose data are in ``xfworker-data`` here.
         settings: The settings in force; the token is theirs unless the data folder has it.
+        needs_token: Whether there has to be a token.
 
     Raises:
         UsageError: No server is named and none runs here, or the folder's server does not run.
@@ -106,7 +107,7 @@ def find_server(named: str | None, settings: Settings) -> ServerAddress:
     """
     location = named or settings.server.url
     if "://" in location:
-        return ServerAddress(location, server_token(settings))
+        return ServerAddress(location, server_token(settings) if needs_token else "")
     folder = Path(location) if location else DEFAULT_DATA
     endpoint = running_endpoint(folder)
     if endpoint is not None:

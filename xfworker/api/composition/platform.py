@@ -114,6 +114,7 @@ def opened_platform(
         ConfigurationError: The folder cannot be made or read, or the database cannot be opened.
     """
     from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
+    from xfworker.adapters.authenticator.sealed_secrets import SealedAuthenticatorSecrets
     from xfworker.adapters.jwt.secret_file import secrets_in
     from xfworker.adapters.jwt.token_signer import JwtTokenSigner
     from xfworker.api.composition.server_processes import is_postgresql
@@ -136,6 +137,7 @@ def opened_platform(
         signer,
         options,
         hasher=Argon2PasswordHasher(),
+        authenticators=SealedAuthenticatorSecrets(signing.current, former=signing.opening),
         known_passwords=known_passwords,
         password_words=socket.gethostname().split("."),
         files=files,

@@ -11,13 +11,13 @@ from attrs import define
 from xfworker.domain.bookkeeping import Account, MemberRole, PersonalToken, ProjectMember
 from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import (
-    AuthenticationFailed,
     InvalidContent,
     InvalidRecord,
     PermissionDenied,
     RecordConflict,
     RecordNotFound,
-    TooManyRequests,
+    SecondFactorMissing,
+    SecondFactorNeeded,
 )
 from xfworker.domain.records import Project
 from xfworker.ports.clock import Clock
@@ -25,23 +25,15 @@ from xfworker.ports.record_store import RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
-from xfworker.services.platform.login_throttle import LoginThrottle
+from xfworker.services.platform.identity_check import IdentityCheck
 from xfworker.services.platform.password_rules import PasswordRules
 from xfworker.services.platform.principal import Principal, PrincipalKind
-from xfworker.services.platform.sign_ins import (
-    SignIn,
-    SignInBy,
-    log_sign_in,
-    log_too_many,
-    log_unknown_name,
-    sign_ins_of,
-)
-from xfworker.services.platform.tokens import NO_ACCOUNT, NewToken, Sessions, new_token
+from xfworker.services.platform.sign_ins import SignIn, sign_ins_of
+from xfworker.services.platform.signing_in import SigningIn
+from xfworker.services.platform.tokens import NO_ACCOUNT, NewToken, end_sessions, new_token
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TAKEN = frozenset({"admin", "server", "job", "worker"})
-_INSIDE = "inside"
-"""The address, as the throttle counts it, of callers who are in already and say their current password."""
 _MOST_DAYS = 36500
 
 
@@ -54,8 +46,8 @@ class Accounts:
     clock: Clock
     signer: TokenSigner
     passwords: PasswordRules
-    throttle: LoginThrottle
-    sessions: Sessions
+    identity: IdentityCheck
+    signing_in: SigningIn
 
     def add(self, name: str, password: str, *, administrator: bool = False) -> Account:
         """
@@ -106,7 +98,7 @@ class Accounts:
             self._require_admin("change this account")
         if not self.principal.is_admin:
             # A token is good for a while and can be revoked; a password that it could set would outlive it.
-            self._require_password(serial, current_password or "")
+            self.identity.require_password(serial, current_password or "")
         hashed = None if password is None else self.passwords.hashed(password, self._name_of(serial))
         with self.records.transaction() as transaction:
             account = transaction.get(Account, serial)
@@ -139,41 +131,34 @@ class Accounts:
                 return account
         raise RecordNotFound(f"there is no account {name[:80]!a}")
 
-    def log_in(self, name: str, password: str, *, address: str = "") -> NewToken:
+    def log_in(self, name: str, password: str, code: str | None = None, *, address: str = "") -> NewToken:
         """
         Give a token for a name and its password.
 
         Args:
             name: The account's name.
             password: Its password.
+            code: A code of its second factor, where it has one.
             address: From where it is asked.
 
         Raises:
-            AuthenticationFailed: They do not belong together; the error does not say which of them is wrong.
+            AuthenticationFailed: They do not belong together; the error does not say which of them is wrong. Or the
+                code is wrong.
+            SecondFactorNeeded: The account has a second factor, and no code is given.
+            SecondFactorMissing: The account has to set up a second factor first.
             TooManyRequests: There were too many failed tries.
         """
-        with self.records.transaction(write=False) as transaction:
-            matches = transaction.find(Account, {"name": name}, limit=1)
-        # A name that is not there takes as long as a wrong password, so that names cannot be guessed by the clock.
-        nobody = self.throttle.hash_of_nobody(self.passwords.hasher)
-        account = matches[0] if matches else None
-        try:
-            is_right = self._is_password(name, password, account.password_hash if account else nobody, address)
-        except TooManyRequests:
-            log_too_many(address=address)
-            raise
-        now = self.clock.now()
-        with self.records.transaction() as transaction:
-            if account is None:
-                log_unknown_name(transaction, address=address, now=now)
-            else:
-                succeeded = is_right and not account.disabled
-                by = SignInBy.PASSWORD
-                log_sign_in(transaction, account.name, by, address=address, succeeded=succeeded, now=now)
-                if succeeded:
-                    kind = PrincipalKind.USER
-                    return self.sessions.begin(transaction, account.serial, kind, now, name="login", address=address)
-        raise AuthenticationFailed("name and password do not belong together, or the account is disabled")
+        outcome = self.signing_in.by_password(name, password, code, address=address)
+        if isinstance(outcome, NewToken):
+            return outcome
+        if outcome.sets_up:
+            raise SecondFactorMissing(
+                f"{name} has to set up a second factor first, which this server demands: sign in on its page"
+            )
+        raise SecondFactorNeeded(
+            f"{name} has a second factor: give the present code of the authenticator application, or a recovery code, "
+            "as well"
+        )
 
     def add_token(self, account_serial: int, name: str, *, days: float | None = None) -> NewToken:
         """
@@ -244,15 +229,9 @@ class Accounts:
         self._require_own_or_admin(account_serial, "end sessions of others")
         with self.records.transaction() as transaction:
             account = transaction.get(Account, account_serial)
-            sessions = [
-                token
-                for token in transaction.find(PersonalToken, {"account_serial": account_serial})
-                if token.last_used_at is not None and token.key != self.principal.token_key
-            ]
-            for token in sessions:
-                transaction.delete(PersonalToken, {"serial": token.serial})
-            self._log(transaction, account, "ended the sessions of", sessions=len(sessions))
-            return len(sessions)
+            count = end_sessions(transaction, account_serial, but=self.principal.token_key)
+            self._log(transaction, account, "ended the sessions of", sessions=count)
+            return count
 
     def sign_ins(self, account_serial: int) -> list[SignIn]:
         """
@@ -310,18 +289,6 @@ class Accounts:
             access.get(Project, project_serial)
             members = transaction.find(ProjectMember, {"project_serial": project_serial})
             return [(member, transaction.get(Account, member.account_serial).name) for member in members]
-
-    def _require_password(self, serial: int, password: str) -> None:
-        with self.records.transaction(write=False) as transaction:
-            account = transaction.get(Account, serial)
-        if not self._is_password(account.name, password, account.password_hash, _INSIDE):
-            raise AuthenticationFailed(f"the current password of {account.name} is needed, and it is not this one")
-
-    def _is_password(self, name: str, password: str, hashed: str, address: str) -> bool:
-        self.throttle.require_turn(name, address)
-        is_right = self.passwords.hasher.matches(password, hashed)
-        (self.throttle.succeeded if is_right else self.throttle.failed)(name, address)
-        return is_right
 
     def _name_of(self, serial: int) -> str:
         with self.records.transaction(write=False) as transaction:

@@ -80,7 +80,7 @@ class LoginThrottle:
                 self._failures.popitem(last=False)
 
     def succeeded(self, name: str, address: str) -> None:
-        """Delete the failures of an account whose password was right, and record the address it came from."""
+        """Delete the failures of an account all of whose factors were proved, and record the address it came from."""
         with self._lock:
             for key in self._keys(name, address):
                 if key[0] != "address":

@@ -1,11 +1,20 @@
 """What an installation can choose about its platform."""
 
+from enum import StrEnum
 from typing import Any
 
 from attrs import define, field
 
 MOST_SPAWNED_JOBS = 10_000
 """How many jobs may be spawned behind one job by jobs that were spawned themselves, unless an installation says so."""
+
+
+class SecondFactorFor(StrEnum):
+    """Who has to have a second factor; everybody may."""
+
+    NOBODY = "nobody"
+    ADMINISTRATORS = "administrators"
+    ALL = "all"
 
 
 @define(frozen=True, kw_only=True)
@@ -31,6 +40,7 @@ class PlatformOptions:
         session_seconds: How long a session lasts, used or not.
         session_idle_seconds: After how long without a request a session ends.
         most_sessions: How many sessions an account has at once; one more ends the one that was unused for longest.
+        second_factor_for: Who has to have a second factor to sign in.
         global_config: What scripts can read of the server's configuration, such as ``default_sns_server``.
     """
 
@@ -49,4 +59,5 @@ class PlatformOptions:
     session_seconds: float = 30 * 24 * 3600.0
     session_idle_seconds: float = 3 * 24 * 3600.0
     most_sessions: int = 50
+    second_factor_for: SecondFactorFor = SecondFactorFor.NOBODY
     global_config: dict[str, Any] = field(factory=dict)

@@ -14,6 +14,7 @@ from xfworker.ports.clock import Clock
 from xfworker.ports.record_store import RecordStore, RecordTransaction
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind
 from xfworker.services.platform.sign_ins import SignInBy, log_sign_in
+from xfworker.services.platform.signing_in import PendingSignIn, SigningIn
 from xfworker.services.platform.tokens import NO_ACCOUNT, NewToken, Sessions
 
 LINK_SECONDS = 600.0
@@ -37,6 +38,7 @@ class PageSessions:
     _records: RecordStore
     _clock: Clock
     _sessions: Sessions
+    _signing_in: SigningIn | None
 
     def link(self, principal: Principal) -> PageLink:
         """
@@ -58,9 +60,9 @@ class PageSessions:
             transaction.put_entry(_entry_key(code), kept, at=now)
         return PageLink(path=f"/link/{code}", expires_at=expires_at)
 
-    def begin(self, code: str, *, address: str = "") -> NewToken:
+    def begin(self, code: str, *, address: str = "") -> NewToken | PendingSignIn:
         """
-        Begin the session that a link stands for; the link is used up.
+        Begin the session that a link stands for, or say that a second factor is to come; the link is used up.
 
         Args:
             code: What the link holds.
@@ -68,6 +70,7 @@ class PageSessions:
 
         Raises:
             AuthenticationFailed: There is no such link, or it was used or has expired.
+            SecondFactorMissing: The account has to set up a second factor first.
         """
         now = self._clock.now()
         with self._records.transaction() as transaction:
@@ -84,16 +87,16 @@ class PageSessions:
             with self._records.transaction() as transaction:
                 transaction.delete(PersonalToken, {"key": principal.token_key})
 
-    def _session(self, transaction: RecordTransaction, kept: Any, now: datetime, address: str) -> NewToken:
+    def _session(
+        self, transaction: RecordTransaction, kept: Any, now: datetime, address: str
+    ) -> NewToken | PendingSignIn:
         ends = None if kept["session_ends"] is None else parse_time(kept["session_ends"])
-        account = kept["account"]
-        if account is None:
-            kind, who = PrincipalKind.ADMIN, ADMIN.name
-        else:
-            kind, who = PrincipalKind.USER, transaction.get(Account, account).name
-        log_sign_in(transaction, who, SignInBy.LINK, address=address, succeeded=True, now=now)
-        serial = account or NO_ACCOUNT
-        return self._sessions.begin(transaction, serial, kind, now, name=_SESSION, address=address, ends_by=ends)
+        if kept["account"] is not None and self._signing_in is not None:
+            account = transaction.get(Account, kept["account"])
+            return self._signing_in.after_link(transaction, account, ends, now, address=address)
+        log_sign_in(transaction, ADMIN.name, SignInBy.LINK, address=address, succeeded=True, now=now)
+        kind = PrincipalKind.ADMIN
+        return self._sessions.begin(transaction, NO_ACCOUNT, kind, now, name=_SESSION, address=address, ends_by=ends)
 
 
 def _entry_key(code: str) -> str:

@@ -9,6 +9,7 @@ import attrs
 from xfworker.domain.disk_space import DiskUse
 from xfworker.domain.errors import AuthenticationFailed, ConfigurationError, ServerError
 from xfworker.domain.files import AuthorizationToken
+from xfworker.ports.authenticator_secrets import AuthenticatorSecrets
 from xfworker.ports.clock import Clock
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.known_passwords import KnownPasswords
@@ -22,6 +23,7 @@ from xfworker.services.platform.control import PlatformControl
 from xfworker.services.platform.disk_space import listing_scopes, measure
 from xfworker.services.platform.file_deletion import FileDeletion
 from xfworker.services.platform.file_rights import bearer_claims, read_token, require_scopes, workflow_of_files
+from xfworker.services.platform.identity_check import IdentityCheck
 from xfworker.services.platform.idle_workers import IdleWorkers
 from xfworker.services.platform.lease_watch import LeaseWatch, maintenance_seconds
 from xfworker.services.platform.login_throttle import LoginThrottle
@@ -32,7 +34,10 @@ from xfworker.services.platform.password_rules import PasswordRules
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind, job_principal
 from xfworker.services.platform.publications import Publications
 from xfworker.services.platform.queue import PlatformQueue
+from xfworker.services.platform.second_factor_check import SecondFactorCheck
+from xfworker.services.platform.second_factors import SecondFactors
 from xfworker.services.platform.server import PlatformServer
+from xfworker.services.platform.signing_in import SigningIn
 from xfworker.services.platform.tokens import Sessions, keep_use
 
 _DELETE_KEYS_EVERY_SECONDS = 600.0
@@ -49,6 +54,7 @@ class Platform:
         options: PlatformOptions | None = None,
         *,
         hasher: PasswordHasher | None = None,
+        authenticators: AuthenticatorSecrets | None = None,
         known_passwords: Sequence[KnownPasswords] = (),
         password_words: Sequence[str] = (),
         files: FileStore | None = None,
@@ -62,6 +68,7 @@ class Platform:
             signer: Makes and reads tokens.
             options: How the platform is set up.
             hasher: Keeps passwords; without it there are no accounts.
+            authenticators: Keeps the secrets of second factors; without it nobody can set one up.
             known_passwords: Lists of passwords that no account may have.
             password_words: Words that no password may consist of, such as the server's name.
             files: Where the files of this platform's tokens are, which is asked before a job is done.
@@ -77,6 +84,7 @@ class Platform:
         self._publications = Publications(records, clock, may_wait=self.options.files_may_wait)
         self._throttle = LoginThrottle(clock)
         self._sessions = Sessions(signer, self.options)
+        self._second_factors = SecondFactorCheck(authenticators, self.options.second_factor_for)
         self._lease_watch = LeaseWatch(clock, self.options.lease_seconds)
         self._idle_workers = IdleWorkers(clock)
         self._keys_deleted_at: float | None = None
@@ -158,11 +166,40 @@ class Platform:
         Raises:
             ConfigurationError: The platform was composed without accounts.
         """
+        rules = self._require_passwords()
+        return Accounts(
+            principal, self.records, self.clock, self.signer, rules, self._identity_check(), self.signing_in()
+        )
+
+    def second_factors_for(self, principal: Principal) -> SecondFactors:
+        """
+        Give the second factors as a caller may look after them.
+
+        Raises:
+            ConfigurationError: The platform was composed without accounts.
+        """
+        return SecondFactors(principal, self.records, self.clock, self._identity_check(), self._second_factors)
+
+    def signing_in(self) -> SigningIn:
+        """
+        Give what decides who comes in.
+
+        Raises:
+            ConfigurationError: The platform was composed without accounts.
+        """
+        hasher = self._require_passwords().hasher
+        return SigningIn(
+            self.records, self.clock, self.signer, self._sessions, hasher, self._throttle, self._second_factors
+        )
+
+    def _identity_check(self) -> IdentityCheck:
+        hasher = self._require_passwords().hasher
+        return IdentityCheck(self.records, self.clock, hasher, self._throttle, self._second_factors)
+
+    def _require_passwords(self) -> PasswordRules:
         if self._passwords is None:
             raise ConfigurationError("this server keeps no accounts; install it with: pip install 'xfworker[server]'")
-        return Accounts(
-            principal, self.records, self.clock, self.signer, self._passwords, self._throttle, self._sessions
-        )
+        return self._passwords
 
     def measure_disk(self, principal: Principal) -> DiskUse:
         """
@@ -197,7 +234,8 @@ class Platform:
 
     def page_sessions(self) -> PageSessions:
         """Give what begins and ends sessions of the page."""
-        return PageSessions(self.records, self.clock, self._sessions)
+        signing_in = None if self._passwords is None else self.signing_in()
+        return PageSessions(self.records, self.clock, self._sessions, signing_in)
 
     def verify_file_token(self, text: str) -> AuthorizationToken:
         """
@@ -269,8 +307,14 @@ class Platform:
         self._serves_alone = self.records.join({**options, **settings})
 
     def begin_serving(self) -> None:
-        """Grant the leases of before a fresh period where no server ran meanwhile, so that none could be renewed."""
+        """
+        Grant the leases of before a fresh period where no server ran meanwhile, so that none could be renewed.
+
+        Second factors are encrypted under the server's present secret, where a rotation has changed it.
+        """
         self._lease_watch.begin(after_pause=self._serves_alone)
+        with self.records.transaction() as transaction:
+            self._second_factors.reseal(transaction)
 
     def maintain(self) -> None:
         """Do what is due although nobody asks; called every few seconds while the platform is served."""

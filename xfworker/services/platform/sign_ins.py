@@ -26,7 +26,11 @@ class SignInBy(StrEnum):
     """How somebody signs in."""
 
     PASSWORD = "password"  # noqa: S105  the name of a way
+    PASSWORD_AND_CODE = "password and code"  # noqa: S105  as above
+    PASSWORD_AND_RECOVERY_CODE = "password and recovery code"  # noqa: S105  as above
     LINK = "link"
+    LINK_AND_CODE = "link and code"
+    LINK_AND_RECOVERY_CODE = "link and recovery code"
 
 
 @define(frozen=True, kw_only=True)

@@ -147,6 +147,18 @@ class Sessions:
         return Principal(kind=kind, name=account.name, account_serial=account.serial, **of_token)
 
 
+def end_sessions(transaction: RecordTransaction, account_serial: int, *, but: str | None) -> int:
+    """End all sessions of an account but the one of a key, and give how many; tokens of programs stay."""
+    sessions = [
+        token
+        for token in transaction.find(PersonalToken, {"account_serial": account_serial})
+        if token.last_used_at is not None and token.key != but
+    ]
+    for token in sessions:
+        transaction.delete(PersonalToken, {"serial": token.serial})
+    return len(sessions)
+
+
 def keep_use(transaction: RecordTransaction, key: str, now: datetime) -> None:
     """
     Keep that a session is used.

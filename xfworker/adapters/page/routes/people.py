@@ -32,8 +32,16 @@ def people_routes(parts: PageParts) -> list[ControllerRouterHandler]:
             serial = signed_in(request).account_serial
             tokens = [] if serial is None else own.tokens(serial)
             sign_ins = [] if serial is None else own.sign_ins(serial)[:_SIGN_INS_SHOWN]
-            this = signed_in(request).token_key
-            return {"accounts": own.all(), "tokens": tokens, "own": serial, "sign_ins": sign_ins, "this": this}
+            factors = parts.platform.second_factors_for(signed_in(request))
+            return {
+                "accounts": own.all(),
+                "tokens": tokens,
+                "own": serial,
+                "sign_ins": sign_ins,
+                "this": signed_in(request).token_key,
+                "factor": None if serial is None else factors.state(serial),
+                "holders": factors.holders() if signed_in(request).is_admin else frozenset(),
+            }
 
         return parts.templates.answer(request, "people.html", **await in_thread(read))
 

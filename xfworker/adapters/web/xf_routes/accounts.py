@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 
 from xfworker.adapters.web.exchange import AnyRequest, answer_message, caller, in_thread, message, serial_in_range
 from xfworker.adapters.web.password_work import PasswordWork
+from xfworker.adapters.web.xf_routes.second_factors import second_factor_routes
 from xfworker.adapters.wire.accounts import (
     AccountChange,
     AccountEntry,
@@ -43,7 +44,7 @@ def login_route(platform: Platform, passwords: PasswordWork) -> Any:
         body = await message(request, Login, "the request")
         address = request.client.host if request.client else ""
         accounts = platform.accounts_for(_NOBODY)
-        token = await passwords.run(lambda: accounts.log_in(body.name, body.password, address=address))
+        token = await passwords.run(lambda: accounts.log_in(body.name, body.password, body.code, address=address))
         return answer_message(NewToken.of(token.record, token=token.text), headers=_NO_STORE)
 
     return log_in
@@ -59,6 +60,7 @@ def account_router(platform: Platform, passwords: PasswordWork) -> Router:
         path="/",
         route_handlers=[
             *_account_routes(accounts, passwords),
+            *second_factor_routes(platform, passwords),
             *_token_routes(accounts),
             *_member_routes(accounts),
             _link_route(platform),
