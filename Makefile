@@ -40,7 +40,7 @@ help:
 	@echo "make chaos        the queue while its database is killed, restarted, cut off and slow (Linux)"
 	@echo "make chaos-cluster RUNS=40  a workflow on Slurm, PostgreSQL and S3 that are disturbed, against one machine"
 	@echo "make fuzz         mutate what each parser reads, guided by coverage (Linux): SECONDS=60 for each"
-	@echo "make faults       let each call of the disk and of the database fail in turn, in short stories"
+	@echo "make faults       let each call of the disk, the database and the network fail in turn, in short stories"
 	@echo "make docs         build the site: docs/_build/index.html"
 	@echo "make pictures     make the pictures of README.md and the docs anew"
 	@echo "make check        ruff, mypy --strict, import-linter"

@@ -14,6 +14,9 @@ from sqlalchemy.exc import OperationalError
 from xfworker.domain.errors import ServerFault
 from xfworker.ports.record_store import Locking
 
+EACH_CALL = bool(os.environ.get("XFWORKER_FAULTS_AT_EACH_CALL"))
+"""In the default suite some calls fail, with `make faults` each of them."""
+
 
 @define
 class Countdown:
@@ -32,6 +35,9 @@ class Countdown:
     calls: int = 0
     failed: list = field(factory=list)
     healed: bool = False
+
+    def heal(self):
+        self.healed = True
 
     def strikes(self, what):
         if self.healed:
@@ -187,35 +193,3 @@ def failing_statements(engine, countdown):
 
 class _DatabaseError(Exception):
     """What a database driver raises."""
-
-
-# --- the network --------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def failing_network(countdown):
-    """Let requests of this process not leave it, or their answers not arrive although the server has done its work."""
-    import http.client
-
-    from urllib3.connection import HTTPConnection
-
-    send, receive = http.client.HTTPConnection.endheaders, HTTPConnection.getresponse
-
-    def endheaders(connection, *arguments, **options):
-        if countdown.strikes("a request"):
-            connection.close()
-            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-        return send(connection, *arguments, **options)
-
-    def getresponse(connection, *arguments, **options):
-        answer = receive(connection, *arguments, **options)
-        if countdown.strikes("an answer"):
-            connection.close()
-            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-        return answer
-
-    with (
-        patch.object(http.client.HTTPConnection, "endheaders", endheaders),
-        patch.object(HTTPConnection, "getresponse", getresponse),
-    ):
-        yield

@@ -92,13 +92,13 @@ class Story:
             if not path.is_symlink():
                 os.utime(path, (time.time() - _MONTH_SECONDS,) * 2)
         self.sweep()
-        return [str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if _is_temporary(path)]
+        return [str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if is_temporary(path)]
 
     def close(self):
         """Let go of it."""
 
 
-def _is_temporary(path):
+def is_temporary(path):
     return path.name.startswith(PARTIAL_PREFIX) or "incoming" in path.parts[-2:-1] or "uploads" in path.parts[-2:-1]
 
 

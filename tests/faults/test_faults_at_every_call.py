@@ -1,30 +1,17 @@
 """Whichever call fails, a story ends in a documented error: nothing acknowledged is lost, and nothing is left."""
 
-import logging
-import os
 from contextlib import contextmanager, suppress
 from itertools import count
 
 import pytest
-import structlog
 
-from tests.faults.counting import Countdown, FailingRecords, failing_disk, failing_statements
+from tests.faults.counting import EACH_CALL, Countdown, FailingRecords, failing_disk, failing_statements
 from tests.faults.stories import STORIES, TwoTasks
-
-# In the default suite some calls fail, with `make faults` each of them.
-_EACH = bool(os.environ.get("XFWORKER_FAULTS_AT_EACH_CALL"))
-
-
-@pytest.fixture(autouse=True)
-def _quiet():
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
 
 
 def fail_each_call(folder, make, failing, *, stays=False, step=None):
     """Play a story again and again, each time with another call that fails, until none is left; give their number."""
-    for number in count(1, 1 if _EACH else step or make.step):
+    for number in count(1, 1 if EACH_CALL else step or make.step):
         place = folder / str(number)
         place.mkdir()
         story, countdown = make(place), Countdown(number, stays=stays)
@@ -33,7 +20,7 @@ def fail_each_call(folder, make, failing, *, stays=False, step=None):
             with suppress(*story.refusals), failing(story, countdown):
                 story.play()
             what = f"call {number}: {countdown.failed[:1]}"
-            countdown.healed = True
+            countdown.heal()
             story.check()
             story.play()
             story.check()
@@ -44,27 +31,29 @@ def fail_each_call(folder, make, failing, *, stays=False, step=None):
         finally:
             story.close()
         if not countdown.failed:
-            return number
+            return number - 1
     raise AssertionError("numbers do not end")
 
 
 @pytest.mark.parametrize("stays", [False, True], ids=["once", "from then on"])
 @pytest.mark.parametrize("story", STORIES)
-def test_a_disk_that_fails(story, stays, tmp_path):
+def test_a_disk_that_fails(story, stays, tmp_path, counted):
     def failing(played, countdown):
         return failing_disk(played.folder, countdown)
 
-    assert fail_each_call(tmp_path, story, failing, stays=stays) > 10
+    counted("the disk", calls := fail_each_call(tmp_path, story, failing, stays=stays))
+    assert calls > 10
 
 
-def test_a_database_that_fails(tmp_path):
+def test_a_database_that_fails(tmp_path, counted):
     def failing(played, countdown):
         return failing_statements(played.opened.engine, countdown)
 
-    assert fail_each_call(tmp_path, TwoTasks, failing, step=25) > 30
+    counted("SQL statements and commits", calls := fail_each_call(tmp_path, TwoTasks, failing, step=25))
+    assert calls > 30
 
 
-def test_a_server_that_dies_before_and_after_it_commits(tmp_path):
+def test_a_server_that_dies_before_and_after_it_commits(tmp_path, counted):
     @contextmanager
     def failing(played, countdown):
         played.over(FailingRecords(played.opened, countdown))
@@ -73,4 +62,5 @@ def test_a_server_that_dies_before_and_after_it_commits(tmp_path):
         finally:
             played.over(played.opened)
 
-    assert fail_each_call(tmp_path, TwoTasks, failing, step=8) > 30
+    counted("a server that dies", calls := fail_each_call(tmp_path, TwoTasks, failing, step=8))
+    assert calls > 30

@@ -98,6 +98,7 @@ ANSWERS = {
     "a status that is not a number": [b"HTTP/1.1 yes OK\r\n\r\n"],
     "a status that is too large": [answer("99999 OK")],
     "less than was said": [answer(OK, JSON, "Content-Length: 100", body=b"{}", length=False)],
+    "a head that breaks off": [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"],
     "a length below nothing": [answer(OK, JSON, "Content-Length: -5", body=b"{}", length=False)],
     "two lengths": [answer(OK, JSON, "Content-Length: 2, 3", body=b"{}", length=False)],
     "a length of more digits than a number has": [answer(OK, JSON, f"Content-Length: {'9' * 5000}", length=False)],

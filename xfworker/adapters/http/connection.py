@@ -1,4 +1,4 @@
-"""Connections whose time limit for sending is their own, and network errors by kind."""
+"""Connections whose time limit for sending is their own and whose answers have a whole head; network errors by kind."""
 
 import http.client
 import socket
@@ -29,6 +29,37 @@ NETWORK_ERRORS = (HTTPError, OSError, http.client.HTTPException)
 """What sending a request and reading its answer can raise."""
 
 
+class _Head:
+    """Reads the lines of a head, and sees whether the connection ended before its last one."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self.is_cut = False
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self.source.readline(limit)
+        self.is_cut = not line.endswith(b"\n")
+        return line
+
+    def close(self) -> None:
+        self.source.close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer with a whole head: Python takes one that breaks off in it for one that has no more fields."""
+
+    def begin(self) -> None:
+        head = _Head(self.fp)
+        self.fp = head  # type: ignore[assignment]  # all that is called of it until the head is read
+        try:
+            super().begin()
+        finally:
+            if self.fp is head:  # type: ignore[comparison-overlap]  # as above
+                self.fp = head.source
+        if head.is_cut:
+            raise ConnectionResetError("it ended within the head of the answer")
+
+
 class _OwnWriteTimeout:
     """
     Gives sending its own limit.
@@ -37,6 +68,7 @@ class _OwnWriteTimeout:
     end a long upload to a slow disk.
     """
 
+    response_class = _Answer
     write_seconds: float | None = 60.0
     sock: socket.socket | None
     timeout: Any
