@@ -9,7 +9,8 @@ CHANCES = {
     "answer lost": 0.02,
     "server slow": 0.02,
     "upload slow": 0.1,
-    "server dies": 0.004,
+    "server dies before commit": 0.004,
+    "server dies after commit": 0.004,
     "disk full": 0.01,
     "process killed": 0.003,
     "script crash": 0.03,
@@ -18,7 +19,7 @@ CHANCES = {
     "orphan": 0.5,
     "worker suspended": 0.03,
     "worker dies": 0.02,
-    "worker dropped": 0.02,
+    "worker dropped": 0.05,
     "worker partitioned": 0.02,
     "worker clock set": 0.02,
     "server suspended": 0.02,
@@ -52,6 +53,8 @@ class Conditions:
         look_seconds: How often a worker looks whether a script has to be ended.
         trouble_seconds: How often processes may be suspended, cut off and killed.
         whole_scripts: The part of the jobs whose scripts do all that scripts do; those of the others are short.
+        messages: Whether what is asked travels as messages between the real clients and routes, and servers and workers
+            have versions that differ.
         chances: How often which misfortune happens.
     """
 
@@ -67,6 +70,7 @@ class Conditions:
     look_seconds: float
     trouble_seconds: float
     whole_scripts: float
+    messages: bool
     chances: dict[str, float]
 
 
@@ -80,8 +84,8 @@ def conditions_of(luck):
     if luck.seed % 2:
         return Conditions(
             name="busy",
-            runs=luck.choice("runs", [40, 60, 80]),
-            run_seconds=60.0,
+            runs=luck.choice("runs", [60, 80, 100]),
+            run_seconds=luck.choice("run seconds", [5.0, 60.0]),
             servers=luck.choice("servers", [1, 2]),
             workers=luck.choice("workers", [2, 3, 4]),
             concurrency=4,
@@ -91,6 +95,7 @@ def conditions_of(luck):
             look_seconds=5.0,
             trouble_seconds=60.0,
             whole_scripts=0.2,
+            messages=luck.switched_on("messages", 0.15),
             chances=_chances(luck, least=-2.0, most=0.0),
         )
     return Conditions(
@@ -106,6 +111,7 @@ def conditions_of(luck):
         look_seconds=luck.choice("look seconds", [0.25, 1.0]),
         trouble_seconds=15.0,
         whole_scripts=1.0,
+        messages=luck.switched_on("messages"),
         chances=_chances(luck, least=-1.0, most=1.0),
     )
 

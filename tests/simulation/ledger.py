@@ -4,11 +4,12 @@ from attrs import define, field
 
 from tests.simulation.scripts import RESULT, read_content
 from tests.simulation.spawning import spawned_jobs
+from tests.simulation.versions import NEW_KEYS, Version
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.files import record_resource
 from xfworker.domain.job_metadata import lost_attempts
 from xfworker.domain.job_state import JobState, allowed_next
-from xfworker.domain.records import Job, Run, Workflow
+from xfworker.domain.records import Job, Run, Task, TaskType, Worker, Workflow
 
 
 class ViolationError(AssertionError):
@@ -115,11 +116,26 @@ class Ledger:
             require(key not in of, f"{job} and {of.get(key)} are doubled")
             of[key] = job
         self._require_follow_ups(runs, of)
+        self._require_unknown_keys()
         count = world.records.all_of(Workflow)[0].metadata.get("count", 0)
         require(
             world.counted <= count <= world.counting,
             f"the count is {count}; {world.counted} were acknowledged and {world.counting} may have been made",
         )
+
+    def _require_unknown_keys(self):
+        """What newer clients say of their records is kept by servers that do not know it."""
+        records = self.world.records
+        said = [*records.all_of(Workflow), *records.all_of(TaskType)]
+        said += [record for record in records.all_of(Task) if record.serial in self.world.tasks.values()]
+        for record in said:
+            require(record.extra == NEW_KEYS, f"{record} lost what this version does not know: {record.extra}")
+        if self.world.chances["request late"] > 0.0:
+            return  # what a worker said before it was upgraded may come after what it says now
+        for name, version in self.world.versions_of_workers().items():
+            [worker] = records.matching(Worker, name=name)
+            expected = NEW_KEYS if version is Version.NEWER else {}
+            require(worker.extra == expected, f"{worker} of a {version.value} version is kept with {worker.extra}")
 
     def _require_follow_ups(self, runs, of):
         tasks = self.world.tasks

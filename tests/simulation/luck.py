@@ -4,7 +4,8 @@ import hashlib
 
 from attrs import define, field
 
-_WORD = (1 << 64) - 1
+_WORDS = 1 << 64
+_WORD = _WORDS - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
@@ -29,7 +30,7 @@ class Luck:
 
     def number(self, place):
         """Give a number from 0 to 1 for a place: always the same."""
-        return _mixed(self._begin(place)) / (1 << 64)
+        return _mixed(self._begin(place)) / _WORDS
 
     def next_number(self, place):
         """Give the next number of a place that is passed again and again."""
@@ -39,7 +40,9 @@ class Luck:
             known = self._places[place] = [self._begin(place), 0]
         known[0] = state = (known[0] + _GOLDEN) & _WORD
         known[1] += 1
-        return _mixed(state) / (1 << 64)
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _WORD
+        return (state ^ (state >> 31)) / _WORDS
 
     def between(self, place, least, most):
         return least + (most - least) * self.next_number(place)
@@ -51,7 +54,23 @@ class Luck:
         """Return whether something goes wrong here."""
         if chance <= 0.0 or self.ended or self.next_number(place) >= chance:
             return False
-        key = f"{place}#{self._places[place][1]}"
+        return self._may_happen(place, place)
+
+    def befalls(self, place, risks):
+        """Give which of some risks happens here, if any, and a number from 0 to 1 that is left of the decision."""
+        number = self.next_number(place)
+        if self.ended:
+            return None, number
+        if number >= risks.total:
+            return None, (number - risks.total) / (1.0 - risks.total)
+        for what, chance in risks.chances:
+            if number < chance:
+                return what if self._may_happen(place, f"{place}: {what}") else None, number / chance
+            number -= chance
+        return None, number
+
+    def _may_happen(self, place, what):
+        key = f"{what}#{self._places[place][1]}"
         if self.only is not None and key not in self.only:
             return False
         self.happened.append((key, self.now()))
@@ -63,6 +82,23 @@ class Luck:
 
     def _begin(self, place):
         return int.from_bytes(hashlib.blake2b(f"{self.seed}/{place}".encode(), digest_size=8).digest(), "big")
+
+
+@define(eq=False)
+class Risks:
+    """What may go wrong at one place, of which at most one happens at a time."""
+
+    chances: tuple[tuple[str, float], ...]
+    total: float = field(init=False)
+
+    @total.default
+    def _total(self):
+        return sum(chance for _, chance in self.chances)
+
+    @classmethod
+    def of(cls, chances, *what):
+        """Give the risks that a world has at all, by the names of their chances."""
+        return cls(tuple((name, chances[name]) for name in what if chances[name] > 0.0))
 
 
 def _mixed(state):

@@ -1,7 +1,8 @@
 """The network between the processes: calls that are lost, answered late, answered twice or not at all."""
 
-from attrs import define
+from attrs import define, field
 
+from tests.simulation.luck import Risks
 from tests.simulation.records import ServerDiedError
 from tests.simulation.uploads import upload_in_pieces
 from xfworker.domain.errors import FileError, ServerError, ServerTimeout, ServerUnreachable, TransferInterrupted
@@ -16,53 +17,99 @@ _TIMEOUT_SECONDS = 30.0
 
 
 @define(eq=False)
+class Clients:
+    """What a process asks servers by."""
+
+    server: object
+    queue: object
+    control: object
+
+
+def direct_clients(wire, bearer):
+    """Give clients that call the servers' services without any message in between, which is quicker to play."""
+    return Clients(RemoteServer(wire, bearer), RemoteQueue(wire, bearer), RemoteControl(wire, bearer))
+
+
+@define(eq=False)
+class RequestRisks:
+    """What may befall a request before it is worked on, and its answer."""
+
+    before: Risks
+    after: Risks
+
+    @classmethod
+    def of(cls, chances, *killed):
+        return cls(
+            Risks.of(chances, *killed, "request lost", "request late", "server slow"),
+            Risks.of(chances, *killed, "request doubled", "answer lost"),
+        )
+
+
+@define(eq=False)
 class Wire:
     """One process's way to the servers."""
 
     world: object
     host: object
+    _places: dict = field(factory=dict)
 
     def ask(self, doing, work):
         """Ask a server by ``work``, which gets its platform, and again where the answer does not come."""
-        return _RETRY.with_retries(lambda: self.once(doing, work), self.host.clock(), doing)
+        return self.with_retries(lambda: self.once(doing, work), doing)
+
+    def with_retries(self, once, doing):
+        return _RETRY.with_retries(once, self.host.clock(), doing)
 
     def once(self, doing, work, *, repeatable=True):
         """Ask once; what may not be repeated comes once at most."""
-        luck, chances, host = self.world.luck, self.world.chances, self.host
-        machine = host if host.parent is None else host.parent
-        place = f"{host.name}/{doing}"
+        world, host, timeline = self.world, self.host, self.host.timeline
+        risks = world.risks_of(host)
+        there, back = self._places_of(doing)
         host.require_alive()
-        if luck.strikes(f"{host.name}/killed before {doing}", self.world.kill_chance(host)):
+        trouble, number = world.luck.befalls(there, risks.before)
+        if trouble == "process killed":
             host.kill()
             host.require_alive()
-        host.timeline.sleep(luck.between(f"{place} out", 0.001, 0.05))
-        server = self.world.server_for(machine)
+        timeline.sleep(0.001 + 0.05 * number)
+        server = world.server_for(host if host.parent is None else host.parent)
         if server is None:
-            host.timeline.sleep(1.0)
+            timeline.sleep(1.0)
             raise ServerUnreachable(f"could not {doing}: no server answers")
-        if luck.strikes(f"{place} lost", chances["request lost"]):
-            host.timeline.sleep(_TIMEOUT_SECONDS)
-            raise ServerTimeout(f"could not {doing}: no answer")
-        if luck.strikes(f"{place} late", chances["request late"]):
-            # It waits in some queue on its way; whoever asked may have given up, or have asked again.
-            host.timeline.call(luck.between(f"{place} how late", 1.0, 300.0), lambda: self._stray(work))
-            host.timeline.sleep(_TIMEOUT_SECONDS)
-            raise ServerTimeout(f"could not {doing}: no answer")
-        if luck.strikes(f"{place} slow", chances["server slow"]):
-            host.timeline.sleep(luck.between(f"{place} how slow", 0.5, 50.0))
-            if not server.answers:
-                raise ServerTimeout(f"could not {doing}: no answer")
+        if trouble is not None:
+            self._on_its_way(trouble, doing, work, server)
         answer = self._answer(server, doing, work)
-        if repeatable and luck.strikes(f"{place} doubled", chances["request doubled"]):
+        trouble, number = world.luck.befalls(back, risks.after)
+        if trouble == "request doubled" and repeatable:
             self._stray(work)
-        if luck.strikes(f"{place} answer lost", chances["answer lost"]):
-            host.timeline.sleep(_TIMEOUT_SECONDS)
+        if trouble == "answer lost":
+            timeline.sleep(_TIMEOUT_SECONDS)
             raise ServerTimeout(f"could not {doing}: no answer")
-        host.timeline.sleep(luck.between(f"{place} back", 0.001, 0.05))
-        if luck.strikes(f"{host.name}/killed after {doing}", self.world.kill_chance(host)):
+        timeline.sleep(0.001 + 0.05 * number)
+        if trouble == "process killed":
             host.kill()
             host.require_alive()
         return answer
+
+    def _places_of(self, doing):
+        places = self._places.get(doing)
+        if places is None:
+            place = f"{self.host.name}/{doing}"
+            places = self._places[doing] = place, f"{place} answered"
+        return places
+
+    def _on_its_way(self, trouble, doing, work, server):
+        """What befalls a request before it is worked on: it is lost, comes much later, or comes late."""
+        luck, timeline, place = self.world.luck, self.host.timeline, f"{self.host.name}/{doing}"
+        if trouble == "request late":
+            # It waits in some queue on its way; whoever asked may have given up, or have asked again.
+            timeline.call(luck.between(f"{place} how late", 1.0, 300.0), lambda: self._stray(work))
+        if trouble == "server slow":
+            timeline.sleep(luck.between(f"{place} how slow", 0.5, 50.0))
+            if server.answers:
+                return
+        else:
+            timeline.sleep(_TIMEOUT_SECONDS)
+        raise ServerTimeout(f"could not {doing}: no answer")
 
     def _answer(self, server, doing, work):
         try:

@@ -1,6 +1,7 @@
 """The record store in memory, as a disk that fills up and a server that dies at any step of a transaction."""
 
 from tests.simulation.frozen import frozen, frozen_value
+from tests.simulation.luck import Risks
 from xfworker.adapters.memory.records import MemoryRecordStore, MemoryTransaction
 from xfworker.domain.errors import ServerFault
 from xfworker.ports.record_store import Locking
@@ -51,16 +52,19 @@ class _Transacting:
         return self._transaction
 
     def __exit__(self, kind, error, trace):
-        try:
-            if kind is None and self._transaction.changed:
-                self._records.before_commit(self._transaction.changed)
-        except BaseException:
-            self._transaction.undo()
-            raise
         if kind is not None:
             self._transaction.undo()
             return
+        trouble = None
+        if self._transaction.changed:
+            try:
+                trouble = self._records.before_commit()
+            except BaseException:
+                self._transaction.undo()
+                raise
         self._records.committed(self._transaction)
+        if trouble is not None:
+            raise ServerDiedError
 
 
 class SimulatedRecords(MemoryRecordStore):
@@ -69,14 +73,14 @@ class SimulatedRecords(MemoryRecordStore):
 
     Attributes:
         watch: Is shown every record that a transaction wrote, when it has been committed.
-        strikes: Whether something goes wrong at a place.
+        risks: What may go wrong where a transaction is committed.
     """
 
-    def __init__(self, luck, watch, chances):
+    def __init__(self, luck, watch):
         super().__init__()
         self._luck = luck
         self._watch = watch
-        self._chances = chances
+        self.risks = Risks(())
         self.serving = 0
 
     def join(self, settings):
@@ -86,12 +90,14 @@ class SimulatedRecords(MemoryRecordStore):
     def transaction(self, *, write=True, locking=Locking.EXCLUSIVE, of=None):
         return _Transacting(self, SimulatedTransaction(self._kept, may_write=write and locking is not Locking.SHARED))
 
-    def before_commit(self, changed):
-        """Let the commit of what was written fail, now and then."""
-        if self._luck.strikes("records/disk full", self._chances["disk full"]):
+    def before_commit(self):
+        """Let the commit of what was written fail, now and then; what is given is to happen behind it."""
+        trouble, _ = self._luck.befalls("records", self.risks)
+        if trouble == "disk full":
             raise ServerFault("the database failed: the disk is full")
-        if self._luck.strikes("records/died before commit", self._chances["server dies"]):
+        if trouble == "server dies before commit":
             raise ServerDiedError
+        return trouble
 
     def committed(self, transaction):
         """Show what was written to the ledger."""
@@ -99,8 +105,6 @@ class SimulatedRecords(MemoryRecordStore):
         if transaction.changed:
             tables = self._kept.tables
             self._watch([tables[kind.collection].get(serial) for kind, serial in transaction.changed])
-            if self._luck.strikes("records/died after commit", self._chances["server dies"]):
-                raise ServerDiedError
 
     def all_of(self, kind):
         """Give the records of a kind as they are, to be looked at only."""

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from attrs import define, field
 
-from tests.simulation.network import RemoteFiles, RemoteServer, Wire
+from tests.simulation.network import RemoteFiles, Wire
 from tests.simulation.spawning import spawn_job
 from tests.simulation.timeline import Host
+from tests.simulation.versions import NEW_KEYS, Version
 from xfworker.domain.change import Change
 from xfworker.domain.errors import RecordConflict, XFWorkerError
 from xfworker.domain.files import Scope, record_resource
@@ -89,11 +90,15 @@ class Runner:
     def start(self, call, on_output=None):
         self.machine.require_alive()
         arguments = read_job_arguments(call.environment)
+        job = self.world.ledger.jobs[arguments.job_serial]
+        if job.task_serial == self.world.tasks["d"] and self.machine.version is Version.OLDER:
+            raise AssertionError(f"{job} needs cores, and went to a worker of a version that offers none")
         host = Host(self.world.timeline, f"{self.machine.name}/script of job {arguments.job_serial}", self.machine)
         running = Running(host, self.world.threads.Event())
+        wire = Wire(self.world, host)
         session = Session(
-            server=RemoteServer(Wire(self.world, host), arguments.server_auth),
-            files=RemoteFiles(Wire(self.world, host)),
+            server=self.world.clients(wire, arguments.server_auth).server,
+            files=RemoteFiles(wire),
             filesystem=self.filesystem,
             images=None,
             clock=host.clock(),
@@ -201,6 +206,7 @@ def count_self(world, session, workflow_serial):
     """Add one to a number that others add to at the same time."""
     for _ in range(60):
         workflow = session.server.get(Workflow, workflow_serial)
+        assert workflow.extra.items() >= NEW_KEYS.items(), f"{workflow} lost what a newer client said of it"
         count = workflow.metadata.get("count", 0)
         world.counting += 1
         change = Change(values={"/metadata/count": count + 1}, expected_version=workflow.occ_lock_version, bump=True)

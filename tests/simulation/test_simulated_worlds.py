@@ -6,11 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
+from tests.simulation import routes
 from tests.simulation.world import play
 from xfworker.adapters.disk.partial_uploads import PartialUpload
+from xfworker.domain.conversion import from_json
+from xfworker.domain.resources import Needs
 from xfworker.services.platform import server
 from xfworker.services.platform.platform import Platform
+from xfworker.services.worker import job_executor
 
 _ROOT = Path(__file__).parent.parent.parent
 ROUGH = range(2, 52, 2)
@@ -42,13 +47,29 @@ def test_a_seed_tells_the_same_story_whatever_the_order_of_hashes():
 
 def test_a_file_that_is_published_without_a_look_at_the_lease_is_noticed(monkeypatch):
     monkeypatch.setattr(Platform, "_require_file_rights", lambda *_, **__: None)
-    [violation] = play(50).violations
-    assert "attempt 1 at job 1 publishes a file while it is Running in attempt 2" in violation
+    [violation] = play(12).violations
+    assert "publishes a file while it is" in violation
 
 
 def test_a_job_that_is_spawned_again_by_a_script_that_runs_again_is_noticed(monkeypatch):
     monkeypatch.setattr(server, "existing", lambda *_: None)
-    assert "doubled" in str(play(20).violations) or "made 2 tasks" in str(play(20).violations)
+    violations = str(play(68).violations)
+    assert "doubled" in violations or "made 2 tasks" in violations
+
+
+def test_a_job_that_goes_to_a_worker_which_offers_too_little_is_noticed(monkeypatch):
+    monkeypatch.setattr(Needs, "lacking", lambda *_: [])
+    assert "went to a worker of a version that offers none" in str(play(20).violations)
+
+
+def test_a_worker_that_does_not_speak_to_an_older_server_in_its_words_is_noticed(monkeypatch):
+    monkeypatch.setattr(job_executor, "InvalidContent", LookupError)
+    assert "'preempted' is not a valid Ending" in str(play(4).violations)
+
+
+def test_what_a_newer_worker_says_of_itself_is_missed_where_an_older_server_drops_it(monkeypatch):
+    monkeypatch.setattr(routes, "from_json", lambda kind, body: evolve(from_json(kind, body), extra={}))
+    assert "of a newer version is kept with {}" in str(play(1050).violations)
 
 
 def test_an_upload_that_goes_on_behind_where_it_broke_off_is_noticed(monkeypatch):

@@ -26,12 +26,13 @@ class Host:
     step_seconds: float = 0.0
     lost_seconds: float = 0.0
     dead: bool = False
+    version: object = None
     tasks: list = field(factory=list)
 
     @property
     def resumes_at(self):
-        own = self.suspended_until
-        return own if self.parent is None else max(own, self.parent.suspended_until)
+        own, parent = self.suspended_until, self.parent
+        return own if parent is None or parent.suspended_until < own else parent.suspended_until
 
     def require_alive(self):
         if self.dead:
@@ -57,18 +58,20 @@ class Host:
 
 @define(eq=False)
 class HostClock:
-    """The clock port, as one host has it."""
+    """The clock port, as one host has it: a script's process has its machine's clock."""
 
     host: Host
+    machine: Host = field(init=False)
 
-    def _of(self, host):
-        return host if host.parent is None else host.parent
+    @machine.default
+    def _machine(self):
+        return self.host if self.host.parent is None else self.host.parent
 
     def now(self):
-        return _EPOCH + timedelta(seconds=self.host.timeline.now + self._of(self.host).step_seconds)
+        return _EPOCH + timedelta(seconds=self.host.timeline.now + self.machine.step_seconds)
 
     def monotonic(self):
-        return self.host.timeline.now - self._of(self.host).lost_seconds
+        return self.host.timeline.now - self.machine.lost_seconds
 
     def sleep(self, seconds):
         self.host.require_alive()
@@ -104,7 +107,8 @@ class Timeline:
 
     def call(self, seconds, work):
         """Have something called later, between the turns of the tasks; it must not wait."""
-        heapq.heappush(self._due, (self.now + max(seconds, 0.0), next(self._numbers), None, 0, work))
+        at = self.now + seconds if seconds > 0.0 else self.now
+        heapq.heappush(self._due, (at, next(self._numbers), None, 0, work))
 
     def spawn(self, host, work, name):
         """Begin a task on a host."""
@@ -130,7 +134,8 @@ class Timeline:
         return task
 
     def wake(self, task, seconds):
-        heapq.heappush(self._due, (self.now + max(seconds, 0.0), next(self._numbers), task, task.turn, None))
+        at = self.now + seconds if seconds > 0.0 else self.now
+        heapq.heappush(self._due, (at, next(self._numbers), task, task.turn, None))
 
     def sleep(self, seconds):
         if not self.pass_alone(seconds):
@@ -139,9 +144,13 @@ class Timeline:
 
     def pass_alone(self, seconds):
         """Let time pass for the current task where nothing else is due until then; return whether it did."""
-        at = self.now + max(seconds, 0.0)
+        at = self.now + seconds if seconds > 0.0 else self.now
+        due = self._due
+        if at > self._until or (due and due[0][0] <= at):
+            return False
         task = self.current
-        if at > self._until or (self._due and self._due[0][0] <= at) or task.host.resumes_at > at or task.host.dead:
+        host = task.host
+        if host.dead or host.resumes_at > at:
             return False
         self.now = at
         task.turn += 1
@@ -158,16 +167,18 @@ class Timeline:
     def run(self, until, stop=lambda: False):
         """Go on until a time, or until ``stop`` says so."""
         self._until = until
-        while self._due and self._due[0][0] <= until and not stop():
-            at, number, task, turn, work = heapq.heappop(self._due)
+        due = self._due
+        while due and due[0][0] <= until and not stop():
+            at, number, task, turn, work = heapq.heappop(due)
             if task is None:
                 self.now = at
                 work()
                 continue
-            if task.ended or turn != task.turn:
+            if turn != task.turn or task.ended:
                 continue
-            if task.host.resumes_at > at:
-                heapq.heappush(self._due, (task.host.resumes_at, number, task, turn, work))
+            resumes_at = task.host.resumes_at
+            if resumes_at > at:
+                heapq.heappush(due, (resumes_at, number, task, turn, work))
                 continue
             self.now = at
             self._go_on(task)

@@ -1,5 +1,6 @@
 """A world of servers, workers and people, in which a seed decides what goes wrong."""
 
+import gc
 import logging
 import random
 import shutil
@@ -12,14 +13,16 @@ import structlog
 from attrs import define, field
 
 from tests.simulation.conditions import conditions_of
+from tests.simulation.exchange import clients
 from tests.simulation.ledger import Ledger, ViolationError, require
-from tests.simulation.luck import Luck
-from tests.simulation.network import RemoteControl, RemoteFiles, RemoteQueue, RemoteServer, Wire
+from tests.simulation.luck import Luck, Risks
+from tests.simulation.network import RemoteFiles, RequestRisks, Wire, direct_clients
 from tests.simulation.records import ServerDiedError, SimulatedRecords
 from tests.simulation.scripts import RESULT, Runner, Source, read_content
 from tests.simulation.spawning import PACKAGE
 from tests.simulation.timeline import Host, Timeline
 from tests.simulation.uploads import ServerUploads
+from tests.simulation.versions import NEW_KEYS, OF_SERVERS, OF_WORKERS, Version
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
@@ -29,14 +32,27 @@ from xfworker.domain.errors import ServerError, XFWorkerError
 from xfworker.domain.files import record_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, TaskTypeKind, Worker, Workflow, WorkflowState
+from xfworker.domain.resources import Offer
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.platform import Platform
 from xfworker.services.worker import kept_lease, loop
+from xfworker.services.worker.capacity import Capacity
 from xfworker.services.worker.job_executor import JobExecutor
 from xfworker.services.worker.loop import WorkerLoop
 
 _MEMORY = Path("/dev/shm")
 _REST_SECONDS = 3 * 3600.0
+_REGISTERED_SECONDS = 70.0
+_LEFT_BEHIND = Version.OLDER, Version.OTHER
+_MACHINE = Offer(cores=4, memory_mib=16384)
+
+
+def _needing(name, cores):
+    """Give the metadata of a task type whose jobs need so many cores."""
+    if cores is None:
+        return {}
+    described = {"package_format": "XFP-TT1.0", "name": name, "version": "1.0.0.0", "resources": {"cores": cores}}
+    return {"package": {"archive": "a.xfp", "sha256": "0" * 64, "complete": True, "metadata": described}}
 
 
 class SimulatedFiles(MemoryFileStore):
@@ -78,10 +94,13 @@ class World:
         self.threads = self.timeline.threads()
         self.folder = folder
         self.conditions = conditions_of(self.luck)
-        self.chances = dict(self.conditions.chances)
+        self.chances = self.conditions.chances
         self.options = PlatformOptions(lease_seconds=self.conditions.lease_seconds, max_attempts=3)
         self.ledger = Ledger(self)
-        self.records = SimulatedRecords(self.luck, self._committed, self.chances)
+        self.records = SimulatedRecords(self.luck, self._committed)
+        self.records.risks = Risks.of(
+            self.chances, "disk full", "server dies before commit", "server dies after commit"
+        )
         self.files = SimulatedFiles()
         self.counting = self.counted = 0
         self.acknowledged_runs = set()
@@ -91,6 +110,8 @@ class World:
         self.violations = []
         self.partitions = {}
         self.tasks = {}
+        self._risks_of_person = RequestRisks.of(self.chances)
+        self._risks = RequestRisks.of(self.chances, "process killed")
         self._keys = 0
         self._server_step = 0.0
         self._runs = self.conditions.runs if runs is None else runs
@@ -99,6 +120,7 @@ class World:
         self._person = Host(self.timeline, "person")
         self._signer = MemoryTokenSigner(self._person.clock())
         self._at_work = True
+        self._all_awake_at = 0.0
 
     # --- what the parts ask for -------------------------------------------------------------------------------------
 
@@ -110,15 +132,35 @@ class World:
         self._keys += 1
         return f"key-{self._keys}"
 
-    def kill_chance(self, host):
-        return 0.0 if host is self._person else self.chances["process killed"]
+    def risks_of(self, host):
+        """Give what may befall a request of a process, before and after it is worked on."""
+        return self._risks_of_person if host is self._person else self._risks
+
+    def clients(self, wire, bearer):
+        """Give what a process asks the servers by."""
+        return clients(wire, bearer) if self.conditions.messages else direct_clients(wire, bearer)
+
+    def version_of_server(self, platform):
+        return next((server.host.version for server in self._servers if server.platform is platform), Version.THIS)
+
+    def versions_of_workers(self):
+        return {worker.host.name: worker.host.version for worker in self._workers.values()}
+
+    def _next_version(self, name, versions):
+        """Give the version that a process is started with; nobody upgrades before there is something to upgrade."""
+        if not self.conditions.messages or self.luck.ended:
+            return Version.THIS
+        return self.luck.choice(f"{name}/version", versions)
 
     def server_for(self, machine):
         """Give a server that a machine reaches, or ``None``."""
         if machine is not None and self.partitions.get(machine.name, 0.0) > self.timeline.now:
             return None
-        there = [server for server in self._servers if server.answers]
-        return self.luck.choice("server", there) if there else None
+        now = self.timeline.now
+        there = [server for server in self._servers if server.host.suspended_until <= now]
+        if len(there) > 1:
+            return self.luck.choice("server", there)
+        return there[0] if there else None
 
     def stored(self, job):
         content = self.files.content(record_resource("job_result", job.serial, RESULT))
@@ -149,7 +191,8 @@ class World:
     # --- servers ----------------------------------------------------------------------------------------------------
 
     def start_server(self, number):
-        host = Host(self.timeline, f"server {number}", step_seconds=self._server_step)
+        name = f"server {number}"
+        host = Host(self.timeline, name, step_seconds=self._server_step, version=self._next_version(name, OF_SERVERS))
         platform = Platform(self.records, host.clock(), self._signer, self.options, files=self.files)
         self.uploads[platform] = ServerUploads.of(self, platform)
         platform.join({})
@@ -157,6 +200,9 @@ class World:
         server = Server(host, platform)
         self._servers.append(server)
         self._maintain(server)
+        if host.version is Version.OTHER:
+            # Nobody can work with it, so it is soon replaced again.
+            self.timeline.call(self.luck.between(f"{name}/taken back", 5.0, 100.0), lambda: self.server_died(server))
         return server
 
     def _maintain(self, server):
@@ -189,16 +235,16 @@ class World:
     def start_worker(self, number):
         if not self._at_work:
             return
-        host = Host(self.timeline, f"worker {number}")
+        host = Host(self.timeline, f"worker {number}", version=self._next_version(f"worker {number}", OF_WORKERS))
         wire, conditions = Wire(self, host), self.conditions
         folder = self.folder / f"worker-{number}"
         folder.mkdir(exist_ok=True)
         filesystem = LocalFilesystem(folder)
         runner = Runner(self, host, filesystem)
-        queue = RemoteQueue(wire, self._bearer)
+        clients = self.clients(wire, self._bearer)
         executor = JobExecutor(
-            queue=queue,
-            server=RemoteServer(wire, self._bearer),
+            queue=clients.queue,
+            server=clients.server,
             files=RemoteFiles(wire),
             runner=runner,
             clock=host.clock(),
@@ -209,8 +255,13 @@ class World:
         )
         name = f"worker {number}"
         work = WorkerLoop(
-            worker=lambda: Worker(name=name, max_concurrent_jobs=conditions.concurrency, metadata={"instance": name}),
-            queue=queue,
+            worker=lambda: Worker(
+                name=name,
+                max_concurrent_jobs=conditions.concurrency,
+                metadata={"instance": name, "resources": _MACHINE.to_json()},
+            ),
+            capacity=Capacity(total=_MACHINE, concurrency=conditions.concurrency),
+            queue=clients.queue,
             executor=executor,
             filesystem=filesystem,
             clock=host.clock(),
@@ -234,32 +285,43 @@ class World:
     # --- people -----------------------------------------------------------------------------------------------------
 
     def _set_up(self):
+        """Make a workflow, as a person does whose client is newer than the servers."""
         platform = self._servers[0].platform
         self._bearer = platform.admin_token()
         server = platform.server_for(platform.authenticate(self._bearer))
         project = server.create(Project(name="bones"))
-        workflow = server.create(Workflow(project_serial=project.serial, name="mice")).serial
+        workflow = server.create(Workflow(project_serial=project.serial, name="mice", extra=NEW_KEYS)).serial
 
-        def task(name, *used, kind=TaskTypeKind.PROCESSING, sequence=False):
+        def task(name, *used, kind=TaskTypeKind.PROCESSING, sequence=False, cores=None):
             declared = [
                 {"key": f"i{index}", "type": "Sequence" if sequence else "ForeignFile"} for index in range(len(used))
             ]
-            task_type = server.create(TaskType(name=f"T.{name}", kind=kind, interface={"inputs": declared}))
+            task_type = server.create(
+                TaskType(
+                    name=f"T.{name}",
+                    kind=kind,
+                    interface={"inputs": declared},
+                    metadata=_needing(f"T.{name}", cores),
+                    extra=NEW_KEYS,
+                )
+            )
             inputs = [
                 {"key": f"i{index}", "mode": "output", "task_serial": self.tasks[other], "output_key": "out"}
                 for index, other in enumerate(used)
             ]
-            record = Task(workflow_serial=workflow, task_type_serial=task_type.serial, name=name, inputs=inputs)
+            record = Task(
+                workflow_serial=workflow, task_type_serial=task_type.serial, name=name, inputs=inputs, extra=NEW_KEYS
+            )
             self.tasks[name] = server.create(record).serial
 
         task("start", kind=TaskTypeKind.SOURCE)
         task("a", "start")
         task("b", "a")
         task("c", "a")
-        task("d", "b", "c")
+        task("d", "b", "c", cores=2)
         task("g", "d", sequence=True)
         task("h", "g")
-        server.create(TaskType(name=PACKAGE))
+        server.create(TaskType(name=PACKAGE, extra=NEW_KEYS))
         server.update(Workflow, workflow, Change(values={"/state": WorkflowState.ACTIVE.value}))
         return workflow
 
@@ -267,7 +329,8 @@ class World:
         """What a person does: start runs, abort and restart jobs, and at the end restart what failed."""
         clock = self._person.clock()
         wire = Wire(self, self._person)
-        control, server = RemoteControl(wire, self._bearer), RemoteServer(wire, self._bearer)
+        clients = self.clients(wire, self._bearer)
+        control, server = clients.control, clients.server
         for _ in range(self._runs):
             clock.sleep(self.luck.between("next run", 1.0, self.conditions.run_seconds))
             try:
@@ -278,13 +341,15 @@ class World:
         clock.sleep(300.0)
         self._calm()
         while True:
-            clock.sleep(120.0)
+            clock.sleep(20.0)
             jobs = self.records.all_of(Job)
             bad = [job for job in jobs if job.state in (JobState.FAILED, JobState.ABORTED)]
             for job in bad:
                 self._restart(control, job.serial)
             if not bad and all(job.state is JobState.DONE for job in jobs) and self._is_settled():
-                return
+                break
+        if self.conditions.messages:
+            clock.sleep(max(self._all_awake_at - self.timeline.now, 0.0) + _REGISTERED_SECONDS)
 
     def _is_settled(self):
         return not self.records.all_of(JobLease)
@@ -357,7 +422,10 @@ class World:
         self.partitions.clear()
         self._restart_the_dead()
         for host in [server.host for server in self._servers] + [worker.host for worker in self._workers.values()]:
+            # What sleeps already wakes up when it was to.
+            self._all_awake_at = max(self._all_awake_at, host.suspended_until)
             host.suspended_until = min(host.suspended_until, self.timeline.now)
+            host.version = Version.THIS if host.version in _LEFT_BEHIND else host.version
 
     # --- the whole --------------------------------------------------------------------------------------------------
 
@@ -367,10 +435,9 @@ class World:
         with self._patched():
             for number in range(1, 1 + self.conditions.servers):
                 self.start_server(number)
-            calm = dict(self.chances)
-            self.chances.update(dict.fromkeys(self.chances, 0.0))
+            self.luck.ended = True
             workflow = self._set_up()
-            self.chances.update(calm)
+            self.luck.ended = False
             for number in range(1, 1 + self.conditions.workers):
                 self.start_worker(number)
             person = self.timeline.spawn(self._person, lambda: self._live(workflow), "person")
@@ -401,7 +468,9 @@ class World:
         self._at_work = False
         for worker in self._workers.values():
             worker.loop.stop()
-        self.timeline.run(self.timeline.now + 1000.0)
+        self.timeline.run(
+            self.timeline.now + 1000.0, lambda: not any(worker.host.tasks for worker in self._workers.values())
+        )
         left = [task.name for worker in self._workers.values() for task in worker.host.tasks]
         if left:
             self.violations.append(f"these wait for ever: {', '.join(left)}")
@@ -453,6 +522,8 @@ class Story:
 
 def play(seed, *, only=None, runs=None):
     """Play a seed's story, or only a part of its misfortunes."""
+    # What a world makes is thrown away with it; looking for cycles meanwhile takes a tenth of the time.
+    gc.disable()
     # In memory where that is: no power cut is waited for here.
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_MEMORY if _MEMORY.is_dir() else None))
     try:
@@ -469,3 +540,4 @@ def play(seed, *, only=None, runs=None):
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        gc.enable()

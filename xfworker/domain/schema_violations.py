@@ -56,13 +56,11 @@ def _object(value: Mapping[Any, Any], schema: Mapping[str, Any], path: str) -> I
     properties = schema.get("properties", {})
     others = schema.get("additionalProperties", True)
     for name, item in value.items():
-        inner = f"{path}.{name}" if path else str(name)
-        if name in properties:
-            yield from schema_violations(item, properties[name], inner)
-        elif others is False:
+        allowed = properties.get(name, others)
+        if allowed is False:
             yield _error(path, f"Additional properties are not allowed ({name!r} is none of {', '.join(properties)})")
-        else:
-            yield from schema_violations(item, others, inner)
+        elif allowed is not True:
+            yield from schema_violations(item, allowed, f"{path}.{name}" if path else str(name))
 
 
 def _array(value: list[Any] | tuple[Any, ...], schema: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The records of one kind in memory, found by the values of their fields without a look at all of them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -71,20 +71,23 @@ class Table:
 
     def _candidates(self, conditions: list[tuple[str, tuple[Any, ...]]]) -> list[Any]:
         """Give the records that have the values of one of the conditions: the one that leaves the fewest."""
-        fewest: list[Any] | None = None
+        records = self._records
+        fewest: list[Collection[int]] | None = None
+        many = len(records)
         for name, choices in conditions:
-            found: list[Any] | None
             if name == "serial":
-                found = [self._records[serial] for serial in dict.fromkeys(choices) if serial in self._records]
-            else:
-                found = self._by_index(name, choices)
-            if found is not None and (fewest is None or len(found) < len(fewest)):
-                fewest = found
-                if len(fewest) <= _FEW:
+                return [records[serial] for serial in dict.fromkeys(choices) if serial in records]
+            found = self._by_index(name, choices)
+            if found is not None and (size := sum(map(len, found))) <= many:
+                fewest, many = found, size
+                if size <= _FEW:
                     break
-        return list(self._records.values()) if fewest is None else fewest
+        if fewest is None:
+            return list(records.values())
+        return [records[serial] for serials in fewest for serial in serials]
 
-    def _by_index(self, name: str, choices: tuple[Any, ...]) -> list[Any] | None:
+    def _by_index(self, name: str, choices: tuple[Any, ...]) -> list[Collection[int]] | None:
+        """Give the serials of the records that have one of these values, for each value by itself."""
         if len(self._records) <= _FEW or name not in self._indexable:
             return None
         index = self._indexes.get(name)
@@ -92,8 +95,9 @@ class Table:
             index = self._indexes[name] = {}
             for serial, record in self._records.items():
                 index.setdefault(getattr(record, name), {})[serial] = None
-        records = self._records
-        return [records[serial] for value in dict.fromkeys(choices) for serial in index.get(value, ())]
+        if len(choices) == 1:
+            return [index.get(choices[0], ())]
+        return [index.get(value, ()) for value in dict.fromkeys(choices)]
 
     def _checked(self, name: str) -> str:
         if name not in field_names(self._kind):

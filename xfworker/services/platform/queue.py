@@ -130,6 +130,7 @@ class PlatformQueue:
             dependency_packages=worker.dependency_packages,
             max_concurrent_jobs=worker.max_concurrent_jobs,
             metadata=with_earlier_pilots(known, worker.metadata, now),
+            extra=worker.extra,
             occ_lock_version=known.occ_lock_version + 1,
             modified_at=now,
             last_seen_at=now,

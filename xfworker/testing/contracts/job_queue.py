@@ -42,6 +42,14 @@ class JobQueueContract:
     def worker(self, world: World) -> Worker:
         return world.queue.register(Worker(name="bench", max_concurrent_jobs=4))
 
+    def test_what_a_worker_says_of_itself_that_the_server_does_not_know_is_kept_as_it_said_it_last(
+        self, world: World
+    ) -> None:
+        first = world.queue.register(Worker(name="rack", extra={"shelf": 1}))
+        assert first.extra == {"shelf": 1}
+        assert world.queue.register(Worker(name="rack", extra={"shelf": 2})).extra == {"shelf": 2}
+        assert world.admin.get(Worker, first.serial).extra == {"shelf": 2}
+
     def test_a_worker_that_comes_back_is_the_same(self, world: World, worker: Worker) -> None:
         again = world.queue.register(
             Worker(name="bench", dependency_packages=[{"name": "Core.IPL", "version": "1.0.0.0"}])
