@@ -67,7 +67,7 @@ TESTS_OF = {
         "tests/unit/platform/test_resources.py",
         "tests/unit/test_capacity.py",
     ),
-    "xfworker/domain/scheduling.py": _OF_FLOW,
+    "xfworker/domain/scheduling.py": ("tests/unit/domain/test_scheduling.py", *_OF_FLOW),
     "xfworker/domain/sort_order.py": ("tests/unit/domain/test_sort_orders.py",),
     "xfworker/services/platform/access.py": _OF_RIGHTS,
     "xfworker/services/platform/downstream.py": _OF_FLOW,

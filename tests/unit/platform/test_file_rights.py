@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import hashlib
+import json
 
 import pytest
 from attrs import define
@@ -14,7 +16,7 @@ from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
 from xfworker.adapters.web.fss.service import MOUNT, FileStorageService
 from xfworker.domain.change import Change
-from xfworker.domain.errors import AuthenticationFailed, LeaseLost, PermissionDenied, RecordNotFound
+from xfworker.domain.errors import AuthenticationFailed, JobAborted, LeaseLost, PermissionDenied, RecordNotFound
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
@@ -167,6 +169,39 @@ def test_what_arrives_after_an_abort_was_asked_for_is_not_published(lab, tmp_pat
 
     assert 400 <= asyncio.run(way(lab, token, place, b"too late", aborted)).status < 500
     assert not (tmp_path / str(place)).exists()
+
+
+async def empty(lab, token, place):
+    name = base64.b64encode(str(place).encode()).decode()
+    return await lab.ask(
+        "POST", "uploads", token, headers={**TUS, "upload-length": "0", "upload-metadata": f"resource {name}"}
+    )
+
+
+async def register(lab, token, place):
+    stated = {"resource": str(place), "size": 4, "sha256": hashlib.sha256(b"kept").hexdigest()}
+    return await lab.ask("POST", "registrations", token, json.dumps(stated).encode())
+
+
+async def delete(lab, token, place):
+    return await lab.ask("DELETE", f"files/{place}", token)
+
+
+@pytest.mark.parametrize("way", [empty, register, delete])
+def test_a_script_that_is_to_stop_changes_no_file_by_any_other_way(lab, tmp_path, way):
+    job = lab.job()
+    place = record_resource("job_result", job.serial, "out.bin")
+    script = lab.server(lab.leased(job).server_auth)
+    token = script.file_token([Scope(verb, place) for verb in ("write", "delete")])
+    assert asyncio.run(lab.ask("PUT", f"files/{place}", token, b"kept")).status == 201
+    if way is not delete:
+        assert asyncio.run(way(lab, token, place)).status < 300
+        assert asyncio.run(lab.ask("PUT", f"files/{place}", token, b"kept")).status == 201
+    before = lab.store.stat(token, place)
+    lab.platform.control_for(lab.admin).abort_job(job.serial)
+    assert asyncio.run(way(lab, token, place)).status == JobAborted.status
+    assert (tmp_path / str(place)).read_bytes() == b"kept"
+    assert lab.store.stat(token, place) == before
 
 
 def disabled(lab, project, account):
