@@ -18,9 +18,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType, FunctionType
 
+import psutil
 import pytest
 from _pytest.runner import runtestprotocol
 from attrs import define, field
@@ -30,7 +32,9 @@ from tests.mutation.mutants import compiled, mutants
 
 KILLED, SURVIVED = "killed", "survived"
 _CPU_SECONDS = 20
-_WALL_SECONDS = 120
+_SECONDS_TO_IMPORT = 60
+_IDLE_SECONDS = 120
+"""What gets nothing done for so long waits for ever; on a busy machine, time alone would say nothing."""
 _MOST_MEMORY = 2 << 30
 
 
@@ -69,7 +73,7 @@ class MutationRun:
                 if pid is None:
                     self.verdicts[key] = (SURVIVED, "no test reaches it")
                 else:
-                    running[pid] = (key, time.monotonic())
+                    running[pid] = Tried(key, psutil.Process(pid))
             while running:
                 self._wait(running)
             if self.failure:
@@ -155,8 +159,14 @@ class MutationRun:
         replaced = bool(places) and all(part.co_freevars == live.__code__.co_freevars for live, part in places)
         if not replaced:
             command = [sys.executable, "-m", "tests.mutation.fresh", str(path), str(number), *self._tests_near(path)]
-            # Through a process that is forked as the others are, so that all are waited for in one way.
-            return _forked(lambda: subprocess.run(command, check=False, timeout=_WALL_SECONDS).returncode)
+            limit = int(_CPU_SECONDS + _SECONDS_TO_IMPORT + 5 * sum(self.seconds.values()))
+
+            def run_anew():
+                # Through a process that is forked as the others are, so that all are waited for in one way.
+                resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 10))
+                return subprocess.run(command, check=False).returncode
+
+            return _forked(run_anew)
         items = [self.items[name] for name in sorted(names, key=self.seconds.get)]
 
         def run():
@@ -182,26 +192,56 @@ class MutationRun:
         return sorted(seconds, key=seconds.get)
 
     def _wait(self, running):
+        looked_at = time.monotonic()
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid in running:
-                key, began = running.pop(pid)
-                if reason := _why_not_tried(status, time.monotonic() - began):
-                    self.failure = f"{key[0]}, {self.found[key]}: {reason}"
-                self.verdicts[key] = (SURVIVED, "") if status == 0 else (KILLED, "")
+                tried = running.pop(pid)
+                if reason := _why_not_tried(status, was_ended=tried.was_ended):
+                    self.failure = f"{tried.key[0]}, {self.found[tried.key]}: {reason}"
+                self.verdicts[tried.key] = (SURVIVED, "") if status == 0 else (KILLED, "")
                 return
-            for late, (_, began) in list(running.items()):
-                if time.monotonic() - began > 3 * _WALL_SECONDS:
-                    os.kill(late, signal.SIGKILL)
+            if time.monotonic() - looked_at > 1.0:
+                looked_at = time.monotonic()
+                for each in running.values():
+                    each.end_where_idle()
             time.sleep(0.01)
 
 
-def _why_not_tried(status, seconds):
+@define(eq=False)
+class Tried:
+    """A process that tries a mutant, with those that it began itself."""
+
+    key: tuple
+    process: psutil.Process
+    seconds: float = 0.0
+    seen_at: float = field(factory=time.monotonic)
+    was_ended: bool = False
+
+    def end_where_idle(self):
+        processes = [self.process]
+        with suppress(psutil.Error):
+            processes += self.process.children(recursive=True)
+        seconds = 0.0
+        for process in processes:
+            with suppress(psutil.Error):
+                seconds += sum(process.cpu_times()[:2])
+        now = time.monotonic()
+        if seconds != self.seconds:
+            self.seconds, self.seen_at = seconds, now
+        elif now - self.seen_at > _IDLE_SECONDS:
+            self.was_ended = True
+            for process in reversed(processes):
+                with suppress(psutil.Error):
+                    process.kill()
+
+
+def _why_not_tried(status, *, was_ended):
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == NOT_USED:
         return "the tests do not import the file where it was changed"
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == pytest.ExitCode.NO_TESTS_COLLECTED:
         return "no test was collected"
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and seconds < _WALL_SECONDS:
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and not was_ended:
         return "its process was killed by somebody else, perhaps for want of memory"
     return ""
 

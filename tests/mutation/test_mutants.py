@@ -1,11 +1,14 @@
 """The mutants that `make mutation` tries: each is one change, and none changes what no test should care for."""
 
 import ast
+import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.mutation.__main__ import TESTS_OF
@@ -98,6 +101,22 @@ def test_a_run_that_is_not_complete_gives_no_score(tmp_path, expected, tests, st
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (run.returncode, said in run.stdout) == (status, True), run.stdout + run.stderr
     assert list(tmp_path.glob("build/mutation/*.json")) == ([] if status == 2 else [tmp_path / RESULT])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="mutants are tried in processes that are forked")
+def test_what_waits_for_ever_is_ended_and_what_is_only_slow_is_not():
+    from tests.mutation.running import Tried
+
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as waiting:
+        waiting.stdout.readline()
+        tried = Tried(("gate.py", 0), psutil.Process(waiting.pid), seconds=-1.0, seen_at=-math.inf)
+        tried.end_where_idle()
+        assert not tried.was_ended
+        while not tried.was_ended:
+            tried.seen_at = -math.inf
+            tried.end_where_idle()
+        assert waiting.wait() == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("part", TESTS_OF)

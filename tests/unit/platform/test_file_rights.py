@@ -319,6 +319,28 @@ def test_what_was_written_after_a_scripts_end_is_not_shown_to_it(lab):
         script.update(Job, job.serial, note, idempotency_key="earlier")
 
 
+def test_a_file_token_is_for_the_files_that_it_names_and_no_upload_of_others_is_gone_on_with(lab, tmp_path):
+    _, bearer = lab.person("anna")
+    places = [record_resource("job_result", lab.job(bearer).serial, "out.bin") for _ in range(2)]
+    token, other = (lab.server(bearer).file_token([Scope("write", place)]) for place in places)
+    name = base64.b64encode(str(places[0]).encode()).decode()
+    creation = {**TUS, "upload-length": "4", "upload-metadata": f"resource {name}"}
+    created = asyncio.run(lab.ask("POST", "uploads", token, headers=creation))
+    upload = f"uploads/{created.headers['location'].rpartition('/')[2]}"
+    for method, path, headers in (
+        ("PUT", f"files/{places[0]}", {}),
+        ("POST", "uploads", creation),
+        ("HEAD", upload, TUS),
+        ("PATCH", upload, PATCH),
+        ("DELETE", upload, TUS),
+    ):
+        answer = asyncio.run(lab.ask(method, path, other, b"evil", headers=headers))
+        assert (method, answer.status) == (method, PermissionDenied.status)
+    assert not (tmp_path / str(places[0])).exists()
+    assert asyncio.run(lab.ask("PATCH", upload, token, b"mine", headers=PATCH)).status == 204
+    assert (tmp_path / str(places[0])).read_bytes() == b"mine"
+
+
 def test_a_file_token_allows_nothing_that_its_owner_may_not(lab):
     _, bearer = lab.person("anna")
     job = lab.job()
