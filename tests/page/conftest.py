@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import subprocess
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -116,3 +118,15 @@ def visit(browser, site, sessions):
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory):
+    """The accessibility checker, where npm can be had."""
+    folder = tmp_path_factory.mktemp("axe")
+    try:
+        subprocess.run(["npm", "pack", "--silent", "axe-core@4.14.1"], cwd=folder, check=True, timeout=60)
+        subprocess.run(["tar", "xzf", *folder.glob("*.tgz")], cwd=folder, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        pytest.skip("axe-core is not tried: it could not be had by npm")
+    return Path(folder, "package/axe.min.js").read_text("utf-8")

@@ -1,8 +1,5 @@
 """Charts, people, workers, packages and user data; and of every page: names, contrast, phone width and dark mode."""
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from tests.page.site_data import PASSWORD
@@ -141,18 +138,6 @@ PAGES = [
     "/disk/free",
     "/jobs/999999",
 ]
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory):
-    """The accessibility checker, where npm can be had."""
-    folder = tmp_path_factory.mktemp("axe")
-    try:
-        subprocess.run(["npm", "pack", "--silent", "axe-core@4.14.1"], cwd=folder, check=True, timeout=60)
-        subprocess.run(["tar", "xzf", *folder.glob("*.tgz")], cwd=folder, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        pytest.skip("axe-core is not tried: it could not be had by npm")
-    return Path(folder, "package/axe.min.js").read_text("utf-8")
 
 
 @pytest.fixture
