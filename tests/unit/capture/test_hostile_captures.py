@@ -13,18 +13,23 @@ from xfworker.api.capture.player import Player
 from xfworker.api.capture.values import Places
 from xfworker.domain.errors import ChecksumMismatch, UsageError, XFWorkerError
 from xfworker.services.capture import reading
-from xfworker.services.capture.calls import RecordedCall
+from xfworker.services.capture.bundling import plan_bundle
+from xfworker.services.capture.calls import RecordedCall, check_encoded, described
+from xfworker.services.capture.comparison import plain
+from xfworker.services.capture.inputs import captured_inputs, with_inputs
+from xfworker.services.capture.inventory import file_names, left_out
 from xfworker.services.capture.manifest import CapturedEntry, CapturedFile, CaptureManifest
 from xfworker.services.capture.reading import OpenCapture
+from xfworker.services.capture.stored import stored_files, with_data
 
 
-def written(path, entries, *, calls=b"", **changes):
+def written(path, entries, /, *, calls=b"", count=None, **changes):
     """Write a capture with right digests, then with what is to be wrong."""
     entries = {"calls.jsonl": calls, "log.txt": b"", **entries}
     document = {
         "format": "XFCAP1.0",
         "created_at": "2026-01-01T00:00:00Z",
-        "calls": len(calls.splitlines()),
+        "calls": len(calls.splitlines()) if count is None else count,
         "outcome": {"ending": "finished"},
         "files": {},
         "entries": [
@@ -196,6 +201,16 @@ JSON = st.recursive(
     max_leaves=12,
 )
 
+NAMES = (
+    "XFWorkerJob",
+    "XFWorkerJob.load_job",
+    "Record.__getitem__",
+    "XFWorkerJob.upload_output_file",
+    "XFWorkerJob.get_omni_image",
+    "XFWorkerJob.get_current_task",
+    "xfworkerutil.get_xf_parameter_sequence",
+)
+
 
 @given(JSON)
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -226,3 +241,30 @@ def test_what_a_script_wrote_over_a_captured_file_stays(tmp_path):
     laid.write_bytes(b"the script's own")
     assert places.materialised(path).read_bytes() == b"the script's own"
     assert places.materialised(path, is_written=True).read_bytes() == b"captured"
+
+
+@given(st.lists(st.tuples(st.sampled_from(NAMES), st.dictionaries(MEMBERS, JSON, max_size=2), JSON), max_size=3), JSON)
+@settings(max_examples=100, deadline=None)
+def test_what_calls_of_any_form_are_shown_and_bundled_as_is_json_or_an_error_of_ours(rows, value):
+    calls = []
+    try:
+        check_encoded(value)
+        for number, (name, args, result) in enumerate(rows, 1):
+            row = {"number": number, "call": name, "args": {"local_path": value, "input_parameter": value, **args}}
+            calls.append(RecordedCall.from_json({**row, "result": result}))
+    except (ValueError, TypeError, KeyError):
+        return
+    shown = [
+        plain(value),
+        with_data(value, calls),
+        captured_inputs(calls),
+        file_names(calls),
+        left_out(calls),
+        [described(call.name, call.args) for call in calls],
+        [str(file) for file in stored_files(calls).items()],
+    ]
+    assert json.loads(json.dumps(shown, allow_nan=True)) is not None
+    with suppress(XFWorkerError):
+        with_inputs(calls, {"x": 1})
+    with suppress(XFWorkerError):
+        plan_bundle(CaptureManifest(entries={}, files={}, outcome={"ending": "finished", "args": value}), calls)

@@ -26,7 +26,7 @@ from xfworker.services.bundle.manifest import (
     Manifest,
     write_manifest,
 )
-from xfworker.services.capture.calls import RecordedCall
+from xfworker.services.capture.calls import RecordedCall, named_paths
 from xfworker.services.capture.comparison import plain
 from xfworker.services.capture.inputs import captured_job
 from xfworker.services.capture.manifest import FINISHED, CaptureManifest
@@ -81,12 +81,15 @@ def plan_bundle(captured: CaptureManifest, calls: Sequence[RecordedCall]) -> Pla
     for resource, file, role in (*_inputs(calls), *_outputs(calls, job)):
         if any(item.resource == resource for item in files):
             continue
-        if file.key is None or file.omitted:
-            left_out.append(f"{resource} is not in the bundle: {file.omitted or 'its content was not captured'}")
+        # Only what the manifest lists: a call may name anything as the content of a file, even a path of this computer.
+        content = captured.files.get(str(file.key))
+        if content is None or content.entry is None:
+            why = file.omitted or (content and content.omitted) or "its content was not captured"
+            left_out.append(f"{resource} is not in the bundle: {why}")
             continue
         entry = f"files/{len(files) + 1:04}"
         files.append(BundledFile(resource=resource, entry=entry, size=0, sha256="", role=role))
-        keys[entry] = file.key
+        keys[entry] = str(file.key)
     manifest = Manifest(
         job=job,
         task=task,
@@ -171,7 +174,7 @@ def _inputs(calls: Sequence[RecordedCall]) -> Iterator[tuple[Resource, StoredFil
             named = {r.filename: r for r in map(reference_resource, file_references(parameter))}
         except (FileError, InvalidFilename, InvalidParameter):
             continue
-        for path in _paths(call.result):
+        for path in named_paths(call.result):
             file, name = path.get("file"), str(path.get("name"))
             main = next(iter(named.values()), None)
             if not isinstance(file, dict) or main is None:
@@ -186,7 +189,7 @@ def _beside(main: Resource, name: str) -> Resource | None:
     if name.partition(".")[0] != main.filename.partition(".")[0]:
         return None
     try:
-        return Resource((*main.segments[:-1], name))
+        return Resource(main.segments[:-1]).child(name)
     except InvalidFilename:
         return None
 
@@ -206,14 +209,3 @@ def _sequences(calls: Sequence[RecordedCall]) -> Iterator[BundledSequence]:
         if isinstance(serial, int) and isinstance(key, str):
             numbered = [BundledValue(job_serial=n, run_serial=n, value=value) for n, value in enumerate(values, 1)]
             yield BundledSequence(task_serial=serial, key=key, values=tuple(numbered))
-
-
-def _paths(value: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _paths(item)
-    elif isinstance(value, dict):
-        if value.get("$") == "path":
-            yield value
-        for item in value.values():
-            yield from _paths(item)

@@ -1,9 +1,11 @@
 """One call as it was recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from attrs import define, field
+
+_COLLECTIONS = ("tuple", "list", "set", "frozenset", "dict")
 
 
 @define(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ class RecordedCall:
         for key, kind in (("raised", dict), ("after", dict), ("wrote", list), ("self", int)):
             if row.get(key) is not None and not isinstance(row[key], kind):
                 raise TypeError(f"{key} is {row[key]!r:.40}")
+        check_encoded([row.get(key) for key in ("args", "result", "raised", "after", "wrote")])
         return cls(
             number=int(row["number"]),
             name=name,
@@ -66,6 +69,42 @@ class RecordedCall:
     def function(self) -> str:
         """The last part of its name."""
         return self.name.rpartition(".")[2]
+
+
+def check_encoded(value: Any) -> None:
+    """
+    Require the members that values of a kind have, so that whoever reads them may rely on them.
+
+    Raises:
+        ValueError: One is something else; likewise TypeError and KeyError.
+    """
+    if isinstance(value, list):
+        for item in value:
+            check_encoded(item)
+    elif isinstance(value, dict):
+        kind, items = value.get("$"), value.get("items", [])
+        if kind == "float":
+            float(value["value"])
+        if kind in _COLLECTIONS and not isinstance(items, list):
+            raise TypeError(f"the items of a {kind} are {items!r:.40}")
+        if kind == "dict" and not all(isinstance(pair, list) and len(pair) == 2 for pair in items):  # noqa: PLR2004  a key and a value
+            raise TypeError(f"the items of a dict are {items!r:.40}")
+        if kind == "object" and not isinstance(value.get("id", 0), int):
+            raise TypeError(f"the id of an object is {value['id']!r:.40}")
+        for item in value.values():
+            check_encoded(item)
+
+
+def named_paths(value: Any) -> Iterator[dict[str, Any]]:
+    """Give every path in an encoded value, however deep."""
+    if isinstance(value, list):
+        for item in value:
+            yield from named_paths(item)
+    elif isinstance(value, dict):
+        if value.get("$") == "path":
+            yield value
+        for item in value.values():
+            yield from named_paths(item)
 
 
 def described(name: str, args: Mapping[str, Any]) -> str:

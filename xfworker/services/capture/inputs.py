@@ -124,6 +124,5 @@ def _replaced(value: Any, container: str, key: str, old: Any, new: Any) -> Any:
 
 
 def _pair(pair: Any, container: str, key: str, old: Any, new: Any) -> Any:
-    if isinstance(pair, list) and len(pair) == 2:  # noqa: PLR2004  a key and a value
-        return [pair[0], _replaced({str(pair[0]): pair[1]}, container, key, old, new)[str(pair[0])]]
-    return pair
+    name, item = pair
+    return [name, _replaced({str(name): item}, container, key, old, new)[str(name)]]

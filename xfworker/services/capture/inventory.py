@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xfworker.domain.filenames import is_safe_filename
-from xfworker.services.capture.calls import RecordedCall
+from xfworker.services.capture.calls import RecordedCall, named_paths
 
 
 def file_names(calls: Sequence[RecordedCall]) -> dict[str, str]:
@@ -22,7 +22,7 @@ def left_out(calls: Sequence[RecordedCall]) -> dict[str, str]:
     found: dict[str, str] = {}
     for call in calls:
         for value in (dict(call.args), call.result):
-            for path in _paths(value):
+            for path in named_paths(value):
                 file = path.get("file")
                 if isinstance(file, dict) and file.get("omitted"):
                     found.setdefault(str(path.get("name")), f"{file['omitted']} ({file.get('size')} bytes)")
@@ -30,18 +30,7 @@ def left_out(calls: Sequence[RecordedCall]) -> dict[str, str]:
 
 
 def _named(value: Any) -> Iterator[tuple[str, str]]:
-    for path in _paths(value):
+    for path in named_paths(value):
         file, name = path.get("file"), str(path.get("name"))
         if isinstance(file, dict) and isinstance(file.get("sha256"), str) and is_safe_filename(name):
             yield file["sha256"], name
-
-
-def _paths(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _paths(item)
-    elif isinstance(value, dict):
-        if value.get("$") == "path":
-            yield value
-        for item in value.values():
-            yield from _paths(item)

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import define, field
 
 from xfworker.domain.errors import UsageError
+from xfworker.services.capture.calls import check_encoded
 from xfworker.services.sealed_archive import manifest_document
 
 FORMAT = "XFCAP1.0"
@@ -131,6 +132,7 @@ def _manifest(document: Mapping[str, Any]) -> CaptureManifest:
         for item in document["entries"]
     }
     serial = document.get("job_serial")
+    check_encoded(document.get("outcome"))
     return CaptureManifest(
         entries=entries,
         files={_digest(key): _file(item, entries) for key, item in document["files"].items()},

@@ -5,6 +5,7 @@ An archive from outside may be made to fill the disk, to write outside its folde
 different systems. Everything is checked before the first file is written; sizes are counted again while reading.
 """
 
+import shutil
 import stat
 import zipfile
 import zlib
@@ -69,10 +70,9 @@ def unpack(archive: Path, folder: Path) -> None:
             violations = archive_violations(entries, archive.stat().st_size)
             if violations:
                 raise PackageError(_message(archive, violations), violations)
-            left = MOST_BYTES
             for entry in entries:
                 if not entry.is_dir():
-                    left -= _extract(opened, entry, folder, left)
+                    _extract(opened, entry, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise PackageError(f"{archive} is not a package archive, or it is damaged: {error}") from error
 
@@ -86,7 +86,7 @@ def archive_violations(entries: list[zipfile.ZipInfo], archive_bytes: int) -> li
         archive_bytes: Its size, to detect bombs.
     """
     violations = _size_violations(entries, archive_bytes)
-    taken: dict[str, str] = {}
+    taken: dict[str, zipfile.ZipInfo] = {}
     folders: dict[str, str] = {}
     for entry in entries:
         # The name as it stands in the file: zipfile cuts at NUL and turns backslashes on some systems.
@@ -98,12 +98,13 @@ def archive_violations(entries: list[zipfile.ZipInfo], archive_bytes: int) -> li
         if entry.is_dir():
             folders.setdefault(name.rstrip("/").casefold(), name)
             continue
-        same = taken.setdefault(name.casefold(), name)
-        if same is not name:
+        other = taken.setdefault(name.casefold(), entry)
+        if other is not entry:
+            same = other.orig_filename
             violations.append(f"{name}: is there twice" + ("" if same == name else f", the other time as {same}"))
         for parent in _parents(name.casefold()):
             folders.setdefault(parent, name)
-    violations += [f"{taken[name]}: is a file and a folder as well" for name in taken if name in folders]
+    violations += [f"{taken[name].orig_filename}: is a file and a folder as well" for name in taken if name in folders]
     if entries and not violations and METADATA_FILENAME not in {entry.orig_filename for entry in entries}:
         violations.append(f"{METADATA_FILENAME}: is not at the root of the archive")
     return violations[:_MOST_VIOLATIONS]
@@ -165,18 +166,13 @@ def _parents(name: str) -> list[str]:
     return ["/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
-def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, left: int) -> int:
+def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
     target = folder.joinpath(*entry.orig_filename.split("/"))
     target.parent.mkdir(parents=True, exist_ok=True)
-    written = 0
-    # Mode "x": the folder was empty, so what is there already came out of this archive under another name.
+    # Mode "x": the folder was empty, so what is there already came out of this archive under another name. No more
+    # comes out of an entry than its size says, which was looked at.
     with opened.open(entry) as source, target.open("xb") as copy:
-        while block := source.read(_BLOCK):
-            written += len(block)
-            if written > min(left, entry.file_size):
-                raise PackageError(f"{entry.orig_filename}: is larger than the archive says; this is a bomb")
-            copy.write(block)
-    return written
+        shutil.copyfileobj(source, copy, _BLOCK)
 
 
 def _message(archive: Path, violations: list[str]) -> str:

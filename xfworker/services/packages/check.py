@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from xfworker.domain.errors import FileError, InvalidFilename, PackageError
-from xfworker.domain.filenames import check_filename, is_safe_filename
+from xfworker.domain.filenames import check_filename
 from xfworker.domain.interface import declaration_violations
 from xfworker.domain.package import (
     INTERFACE_FILENAME,
@@ -187,21 +187,15 @@ def _files(folder: Path, violations: list[str]) -> list[str]:
             if name.endswith((".pyc", ".pyo")):
                 continue
             path = (here / name).relative_to(folder).as_posix()
-            unsafe = [part for part in path.split("/") if not is_safe_filename(part)]
-            if unsafe:
-                violations.append(f"{path!a}: {_name_violation(unsafe[0])}")
+            try:
+                for part in path.split("/"):
+                    check_filename(part)
+            except InvalidFilename as error:
+                violations.append(f"{path!a}: {error}")
             same = by_folded_path.setdefault(path.casefold(), path)
             if same != path:
                 violations.append(f"{path}: differs only in upper and lower case from {same}")
     return sorted(by_folded_path.values())
-
-
-def _name_violation(name: str) -> str:
-    try:
-        check_filename(name)
-    except InvalidFilename as error:
-        return str(error)
-    return ""
 
 
 def _message(folder: Path, violations: list[str]) -> str:

@@ -1,0 +1,255 @@
+"""How values of captures are compared, shown, replaced and refused."""
+
+import json
+
+import pytest
+
+from tests.unit.capture.test_hostile_captures import written
+from xfworker.domain.errors import ChecksumMismatch, NotEnoughSpace, UsageError
+from xfworker.services.capture.calls import RecordedCall, short
+from xfworker.services.capture.comparison import PlayedResult, compare_played, plain
+from xfworker.services.capture.inputs import captured_inputs, with_inputs
+from xfworker.services.capture.inventory import left_out
+from xfworker.services.capture.matching import Matcher, differences
+from xfworker.services.capture.reading import OpenCapture
+from xfworker.services.capture.stored import StoredFile, stored_files, with_data
+from xfworker.services.comparison.difference import Tolerance
+
+PATH = {"$": "path", "name": "a.raw", "folder": 1}
+
+
+def call(name, args=None, result=None, **more):
+    return RecordedCall(number=1, name=name, args=args or {}, result=result, **more)
+
+
+def compared(outcome, played, *, stored=None, content=None):
+    return compare_played(outcome, [], stored or {}, lambda *_: content, played, Tolerance(), None)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"call": 5, "args": {}},
+        {"call": "f", "args": []},
+        {"call": "f", "args": {}, "raised": "no"},
+        {"call": "f", "args": {}, "wrote": {}},
+        {"call": "f", "args": {}, "self": "one"},
+        {"call": "f", "args": {"x": {"$": "float"}}},
+        {"call": "f", "args": {}, "result": {"$": "tuple", "items": 5}},
+        {"call": "f", "args": {}, "result": [{"$": "dict", "items": [[1]]}]},
+        {"call": "f", "args": {}, "after": {"x": {"$": "object", "id": "first"}}},
+        {"args": {}},
+        [],
+    ],
+)
+def test_a_line_that_no_recorder_writes_is_named_by_its_number(tmp_path, row):
+    lines = [json.dumps({"number": 1, "call": "f", "args": {}}), json.dumps({"number": 2, **row} if row else row)]
+    with (
+        OpenCapture(written(tmp_path / "a.xfcap", {}, calls="\n".join(lines).encode())) as capture,
+        pytest.raises(UsageError, match=r"is damaged: call 2 in calls\.jsonl"),
+    ):
+        capture.calls()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"files": {"not a digest": {"size": 1}}},
+        {"files": {"a" * 64: {"size": -1}}},
+        {"files": {"a" * 64: {"size": True}}},
+        {"names": []},
+        {"entries": [{}]},
+        {"outcome": {"args": {"$": "float", "value": "much"}}},
+    ],
+)
+def test_a_manifest_that_no_recorder_writes_is_damaged(tmp_path, changes):
+    with pytest.raises(UsageError, match=r"is damaged: capture\.json lacks something or holds something else"):
+        OpenCapture(written(tmp_path / "a.xfcap", {}, **changes))
+
+
+def test_a_capture_with_fewer_calls_than_were_written_is_not_what_was_written(tmp_path):
+    path = written(tmp_path / "a.xfcap", {}, calls=b'{"number": 1, "call": "f", "args": {}}', count=2)
+    with OpenCapture(path) as capture, pytest.raises(ChecksumMismatch, match="it holds 1 calls, and 2 were written"):
+        capture.verify()
+
+
+def test_files_that_the_disk_has_no_room_for_are_not_unpacked(tmp_path):
+    size = 1 << 60
+    path = written(
+        tmp_path / "a.xfcap",
+        {f"files/{'a' * 64}": b"x"},
+        files={"a" * 64: {"size": size, "entry": f"files/{'a' * 64}"}},
+    )
+    with (
+        OpenCapture(path) as capture,
+        pytest.raises(NotEnoughSpace, match=f"unpacks to {size:,} bytes, and .* has room for"),
+    ):
+        capture.unpack_files(tmp_path)
+
+
+def test_calls_that_are_missing_are_said_and_a_missing_log_is_empty(tmp_path):
+    path = written(tmp_path / "a.xfcap", {}, entries=[])
+    with OpenCapture(path) as capture:
+        assert capture.log() == ""
+        with pytest.raises(UsageError, match=r"is damaged: it has no calls\.jsonl"):
+            capture.calls()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "actual", "expected"),
+    [
+        ({"$": "omitted"}, [1, 2], 1),
+        ({"$": "array", "sha256": "a"}, {"$": "array", "sha256": "a"}, 0),
+        ({"$": "array", "sha256": "a"}, {"$": "array", "sha256": "b"}, 1),
+        ({"$": "iterator", "id": 1}, {"$": "iterator", "id": 2}, 0),
+        ({"$": "exception", "class": "A"}, {"$": "exception", "class": "B"}, 0),
+        ({"$": "uuid", "value": "a"}, {"$": "uuid", "value": "b"}, 1),
+        ({"$": "datetime", "value": "a"}, {"$": "datetime", "value": "a"}, 0),
+        ({"$": "enum", "name": "ON"}, {"$": "enum", "name": "OFF"}, None),
+        ({"$": "enum", "name": "ON"}, {"$": "enum", "name": "ON"}, 0),
+        ({"$": "range", "start": 1}, {"$": "range", "stop": 1}, None),
+        ({"$": "range", "start": 1}, {"$": "range", "start": 1}, 0),
+        ({"$": "uuid", "value": "a"}, {"$": "enum", "name": "a"}, None),
+        (10**400, 1.5, None),
+        ([1], [1, 2], None),
+    ],
+)
+def test_values_are_alike_by_the_rules_of_their_kinds(recorded, actual, expected):
+    assert differences(recorded, actual) == expected
+
+
+def test_a_call_of_an_unknown_name_is_nearest_to_those_of_a_similar_one():
+    matcher = Matcher([call("XFWorkerJob.get_xf_task", {"serial": 1}), call("network.ping")])
+    assert matcher.nearest("xfworkerutil.get_xf_tasks", {}) == ["XFWorkerJob.get_xf_task(serial=1)"]
+
+
+@pytest.mark.parametrize(
+    ("encoded", "shown"),
+    [
+        (
+            {"$": "dict", "items": [[{"$": "tuple", "items": [1]}, {"$": "float", "value": "inf"}]]},
+            {"[1]": float("inf")},
+        ),
+        ({"$": "uuid", "value": "abc"}, "abc"),
+        ({"$": "scalar", "value": 2.5, "dtype": "float32"}, 2.5),
+        ({"$": "enum", "name": "ON", "class": "Switch"}, "ON"),
+        ({"$": "secret"}, "[secret]"),
+        (PATH, "a.raw"),
+        ({"$": "object", "class": "Image", "id": 3}, "Image"),
+        ({"$": "pending"}, "pending"),
+    ],
+)
+def test_values_are_shown_as_plain_json(encoded, shown):
+    assert plain(encoded) == shown
+
+
+def test_what_is_nested_deep_is_shown_shortened():
+    assert short([[[[[[1]]]]]]) == "[[[[[...]]]]]"
+
+
+def test_an_end_of_another_kind_is_the_one_difference_and_its_message_is_given():
+    comparison = compared({"ending": "finished"}, PlayedResult("error", message="no mask"))
+    assert [str(difference.message) for difference in comparison.differences] == [
+        "the script ended otherwise: finished then, error now: no mask"
+    ]
+
+
+def test_units_that_were_stated_by_a_call_of_their_own_are_compared():
+    calls = [call("XFWorkerJob.set_output_units", {"units": {"volume": "mm3"}})]
+    played = PlayedResult("finished", outputs=None, units={"volume": "cm3"})
+    comparison = compare_played({"ending": "finished"}, calls, {}, lambda *_: None, played, Tolerance(), None)
+    assert [difference.path for difference in comparison.differences] == ["units.volume"]
+
+
+def test_files_that_are_missing_or_cannot_be_compared_are_said(tmp_path):
+    stored = {"gone.txt": StoredFile(key="a"), "large.txt": StoredFile(key="b", omitted="larger than 5 MB")}
+    stored["lost.txt"] = StoredFile(key="c")
+    path = tmp_path / "x"
+    played = PlayedResult("error", files={"large.txt": path, "lost.txt": path, "new.txt": path})
+
+    comparison = compared({"ending": "error"}, played, stored=stored)
+
+    assert [(difference.path, difference.message) for difference in comparison.differences] == [
+        ("files['gone.txt']", "was not stored"),
+        ("files['new.txt']", "was not expected"),
+    ]
+    assert comparison.notes == [
+        "large.txt was not compared: larger than 5 MB",
+        "lost.txt was not compared: its content is not in the capture",
+    ]
+
+
+def test_a_raw_file_that_is_not_as_large_as_its_image_says_so(tmp_path):
+    path = tmp_path / "a.raw"
+    path.write_bytes(b"12345")
+    layouts = {"a.raw": {"dtype": "uint8", "shape": [1, 2, 3]}}
+    played = PlayedResult("error", files={"a.raw": path}, layouts=layouts)
+    (found,) = compared({"ending": "error"}, played, stored={"a.raw": StoredFile(key="a")}, content=path).differences
+    assert found.message == "has 5 bytes, not those of (1, 2, 3) uint8"
+
+
+def test_inputs_of_a_job_of_a_class_of_its_own_are_those_that_the_script_read():
+    calls = [call("Job.__getitem__", {"key": "inputs"}, {"threshold": 20, "deep": {"threshold": 20}})]
+    assert captured_inputs(calls) == {"threshold": 20, "deep": {"threshold": 20}}
+    (replaced,) = with_inputs(calls, {"threshold": 30})
+    assert replaced.result == {"threshold": 30, "deep": {"threshold": 20}}
+    assert captured_inputs([call("network.ping")]) == {}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        ({"x": 1, "y": 2}, {"x": 9, "y": 2}),
+        ({"$": "dict", "items": [["x", 1], ["y", 1]]}, {"$": "dict", "items": [["x", 9], ["y", 1]]}),
+    ],
+)
+@pytest.mark.parametrize("name", ["XFWorkerJob.job", "XFWorkerJob.load_job"])
+def test_an_input_is_replaced_wherever_the_record_was_given(inputs, expected, name):
+    nested = {"$": "dict", "items": [["inputs", inputs], [7, "x"]]}
+    calls = [call(name, result={"id": 17, "inputs": inputs}), call("f", result=[nested], after={"inputs": inputs})]
+
+    first, second = with_inputs(calls, {"x": 9})
+
+    assert first.result == {"id": 17, "inputs": expected}
+    assert second.result == [{"$": "dict", "items": [["inputs", expected], [7, "x"]]}]
+    assert second.after == {"inputs": expected}
+
+
+def test_an_input_of_a_record_of_another_shape_is_found_where_one_object_has_it():
+    job = {"data": {"arguments": {"x": 1}}, "more": [{"x": 5}]}
+    (replaced,) = with_inputs([call("XFWorkerJob.job", result=job)], {"x": 9})
+    assert replaced.result == {"data": {"arguments": {"x": 9}}, "more": [{"x": 5}]}
+
+
+def test_an_input_that_several_objects_have_is_refused_with_their_names():
+    job = {"before": {"x": 1}, "after": {"x": 2}}
+    with pytest.raises(UsageError, match="x: several objects of the captured job have such a key: before, after"):
+        with_inputs([call("XFWorkerJob.job", result=job)], {"x": 9})
+    with pytest.raises(UsageError, match="y: the captured job has no such input; it has: none that can be named"):
+        with_inputs([call("XFWorkerJob.job", result=job)], {"y": 9})
+
+
+def test_files_that_were_left_out_are_listed_once_with_their_sizes():
+    file = {"omitted": "larger than 5 MB", "size": 7}
+    calls = [call("f", {"path": {**PATH, "file": file}}, [{**PATH, "file": file}, PATH])]
+    assert left_out(calls) == {"a.raw": "larger than 5 MB (7 bytes)"}
+
+
+def test_what_an_image_of_a_file_stored_is_known_from_its_last_recorded_state():
+    image = {"$": "object", "id": 3, "state": {"$image": {"files": [{**PATH, "file": {"sha256": "a"}}, "no file"]}}}
+    reference = {"$": "object", "id": 3}
+    calls = [call("f", result=[image]), call("upload_omni_output", {"image": reference, "level": 5})]
+    assert stored_files(calls) == {"a.raw": StoredFile(key="a")}
+    assert stored_files([call("upload_output_file", {"local_path": PATH})]) == {
+        "a.raw": StoredFile(key=None, omitted="it was not there when it was stored")
+    }
+
+
+def test_references_to_objects_are_shown_with_the_data_that_they_had_last():
+    calls = [
+        call("f", result={"$": "object", "id": 3, "state": {"label": "first", "$class": "x"}}),
+        call("g", owner=3, after={"label": "last"}),
+    ]
+    assert with_data([{"$": "object", "id": 3}], calls) == [{"label": "last"}]
+    itself = [call("f", result={"$": "object", "id": 3, "state": {"again": {"$": "object", "id": 3}}})]
+    assert with_data({"$": "object", "id": 3}, itself)["again"]["again"] is not None
