@@ -23,6 +23,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ResultT = TypeVar("ResultT")
 
 _BATCH_BYTES = 1 << 20
+_BATCH_SECONDS = 1.0
+"""What a slow client sends is handed over so often: who reconnects while this end still waits goes on behind it."""
 _READER_SECONDS = 600.0
 """How long a client may take nothing of an answer; until then some ten blocks of it are kept for it."""
 
@@ -108,15 +110,19 @@ class Request:
                 raise UsageError(f"the body of this request may have {limit} bytes at most")
         return bytes(received)
 
-    async def blocks(self) -> Any:
+    async def blocks(self, batch_bytes: Callable[[], int] = lambda: _BATCH_BYTES) -> Any:
         """
-        Give the body in lists of blocks, about 1 MiB a list.
+        Give the body in lists of blocks; where it comes slowly, each list is about a second of it.
+
+        Args:
+            batch_bytes: Gives how many bytes a list is to have by now; it has them, and up to a block more.
 
         Raises:
             ClientGone: The connection closed before the end.
         """
+        now = asyncio.get_running_loop().time
         batch: list[bytes] = []
-        size = 0
+        size, begun = 0, now()
         while True:
             message = await self._receive()
             self._received = True
@@ -131,9 +137,9 @@ class Request:
                 size += len(block)
             more = message.get("more_body", False)
             self._ended = not more
-            if batch and (not more or size >= _BATCH_BYTES):
+            if batch and (not more or size >= batch_bytes() or now() >= begun + _BATCH_SECONDS):
                 yield batch
-                batch, size = [], 0
+                batch, size, begun = [], 0, now()
             if not more:
                 return
 

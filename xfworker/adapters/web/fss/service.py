@@ -15,7 +15,7 @@ from litestar.handlers import asgi as asgi_handler
 
 from xfworker.adapters.web.fss.file_threads import in_file_thread
 from xfworker.adapters.web.fss.reading import BlocksUnderWay, KeptHandles, send_file, send_folder
-from xfworker.adapters.web.fss.receiving import receive_body
+from xfworker.adapters.web.fss.receiving import BodiesUnderWay
 from xfworker.adapters.web.fss.requests import (
     ClientGone,
     Receive,
@@ -110,8 +110,9 @@ class FileStorageService:
         self._mount = mount
         self._handles = KeptHandles()
         self._sending = BlocksUnderWay()
+        self._receiving = BodiesUnderWay()
         self.under_way = 0
-        self._uploads = TusUploads(uploads, verifier.held_file_rights)
+        self._uploads = TusUploads(uploads, verifier.held_file_rights, self._receiving)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -195,7 +196,7 @@ class FileStorageService:
         else:
             token, incoming = await in_file_thread(begin)
             try:
-                await receive_body(request, incoming)
+                await self._receiving.receive(request, incoming)
                 stat = await in_file_thread(publish, token, incoming)
             except BaseException:
                 incoming.discard()

@@ -22,7 +22,7 @@ from attrs import define, field
 
 from xfworker.adapters.web.fss.file_threads import in_file_thread
 from xfworker.adapters.web.fss.pieces import piece_headers, piece_url, put_together
-from xfworker.adapters.web.fss.receiving import receive_body
+from xfworker.adapters.web.fss.receiving import BodiesUnderWay
 from xfworker.adapters.web.fss.requests import ClientGone, Request
 from xfworker.adapters.wire.file_headers import content_headers
 from xfworker.adapters.wire.tus import TUS_HEADERS, UPLOAD_TYPE, read_metadata
@@ -46,6 +46,7 @@ class TusUploads:
 
     _uploads: ResumableUploads[Any, Any]
     _held_rights: Callable[[AuthorizationToken], AbstractContextManager[None]]
+    _receiving: BodiesUnderWay
     _turns: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
     _sweeping: "asyncio.Task[None] | None" = field(default=None, init=False)
 
@@ -192,7 +193,7 @@ class TusUploads:
         arrived, stat = part.offset, upload.completed
         if part.incoming is not None:
             try:
-                await receive_body(request, part, limit=upload.size - part.offset)
+                await self._receiving.receive(request, part, limit=upload.size - part.offset)
             except BaseException as error:  # also after a cut, and after this request was ended by a newer one
                 is_full = isinstance(error, NotEnoughSpace)
                 await _undisturbed(lambda: self._break_off(part, is_full=is_full))
