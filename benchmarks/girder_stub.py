@@ -57,7 +57,8 @@ class _GirderStub(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def girder_stub(source: Path) -> Iterator[str]:
+def girder_stub(source: Path) -> Iterator[tuple[str, int]]:
+    """Start it; gives its address and its process."""
     code = "from benchmarks.girder_stub import serve_girder; serve_girder()"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "GIRDER_FILE": str(source)}
@@ -65,7 +66,7 @@ def girder_stub(source: Path) -> Iterator[str]:
     assert process.stdout is not None
     port = int(process.stdout.readline())
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.kill()
         process.wait()

@@ -34,6 +34,7 @@ class Goal:
         at_least: Whether more is better; otherwise less is.
         unit: The figure's unit; a ratio has none.
         reason: Why it could not be measured.
+        spread: The quartiles of what the figure is the median of.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Goal:
     at_least: bool = False
     unit: str = ""
     reason: str = ""
+    spread: tuple[float, float] | None = None
 
     @property
     def met(self) -> bool:
@@ -59,13 +61,17 @@ class Goal:
         """Say all of it in a line."""
         unit = f" {self.unit}" if self.unit else ""
         measured = f"not measured ({self.reason})" if self.figure is None else f"{self.figure:.3g}{unit}"
+        if self.spread is not None:
+            measured += f" (quartiles {self.spread[0]:.3g} to {self.spread[1]:.3g})"
         return f"{self.name}: {measured}, goal {self.sign} {self.limit:g}{unit}: {'met' if self.met else 'MISSED'}"
 
     def document(self) -> dict[str, Any]:
         """Give what is written of it as JSON."""
         figure = None if self.figure is None else float(f"{self.figure:.4g}")
         named = {"goal": self.name, "figure": figure, "sign": self.sign, "limit": self.limit, "met": self.met}
-        return named | ({"unit": self.unit} if self.unit else {}) | ({"reason": self.reason} if self.reason else {})
+        spread = {} if self.spread is None else {"spread": [float(f"{figure:.4g}") for figure in self.spread]}
+        unit, reason = {"unit": self.unit} if self.unit else {}, {"reason": self.reason} if self.reason else {}
+        return named | spread | unit | reason
 
 
 def benchmark_parser(description: str | None) -> argparse.ArgumentParser:

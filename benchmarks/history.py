@@ -18,7 +18,8 @@ _HEAD = """# Performance
 This page is written by `python -m benchmarks.history` from `benchmarks/history.jsonl`, to which each run of a benchmark
 with `--json` adds a line. Goals are ratios to other programs, measured side by side in one run, wherever a time or a
 rate would say more of the machine than of the code. Measure your own with `python -m benchmarks.NAME [--quick]
-[--json]`; a goal missed is exit code 1, and so is one that could not be measured.
+[--json]`; a goal missed is exit code 1, and so is one that could not be measured. A figure with a range is the median
+of pairs that were measured right behind each other, and the range their quartiles.
 """
 
 
@@ -54,6 +55,8 @@ def _section(run: Mapping[str, Any]) -> Iterator[str]:
     for goal in run["goals"]:
         unit = f" {goal['unit']}" if goal.get("unit") else ""
         figure = f"not measured: {goal['reason']}" if goal["figure"] is None else f"{goal['figure']:.3g}{unit}"
+        if "spread" in goal:
+            figure += " ({:.3g} to {:.3g})".format(*goal["spread"])
         yield f"| {goal['goal']} | {figure} | {goal['sign']} {goal['limit']:g}{unit} | {_word(goal)} |"
 
 

@@ -1,7 +1,9 @@
 """
-One transfer by one client in a process of its own: ``python -m benchmarks.transfer_clients CLIENT DIRECTION ...``.
+The transfers of one client in a process of its own: ``python -m benchmarks.transfer_clients CLIENT DIRECTION``.
 
-Prints seconds, CPU seconds and peak memory as JSON. The program of every peer is as its own documentation has it.
+Each line of standard input is a :class:`Case` as JSON and moves its file once, over a connection of its own; it is
+answered with seconds, CPU seconds and peak memory. The program of every peer is as its own documentation has it. No
+peer checks what it moved.
 """
 
 import argparse
@@ -251,29 +253,41 @@ def transfer(client: str, direction: str) -> Callable[[Case], None] | None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("client", "direction", "url", "token", "resource", "path"):
-        parser.add_argument(name)
+    parser.add_argument("client")
+    parser.add_argument("direction")
     asked = parser.parse_args()
     work = transfer(asked.client, asked.direction)
     assert work is not None
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a client prints is not an answer
     for module in _IMPORTED_BEFORE.get(asked.client, (asked.client,)):
         importlib.import_module(module)
-    case = Case(asked.url, asked.token, asked.resource, asked.path)
-    _warm_up(asked.client, case)
-    computed, started = time.process_time(), time.perf_counter()
-    work(case)
-    seconds, computed = time.perf_counter() - started, time.process_time() - computed
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(
-        json.dumps(
-            {
-                "seconds": seconds,
-                "cpu": computed + children.ru_utime + children.ru_stime,
-                "rss": children.ru_maxrss * 1024 if asked.client == "curl" else _peak_memory(),
-            }
-        )
-    )
+    is_warm = False
+    for line in sys.stdin:
+        case = Case(**json.loads(line))
+        try:
+            if not is_warm:
+                _warm_up(asked.client, case)
+            is_warm = True
+            answer: dict[str, Any] = _moved(asked.client, work, case)
+        except Exception as error:  # noqa: BLE001  whatever a client raises is what became of its turn
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
     return 0
+
+
+def _moved(client: str, work: Callable[[Case], None], case: Case) -> dict[str, float]:
+    before = _computed()
+    started = time.perf_counter()
+    work(case)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 if client == "curl" else _peak_memory()
+    return {"seconds": seconds, "cpu": _computed() - before, "rss": peak}
+
+
+def _computed() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _warm_up(client: str, case: Case) -> None:

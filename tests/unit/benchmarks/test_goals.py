@@ -8,6 +8,7 @@ import pytest
 from benchmarks import goals
 from benchmarks.goals import Goal, conclude
 from benchmarks.history import page, runs
+from benchmarks.pairs import Ratio, ratio_goal
 
 MET = Goal("ours over theirs", 1.1, 0.9, at_least=True)
 MISSED = Goal("finish over get", 5.0, 4.0)
@@ -41,6 +42,20 @@ def test_what_could_not_be_measured_is_missed_and_says_why(history, capsys):
     [line] = capsys.readouterr().out.splitlines()
     assert line.endswith("MISSED")
     assert "nginx is not installed" in line
+
+
+def test_a_median_of_pairs_is_shown_and_kept_with_its_quartiles(history, capsys):
+    goal = ratio_goal("ours over theirs", Ratio.of([(9, 10), (8, 10), (11, 10), (10, 10), (20, 10)]), 0.9)
+    assert (goal.figure, goal.spread, goal.met) == (1.0, (0.9, 1.1), True)
+    conclude("one", [goal], options(as_json=True), {})
+    assert "1 (quartiles 0.9 to 1.1)" in capsys.readouterr().err
+    assert "| ours over theirs | 1 (0.9 to 1.1) | >= 0.9 | met |" in page(runs(history.read_text().splitlines()))
+
+
+def test_a_ratio_of_one_pair_is_that_and_of_none_a_goal_missed():
+    assert Ratio.of([(3, 2)]) == Ratio(1.5, 1.5, 1.5)
+    assert ratio_goal("over curl", Ratio.of([]), 1.0, reason="curl is not installed").reason == "curl is not installed"
+    assert not ratio_goal("over curl", None, 1.0).met
 
 
 def test_a_run_as_json_is_kept_and_stdout_is_one_document(history, capsys):
