@@ -443,7 +443,8 @@ class TwoTasks(Story):
 
     def sweep(self):
         PartialUploads(self.files).sweep()
-        journal.sweep(self.folder)
+        for place in (self.folder / "work").iterdir():
+            LocalFilesystem(place.parent).remove_tree(place)  # as a worker does with what jobs of long ago left
 
     def close(self):
         self.opened.close()

@@ -2,6 +2,7 @@
 
 import psycopg
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from xfworker.adapters.sql.engine import open_engine, sqlite_url
@@ -73,3 +74,18 @@ def test_a_database_that_is_away_is_something_to_wait_for(cause):
 def test_a_database_that_refuses_a_statement_is_not_waited_for():
     with pytest.raises(ServerFault), _own_errors():
         raise OperationalError("SELECT 1", {}, _OutOfMemory("out of memory"))
+
+
+def test_a_part_of_a_transaction_whose_end_fails_hinders_no_later_transaction(records):
+    def fails(_connection, _cursor, statement, *_):
+        if statement.startswith("RELEASE"):
+            raise OperationalError(statement, {}, Exception("disk I/O error"))
+
+    event.listen(records.engine, "before_cursor_execute", fails)
+    with pytest.raises(ServerBusy), records.transaction() as transaction, transaction.savepoint():
+        transaction.insert(Project(name="lost"))
+    event.remove(records.engine, "before_cursor_execute", fails)
+    with records.transaction() as transaction:
+        transaction.insert(Project(name="kept"))
+    with records.transaction(write=False) as transaction:
+        assert [project.name for project in transaction.find(Project)] == ["kept"]
