@@ -85,7 +85,7 @@ def test_a_part_of_a_transaction_whose_end_fails_hinders_no_later_transaction(re
     with pytest.raises(ServerBusy), records.transaction() as transaction, transaction.savepoint():
         transaction.insert(Project(name="lost"))
     event.remove(records.engine, "before_cursor_execute", fails)
-    with records.transaction() as transaction:
+    with records.transaction() as transaction, transaction.savepoint():
         transaction.insert(Project(name="kept"))
     with records.transaction(write=False) as transaction:
         assert [project.name for project in transaction.find(Project)] == ["kept"]
