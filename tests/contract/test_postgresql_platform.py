@@ -9,15 +9,16 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 
 from tests.unit.platform.small_workflow import SmallWorkflow, output
+from tests.unit.platform.test_statements import asked, chain
 from xfworker.adapters.sql.export import read_rows, write_rows
 from xfworker.adapters.sql.tables import METADATA, TABLES
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.change import Change
-from xfworker.domain.errors import LeaseLost
+from xfworker.domain.errors import LeaseLost, ServerFault
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job, Project, Run, Worker
+from xfworker.domain.records import ActivityEvent, Job, Project, Run, Worker
 from xfworker.ports.record_store import Locking
 from xfworker.testing.contracts.job_queue import JobQueueContract
 from xfworker.testing.contracts.record_store import RecordStoreContract
@@ -108,6 +109,64 @@ def test_a_claim_takes_at_most_four_statements_and_a_heartbeat_two_however_many_
     event.remove(engine, "before_cursor_execute", count)
     assert 0 < len(claiming) <= 4, claiming
     assert 0 < len(statements) <= 2, statements
+
+
+def test_a_job_from_its_run_to_its_end_asks_the_server_as_little_as_a_file(postgresql_records):
+    bench = SmallWorkflow(postgresql_records)
+    chain(bench, group=False)
+    bench.control.start_run(bench.workflow, outputs={"out": 1.0})
+    statements, counts = [], []
+
+    def count(_connection, _cursor, statement, *_):
+        # The lock of a workflow and the announcement are what BEGIN IMMEDIATE and COMMIT are to a file.
+        if "pg_advisory_xact_lock(%(workflows)s" not in statement and not statement.startswith("NOTIFY"):
+            statements.append(statement)
+
+    def counted(work):
+        statements.clear()
+        result = work()
+        counts.append(asked(statements))
+        return result
+
+    event.listen(postgresql_records.engine, "before_cursor_execute", count)
+    counted(lambda: bench.control.start_run(bench.workflow, outputs={"out": 1.0}, idempotency_key="start"))
+    lease = counted(lambda: bench.queue.claim(bench.worker, claim_key="claim"))
+    script = bench.world.as_bearer(lease.server_auth)
+    counted(lambda: script.get(Job, lease.job.serial + 1))
+    change = Change(values={"/outputs": {"out": 1.0}, "/state": "Done"})
+    counted(lambda: script.update(Job, lease.job.serial, change, idempotency_key="finish"))
+    event.remove(postgresql_records.engine, "before_cursor_execute", count)
+    assert all(0 < figure <= most for figure, most in zip(counts, (20, 9, 2, 12), strict=True)), counts
+
+
+def test_what_fails_while_it_waits_fails_the_transaction_and_nothing_of_it_is_kept(postgresql_records):
+    def work():
+        with postgresql_records.transaction() as transaction:
+            transaction.insert(Project(name="lost"))
+            transaction.put_entry("one", {"n": 1})
+            transaction.log(ActivityEvent(title="NUL \x00 is in no database"))
+            transaction.put_entry("two", {"n": 2})
+
+    with pytest.raises(ServerFault, match="failed"):
+        work()
+    with postgresql_records.transaction() as transaction:
+        assert transaction.find(Project) == []
+        assert (transaction.entry("one"), transaction.entry("two")) == (None, None)
+
+
+def test_a_part_that_is_undone_takes_what_waits_in_it_and_nothing_else(postgresql_records):
+    with postgresql_records.transaction() as transaction:
+        transaction.put_entry("before", {"n": 1})
+        for reads in (False, True):
+            with suppress(ZeroDivisionError), transaction.savepoint():
+                transaction.put_entry("within", {"n": 2})
+                assert not reads or transaction.entry("within") == {"n": 2}
+                transaction.log(ActivityEvent(title="within"))
+                raise ZeroDivisionError
+        transaction.put_entry("after", {"n": 3})
+    with postgresql_records.transaction(write=False) as transaction:
+        assert [transaction.entry(key) for key in ("before", "within", "after")] == [{"n": 1}, None, {"n": 3}]
+        assert transaction.count(ActivityEvent) == 0
 
 
 def test_claims_and_heartbeats_wait_for_no_writer(world, setting, threads):

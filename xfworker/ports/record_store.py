@@ -168,6 +168,10 @@ class RecordTransaction(Protocol):
         """Store a new record under the next serial of its kind and give it with that serial."""
         ...
 
+    def log(self, event: ActivityEvent) -> None:
+        """Store a new event of the activity log whose serial nobody asks for."""
+        ...
+
     def replace(self, record: Record) -> None:
         """
         Store a changed record under its serial. The caller has read it in this transaction.

@@ -182,6 +182,9 @@ class MemoryTransaction:
         self._undo.append(lambda: last_serials.update({name: before}))
         return self._own(stored)
 
+    def log(self, event: ActivityEvent) -> None:
+        self.insert(event)
+
     def replace(self, record: Record) -> None:
         self._check_write()
         table = self._table(type(record))

@@ -34,7 +34,7 @@ def job_cells(runner: Runner, workflow_serial: int) -> list[JobCell]:
 def _cells() -> Prepared:
     jobs = TABLES[Job.collection]
     is_running = jobs.c.state == JobState.RUNNING.value
-    return Prepared.of(
+    return Prepared(
         select(
             jobs.c.serial,
             jobs.c.task_serial,

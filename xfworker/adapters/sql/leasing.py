@@ -80,7 +80,7 @@ def _claimant() -> Prepared:
         .select_from(_WORKERS.outerjoin(_LEASES, own))
         .where(_WORKERS.c.serial == bindparam("worker", type_=SERIAL))
     )
-    return Prepared.of(statement)
+    return Prepared(statement)
 
 
 def hand_out(connection: Connection, job: Job, lease: JobLease, event: ActivityEvent) -> int:

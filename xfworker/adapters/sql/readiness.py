@@ -5,10 +5,12 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-_ANNOUNCE = text("NOTIFY xfworker_ready")
+from xfworker.adapters.sql.prepared import Runner
+
+_ANNOUNCE = "NOTIFY xfworker_ready"
 _LISTEN = text("LISTEN xfworker_ready")
 _STEP_SECONDS = 0.5
 _AGAIN_SECONDS = 2.0
@@ -16,13 +18,13 @@ _AGAIN_SECONDS = 2.0
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("xfworker.sql")
 
 
-def announce_ready(connection: Connection) -> None:
+def announce_ready(runner: Runner) -> None:
     """
     Let all servers know, once the transaction is committed, that there is something new to be claimed.
 
     A transaction that does so waits at its end for all others that do, so it is done for nothing else.
     """
-    connection.execute(_ANNOUNCE)
+    runner.command_later(_ANNOUNCE)
 
 
 class Readiness:

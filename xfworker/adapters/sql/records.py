@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from xfworker.adapters.sql.derivations import KeptDerivations
 from xfworker.adapters.sql.membership import Membership
+from xfworker.adapters.sql.prepared import Runner
 from xfworker.adapters.sql.readiness import Readiness, announce_ready
 from xfworker.adapters.sql.server_locks import Owner, lock
 from xfworker.adapters.sql.sqlite_connections import SqliteConnections
@@ -68,10 +69,12 @@ class SqlRecordStore:
             )
             with of_database as connection:
                 locks_rows = write and locking is not Locking.SHARED
-                transaction = SqlTransaction(connection, self._derivations, locks_rows=locks_rows)
+                runner = Runner(connection)
+                transaction = SqlTransaction(runner, self._derivations, locks_rows=locks_rows)
                 yield transaction
                 if transaction.made_claimable and self._readiness is not None:
-                    announce_ready(connection)
+                    announce_ready(runner)
+                runner.send()
             if transaction.made_claimable:
                 self._note_claimable()
 
@@ -122,9 +125,11 @@ class SqlRecordStore:
             if locking is None:
                 # One snapshot for all reads. A writer must not take its snapshot before it has its locks.
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            elif not lock(connection, locking, of):
+            connection.begin()
+            if locking is not None and not lock(Runner(connection), locking, of):
                 connection.rollback()  # it must not wait for all records while it holds some
-                lock(connection, locking, None)
+                connection.begin()
+                lock(Runner(connection), locking, None)
             yield connection
             connection.commit()
 

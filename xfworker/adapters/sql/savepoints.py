@@ -1,22 +1,23 @@
-"""Savepoints that cost nothing where nothing is written: each is a round trip to begin and another to release."""
+"""Savepoints that cost nothing where nothing is written, and on a server no round trip to begin."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from attrs import define
-from sqlalchemy import Connection, NestedTransaction
+
+from xfworker.adapters.sql.prepared import Runner
 
 
 @define(eq=False)
 class _Part:
-    savepoint: NestedTransaction | None = None
+    savepoint: str | None = None
 
 
 class Savepoints:
     """The parts of a transaction that are undone alone, of which the last one begun is the innermost."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
         self._parts: list[_Part] = []
 
     @contextmanager
@@ -29,14 +30,16 @@ class Savepoints:
         except BaseException:
             self._parts.pop()
             if part.savepoint is not None:
-                part.savepoint.rollback()
+                self._runner.undo(part.savepoint)
             raise
         self._parts.pop()
         if part.savepoint is not None:
-            part.savepoint.commit()
+            # What was written in it fails here at the latest.
+            self._runner.command(f"RELEASE SAVEPOINT {part.savepoint}")
 
     def before_write(self) -> None:
         """Begin the savepoints of all parts that have none yet; called before each statement that writes."""
-        for part in self._parts:
+        for depth, part in enumerate(self._parts):
             if part.savepoint is None:
-                part.savepoint = self._connection.begin_nested()
+                part.savepoint = f"part_{depth}"
+                self._runner.command_later(f"SAVEPOINT {part.savepoint}")

@@ -6,12 +6,11 @@ holds the lock of all records together with other such writers, and that of its 
 else holds the lock of all records alone. Both are taken in this order, so nobody waits in a circle.
 """
 
-from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import text
 
+from xfworker.adapters.sql.prepared import Prepared, Runner
 from xfworker.adapters.sql.tables import table_name
 from xfworker.domain.records import Record, Workflow
 from xfworker.ports.record_store import Locking
@@ -26,7 +25,7 @@ Owner = tuple[type[Record], int]
 """A workflow, or something that is in one."""
 
 
-def lock(connection: Connection, locking: Locking, of: Owner | None) -> bool:
+def lock(runner: Runner, locking: Locking, of: Owner | None) -> bool:
     """
     Wait for the locks of a transaction that begins, and give whether it has them.
 
@@ -36,32 +35,30 @@ def lock(connection: Connection, locking: Locking, of: Owner | None) -> bool:
         return True
     shared = locking is Locking.SHARED
     if of is None:
-        connection.execute(_all(shared=shared), {"all": _ALL})
+        runner.rows(_all(shared=shared), {"all": _ALL})
         return True
     if not -_MAX_SERIAL <= of[1] < _MAX_SERIAL:
         return False
-    found: Sequence[Any] = connection.execute(
-        _workflow(table_name(of[0]), shared=shared), {"all": _ALL, "workflows": _WORKFLOWS, "serial": of[1]}
-    ).one()
-    return found[0] is not None
+    values = {"all": _ALL, "workflows": _WORKFLOWS, "serial": of[1]}
+    [(workflow, *_)] = runner.rows(_workflow(table_name(of[0]), shared=shared), values)
+    return workflow is not None
 
 
-def lock_name(connection: Connection, name: str) -> None:
-    """Wait for the lock of a name."""
-    connection.execute(_NAME, {"names": _NAMES, "name": name})
-
-
-@cache
-def _all(*, shared: bool) -> TextClause:
-    return text(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}(:all)")
+def lock_name(runner: Runner, name: str) -> None:
+    """Wait for the lock of a name before anything else is read."""
+    runner.later(_NAME, {"names": _NAMES, "name": name})
 
 
 @cache
-def _workflow(table: str, *, shared: bool) -> TextClause:
+def _all(*, shared: bool) -> Prepared:
+    return Prepared(text(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}(:all)"))
+
+
+@cache
+def _workflow(table: str, *, shared: bool) -> Prepared:
     serial = "serial" if table == table_name(Workflow) else "workflow_serial"
     # The record is looked for first, and which workflow it is in never changes.
-    return text(
-        f"""
+    statement = f"""
         WITH owner AS MATERIALIZED (SELECT {serial} AS workflow FROM {table} WHERE serial = :serial)
         SELECT workflow, everything, pg_advisory_xact_lock{"_shared" if shared else ""}(:workflows + workflow)
         FROM (
@@ -69,7 +66,7 @@ def _workflow(table: str, *, shared: bool) -> TextClause:
             OFFSET 0
         ) AS first
         """  # noqa: S608  made of constants
-    )
+    return Prepared(text(statement))
 
 
-_NAME = text("SELECT pg_advisory_xact_lock(:names, hashtext(:name))")
+_NAME = Prepared(text("SELECT pg_advisory_xact_lock(:names, hashtext(:name))"))

@@ -34,7 +34,7 @@ from xfworker.adapters.sql.board import job_cells
 from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable
 from xfworker.adapters.sql.derivations import Derivations, KeptDerivations
 from xfworker.adapters.sql.encoded import encoded_columns, encoded_records
-from xfworker.adapters.sql.prepared import Runner, Shape, finding, search_values
+from xfworker.adapters.sql.prepared import Prepared, Runner, Shape, finding, search_values
 from xfworker.adapters.sql.rows import column_value, read_json, read_member, record_of, to_record, to_row, write_json
 from xfworker.adapters.sql.savepoints import Savepoints
 from xfworker.adapters.sql.server_locks import lock_name
@@ -75,37 +75,44 @@ _FEW = 50
 _FEW_PREPARED = 8
 _MOST_SEEN = 1000
 _PUT_ENTRY = {
-    dialect: made.on_conflict_do_update(
-        index_elements=[ENTRIES.c.key], set_={"value": made.excluded.value, "at": made.excluded.at}
+    dialect: Prepared(
+        made.on_conflict_do_update(
+            index_elements=[ENTRIES.c.key], set_={"value": made.excluded.value, "at": made.excluded.at}
+        ),
+        [column.name for column in ENTRIES.c],
     )
     for dialect, made in (("sqlite", sqlite_insert(ENTRIES)), ("postgresql", postgresql_insert(ENTRIES)))
 }
-_ENTRY = select(ENTRIES.c.value).where(ENTRIES.c.key == bindparam("of_key"))
+_ENTRY = Prepared(select(ENTRIES.c.value).where(ENTRIES.c.key == bindparam("of_key")))
+_LAST_ORDER = Prepared(select(func.max(_JOBS.c.sort_order)).where(_JOBS.c.workflow_serial == bindparam("of_workflow")))
 _MAX_SERIAL = 2**63
 
 
 class SqlTransaction:
     """A view of all records in which reads and writes belong together."""
 
-    def __init__(self, connection: Connection, kept: KeptDerivations, *, locks_rows: bool = False) -> None:
+    def __init__(self, runner: Runner, kept: KeptDerivations, *, locks_rows: bool = False) -> None:
         """
         Take a connection on which a transaction has begun.
 
         Args:
-            connection: The connection.
+            runner: Runs statements on the connection.
             kept: What transactions before it have derived.
             locks_rows: Whether it may write, so that what claims and heartbeats change beside it, jobs and workers, is
                 locked when it is read.
         """
-        self._connection = connection
-        self._runner = Runner(connection)
-        self._savepoints = Savepoints(connection)
+        self._runner = runner
+        self._savepoints = Savepoints(runner)
         self._derivations = Derivations(kept)
         self._seen: dict[tuple[str, int], Sequence[Any]] = {}
-        self._on_sqlite = connection.dialect.name == "sqlite"
+        self._on_sqlite = runner.dialect.name == "sqlite"
         self._locks_rows = locks_rows
         self.made_claimable = False
         """Whether it wrote something by which a worker may get a job that it did not get before."""
+
+    @property
+    def _connection(self) -> Connection:
+        return self._runner.connection
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -150,7 +157,7 @@ class SqlTransaction:
         rows = self._found(kind, where, after, limit, encoded=True)
         if rows is None:
             search = self._search_among_many(kind, where, after, limit)
-            columns = encoded_columns(kind.collection, self._connection.dialect.name)
+            columns = encoded_columns(kind.collection, self._runner.dialect.name)
             encoded = search.with_only_columns(*columns, maintain_column_froms=True)
             rows = self._connection.execute(encoded).all()
         return encoded_records(rows)
@@ -176,7 +183,7 @@ class SqlTransaction:
             after=after is not None,
             limited=limit is not None,
             locked=locked,
-            encoded_by=self._connection.dialect.name if encoded else None,
+            encoded_by=self._runner.dialect.name if encoded else None,
         )
         if after is not None:
             values["after_serial"] = after[1]
@@ -211,6 +218,12 @@ class SqlTransaction:
         self._see_written(type(record), serial, row)
         return attrs.evolve(record, serial=serial)
 
+    def log(self, event: ActivityEvent) -> None:
+        self._savepoints.before_write()
+        row = to_row(event)
+        row.pop("serial", None)
+        self._runner.insert_later(event.collection, row)
+
     def replace(self, record: Record) -> None:
         self._savepoints.before_write()
         row = to_row(record)
@@ -220,7 +233,9 @@ class SqlTransaction:
         touches_queue = isinstance(record, Run | Workflow) and self._touches_queue(record)
         self._derivations.note_write(record)
         self._note_claimable(record, row)
-        if not self._runner.replace(record.collection, record.serial, self._changed(record, row)):
+        if self._locks_rows and (record.collection, record.serial) in self._seen:
+            self._runner.replace_later(record.collection, record.serial, self._changed(record, row))
+        elif not self._runner.replace(record.collection, record.serial, self._changed(record, row)):
             raise RecordNotFound(f"there is no {record}")
         self._see_written(type(record), record.serial, row)
         if touches_queue:
@@ -286,7 +301,7 @@ class SqlTransaction:
 
     def hold_name(self, name: str) -> None:
         if not self._on_sqlite:
-            lock_name(self._connection, name)
+            lock_name(self._runner, name)
 
     def has_live_job(self, tasks: Collection[int], states: Collection[JobState]) -> bool:
         where = {"task_serial": tuple(tasks), "state": tuple(states)}
@@ -295,27 +310,25 @@ class SqlTransaction:
         return self._connection.execute(statement).first() is not None
 
     def derived(self, workflow_serial: int, make: Callable[[], Derived]) -> Derived:
-        return self._derivations.derived(self._connection, workflow_serial, make)
+        return self._derivations.derived(self._runner, workflow_serial, make)
 
     def expired_leases(self, moment: datetime) -> Sequence[JobLease]:
         statement = select(_LEASES).where(_LEASES.c.expires_at < format_time(moment)).order_by(_LEASES.c.serial)
         return [to_record(JobLease, row) for row in self._rows(statement)]
 
     def last_sort_order(self, workflow_serial: int) -> str | None:
-        statement = select(func.max(_JOBS.c.sort_order)).where(_JOBS.c.workflow_serial == workflow_serial)
-        last: str | None = self._connection.execute(statement).scalar_one()
-        return last
+        [(last,)] = self._runner.rows(_LAST_ORDER, {"of_workflow": workflow_serial})
+        return None if last is None else str(last)
 
     def entry(self, key: str) -> Mapping[str, Any] | None:
-        value: Mapping[str, Any] | None = read_json(
-            self._connection.execute(_ENTRY, {"of_key": key}).scalar_one_or_none()
-        )
+        rows = self._runner.rows(_ENTRY, {"of_key": key})
+        value: Mapping[str, Any] | None = read_json(rows[0][0]) if rows else None
         return value
 
     def put_entry(self, key: str, value: Mapping[str, Any], *, at: datetime | None = None) -> None:
         self._savepoints.before_write()
         row = {"key": key, "value": write_json(value), "at": None if at is None else format_time(at)}
-        self._connection.execute(_PUT_ENTRY[self._connection.dialect.name], row)
+        self._runner.later(_PUT_ENTRY[self._runner.dialect.name], row)
 
     def delete_entry(self, key: str) -> None:
         self._savepoints.before_write()

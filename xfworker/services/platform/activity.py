@@ -30,7 +30,7 @@ def log_change(access: Access, before: Record, after: Record, change: Change, no
     Changes that do not bump the lock version (progress, estimates) are left out: a script makes one a second.
     """
     if change.bump:
-        access.transaction.insert(change_event(access, before, after, change, now))
+        access.transaction.log(change_event(access, before, after, change, now))
 
 
 def change_event(access: Access, before: Record, after: Record, change: Change, now: datetime) -> ActivityEvent:
@@ -51,7 +51,7 @@ def log_event(
     access: Access, title: str, record: Record, payload: Mapping[str, Any], now: datetime, *, level: str = "INFO"
 ) -> None:
     """Write an event about a record."""
-    access.transaction.insert(_event(access, title, record, payload, now, level=level))
+    access.transaction.log(_event(access, title, record, payload, now, level=level))
 
 
 def _event(

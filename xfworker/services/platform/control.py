@@ -163,6 +163,7 @@ class PlatformControl:
             access,
             Job(
                 task_serial=source.serial,
+                workflow_serial=run.workflow_serial,
                 run_serial=run.serial,
                 state=JobState.READY if outputs is None else JobState.WAITING,
                 inputs=inputs,

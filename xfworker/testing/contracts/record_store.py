@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -91,6 +92,20 @@ class RecordStoreContract:
                 assert [json.loads(record.body) for record in encoded] == [to_json(record) for record in found]
                 page = transaction.find_encoded(kind, where, after=encoded[0].position, limit=1)
                 assert page == encoded[1:2]
+
+    def test_what_is_logged_is_found_behind_what_was_logged_before_and_undone_with_its_part(
+        self, store: RecordStore
+    ) -> None:
+        with store.transaction() as transaction:
+            transaction.log(ActivityEvent(title="first", created_at=NOON))
+            with suppress(ZeroDivisionError), transaction.savepoint():
+                transaction.log(ActivityEvent(title="undone", created_at=NOON))
+                _ = 1 / 0
+            transaction.log(ActivityEvent(title="second", created_at=NOON))
+            assert [event.title for event in transaction.find(ActivityEvent)] == ["first", "second"]
+            transaction.log(ActivityEvent(title="last", created_at=NOON))
+        with store.transaction(write=False) as transaction:
+            assert [event.title for event in transaction.find(ActivityEvent)] == ["first", "second", "last"]
 
     def test_strings_are_encoded_with_their_escapes(self, store: RecordStore) -> None:
         names = ['"', "\\", "a\tb\n\r\b\f", "\x01\x1f\x7f", "é\u2028\U0001f52c", "%s%d", "'", "{}", "null", ""]
