@@ -142,29 +142,35 @@ def _run(paths, tests, jobs):
 
 def _judged(path, tried):
     """Say which mutants of a file nobody noticed, and keep its score."""
-    killed = sum(verdict == KILLED for _, (verdict, _) in tried)
-    reasons = Counter((item["function"], item["was"], item["becomes"]) for item in _explained(path))
     survivors = [(mutant, why) for mutant, (verdict, why) in tried if verdict != KILLED]
-    open_ones = []
-    for mutant, why in survivors:
-        # One reason is good for one of several that look alike.
-        if reasons[mutant.key]:
-            reasons[mutant.key] -= 1
-        else:
-            open_ones.append((mutant, why))
-    for mutant, why in open_ones:
+    unexplained, unused = _without_reason(path, [mutant.key for mutant, _ in survivors])
+    for number in unexplained:
+        mutant, why = survivors[number]
         sys.stdout.write(f"SURVIVED: {path}, {mutant}{f' ({why})' if why else ''}\n")
-    for function, was, becomes in reasons.elements():
+    for function, was, becomes in unused:
         sys.stdout.write(f"EXPLAINED, BUT NOTICED: {path}, {function}: {was}  ->  {becomes}\n")
+    killed = len(tried) - len(survivors)
     score = killed / len(tried)
     sys.stdout.write(f"{path}: {killed} of {len(tried)} mutants are noticed, {score:.3f}; "
-                     f"{len(survivors) - len(open_ones)} explained, {len(open_ones)} open\n")  # fmt: skip
+                     f"{len(survivors) - len(unexplained)} explained, {len(unexplained)} open\n")  # fmt: skip
     sys.stdout.flush()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    figures = {"mutants": len(tried), "killed": killed, "explained": len(survivors) - len(open_ones),
-               "source": _digest(path)}  # fmt: skip
+    figures = {"mutants": len(tried), "survivors": [mutant.key for mutant, _ in survivors], "source": _digest(path)}
     (RESULTS / f"{path.as_posix().replace('/', '.')}.json").write_text(json.dumps({"file": str(path), **figures}))
-    return 1 if score < FLOOR or open_ones or reasons.total() else 0
+    return 1 if score < FLOOR or unexplained or unused else 0
+
+
+def _without_reason(path, survivors):
+    """Give the numbers of the survivors that are not explained, and the explanations that are of none."""
+    reasons = Counter((item["function"], item["was"], item["becomes"]) for item in _explained(path))
+    unexplained = []
+    for number, survivor in enumerate(map(tuple, survivors)):
+        # One reason is good for one of several that look alike.
+        if reasons[survivor]:
+            reasons[survivor] -= 1
+        else:
+            unexplained.append(number)
+    return unexplained, list(reasons.elements())
 
 
 def _digest(path):
@@ -182,9 +188,10 @@ def _figures():
     results = [item for item in kept if Path(item["file"]).exists() and item["source"] == _digest(Path(item["file"]))]
     rows = []
     for item in results:
-        opened = item["mutants"] - item["killed"] - item["explained"]
-        score = f"{item['killed'] / item['mutants']:.3f}"
-        rows.append([f"`{item['file']}`", item["mutants"], item["killed"], score, item["explained"], opened])
+        opened, _ = _without_reason(Path(item["file"]), item["survivors"])
+        killed = item["mutants"] - len(item["survivors"])
+        score, explained = f"{killed / item['mutants']:.3f}", len(item["survivors"]) - len(opened)
+        rows.append([f"`{item['file']}`", item["mutants"], killed, score, explained, len(opened)])
     scores = table(["file", "mutants", "noticed", "score", "explained", "open"], rows)
     reasons = [
         [

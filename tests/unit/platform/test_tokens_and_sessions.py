@@ -34,6 +34,7 @@ def test_a_signed_token_whose_claims_are_not_ours_lets_nobody_in(lab, claims):
         {"kind": "file", "by": {"kind": "admin"}, "scopes": [["eat", "userdata"]], "exp": 2**31},
         {"kind": "file", "by": {"kind": "admin"}, "scopes": [["read", "userdata"]]},
         {"kind": "file", "scopes": [["read", "userdata"]], "exp": 2**31},
+        {"kind": "link", "by": {"kind": "admin"}, "scopes": [["read", "userdata"]], "exp": 2**31},
     ],
 )  # fmt: skip
 def test_a_signed_token_that_is_not_one_for_files_opens_none(lab, claims):
