@@ -6,7 +6,10 @@ BIN := $(VENV)/Scripts
 else
 BIN := $(VENV)/bin
 endif
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+PIP := -m pip install --quiet --disable-pip-version-check
+# Nothing is installed whose SHA-256 is not in constraints.txt, and nothing is built but the project itself.
+HASHED := $(PIP) --require-hashes --only-binary=:all: --requirement
+OWN := $(PIP) --no-deps --no-build-isolation
 
 FAST := $(addprefix tests/unit/,bundle comparison domain jobs packages settings transfers) tests/contract/test_clocks.py \
 	tests/contract/test_memory_platform.py tests/contract/test_facade_memory.py
@@ -45,7 +48,7 @@ help:
 	@echo "make pictures     make the pictures of README.md and the docs anew"
 	@echo "make check        ruff, mypy --strict, import-linter"
 	@echo "make bench        every benchmark in its quick form"
-	@echo "make constraints  write the versions in use to constraints.txt"
+	@echo "make constraints  write constraints.txt: the versions in use, and the hashes of all their files (asks the package index)"
 	@echo "make clean        remove the virtual environment and caches"
 
 $(VENV)/created:
@@ -53,10 +56,11 @@ $(VENV)/created:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/installed-%: $(VENV)/created pyproject.toml constraints.txt
-	$(INSTALL) '.[$(subst +,$(comma),$*)]'
+$(VENV)/installed-%: $(VENV)/created pyproject.toml constraints.txt .ci/requirements
+	$(BIN)/python .ci/requirements '$*' > $(VENV)/requirements-$*.txt
+	$(BIN)/python $(HASHED) $(VENV)/requirements-$*.txt
+	$(BIN)/python $(OWN) --editable .
 	@touch $@
-comma := ,
 
 demo: $(VENV)/installed-cli+server
 	$(BIN)/xfworker demo
@@ -81,17 +85,19 @@ lowest:
 	$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python $(LOWEST_TOOLS)
 	$(LOWEST_BIN)/python -m pytest --numprocesses 2 --ignore tests/unit/images tests/unit tests/e2e/test_run_command.py
 
-supply: $(VENV)/created
+supply: $(VENV)/installed-build
 	rm -rf build/first build/second
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/first .
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/second .
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/first .
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/second .
 	$(BIN)/python -c 'import pathlib, sys; a, b = (next(pathlib.Path("build", n).glob("*.whl")).read_bytes() for n in ("first", "second")); sys.exit(None if a == b else "two wheels of one source differ: unpack build/first and build/second and compare")'
 
 # The bill of materials of what a user installs: the wheel with all extras, in an environment of its own.
 sbom: supply
 	$(PYTHON) -m venv --clear build/installed
 	$(PYTHON) -m venv --clear build/tools
-	build/installed/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$$(ls $(CURDIR)/build/first/*.whl)[all]"
+	$(BIN)/python .ci/requirements all > build/requirements-all.txt
+	build/installed/$(notdir $(BIN))/python $(HASHED) build/requirements-all.txt
+	build/installed/$(notdir $(BIN))/python $(PIP) --no-deps build/first/*.whl
 	build/tools/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom pip-audit
 	build/installed/$(notdir $(BIN))/python .ci/sbom build/tools/$(notdir $(BIN))
 
@@ -184,8 +190,12 @@ bench: $(VENV)/installed-bench+test
 	$(BIN)/python -m benchmarks.viewer --quick
 	$(BIN)/python -m benchmarks.page --quick
 
-constraints: $(VENV)/installed-test+check+bench+docs+fuzz
-	$(BIN)/python -m pip freeze --exclude-editable --quiet > constraints.txt
+# The versions in use, and what is pinned of all others; uv resolves for all systems and asks for the hashes. It installs
+# nothing, and stays in an environment of its own.
+constraints: $(VENV)/created
+	$(PYTHON) -m venv --clear build/uv
+	build/uv/$(notdir $(BIN))/python $(PIP) uv
+	$(BIN)/python .ci/constraints build/uv/$(notdir $(BIN))/uv
 
 clean:
 	rm -rf $(VENV) $(LOWEST) docs/_build docs/reference/command-line.md .venv-windows .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist xf-results

