@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from xfworker.domain.change import SERVER_FIELDS, Change, apply, difference, pointer, pointer_keys
 from xfworker.domain.conversion import from_json, to_json
 from xfworker.domain.errors import InvalidRecord
-from xfworker.domain.records import Job
+from xfworker.domain.records import Job, Task
 
 BASE = from_json(Job, {"serial": 1, "task_serial": 1, "workflow_serial": 1, "project_serial": 1})
 
@@ -64,3 +64,15 @@ def test_a_change_that_makes_the_record_invalid_is_refused():
 
 def test_removing_what_is_not_there_is_no_fault():
     assert apply(BASE, Change(removals=("/metadata/error_message",))) == BASE
+
+
+def test_a_field_that_is_removed_becomes_what_it_is_without_a_value():
+    marked = from_json(Job, {**to_json(BASE), "metadata": {"a": 1}, "name": "kept"})
+    after = apply(marked, Change(values={}, removals=("/metadata",)))
+    assert (after.metadata, after.name) == ({}, "kept")
+
+
+def test_a_change_of_what_nobody_knows_leaves_lists_as_they_are():
+    task = Task(serial=1, workflow_serial=1, task_type_serial=1, inputs=[{"key": "image", "mode": "ui"}])
+    after = apply(task, Change(values={"/colour": "red"}))
+    assert (after.inputs, after.extra) == (task.inputs, {"colour": "red"})

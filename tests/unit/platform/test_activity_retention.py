@@ -5,7 +5,7 @@ import pytest
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.records import ActivityEvent, Project
-from xfworker.services.platform.activity_retention import activity_state
+from xfworker.services.platform.activity_retention import activity_state, delete_old_events
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.testing.contracts.worlds import DirectWorld
 
@@ -64,3 +64,14 @@ def test_an_entry_that_somebody_writes_is_one_entry(records):
     project = world.admin.create(Project(name="p"))
     written = world.admin.create(ActivityEvent(project_serial=project.serial, title="looked at it"))
     assert [event.title for event in world.admin.find(ActivityEvent)] == [f"created {project}", written.title]
+
+
+def test_maintenance_deletes_no_more_events_than_take_a_moment_and_the_rest_the_next_time(records):
+    options = PlatformOptions(activity_days=30)
+    world = DirectWorld.over(records, options)
+    with records.transaction() as transaction:
+        for number in range(60):
+            transaction.insert(ActivityEvent(title=f"old {number}", created_at=world.clock.now()))
+    world.clock.advance(31 * DAY)
+    assert [delete_old_events(records, world.clock, options, at_once=1) for _ in range(2)] == [50, 10]
+    assert activity_state(records).events == 0

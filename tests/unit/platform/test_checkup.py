@@ -109,3 +109,19 @@ def test_files_that_are_not_what_was_stored_are_found_by_reading_them(site):
         (FindingKind.DAMAGED, "userdata/scans/a.isq"),
     ]
     assert all("was stored" in message for *_, message in damaged)
+
+
+def test_a_record_that_names_a_file_as_no_file_can_be_named_is_found(site):
+    _, serial = site.run(obsolete=False)
+    with site.records.transaction() as transaction:
+        job = attrs.evolve(transaction.get(Job, serial), outputs={"out": {**reference(serial), "filename": "../a.bin"}})
+        transaction.replace(job)
+    [(kind, place, message)] = found(site)
+    assert (kind, place) == (FindingKind.BROKEN, str(job))
+    assert "../a.bin" in message
+
+
+def test_a_file_that_somebody_put_into_the_folder_has_nothing_to_be_compared_with(site):
+    _, job = site.run(obsolete=False)
+    (site.source.parent / "files" / "job_result" / str(job) / "by-hand.bin").write_bytes(b"x")
+    assert found(site, deep=True) == []

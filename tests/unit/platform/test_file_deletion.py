@@ -1,5 +1,6 @@
 """Files of obsolete runs go for good, and nothing that anything else uses goes with them."""
 
+import attrs
 import pytest
 
 from xfworker.adapters.clock import SystemClock
@@ -12,6 +13,7 @@ from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Job, Project, Run, Task, TaskType, Worker, Workflow
 from xfworker.services.platform.checkup import check_up
+from xfworker.services.platform.disk_space import listing_scopes, measure
 from xfworker.services.platform.platform import Platform
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind
 
@@ -243,3 +245,35 @@ def test_the_disks_use_is_by_workflow_and_says_what_is_obsolete(site):
     use = site.platform.measure_disk(ADMIN)
     (own,) = use.workflows
     assert (own.bytes, own.obsolete_bytes, use.total, use.is_complete) == (20, 10, 20, True)
+
+
+def test_a_measurement_that_leaves_folders_out_says_so(site):
+    for _ in range(3):
+        site.run()
+    token = site.server.file_token(listing_scopes())
+    complete, partial = (
+        measure(site.records, site.files, token, SystemClock().now(), most_folders=most) for most in (100, 2)
+    )
+    assert (complete.is_complete, complete.total) == (True, 30)
+    assert (partial.is_complete, partial.total) == (False, 10)
+
+
+class InterruptedFiles(FolderFileStore):
+    """A store during whose first deletion somebody does something else."""
+
+    def delete(self, token, resource):
+        super().delete(token, resource)
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+
+
+def test_a_job_that_is_taken_back_while_the_files_of_others_go_keeps_its_own(site):
+    (first, gone), (second, kept) = site.run(), site.run()
+
+    def take_back():
+        with site.records.transaction() as transaction:
+            transaction.replace(attrs.evolve(transaction.get(Job, kept), metadata={}))
+
+    site.files.__class__, site.files.meanwhile = InterruptedFiles, take_back
+    site.delete(first, second)
+    assert (site.stored(gone), sorted(site.stored(kept))) == ([], ["a.bin", "log.txt"])

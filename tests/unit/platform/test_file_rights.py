@@ -17,10 +17,11 @@ from xfworker.adapters.memory.token_signer import MemoryTokenSigner
 from xfworker.adapters.web.fss.service import MOUNT, FileStorageService
 from xfworker.domain.change import Change
 from xfworker.domain.errors import AuthenticationFailed, JobAborted, LeaseLost, PermissionDenied, RecordNotFound
-from xfworker.domain.files import Scope, record_resource
+from xfworker.domain.files import Scope, record_resource, userdata_resource
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
+from xfworker.services.platform.file_rights import workflow_of_files
 from xfworker.services.platform.platform import Platform
 
 TUS = {"tus-resumable": "1.0.0"}
@@ -346,3 +347,11 @@ def test_a_file_token_allows_nothing_that_its_owner_may_not(lab):
     job = lab.job()
     with pytest.raises(PermissionDenied):
         lab.server(bearer).file_token([Scope("read", record_resource("job_result", job.serial))])
+
+
+def test_the_rights_of_a_persons_file_token_depend_on_the_job_among_its_places_where_there_is_one(lab):
+    job = lab.job()
+    places = [Scope("read", userdata_resource("scans")), Scope("write", record_resource("job_result", job.serial))]
+    for scopes, reach in ((places, (Job, job.serial)), (places[:1], None)):
+        token = lab.server().file_token(scopes)
+        assert workflow_of_files(lab.platform.signer.verify(token.token), token) == reach

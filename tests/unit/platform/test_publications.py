@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.platform.small_workflow import ENDED, SmallWorkflow
 from xfworker.adapters.memory.files import MemoryFileStore
+from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.change import Change
 from xfworker.domain.errors import LeaseLost, ServerBusy
@@ -168,3 +169,99 @@ def test_a_job_that_failed_meanwhile_is_restarted_only_when_its_file_has_arrived
     assert place.bench.control.restart_job(place.lease.job.serial).state is JobState.READY
     with pytest.raises(LeaseLost), place.permit():
         pass
+
+
+class Doubtful(MemoryRecordStore):
+    """Records whose database may be away for whoever writes."""
+
+    is_away = False
+
+    def transaction(self, *, write=True, **options):
+        if write and self.is_away:
+            raise ServerBusy("the database is away")
+        return super().transaction(write=write, **options)
+
+
+@pytest.fixture
+def records():
+    return Doubtful()
+
+
+@pytest.fixture
+def own(records):
+    """The publications of one server process over records of one job, whose files may wait."""
+    bench = SmallWorkflow(records, PlatformOptions(files_may_wait=True))
+    task = bench.task("look")
+    bench.start()
+    bench.job = bench.server.create(Job(task_serial=task, state=JobState.READY)).serial
+    bench.publications = Publications(records, bench.world.clock, may_wait=True)
+    return bench
+
+
+def publishing(own, *, alone=False):
+    return own.publications.under_way((Job, own.job), lambda _: None, alone=alone)
+
+
+def others_may_begin(own):
+    """Return whether another process may have the job's files for itself now."""
+    other = Publications(own.world.platform.records, own.world.clock, may_wait=True)
+    try:
+        with other.under_way((Job, own.job), lambda _: None, alone=True):
+            return True
+    except ServerBusy:
+        return False
+
+
+def test_files_of_no_job_are_published_while_nothing_is_locked_by_whoever_had_the_right(own):
+    asked = []
+    with own.publications.under_way(None, asked.append):
+        own.server.update(Job, own.job, Change(values={"/name": "free"}))
+    assert len(asked) == 1
+
+    def refuse(_):
+        raise LeaseLost("too late")
+
+    with pytest.raises(LeaseLost), own.publications.under_way(None, refuse):
+        pytest.fail("nothing is published without the right")
+
+
+def test_a_publication_that_fails_keeps_nobody_waiting(own):
+    with pytest.raises(ZeroDivisionError), publishing(own):
+        raise ZeroDivisionError
+    assert others_may_begin(own)
+
+
+def test_a_publication_that_ends_leaves_another_one_of_the_same_job_under_way(own):
+    with publishing(own):
+        with publishing(own):
+            assert not others_may_begin(own)
+        assert not others_may_begin(own)
+    assert others_may_begin(own)
+
+
+def test_an_end_that_could_not_be_written_down_is_written_later(own, records):
+    with publishing(own):
+        records.is_away = True
+    records.is_away = False
+    assert not others_may_begin(own)
+    own.publications.renew()
+    assert others_may_begin(own)
+
+
+def test_an_end_that_cannot_be_written_down_in_time_fails_the_publication(own, records):
+    def take_too_long():
+        with publishing(own):
+            own.world.clock.advance(HELD_SECONDS)
+            records.is_away = True
+
+    with pytest.raises(ServerBusy, match="the database is away"):
+        take_too_long()
+
+
+def test_what_the_records_know_no_more_is_not_renewed(own, records):
+    with publishing(own):
+        own.world.clock.advance(HELD_SECONDS - 1)
+        with records.transaction() as transaction:
+            transaction.delete_entry(f"publications:{own.job}")
+        own.publications.renew()
+        assert others_may_begin(own)

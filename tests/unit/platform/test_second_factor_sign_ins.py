@@ -6,6 +6,7 @@ import pytest
 import structlog
 
 from tests.unit.platform.second_factor_home import WORDS, Home, pending_by_password
+from xfworker.domain.bookkeeping import Account
 from xfworker.domain.errors import (
     AuthenticationFailed,
     SecondFactorMissing,
@@ -282,3 +283,12 @@ def test_tokens_of_programs_go_on_where_a_second_factor_is_demanded():
     strict = Home("all", records=home.records, clock=home.clock)
     strict.platform.signer = home.platform.signer
     assert strict.platform.authenticate(token).name == "anna"
+
+
+def test_a_sign_in_that_waits_for_its_code_is_void_where_the_records_know_no_such_account(home):
+    home.set_up()
+    pending = pending_by_password(home)
+    with home.records.transaction() as transaction:
+        transaction.delete(Account, {"serial": home.serial})
+    with pytest.raises(AuthenticationFailed, match="begin it again"):
+        home.platform.signing_in().with_code(pending.text, home.phone.code(), address="")

@@ -10,7 +10,7 @@ from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
 from xfworker.domain.change import Change
-from xfworker.domain.errors import InvalidParameter
+from xfworker.domain.errors import InvalidParameter, ServerBusy
 from xfworker.domain.files import record_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, TaskTypeKind, Worker, Workflow, WorkflowState
@@ -38,10 +38,14 @@ class Files(MemoryFileStore):
     def __init__(self, records):
         super().__init__()
         self.records = records
+        self.meanwhile = lambda: None
 
     def list(self, token, folder):
         assert not self.records.is_locked
-        return super().list(token, folder)
+        found = super().list(token, folder)
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        return found
 
 
 class Lab:
@@ -163,3 +167,14 @@ def test_what_lies_in_user_data_is_not_asked_for(lab):
 def test_a_malformed_reference_is_an_error_with_its_path_and_not_a_crash(lab):
     with pytest.raises(InvalidParameter, match="outputs: "):
         lab.server.update(Job, lab.by_hand, done({"table": table("one")}))
+
+
+def test_outputs_that_name_other_files_since_they_were_looked_up_are_refused_for_a_moment(lab):
+    lab.store(lab.by_hand, "a.csv")
+
+    other = Change(values={"/outputs/other": table(lab.job.serial)})
+    lab.files.meanwhile = lambda: lab.server.update(Job, lab.by_hand, other)
+    change = Change(values={"/outputs/table": table(lab.by_hand), "/state": "Done"})
+    with pytest.raises(ServerBusy, match="changed in this moment; try again"):
+        lab.server.update(Job, lab.by_hand, change)
+    assert lab.server.get(Job, lab.by_hand).state is JobState.READY_FOR_INTERACTIVE

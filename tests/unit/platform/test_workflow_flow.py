@@ -595,3 +595,70 @@ def test_maintenance_ends_leases_and_deletes_old_keys(flow):
     flow.world.platform.maintain()
     flow.control.start_run(flow.workflow, idempotency_key="old")
     assert len(flow.server.find(Run)) == 2
+
+
+def test_a_group_job_whose_task_became_obsolete_while_values_came_does_not_run_again(flow):
+    scan = flow.task("scan", "Source")
+    chart = flow.task("chart", types={"values": "Sequence"}, values=output(scan))
+    flow.start()
+    flow.control.start_run(flow.workflow, outputs={"out": 1})
+    lease = flow.queue.claim(flow.worker)
+    flow.world.as_bearer(lease.server_auth).update(Job, lease.job.serial, Change(values={"/state": "Done"}))
+    flow.control.start_run(flow.workflow, outputs={"out": 2})
+    flow.server.update(Task, chart, Change(values={"/state": "Obsolete"}))
+    assert flow.queue.end(lease, ENDED).state is JobState.DONE
+    assert flow.states(chart) == [["Done"]]
+
+
+def test_a_task_for_all_runs_that_is_appended_begins_at_once_with_the_values_that_are_there(flow):
+    scan = flow.task("scan", "Source")
+    flow.start()
+    for value in (1, 2):
+        flow.control.start_run(flow.workflow, outputs={"out": value})
+    interface = {"inputs": [{"key": "values", "type": "Sequence"}]}
+    chart_type = flow.server.create(TaskType(name="Lab.chart", interface=interface)).serial
+    source = {"key": "values", **output(scan)}
+    chart = flow.control.append_task(flow.jobs(scan)[0].serial, chart_type, inputs=[source]).serial
+    [job] = flow.jobs(chart)
+    assert (job.state, job.run_serial) == (JobState.READY, None)
+    assert job.inputs == {"values": {"type": "Sequence", "task_serial": scan, "key": "out"}}
+
+
+def test_a_group_job_is_not_made_where_another_group_job_made_no_value_that_it_needs(flow):
+    scan = flow.task("scan", "Source")
+    mean = flow.task("mean", types={"values": "Sequence"}, values=output(scan))
+    chart = flow.task("chart", types={"values": "Sequence"}, values=output(scan), mean=output(mean))
+    flow.start()
+    flow.control.start_run(flow.workflow, outputs={"out": 1})
+    flow.work({"other": 7})
+    assert flow.states(mean, chart) == [["Done"], []]
+
+
+def test_a_new_task_takes_no_input_that_its_task_type_does_not_declare(flow):
+    scan = flow.task("scan", "Source")
+    interface = {"inputs": [{"key": "image", "type": "Float"}]}
+    mask_type = flow.server.create(TaskType(name="Lab.mask", interface=interface)).serial
+    mask = Task(workflow_serial=flow.workflow, task_type_serial=mask_type, inputs=[{"key": "imgae", **output(scan)}])
+    with pytest.raises(InvalidRecord, match=r"'imgae' is not an input of Lab\.mask; its inputs are image"):
+        flow.server.create(mask)
+
+
+def test_a_new_job_is_not_in_the_middle_of_its_work(flow):
+    scan = flow.task("scan", "Source")
+    flow.start()
+    with pytest.raises(InvalidRecord, match="a new job can be Waiting, Ready, ReadyForInteractive, Done, not Running"):
+        flow.server.create(Job(task_serial=scan, state=JobState.RUNNING))
+
+
+def test_a_job_that_another_one_started_belongs_to_its_run(flow):
+    scan, mask = flow.task("scan", "Source"), flow.task("mask")
+    flow.start()
+    run = flow.control.start_run(flow.workflow, outputs={"out": 1})
+    job = Job(task_serial=mask, source_job_serial=flow.jobs(scan)[0].serial, state=JobState.READY)
+    assert flow.server.create(job).run_serial == run.serial
+
+
+def test_what_somebody_writes_into_the_activity_log_is_there_once(flow):
+    flow.server.create(ActivityEvent(title="the scanner was serviced"))
+    assert [event.title for event in flow.server.find(ActivityEvent)].count("the scanner was serviced") == 1
+    assert not [event for event in flow.server.find(ActivityEvent) if "created activity" in event.title]

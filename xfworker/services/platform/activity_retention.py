@@ -39,7 +39,7 @@ class ActivityState:
         return f"activity log: {self.events:,} events{since}, {kept}"
 
 
-def delete_old_events(records: RecordStore, clock: Clock, options: PlatformOptions) -> int:
+def delete_old_events(records: RecordStore, clock: Clock, options: PlatformOptions, *, at_once: int = _AT_ONCE) -> int:
     """Delete the events that are older than an installation keeps them, a few at a time, and give how many."""
     with records.transaction(write=False) as transaction:
         kept = transaction.entry(_ENTRY)
@@ -53,9 +53,9 @@ def delete_old_events(records: RecordStore, clock: Clock, options: PlatformOptio
     for _ in range(_MOST_ROUNDS):
         # Each in a transaction of its own, so that nobody waits for long.
         with records.transaction(locking=Locking.ROWS) as transaction:
-            count = transaction.delete_events_before(moment, most=_AT_ONCE)
+            count = transaction.delete_events_before(moment, most=at_once)
         deleted += count
-        if count < _AT_ONCE:
+        if count < at_once:
             break
     return deleted
 

@@ -19,7 +19,14 @@ _PAGE = 1000
 _MOST_FOLDERS = 500_000
 
 
-def measure(records: RecordStore, files: FileStore, token: AuthorizationToken, now: datetime) -> DiskUse:
+def measure(
+    records: RecordStore,
+    files: FileStore,
+    token: AuthorizationToken,
+    now: datetime,
+    *,
+    most_folders: int = _MOST_FOLDERS,
+) -> DiskUse:
     """
     Look at every folder of the file store, which may take minutes.
 
@@ -28,8 +35,9 @@ def measure(records: RecordStore, files: FileStore, token: AuthorizationToken, n
         files: The store.
         token: Lists all sources of files.
         now: The time.
+        most_folders: How many folders are looked at.
     """
-    budget = _Budget(_MOST_FOLDERS)
+    budget = _Budget(most_folders)
     by_job: Counter[int] = Counter()
     others: list[SourceUse] = []
     for source in (*SERIAL_KEYS, USERDATA):

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -166,10 +167,8 @@ def keep_use(transaction: RecordTransaction, key: str, now: datetime) -> None:
     Raises:
         AuthenticationFailed: It was ended meanwhile.
     """
-    try:
+    with suppress(RecordNotFound):  # another server process may end it between the two
         for token in transaction.find(PersonalToken, {"key": key}, limit=1):
             transaction.replace(attrs.evolve(token, last_used_at=now))
             return
-    except RecordNotFound:
-        pass
     raise AuthenticationFailed(_ENDED)
