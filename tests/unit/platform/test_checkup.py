@@ -6,8 +6,10 @@ import attrs
 import pytest
 
 from tests.unit.platform.test_file_deletion import Site, reference
+from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.change import Change
+from xfworker.domain.digests import Digests
 from xfworker.domain.files import Scope, parse_resource, resource_reference
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Workflow
@@ -121,7 +123,16 @@ def test_a_record_that_names_a_file_as_no_file_can_be_named_is_found(site):
     assert "../a.bin" in message
 
 
-def test_a_file_that_somebody_put_into_the_folder_has_nothing_to_be_compared_with(site):
+class StoreOfNoDigests(FolderFileStore):
+    """A store that knows no digests of what others put there, as an object store may."""
+
+    def stat(self, token, resource, *, sha256=False):
+        known = super().stat(token, resource, sha256=sha256)
+        return attrs.evolve(known, sha256=None, xxh3=None, stored=Digests())
+
+
+def test_a_file_of_which_no_digest_was_stored_has_nothing_to_be_compared_with(site):
     _, job = site.run(obsolete=False)
-    (site.source.parent / "files" / "job_result" / str(job) / "by-hand.bin").write_bytes(b"x")
+    (site.source.parent / "files" / "job_result" / str(job) / "a.bin").write_bytes(b"x")
+    site.files.__class__ = StoreOfNoDigests
     assert found(site, deep=True) == []

@@ -265,3 +265,10 @@ def test_what_the_records_know_no_more_is_not_renewed(own, records):
             transaction.delete_entry(f"publications:{own.job}")
         own.publications.renew()
         assert others_may_begin(own)
+
+
+def test_what_has_lapsed_is_not_renewed(own):
+    with publishing(own):
+        own.world.clock.advance(HELD_SECONDS)
+        own.publications.renew()
+        assert others_may_begin(own)

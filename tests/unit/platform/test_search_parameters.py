@@ -8,10 +8,10 @@ import pytest
 
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.adapters.web.xf_routes.search import conditions, page_limit, read_cursor
-from xfworker.domain.errors import RecordNotFound, UsageError
+from xfworker.domain.errors import InvalidParameter, RecordNotFound, UsageError
 from xfworker.domain.queries import CombinedQuery
 from xfworker.domain.records import DependencyPackage, Job
-from xfworker.testing.contracts.worlds import DirectWorld
+from xfworker.testing.contracts.worlds import DirectWorld, Setting
 
 
 def cursor(value):
@@ -68,3 +68,40 @@ def test_a_combined_query_is_narrowed_to_one_dependency_package():
     assert server.combined_query(query) == {"dependency_packages": [packages[1]]}
     with pytest.raises(RecordNotFound):
         server.combined_query(attrs.evolve(query, dependency_package_serial=4711))
+
+
+def test_a_combined_query_is_narrowed_to_all_that_was_given_at_once():
+    first = Setting.make(DirectWorld.over(MemoryRecordStore()))
+    setting = Setting.make(first.world, task_type_name="Test.Other")
+    jobs = [first.job().serial, setting.job().serial]
+    parts = dict.fromkeys(("projects", "workflows", "tasks", "jobs"), "narrowed")
+    server = first.world.admin
+
+    def found(**narrowed):
+        answer = server.combined_query(CombinedQuery(parts=parts, **narrowed))
+        return {part: [record.serial for record in records] for part, records in answer.items()}
+
+    of_project = found(project_serial=setting.project.serial)
+    assert of_project == {
+        "projects": [setting.project.serial],
+        "workflows": [setting.workflow.serial],
+        "tasks": [setting.task.serial],
+        "jobs": jobs[1:],
+    }
+    assert found(project_serial=setting.project.serial, task_type_serial=setting.task_type.serial) == of_project
+    assert found(project_serial=setting.project.serial, job_serial=jobs[1]) == of_project
+    assert found(project_serial=first.project.serial, job_serial=jobs[1])["projects"] == []
+    assert found(project_serial=setting.project.serial, task_type_serial=first.task_type.serial)["tasks"] == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"cages": "all"}, "'cages' is not a part of a combined query"),
+        ({"jobs": "narrowed"}, "jobs: no serial is given that narrows them"),
+        ({"jobs": "17;18"}, "jobs: '17;18' is not a selector"),
+    ],
+)
+def test_a_combined_query_that_asks_for_what_there_is_not_is_refused(parts, sentence):
+    with pytest.raises(InvalidParameter, match=sentence):
+        DirectWorld.over(MemoryRecordStore()).admin.combined_query(CombinedQuery(parts=parts))

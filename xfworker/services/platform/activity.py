@@ -19,8 +19,7 @@ _SHOWN_CHARACTERS = 200
 
 def log_creation(access: Access, record: Record, now: datetime) -> None:
     """Log that the caller created a record."""
-    if not isinstance(record, ActivityEvent):
-        log_event(access, f"created {record}", record, {"action": "created"}, now)
+    log_event(access, f"created {record}", record, {"action": "created"}, now)
 
 
 def log_change(access: Access, before: Record, after: Record, change: Change, now: datetime) -> None:
