@@ -2,14 +2,14 @@
 Reading, writing and converting volumes, beside other libraries: ``python -m benchmarks.images [--quick] [--json]``.
 
 The grey volume is noise (int16), the mask a bone-like lattice in a cylinder of air. Rounds are interleaved: every round
-measures every candidate once, so that what disturbs one disturbs all. The best round of each is shown; raw reading and
-writing, which wait for the kernel's pages more than for code, are held against numpy by their medians. Files are in the
-page cache. Memory is the peak of a process of its own that converts a volume larger than its limit.
+measures every candidate once, so that what disturbs one disturbs all. The best round of each is shown; what is done to
+raw pixels, which waits for the kernel's pages more than for code, is held against numpy in pairs that take turns
+(:mod:`benchmarks.pairs`), with the files of earlier turns deleted. Files are in the page cache. Memory is the peak of a
+process of its own that converts a volume larger than its limit.
 
 Numpy's ``tofile`` overwrites the file that is there, and who breaks it off leaves half of it. An AIM appears only when
-it is complete, so writing one is held against the same by numpy: ``tofile`` to another name, which then replaces the
-file. Neither is synchronised with the disk. Nearly all time of both is the kernel's, which gives new pages before it
-frees the old file's; the overwriting ``tofile`` is shown beside them, without a goal.
+it is complete, so writing one is held against the same by numpy: ``tofile`` to another name, which then becomes the
+file's. Neither is synchronised with the disk. The overwriting ``tofile`` is shown beside them, without a goal.
 """
 
 import contextlib
@@ -19,7 +19,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +28,8 @@ import numpy as np
 from attrs import define, field
 
 from benchmarks.goals import Goal, benchmark_parser, conclude
+from benchmarks.pairs import Ratio, ratio_goal
+from benchmarks.scratch import scratch_folder
 from xfworker.adapters.images.registry import image_formats
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
@@ -42,7 +43,12 @@ BITS_GOAL = 0.15
 CONVERT_GOAL = 0.8
 SLICE_GOAL = 0.5
 MEMORY_GOAL_MIB = 512
-PLAIN = ("xfworker", "memmap + copy", "tofile and rename", "tofile")
+RAW_PAIRS = {
+    "int16 read": ("memmap + copy", "int16 AIM read over memmap + copy", RAW_READ_GOAL),
+    "int16 write": ("tofile and rename", "int16 AIM write over tofile and rename", RAW_WRITE_GOAL),
+    "AIM -> OMNI": ("memmap + tofile", "AIM -> OMNI over copying the pixels by numpy", CONVERT_GOAL),
+}
+"""By group: what of numpy it is held against, the goal's name, and its limit."""
 NUMPY_ALONE = frozenset({"memmap + copy", "memmap + copy of a bare file", "tofile and rename", "tofile"})
 ENCODING_JUDGES = {
     "flatnonzero": RUNS_GOAL,
@@ -79,6 +85,14 @@ else:
 """
 
 
+@define(frozen=True)
+class Timed:
+    """Seconds and CPU seconds of a round."""
+
+    seconds: float
+    cpu: float
+
+
 @define
 class Measured:
     """One thing that is measured: ``run`` once per round."""
@@ -89,12 +103,15 @@ class Measured:
     bytes: int
     seconds: list[float] = field(factory=list)
 
-    def round(self) -> None:
-        started = time.perf_counter()
+    def round(self) -> "Timed":
+        """Run it once, and keep how long it took."""
         with contextlib.redirect_stdout(io.StringIO()):
+            started, computed = time.perf_counter(), time.process_time()
             kept = self.run()
-        self.seconds.append(time.perf_counter() - started)
+            timed = Timed(time.perf_counter() - started, time.process_time() - computed)
+        self.seconds.append(timed.seconds)
         del kept
+        return timed
 
     @property
     def gb_s(self) -> float:
@@ -237,14 +254,50 @@ def measure(found: list[Measured], rounds: int) -> None:
         # Every round begins elsewhere, so that none always follows the same one.
         for one in found[number * 3 % len(found) :] + found[: number * 3 % len(found)]:
             one.round()
-    # Raw reading apart from writing: what the kernel still has to put on disk would slow down some rounds only.
-    for group in ("int16 read", "int16 write"):
-        pair = [one for one in found if one.group == group and one.name in PLAIN]
-        for one in pair:
-            one.seconds.clear()
-        for number in range(4 * rounds):
-            for one in pair if number % 2 else pair[::-1]:
-                one.round()
+
+
+@define
+class RawPair:
+    """
+    What is done to raw pixels, by us and by numpy.
+
+    Attributes:
+        turns: Seconds and CPU seconds of each round, ours first.
+    """
+
+    turns: list[tuple[Timed, Timed]] = field(factory=list)
+
+    @property
+    def pace(self) -> Ratio | None:
+        """How fast ours is as a part of numpy."""
+        return Ratio.of((theirs.seconds, ours.seconds) for ours, theirs in self.turns)
+
+    @property
+    def thrift(self) -> Ratio | None:
+        """The CPU time of numpy as a part of ours, so that more is better here as well."""
+        return Ratio.of((theirs.cpu, ours.cpu) for ours, theirs in self.turns)
+
+
+def raw_pairs(found: list[Measured], folder: Path, rounds: int) -> dict[str, RawPair]:
+    """Let us and numpy take turns at raw pixels; no turn has to free what an earlier one wrote."""
+    by = {(one.group, one.name): one for one in found}
+    for pattern in ("*-w.*", "*-r.*", "converted.*"):
+        for path in folder.glob(pattern):
+            path.unlink()
+    kept = set(folder.iterdir())
+    pairs = {}
+    for group, (other, _, _) in RAW_PAIRS.items():
+        pair = pairs[group] = RawPair()
+        for number in range(rounds + 1):
+            names = ("xfworker", other) if number % 2 else (other, "xfworker")
+            timed = {}
+            for name in names:
+                timed[name] = by[group, name].round()
+                for path in set(folder.iterdir()) - kept:
+                    path.unlink()
+            if number:  # in the first round the kernel's pages may come from elsewhere
+                pair.turns.append((timed["xfworker"], timed[other]))
+    return pairs
 
 
 def slice_pace(folder: Path, rounds: int) -> float:
@@ -306,30 +359,20 @@ def peaks(folder: Path, size_mib: int) -> dict[str, float]:
 
 
 def goals(
-    found: list[Measured], slices: float, memory: dict[str, float], limit: float, skipped: dict[str, str]
+    found: list[Measured],
+    pairs: dict[str, RawPair],
+    slices: float,
+    memory: dict[str, float],
+    limit: float,
+    skipped: dict[str, str],
 ) -> list[Goal]:
     by = {(one.group, one.name): one for one in found}
-
-    def ratio(group: str, other: str) -> float:
-        return by[group, "xfworker"].median_gb_s / by[group, other].median_gb_s
 
     def best_ratio(group: str, other: str) -> float:
         return by[group, "xfworker"].gb_s / by[group, other].gb_s
 
     result = [
-        Goal("int16 AIM read over memmap + copy", ratio("int16 read", "memmap + copy"), RAW_READ_GOAL, at_least=True),
-        Goal(
-            "int16 AIM write over tofile and rename",
-            ratio("int16 write", "tofile and rename"),
-            RAW_WRITE_GOAL,
-            at_least=True,
-        ),
-        Goal(
-            "AIM -> OMNI over copying the pixels by numpy",
-            best_ratio("AIM -> OMNI", "memmap + tofile"),
-            CONVERT_GOAL,
-            at_least=True,
-        ),
+        *(ratio_goal(name, pairs[group].pace, limit) for group, (_, name, limit) in RAW_PAIRS.items()),
         Goal("one slice of a raw volume over memmap + copy", slices, SLICE_GOAL, at_least=True),
     ]
     own = {("AIM -> OMNI", "memmap + tofile"), *((group, name) for group, name in by if name in NUMPY_ALONE)}
@@ -350,12 +393,12 @@ def main() -> int:
     options = parser.parse_args()
     depth, side, rounds = (100, 640, 6) if options.quick else (256, 1024, 5)
     skipped: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix="xfworker-images-", dir=options.folder) as name:
-        folder = Path(name)
+    with scratch_folder(options.folder) as folder:
         grey = np.random.default_rng(1).integers(-1000, 8000, (depth, side, side), dtype=np.int16)
         mask = lattice(depth, side)
         found = candidates(folder, grey, mask, skipped)
         measure(found, rounds)
+        pairs = raw_pairs(found, folder, 4 * rounds)
         slices = slice_pace(folder, rounds)
         size_mib = 640 if options.quick else 4096
         memory = peaks(folder, size_mib)
@@ -363,13 +406,19 @@ def main() -> int:
         print(f"{os.cpu_count()} cores; grey {grey.nbytes / 1e6:.0f} MB, mask {mask.nbytes / 1e6:.0f} MB of voxels")
         for one in sorted(found, key=lambda one: (one.group, -one.gb_s)):
             print(f"{one.group:16} {one.name:32} {one.gb_s:7.2f} GB/s (median {one.median_gb_s:.2f})")
+        for group, pair in pairs.items():
+            print(f"{group:16} pace over numpy {pair.pace}, CPU of numpy over ours {pair.thrift}")
     figures = {
+        "pairs": {
+            group: [(ours.seconds, theirs.seconds, ours.cpu, theirs.cpu) for ours, theirs in pair.turns]
+            for group, pair in pairs.items()
+        },
         "rates": [
             {"group": one.group, "name": one.name, "gb_s": one.gb_s, "median_gb_s": one.median_gb_s} for one in found
         ],
         "volume_mib": size_mib,
     }
-    return conclude("images", goals(found, slices, memory, MEMORY_GOAL_MIB, skipped), options, figures)
+    return conclude("images", goals(found, pairs, slices, memory, MEMORY_GOAL_MIB, skipped), options, figures)
 
 
 if __name__ == "__main__":
