@@ -3,13 +3,13 @@
 import math
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from attrs import define, field
 
-from xfworker.domain.errors import LeaseLost, RecordNotFound, ServerError, XFWorkerError
+from xfworker.domain.errors import RecordNotFound, ServerError, XFWorkerError
 from xfworker.domain.job_logs import LOG_FILENAME
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.records import Worker
@@ -219,36 +219,36 @@ class WorkerLoop:
         thread.start()
 
     def _work(self, lease: Lease) -> None:
-        directory: Path | None = None
         variables = self.capacity.take(lease.job.serial, _needs(lease))
         try:
             directory = self.filesystem.make_working_directory(f"{DIRECTORY_PREFIX}{lease.job.serial}-")
-            with self._lock:
-                self._directories.add(directory)
-            with self.hold(directory):
-                ended = self.executor.run(lease, directory, _LoopEvents(self, self.log), variables)
-        except LeaseLost as error:
-            self.log.lost(lease, str(error))
-        except _DroppedError:
-            log_path = None if directory is None else directory / LOG_FILENAME
-            given_back = self.executor.hand_back(lease, self._reason, log_path)
-            when = "" if given_back else ", once its lease has run out"
-            self.log.preempted(lease, f"{self._reason}; the job runs again elsewhere{when}")
-            if directory is not None:
-                self._remove(directory)
+            self._work_in(directory, lease, variables)
         except (XFWorkerError, OSError) as error:
             self.log.lost(lease, str(error))
+        finally:
+            self.capacity.give_back(lease.job.serial)
+            with self._lock:
+                self._running.pop(lease.job.serial, None)
+            self._changed.set()
+
+    def _work_in(self, directory: Path, lease: Lease, variables: Mapping[str, str]) -> None:
+        with self._lock:
+            self._directories.add(directory)
+        try:
+            with self.hold(directory):
+                ended = self.executor.run(lease, directory, _LoopEvents(self, self.log), variables)
+        except _DroppedError:
+            given_back = self.executor.hand_back(lease, self._reason, directory / LOG_FILENAME)
+            when = "" if given_back else ", once its lease has run out"
+            self.log.preempted(lease, f"{self._reason}; the job runs again elsewhere{when}")
+            self._remove(directory)
         else:
             self.log.ended(lease, ended)
             if ended.outcome.ending in {Ending.FINISHED, Ending.HANDED_OVER}:
                 self._remove(directory)
         finally:
-            self.capacity.give_back(lease.job.serial)
             with self._lock:
-                self._running.pop(lease.job.serial, None)
-                if directory is not None:
-                    self._directories.discard(directory)
-            self._changed.set()
+                self._directories.discard(directory)
 
     def _remove(self, directory: Path) -> None:
         try:
