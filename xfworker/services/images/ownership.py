@@ -1,6 +1,7 @@
 """Which files an image may replace: those that its own document names, and that no other document names."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -49,10 +50,7 @@ def check_replaceable(document: Path, files: Iterable[Path], probe: Probe) -> No
 
 
 def _documents_beside(document: Path) -> list[Path]:
-    try:
-        beside = sorted(document.absolute().parent.iterdir())
-    except OSError:
-        return []
+    beside = sorted(document.absolute().parent.iterdir())
     return [path for path in beside if path.suffix.lower() in _DOCUMENT_SUFFIXES and not _is_among(path, [document])]
 
 
@@ -67,10 +65,7 @@ def _files_of(document: Path, probe: Probe) -> tuple[Path, ...]:
 
 def _is_among(path: Path, others: Iterable[Path]) -> bool:
     for other in others:
-        try:
+        with suppress(OSError):  # it is not there any more
             if path.samefile(other):
-                return True
-        except OSError:
-            if path.absolute() == other.absolute():
                 return True
     return False

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pyramid import Level
-from xfworker.services.images.slices import AXES_OF_PLANE, Axis, axes_shown
+from xfworker.services.images.slices import AXES_OF_PLANE, Axis
 from xfworker.services.images.viewed_image import TILE, ViewedImage
 
 if TYPE_CHECKING:
@@ -85,10 +85,8 @@ class RegisteredImage:
         digest = hashlib.blake2b(f"{fixed.key} {moving.key} {list(transform)}".encode(), digest_size=16)
         self.key = digest.hexdigest()
 
-    def sources(self, axis: Axis) -> list[str | None]:
+    def sources(self, axis: Axis) -> list[str | None]:  # noqa: ARG002  volumes have the same along each axis
         """Give where tiles come from by now, for each level of the fixed image; None where there are none yet."""
-        if axis not in axes_shown(self.fixed.info):
-            return [None] * len(self.fixed.levels)
         return [MOVED if self.moving.has_chunks(self._level_for(level).number) else None for level in self.fixed.levels]
 
     def tile(self, source: str, axis: Axis, level: int, index: int, row: int, column: int) -> "Array":

@@ -252,7 +252,7 @@ class ViewedImage:
             z, y, x = (range(part.start * by, (part.stop - 1) * by + 1, by) for part, by in steps)
             return self._volume.box(z, y, x)
         volume = self._sampled if source == SAMPLED else self._volume_of(level)
-        if volume is None:
+        if volume is None:  # pragma: no cover - another thread began the pyramid anew since its tiles were offered
             raise self.not_prepared()
         try:
             return volume.box(slices, rows, columns)

@@ -1,0 +1,515 @@
+"""Images at the edges of what the tools take: other axes, nothing to count, no unit in common, files of others."""
+
+import os
+import time
+from contextlib import contextmanager
+from threading import Event, Thread
+
+import attrs
+import numpy as np
+import pytest
+
+from tests.unit.images.test_pyramids import prepared, random_voxels, viewed, written
+from xfworker.adapters.bricks.folder import BrickFolder
+from xfworker.adapters.images.registry import image_formats
+from xfworker.domain.errors import ImageError, InvalidParameter, ServerBusy, UnsupportedImage, UsageError
+from xfworker.domain.files import parse_resource
+from xfworker.domain.image.calibration import Calibration
+from xfworker.domain.image.description import ImageInfo
+from xfworker.domain.image.pixel_type import PixelType
+from xfworker.services.images import conversion, drawn_contours
+from xfworker.services.images.block_writing import write_blocks
+from xfworker.services.images.blocks import Block, blocks
+from xfworker.services.images.bricks import RecentBricks
+from xfworker.services.images.conversion import convert, converted
+from xfworker.services.images.cropping import crop, voi_of
+from xfworker.services.images.downsampling import downsample, factors_of
+from xfworker.services.images.drawn_contours import polygons_of, traced
+from xfworker.services.images.histograms import histogram
+from xfworker.services.images.image_difference import ImageDifference
+from xfworker.services.images.ipl import pixel_type_for_ipl, pointed_file
+from xfworker.services.images.lazy_pixels import LazyPixels
+from xfworker.services.images.masking import apply_mask
+from xfworker.services.images.ownership import check_replaceable
+from xfworker.services.images.pictures import slice_view, window_of
+from xfworker.services.images.placement import PlacedReader, offset_in
+from xfworker.services.images.preparation import ImagePreparation
+from xfworker.services.images.registered_image import RegisteredImage
+from xfworker.services.images.slices import plane
+from xfworker.services.images.statistics import statistics
+from xfworker.services.images.viewed_image import BRICKS, IMAGE, SAMPLED, ViewedImage
+from xfworker.services.images.viewing import ViewedImages
+from xfworker.services.images.virtual_ome_zarr import array_document, chunk_bytes, group_document
+
+DENSITY = Calibration(unit_type="Density", unit_name="mg HA/ccm", slope=0.5, intercept=-100.0)
+LINEAR = Calibration(unit_type="Linear", unit_name="1/cm", slope=0.1, intercept=0.0)
+
+
+@pytest.fixture
+def series(tmp_path):
+    """An image whose axes are not those of a volume."""
+    path = tmp_path / "series.omni"
+    return ImageInfo(path=path, format="OMNI", axes="XYT", size=(4, 3, 2), pixel_type=PixelType.INT16, pixels_path=path)
+
+
+def test_images_with_other_axes_than_space_are_named_with_their_axes(series, describe_array):
+    volume = describe_array(np.zeros((2, 3, 4), np.int16))
+    for refused in (
+        lambda: offset_in(series, volume),
+        lambda: voi_of(series, pos=(0, 0, 0)),
+        lambda: factors_of(series, 2),
+    ):
+        with pytest.raises(UsageError, match="has axes XYT"):
+            refused()
+
+
+@pytest.mark.parametrize(
+    ("values", "window"),
+    [([np.nan, np.inf], (0.0, 1.0)), ([7, 7, 7], (7.0, 8.0)), ([5] * 999 + [9], (5.0, 9.0))],
+)
+def test_a_window_without_any_range_is_made_of_what_there_is(values, window):
+    found = window_of(np.array(values, np.float32))
+    assert (found.low, found.high) == window
+
+
+def test_pictures_of_segments_have_colours_and_an_overlay_beside_the_slice_covers_none_of_it(tmp_path, formats):
+    labels = written(tmp_path, np.arange(24, dtype=np.uint8).reshape(2, 3, 4) % 3, "l.omni", kind="segments")
+    scan = written(tmp_path, random_voxels((2, 3, 4), "i2"), "s.omni")
+    with formats.reader(labels) as reader:
+        assert slice_view(reader, "z", 0).pixels.ndim == 3
+        with formats.reader(scan) as below, formats.reader(scan) as again:
+            alone = slice_view(again, "z", 1)
+            shifted = written(
+                tmp_path, np.ones((2, 3, 4), np.uint8), "o.omni", kind="segments", origin_mm=(50.0, 0.0, 0.0)
+            )
+            with formats.reader(shifted) as above:
+                over = slice_view(below, "z", 1, overlay=above)
+            assert over.pixels.ndim >= alone.pixels.ndim
+            np.testing.assert_array_equal(over.pixels[..., 0].squeeze(), alone.pixels.squeeze())
+
+
+def test_a_part_that_is_the_whole_is_read_as_it_is_and_progress_is_reported_block_by_block(
+    tmp_path, formats, bone, monkeypatch
+):
+    path = written(tmp_path, bone)
+    seen = {"convert": [], "crop": []}
+    with formats.reader(path) as reader:
+        np.testing.assert_array_equal(PlacedReader.over(reader, reader.info).read(2, 5), bone[2:5])
+        crop(
+            formats,
+            reader,
+            tmp_path / "b.omni",
+            voi_of(reader.info, pos=(0, 0, 0)),
+            progress=lambda *n: seen["crop"].append(n),
+        )
+    monkeypatch.setattr(conversion, "slices_per_block", lambda _: 5)
+    convert(formats, path, tmp_path / "c.aim", progress=lambda *n: seen["convert"].append(n))
+    assert seen["convert"] == [(5, 13), (10, 13), (13, 13)]
+    assert {name: steps[-1] for name, steps in seen.items()} == dict.fromkeys(seen, (13, 13))
+
+
+def test_fractions_outside_of_a_mask_are_taken_as_they_are(tmp_path, formats):
+    path = written(tmp_path, np.ones((2, 3, 4), np.float32))
+    mask = written(tmp_path, np.zeros((2, 3, 4), np.uint8), "m.omni", kind="segments")
+    with formats.reader(path) as reader, formats.reader(mask) as inside:
+        apply_mask(formats, reader, inside, tmp_path / "o.omni", outside=0.25)
+    with formats.reader(tmp_path / "o.omni") as reader:
+        assert np.unique(reader.read(0, 2)).tolist() == [0.25]
+
+
+def test_a_part_outside_of_the_slices_that_are_read_adds_nothing(tmp_path, formats):
+    whole = written(tmp_path, np.zeros((6, 3, 4), np.int16), "w.omni")
+    part = written(tmp_path, np.ones((2, 3, 4), np.int16), "p.omni", origin_mm=(0.0, 0.0, 4.0))
+    with formats.reader(part) as reader:
+        placed = PlacedReader.over(reader, formats.describe(whole))
+        assert placed.read(0, 2).sum() == 0
+        assert placed.read(3, 5).sum() == 12
+
+
+def test_blocks_have_their_halo_and_sizes_that_make_no_sense_are_refused(tmp_path, formats):
+    voxels = random_voxels((5, 3, 4), "i2")
+    with formats.reader(written(tmp_path, voxels)) as reader:
+        inner = [block.inner for block in blocks(reader, slices=2, halo=1)]
+        np.testing.assert_array_equal(np.concatenate(inner), voxels)
+        for options in ({"slices": 0}, {"halo": -1}):
+            with pytest.raises(UsageError, match="make no sense"):
+                next(blocks(reader, **options))
+    assert Block(1, 2, voxels[:3], 1).inner_of(voxels[:3]).shape == (1, 3, 4)
+
+
+class SliceAfterSlice:
+    """Formats of another maker, which are written slice after slice."""
+
+    @contextmanager
+    def writer(self, path, image):
+        yield attrs.make_class("Writer", ["info"])(attrs.evolve(image, path=path, pixels_path=path, files=()))
+
+
+def test_a_format_that_takes_no_blocks_is_said(tmp_path, formats):
+    info = formats.describe(written(tmp_path, random_voxels((2, 3, 4), "i2")))
+    with pytest.raises(UnsupportedImage, match=r"a\.slices is of a format that is not written in blocks"):
+        write_blocks(SliceAfterSlice(), [info], tmp_path / "a.slices", info, lambda _: 0)
+
+
+def test_a_brick_that_is_kept_twice_counts_once():
+    recent = RecentBricks(10_000)
+    brick = np.zeros(4000, np.uint8)
+    for _ in range(5):
+        recent.put(("a",), brick)
+    recent.put(("b",), brick)
+    assert recent.get(("a",)) is not None
+
+
+@pytest.mark.parametrize(
+    ("voxels", "pixel_type"),
+    [(np.array([1e300]), PixelType.FLOAT32), (np.array([2**24 + 1], np.int32), PixelType.FLOAT32)],
+)
+def test_values_that_a_type_of_fractions_does_not_hold_are_refused(tmp_path, voxels, pixel_type):
+    with pytest.raises(UnsupportedImage):
+        converted(voxels, pixel_type, tmp_path)
+    assert converted(voxels[:0], pixel_type, tmp_path).dtype == np.float32
+
+
+def test_of_labels_downsampled_the_commonest_stays_in_the_file(tmp_path, formats):
+    labels = np.repeat(np.repeat(np.repeat(np.arange(8, dtype=np.uint8).reshape(2, 2, 2), 2, 0), 2, 1), 2, 2)
+    with formats.reader(written(tmp_path, labels, kind="segments")) as reader:
+        downsample(formats, reader, tmp_path / "small.omni", 2)
+    with formats.reader(tmp_path / "small.omni") as small:
+        np.testing.assert_array_equal(small.read(0, 2), labels[::2, ::2, ::2])
+    assert factors_of(formats.describe(tmp_path / "a.omni"), [2]) == (2, 2, 2)
+
+
+def test_a_histogram_of_one_value_has_a_bin_for_it_and_limits_beyond_all_values_are_refused(tmp_path, formats):
+    with formats.reader(written(tmp_path, np.full((2, 3, 4), 7, np.int16))) as reader:
+        found = histogram(reader, bins=1)
+        assert found.counts.tolist() == [24]
+        with pytest.raises(UsageError, match="would begin at 9 and end at 7: no value lies between"):
+            histogram(reader, bins=3, lower=9)
+        with pytest.raises(ImageError, match="The percentile 101 is not between 0 and 100"):
+            statistics(reader).percentile(101)
+        seen = []
+        statistics(reader, lambda done, total: seen.append((done, total)))
+        assert seen[-1] == (2, 2)
+    with formats.reader(written(tmp_path, np.full((2, 3, 4), 0.5, np.float32), "f.omni")) as reader:
+        assert statistics(reader).percentile(50) == 0.5
+
+
+@pytest.fixture
+def mask(bone):
+    return (bone > 1500).astype(np.int8) * 127
+
+
+def encoded(folder, voxels):
+    return written(folder, voxels, "mask.aim", encoding="binCmp")
+
+
+def test_slices_across_are_read_in_blocks_with_progress(tmp_path, formats, mask):
+    with formats.reader(encoded(tmp_path, mask)) as reader:
+        seen = []
+        np.testing.assert_array_equal(plane(reader, "y", 4, progress=lambda *done: seen.append(done)), mask[:, 4])
+        np.testing.assert_array_equal(plane(reader, "x", 4), mask[:, :, 4])
+    assert seen == [(13, 13)]
+
+
+def test_pixels_that_are_decoded_when_they_are_asked_for_are_taken_apart_like_an_array(tmp_path, formats, mask):
+    reader = formats.reader(encoded(tmp_path, mask))
+    pixels = LazyPixels(reader)
+    assert (pixels.ndim, pixels.size, pixels.nbytes, len(pixels)) == (3, mask.size, mask.nbytes, len(mask))
+    for index in (
+        3,
+        -1,
+        slice(2, 5),
+        slice(None, None, 6),
+        slice(9, 1, -2),
+        slice(5, 5),
+        (slice(0, 2), 1),
+        (),
+        ...,
+        [1, 2],
+    ):
+        np.testing.assert_array_equal(pixels[index], mask[index])
+    np.testing.assert_array_equal(np.stack(list(pixels)), mask)
+    with pytest.raises(IndexError, match="slice 13 of 13"):
+        pixels[13]
+    with pytest.raises(ValueError, match="copy=False cannot be met"):
+        pixels.__array__(copy=False)
+    assert repr(pixels).startswith("<LazyPixels (13, 21, 30) int8 of ")
+    pixels.close()
+    LazyPixels.__new__(LazyPixels).__del__()
+
+
+def test_a_file_that_another_document_names_is_not_replaced_and_a_broken_document_names_none(tmp_path, formats):
+    scan = written(tmp_path, random_voxels((2, 3, 4), "i2"), "scan.omni")
+    files = (scan, tmp_path / "scan.raw")
+    (tmp_path / "broken.omni").write_text("{")
+    check_replaceable(scan, files, formats.probe)
+    check_replaceable(tmp_path / "new.omni", [tmp_path / "new.raw"], formats.probe)
+    (tmp_path / "other.omni").write_bytes(scan.read_bytes())
+    with pytest.raises(UsageError, match=r"scan\.raw would be replaced, but it holds pixels of .*other\.omni"):
+        check_replaceable(scan, files, formats.probe)
+
+
+def test_only_an_omni_that_says_the_same_as_the_file_that_it_points_into_is_that_file(tmp_path, formats):
+    info = formats.describe(written(tmp_path, random_voxels((2, 3, 4), "i2")))
+    assert pointed_file(formats, attrs.evolve(info, format="AIM")) is None
+    assert pointed_file(formats, info) is None
+    aim = written(tmp_path, random_voxels((2, 3, 4), "i2"), "b.aim")
+    elsewhere = attrs.evolve(info, pixels_path=aim, encoding="raw", pixels_offset=1)
+    assert pointed_file(formats, elsewhere) is None
+
+
+def test_integers_that_no_type_of_ipl_holds_are_refused(tmp_path, formats):
+    large = written(tmp_path, np.full((2, 3, 4), 2**40, np.int64))
+    with pytest.raises(UnsupportedImage, match="fit no type that IPL reads"):
+        pixel_type_for_ipl(formats, formats.describe(large))
+
+
+# --- what is viewed ------------------------------------------------------------------------------------------------
+
+
+def pair(folder, one, other):
+    paths = [
+        written(folder, np.zeros((3, 4, 5), np.int16), f"{name}.omni", **fields)
+        for name, fields in (("a", one), ("b", other))
+    ]
+    with viewed(paths[0], folder / "cache", key="a") as image, viewed(paths[1], folder / "cache", key="b") as second:
+        return ImageDifference(image, second).unit
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "unit"),
+    [
+        ({}, {}, None),
+        ({"calibrations": (DENSITY, LINEAR)}, {"calibrations": (LINEAR, DENSITY)}, "Density"),
+        ({"calibrations": (DENSITY, LINEAR)}, {"calibrations": (LINEAR,), "default_unit_type": "Linear"}, "Linear"),
+        ({"calibrations": (DENSITY,), "default_unit_type": "Density"}, {"calibrations": (DENSITY, LINEAR)}, "Density"),
+    ],
+)
+def test_a_difference_is_in_a_unit_that_both_have(tmp_path, one, other, unit):
+    assert pair(tmp_path, one, other).unit_type == unit
+
+
+def test_values_without_a_unit_in_common_have_no_difference(tmp_path):
+    with pytest.raises(UsageError, match="their values are in mg HA/ccm and no unit, and have no unit in common"):
+        pair(tmp_path, {"calibrations": (DENSITY,)}, {})
+
+
+def test_while_one_of_two_images_is_prepared_tiles_come_from_what_both_have(tmp_path):
+    voxels = random_voxels((70, 70, 300), "i2")
+    paths = [written(tmp_path, voxels, name) for name in ("a.omni", "b.omni")]
+    with viewed(paths[0], tmp_path / "cache", key="a") as one, viewed(paths[1], tmp_path / "cache", key="b") as other:
+        prepared(one)
+        difference = ImageDifference(one, other)
+        assert difference.sources("z") == [IMAGE, IMAGE]
+        assert difference.sources("x") == [None, None]
+        other.sample(lambda: None)
+        assert difference.sources("x") == [None, SAMPLED]
+        assert difference.sources("y")[0] == IMAGE
+        assert np.abs(difference.tile(SAMPLED, "x", 1, 3, 0, 0)).max() == 0
+        other.build(lambda _: None)
+        assert difference.sources("x") == [BRICKS, BRICKS]
+
+
+def test_a_virtual_ome_zarr_of_labels_has_no_window_and_absent_chunks_are_empty(tmp_path):
+    labels = np.zeros((64, 64, 65), np.uint8)
+    labels[0, 0, 64] = 1
+    with viewed(written(tmp_path, labels, kind="segments"), tmp_path / "cache") as image:
+        prepared(image)
+        assert "omero" not in group_document(image)["attributes"]["ome"]
+        assert array_document(image, 0)["data_type"] == "uint8"
+        assert chunk_bytes(image, 0, 0, 0, 0) is None
+        padded = np.frombuffer(chunk_bytes(image, 0, 0, 0, 1), np.uint8).reshape(64, 64, 64)
+        assert (padded[0, 0, 0], padded.sum()) == (1, 1)
+        with pytest.raises(UsageError, match=r"has no level 9 \(yet\)"):
+            array_document(image, 9)
+
+
+def test_before_any_level_is_there_a_virtual_ome_zarr_is_busy(tmp_path):
+    with viewed(encoded(tmp_path, np.zeros((70, 70, 300), np.int8)), tmp_path / "cache") as image:
+        with pytest.raises(ServerBusy, match="is being prepared for viewing"):
+            group_document(image)
+        with pytest.raises(UsageError, match=r"has levels 0 to 1, not 7"):
+            image.chunk(7, 0, 0, 0)
+        with pytest.raises(UsageError, match="has no chunk 9/0/0 at level 0"):
+            image.chunk(0, 9, 0, 0)
+        with (
+            pytest.raises(UsageError, match="has axes XY; volumes are moved onto volumes"),
+            viewed(written(tmp_path, random_voxels((8, 9), "i2"), "flat.omni"), tmp_path / "cache", key="f") as flat,
+        ):
+            RegisteredImage(image, flat, tuple(np.eye(4).ravel()))
+
+
+def test_outlines_of_a_mask_are_drawn_where_it_lies_on_the_image(tmp_path, monkeypatch):
+    mask = np.zeros((2, 10, 300), np.uint8)
+    mask[1, 2:6, 3:290] = 1
+    path = written(tmp_path, mask, "m.omni", kind="segments", origin_mm=(5.0, 0.0, 1.0))
+    whole = ImageInfo(
+        path=tmp_path / "w", format="OMNI", size=(400, 10, 5), pixel_type=PixelType.INT16, pixels_path=tmp_path / "w"
+    )
+    with viewed(path, tmp_path / "cache") as image:
+        (polygon,) = polygons_of(image, whole)
+        assert polygon["z"] == 2
+        assert sorted(map(tuple, polygon["points"])) == [(8, 2), (8, 5), (294, 2), (294, 5)]
+        monkeypatch.setattr(drawn_contours, "MOST_VOXELS", 100)
+        with pytest.raises(UsageError, match=r"m\.omni has 300 x 10 x 2 voxels; contours are shown of fewer"):
+            polygons_of(image, whole)
+
+
+def test_more_corners_than_anybody_draws_are_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(drawn_contours, "MOST_CORNERS", 3)
+    info = ImageInfo(path=tmp_path, format="OMNI", size=(9, 9, 9), pixel_type=PixelType.INT16, pixels_path=tmp_path)
+    with pytest.raises(InvalidParameter, match="expected at most 3 points in all, got 4"):
+        traced([{"z": 0, "points": [[0, 0], [5, 0], [5, 5], [0, 5]]}], info)
+
+
+class Files:
+    """Files of the store in a folder, whose content is known by its time."""
+
+    def __init__(self, folder):
+        self.folder, self.meanwhile = folder, lambda: None
+
+    def local_path(self, resource):
+        return self.folder / resource.filename
+
+    def content_id(self, resource):
+        path = self.folder / resource.filename
+        self.meanwhile()
+        return f"{path.stat().st_mtime_ns} {path.stat().st_size}"
+
+
+@pytest.fixture
+def images(tmp_path, formats):
+    files = Files(tmp_path)
+    images = ViewedImages(files, formats, BrickFolder(tmp_path / "cache", limit_bytes=1 << 30), ImagePreparation())
+    images.files = files
+    yield images
+    images.close()
+
+
+SCAN = parse_resource("userdata/a.omni")
+
+
+def test_two_that_open_one_image_at_once_share_it(tmp_path, images):
+    written(tmp_path, random_voxels((3, 4, 5), "i2"))
+    found = []
+
+    def other_viewer():
+        images.files.meanwhile = lambda: None
+        thread = Thread(target=lambda: found.append(images.open(SCAN, lambda _: None).__enter__()))
+        thread.start()
+        thread.join()
+
+    images.files.meanwhile = other_viewer
+    with images.open(SCAN, lambda _: None) as image:
+        assert [image] == found
+
+
+def test_an_image_whose_file_changed_is_opened_anew_while_somebody_still_looks_at_the_former_one(tmp_path, images):
+    path = written(tmp_path, random_voxels((3, 4, 5), "i2"))
+    with images.open(SCAN, lambda _: None) as former:
+        os.utime(path, (1, 1))
+        with images.open(SCAN, lambda _: None) as image:
+            assert image is not former
+        assert former.tile(IMAGE, "z", 0, 0, 0, 0).shape == (4, 5)
+
+
+class Elsewhere:
+    """Formats of another maker, whose documents name files anywhere."""
+
+    def describe(self, path):
+        return attrs.evolve(image_formats().describe(path), pixels_path=path.parent.parent / "b.raw")
+
+
+def test_an_image_with_files_elsewhere_or_other_axes_is_not_shown(tmp_path, images, series):
+    written(tmp_path, random_voxels((3, 4, 5), "i2"))
+    elsewhere = ViewedImages(
+        images.files, Elsewhere(), BrickFolder(tmp_path / "cache", limit_bytes=1), ImagePreparation()
+    )
+    with (
+        pytest.raises(UsageError, match=r"a\.omni has files in other folders; images of one folder are shown"),
+        elsewhere.open(SCAN, lambda _: None),
+    ):
+        pass
+    elsewhere.close()
+    with image_formats().writer(series.path, series) as writer:
+        writer.write(np.zeros((2, 3, 4), np.int16))
+    with (
+        pytest.raises(UsageError, match="axes"),
+        images.open(parse_resource("userdata/series.omni"), lambda _: None),
+    ):
+        pass
+
+
+def test_an_image_whose_pyramid_failed_says_why_to_who_asks_for_it(tmp_path):
+    with viewed(written(tmp_path, random_voxels((70, 70, 300), "i2")), tmp_path / "cache") as image:
+        with pytest.raises(ServerBusy, match=r"is being prepared for viewing \(0%\)"):
+            image.chunk(1, 0, 0, 0)
+        image.fail("the disk is full")
+        with pytest.raises(ServerBusy, match="could not be prepared for viewing: the disk is full"):
+            image.chunk(1, 0, 0, 0)
+
+
+def test_an_image_of_which_no_sample_can_be_taken_is_not_built(tmp_path):
+    preparation = ImagePreparation()
+    cache = BrickFolder(tmp_path / "cache", limit_bytes=1 << 30)
+    image = Steps(written(tmp_path, random_voxels((70, 70, 300), "i2")), cache)
+    image.sample = lambda _: 1 / 0
+    preparation.prepare(image)
+    while preparation.uses(image):
+        time.sleep(0.001)  # a thread of its own prepares
+    assert (image.image.state, image.builds) == ("failed", 0)
+    assert image.image.reason == "the server failed at it; its log says why"
+    preparation.close()
+    image.image.close()
+
+
+class Steps:
+    """An image whose building waits until it is let go on."""
+
+    def __init__(self, path, cache):
+        self.image = ViewedImage(image_formats().reader(path), "k", cache, RecentBricks(1 << 20))
+        self.began, self.go_on, self.pauses, self.builds = Event(), Event(), 0, 0
+
+    def __getattr__(self, name):
+        return getattr(self.image, name)
+
+    def build(self, pause):
+        self.builds += 1
+        self.state_seen = self.image.state
+        self.image.state = "building"
+        self.began.set()
+        assert self.go_on.wait(60)
+        for part in (0.0, 0.5):
+            pause(part)
+            self.pauses += 1
+        self.image.state = "waiting" if self.builds == 1 else "complete"
+
+
+def test_what_is_under_way_is_not_prepared_once_more_and_what_was_begun_anew_meanwhile_is(tmp_path):
+    cache = BrickFolder(tmp_path / "cache", limit_bytes=1 << 30)
+    preparation, image = ImagePreparation(), Steps(written(tmp_path, random_voxels((3, 4, 5), "i2")), cache)
+    preparation.prepare(image)
+    assert image.began.wait(60)
+    assert preparation.uses(image)
+    preparation.prepare(image)
+    other = ImagePreparation()
+    other.prepare(image)  # another one builds it already
+    other.close()
+    with preparation.viewing():
+        image.go_on.set()
+        while not image.pauses:
+            time.sleep(0.001)  # it waits a little for who looks at another image
+    while preparation.uses(image):
+        time.sleep(0.001)  # a thread of its own prepares
+    assert (image.builds, image.pauses) == (2, 4)
+    preparation.close()
+    image.image.close()
+
+
+def test_what_is_prepared_or_under_way_is_not_prepared_once_more(tmp_path):
+    preparation = ImagePreparation()
+    with viewed(written(tmp_path, random_voxels((3, 4, 5), "i2")), tmp_path / "cache") as image:
+        prepared(image)
+        preparation.prepare(image)
+        assert not preparation.uses(image)
+    preparation.close()
