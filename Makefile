@@ -26,7 +26,7 @@ endif
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom fuzz coverage mutation faults chaos chaos-cluster
+.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom fuzz coverage mutation faults chaos chaos-cluster control-groups
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
@@ -42,6 +42,7 @@ help:
 	@echo "make mutation     break the code of PATHS in every small way, and say which breaks no test notices: PATHS=FILE"
 	@echo "make chaos        the queue while its database is killed, restarted, cut off and slow (Linux)"
 	@echo "make chaos-cluster RUNS=40  a workflow on Slurm, PostgreSQL and S3 that are disturbed, against one machine"
+	@echo "make control-groups  control groups of scripts, under a kernel of their own (Linux with user-mode-linux)"
 	@echo "make fuzz         mutate what each parser reads, guided by coverage (Linux): SECONDS=60 for each"
 	@echo "make faults       let each call of the disk, the database and the network fail in turn, in short stories"
 	@echo "make docs         build the site: docs/_build/index.html"
@@ -158,6 +159,10 @@ RUNS ?= 200
 # Linux, as root, with slurmctld, slurmd, slurm-client and munge of Debian.
 chaos-cluster: $(VENV)/installed-test
 	$(BIN)/python -m tests.chaos.cluster --runs $(RUNS) --seed $(SEED) --write docs/trust.md
+
+# Where Debian's user-mode-linux is; some minutes. The machine's own groups and files are left alone.
+control-groups: $(VENV)/installed-test
+	$(BIN)/python -m tests.kernel
 
 # Warnings are errors. The search of the site works without a server: open docs/_build/index.html.
 docs: $(VENV)/installed-all+docs

@@ -21,6 +21,7 @@ class ScriptCall:
         log_path: The file that gets stdout and stderr as they come.
         time_limit_seconds: After so long the script is ended.
         memory_limit_bytes: The most memory that it may take.
+        cores: The processor cores that it declares; a runner that can keeps it to them.
     """
 
     command: tuple[str, ...]
@@ -29,6 +30,7 @@ class ScriptCall:
     log_path: Path
     time_limit_seconds: float | None = None
     memory_limit_bytes: int | None = None
+    cores: int | None = None
 
 
 class RunningScript(Protocol):

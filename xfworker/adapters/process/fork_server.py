@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -156,7 +156,14 @@ class ForkServer:
             if name.endswith((".py", ".so", ".pyc")) or "." not in name
         )
 
-    def start(self, plain: PlainCall, call: ScriptCall, environment: Mapping[str, str], script_id: str) -> ForkedScript:
+    def start(
+        self,
+        plain: PlainCall,
+        call: ScriptCall,
+        environment: Mapping[str, str],
+        script_id: str,
+        before: Callable[[int], None],
+    ) -> ForkedScript:
         """
         Fork a script.
 
@@ -165,6 +172,7 @@ class ForkServer:
             call: The call.
             environment: The script's whole environment.
             script_id: The id by which its processes are known.
+            before: Called with the number of the process before anything of the script runs.
 
         Raises:
             OSError: It was not started, and nothing of it has run.
@@ -195,6 +203,7 @@ class ForkServer:
             raise OSError(str(error)) from None
         try:
             with os.fdopen(write, "wb") as pipe:
+                before(pid)
                 pipe.write(json.dumps(document).encode())
         except OSError:
             os.waitpid(pid, 0)
@@ -235,7 +244,13 @@ class ForkServers:
         self._not_before: dict[object, float] = {}
         self._lock = threading.Lock()
 
-    def start(self, call: ScriptCall, environment: Mapping[str, str], script_id: str) -> ForkedScript | None:
+    def start(
+        self,
+        call: ScriptCall,
+        environment: Mapping[str, str],
+        script_id: str,
+        before: Callable[[int], None],
+    ) -> ForkedScript | None:
         """
         Start a script by a fork.
 
@@ -243,6 +258,7 @@ class ForkServers:
             call: The call.
             environment: The script's whole environment.
             script_id: The id by which its processes are known.
+            before: Called with the number of the process before anything of the script runs.
 
         Returns:
             The script; ``None`` where it has to be started as a process of its own. Nothing of it has run then.
@@ -256,7 +272,7 @@ class ForkServers:
                 return None
             try:
                 with _adopting_orphans():
-                    return server.start(plain, call, environment, script_id)
+                    return server.start(plain, call, environment, script_id, before)
             except OSError:
                 self._drop((plain.interpreter, plain.environment))
                 return None

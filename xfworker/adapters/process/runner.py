@@ -11,13 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from xfworker.adapters.process import guard
-from xfworker.adapters.process.fork_server import ForkServers
+from xfworker.adapters.process.control_groups import ControlGroups, GroupedProcesses, ScriptGroup
+from xfworker.adapters.process.fork_server import ForkedScript, ForkServers
 from xfworker.adapters.process.job_object import START_SUSPENDED
 from xfworker.adapters.process.script_log import ScriptLog
 from xfworker.adapters.process.script_process import ScriptProcess
 from xfworker.adapters.process.script_user import ScriptUser
 from xfworker.domain.errors import JobError
 from xfworker.ports.job_runner import ScriptCall
+from xfworker.services.event_log import EventLog
 from xfworker.services.worker.script_environment import allowed_variables
 
 _SHORTEST_GUARD_SECONDS = 1.0
@@ -33,7 +35,12 @@ class ProcessRunner:
     """
 
     def __init__(
-        self, *, grace_seconds: float = GRACE_SECONDS, user: ScriptUser | None = None, preload: Sequence[str] = ()
+        self,
+        *,
+        grace_seconds: float = GRACE_SECONDS,
+        user: ScriptUser | None = None,
+        preload: Sequence[str] = (),
+        control_groups: ControlGroups | None = None,
     ) -> None:
         """
         Make a runner; nothing is started yet.
@@ -43,7 +50,9 @@ class ProcessRunner:
             user: As whom scripts run; as this process's own user by default.
             preload: On Linux, start scripts as forks of a process that has called these functions (``module:function``)
                 where that makes no difference to them; by default, and as another user, each is started anew.
+            control_groups: Keep scripts to their parts of the machine by groups of these, which are prepared.
         """
+        self._control_groups = control_groups
         self._fork_servers = ForkServers(preload) if preload and user is None and sys.platform == "linux" else None
         self._grace_seconds = grace_seconds
         self._user = user
@@ -63,16 +72,23 @@ class ProcessRunner:
         if self._user is not None:
             _hand_over(call.working_directory, self._user)
         environment = {**call.environment, **own}
+        group = self._group(call, script_id)
         try:
-            forked = None if self._fork_servers is None else self._fork_servers.start(call, environment, script_id)
+            forked = self._forked(call, environment, script_id, group)
             process = forked or self._spawn(call, environment)
         except (OSError, ValueError) as error:
             log.close()
+            if group is not None:
+                group.remove()
             raise JobError(
                 f"the script could not be started: {_program(call.command)}: {error} "
                 f"(working directory {call.working_directory})"
             ) from error
         self._began(process.pid, script_id)
+        processes = guard.ScriptProcesses(process.pid, script_id)
+        if group is not None:
+            group = _joined(group, processes)
+            processes = processes if group is None else GroupedProcesses(process.pid, script_id, group)
         return ScriptProcess(
             process,
             log,
@@ -81,8 +97,31 @@ class ProcessRunner:
             memory_limit_bytes=call.memory_limit_bytes,
             grace_seconds=self._grace_seconds,
             on_end=lambda: self._ended(process.pid),
-            processes=guard.ScriptProcesses(process.pid, script_id),
+            processes=processes,
+            group=group,
         )
+
+    def _group(self, call: ScriptCall, script_id: str) -> ScriptGroup | None:
+        if self._control_groups is None:
+            return None
+        try:
+            return self._control_groups.make(script_id, memory_limit_bytes=call.memory_limit_bytes, cores=call.cores)
+        except OSError as error:
+            _say_without_group(error)
+            return None
+
+    def _forked(
+        self, call: ScriptCall, environment: Mapping[str, str], script_id: str, group: ScriptGroup | None
+    ) -> ForkedScript | None:
+        if self._fork_servers is None:
+            return None
+
+        def before(pid: int) -> None:
+            if group is not None:
+                with suppress(OSError):  # which the next try says
+                    group.take(pid)
+
+        return self._fork_servers.start(call, environment, script_id, before)
 
     def _spawn(self, call: ScriptCall, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603  running scripts is what this is for
@@ -142,6 +181,21 @@ class ProcessRunner:
             # One that ends at once cannot run here; the next script's start tries again.
             if self._running and time.monotonic() - started > _SHORTEST_GUARD_SECONDS:
                 self._engage_guard()
+
+
+def _joined(group: ScriptGroup, processes: guard.ScriptProcesses) -> ScriptGroup | None:
+    """Move a script that was just started into its group; give ``None`` where that is refused."""
+    try:
+        group.take_all(processes)
+    except OSError as error:
+        group.remove()
+        _say_without_group(error)
+        return None
+    return group
+
+
+def _say_without_group(error: OSError) -> None:
+    EventLog("xfworker.process").warning("xfworker.control_group_refused", reason=str(error))
 
 
 def _write(guard_process: subprocess.Popen[bytes], line: str) -> None:

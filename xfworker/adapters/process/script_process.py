@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from xfworker.adapters.process.control_groups import ScriptGroup
 from xfworker.adapters.process.fork_server import ForkedScript
 from xfworker.adapters.process.guard import ScriptProcesses
 from xfworker.adapters.process.job_object import JobObject, send_break
@@ -49,6 +50,7 @@ class ScriptProcess:
         grace_seconds: float,
         on_end: Callable[[], None],
         processes: ScriptProcesses,
+        group: ScriptGroup | None = None,
     ) -> None:
         """
         Begin to watch a process.
@@ -62,16 +64,18 @@ class ScriptProcess:
             grace_seconds: Time between asking it to end and ending it.
             on_end: Called once when it has ended.
             processes: It and all processes that it starts.
+            group: The control group in which they are; it holds the limit of memory, and is removed at the end.
         """
         self.pid = process.pid
         self._process = process
         self._log = log
         self._on_output = on_output
         self._time_limit_seconds = time_limit_seconds
-        self._memory_limit_bytes = memory_limit_bytes
+        self._memory_limit_bytes = memory_limit_bytes if group is None else None
         self._grace_seconds = grace_seconds
         self._on_end = on_end
         self._processes = processes
+        self._group = group
         self._aborted = self._timed_out = self._memory_exceeded = False
         self._leader_ended = threading.Event()
         self._ended = threading.Event()
@@ -84,7 +88,7 @@ class ScriptProcess:
         self._thread(self._watch, "end")
         if sys.platform == "darwin":
             self._thread(self._list_processes, "processes")
-        if time_limit_seconds is not None or memory_limit_bytes is not None:
+        if self._time_limit_seconds is not None or self._memory_limit_bytes is not None:
             self._thread(self._keep_limits, "limits")
 
     def wait(self, timeout_seconds: float | None = None) -> ProcessExit | None:
@@ -161,6 +165,8 @@ class ScriptProcess:
             aborted=self._aborted,
             peak_memory_bytes=peak,
         )
+        if self._group is not None:
+            self._group.remove()
         self._on_end()
         self._ended.set()
 
@@ -236,8 +242,11 @@ class ScriptProcess:
             self._processes.signal(_SIGKILL)
 
     def _killed_for_memory(self, number: int | None) -> bool:
-        ours = self._aborted or self._timed_out
-        return number == _SIGKILL and not ours and out_of_memory_kills() > self._kills_before
+        if number != _SIGKILL or self._aborted or self._timed_out:
+            return False
+        if self._group is not None:
+            return self._group.was_killed_for_memory()
+        return out_of_memory_kills() > self._kills_before
 
 
 _SIGKILL: Any = getattr(signal, "SIGKILL", None)

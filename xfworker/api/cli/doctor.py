@@ -1,4 +1,4 @@
-"""``xfworker doctor``: which module scripts get, and what is missing, orphaned or damaged in a server's data."""
+"""``xfworker doctor``: which module and limits scripts get; what is missing, orphaned or damaged in a server's data."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +25,8 @@ def doctor(
     """
     Say which xfworkerutil a script gets, and check a server's records against each other and against its files.
 
+    It also says what would keep the scripts of a worker that is started like this command to their memory and cores.
+
     Nothing is changed, and the server may run. Without --data and --database a server's data are looked for in
     xfworker-data; where there are none, only the installation is looked at. Files that belong to nothing are only
     reported.
@@ -45,6 +47,7 @@ def doctor(
     from xfworker.api.composition.files_location import files_location
     from xfworker.api.composition.installed_script_modules import describe_script_modules, installed_script_modules
     from xfworker.api.composition.platform import PlatformStorage, file_store, opened_records
+    from xfworker.api.composition.script_limits import script_limits
     from xfworker.api.settings.file import load_settings
     from xfworker.domain.errors import UsageError
     from xfworker.services.platform.activity_retention import activity_state
@@ -52,11 +55,15 @@ def doctor(
 
     modules = installed_script_modules()
     messages().print(describe_script_modules(modules), soft_wrap=True)
-    report = {"script_modules": [{"path": str(item.path), "own": item.own} for item in modules]}
+    settings = load_settings().settings
+    limits = script_limits(allowed=settings.worker.control_groups)
+    messages().print(f"a worker's scripts are kept to their limits by {limits.description}", soft_wrap=True)
+    report = {
+        "script_modules": [{"path": str(item.path), "own": item.own} for item in modules],
+        "scripts_kept_by": limits.description,
+    }
     folder = _DEFAULT_DATA if data is None else data
-    storage = PlatformStorage(
-        data=folder.absolute(), database=database, files=files_location(files, load_settings().settings)
-    )
+    storage = PlatformStorage(data=folder.absolute(), database=database, files=files_location(files, settings))
     if database is None and not (storage.data / "records.sqlite").exists():
         if data is not None:
             raise UsageError(f"{data} holds no records of a server; name its data folder with --data")

@@ -27,6 +27,7 @@ from xfworker.services.worker.loop import DIRECTORY_PREFIX, WorkerEvents, Worker
 if TYPE_CHECKING:
     from xfworker.adapters.process.script_user import ScriptUser
     from xfworker.api.composition.client import Client
+    from xfworker.api.composition.script_limits import ScriptLimits
     from xfworker.api.composition.worker_machine import WorkerMachine
     from xfworker.api.settings.model import LoadedSettings
 
@@ -104,6 +105,7 @@ def worker(
     from xfworker.api.composition.cache_folder import cache_folder
     from xfworker.api.composition.client import awaited_server, connected
     from xfworker.api.composition.local_filesystem import TEMPORARY_FOLDER
+    from xfworker.api.composition.script_limits import script_limits
     from xfworker.api.composition.script_settings import script_variables
     from xfworker.api.composition.worker_machine import MachineOptions, worker_machine
     from xfworker.api.logging import write_server_log
@@ -129,6 +131,7 @@ def worker(
     named = os.environ.get(TEMPORARY_FOLDER, "").strip()
     jobs = (Path(named) if named else loaded.settings.disk.temp_directory or folder / "jobs").absolute()
     machine = worker_machine(options, environment=os.environ, jobs=jobs, concurrency=concurrency, clock=SystemClock())
+    limits = script_limits(allowed=loaded.settings.worker.control_groups, prepare=True)
     variables = script_variables(loaded, os.environ, pass_variable)
     hide_environment(variables.keys())
     with worker_name(name, address.url) as held_name, connected(address, loaded.settings) as client:
@@ -149,7 +152,7 @@ def worker(
                 },
             )
 
-        loop = _loop(client, loaded, described, folder, jobs, keep_failed_days, variables, user, machine)
+        loop = _loop(client, loaded, described, folder, jobs, keep_failed_days, variables, user, machine, limits)
         loop.idle_limit_seconds = math.inf if idle_minutes is None else idle_minutes * _MINUTE_SECONDS
         if machine.pilot is not None:
             loop.farewell = lambda: described(left=True)
@@ -160,6 +163,7 @@ def worker(
             data=str(folder),
             concurrency=concurrency,
             worker=held_name,
+            scripts_kept_by=limits.description,
             **machine.capacity.free().to_json(),
         )
         with _Signals(loop):
@@ -178,6 +182,7 @@ def _loop(
     variables: Mapping[str, str],
     user: "ScriptUser | None",
     machine: "WorkerMachine",
+    limits: "ScriptLimits",
 ) -> WorkerLoop:
     from xfworker.adapters.clock import SystemClock
     from xfworker.adapters.disk.filesystem import LocalFilesystem
@@ -214,7 +219,11 @@ def _loop(
         queue=client.queue,
         server=client.server,
         files=client.files,
-        runner=ProcessRunner(user=user, preload=[PRELOAD] if loaded.settings.worker.fork_server else ()),
+        runner=ProcessRunner(
+            user=user,
+            preload=[PRELOAD] if loaded.settings.worker.fork_server else (),
+            control_groups=limits.control_groups,
+        ),
         clock=clock,
         source=source,
         server_host=client.address.script_host,

@@ -11,6 +11,7 @@ from xfworker.domain.errors import JobError
 from xfworker.domain.filenames import check_filename
 from xfworker.domain.package import PACKAGE, memory_limit_bytes, time_limit_seconds
 from xfworker.domain.records import DependencyPackage
+from xfworker.domain.resources import declared_needs
 from xfworker.ports.file_store import FileStore
 from xfworker.ports.job_queue import Lease
 from xfworker.ports.xf_server import XFServer
@@ -72,6 +73,7 @@ class PackageSource:
             settings=self.settings,
             time_limit_seconds=time_limit_seconds(metadata),
             memory_limit_bytes=memory_limit_bytes(metadata),
+            cores=declared_needs(task_type.metadata).cores,
         )
 
     def _find(self, name: str, version: str) -> DependencyPackage | None:

@@ -17,6 +17,7 @@ of a second and then stay, this is about a minute.
 """
 _OF_THE_WORKER = frozenset(
     {"server.url", "server.token", "server.token_file", "server.data", "server.inputs", "worker.fork_server"}
+    | {"worker.control_groups"}
 )
 """Settings about the worker's own way to the server, which scripts get from their job, and about how it starts them."""
 

@@ -139,9 +139,12 @@ class WorkerSettings:
     Attributes:
         fork_server: Whether scripts are started as forks of a process that has imported what they import, on Linux and
             where that makes no difference to them; else each is started anew.
+        control_groups: Whether scripts are kept to their parts of the machine by Linux's control groups, where a worker
+            may make them.
     """
 
     fork_server: bool = True
+    control_groups: bool = True
 
 
 @define(frozen=True, kw_only=True, eq=False, repr=False)

@@ -54,6 +54,7 @@ class PreparedScript:
         settings: Settings for the script, ``XFWORKER_*``.
         time_limit_seconds: After so long it is ended.
         memory_limit_bytes: The most memory that it may take.
+        cores: The processor cores that it declares.
     """
 
     command: tuple[str, ...]
@@ -62,6 +63,7 @@ class PreparedScript:
     settings: Mapping[str, str] = field(factory=dict, repr=False)
     time_limit_seconds: float | None = None
     memory_limit_bytes: int | None = None
+    cores: int | None = None
 
 
 Report = Callable[[bytes], None]
@@ -271,6 +273,7 @@ class JobExecutor:
             log_path=log_path,
             time_limit_seconds=prepared.time_limit_seconds,
             memory_limit_bytes=prepared.memory_limit_bytes,
+            cores=prepared.cores,
         )
         running = self.runner.start(call, lambda piece: events.output(lease, piece))
         events.started(lease, running)
