@@ -120,7 +120,7 @@ COVERED ?= tests/unit tests/contract tests/integration/test_job_executor.py
 COVERAGE := $(BIN)/python -m coverage
 FLOOR_DOMAIN ?= 98
 FLOOR_PLATFORM ?= 95
-FLOOR_SERVICES ?= 89
+FLOOR_SERVICES ?= 99
 
 # The floors are what was reached; they go up, to 100, and never down.
 coverage: $(VENV)/installed-test

@@ -12,7 +12,7 @@ def stop_signals() -> list[signal.Signals]:
     SIGTERM to send; its twin is Ctrl-Break, which goes to a process group as a service manager or a worker sends it.
     """
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover - what differs on Windows is tested there
         numbers.append(signal.SIGBREAK)
     elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)

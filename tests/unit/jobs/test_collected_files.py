@@ -5,6 +5,7 @@ import pytest
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.api.composition.platform import memory_platform
+from xfworker.domain.errors import TransferInterrupted
 from xfworker.domain.files import Scope, userdata_resource
 from xfworker.services.jobs.results import collect_files
 from xfworker.services.platform.principal import ADMIN
@@ -82,3 +83,16 @@ def test_a_folder_that_cannot_be_made_is_named_and_the_files_are_left(results):
     collected = results.collect(mask=results.output("mask.aim"))
     assert collected.errors[0].startswith(f"output mask: its files cannot be brought to {results.folder}")
     assert collected.left
+
+
+def test_an_output_whose_transfer_fails_is_named_and_may_come_when_it_is_asked_for_again(results):
+    named = results.output("mask.aim")
+
+    class CutOff(MemoryFileStore):
+        def download(self, token, resource, target, *, progress=None):
+            raise TransferInterrupted(f"{resource} was cut off")
+
+    results.files = CutOff()
+    collected = results.collect(mask=named)
+    assert (collected.paths, collected.left) == ({}, True)
+    assert collected.errors == ("output mask: userdata/set/mask.aim was cut off",)

@@ -191,3 +191,47 @@ def test_a_failure_stops_the_others_at_their_next_block():
 
     with pytest.raises(FileError, match="the first failed"):
         side_by_side(work, [0, 1], parallel=2)
+
+
+def test_a_copy_that_the_disk_refuses_is_fetched_over_the_store(shared, disks, working, content, log, monkeypatch):
+    class NoCopies(LocalFilesystem):
+        def copy(self, source, target):
+            raise FileError("the share went away")
+
+    refusing = NoCopies(path_map={SHARE: disks.local_path(SHARE)})
+    path = transfers(shared, refusing).fetch(TOKEN, PLACE, working, copy_even_on_direct_access=True)
+    assert path.read_bytes() == content
+    assert ("xfworker.direct_access_refused", "the share went away") in [(e["event"], e.get("reason")) for e in log]
+
+
+class NoShare(LocalFilesystem):
+    """A disk on which no path of the store's can be found."""
+
+    def local_path(self, direct_access_path):
+        raise FileError(f"{direct_access_path} is not mapped here")
+
+
+class ReadOnly(LocalFilesystem):
+    """A disk on which nothing can be written where the store's files lie."""
+
+    def can_write(self, path):
+        return False
+
+
+def test_a_path_that_is_not_known_on_this_machine_is_said_and_the_file_fetched(shared, working, content, log):
+    path = transfers(shared, NoShare()).fetch(TOKEN, PLACE, working)
+    assert (path.parent, path.read_bytes()) == (working, content)
+    assert any("is not mapped here" in str(entry.get("reason")) for entry in log)
+
+
+@pytest.mark.parametrize("filesystem", [NoShare, ReadOnly])
+def test_where_nothing_can_be_written_directly_a_file_is_written_here_and_sent(
+    shared, root, working, content, log, filesystem
+):
+    moving = transfers(shared, filesystem(path_map={SHARE: root}))
+    path = moving.writable_path(TOKEN, FOLDER.child("new.raw"), working / "new.raw")
+    assert path == working / "new.raw"
+    assert "xfworker.direct_access_refused" in [entry["event"] for entry in log]
+    (working.parent / "outside.raw").write_bytes(b"x")
+    moving.store(TOKEN, working.parent / "outside.raw", FOLDER.child("new.raw"), working_directory=working)
+    assert (root / "job_result/17/new.raw").read_bytes() == b"x"
