@@ -12,6 +12,7 @@ CHANCES = {
     "server dies before commit": 0.004,
     "server dies after commit": 0.004,
     "disk full": 0.01,
+    "power cut": 0.02,
     "process killed": 0.003,
     "script crash": 0.03,
     "script lingers": 0.1,
@@ -55,6 +56,7 @@ class Conditions:
         whole_scripts: The part of the jobs whose scripts do all that scripts do; those of the others are short.
         messages: Whether what is asked travels as messages between the real clients and routes, and servers and workers
             have versions that differ.
+        files_on_disk: Whether the files are in a folder on a disk that loses what was not flushed when the power is cut.
         chances: How often which misfortune happens.
     """
 
@@ -71,6 +73,7 @@ class Conditions:
     trouble_seconds: float
     whole_scripts: float
     messages: bool
+    files_on_disk: bool
     chances: dict[str, float]
 
 
@@ -96,6 +99,7 @@ def conditions_of(luck):
             trouble_seconds=60.0,
             whole_scripts=0.2,
             messages=luck.switched_on("messages", 0.15),
+            files_on_disk=False,
             chances=_chances(luck, least=-2.0, most=0.0),
         )
     return Conditions(
@@ -112,6 +116,7 @@ def conditions_of(luck):
         trouble_seconds=15.0,
         whole_scripts=1.0,
         messages=luck.switched_on("messages"),
+        files_on_disk=luck.switched_on("files on disk"),
         chances=_chances(luck, least=-1.0, most=1.0),
     )
 

@@ -21,7 +21,8 @@ class ServerUploads:
 
     @classmethod
     def of(cls, world, platform):
-        return cls(world, platform, PartialUploads(FolderFileStore(world.folder / "store")))
+        store = FolderFileStore(world.folder / "store") if world.disk is None else world.files
+        return cls(world, platform, PartialUploads(store))
 
     def create(self, token, resource, size):
         verified = self.platform.verify_file_token(token.token)
@@ -65,7 +66,8 @@ class ServerUploads:
         with self.platform.held_file_rights(token):
             self.world.check_published(upload.resource, content)
             yield
-            self.world.files.put(upload.resource, content)
+            if self.world.disk is None:
+                self.world.files.put(upload.resource, content)
 
 
 def upload_in_pieces(wire, retry, token, content, resource):

@@ -2,10 +2,11 @@
 
 import gc
 import logging
+import os
 import random
 import shutil
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from unittest.mock import patch
 
@@ -13,6 +14,7 @@ import structlog
 from attrs import define, field
 
 from tests.simulation.conditions import conditions_of
+from tests.simulation.disk import TearingDisk, TearingFileStore
 from tests.simulation.exchange import clients
 from tests.simulation.ledger import Ledger, ViolationError, require
 from tests.simulation.luck import Luck, Risks
@@ -101,7 +103,9 @@ class World:
         self.records.risks = Risks.of(
             self.chances, "disk full", "server dies before commit", "server dies after commit"
         )
-        self.files = SimulatedFiles()
+        self.may_hold = {}
+        self.disk = TearingDisk(self, folder / "store") if self.conditions.files_on_disk else None
+        self.files = SimulatedFiles() if self.disk is None else TearingFileStore(self, self.disk.root)
         self.counting = self.counted = 0
         self.acknowledged_runs = set()
         self.spawned_by = set()
@@ -221,7 +225,20 @@ class World:
             wait = server.host.resumes_at - self.timeline.now
         self.timeline.call(wait, lambda: self._maintain(server))
 
+    def _come_back_from_power_cut(self):
+        """The servers, the records and the files are on one machine; each record that was committed is still there."""
+        self.disk.come_back()
+        self.files = TearingFileStore(self, self.disk.root)
+        for server in list(self._servers):
+            self.server_died(server)
+        try:
+            self.files.check()
+        except ViolationError as error:
+            self.violations.append(str(error))
+
     def server_died(self, server):
+        if self.disk is not None and self.disk.is_cut:
+            self._come_back_from_power_cut()
         if server.host.dead:
             return
         server.host.dead = True
@@ -406,6 +423,9 @@ class World:
                 host.suspend(luck.between(f"{name}/asleep", 5.0, 400.0), counted=luck.switched_on("counted sleep"))
             if luck.strikes(f"{name}/restarts", chances["server restarts"]):
                 self.server_died(server)
+        if self.disk is not None and luck.strikes("disk/power cut", chances["power cut"]):
+            self.disk.cut()
+            self._come_back_from_power_cut()
 
     def _restart_the_dead(self):
         """Start workers again that died, by chaos or in the middle of a request."""
@@ -490,7 +510,11 @@ class World:
     def _patched(self):
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         try:
-            with patch.object(kept_lease, "threading", self.threads), patch.object(loop, "threading", self.threads):
+            with ExitStack() as stack:
+                for module in (kept_lease, loop):
+                    stack.enter_context(patch.object(module, "threading", self.threads))
+                if self.disk is not None:
+                    stack.enter_context(patch.object(os, "fsync", self.disk.fsync))
                 yield
         finally:
             structlog.reset_defaults()

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 
@@ -97,6 +98,8 @@ class FolderFileStore:
         self._direct_access_root = direct_access_root
         self._direct_writes = direct_writes
         self._fsync = fsync
+        # A folder's name is waited for once; whether this or another process made it, and when, is not known.
+        self._flush_name_of = lru_cache(maxsize=1000)(_flush_name_of)
         self.stored_without_sha256: Callable[[Resource], None] = lambda _: None
         """Called with each file that was stored and whose SHA-256 was not asked for."""
 
@@ -286,6 +289,7 @@ class FolderFileStore:
                 )
             if self._fsync:
                 flush_file(path)
+                self._flush_names(path)
             with permit():
                 if not self._digests.attach(path, status, digests):
                     self._digests.put(resource, status, digests)
@@ -319,6 +323,7 @@ class FolderFileStore:
             when_free(path.unlink)
         self._digests.delete(resource)
         self.layout.prune(path.parent)
+        self._flush_name_of.cache_clear()  # one that is made anew may have the number of one that went
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -368,10 +373,18 @@ class FolderFileStore:
                     raise
                 status = self._rename_across(partial, target, resource, digests, permit)
             if self._fsync:
-                flush_folder(target.parent)
+                self._flush_names(target)
         if digests.sha256 is None:
             self.stored_without_sha256(resource)
         return _listed(resource, status, digests)
+
+    def _flush_names(self, path: Path) -> None:
+        """Wait until the name of a file is on the disk, and those of the folders on its way, which may be new as well."""
+        flush_folder(path.parent)
+        for folder in path.parents:
+            if folder == self.layout.root:
+                return
+            self._flush_name_of(folder, folder.stat().st_ino)
 
     def _rename(
         self, partial: Path, target: Path, resource: Resource, digests: Digests, permit: Permit
@@ -423,6 +436,10 @@ class FolderFileStore:
                 near.unlink()
         partial.unlink()
         return status
+
+
+def _flush_name_of(folder: Path, _: int) -> None:
+    flush_folder(folder.parent)
 
 
 @contextmanager
