@@ -16,6 +16,7 @@ CHANCES = {
     "process killed": 0.003,
     "script crash": 0.03,
     "script lingers": 0.1,
+    "script hands over": 0.01,
     "slow install": 0.05,
     "orphan": 0.5,
     "worker suspended": 0.03,
@@ -56,7 +57,7 @@ class Conditions:
         whole_scripts: The part of the jobs whose scripts do all that scripts do; those of the others are short.
         messages: Whether what is asked travels as messages between the real clients and routes, and servers and workers
             have versions that differ.
-        files_on_disk: Whether the files are in a folder on a disk that loses what was not flushed when the power is cut.
+        files_on_disk: Whether the files are in a folder, on a disk that loses what was not flushed at a power cut.
         chances: How often which misfortune happens.
     """
 

@@ -70,7 +70,10 @@ class Ledger:
 
     def _transition(self, before, job):
         restarts = before.state.is_final or job.state is JobState.WAITING
-        if not restarts and job.state not in allowed_next(before.state):
+        # A person's answer lets a job wait for what else it needs, which may be nothing.
+        waited_for_answer = before.state is JobState.READY_FOR_INTERACTIVE and job.state is JobState.READY
+        answered = waited_for_answer and job.inputs.get("asked") is not None
+        if not restarts and not answered and job.state not in allowed_next(before.state):
             raise ViolationError(f"{job} went from {before.state} to {job.state}")
         if before.state is JobState.DONE:
             # What waits is made again behind what it uses; a job for all runs is made again for each new value.
@@ -117,11 +120,22 @@ class Ledger:
             of[key] = job
         self._require_follow_ups(runs, of)
         self._require_unknown_keys()
+        self._require_template(jobs)
         count = world.records.all_of(Workflow)[0].metadata.get("count", 0)
         require(
             world.counted <= count <= world.counting,
             f"the count is {count}; {world.counted} were acknowledged and {world.counting} may have been made",
         )
+
+    def _require_template(self, jobs):
+        """One job defined the template of its task, and all others have it."""
+        [task] = self.world.records.matching(Task, serial=self.world.tasks["c"])
+        template = next((item["template"] for item in task.inputs if item["key"] == "template"), None)
+        for job in jobs:
+            if job.task_serial == task.serial and "template" in job.inputs:
+                had = job.inputs["template"]
+                is_first = template == f"of job {job.serial}"
+                require(had == template or (had is None and is_first), f"{job} has {had!r} in place of {template!r}")
 
     def _require_unknown_keys(self):
         """What newer clients say of their records is kept by servers that do not know it."""

@@ -15,7 +15,8 @@ from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_arguments import read_job_arguments
 from xfworker.domain.job_outcome import ProcessExit
 from xfworker.domain.records import Job, Workflow
-from xfworker.services.script.lifecycle import finish_job, save_error_message
+from xfworker.domain.script_exit import ScriptExit
+from xfworker.services.script.lifecycle import finish_job, hand_over, save_error_message
 from xfworker.services.script.outputs import output_resource
 from xfworker.services.script.session import Session
 from xfworker.services.worker.job_executor import PreparedScript
@@ -147,17 +148,26 @@ def run_script(world, session, directory):
             session.server.update(Job, job.serial, Change(values={"/metadata/progress_percentage": percentage}))
     if luck.strikes(f"{host.name}/error", world.chances["script crash"]):
         save_error_message(session, "the image is empty")
-        return 3
-    out = {"type": "ForeignFile", "job_serial": job.serial, "attempt": job.attempt, "value": value}
+        return ScriptExit.ERROR_REPORTED
+    outputs = outputs_of(job, value)
     if is_whole:
         count_self(world, session, job.workflow_serial)
         if job.task_serial == world.tasks["d"] and luck.switched_on("spawning"):
             spawn_job(world, session, job)
-        out |= store_result(session, job, value, directory)
-    finish_job(session, Change(values={}), {"out": out}, expected_version=job.occ_lock_version)
+        outputs["out"] |= store_result(session, job, value, directory)
+    if job.run_serial is not None and luck.strikes(f"{host.name}/hands over", world.chances["script hands over"]):
+        hand_over(session, job, Change(values={}), error_message=None)
+        return ScriptExit.HANDED_OVER
+    finish_job(session, Change(values={}), outputs, expected_version=job.occ_lock_version)
     if luck.strikes(f"{host.name}/lingers", world.chances["script lingers"]):
         session.clock.sleep(luck.between(f"{host.name}/how long", 1.0, 400.0))
     return 1 if luck.strikes(f"{host.name}/crash at exit", world.chances["script crash"]) else 0
+
+
+def outputs_of(job, value):
+    """Give a job's outputs: its value, and what becomes the template of later jobs where it is the first."""
+    out = {"type": "ForeignFile", "job_serial": job.serial, "attempt": job.attempt, "value": value}
+    return {"out": out, **({"template": f"of job {job.serial}"} if "template" in job.inputs else {})}
 
 
 def computed_value(world, session, job, directory, *, reads_files):

@@ -10,10 +10,11 @@ from attrs import evolve
 
 from tests.simulation import routes
 from tests.simulation.world import play
+from xfworker.adapters.disk import file_store
 from xfworker.adapters.disk.partial_uploads import PartialUpload
 from xfworker.domain.conversion import from_json
 from xfworker.domain.resources import Needs
-from xfworker.services.platform import server
+from xfworker.services.platform import restarts, server
 from xfworker.services.platform.platform import Platform
 from xfworker.services.worker import job_executor
 
@@ -70,6 +71,28 @@ def test_a_worker_that_does_not_speak_to_an_older_server_in_its_words_is_noticed
 def test_what_a_newer_worker_says_of_itself_is_missed_where_an_older_server_drops_it(monkeypatch):
     monkeypatch.setattr(routes, "from_json", lambda kind, body: evolve(from_json(kind, body), extra={}))
     assert "of a newer version is kept with {}" in str(play(1050).violations)
+
+
+def test_a_file_that_gets_its_name_before_its_content_is_on_the_disk_is_noticed(monkeypatch):
+    rename, flush = file_store.rename, file_store.flush_file
+
+    def renamed_too_early(partial, target):
+        rename(partial, target)
+        flush(target)
+
+    monkeypatch.setattr(file_store, "flush_file", lambda _: None)
+    monkeypatch.setattr(file_store, "rename", renamed_too_early)
+    assert "after a power cut" in str(play(78).violations)
+
+
+def test_a_stored_file_whose_folder_is_not_flushed_is_noticed(monkeypatch):
+    monkeypatch.setattr(file_store, "_flush_name_of", lambda *_: None)
+    assert "after a power cut" in str(play(12).violations)
+
+
+def test_a_restarted_job_that_does_not_wait_for_the_template_is_noticed(monkeypatch):
+    monkeypatch.setattr(restarts, "may_define", lambda *_: True)
+    assert "has None in place of 'of job 9'" in str(play(1004).violations)
 
 
 def test_an_upload_that_goes_on_behind_where_it_broke_off_is_noticed(monkeypatch):

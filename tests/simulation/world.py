@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 import tempfile
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,21 +19,20 @@ from tests.simulation.exchange import clients
 from tests.simulation.ledger import Ledger, ViolationError, require
 from tests.simulation.luck import Luck, Risks
 from tests.simulation.network import RemoteFiles, RequestRisks, Wire, direct_clients
+from tests.simulation.people import People
 from tests.simulation.records import ServerDiedError, SimulatedRecords
 from tests.simulation.scripts import RESULT, Runner, Source, read_content
-from tests.simulation.spawning import PACKAGE
 from tests.simulation.timeline import Host, Timeline
 from tests.simulation.uploads import ServerUploads
-from tests.simulation.versions import NEW_KEYS, OF_SERVERS, OF_WORKERS, Version
+from tests.simulation.versions import OF_SERVERS, OF_WORKERS, Version
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
 from xfworker.domain.bookkeeping import JobLease
-from xfworker.domain.change import Change
 from xfworker.domain.errors import ServerError, XFWorkerError
 from xfworker.domain.files import record_resource
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job, Project, Task, TaskType, TaskTypeKind, Worker, Workflow, WorkflowState
+from xfworker.domain.records import Job, Worker
 from xfworker.domain.resources import Offer
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.platform import Platform
@@ -44,17 +43,8 @@ from xfworker.services.worker.loop import WorkerLoop
 
 _MEMORY = Path("/dev/shm")
 _REST_SECONDS = 3 * 3600.0
-_REGISTERED_SECONDS = 70.0
 _LEFT_BEHIND = Version.OLDER, Version.OTHER
 _MACHINE = Offer(cores=4, memory_mib=16384)
-
-
-def _needing(name, cores):
-    """Give the metadata of a task type whose jobs need so many cores."""
-    if cores is None:
-        return {}
-    described = {"package_format": "XFP-TT1.0", "name": name, "version": "1.0.0.0", "resources": {"cores": cores}}
-    return {"package": {"archive": "a.xfp", "sha256": "0" * 64, "complete": True, "metadata": described}}
 
 
 class SimulatedFiles(MemoryFileStore):
@@ -118,13 +108,13 @@ class World:
         self._risks = RequestRisks.of(self.chances, "process killed")
         self._keys = 0
         self._server_step = 0.0
-        self._runs = self.conditions.runs if runs is None else runs
+        self.runs = self.conditions.runs if runs is None else runs
         self._servers = []
         self._workers = {}
-        self._person = Host(self.timeline, "person")
-        self._signer = MemoryTokenSigner(self._person.clock())
+        self._people = People(self)
+        self._signer = MemoryTokenSigner(self._people.host.clock())
         self._at_work = True
-        self._all_awake_at = 0.0
+        self.all_awake_at = 0.0
 
     # --- what the parts ask for -------------------------------------------------------------------------------------
 
@@ -138,7 +128,7 @@ class World:
 
     def risks_of(self, host):
         """Give what may befall a request of a process, before and after it is worked on."""
-        return self._risks_of_person if host is self._person else self._risks
+        return self._risks_of_person if host is self._people.host else self._risks
 
     def clients(self, wire, bearer):
         """Give what a process asks the servers by."""
@@ -258,7 +248,7 @@ class World:
         folder.mkdir(exist_ok=True)
         filesystem = LocalFilesystem(folder)
         runner = Runner(self, host, filesystem)
-        clients = self.clients(wire, self._bearer)
+        clients = self.clients(wire, self._people.bearer)
         executor = JobExecutor(
             queue=clients.queue,
             server=clients.server,
@@ -298,90 +288,6 @@ class World:
             self.timeline.call(5.0, lambda: self.start_worker(number))
 
         self.timeline.spawn(host, run, host.name)
-
-    # --- people -----------------------------------------------------------------------------------------------------
-
-    def _set_up(self):
-        """Make a workflow, as a person does whose client is newer than the servers."""
-        platform = self._servers[0].platform
-        self._bearer = platform.admin_token()
-        server = platform.server_for(platform.authenticate(self._bearer))
-        project = server.create(Project(name="bones"))
-        workflow = server.create(Workflow(project_serial=project.serial, name="mice", extra=NEW_KEYS)).serial
-
-        def task(name, *used, kind=TaskTypeKind.PROCESSING, sequence=False, cores=None):
-            declared = [
-                {"key": f"i{index}", "type": "Sequence" if sequence else "ForeignFile"} for index in range(len(used))
-            ]
-            task_type = server.create(
-                TaskType(
-                    name=f"T.{name}",
-                    kind=kind,
-                    interface={"inputs": declared},
-                    metadata=_needing(f"T.{name}", cores),
-                    extra=NEW_KEYS,
-                )
-            )
-            inputs = [
-                {"key": f"i{index}", "mode": "output", "task_serial": self.tasks[other], "output_key": "out"}
-                for index, other in enumerate(used)
-            ]
-            record = Task(
-                workflow_serial=workflow, task_type_serial=task_type.serial, name=name, inputs=inputs, extra=NEW_KEYS
-            )
-            self.tasks[name] = server.create(record).serial
-
-        task("start", kind=TaskTypeKind.SOURCE)
-        task("a", "start")
-        task("b", "a")
-        task("c", "a")
-        task("d", "b", "c", cores=2)
-        task("g", "d", sequence=True)
-        task("h", "g")
-        server.create(TaskType(name=PACKAGE, extra=NEW_KEYS))
-        server.update(Workflow, workflow, Change(values={"/state": WorkflowState.ACTIVE.value}))
-        return workflow
-
-    def _live(self, workflow):
-        """What a person does: start runs, abort and restart jobs, and at the end restart what failed."""
-        clock = self._person.clock()
-        wire = Wire(self, self._person)
-        clients = self.clients(wire, self._bearer)
-        control, server = clients.control, clients.server
-        for _ in range(self._runs):
-            clock.sleep(self.luck.between("next run", 1.0, self.conditions.run_seconds))
-            try:
-                self.acknowledged_runs.add(control.start_run(workflow).serial)
-                self._meddle(control, server)
-            except XFWorkerError:
-                continue
-        clock.sleep(300.0)
-        self._calm()
-        while True:
-            clock.sleep(20.0)
-            jobs = self.records.all_of(Job)
-            bad = [job for job in jobs if job.state in (JobState.FAILED, JobState.ABORTED)]
-            for job in bad:
-                self._restart(control, job.serial)
-            if not bad and all(job.state is JobState.DONE for job in jobs) and self._is_settled():
-                break
-        if self.conditions.messages:
-            clock.sleep(max(self._all_awake_at - self.timeline.now, 0.0) + _REGISTERED_SECONDS)
-
-    def _is_settled(self):
-        return not self.records.all_of(JobLease)
-
-    def _meddle(self, control, server):
-        jobs = server.find(Job)
-        job = self.luck.choice("which job", jobs)
-        if self.luck.strikes("person aborts", self.chances["person aborts"]):
-            control.abort_job(job.serial)
-        if self.luck.strikes("person restarts", self.chances["person restarts"]):
-            self._restart(control, job.serial)
-
-    def _restart(self, control, serial):
-        with suppress(XFWorkerError):
-            control.restart_job(serial)
 
     # --- trouble ----------------------------------------------------------------------------------------------------
 
@@ -436,14 +342,14 @@ class World:
                 wait = self.luck.between(f"{worker.host.name}/comes back", 1.0, 200.0)
                 self.timeline.call(wait, lambda number=number: self.start_worker(number))
 
-    def _calm(self):
+    def calm(self):
         """From now on nothing goes wrong any more."""
         self.luck.ended = True
         self.partitions.clear()
         self._restart_the_dead()
         for host in [server.host for server in self._servers] + [worker.host for worker in self._workers.values()]:
             # What sleeps already wakes up when it was to.
-            self._all_awake_at = max(self._all_awake_at, host.suspended_until)
+            self.all_awake_at = max(self.all_awake_at, host.suspended_until)
             host.suspended_until = min(host.suspended_until, self.timeline.now)
             host.version = Version.THIS if host.version in _LEFT_BEHIND else host.version
 
@@ -456,11 +362,11 @@ class World:
             for number in range(1, 1 + self.conditions.servers):
                 self.start_server(number)
             self.luck.ended = True
-            workflow = self._set_up()
+            workflow = self._people.set_up(self._servers[0].platform)
             self.luck.ended = False
             for number in range(1, 1 + self.conditions.workers):
                 self.start_worker(number)
-            person = self.timeline.spawn(self._person, lambda: self._live(workflow), "person")
+            person = self._people.begin(workflow)
             self.timeline.call(self.conditions.trouble_seconds, self._trouble)
             self.timeline.run(_REST_SECONDS, lambda: person.ended or self._failed())
             if not self._failed():
@@ -499,7 +405,7 @@ class World:
         return self.records.all_of(JobLease)
 
     def _kill_all(self):
-        hosts = [self._person, *(worker.host for worker in self._workers.values())]
+        hosts = [self._people.host, *(worker.host for worker in self._workers.values())]
         for worker in self._workers.values():
             hosts += [] if worker.runner is None else [running.host for running in worker.runner.running]
         for host in hosts:

@@ -168,6 +168,26 @@ def test_a_template_is_not_waited_for_in_an_obsolete_run(lab):
     assert lab.states(voi) == [["Ready", "Ready"]]
 
 
+@pytest.mark.parametrize("is_root", [True, False])
+def test_a_job_that_is_restarted_waits_for_the_template_that_another_is_about_to_define(lab, is_root):
+    scan = lab.task("scan")
+    inputs = {} if is_root else {"image": output(scan)}
+    voi = lab.task("voi", **inputs, box={"mode": "define_on_first", "template": None})
+    lab.start()
+    for _ in range(2):
+        lab.control.start_run(lab.workflow)
+    for job in lab.jobs(scan):
+        lab.work({"out": 1}, job=job)
+    first, second = lab.jobs(voi)
+    lab.fail()
+    assert lab.states(voi) == [["Failed", "Ready"]]
+    lab.control.restart_job(first.serial)
+    assert lab.states(voi) == [["Waiting", "Ready"]]
+    lab.work({"box": 5.5}, job=second)
+    assert lab.states(voi) == [["Ready", "Done"]]
+    assert lab.jobs(voi)[0].inputs["box"] == 5.5
+
+
 def test_a_group_keeps_its_result_when_a_later_run_fails(lab):
     scan, chart = grouped(lab)
     lab.control.start_run(lab.workflow)

@@ -379,7 +379,7 @@ class FolderFileStore:
         return _listed(resource, status, digests)
 
     def _flush_names(self, path: Path) -> None:
-        """Wait until the name of a file is on the disk, and those of the folders on its way, which may be new as well."""
+        """Wait until the name of a file is on the disk, and those of the folders on its way, which may be new."""
         flush_folder(path.parent)
         for folder in path.parents:
             if folder == self.layout.root:

@@ -290,7 +290,7 @@ def _decision(
         if of_run is None
         else {**_jobs_of_groups(access, graph, step), **of_run},
         own.inputs if own else None,
-        may_define=_may_define(access, step, own),
+        may_define=may_define(access, step, own),
         complete=is_complete(access, graph, step),
         answered=answered,
     )
@@ -336,7 +336,8 @@ def _define_templates(access: Access, graph: Graph, own: Step, job: Job, now: da
     return graph
 
 
-def _may_define(access: Access, step: Step, own: Job | None) -> bool:
+def may_define(access: Access, step: Step, own: Job | None) -> bool:
+    """Return whether a job, or a new one, may define the templates of its task, or needs not."""
     if not undefined_templates(step):
         return True
     # One job at a time may be the first: the one that is under way, else the one that waits longest.

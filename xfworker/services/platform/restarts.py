@@ -17,6 +17,7 @@ from xfworker.services.platform.downstream import (
     has_value,
     is_complete,
     jobs_for_inputs,
+    may_define,
 )
 from xfworker.services.platform.holding import is_busy, is_live, made_from, make_wait
 
@@ -78,12 +79,13 @@ def _decided(access: Access, graph: Graph, own: Step, job: Job) -> tuple[JobStat
     asked = job.state
     if not graph.upstreams(own.serial):
         # Nothing of others goes into it: it runs on the inputs that it was given.
-        return (JobState.READY if asked is JobState.WAITING else asked), job.inputs
+        state = JobState.READY if asked is JobState.WAITING else asked
+        return (state if may_define(access, own, job) else JobState.WAITING), job.inputs
     complete = is_complete(access, graph, own)
     if own.serial in graph.groups and complete and not has_value(access, graph, own):
         raise IllegalTransition(f"job {job.serial} cannot be restarted: its sequences have no values")
     jobs = jobs_for_inputs(access, graph, own, job.run_serial)
-    decision = decide(own, jobs, job.inputs, complete=complete)
+    decision = decide(own, jobs, job.inputs, may_define=may_define(access, own, job), complete=complete)
     if decision is None:
         absent = [up for up in graph.upstreams(own.serial) if not up.is_sequence and up.task_serial not in jobs]
         if absent:
