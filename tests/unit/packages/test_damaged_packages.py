@@ -100,6 +100,32 @@ def test_a_script_lies_in_its_package(tmp_path, archive, script):
         source.prepare(type("Lease", (), {"task_type": record})())
 
 
+class OneEnvironment:
+    """Environments that are all the same."""
+
+    python, variables = Path("python"), {}
+
+    def get(self, installations, report):
+        return self
+
+
+def test_what_a_package_declares_are_the_limits_of_its_script(tmp_path, archive):
+    copies = Copies(archive)
+    record = task_type(
+        archive, script="main.py", metadata={"resources": {"cores": 3, "memory_mib": 2}, "limits": {"time_seconds": 60}}
+    )
+    source = PackageSource(
+        server=copies,
+        files=copies,
+        cache=PackageCache(tmp_path / "cache"),
+        environments=OneEnvironment(),
+        variables={},
+        settings={},
+    )
+    prepared = source.prepare(type("Lease", (), {"task_type": record})())
+    assert (prepared.cores, prepared.memory_limit_bytes, prepared.time_limit_seconds) == (3, 2 << 20, 60)
+
+
 def writable(folder):
     return [path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o222]
 
