@@ -26,7 +26,7 @@ endif
 # Tests start hundreds of processes; without byte code each of them would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom fuzz coverage mutation faults chaos chaos-cluster control-groups
+.PHONY: help demo test test-fast test-windows lowest docs pictures check bench constraints clean simulate model supply sbom fuzz coverage mutation breaks faults chaos chaos-cluster control-groups
 
 help:
 	@echo "make demo         run the demonstration: a phantom through a small workflow, checked against the known answer"
@@ -40,6 +40,7 @@ help:
 	@echo "make model        random commands of many clients, compared with a small model of the rules: EXAMPLES=1000"
 	@echo "make coverage     which lines and branches of the rules no test reaches; fails below the floors reached so far"
 	@echo "make mutation     break the code of PATHS in every small way, and say which breaks no test notices: PATHS=FILE"
+	@echo "make breaks       break the product in places that were chosen, and say which breaks no test notices"
 	@echo "make chaos        the queue while its database is killed, restarted, cut off and slow (Linux)"
 	@echo "make chaos-cluster RUNS=40  a workflow on Slurm, PostgreSQL and S3 that are disturbed, against one machine"
 	@echo "make control-groups  control groups of scripts, under a kernel of their own (Linux with user-mode-linux)"
@@ -139,6 +140,10 @@ PATHS ?= xfworker/services/platform/access.py
 
 mutation: $(VENV)/installed-test
 	$(BIN)/python -m tests.mutation $(PATHS) --write docs/trust.md
+
+# Some minutes, as each break has a process of its own.
+breaks: $(VENV)/installed-test
+	$(BIN)/python -m tests.mutation.breaks --write docs/trust.md
 
 SECONDS ?= 60
 

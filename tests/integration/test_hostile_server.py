@@ -17,6 +17,8 @@ from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.transfer.limits import TransferLimits
+from xfworker.adapters.wire.file_headers import DIGEST_FIELDS
+from xfworker.domain.digest_field import SHA256, XXH3, write_digest
 from xfworker.domain.errors import ProtocolViolation, ServerBusy, XFWorkerError
 from xfworker.domain.files import AuthorizationToken, Scope, parse_resource
 from xfworker.domain.records import Project
@@ -267,6 +269,17 @@ def test_an_upload_goes_to_no_address_on_another_server(tmp_path, location):
         with listening(Hostile(pieces=[created])) as hostile, pytest.raises(XFWorkerError):
             REQUESTS["upload in pieces"](hostile.url, tmp_path)
         assert not other.heads
+
+
+@pytest.mark.parametrize("algorithm", [SHA256, XXH3])
+@pytest.mark.parametrize("way", ["upload", "upload in pieces"])
+def test_a_server_that_says_it_has_something_else_has_not_stored_the_file(tmp_path, way, algorithm):
+    digest = f"{DIGEST_FIELDS[algorithm]}: {write_digest('0' * {SHA256: 64, XXH3: 32}[algorithm], algorithm)}"
+    pieces = ("Location: u/1", "Upload-Offset: 9", f"XF-Prefix-Digest: {algorithm}")
+    with listening(Hostile(pieces=[answer("201 Created", JSON, digest, *pieces, body=b"{}")])) as hostile:
+        with pytest.raises(XFWorkerError):
+            REQUESTS[way](hostile.url, tmp_path)
+        assert hostile.heads
 
 
 def test_the_servers_token_is_not_sent_to_the_file_service_that_the_server_names(tmp_path):

@@ -124,7 +124,7 @@ def test_an_abort_ends_the_script_and_the_job(execution, tmp_path):
 
 def test_a_lost_lease_ends_the_script_and_reports_nothing(execution, tmp_path):
     lease = execution.lease()
-    pids = []
+    scripts = []
 
     def lose():
         execution.clock.advance(timedelta(hours=1).total_seconds())
@@ -133,12 +133,13 @@ def test_a_lost_lease_ends_the_script_and_reports_nothing(execution, tmp_path):
 
     class Watch(WhenReady):
         def started(self, lease, script):
-            pids.append(script.pid)
+            scripts.append(script)
 
     with pytest.raises(LeaseLost, match="its script was ended here"):
         execution.executor(WAIT).run(lease, tmp_path, Watch(lose))
+    assert scripts[0].wait(0.0).signal == "SIGTERM"
     with pytest.raises(ProcessLookupError):
-        os.kill(pids[0], 0)
+        os.kill(scripts[0].pid, 0)
     assert execution.server.get(Job, lease.job.serial).state is JobState.RUNNING
 
 

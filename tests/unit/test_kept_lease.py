@@ -6,6 +6,7 @@ import time
 import pytest
 
 from xfworker.adapters.clock import SystemClock
+from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.domain.errors import ServerUnreachable
 from xfworker.ports.job_queue import LeaseStatus
@@ -54,6 +55,33 @@ def test_a_computer_that_was_suspended_gives_the_server_time_to_answer():
     with Heartbeats(queue, SleepyClock(suspended_before=5), seconds=0.01).keep(lease) as kept:
         assert queue.renewed_after.wait(60)
         assert kept.server_lost is None
+
+
+class SlowQueue:
+    """A queue that takes ten seconds to renew a lease, by a clock that stands still otherwise."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self._times = 0
+        self.third = threading.Event()
+
+    def heartbeat(self, leases) -> list[LeaseStatus]:
+        self._clock.advance(10.0)
+        self._times += 1
+        if self._times == 3:
+            self.third.set()
+        return [LeaseStatus(job_serial=lease.job.serial, expires_at=lease.expires_at) for lease in leases]
+
+
+def test_how_long_the_server_is_away_is_counted_from_the_moment_of_the_last_renewal():
+    lease = Setting.make(DirectWorld.over(MemoryRecordStore())).leased()
+    clock = ManualClock()
+    queue = SlowQueue(clock)
+    with Heartbeats(queue, clock, seconds=0.01).keep(lease) as kept:
+        assert kept.renewed_at == 0.0
+        # By the third time that it is asked, what came of the second is kept.
+        assert queue.third.wait(60)
+        assert kept.renewed_at >= 10.0
 
 
 class BrokenOnce:

@@ -170,6 +170,16 @@ def test_a_disabled_account_is_out_at_once(house):
         house.log_in("anna", "anna-password")
 
 
+def test_no_token_that_is_made_for_a_disabled_account_lets_it_in(house):
+    anna = house.person("anna")
+    house.accounts.change(anna.account_serial, disabled=True)
+    token = house.accounts.add_token(anna.account_serial, "laptop")
+    with pytest.raises(AuthenticationFailed, match="anna is disabled"):
+        house.platform.authenticate(token.text)
+    house.accounts.change(anna.account_serial, disabled=False)
+    assert house.platform.authenticate(token.text).name == "anna"
+
+
 def test_tokens_end_by_time_and_by_being_revoked(house):
     anna = house.person("anna")
     hers = house.platform.accounts_for(anna)

@@ -16,7 +16,14 @@ from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
 from xfworker.adapters.web.fss.service import MOUNT, FileStorageService
 from xfworker.domain.change import Change
-from xfworker.domain.errors import AuthenticationFailed, JobAborted, LeaseLost, PermissionDenied, RecordNotFound
+from xfworker.domain.errors import (
+    AuthenticationFailed,
+    InvalidFilename,
+    JobAborted,
+    LeaseLost,
+    PermissionDenied,
+    RecordNotFound,
+)
 from xfworker.domain.files import Scope, record_resource, userdata_resource
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
@@ -340,6 +347,17 @@ def test_a_file_token_is_for_the_files_that_it_names_and_no_upload_of_others_is_
     assert not (tmp_path / str(places[0])).exists()
     assert asyncio.run(lab.ask("PATCH", upload, token, b"mine", headers=PATCH)).status == 204
     assert (tmp_path / str(places[0])).read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_an_encoded_slash_parts_no_path(lab, tmp_path, method):
+    _, bearer = lab.person("anna")
+    place = record_resource("job_result", lab.job(bearer).serial, "out.bin")
+    token = lab.server(bearer).file_token([Scope(verb, place) for verb in ("read", "write", "delete")])
+    assert asyncio.run(lab.ask("PUT", f"files/{place}", token, b"mine")).status == 201
+    encoded = f"files/job_result/{place.segments[1]}%2Fout.bin"
+    assert asyncio.run(lab.ask(method, encoded, token, b"evil")).status == InvalidFilename.status
+    assert (tmp_path / str(place)).read_bytes() == b"mine"
 
 
 def test_a_file_token_allows_nothing_that_its_owner_may_not(lab):

@@ -360,3 +360,16 @@ def test_a_restart_counts_lost_workers_anew(lab):
     assert lease.attempt == 5
     lab.world.clock.advance(61)
     assert lab.queue.claim(lab.worker).attempt == 6
+
+
+def test_a_run_that_counts_again_begins_nothing_that_was_done(lab):
+    scan = lab.task("scan")
+    mask = lab.task("mask", image=output(scan))
+    lab.start()
+    run = lab.control.start_run(lab.workflow)
+    work_all(lab)
+    before = [*lab.jobs(scan), *lab.jobs(mask)]
+    obsolete(lab, run)
+    obsolete(lab, run, value=False)
+    assert [*lab.jobs(scan), *lab.jobs(mask)] == before
+    assert lab.states(scan, mask) == [["Done"], ["Done"]]

@@ -348,6 +348,11 @@ class XFServerContract:
             script.update(Job, hidden.serial, Change(values={"/name": "mine"}))
         with pytest.raises(RecordNotFound):
             script.output_values(Sequence(task_serial=other.task.serial, key="mean"))
+        asked = CombinedQuery(parts={"jobs": "all", "projects": str(other.project.serial), "tasks": "all"})
+        answered = script.combined_query(asked)
+        assert answered["projects"] == []
+        assert other.task not in answered["tasks"]
+        assert hidden.serial not in {record.serial for record in answered["jobs"]}
 
     def test_a_script_spawns_in_its_own_workflow_only(self, setting: Setting) -> None:
         script = setting.script(setting.leased())
