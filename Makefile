@@ -59,7 +59,7 @@ $(VENV)/created:
 	@touch $@
 
 $(VENV)/installed-%: $(VENV)/created pyproject.toml constraints.txt .ci/requirements
-	$(BIN)/python .ci/requirements '$*' > $(VENV)/requirements-$*.txt
+	$(BIN)/python .ci/requirements '$*+build' > $(VENV)/requirements-$*.txt
 	$(BIN)/python $(HASHED) $(VENV)/requirements-$*.txt
 	$(BIN)/python $(OWN) --editable .
 	@touch $@
