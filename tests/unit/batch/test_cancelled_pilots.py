@@ -11,6 +11,7 @@ from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
 from xfworker.domain.resources import Pilot
+from xfworker.services.pilots.aborted_jobs import AbortedJobs
 from xfworker.services.pilots.choice import Choice
 from xfworker.services.pilots.known_pilot import ABSENT, silent_pilot_of
 from xfworker.services.pilots.pilots import Pilots
@@ -70,7 +71,8 @@ class Cluster:
         return job, lease
 
     def stop(self, **choice):
-        return [pilot.id for pilot in self.pilots.stop(Choice(**choice))]
+        ask = choice.get("unanswering", False)
+        return [pilot.id for pilot in self.pilots.stop(Choice(**choice), ask=ask)]
 
 
 @pytest.fixture
@@ -159,7 +161,7 @@ def test_of_those_that_do_not_answer_only_what_the_batch_system_lists_is_cancell
     cluster.world.clock.advance(301)
     cluster.worker("10", name="node-10")
     cluster.batch.jobs = dict.fromkeys(("8", "9", "10", "11"), "RUNNING")
-    stopped = cluster.pilots.stop(Choice(unanswering=True))
+    stopped = cluster.pilots.stop(Choice(unanswering=True), ask=True)
     assert {pilot.id: pilot.batch_state for pilot in stopped} == {"slurm:7": ABSENT, "slurm:8": "RUNNING"}
     assert cluster.batch.cancelled == ["8"]
 
@@ -191,3 +193,64 @@ def test_an_abort_says_when_the_pilot_of_the_job_does_not_answer(cluster):
     assert said().endswith(f"xfworker cluster stop --job {job}")
     cluster.worker("7")
     assert said() == ""
+
+
+@pytest.fixture
+def aborted(cluster):
+    cluster.batch.jobs = {"7": "RUNNING", "8": "RUNNING"}
+    return AbortedJobs(pilots=cluster.pilots)
+
+
+def ask_to_abort(cluster, aborted, job):
+    aborted.add(cluster.server.get(Job, job))
+    cluster.world.control.abort_job(job)
+
+
+@pytest.mark.parametrize("lease_ends", [False, True])
+def test_the_batch_job_of_an_aborted_job_is_cancelled_where_its_pilot_is_not_heard_of(cluster, aborted, lease_ends):
+    job, _ = cluster.running(cluster.worker("7"))
+    cluster.running(cluster.worker("8", name="node-2"))
+    ask_to_abort(cluster, aborted, job)
+    if lease_ends:
+        cluster.world.clock.advance(61)
+        cluster.world.platform.maintain()
+        assert cluster.server.get(Job, job).state is JobState.ABORTED
+    began = cluster.world.clock.monotonic()
+    assert [pilot.id for pilot in aborted.cancel_unanswering()] == ["slurm:7"]
+    assert cluster.world.clock.monotonic() - began >= 60
+    assert cluster.batch.cancelled == ["7"]
+
+
+def test_a_pilot_that_is_heard_of_after_an_abort_keeps_its_batch_job(cluster, aborted):
+    job, lease = cluster.running(cluster.worker("7"))
+    ask_to_abort(cluster, aborted, job)
+    cluster.world.clock.advance(40)
+    assert cluster.world.queue.heartbeat([lease])[0].abort_requested
+    assert aborted.cancel_unanswering() == []
+    assert cluster.batch.cancelled == []
+
+
+def test_a_pilot_that_left_and_a_worker_that_is_none_keep_their_peace_after_an_abort(cluster, aborted):
+    by_hand, _ = cluster.running(cluster.worker(None))
+    job, _ = cluster.running(cluster.worker("7", name="node-2"))
+    ask_to_abort(cluster, aborted, by_hand)
+    ask_to_abort(cluster, aborted, job)
+    cluster.worker("7", name="node-2", left=True)
+    assert aborted.cancel_unanswering() == []
+
+
+def test_a_job_of_an_earlier_pilot_that_is_aborted_does_not_cost_the_one_that_has_its_record(cluster, aborted):
+    job, _ = cluster.running(cluster.worker("7"))
+    cluster.world.clock.advance(10)
+    cluster.worker("8")
+    ask_to_abort(cluster, aborted, job)
+    assert aborted.cancel_unanswering() == []
+    assert cluster.batch.cancelled == []
+
+
+def test_a_batch_job_that_ended_with_its_machine_is_not_cancelled_for_an_aborted_job(cluster, aborted):
+    job, _ = cluster.running(cluster.worker("7"))
+    ask_to_abort(cluster, aborted, job)
+    cluster.batch.jobs = {}
+    assert [pilot.batch_state for pilot in aborted.cancel_unanswering()] == [ABSENT]
+    assert cluster.batch.cancelled == []

@@ -149,10 +149,7 @@ def list_pilots(*, server: Server = None, data: Path | None = None, ask: Ask = F
         ask: Ask the batch systems as well, and show what they say of each pilot.
         as_json: Print one JSON document.
     """
-    from xfworker.api.composition.pilot_submission import server_location
-
-    loaded, folder = _settings(), _data(data)
-    with _pilots(server, loaded, server_location(server, loaded), folder) as pilots:
+    with pilots_here(server, data) as pilots:
         known = pilots.known(ask=ask)
     return _show(known, as_json=as_json)
 
@@ -172,7 +169,8 @@ def stop(
     Cancel pilots by the batch system: they hand their jobs back, which run again elsewhere, and leave.
 
     A job that is to end is aborted first (`xfworker job abort`), which its pilot sees within seconds. Where the pilot
-    does not answer, because its machine hangs or is suspended, --job cancels its batch job.
+    does not answer, because its machine hangs or is suspended, --job cancels its batch job, and so does
+    `xfworker job abort --cancel-batch-job` by itself.
     Exit code 0: cancelled, or there was none to cancel; 1: there is no such job, or the batch system refused; 2: there
     is no such pilot.
     Example: `xfworker cluster stop --job 12`
@@ -188,21 +186,16 @@ def stop(
         data: The folder of --data when they were submitted.
         as_json: Print one JSON document.
     """
-    from xfworker.api.composition.pilot_submission import server_location
     from xfworker.services.pilots.choice import Choice
-    from xfworker.services.pilots.known_pilot import ABSENT
 
     if sum(map(bool, (ids, stop_all, job, worker, unanswering))) != 1:
         raise UsageError("name the pilots to stop, or give one of --job, --worker, --unanswering and --all")
-    loaded, folder = _settings(), _data(data)
-    with _pilots(server, loaded, server_location(server, loaded), folder) as pilots:
-        stopped = pilots.stop(Choice(ids=ids, jobs=job, workers=worker, unanswering=unanswering))
+    with pilots_here(server, data) as pilots:
+        chosen = Choice(ids=ids, jobs=job, workers=worker, unanswering=unanswering)
+        stopped = pilots.stop(chosen, ask=unanswering)
         again = pilots.handed_back(job)
     for pilot in stopped:
-        if pilot.batch_state == ABSENT:
-            say(f"{pilot.id} is not among your batch jobs: it has ended, or another user submitted it")
-        else:
-            say(f"cancelled {pilot.id}")
+        say_stopped(pilot)
     if unanswering and not stopped:
         say("every pilot that has not left was heard of in the last five minutes")
     for serial in again:
@@ -212,22 +205,39 @@ def stop(
     return 0
 
 
+def say_stopped(pilot: "KnownPilot") -> None:
+    """Say what became of the batch job of a pilot that was to be cancelled."""
+    from xfworker.services.pilots.known_pilot import ABSENT
+
+    if pilot.batch_state == ABSENT:
+        say(f"{pilot.id} is not among your batch jobs: it has ended, or another user submitted it")
+    else:
+        say(f"cancelled {pilot.id}")
+
+
+@contextmanager
+def pilots_here(server: str | None, data: Path | None) -> "Iterator[Pilots]":
+    """
+    Give the pilots of the named server, or of the one that the settings name or that runs here.
+
+    Args:
+        server: Its address or its data folder.
+        data: The folder in which what was submitted is kept; the platform's cache folder by default.
+    """
+    from xfworker.api.composition.pilot_submission import server_location
+
+    loaded = _settings()
+    with _pilots(server, loaded, server_location(server, loaded), _data(data)) as pilots:
+        yield pilots
+
+
 @contextmanager
 def _pilots(server: str | None, loaded: "LoadedSettings", location: str, data: Path) -> "Iterator[Pilots]":
-    from xfworker.adapters.clock import SystemClock
-    from xfworker.adapters.process.private_folder import private_folder
-    from xfworker.api.composition.batch_systems import batch_systems
     from xfworker.api.composition.client import connected, find_server
-    from xfworker.api.composition.submitted_pilots import PilotsFile
-    from xfworker.services.pilots.pilots import Pilots
+    from xfworker.api.composition.pilots import pilots_of
 
     with connected(find_server(server, loaded.settings), loaded.settings) as client:
-        yield Pilots(
-            server=client.server,
-            submitted=PilotsFile(private_folder(private_folder(data) / "pilots"), location),
-            systems=batch_systems(),
-            clock=SystemClock(),
-        )
+        yield pilots_of(client.server, location, data)
 
 
 def _settings() -> "LoadedSettings":

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -197,21 +198,47 @@ def restart(jobs: tuple[int, ...], *, server: Server = None, as_json: Json = Fal
     return _each(jobs, server, lambda control, serial: control.restart_job(serial), as_json=as_json)
 
 
-def abort(jobs: tuple[int, ...], *, server: Server = None, as_json: Json = False) -> int:
+def abort(
+    jobs: tuple[int, ...],
+    *,
+    cancel_batch_job: Annotated[bool, Parameter(negative="")] = False,
+    data: Path | None = None,
+    server: Server = None,
+    as_json: Json = False,
+) -> int:
     """
     Abort jobs. Those that run are asked to stop, which their workers do within seconds.
 
-    Where a pilot of a cluster does not answer, `xfworker cluster stop --job 12` cancels its batch job.
-    Each is tried, whatever becomes of the others. Exit code 0: all are aborted or asked; 1: one could not be.
+    Each is tried, whatever becomes of the others. Exit code 0: all are aborted or asked; 1: one could not be, or the
+    batch system refused.
 
     Example: `xfworker job abort 12 13`
 
     Args:
         jobs: The jobs' serials.
+        cancel_batch_job: Wait up to a minute for the pilots of a cluster that run these jobs, and cancel the batch job
+            of each that is not heard of, because its machine hangs or is suspended; other jobs of it run again
+            elsewhere.
+        data: The folder of --data when the pilots were submitted.
         server: The server's address, or the data folder of one that runs on this computer.
         as_json: Print one JSON document.
     """
-    return _each(jobs, server, lambda control, serial: control.abort_job(serial), as_json=as_json)
+    if not cancel_batch_job:
+        return _each(jobs, server, lambda control, serial: control.abort_job(serial), as_json=as_json)
+    from xfworker.api.cli.cluster import pilots_here, say_stopped
+    from xfworker.services.pilots.aborted_jobs import AbortedJobs
+
+    with pilots_here(server, data) as pilots:
+        aborted = AbortedJobs(pilots=pilots)
+
+        def abort_one(control: HttpWorkflowControl, serial: int) -> Job:
+            aborted.add(pilots.server.get(Job, serial))
+            return control.abort_job(serial)
+
+        code = _each(jobs, server, abort_one, as_json=as_json)
+        for pilot in aborted.cancel_unanswering():
+            say_stopped(pilot)
+    return code
 
 
 def _each(

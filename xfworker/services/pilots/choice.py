@@ -53,6 +53,18 @@ class Choice:
         return list({pilot.id: pilot for pilot in chosen}.values())
 
 
+def ran_on_an_earlier_pilot(job: Job, worker: Worker) -> bool:
+    """
+    Return whether a job began before its worker's record was taken over by the pilot that has it now.
+
+    Args:
+        job: The job.
+        worker: The record of its worker.
+    """
+    since = recorded_time(worker, PILOT_SINCE)
+    return since is not None and (job.started_at is None or job.started_at < since)
+
+
 def _named(pilots: Sequence[KnownPilot], name: str) -> KnownPilot:
     found = [pilot for pilot in pilots if name in {pilot.id, pilot.job}]
     if len(found) == 1:
@@ -68,8 +80,7 @@ def _of_job(pilots: Sequence[KnownPilot], server: XFServer, serial: int) -> Know
         raise UsageError(f"no pilot runs job {serial}: it is {job.state.value}")
     worker = server.get(Worker, job.worker_serial)
     pilot = _of(pilots, worker, f"job {serial} ({job.state.value})")
-    since = recorded_time(worker, PILOT_SINCE)
-    if since is not None and (job.started_at is None or job.started_at < since):
+    if ran_on_an_earlier_pilot(job, worker):
         raise UsageError(
             f"job {serial} ({job.state.value}) began before {pilot.id}, which took over the worker's record: it ran on "
             f"an earlier one ({', '.join(earlier_pilots(worker)[-3:]) or 'not known'}); cancel that one by the batch "

@@ -99,15 +99,14 @@ class Pilots:
                 report(pilot.id)
             return counted
 
-    def stop(self, choice: Choice) -> list[KnownPilot]:
+    def stop(self, choice: Choice, *, ask: bool = False) -> list[KnownPilot]:
         """
         Cancel pilots; each that still runs hands its jobs back and leaves.
 
-        Of those that do not answer, the batch system is asked which it still lists: most of them have ended long ago,
-        and a cancelled id that is not there any more is an error for some.
-
         Args:
             choice: Which.
+            ask: Whether the batch system is asked first which of them it still lists. Most of those that do not answer
+                have ended long ago, and a cancelled id that is not there any more is an error for some.
 
         Returns:
             Those that were meant; one that the batch system did not list has ``batch_state`` :data:`ABSENT` and was
@@ -119,7 +118,7 @@ class Pilots:
         """
         with self.submitted.held():
             pilots = choice.of([one for one in self.known() if one.state is not PilotState.LEFT], self.server)
-            chosen = [self._asked(pilot) for pilot in pilots] if choice.unanswering else pilots
+            chosen = [self._asked(pilot) for pilot in pilots] if ask else pilots
             cancelled = [pilot for pilot in chosen if pilot.batch_state != ABSENT]
             for name in dict.fromkeys(pilot.system for pilot in cancelled):
                 jobs = [pilot.job for pilot in cancelled if pilot.system == name]
