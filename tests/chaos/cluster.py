@@ -44,7 +44,7 @@ from xfworker.api.composition.image_formats import image_formats
 from xfworker.api.demo.phantom import SPACING_MM, bone_mask
 from xfworker.api.settings.model import Settings
 from xfworker.domain.change import Change
-from xfworker.domain.errors import ServerError
+from xfworker.domain.errors import ServerError, TransferInterrupted
 from xfworker.domain.files import Scope, userdata_resource
 from xfworker.domain.image.description import ImageInfo
 from xfworker.domain.image.pixel_type import PixelType
@@ -239,7 +239,7 @@ def _until_answered(disturber, ask):
         disturber.require_well()
         try:
             return ask()
-        except ServerError:
+        except (ServerError, TransferInterrupted):  # an upload gives up after some breaks, and its next try goes on
             time.sleep(0.5)
 
 
