@@ -53,9 +53,7 @@ class SqliteConnections:
         return self._engine.connect().execution_options(**{BEGINS_ITSELF: True})
 
     def _give_back(self, connection: Connection, driver: sqlite3.Connection) -> None:
-        # A savepoint whose end failed is over in the database; SQLAlchemy would refuse everything because of it.
-        is_broken = connection.invalidated or driver.in_transaction or connection.get_nested_transaction() is not None
-        if is_broken or len(self._kept) >= _MOST_KEPT:
+        if connection.invalidated or driver.in_transaction or len(self._kept) >= _MOST_KEPT:
             connection.close()
         else:
             self._kept.append(connection)
