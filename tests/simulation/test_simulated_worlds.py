@@ -16,7 +16,6 @@ from xfworker.domain.conversion import from_json
 from xfworker.domain.resources import Needs
 from xfworker.services.platform import restarts, server
 from xfworker.services.platform.platform import Platform
-from xfworker.services.worker import job_executor
 
 _ROOT = Path(__file__).parent.parent.parent
 ROUGH = range(2, 52, 2)
@@ -61,11 +60,6 @@ def test_a_job_that_is_spawned_again_by_a_script_that_runs_again_is_noticed(monk
 def test_a_job_that_goes_to_a_worker_which_offers_too_little_is_noticed(monkeypatch):
     monkeypatch.setattr(Needs, "lacking", lambda *_: [])
     assert "went to a worker of a version that offers none" in str(play(20).violations)
-
-
-def test_a_worker_that_does_not_speak_to_an_older_server_in_its_words_is_noticed(monkeypatch):
-    monkeypatch.setattr(job_executor, "InvalidContent", LookupError)
-    assert "'preempted' is not a valid Ending" in str(play(4).violations)
 
 
 def test_what_a_newer_worker_says_of_itself_is_missed_where_an_older_server_drops_it(monkeypatch):

@@ -6,7 +6,7 @@ import zipfile
 from contextlib import suppress
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from xfworker.api.capture.player import Player
@@ -213,6 +213,8 @@ NAMES = (
 
 
 @given(JSON)
+@example({"$": "decimal", "value": ""})
+@example({"$": "complex", "value": []})
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_values_of_any_form_are_decoded_or_refused_and_nothing_is_written_elsewhere(tmp_path_factory, value):
     # In a folder of its own: beside those of all other tests, looking at what is there would take longer than decoding.

@@ -105,7 +105,7 @@ class Coder:
         """
         try:
             return self._decoded(encoded, name, is_new=is_new)
-        except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
             return LeftOut(f"it is not what a recorder writes ({type(error).__name__}: {str(error)[:80]})")
 
     def _decoded(self, encoded: Any, name: str, *, is_new: bool) -> Any:

@@ -173,7 +173,7 @@ def decode_simple(kind: str, encoded: Mapping[str, Any]) -> Any:
 
     Raises:
         KeyError: It is of another kind.
-        ValueError: It is not what a recorder writes.
+        ValueError: It is not what a recorder writes; also TypeError, LookupError and ArithmeticError, by its kind.
     """
     return _SIMPLE[kind](encoded.get("value"))
 
