@@ -28,7 +28,7 @@ import numpy as np
 from attrs import define, field
 
 from benchmarks.goals import Goal, benchmark_parser, conclude
-from benchmarks.pairs import Ratio, ratio_goal
+from benchmarks.pairs import Turns, ratio_goal
 from benchmarks.scratch import scratch_folder
 from xfworker.adapters.images.registry import image_formats
 from xfworker.domain.image.description import ImageInfo
@@ -256,29 +256,7 @@ def measure(found: list[Measured], rounds: int) -> None:
             one.round()
 
 
-@define
-class RawPair:
-    """
-    What is done to raw pixels, by us and by numpy.
-
-    Attributes:
-        turns: Seconds and CPU seconds of each round, ours first.
-    """
-
-    turns: list[tuple[Timed, Timed]] = field(factory=list)
-
-    @property
-    def pace(self) -> Ratio | None:
-        """How fast ours is as a part of numpy."""
-        return Ratio.of((theirs.seconds, ours.seconds) for ours, theirs in self.turns)
-
-    @property
-    def thrift(self) -> Ratio | None:
-        """The CPU time of numpy as a part of ours, so that more is better here as well."""
-        return Ratio.of((theirs.cpu, ours.cpu) for ours, theirs in self.turns)
-
-
-def raw_pairs(found: list[Measured], folder: Path, rounds: int) -> dict[str, RawPair]:
+def raw_pairs(found: list[Measured], folder: Path, rounds: int) -> dict[str, Turns[Timed]]:
     """Let us and numpy take turns at raw pixels; no turn has to free what an earlier one wrote."""
     by = {(one.group, one.name): one for one in found}
     for pattern in ("*-w.*", "*-r.*", "converted.*"):
@@ -287,7 +265,7 @@ def raw_pairs(found: list[Measured], folder: Path, rounds: int) -> dict[str, Raw
     kept = set(folder.iterdir())
     pairs = {}
     for group, (other, _, _) in RAW_PAIRS.items():
-        pair = pairs[group] = RawPair()
+        pair = pairs[group] = Turns[Timed]()
         for number in range(rounds + 1):
             names = ("xfworker", other) if number % 2 else (other, "xfworker")
             timed = {}
@@ -360,7 +338,7 @@ def peaks(folder: Path, size_mib: int) -> dict[str, float]:
 
 def goals(
     found: list[Measured],
-    pairs: dict[str, RawPair],
+    pairs: dict[str, Turns[Timed]],
     slices: float,
     memory: dict[str, float],
     limit: float,

@@ -7,9 +7,9 @@ slows both. What counts is the median of the pairs' ratios; its quartiles say ho
 
 import statistics
 from collections.abc import Iterable
-from typing import Self
+from typing import Generic, Protocol, Self, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 from benchmarks.goals import Goal
 
@@ -40,6 +40,41 @@ class Ratio:
 
     def __str__(self) -> str:
         return f"{self.median:.3g} ({self.low:.3g} to {self.high:.3g})"
+
+
+class Turn(Protocol):
+    """What one of a pair took: seconds, and seconds of CPU."""
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def cpu(self) -> float: ...
+
+
+TurnT = TypeVar("TurnT", bound=Turn)
+
+
+@define
+class Turns(Generic[TurnT]):
+    """
+    What we and another took by turns.
+
+    Attributes:
+        turns: What each round took, ours first.
+    """
+
+    turns: list[tuple[TurnT, TurnT]] = field(factory=list, kw_only=True)
+
+    @property
+    def pace(self) -> Ratio | None:
+        """How fast ours is as a part of the other."""
+        return Ratio.of((theirs.seconds, ours.seconds) for ours, theirs in self.turns)
+
+    @property
+    def thrift(self) -> Ratio | None:
+        """The CPU time of the other as a part of ours, so that more is better here as well."""
+        return Ratio.of((theirs.cpu, ours.cpu) for ours, theirs in self.turns)
 
 
 def ratio_goal(name: str, ratio: Ratio | None, limit: float, *, reason: str = "") -> Goal:

@@ -23,10 +23,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
-from attrs import define, evolve, field
+from attrs import define, evolve
 
 from benchmarks.goals import Goal, benchmark_parser, conclude
-from benchmarks.pairs import Ratio, ratio_goal
+from benchmarks.pairs import Turns, ratio_goal
 from benchmarks.small_files import SmallFiles, small_files
 from benchmarks.transfer_bench import MIB, OURS, SINK, Bench, Move, bench, missing
 from benchmarks.transfer_clients import CLIENTS, transfer
@@ -44,7 +44,7 @@ SERVER_GOAL = 0.5
 
 
 @define
-class Pair:
+class Pair(Turns[Move]):
     """
     Our client and a peer.
 
@@ -52,13 +52,11 @@ class Pair:
         peer: The peer.
         direction: ``up`` or ``down``.
         note: Why there are no figures.
-        turns: What each round took, ours first.
     """
 
     peer: str
     direction: str
     note: str = ""
-    turns: list[tuple[Move, Move]] = field(factory=list)
 
     def run(self, prepared: Bench, *, ours_first: bool) -> None:
         """Let both move the file; what fails is noted, and not run again."""
@@ -72,16 +70,6 @@ class Pair:
                 return
             moves[client] = moved
         self.turns.append((moves[OURS], moves[self.peer]))
-
-    @property
-    def pace(self) -> Ratio | None:
-        """How fast ours is as a part of the peer."""
-        return Ratio.of((theirs.seconds, ours.seconds) for ours, theirs in self.turns)
-
-    @property
-    def thrift(self) -> Ratio | None:
-        """The CPU time with the peer as a part of that with ours, so that more is better here as well."""
-        return Ratio.of((theirs.cpu, ours.cpu) for ours, theirs in self.turns)
 
 
 def side_by_side(prepared: Bench, rounds: int, peers: Sequence[str]) -> list[Pair]:

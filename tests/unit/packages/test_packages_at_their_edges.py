@@ -297,7 +297,7 @@ def test_folders_in_an_archive_are_made_for_the_files_in_them_only(tmp_path):
 
 
 class Failing:
-    """A file store whose uploads fail while they are told to."""
+    """A file store whose uploads fail while they are set to."""
 
     def __init__(self, files):
         self.files, self.is_away = files, True
