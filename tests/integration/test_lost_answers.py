@@ -56,11 +56,6 @@ def sent(mute, ask):
     return len(mute.heads), {key and key[1] for key in keys}
 
 
-@pytest.mark.parametrize("ask", [lambda control: control.restart_job(3), lambda control: control.abort_job(3)])
-def test_what_would_happen_twice_is_sent_once(mute, transport, ask):
-    assert sent(mute, lambda: ask(HttpWorkflowControl(transport))) == (1, {None})
-
-
 def test_a_file_is_deleted_once(mute):
     token = AuthorizationToken(url=f"{mute.url}/fss/v1", token="t", scopes=(Scope("delete", FILE),))
     store = HttpFileStore(limits=LIMITS, clock=ManualClock())
@@ -79,6 +74,8 @@ def test_a_request_of_which_nothing_is_said_is_sent_once(mute, transport, repeat
         lambda transport: HttpWorkflowControl(transport).start_run(1),
         lambda transport: HttpWorkflowControl(transport).copy_run(1),
         lambda transport: HttpWorkflowControl(transport).append_task(1, 2, inputs=[]),
+        lambda transport: HttpWorkflowControl(transport).restart_job(3),
+        lambda transport: HttpWorkflowControl(transport).abort_job(3),
         lambda transport: HttpXFServer(transport).create(Project(name="bones")),
         lambda transport: HttpXFServer(transport).update(Job, 1, Change(values={"/state": "Aborted"})),
         lambda transport: HttpXFServer(transport).update(Job, 1, Change(values={"/name": "x"}, expected_version=1)),

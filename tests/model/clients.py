@@ -12,7 +12,7 @@ from tests.model.linearizability import UNANSWERED, Operation
 from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
 from xfworker.domain.change import Change
-from xfworker.domain.errors import IllegalTransition, LeaseLost, RecordConflict, ServerError
+from xfworker.domain.errors import IllegalTransition, LeaseLost, ServerError
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.records import Job, Worker
 from xfworker.services.platform.options import PlatformOptions
@@ -59,9 +59,7 @@ class Client:
             case "claim":
                 self._claim(job)
             case "restart":
-                # It looks, then changes what it saw; where others came between, it says so, and nothing happened.
-                with suppress(RecordConflict):
-                    self._ask(job, "restart", lambda: self._control.restart_job(job) and True)
+                self._ask(job, "restart", lambda: self._control.restart_job(job) and True)
             case "read":
                 self._ask(job, "read", lambda: _seen(self._admin.get(Job, job)))
             case _ if not self._leases:

@@ -88,18 +88,27 @@ class WorkflowControl(Protocol):
         """
         ...
 
-    def restart_job(self, job_serial: int) -> Job:
+    def restart_job(self, job_serial: int, *, idempotency_key: str | None = None) -> Job:
         """
         Let a job that has ended run again; all jobs that use what it made wait for it.
+
+        Args:
+            job_serial: The job.
+            idempotency_key: A second call with the same key restarts nothing and gives the job as it is.
 
         Raises:
             IllegalTransition: The job has not ended, or one that follows from it is running.
         """
         ...
 
-    def abort_job(self, job_serial: int) -> Job:
+    def abort_job(self, job_serial: int, *, idempotency_key: str | None = None) -> Job:
         """
         Abort a job. One that runs is asked to stop and is aborted when it has.
+
+        Args:
+            job_serial: The job.
+            idempotency_key: A second call with the same key aborts nothing and gives the job as it is, which may have
+                been restarted meanwhile.
 
         Raises:
             IllegalTransition: The job has ended.

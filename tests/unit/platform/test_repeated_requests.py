@@ -5,10 +5,8 @@ import pytest
 from tests.unit.platform.small_workflow import SmallWorkflow
 from tests.unit.platform.test_file_rights import Lab
 from xfworker.adapters.memory.records import MemoryRecordStore
-from xfworker.domain.errors import RecordConflict
-from xfworker.domain.records import Job, Project, TaskType
-from xfworker.services.platform.control import PlatformControl
-from xfworker.services.platform.server import PlatformServer
+from xfworker.domain.errors import UsageError
+from xfworker.domain.records import Job, Project
 
 
 @pytest.fixture
@@ -34,36 +32,38 @@ def test_a_key_is_kept_for_as_long_as_it_is_said_and_then_a_new_one(lab):
     assert lab.server().create(Project(name="bones"), idempotency_key="k").serial != first.serial
 
 
-class Overtaken(PlatformServer):
-    """A server to whom something happens between two questions."""
-
-    def happens(self):
-        """Do nothing unless a test says what."""
-
-    def get(self, kind, serial):
-        record = super().get(kind, serial)
-        if kind is TaskType:
-            self.happens()
-        return record
-
-
-def test_a_job_that_others_restarted_meanwhile_is_not_restarted_once_more():
+def test_a_restart_that_comes_again_leaves_what_the_job_did_since():
     small = SmallWorkflow(MemoryRecordStore())
     small.task("Scan")
     small.start()
     small.control.start_run(small.workflow)
     job = small.fail()
-    platform = small.world.platform
-    admin = platform.authenticate(platform.admin_token())
-    server = Overtaken(
-        admin, records=platform.records, clock=platform.clock, signer=platform.signer, options=platform.options
-    )
+    small.control.restart_job(job.serial, idempotency_key="k")
+    assert small.fail().attempt == 2
+    again = small.control.restart_job(job.serial, idempotency_key="k")
+    assert (again.state.value, again.attempt) == ("Failed", 2)
+    assert small.control.restart_job(job.serial, idempotency_key="another").state.value == "Ready"
 
-    def others():
-        small.control.restart_job(job.serial)
-        assert small.fail().attempt == 2
 
-    server.happens = others
-    with pytest.raises(RecordConflict):
-        PlatformControl(admin, server, clock=platform.clock).restart_job(job.serial)
-    assert small.server.get(Job, job.serial).state.value == "Failed"
+def test_an_abort_that_comes_again_does_not_abort_what_was_restarted_since():
+    small = SmallWorkflow(MemoryRecordStore())
+    small.task("Scan")
+    small.start()
+    small.control.start_run(small.workflow)
+    [job] = small.server.find(Job)
+    small.control.abort_job(job.serial, idempotency_key="k")
+    small.control.restart_job(job.serial)
+    assert small.control.abort_job(job.serial, idempotency_key="k").state.value == "Ready"
+    assert small.server.get(Job, job.serial).state.value == "Ready"
+
+
+def test_a_key_of_a_restart_is_not_one_of_an_abort():
+    small = SmallWorkflow(MemoryRecordStore())
+    small.task("Scan")
+    small.start()
+    small.control.start_run(small.workflow)
+    job = small.fail()
+    small.control.restart_job(job.serial, idempotency_key="k")
+    with pytest.raises(UsageError, match="another request"):
+        small.control.abort_job(job.serial, idempotency_key="k")
+    assert small.server.get(Job, job.serial).state.value == "Ready"

@@ -59,11 +59,13 @@ class HttpWorkflowControl:
         doing = f"append a task to job {job_serial}"
         return self._ask(Task, f"jobs/{job_serial}/tasks", doing, write(task), headers)
 
-    def restart_job(self, job_serial: int) -> Job:
-        return self._ask(Job, f"jobs/{job_serial}/restart", f"restart job {job_serial}")
+    def restart_job(self, job_serial: int, *, idempotency_key: str | None = None) -> Job:
+        headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
+        return self._ask(Job, f"jobs/{job_serial}/restart", f"restart job {job_serial}", headers=headers)
 
-    def abort_job(self, job_serial: int) -> Job:
-        return self._ask(Job, f"jobs/{job_serial}/abort", f"abort job {job_serial}")
+    def abort_job(self, job_serial: int, *, idempotency_key: str | None = None) -> Job:
+        headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
+        return self._ask(Job, f"jobs/{job_serial}/abort", f"abort job {job_serial}", headers=headers)
 
     def _ask(
         self,

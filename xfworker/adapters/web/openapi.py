@@ -237,8 +237,8 @@ def _control_paths() -> Schema:
     tasks["parameters"] = [_path_serial(), _idempotency_key()]
     restart = _operation("restart_job", "Let a job that has ended run again.", None, Job)
     abort = _operation("abort_job", "Abort a job.", None, Job)
-    restart["parameters"] = [_path_serial()]
-    abort["parameters"] = [_path_serial()]
+    restart["parameters"] = [_path_serial(), _idempotency_key()]
+    abort["parameters"] = [_path_serial(), _idempotency_key()]
     return {
         "/xf/v1/workflows/{serial}/runs": {"post": runs},
         "/xf/v1/runs/{serial}/copies": {"post": copies},

@@ -1,6 +1,6 @@
 """Starts runs, restarts and aborts jobs: the port of workflow control over a record store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -131,25 +131,41 @@ class PlatformControl:
             request.put(access, task, self._now())
             return access.transaction.get(Task, task.serial)
 
-    def restart_job(self, job_serial: int) -> Job:
+    def restart_job(self, job_serial: int, *, idempotency_key: str | None = None) -> Job:
         """Let a job that has ended run again."""
-        job = self._server.get(Job, job_serial)
-        if not job.state.is_final:
-            raise IllegalTransition(f"job {job.serial} cannot be restarted: it is {job.state}, it has not ended")
-        task = self._server.get(Task, job.task_serial)
-        task_type = self._server.get(TaskType, task.task_type_serial)
-        interactive = task_type.kind is TaskTypeKind.INTERACTIVE or task.initial_state is not None
-        state = JobState.READY_FOR_INTERACTIVE if interactive else JobState.READY
-        return self._server.update(
-            Job, job.serial, Change(values={"/state": state.value}, expected_version=job.occ_lock_version)
-        )
 
-    def abort_job(self, job_serial: int) -> Job:
+        def state(access: Access, job: Job) -> JobState:
+            if not job.state.is_final:
+                raise IllegalTransition(f"job {job.serial} cannot be restarted: it is {job.state}, it has not ended")
+            task = access.get(Task, job.task_serial)
+            task_type = access.get(TaskType, task.task_type_serial)
+            interactive = task_type.kind is TaskTypeKind.INTERACTIVE or task.initial_state is not None
+            return JobState.READY_FOR_INTERACTIVE if interactive else JobState.READY
+
+        return self._move_once(job_serial, IdempotentRequest(idempotency_key, ("restart job", [job_serial])), state)
+
+    def abort_job(self, job_serial: int, *, idempotency_key: str | None = None) -> Job:
         """Abort a job."""
-        job = self._server.get(Job, job_serial)
-        if job.state not in OPEN_STATES:
-            raise IllegalTransition(f"job {job.serial} cannot be aborted: it is {job.state} already")
-        return self._server.update(Job, job.serial, Change(values={"/state": JobState.ABORTED.value}))
+
+        def state(_: Access, job: Job) -> JobState:
+            if job.state not in OPEN_STATES:
+                raise IllegalTransition(f"job {job.serial} cannot be aborted: it is {job.state} already")
+            return JobState.ABORTED
+
+        return self._move_once(job_serial, IdempotentRequest(idempotency_key, ("abort job", [job_serial])), state)
+
+    def _move_once(
+        self, job_serial: int, request: IdempotentRequest, state_for: Callable[[Access, Job], JobState]
+    ) -> Job:
+        with self._server.writing(of=(Job, job_serial)) as access:
+            # Before the state is looked at, which is another one when the request comes again.
+            replayed = request.replayed(access, Job)
+            if replayed is not None:
+                return replayed
+            state = state_for(access, access.get(Job, job_serial))
+            job = self._server.change_of_caller(access, Job, job_serial, Change(values={"/state": state.value}))
+            request.put(access, job, self._now())
+            return job
 
     def _with_source_job(
         self, access: Access, run: Run, source: Step, inputs: dict[str, Any], outputs: Mapping[str, Any] | None

@@ -144,10 +144,13 @@ class PlatformServer:
             replayed = request.replayed(access, kind)
             if replayed is not None:
                 return replayed
-            before = _changeable(access, kind, serial, change)
-            after = self.change(access, before, change)
+            after = self.change_of_caller(access, kind, serial, change)
             request.put(access, after, self._now())
             return after
+
+    def change_of_caller(self, access: Access, kind: type[RecordT], serial: int, change: Change) -> RecordT:
+        """Change a record within a transaction as its caller may, and give it as it is then."""
+        return self.change(access, _changeable(access, kind, serial, change), change)
 
     def _outputs_to_be_done(self, serial: int, change: Change) -> Any:
         """Give the outputs with which a job is done after a change, or ``None`` where it is not, or cannot be made."""

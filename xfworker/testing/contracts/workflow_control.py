@@ -260,6 +260,26 @@ class WorkflowControlContract:
         assert again.state is JobState.READY
         assert "error_message" not in again.metadata
 
+    def test_one_idempotency_key_restarts_a_job_once(self, control: WorkflowControl, flow: ScanAndMask) -> None:
+        control.start_run(flow.workflow)
+        source = flow.work(flow.jobs(flow.scan)[0], image=1)
+        key = f"restart-{source.serial}"
+        again = control.restart_job(source.serial, idempotency_key=key)
+        assert control.restart_job(source.serial, idempotency_key=key) == again
+        done = flow.work(again, image=2)
+        assert control.restart_job(source.serial, idempotency_key=key) == done
+        assert flow.world.admin.get(Job, source.serial) == done
+
+    def test_one_idempotency_key_aborts_a_job_once(self, control: WorkflowControl, flow: ScanAndMask) -> None:
+        control.start_run(flow.workflow)
+        [job] = flow.jobs(flow.scan)
+        key = f"abort-{job.serial}"
+        aborted = control.abort_job(job.serial, idempotency_key=key)
+        assert control.abort_job(job.serial, idempotency_key=key) == aborted
+        again = control.restart_job(job.serial)
+        assert control.abort_job(job.serial, idempotency_key=key) == again
+        assert flow.world.admin.get(Job, job.serial).state is JobState.READY
+
     def test_what_has_not_ended_is_not_restarted(self, control: WorkflowControl, flow: ScanAndMask) -> None:
         control.start_run(flow.workflow)
         [job] = flow.jobs(flow.scan)

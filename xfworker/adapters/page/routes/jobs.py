@@ -66,12 +66,14 @@ def _action_routes(parts: PageParts) -> list[ControllerRouterHandler]:
 
     @post("/jobs/{serial:int}/restart", status_code=200)
     async def restart(request: AnyRequest, serial: FromPath[int]) -> Response[Any]:
-        await in_thread(lambda: parts.control(request).restart_job(serial))
+        key = await form_value(request, "key") or None
+        await in_thread(lambda: parts.control(request).restart_job(serial, idempotency_key=key))
         return done(request, said["restarted"], page=f"/jobs/{serial}")
 
     @post("/jobs/{serial:int}/abort", status_code=200)
     async def abort(request: AnyRequest, serial: FromPath[int]) -> Response[Any]:
-        await in_thread(lambda: parts.control(request).abort_job(serial))
+        key = await form_value(request, "key") or None
+        await in_thread(lambda: parts.control(request).abort_job(serial, idempotency_key=key))
         return done(request, said["aborted"], page=f"/jobs/{serial}")
 
     @post("/jobs/{serial:int}/rename", status_code=200)

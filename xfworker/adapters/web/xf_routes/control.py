@@ -48,15 +48,19 @@ def control_router(platform: Platform) -> Router:
 
     @post("/jobs/{serial:int}/restart", status_code=200)
     async def restart_job(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
+        key = idempotency_key(request)
+
         def work() -> Job:
-            return platform.control_for(caller(request)).restart_job(serial_in_range(serial))
+            return platform.control_for(caller(request)).restart_job(serial_in_range(serial), idempotency_key=key)
 
         return answer(to_json(await in_thread(work)))
 
     @post("/jobs/{serial:int}/abort", status_code=200)
     async def abort_job(request: AnyRequest, serial: FromPath[int]) -> Response[bytes]:
+        key = idempotency_key(request)
+
         def work() -> Job:
-            return platform.control_for(caller(request)).abort_job(serial_in_range(serial))
+            return platform.control_for(caller(request)).abort_job(serial_in_range(serial), idempotency_key=key)
 
         return answer(to_json(await in_thread(work)))
 
