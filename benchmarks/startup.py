@@ -6,6 +6,8 @@ all. The best of them is what the code costs, the median what it costs on this m
 best.
 A job's start is everything that the worker's runner, the process that is forked and the script spend on a script that
 finishes at once, held against a process that imports the libraries.
+Each is measured without settings and with a settings file: of a worker, whose scripts get what it says as variables,
+and of a script that is started by hand, which reads it.
 Byte code is where an installed package has it: the first round writes it to a folder of the benchmark's own and is not
 counted, whatever ``PYTHONDONTWRITEBYTECODE`` says and whenever the sources changed.
 """
@@ -33,6 +35,7 @@ from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.api.composition.module_folders import MODULE_FOLDERS
 from xfworker.api.composition.script_preload import PRELOAD
 from xfworker.api.composition.script_settings import script_settings
+from xfworker.api.settings.file import CONFIG_VARIABLE, load_settings
 from xfworker.api.settings.model import LoadedSettings, Settings
 from xfworker.domain.job_arguments import read_job_arguments
 from xfworker.domain.job_state import JobState
@@ -45,6 +48,9 @@ READY_GOAL = 1.25
 FORKED_GOAL = 0.5
 SPAWNED_GOAL = 1.8
 REQUESTS_GOAL = 6
+IMPORTED = "import xfworkerutil"
+READY_NAME = "XFWorkerJob() ready"
+WITH_SETTINGS = ", with a settings file"
 
 _TIMED = "import time as _t; _s = _t.process_time(); {code}; print((_t.process_time() - _s) * 1000)"
 IMPORT = _TIMED.format(code="import xfworkerutil")
@@ -68,6 +74,19 @@ print(len(sent), worker.session.server._transport._pool.num_connections)
 """
 
 
+SETTINGS = """
+[server]
+url = "https://xf.example.org"
+[http]
+read_seconds = 30
+attempts = 6
+[transfers]
+attempts = 8
+[disk.path_map]
+'//server/share' = "/mnt/share"
+[logging]
+level = "warning"
+"""
 EMPTY_JOB = "import xfworkerutil\nxfworkerutil.XFWorkerJob().finish({})\n"
 IMPORTS = "import urllib3, attrs, cattrs"
 
@@ -131,18 +150,29 @@ def running_jobs() -> Iterator[Any]:
         transport.close()
 
 
-def job_starts(rounds: int, environment: Callable[[], dict[str, str]]) -> dict[str, float]:
-    """Give what a start costs, in milliseconds: a job's by a fork, a job's anew, and the imports in a process."""
-    values: dict[str, list[float]] = {"forked": [], "spawned": [], "imports": []}
+def job_starts(rounds: int, environment: Callable[[], dict[str, str]], settings_file: Path) -> dict[str, float]:
+    """
+    Give what a start costs, in milliseconds: a job's by a fork, a job's anew, and the imports in a process.
+
+    Those of jobs are measured also with what a worker's settings file has in store for its scripts.
+    """
+    chosen = load_settings({CONFIG_VARIABLE: str(settings_file)})
+    cases = {
+        f"{name}{suffix}": (preload, loaded)
+        for suffix, loaded in (("", LoadedSettings(settings=Settings())), (WITH_SETTINGS, chosen))
+        for name, preload in (("forked", [PRELOAD]), ("spawned", []))
+    }
+    values: dict[str, list[float]] = {name: [] for name in (*cases, "imports")}
     with tempfile.TemporaryDirectory() as path, ExitStack() as stack:
         folder = Path(path)
         script = folder / "main.py"
         script.write_text(EMPTY_JOB)
-        runners = {"forked": ProcessRunner(preload=[PRELOAD]), "spawned": ProcessRunner()}
+        runners = {name: ProcessRunner(preload=preload) for name, (preload, _) in cases.items()}
         for runner in runners.values():
             stack.callback(runner.close)
 
-        def start(runner: ProcessRunner) -> float:
+        def start(name: str) -> float:
+            runner, (_, loaded) = runners[name], cases[name]
             variables = environment()
             # As a worker does it.
             own = script_environment(
@@ -150,7 +180,7 @@ def job_starts(rounds: int, environment: Callable[[], dict[str, str]]) -> dict[s
                 read_job_arguments(variables),
                 temporary_folder=folder,
                 module_folders=MODULE_FOLDERS,
-                settings=script_settings(LoadedSettings(settings=Settings())),
+                settings=script_settings(loaded),
             )
             byte_code = {"PYTHONPYCACHEPREFIX": variables["PYTHONPYCACHEPREFIX"]}
             call = ScriptCall(
@@ -172,7 +202,7 @@ def job_starts(rounds: int, environment: Callable[[], dict[str, str]]) -> dict[s
             return _cpu_ms() - before
 
         for counted in range(rounds + 1):
-            taken = {**{name: start(runner) for name, runner in runners.items()}, "imports": imports()}
+            taken = {**{name: start(name) for name in cases}, "imports": imports()}
             for name, value in taken.items():
                 values[name] += [value] if counted else []
     return {name: min(costs) for name, costs in values.items()}
@@ -192,27 +222,35 @@ def _cpu_ms() -> float:
 
 def measure(rounds: int) -> tuple[list[Figure], list[Goal]]:
     """Take all figures."""
-    values: dict[str, list[float]] = {"import xfworkerutil": [], "XFWorkerJob() ready": []}
+    values: dict[str, list[float]] = {IMPORTED: [], READY_NAME: [], f"{READY_NAME}{WITH_SETTINGS}": []}
     values |= {"of that urllib3, attrs, cattrs": [], "import numpy (for comparison)": []}
-    with running_jobs() as environment:
-        codes = dict(zip(values, (IMPORT, READY, PARTS, NUMPY), strict=True))
+    with running_jobs() as environment, tempfile.TemporaryDirectory() as folder:
+        settings_file = Path(folder, "xfworker.toml")
+        settings_file.write_text(SETTINGS)
+        codes = dict(zip(values, (IMPORT, READY, READY, PARTS, NUMPY), strict=True))
         for counted in range(rounds + 1):
             for name, code in codes.items():
-                taken = run(code, environment())
+                chosen = {CONFIG_VARIABLE: str(settings_file) if name.endswith(WITH_SETTINGS) else ""}
+                taken = run(code, {**environment(), **chosen})
                 values[name] += taken if counted else []
         requests, connections = run(WHOLE_JOB, environment())
-        starts = job_starts(rounds, environment) if sys.platform == "linux" else {}
+        starts = job_starts(rounds, environment, settings_file) if sys.platform == "linux" else {}
     figures = [Figure(name, times) for name, times in values.items()]
-    parts = figures[2].best
+    best = {figure.name: figure.best for figure in figures}
     figures += [Figure(f"start of a job or process: {name}", [value]) for name, value in starts.items()]
-    process = "over a process that imports urllib3, attrs, cattrs"
+    imports = best["of that urllib3, attrs, cattrs"]
+    goals = [Goal("import xfworkerutil over importing urllib3, attrs, cattrs", best[IMPORTED] / imports, IMPORT_GOAL)]
     reason = "" if starts else "CPU time of processes is read on Linux only"
-    forked, spawned = (starts[name] / starts["imports"] if starts else None for name in ("forked", "spawned"))
-    goals = [
-        Goal("import xfworkerutil over importing urllib3, attrs, cattrs", figures[0].best / parts, IMPORT_GOAL),
-        Goal("XFWorkerJob() ready over importing urllib3, attrs, cattrs", figures[1].best / parts, READY_GOAL),
-        Goal(f"start of a job by the fork server, CPU, {process}", forked, FORKED_GOAL, reason=reason),
-        Goal(f"start of a job without the fork server, CPU, {process}", spawned, SPAWNED_GOAL, reason=reason),
+    process = "over a process that imports urllib3, attrs, cattrs"
+    for suffix in ("", WITH_SETTINGS):
+        ready = best[f"{READY_NAME}{suffix}"] / imports
+        goals.append(Goal(f"{READY_NAME}{suffix} over importing urllib3, attrs, cattrs", ready, READY_GOAL))
+        for name, way, limit in (("forked", "by", FORKED_GOAL), ("spawned", "without", SPAWNED_GOAL)):
+            figure = starts[f"{name}{suffix}"] / starts["imports"] if starts else None
+            goals.append(
+                Goal(f"start of a job {way} the fork server{suffix}, CPU, {process}", figure, limit, reason=reason)
+            )
+    goals += [
         Goal("requests of a job (load, 100 x progress, finish)", requests, REQUESTS_GOAL),
         Goal("connections of that job", connections, 1),
     ]

@@ -37,12 +37,18 @@ def test_importing_the_module_leaves_heavy_modules_alone(name):
 @pytest.mark.parametrize(
     "name",
     [
-        *("numpy", "rich", "litestar", "PIL", "typed_settings", "asyncio", "structlog"),
+        *("numpy", "rich", "litestar", "PIL", "tomllib", "asyncio", "structlog"),
         *("xfworker.domain.records", "xfworker.domain.queries", "xfworker.domain.files"),
     ],
 )
 def test_making_a_job_class_leaves_what_it_does_not_need_alone(name):
     assert name not in modules_after("import xfworkerutil; xfworkerutil.XFWorkerJob")
+
+
+@pytest.mark.parametrize("name", ["tomllib", "difflib", "typing_extensions", "cattrs", "subprocess"])
+def test_settings_in_variables_bring_along_only_what_reads_them(name):
+    code = "from xfworker.api.settings.file import load_settings\n"
+    assert name not in modules_after(f"{code}load_settings({{'XFWORKER_HTTP_ATTEMPTS': '5'}})")
 
 
 def test_the_import_reads_no_environment():

@@ -41,6 +41,7 @@ def fault(tmp_path):
         ("[HTTP]\nattempts = 3\n", "FILE, line 1: HTTP is not a setting; did you mean [http]?"),
         ("\nhttp = 5\n", "FILE, line 2: http is a table; its settings stand below [http]"),
         ("[http]\nread_seconds = nan\n", "FILE, line 2: http.read_seconds is nan"),
+        (f"[http]\nread_seconds = 1{'0' * 400}\n", "FILE, line 2: http.read_seconds: is too large a number"),
         ("[http]\nread_seconds = inf\n", "FILE, line 2: http.read_seconds is inf"),
         ("[tls]\nminimum_version = 1.2\n", "FILE, line 2: tls.minimum_version: expected a string in quotes, got 1.2"),
         ('[disk]\ntemp_directory = "C:\\temp\\new"\n', "line 2: disk.temp_directory: the path 'C:\\temp\\new' holds a"),

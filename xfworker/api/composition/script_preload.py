@@ -17,6 +17,7 @@ _MODULES = (
     "xfworker.api.composition.session",
     "xfworker.api.facade.worker_job",
     "xfworker.api.settings.file",
+    "xfworker.api.settings.parser",
     "xfworkerutil",
 )
 

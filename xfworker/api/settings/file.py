@@ -11,9 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from xfworker.adapters.http.limits import HttpLimits
-from xfworker.adapters.transfer.limits import TransferLimits
-from xfworker.api.settings.model import PREFIX, LoadedSettings, LoggingSettings, Settings
+from xfworker.api.settings.model import PREFIX, LoadedSettings, Settings
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.job_arguments import JOB_MEMORY
 
@@ -21,16 +19,13 @@ FILENAME = "xfworker.toml"
 CONFIG_VARIABLE = "XFWORKER_CONFIG"
 _OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, JOB_MEMORY, "XFWORKER_SAMPLES"})
 """Variables with the prefix that are not settings."""
-_ATTEMPTS = ("XFWORKER_HTTP_ATTEMPTS", "XFWORKER_TRANSFERS_ATTEMPTS")
-_RUNNER_VARIABLES = frozenset({"XFWORKER_LOGGING_LEVEL", "XFWORKER_LOGGING_FORMAT", *_ATTEMPTS})
-"""Variables that runners set for scripts."""
 
 
 def load_settings(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> LoadedSettings:
     """
     Read the settings.
 
-    Where neither a file nor a variable says anything, this costs next to nothing: the parser is not even imported.
+    Where neither a file nor a variable says anything, the parser is not even imported.
 
     Args:
         environment: Environment variables; those of the process by default.
@@ -42,41 +37,11 @@ def load_settings(environment: Mapping[str, str] | None = None, directory: Path 
     variables = os.environ if environment is None else environment
     file = find_file(variables, Path.cwd() if directory is None else directory)
     named = {name for name in variables if name.startswith(PREFIX)} - _OTHER_VARIABLES
-    if file is None and named <= _RUNNER_VARIABLES:
-        # What runners set for every script. The parser would cost more than all else that a script needs to begin.
-        return _from_runner({name: variables[name] for name in named})
+    if file is None and not named:
+        return LoadedSettings(settings=Settings())
     from xfworker.api.settings.parser import parse_settings
 
     return parse_settings(file, {name: variables[name] for name in sorted(named)})
-
-
-def _from_runner(variables: Mapping[str, str]) -> LoadedSettings:
-    if not variables:
-        return LoadedSettings(settings=Settings())
-    from xfworker.api.settings.rules import rule_violations
-
-    for name in _ATTEMPTS:
-        text = variables.get(name, "0")
-        if not (text.isascii() and text.isdigit()):
-            raise ConfigurationError(f"environment variable {name}: expected an integer, got {text!r}")
-    defaults = Settings()
-    logging = LoggingSettings(
-        level=variables.get("XFWORKER_LOGGING_LEVEL", defaults.logging.level),
-        format=variables.get("XFWORKER_LOGGING_FORMAT", defaults.logging.format),
-    )
-    http = HttpLimits(attempts=int(variables.get(_ATTEMPTS[0], defaults.http.attempts)))
-    transfers = TransferLimits(attempts=int(variables.get(_ATTEMPTS[1], defaults.transfers.attempts)))
-    settings = Settings(logging=logging, http=http, transfers=transfers)
-    sources = {_path(name): f"environment variable {name}" for name in variables}
-    errors = [f"{sources.get(path, path)}: {path} {violation}" for path, violation in rule_violations(settings)]
-    if errors:
-        raise ConfigurationError(errors[0])
-    return LoadedSettings(settings=settings, sources=sources)
-
-
-def _path(variable: str) -> str:
-    table, _, name = variable.removeprefix(PREFIX).lower().partition("_")
-    return f"{table}.{name}"
 
 
 def find_file(environment: Mapping[str, str], directory: Path) -> Path | None:

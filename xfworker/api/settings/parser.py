@@ -1,26 +1,25 @@
-"""Reads settings with typed-settings, and says of each error on which line or in which variable it is."""
+"""
+Reads settings, and says of each error on which line or in which variable it is.
 
-import difflib
-import tomllib
+A script that is given settings waits for all of this: what only a file or only an error needs is imported for it.
+"""
+
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field
-from typed_settings import cls_utils, load_settings, loaders
-from typed_settings.types import OptionInfo
+from attrs import fields
 
 from xfworker.api.settings.model import PREFIX, LoadedSettings, Settings
 from xfworker.api.settings.rules import rule_violations
-from xfworker.api.settings.toml_lines import KeyPath, key_lines
-from xfworker.api.settings.values import ElementError, from_string, typed
+from xfworker.api.settings.values import ElementError, KeyPath, Setting, from_string, typed
 from xfworker.domain.errors import ConfigurationError
 
 _ARCHIVES = "files.archives"
 
 
-@define
 class _Source:
     """
     The settings file, or the environment variables.
@@ -35,28 +34,29 @@ class _Source:
         errors: What is wrong, each with its location.
     """
 
-    name: str
-    folder: Path
-    options: Mapping[str, OptionInfo]
-    lines: Mapping[KeyPath, int] = field(factory=dict)
-    values: dict[str, Any] = field(factory=dict)
-    locations: dict[str, str] = field(factory=dict)
-    errors: list[str] = field(factory=list)
+    def __init__(self, name: str, folder: Path, options: Mapping[str, Setting]) -> None:
+        self.name, self.folder, self.options = name, folder, options
+        self.lines: Mapping[KeyPath, int] = {}
+        self.values: dict[str, Any] = {}
+        self.locations: dict[str, str] = {}
+        self.errors: list[str] = []
 
     def location(self, at: KeyPath) -> str:
         while at and at not in self.lines:
             at = at[:-1]
         return f"{self.name}, line {self.lines[at]}" if at else self.name
 
-    def take(self, option: OptionInfo, value: Any, at: KeyPath = (), location: str = "") -> None:
-        self.locations[option.path] = location or self.location(at)
+    def take(self, option: Setting, value: Any, at: KeyPath = (), location: str = "") -> None:
+        here = self.locations[option.path] = location or self.location(at)
+        # The name of a variable says which setting it is.
+        name = "" if location else f"{option.path}: "
         try:
             taken = typed(option, value, self.folder)
         except ElementError as error:
-            self.errors.append(f"{location or self.location((*at, error.key))}: {option.path}: {error}")
+            self.errors.append(f"{location or self.location((*at, error.key))}: {name}{error}")
             return
         except ValueError as error:
-            self.errors.append(f"{self.locations[option.path]}: {option.path}: {error}")
+            self.errors.append(f"{here}: {name}{error}")
             return
         if option.path == _ARCHIVES:
             taken = [self._archive(index, table, (*at, index), location) for index, table in enumerate(value)]
@@ -73,19 +73,20 @@ class _Source:
         for key, value in table.items():
             here = self.locations[f"{path}.{key}"] = location or self.location((*at, key))
             if key not in known:
-                meant = _close(key, known)
+                meant = _close(key.lower(), known)
                 self.errors.append(
                     f"{here}: {path}.{key} is not a setting{f'; did you mean {meant}?' if meant else ''}"
                 )
                 continue
             try:
-                taken[key] = typed(known[key], value, self.folder)
+                checked = typed(known[key], value, self.folder)
+                taken[key] = os.fspath(checked) if isinstance(checked, Path) else checked
             except ValueError as error:
                 self.errors.append(f"{here}: {path}.{key}: {error}")
         return taken
 
 
-def archive_options(options: Mapping[str, OptionInfo]) -> dict[str, OptionInfo]:
+def archive_options(options: Mapping[str, Setting]) -> dict[str, Setting]:
     """Give the settings that the table of an archive has, by name: those of ``[files]`` but for further archives."""
     return {
         path.removeprefix("files."): option
@@ -95,9 +96,14 @@ def archive_options(options: Mapping[str, OptionInfo]) -> dict[str, OptionInfo]:
 
 
 @cache
-def settings_options() -> Mapping[str, OptionInfo]:
+def settings_options() -> Mapping[str, Setting]:
     """Give every setting by its path, such as ``http.read_seconds``."""
-    return {option.path: option for option in cls_utils.deep_options(Settings)}
+    paths = {f"{table}.{item.name}": item.type for table, kind in _tables().items() for item in fields(kind)}
+    return {path: Setting(path, annotation) for path, annotation in paths.items()}
+
+
+def _tables() -> dict[str, Any]:
+    return {table.name: table.type for table in fields(Settings)}
 
 
 def variable_name(path: str) -> str:
@@ -121,11 +127,7 @@ def parse_settings(file: Path | None, variables: Mapping[str, str]) -> LoadedSet
     overruled = {path: location for path, location in from_file.locations.items() if path in from_variables.values}
     kept = {path: at for path, at in from_file.locations.items() if path.partition("[")[0] not in from_variables.values}
     locations = {**kept, **from_variables.locations}
-    settings = load_settings(
-        Settings,
-        [_dict_loader(from_file.values), _dict_loader(from_variables.values)],
-        base_dir=Path.cwd() if file is None else file.parent,
-    )
+    settings = _settings({**from_file.values, **from_variables.values})
     errors = [f"{location_of(path, locations)}: {path} {violation}" for path, violation in rule_violations(settings)]
     if errors:
         raise ConfigurationError(_message(errors))
@@ -146,18 +148,20 @@ def _message(errors: list[str]) -> str:
     return errors[0] if len(errors) == 1 else "these settings are wrong:\n  " + "\n  ".join(errors)
 
 
-def _dict_loader(values: Mapping[str, Any]) -> loaders.DictLoader:
-    nested: dict[str, Any] = {}
+def _settings(values: Mapping[str, Any]) -> Settings:
+    tables: dict[str, dict[str, Any]] = {}
     for path, value in values.items():
-        *tables, name = path.split(".")
-        table = nested
-        for part in tables:
-            table = table.setdefault(part, {})
-        table[name] = value
-    return loaders.DictLoader(nested)
+        table, _, name = path.partition(".")
+        tables.setdefault(table, {})[name] = value
+    kinds = _tables()
+    return Settings(**{table: kinds[table](**chosen) for table, chosen in tables.items()})
 
 
-def _read_file(file: Path, options: Mapping[str, OptionInfo]) -> _Source:
+def _read_file(file: Path, options: Mapping[str, Setting]) -> _Source:
+    import tomllib
+
+    from xfworker.api.settings.toml_lines import key_lines
+
     source = _Source(str(file), file.parent, options)
     try:
         text = _utf8(file.read_bytes())
@@ -195,7 +199,7 @@ def _unreadable(error: Exception) -> str:
     return f"{error}{hint}"
 
 
-def _read_variables(variables: Mapping[str, str], options: Mapping[str, OptionInfo]) -> tuple[_Source, list[str]]:
+def _read_variables(variables: Mapping[str, str], options: Mapping[str, Setting]) -> tuple[_Source, list[str]]:
     names = {variable_name(path): option for path, option in options.items()}
     source, ignored = _Source("", Path.cwd(), options), []
     for name, text in variables.items():
@@ -214,7 +218,7 @@ def _read_variables(variables: Mapping[str, str], options: Mapping[str, OptionIn
 
 
 def _leaves(
-    content: Mapping[str, Any], options: Mapping[str, OptionInfo], above: tuple[str, ...] = ()
+    content: Mapping[str, Any], options: Mapping[str, Setting], above: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in content.items():
         path = (*above, key)
@@ -229,19 +233,21 @@ def _is_table(dotted: str, options: Iterable[str]) -> bool:
     return any(known.startswith(f"{dotted}.") for known in options)
 
 
-def _no_setting(path: tuple[str, ...], value: Any, options: Mapping[str, OptionInfo]) -> str:
+def _no_setting(path: tuple[str, ...], value: Any, options: Mapping[str, Setting]) -> str:
     dotted = ".".join(path)
     if _is_table(dotted, options):
         return f"{dotted} is a table; its settings stand below [{dotted}]"
     tables = {f"[{known.partition('.')[0]}]" for known in options}
-    meant = _close(f"[{dotted}]", tables) if isinstance(value, Mapping) else _close(dotted, options)
+    meant = _close(f"[{dotted.lower()}]", tables) if isinstance(value, Mapping) else _close(dotted.lower(), options)
     return f"{dotted} is not a setting{f'; did you mean {meant}?' if meant else ''}"
 
 
-def _close(name: str, known: Iterable[str]) -> str:
-    return next(iter(difflib.get_close_matches(name.lower(), list(known), n=1)), "")
+def _close(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")
 
 
 def _meant_variables(names: Iterable[str], options: Iterable[str]) -> dict[str, str]:
     known = [variable_name(path) for path in options]
-    return {name: next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.8)), "") for name in names}
+    return {name: _close(name, known, cutoff=0.8) for name in names}

@@ -5,8 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-KeyPath = tuple[str | int, ...]
-"""Keys and, within lists, indexes."""
+from xfworker.api.settings.values import KeyPath
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")

@@ -4,11 +4,12 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
-
-from typed_settings.types import OptionInfo
+from typing import Any, NamedTuple, get_args
 
 from xfworker.api.settings.model import SECRETS
+
+KeyPath = tuple[str | int, ...]
+"""Keys of a document and, within lists, indexes."""
 
 _BOOLS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 _EXPECTED = {
@@ -23,6 +24,19 @@ _EXPECTED = {
 _MOST_CHARACTERS = 80
 
 
+class Setting(NamedTuple):
+    """
+    One setting that there is.
+
+    Attributes:
+        path: Its table and name, such as ``http.read_seconds``.
+        annotation: Its type, as its class says it.
+    """
+
+    path: str
+    annotation: Any
+
+
 class ElementError(ValueError):
     """One value in a table or list is of a wrong type; ``key`` says which."""
 
@@ -31,7 +45,7 @@ class ElementError(ValueError):
         self.key = key
 
 
-def from_string(option: OptionInfo, string: str) -> Any:
+def from_string(option: Setting, string: str) -> Any:
     """
     Read the value of an environment variable.
 
@@ -53,9 +67,9 @@ def from_string(option: OptionInfo, string: str) -> Any:
         raise ValueError("is nested too deeply") from None
 
 
-def typed(option: OptionInfo, value: Any, folder: Path) -> Any:
+def typed(option: Setting, value: Any, folder: Path) -> Any:
     """
-    Check a value's type; paths become absolute.
+    Check a value's type; paths become absolute, and integers that stand for numbers become these.
 
     Args:
         option: The setting.
@@ -70,7 +84,9 @@ def typed(option: OptionInfo, value: Any, folder: Path) -> Any:
     if not _fits(kind, value):
         raise ValueError(f"expected {_EXPECTED[kind]}, got {_formatted(option, kind, value)}")
     if kind is Path:
-        return str(_absolute(value, folder))
+        return _absolute(value, folder)
+    if kind is float:
+        return _real(value)
     if item is not None:
         for key, element in value.items() if isinstance(value, Mapping) else enumerate(value):
             if not _fits(item, element):
@@ -79,11 +95,11 @@ def typed(option: OptionInfo, value: Any, folder: Path) -> Any:
     return value
 
 
-def kind_of(option: OptionInfo) -> tuple[type, type | None]:
+def kind_of(option: Setting) -> tuple[type, type | None]:
     """Give a setting's type without ``None``, and of tables and lists the type of what they hold, if that is simple."""
-    choices = [kind for kind in get_args(option.cls) if kind is not type(None)]
-    nullable = type(None) in get_args(option.cls)
-    kind = choices[0] if nullable else option.cls
+    choices = [kind for kind in get_args(option.annotation) if kind is not type(None)]
+    nullable = type(None) in get_args(option.annotation)
+    kind = choices[0] if nullable else option.annotation
     origin = getattr(kind, "__origin__", kind)
     item = get_args(kind)[-1] if origin in {dict, list} and get_args(kind) else None
     return origin, item if item is str else None
@@ -96,7 +112,7 @@ def _fits(kind: type, value: Any) -> bool:
     return isinstance(value, accepted.get(kind, kind)) and (kind is not Path or bool(value))
 
 
-def _formatted(option: OptionInfo, kind: type, value: Any) -> str:
+def _formatted(option: Setting, kind: type, value: Any) -> str:
     if option.path in SECRETS:
         return "a secret"
     if kind in {dict, list} or isinstance(value, Mapping | list):
@@ -105,6 +121,13 @@ def _formatted(option: OptionInfo, kind: type, value: Any) -> str:
         return "a table" if isinstance(value, Mapping) else names.get(type(value), f"a {type(value).__name__}")
     text = repr(value) if isinstance(value, str | int | float) else str(value)
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
+
+
+def _real(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("is too large a number") from None
 
 
 def _absolute(text: str, folder: Path) -> Path:
