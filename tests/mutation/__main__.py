@@ -39,27 +39,26 @@ _SCRIPTS = (
     *map(str, Path("tests/unit").glob("test_*.py")),
 )
 
-_OF_PLATFORM = (
-    "tests/contract/test_memory_platform.py",
-    *(
-        f"tests/unit/platform/test_{name}.py"
-        for name in ("claims", "lease_clocks", "lost_leases", "publications", "resources", "workflow_flow")
-    ),
+
+def _of_platform(*names):
+    return tuple(f"tests/unit/platform/test_{name}.py" for name in names)
+
+
+_MEMORY = "tests/contract/test_memory_platform.py"
+_OF_QUEUE = (
+    _MEMORY,
+    *_of_platform("claims", "lease_clocks", "lost_leases", "publications", "resources", "workflow_flow"),
 )
-_OF_FLOW = (
-    "tests/contract/test_memory_platform.py",
-    *(
-        f"tests/unit/platform/test_{name}.py"
-        for name in ("given_inputs", "spawned_runs", "workflow_flow", "workflow_restarts")
-    ),
-)
+_OF_FLOW = (_MEMORY, *_of_platform("given_inputs", "spawned_runs", "workflow_flow", "workflow_restarts"))
 _OF_RIGHTS = (
-    "tests/contract/test_memory_platform.py",
-    *(
-        f"tests/unit/platform/test_{name}.py"
-        for name in ("access", "file_rights", "look_alikes", "ownership", "rights_matrix", "tokens_and_sessions")
-    ),
+    _MEMORY,
+    *_of_platform("access", "file_rights", "look_alikes", "ownership", "rights_matrix", "tokens_and_sessions"),
 )
+_OF_ACCOUNTS = _of_platform(
+    "accounts", "many_logins", "password_rules", "second_factor_sign_ins", "second_factors", "sessions", "sign_ins",
+    "tokens_and_sessions",
+)  # fmt: skip
+_OF_TRANSFERS = ("tests/unit/transfers", "tests/contract/test_facade_memory.py")
 
 TESTS_OF = {
     "xfworker/domain/resources.py": (
@@ -70,19 +69,40 @@ TESTS_OF = {
     "xfworker/domain/scheduling.py": ("tests/unit/domain/test_scheduling.py", *_OF_FLOW),
     "xfworker/domain/sort_order.py": ("tests/unit/domain/test_sort_orders.py",),
     "xfworker/services/platform/access.py": _OF_RIGHTS,
+    "xfworker/services/platform/accounts.py": _OF_ACCOUNTS,
+    "xfworker/services/platform/control.py": _OF_FLOW,
+    "xfworker/services/platform/creation.py": (*_OF_FLOW, *_of_platform("bad_records", "look_alikes")),
     "xfworker/services/platform/downstream.py": _OF_FLOW,
-    "xfworker/services/platform/lease_watch.py": ("tests/unit/platform/test_lease_clocks.py",),
-    "xfworker/services/platform/leases.py": _OF_PLATFORM,
-    "xfworker/services/platform/queue.py": (
-        *_OF_PLATFORM,
-        *(
-            f"tests/unit/platform/test_{name}.py"
-            for name in ("access", "ends_of_attempts", "ownership", "registrations")
-        ),
+    "xfworker/services/platform/editing.py": (*_OF_FLOW, *_of_platform("bad_records", "ends_of_attempts")),
+    "xfworker/services/platform/file_rights.py": _of_platform(
+        "access", "file_rights", "ownership", "publications", "rights_matrix", "tokens_and_sessions"
     ),
+    "xfworker/services/platform/flow.py": _OF_FLOW,
+    "xfworker/services/platform/holding.py": _OF_FLOW,
+    "xfworker/services/platform/idempotency.py": (_MEMORY, *_of_platform("repeated_requests", "spawned_runs")),
+    "xfworker/services/platform/identity_check.py": _OF_ACCOUNTS,
+    "xfworker/services/platform/lease_watch.py": _of_platform("lease_clocks"),
+    "xfworker/services/platform/leases.py": _OF_QUEUE,
+    "xfworker/services/platform/login_throttle.py": _OF_ACCOUNTS,
+    "xfworker/services/platform/ownership.py": _OF_RIGHTS,
+    "xfworker/services/platform/page_sessions.py": _OF_ACCOUNTS,
+    "xfworker/services/platform/password_rules.py": _OF_ACCOUNTS,
+    "xfworker/services/platform/principal.py": (*_OF_RIGHTS, *_OF_ACCOUNTS),
+    "xfworker/services/platform/publications.py": _of_platform("file_rights", "publications"),
+    "xfworker/services/platform/queue.py": (
+        *_OF_QUEUE,
+        *_of_platform("access", "ends_of_attempts", "ownership", "registrations"),
+    ),
+    "xfworker/services/platform/restarts.py": _OF_FLOW,
+    "xfworker/services/platform/second_factor_check.py": _of_platform("second_factor_sign_ins", "second_factors"),
+    "xfworker/services/platform/second_factors.py": _of_platform("second_factor_sign_ins", "second_factors"),
+    "xfworker/services/platform/sign_ins.py": _OF_ACCOUNTS,
+    "xfworker/services/platform/signing_in.py": _OF_ACCOUNTS,
+    "xfworker/services/platform/tokens.py": (*_OF_ACCOUNTS, *_of_platform("access", "file_rights")),
     "xfworker/domain": _RULES,
     "xfworker/services/platform": _RULES,
     "xfworker/services/script": _SCRIPTS,
+    "xfworker/services/transfers": _OF_TRANSFERS,
     "xfworker/services/worker": _SCRIPTS,
 }
 """The quick tests that concern each part, where none are named; the most exact path counts."""

@@ -1,4 +1,4 @@
-"""Runs tests with one changed module, which is imported anew: ``python -m tests.mutation.fresh FILE NUMBER TESTS``."""
+"""Runs tests with one changed module, in a process that was forked: what is of this repository is imported anew."""
 
 import ast
 import sys
@@ -8,6 +8,7 @@ from importlib.util import spec_from_loader
 from pathlib import Path
 
 import pytest
+from _pytest.assertion.rewrite import AssertionRewritingHook
 
 from tests.mutation.mutants import compiled, mutants
 
@@ -17,31 +18,39 @@ IN_MEMORY = ("-k", "not sqlite")
 """The words for pytest that leave out a test's slower form over a database file, where it has one in memory."""
 
 
-class _Changed(SourceFileLoader):
-    is_used = False
-
-    def get_code(self, _fullname):
-        _Changed.is_used = True
-        tree = ast.parse(Path(self.path).read_text("utf-8"))
-        return compiled(tree, mutants(tree)[self.number], self.path)
+def run_anew(path, number, tests):
+    """Forget the modules that were imported from this folder, run the tests with the changed one, and give a status."""
+    here = str(Path.cwd())
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if name != "__main__" and file.startswith(here) and "site-packages" not in file:
+            del sys.modules[name]
+    sys.path_importer_cache.clear()
+    finder = _Finder(path, number)
+    # What pytest rewrites, for better messages of assertions, would not be the changed module.
+    sys.meta_path[:] = [finder, *(each for each in sys.meta_path if not isinstance(each, AssertionRewritingHook))]
+    words = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "--assert=plain", *IN_MEMORY]
+    status = pytest.main([*words, *tests])
+    return status if finder.is_used else NOT_USED
 
 
 class _Finder(MetaPathFinder):
     def __init__(self, path, number):
         self.name = ".".join(path.with_suffix("").parts)
-        self.path, self.number = path.absolute(), number
+        self.path, self.number, self.is_used = path.absolute(), number, False
 
     def find_spec(self, fullname, _path=None, _target=None):
         if fullname != self.name:
             return None
-        loader = _Changed(fullname, str(self.path))
-        loader.number = self.number
-        return spec_from_loader(fullname, loader)
+        return spec_from_loader(fullname, _Changed(fullname, self))
 
 
-if __name__ == "__main__":
-    sys.meta_path.insert(0, _Finder(Path(sys.argv[1]), int(sys.argv[2])))
-    # What pytest rewrites, for better messages of assertions, would not be the changed module.
-    words = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--assert=plain", *IN_MEMORY]
-    status = pytest.main([*words, *sys.argv[3:]])
-    sys.exit(status if _Changed.is_used else NOT_USED)
+class _Changed(SourceFileLoader):
+    def __init__(self, fullname, finder):
+        super().__init__(fullname, str(finder.path))
+        self.finder = finder
+
+    def get_code(self, _fullname):
+        self.finder.is_used = True
+        tree = ast.parse(Path(self.path).read_text("utf-8"))
+        return compiled(tree, mutants(tree)[self.finder.number], self.path)

@@ -1,8 +1,9 @@
 """
 Mutants of a module: each is one small change of its source, of a kind that somebody could make by mistake.
 
-What is not changed, because no test should care: annotations, docstrings, the words of errors and log events, and
-assertions, which only state what holds.
+What is not changed, because no test should care: annotations, docstrings, the words of errors and log events,
+assertions, which only state what holds, and whether the values of a class may be set later or given without their
+names, which the type checker sees to.
 """
 
 import ast
@@ -99,17 +100,22 @@ def _scope(scope, child, function):
 def _is_left_alone(parent, child):
     match child:
         case (
-            ast.Expr(value=ast.Constant(value=str())) | ast.JoinedStr() | ast.Assert() | ast.Import() | ast.ImportFrom()
+            ast.Expr(value=ast.Constant(value=str()))
+            | ast.JoinedStr()
+            | ast.Assert()
+            | ast.Import()
+            | ast.ImportFrom()
+            | ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="_log"))))
+            | ast.AnnAssign(target=ast.Name(id="_log"))
+            | ast.If(test=ast.Name(id="TYPE_CHECKING"))
         ):
             return True
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="_log")))):
-            return True
-        case ast.AnnAssign(target=ast.Name(id="_log")):
-            return True
-        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
-            return True
+        case ast.Constant(value=bool()):
+            return isinstance(parent, ast.keyword) and parent.arg in {"frozen", "kw_only"}
         case ast.Constant(value=str()):
-            # The words of an error.
+            # The words of an error: "may not start runs", "while starting runs".
+            if isinstance(parent, ast.keyword):
+                return parent.arg in {"to", "doing"}
             return isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id[:1].isupper()
     return False
 

@@ -12,7 +12,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -27,13 +26,13 @@ import pytest
 from _pytest.runner import runtestprotocol
 from attrs import define, field
 
-from tests.mutation.fresh import NOT_USED
+from tests.mutation.fresh import NOT_USED, run_anew
 from tests.mutation.mutants import compiled, mutants
 
 KILLED, SURVIVED = "killed", "survived"
-_CPU_SECONDS = 20
-_SECONDS_TO_IMPORT = 60
-_IDLE_SECONDS = 120
+_CPU_SECONDS = 5
+_SECONDS_TO_IMPORT = 20
+_IDLE_SECONDS = 60
 """What gets nothing done for so long waits for ever; on a busy machine, time alone would say nothing."""
 _MOST_MEMORY = 2 << 30
 
@@ -63,6 +62,8 @@ class MutationRun:
             return True
         self.items = {item.nodeid: item for item in session.items}
         self.functions = self._live_functions()
+        # What is there already is looked through by no child, whose pages stay shared with this process.
+        gc.freeze()
         running = {}
         for path in self.paths:
             keys = [key for key in self.found if key[0] == path]
@@ -158,15 +159,13 @@ class MutationRun:
         ]
         replaced = bool(places) and all(part.co_freevars == live.__code__.co_freevars for live, part in places)
         if not replaced:
-            command = [sys.executable, "-m", "tests.mutation.fresh", str(path), str(number), *self._tests_near(path)]
             limit = int(_CPU_SECONDS + _SECONDS_TO_IMPORT + 5 * sum(self.seconds.values()))
 
-            def run_anew():
-                # Through a process that is forked as the others are, so that all are waited for in one way.
+            def run_with_changed_module():
                 resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 10))
-                return subprocess.run(command, check=False).returncode
+                return run_anew(path, number, self._tests_near(path))
 
-            return _forked(run_anew)
+            return _forked(run_with_changed_module)
         items = [self.items[name] for name in sorted(names, key=self.seconds.get)]
 
         def run():

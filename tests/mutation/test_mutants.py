@@ -19,6 +19,7 @@ SOURCE = '''
 LIMIT = 3
 
 
+@define(frozen=True, repr=False)
 class Gate:
     """A gate."""
 
@@ -48,6 +49,7 @@ def test_every_kind_of_change_is_there_once_and_words_stay_as_they_are():
         ("Gate.passes", "number in {1, 2}", "number not in {1, 2}"),
         ("Gate.passes", "1", "2"),
         ("Gate.passes", "2", "3"),
+        ("", "False", "True"),
     ]
 
 
@@ -56,7 +58,7 @@ def test_one_change_is_compiled_at_a_time_and_the_tree_stays_as_it_was():
     before = ast.dump(tree)
     seen = set()
     for mutant in mutants(tree):
-        names = {}
+        names = {"define": lambda **_: lambda kind: kind}
         exec(compiled(tree, mutant, "gate.py"), names)
         gate = names["Gate"]()
         if mutant.function != "" and "strict" not in mutant.was:

@@ -24,7 +24,7 @@ from xfworker.domain.errors import (
     PermissionDenied,
     RecordNotFound,
 )
-from xfworker.domain.files import Scope, record_resource, userdata_resource
+from xfworker.domain.files import Scope, parse_resource, record_resource, userdata_resource
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
@@ -373,3 +373,29 @@ def test_the_rights_of_a_persons_file_token_depend_on_the_job_among_its_places_w
     for scopes, reach in ((places, (Job, job.serial)), (places[:1], None)):
         token = lab.server().file_token(scopes)
         assert workflow_of_files(lab.platform.signer.verify(token.token), token) == reach
+
+
+def test_a_script_writes_its_own_results_and_those_of_jobs_that_it_spawned_and_of_no_others(lab):
+    job = lab.job()
+    beside = lab.server().create(Job(task_serial=job.task_serial, state=JobState.READY))
+    script = lab.server(lab.leased(job).server_auth)
+    spawned = script.create(Job(task_serial=job.task_serial, state=JobState.READY))
+    for serial in (job.serial, spawned.serial):
+        assert script.file_token([Scope("write", record_resource("job_result", serial))]).token
+    refused = [Scope("write", record_resource("job_result", beside.serial))]
+    with pytest.raises(PermissionDenied, match=rf"may not write job_result/{beside.serial}$"):
+        script.file_token(refused)
+    assert script.file_token([Scope("read", refused[0].resource)]).token
+
+
+def test_the_rights_of_a_scripts_file_token_depend_on_its_own_job_and_those_of_a_source_on_none(lab):
+    job = lab.job()
+    script = lab.server(lab.leased(job).server_auth)
+    spawned = script.create(Job(task_serial=job.task_serial, state=JobState.READY))
+    everything = Scope("list", parse_resource("job_result"))
+    written = Scope("write", record_resource("job_result", spawned.serial))
+    for server, scope, reach in ((script, written, (Job, job.serial)), (lab.server(), everything, None)):
+        token = server.file_token([scope])
+        claims = lab.platform.signer.verify(token.token)
+        assert workflow_of_files(claims, token) == reach
+        assert claims["sub"] == server.principal.name

@@ -29,6 +29,7 @@ from xfworker.domain.records import (
     Worker,
     Workflow,
 )
+from xfworker.services.platform.ownership import is_abandoned, owner_key, owner_name
 from xfworker.testing.contracts.worlds import heartbeat
 
 CRASHED = Outcome(ending=Ending.CRASHED)
@@ -410,3 +411,36 @@ def test_a_token_of_a_disabled_account_or_of_one_that_is_gone_lets_nobody_in(lab
         transaction.delete(Account, {"serial": serial})
     with pytest.raises(AuthenticationFailed, match="account is gone"):
         lab.platform.authenticate(token.text)
+
+
+def test_messages_say_whose_a_record_is(lab):
+    accounts = lab.platform.accounts_for(lab.admin)
+    serial, _ = lab.person("anna")
+    worker = accounts.add_worker_token("bench")
+    made = lab.server().create(task_type())
+    for owner, name in (
+        ("administrators", "the administrators"),
+        (f"account:{serial}", "anna"),
+        (f"token:{worker.record.key}", "worker bench"),
+        ("token:gone", "a worker whose token was revoked"),
+        ("job:7", "job 7"),
+        (None, "the administrators"),
+    ):
+        with lab.platform.records.transaction() as transaction:
+            if owner is None:
+                transaction.delete_entry(owner_key(TaskType, made.serial))
+            else:
+                transaction.put_entry(owner_key(TaskType, made.serial), {"owner": owner})
+            assert owner_name(transaction, made) == name
+            assert is_abandoned(transaction, made) is (owner in {None, "token:gone"})
+
+
+def test_only_its_owner_and_administrators_work_as_a_worker(lab, worker_token):
+    mine, others = worker_token("mine"), worker_token("others")
+    worker = queue(lab, mine.text).register(Worker(name="bench")).serial
+    lab.job()
+    with pytest.raises(PermissionDenied):
+        queue(lab, others.text).claim(worker)
+    administrator = lab.platform.queue_for(lab.admin)
+    assert administrator.claim(worker) is not None
+    assert queue(lab, mine.text).claim(worker) is None

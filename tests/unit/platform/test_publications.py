@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -10,6 +11,7 @@ from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.change import Change
+from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import LeaseLost, ServerBusy
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_outcome import Ending, Outcome
@@ -272,3 +274,47 @@ def test_what_has_lapsed_is_not_renewed(own):
         own.world.clock.advance(HELD_SECONDS)
         own.publications.renew()
         assert others_may_begin(own)
+
+
+def test_a_publication_is_renewed_from_a_third_of_its_minute_on_and_nothing_is_written_before(own, records):
+    with publishing(own):
+        own.world.clock.advance(19)
+        records.is_away = True
+        own.publications.renew()
+        records.is_away = False
+        own.world.clock.advance(1)
+        own.publications.renew()
+        own.world.clock.advance(59)
+        assert not others_may_begin(own)
+        own.world.clock.advance(1)
+        assert others_may_begin(own)
+
+
+def test_nothing_is_written_about_a_publication_that_is_over(own, records):
+    with publishing(own):
+        pass
+    own.world.clock.advance(HELD_SECONDS)
+    records.is_away = True
+    own.publications.renew()
+
+
+def test_files_of_no_job_are_published_while_nobody_can_write_records(own, records):
+    records.is_away = True
+    with own.publications.under_way(None, lambda _: None):
+        pass
+
+
+def test_what_a_server_of_an_earlier_version_has_under_way_counts_as_well(own, records):
+    held = format_time(own.world.clock.now() + timedelta(seconds=30))
+    for entry, reason in (
+        ({"until": held}, "a file is being stored or deleted"),
+        ({"until": held, "alone": True}, "files are being deleted"),
+    ):
+        with records.transaction() as transaction:
+            transaction.put_entry(f"publications:{own.job}", {"theirs": entry}, at=own.world.clock.now())
+        refused = pytest.raises(ServerBusy, match=rf"job {own.job} has to wait: {reason}, and the file store")
+        with refused, publishing(own, alone="alone" not in entry):
+            pytest.fail("it meets the other")
+    own.world.clock.advance(30)
+    with publishing(own):
+        pass

@@ -5,8 +5,10 @@ import pytest
 from tests.unit.platform.small_workflow import SmallWorkflow
 from tests.unit.platform.test_file_rights import Lab
 from xfworker.adapters.memory.records import MemoryRecordStore
+from xfworker.domain.change import Change
 from xfworker.domain.errors import UsageError
 from xfworker.domain.records import Job, Project
+from xfworker.services.platform.idempotency import IdempotentRequest
 
 
 @pytest.fixture
@@ -30,6 +32,29 @@ def test_a_key_is_kept_for_as_long_as_it_is_said_and_then_a_new_one(lab):
     lab.clock.advance(lab.platform.options.idempotency_key_seconds)
     lab.platform.maintain()
     assert lab.server().create(Project(name="bones"), idempotency_key="k").serial != first.serial
+
+
+def test_a_key_stands_for_what_was_asked_in_whatever_order_it_is_written(lab):
+    first = lab.server().create(Project(name="bones", metadata={"a": 1, "b": 2}), idempotency_key="k")
+    assert lab.server().create(Project(name="bones", metadata={"b": 2, "a": 1}), idempotency_key="k") == first
+    with pytest.raises(UsageError, match="another request"):
+        lab.server().create(Project(name="bones", metadata={"a": 2, "b": 1}), idempotency_key="k")
+
+
+@pytest.mark.parametrize(
+    "other", [Change(values={"/name": "teeth"}), Change(values={"/name": "hips"}, expected_version=9)]
+)
+def test_a_key_of_one_change_is_not_for_another(lab, other):
+    project = lab.server().create(Project(name="bones"))
+    change = Change(values={"/name": "hips"})
+    changed = lab.server().update(Project, project.serial, change, idempotency_key="k")
+    with pytest.raises(UsageError, match="another request"):
+        lab.server().update(Project, project.serial, other, idempotency_key="k")
+    assert lab.server().update(Project, project.serial, change, idempotency_key="k") == changed
+
+
+def test_what_is_asked_under_a_key_is_shown_nowhere():
+    assert "hidden" not in repr(IdempotentRequest("k", ["hidden"]))
 
 
 def test_a_restart_that_comes_again_leaves_what_the_job_did_since():

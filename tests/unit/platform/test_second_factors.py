@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.platform.second_factor_home import SECRET, WORDS, Home
+from tests.unit.platform.test_publications import Doubtful
 from xfworker.domain.bookkeeping import PersonalToken, SecondFactor
 from xfworker.domain.errors import (
     AuthenticationFailed,
@@ -191,6 +192,56 @@ def test_a_server_whose_secret_was_changed_seals_second_factors_anew_when_it_sta
     assert home.kept() == [after]
     newest = Home(secret=b"t" * 32, records=home.records, clock=home.clock)
     assert newest.log_in(home.phone.code()).name == "anna"
+
+
+def test_the_application_shows_whose_code_it_is_and_for_which_program(home):
+    link = home.factors(home.log_in()).begin(home.serial, WORDS).link
+    assert link.startswith("otpauth://totp/xfworker:anna?")
+    assert "issuer=xfworker" in link
+
+
+def test_each_use_of_a_factor_is_a_version_of_its_own(home):
+    codes = home.set_up()
+    versions = [home.kept()[0].occ_lock_version]
+    for code in (codes[0], home.phone.next_code()):
+        home.log_in(code)
+        versions.append(home.kept()[0].occ_lock_version)
+    assert versions == [2, 3, 4]
+
+
+def test_one_factor_that_cannot_be_read_does_not_keep_the_others_under_a_former_secret(home):
+    anna = Home(secret=b"a" * 32, records=home.records, clock=home.clock)
+    anna.serial = home.serial
+    anna.set_up()
+    berta = home.add("berta")
+    begun = home.factors(home.log_in(name="berta")).begin(berta, "berta-password")
+    changed = Home(secret=b"t" * 32, former=[SECRET], records=home.records, clock=home.clock)
+    changed.platform.begin_serving()
+    assert begun.secret
+    newest = Home(secret=b"t" * 32, records=home.records, clock=home.clock)
+    assert newest.factors(newest.log_in(name="berta")).unconfirmed(berta) == begun
+
+
+def test_the_log_says_what_was_done_and_how_many_sessions_that_ended(home):
+    codes = home.set_up()
+    home.accounts.log_in("anna", WORDS, codes[0])
+    home.factors(ADMIN).remove(home.serial)
+    with home.records.transaction(write=False) as transaction:
+        payloads = [event.payload for event in transaction.find(ActivityEvent)]
+    said = [(each["action"], each["sessions_ended"]) for each in payloads if "sessions_ended" in each]
+    assert said == [("set up the second factor of", 0), ("removed the second factor of", 2)]
+
+
+def test_what_is_only_read_about_second_factors_waits_for_nobody_who_writes():
+    records = Doubtful()
+    home = Home(records=records)
+    home.add()
+    anna = home.log_in()
+    begun = home.factors(anna).begin(home.serial, WORDS)
+    records.is_away = True
+    assert home.factors(anna).unconfirmed(home.serial) == begun
+    assert home.factors(anna).state(home.serial).recovery_codes_left == 0
+    assert home.factors(ADMIN).holders() == frozenset()
 
 
 def test_a_factor_of_another_secret_keeps_nobody_else_out_and_says_what_to_do(home):

@@ -1,13 +1,16 @@
 """Sessions end by time and where nobody uses them, are limited in number, and are ended by whose they are."""
 
+from datetime import timedelta
+
+import attrs
 import pytest
 
 from tests.unit.platform.test_accounts import House
-from xfworker.domain.bookkeeping import PersonalToken
+from xfworker.domain.bookkeeping import Account, PersonalToken
 from xfworker.domain.errors import AuthenticationFailed, PermissionDenied, RecordNotFound
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.platform import Platform
-from xfworker.services.platform.tokens import keep_use
+from xfworker.services.platform.tokens import Sessions, keep_use
 
 HOUR = 3600.0
 WORDS = "anna-password"
@@ -123,3 +126,61 @@ def test_a_session_that_is_ended_while_its_use_is_kept_stays_ended(house):
         with pytest.raises(AuthenticationFailed, match="revoked or has expired"):
             keep_use(transaction, principal.token_key, house.clock.now())
         assert transaction.find(PersonalToken) == []
+
+
+def test_a_use_is_kept_when_a_sixtieth_of_the_idle_time_is_over_and_not_with_every_request():
+    house = house_with(session_idle_seconds=HOUR)
+    began_at, session = house.clock.now(), begin(house)
+    for seconds, is_kept in ((59, False), (1, True), (59, False), (1, True)):
+        house.clock.advance(seconds)
+        before = house.accounts.tokens(house.serial)[0].last_used_at
+        house.platform.authenticate(session)
+        after = house.accounts.tokens(house.serial)[0].last_used_at
+        assert after == (house.clock.now() if is_kept else before)
+    assert after == began_at + timedelta(minutes=2)
+
+
+@pytest.mark.parametrize(
+    ("unused", "age", "is_over"),
+    [(60, 100, True), (59, 100, False), (0, 200, True), (0, 199, False), (None, 199, False), (None, 200, True)],
+)
+def test_a_session_is_over_at_the_very_end_of_its_time(house, unused, age, is_over):
+    now = house.clock.now()
+    sessions = Sessions(house.platform.signer, PlatformOptions(session_seconds=200, session_idle_seconds=60))
+    token = PersonalToken(
+        account_serial=house.serial,
+        name="session",
+        key="k",
+        expires_at=now + timedelta(seconds=200 - age),
+        last_used_at=None if unused is None else now - timedelta(seconds=unused),
+    )
+    assert sessions.is_over(token, now) is is_over
+
+
+def test_the_signed_token_itself_says_when_it_ends(house):
+    made = house.accounts.add_token(house.serial, "nightly", days=1)
+    assert house.platform.signer.verify(made.text)["exp"] == int(made.record.expires_at.timestamp())
+
+
+def test_a_workers_token_is_no_session_of_the_first_account(house):
+    made = house.accounts.add_worker_token("bench")
+    assert (house.serial, house.accounts.tokens(house.serial)) == (1, [])
+    assert made.record.account_serial == 0
+
+
+def test_a_session_of_an_administrator_goes_on_as_one_of_a_user_when_the_account_is_none_any_more(house):
+    house.accounts.change(house.serial, administrator=True)
+    session = begin(house)
+    assert house.platform.authenticate(session).is_admin
+    with house.records.transaction() as transaction:
+        account = transaction.get(Account, house.serial)
+        transaction.replace(attrs.evolve(account, administrator=False))
+    assert not house.platform.authenticate(session).is_admin
+
+
+def test_a_session_whose_account_is_gone_is_over(house):
+    session = begin(house)
+    with house.records.transaction() as transaction:
+        transaction.delete(Account, {"serial": house.serial})
+    with pytest.raises(AuthenticationFailed, match="account is gone"):
+        house.platform.authenticate(session)

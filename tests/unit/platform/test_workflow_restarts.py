@@ -373,3 +373,29 @@ def test_a_run_that_counts_again_begins_nothing_that_was_done(lab):
     obsolete(lab, run, value=False)
     assert [*lab.jobs(scan), *lab.jobs(mask)] == before
     assert lab.states(scan, mask) == [["Done"], ["Done"]]
+
+
+def test_a_job_for_all_runs_is_restarted_as_long_as_there_are_values_for_it(lab):
+    _, chart = grouped(lab)
+    run = lab.control.start_run(lab.workflow)
+    work_all(lab)
+    lab.control.restart_job(lab.jobs(chart)[0].serial)
+    assert lab.states(chart) == [["Ready"]]
+    work_all(lab)
+    obsolete(lab, run)
+    before = lab.jobs(chart)
+    with pytest.raises(IllegalTransition, match="its sequences have no values"):
+        lab.control.restart_job(before[0].serial)
+    assert lab.jobs(chart) == before
+
+
+@pytest.mark.parametrize(("asked", "becomes"), [("ReadyForInteractive", "ReadyForInteractive"), ("Waiting", "Ready")])
+def test_a_job_with_all_its_inputs_waits_for_a_person_only_where_that_was_asked_for(lab, asked, becomes):
+    scan = lab.task("scan")
+    mask = lab.task("mask", image=output(scan))
+    lab.start()
+    lab.control.start_run(lab.workflow)
+    work_all(lab)
+    lab.server.update(Job, lab.jobs(mask)[0].serial, Change(values={"/state": asked}))
+    assert lab.states(mask) == [[becomes]]
+    assert lab.jobs(mask)[0].inputs == {"image": 1.0}

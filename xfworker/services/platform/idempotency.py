@@ -39,7 +39,7 @@ class IdempotentRequest:
         if self.idempotency_key is None:
             return ""
         text = json.dumps(self.content, sort_keys=True, default=_as_json)
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def replayed(self, access: Access, kind: type[RecordT]) -> RecordT | None:
         """
