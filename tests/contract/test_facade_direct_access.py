@@ -12,7 +12,7 @@ from tests.contract.suites.facade_project import ScriptProject, memory_place
 from tests.symbolic_links import needs_symbolic_links
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.api.facade import omni
-from xfworker.domain.errors import UsageError
+from xfworker.domain.errors import FileNotInStore, UsageError
 from xfworker.testing.contracts.sns_server import isq_file
 
 
@@ -75,6 +75,15 @@ class TestDirectAccessFacadeFiles(FacadeFilesContract):
         again, image = self.opened_again(script_project, worker)
         assert not any(path.is_symlink() for path in again.pixels_paths())
         assert np.array_equal(again.pixels, omni.open_image(image.metadata_path).pixels)
+
+    def test_an_image_in_the_store_without_its_pixels_names_what_is_missing(self, script_project, worker, store):
+        parameter = worker.upload_omni_output(self.make_image(worker))
+        (pixels,) = worker.get_omni_image(parameter).pixels_paths()
+        pixels.unlink()
+        before = store_content(store)
+        with pytest.raises(FileNotInStore, match=r"scan\.omni names scan\.raw, which the file store does not have"):
+            worker.get_omni_image({key: value for key, value in parameter.items() if key != "filenames"})
+        assert store_content(store) == before
 
     def opened_again(self, script_project, worker):
         first = worker.upload_omni_output(self.make_image(worker))

@@ -1,5 +1,5 @@
 """
-Fuzzes every parser: ``python -m tests.fuzz [--seconds N] [--parser NAME] [--write docs/trust.md]``.
+Fuzzes every parser: ``python -m tests.fuzz [--seconds N] [--up-to N] [--parser NAME] [--write docs/trust.md]``.
 
 Each parser has a process of its own, guided by what its code has reached (atheris). The inputs that reached something
 new are kept in ``build/fuzz`` and begun from the next time. Exits with 1 at the first finding, whose input is kept;
@@ -19,12 +19,14 @@ from tests.trust_figures import table, write
 
 CORPUS = Path("build/fuzz")
 TOTALS = CORPUS / "executions.json"
+_NO_LIMIT = -1
 _DONE = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 
 
 def main():
     arguments = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     arguments.add_argument("--seconds", type=int, default=60, help="how long each parser is fuzzed")
+    arguments.add_argument("--up-to", type=int, help="go on with a parser only until it had so many executions")
     arguments.add_argument("--parser", action="append", choices=PARSERS, help="only this one; may be given again")
     arguments.add_argument("--write", type=Path, help="put the executions of all runs so far into this document")
     options = arguments.parse_args()
@@ -33,7 +35,10 @@ def main():
         return 1
     totals = json.loads(TOTALS.read_text()) if TOTALS.exists() else {}
     for name in options.parser or PARSERS:
-        executions, output = fuzz(name, options.seconds)
+        remaining = _NO_LIMIT if options.up_to is None else options.up_to - totals.get(name, 0)
+        if remaining != _NO_LIMIT and remaining <= 0:
+            continue
+        executions, output = fuzz(name, options.seconds, remaining)
         totals[name] = totals.get(name, 0) + (executions or 0)
         TOTALS.write_text(json.dumps(totals, indent=2) + "\n")
         if executions is None:
@@ -49,9 +54,9 @@ def main():
     return 0
 
 
-def fuzz(name, seconds):
+def fuzz(name, seconds, runs):
     """Give the number of executions, or ``None`` where the run did not come to its end; and what it printed."""
-    command = [sys.executable, "-m", "tests.fuzz.one", name, str(seconds), str(CORPUS / name)]
+    command = [sys.executable, "-m", "tests.fuzz.one", name, str(seconds), str(runs), str(CORPUS / name)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     output = done.stdout + done.stderr
     match = _DONE.search(output)

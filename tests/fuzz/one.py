@@ -1,4 +1,4 @@
-"""Fuzzes one parser in this process, guided by coverage: ``python -m tests.fuzz.one NAME SECONDS CORPUS``."""
+"""Fuzzes one parser in this process, guided by coverage: ``python -m tests.fuzz.one NAME SECONDS RUNS CORPUS``."""
 
 import logging
 import sys
@@ -14,14 +14,13 @@ import tifffile  # noqa: F401  likewise
 with atheris.instrument_imports(include=["xfworker"]):
     from tests.fuzz.parsers import PARSERS
 
-LARGEST_INPUT = 8192
 MOST_MIB = 2048
 SECONDS_PER_INPUT = 60
 """A hang, even where the computer has much else to do."""
 
 
 def main():
-    name, seconds, corpus = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    name, seconds, runs, corpus = sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4])
     logging.disable()
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="xfworker-fuzz-", dir=memory if memory.is_dir() else None))
@@ -35,9 +34,10 @@ def main():
     findings.mkdir(exist_ok=True)
     words = [
         f"-max_total_time={seconds}",
+        f"-runs={runs}",
         f"-timeout={SECONDS_PER_INPUT}",
         f"-rss_limit_mb={MOST_MIB}",
-        f"-max_len={LARGEST_INPUT}",
+        f"-max_len={parser.largest}",
         f"-artifact_prefix={findings}/",
         "-print_final_stats=1",
     ]

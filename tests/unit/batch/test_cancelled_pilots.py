@@ -221,6 +221,19 @@ def test_the_batch_job_of_an_aborted_job_is_cancelled_where_its_pilot_is_not_hea
     assert cluster.batch.cancelled == ["7"]
 
 
+def test_a_job_that_waits_or_has_ended_costs_no_pilot_and_no_wait_when_it_is_aborted(cluster, aborted):
+    ended, lease = cluster.running(cluster.worker("7"))
+    cluster.server.update(Job, ended, Change(values={"/outputs": {}, "/state": "Done"}))
+    cluster.world.queue.end(lease, Outcome(ending=Ending.FINISHED))
+    waiting = cluster.server.create(Job(task_serial=cluster.task, state=JobState.READY)).serial
+    for serial in (ended, waiting):
+        aborted.add(cluster.server.get(Job, serial))
+    began = cluster.world.clock.monotonic()
+    assert aborted.cancel_unanswering() == []
+    assert cluster.world.clock.monotonic() == began
+    assert cluster.batch.cancelled == []
+
+
 def test_a_pilot_that_is_heard_of_after_an_abort_keeps_its_batch_job(cluster, aborted):
     job, lease = cluster.running(cluster.worker("7"))
     ask_to_abort(cluster, aborted, job)

@@ -125,11 +125,25 @@ def test_entries_that_are_encrypted_or_larger_than_they_say_are_refused(tmp_path
             sealed._entries()  # noqa: SLF001
 
 
-def test_the_script_that_is_kept_beside_the_task_is_the_one_of_the_bundle(xf_platform, done, tmp_path):
-    (tmp_path / "script.xfp").write_bytes(b"PK")
-    resource = record_resource("task_config", done.task_serial, "script.xfp")
+def kept_beside_the_task(xf_platform, job, folder, name):
+    (folder / name).write_bytes(b"PK")
+    resource = record_resource("task_config", job.task_serial, name)
     token = xf_platform.server.file_token([Scope("write", resource)])
-    xf_platform.files.upload(token, tmp_path / "script.xfp", resource)
+    xf_platform.files.upload(token, folder / name, resource)
+    return resource
+
+
+def test_the_script_that_is_kept_beside_the_task_is_the_one_of_the_bundle(xf_platform, done, tmp_path):
+    resource = kept_beside_the_task(xf_platform, done, tmp_path, "script.xfp")
     manifest = planned(xf_platform, done)
     assert manifest.archive == resource
     assert [file.resource for file in manifest.files_of(manifests.CONFIG)] == [resource]
+
+
+def test_a_file_beside_the_task_that_is_not_an_archive_goes_in_and_is_not_its_script(xf_platform, done, tmp_path):
+    other = kept_beside_the_task(xf_platform, done, tmp_path, "a-protocol.txt")
+    manifest = planned(xf_platform, done)
+    assert manifest.archive != other
+    assert other in [file.resource for file in manifest.files_of(manifests.CONFIG)]
+    script = kept_beside_the_task(xf_platform, done, tmp_path, "script.xfp")
+    assert planned(xf_platform, done).archive == script

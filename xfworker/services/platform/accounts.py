@@ -176,8 +176,6 @@ class Accounts:
         if days is not None and not 0 <= days <= _MOST_DAYS:  # so written, it refuses nan as well
             raise InvalidContent(f"a token cannot be good for {days} days; give a number up to {_MOST_DAYS}")
         self._require_own_or_admin(account_serial, "make tokens for others")
-        if self.principal.is_job:
-            raise PermissionDenied(f"{self.principal.name} may not make tokens")
         expires_at = self.principal.expires_at
         if days is not None:
             requested = self.clock.now() + timedelta(days=days)
