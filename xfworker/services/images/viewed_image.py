@@ -120,8 +120,9 @@ class ViewedImage:
         return BRICKS if self._first <= 1 else f"{BRICKS}-{self._first}"
 
     def _volume_of(self, level: Level) -> BrickVolume | None:
-        at = level.number - self._first
-        return self._pyramid[at] if self.state == "complete" and at >= 0 else None
+        pyramid = self._pyramid  # another thread may begin anew meanwhile
+        at = level.number - (len(self.levels) - len(pyramid))
+        return pyramid[at] if self.state == "complete" and at >= 0 else None
 
     def window(self) -> Window | None:
         """Give the raw values that are black and white at first, from the middle slice; None for segments."""
@@ -170,12 +171,13 @@ class ViewedImage:
             raise UsageError(
                 f"{self.info.path.name} has no tile {row}, {column} of plane {index} across {axis} at level {level}."
             )
-        if source not in self._offered(axis, chosen):
+        offered = self._offered(axis, chosen)
+        if source not in offered:
             raise UsageError(
                 f"{self.info.path.name} has no tiles of source {source[:40]!a} across {axis} at level {level}; ask for"
                 " its description again."
             )
-        box = self._box(source, chosen, ranges["z"], ranges["y"], ranges["x"])
+        box = self._box(offered[source], chosen, ranges["z"], ranges["y"], ranges["x"])
         return box.reshape(len(ranges[down]), len(ranges[right]))
 
     def chunk(self, level: int, z: int, y: int, x: int) -> "Pixels":
@@ -214,15 +216,17 @@ class ViewedImage:
             ServerBusy: The pyramid is not there (yet).
         """
         chosen = self.levels[level]
-        if self._volume_of(chosen) is not None:
-            return self._box(self._pyramid_source, chosen, slices, rows, columns)
-        if self.has_chunks(level):
-            return self._box(IMAGE, chosen, slices, rows, columns)
-        raise self.not_prepared()
+        volume = self._volume_of(chosen)
+        if volume is None and not self._has_raw_chunks(level):
+            raise self.not_prepared()
+        return self._box(volume, chosen, slices, rows, columns)
 
     def has_chunks(self, level: int) -> bool:
         """Return whether a level can be read in chunks by now: from the pyramid, the finest also from raw pixels."""
-        return self._volume_of(self.levels[level]) is not None or (level == 0 and self._volume.has_boxes)
+        return self._volume_of(self.levels[level]) is not None or self._has_raw_chunks(level)
+
+    def _has_raw_chunks(self, level: int) -> bool:
+        return level == 0 and self._volume.has_boxes
 
     def not_prepared(self) -> ServerBusy:
         """Give the error that says what the pyramid waits for."""
@@ -234,26 +238,29 @@ class ViewedImage:
             retry_after_seconds=_TRY_AGAIN_SECONDS,
         )
 
-    def _offered(self, axis: Axis, level: Level) -> set[str | None]:
-        """Give every source of a level's planes: who looks on while the pyramid is completed asks for the former."""
-        offered = {self._source(axis, level)}
-        if self._is_read_directly(axis):
-            offered.add(IMAGE)
-        if level is self.levels[-1] and axis in axes_shown(self.info) and self._sampled.is_complete:
-            offered.add(SAMPLED)
+    def _offered(self, axis: Axis, level: Level) -> dict[str, BrickVolume | None]:
+        """
+        Give every source of a level's planes with its bricks, the image itself with None.
+
+        Who looks on while the pyramid is completed asks for the former.
+        """
+        offered: dict[str, BrickVolume | None] = {IMAGE: None} if self._is_read_directly(axis) else {}
+        if axis in axes_shown(self.info):
+            if level is self.levels[-1] and self._sampled.is_complete:
+                offered[SAMPLED] = self._sampled
+            volume = self._volume_of(level)
+            if volume is not None:
+                offered[self._pyramid_source] = volume
         return offered
 
     def _is_read_directly(self, axis: Axis) -> bool:
         return axis == "z" or (axis == "y" and self._volume.has_boxes)
 
-    def _box(self, source: str, level: Level, slices: range, rows: range, columns: range) -> "Pixels":
-        if source == IMAGE:
+    def _box(self, volume: BrickVolume | None, level: Level, slices: range, rows: range, columns: range) -> "Pixels":
+        if volume is None:
             steps = zip((slices, rows, columns), level.factors[::-1], strict=True)
             z, y, x = (range(part.start * by, (part.stop - 1) * by + 1, by) for part, by in steps)
             return self._volume.box(z, y, x)
-        volume = self._sampled if source == SAMPLED else self._volume_of(level)
-        if volume is None:  # pragma: no cover - another thread began the pyramid anew since its tiles were offered
-            raise self.not_prepared()
         try:
             return volume.box(slices, rows, columns)
         except (FileNotInStore, ChecksumMismatch):
