@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from attrs import define
 
+from tests.contract.suites.dicom_slice import dicom_slice
+from xfworker.adapters.images.ctdata_header import RAD_TYPE, RSQ_TYPE
 from xfworker.adapters.images.registry import image_formats
 from xfworker.adapters.jwt.token_signer import JwtTokenSigner
 from xfworker.adapters.memory.clock import ManualClock
@@ -88,16 +90,27 @@ def image_files(folder, kinds):
     return contents
 
 
-def old_aim():
+def old_aim(_):
     pixels = bytes(3 * 6 * 7)
     header = struct.pack("<5i", 20, 96, 2, len(pixels), 0)
     header += struct.pack("<17i", 0, 0, 0, 0, 0x00010001, 7, 6, 3, 0, 0, 0, 1, 1, 1, 0, 0, 0)
-    return header + bytes(28) + b"!\0" + pixels
+    return [header + bytes(28) + b"!\0" + pixels]
+
+
+def projections(folder):
+    """Give the small image of an ISQ under the types of the other files of the same scanners, RSQ and RAD."""
+    (isq,) = image_files(folder, [("isq", None, "i2")])
+    return [isq[:16] + struct.pack("<i", kind) + isq[20:] for kind in (RSQ_TYPE, RAD_TYPE)]
 
 
 def read_image(target, formats, data):
     target.write_bytes(data)
-    with suppress(ImageError), formats.reader(target) as reader:
+    with suppress(ImageError):
+        read_slices(formats.reader(target))
+
+
+def read_slices(opened):
+    with opened as reader:
         if reader.info.slab_byte_count < LARGEST_SLAB:
             for z in range(min(MOST_SLICES, reader.info.size[-1])):
                 reader.read(z, z + 1)
@@ -105,10 +118,22 @@ def read_image(target, formats, data):
 
 def images(suffix, kinds, *more):
     def make(folder):
-        seeds = image_files(folder, kinds)
-        return Parser([*seeds, *more], partial(read_image, folder / f"input.{suffix}", image_formats()))
+        seeds = [*image_files(folder, kinds), *(seed for others in more for seed in others(folder))]
+        return Parser(seeds, partial(read_image, folder / f"input.{suffix}", image_formats()))
 
     return make
+
+
+def dicom(folder):
+    target, formats = folder / "input.dcm", image_formats()
+    dicom_slice(target, np.arange(42, dtype=np.int16).reshape(6, 7), 0.5, "1.2.3")
+
+    def one(data):
+        read_image(target, formats, data)
+        with suppress(ImageError):
+            read_slices(formats.series_reader(target))
+
+    return Parser([target.read_bytes()], one)
 
 
 # --- archives -----------------------------------------------------------------------------------------------------
@@ -360,9 +385,9 @@ PARSERS = {
         "aim",
         [*(("aim", name, "i1") for name in ("int8", "binCmp", "charCmp", "bit8")),
          ("aim", "int16", "i2"), ("aim", "float32", "f4"), ("aim", "vaxF", "f4")],
-        old_aim(),
+        old_aim,
     ),
-    "isq": images("isq", [("isq", None, "i2")]),
+    "isq": images("isq", [("isq", None, "i2")], projections),
     "gobj": images("gobj", [("gobj", None, "i1")]),
     "omni": images("omni", [("omni", None, "i2")]),
     "nifti": images("nii", [("nii", None, "i2")]),
@@ -371,6 +396,7 @@ PARSERS = {
     "nrrd": images("nrrd", [("nrrd", None, "i2")]),
     "tiff": images("tif", [("tif", None, "i2")]),
     "vgi": images("vgi", [("vgi", None, "i2")]),
+    "dicom": dicom,
     "packages": packages,
     "bundles": bundles,
     "captures": captures,
