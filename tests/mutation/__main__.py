@@ -49,7 +49,13 @@ _OF_QUEUE = (
     _MEMORY,
     *_of_platform("claims", "lease_clocks", "lost_leases", "publications", "resources", "workflow_flow"),
 )
-_OF_FLOW = (_MEMORY, *_of_platform("given_inputs", "spawned_runs", "workflow_flow", "workflow_restarts"))
+_OF_FLOW = (
+    _MEMORY,
+    *_of_platform(
+        "flow_properties", "given_inputs", "spawned_runs", "what_follows", "workflow_control", "workflow_flow",
+        "workflow_restarts",
+    ),
+)  # fmt: skip
 _OF_RIGHTS = (
     _MEMORY,
     *_of_platform("access", "file_rights", "look_alikes", "ownership", "rights_matrix", "tokens_and_sessions"),
@@ -79,7 +85,7 @@ TESTS_OF = {
     ),
     "xfworker/services/platform/flow.py": _OF_FLOW,
     "xfworker/services/platform/holding.py": _OF_FLOW,
-    "xfworker/services/platform/idempotency.py": (_MEMORY, *_of_platform("repeated_requests", "spawned_runs")),
+    "xfworker/services/platform/idempotency.py": (_MEMORY, *_of_platform("file_rights", "repeated_requests")),
     "xfworker/services/platform/identity_check.py": _OF_ACCOUNTS,
     "xfworker/services/platform/lease_watch.py": _of_platform("lease_clocks"),
     "xfworker/services/platform/leases.py": _OF_QUEUE,

@@ -39,6 +39,10 @@ def test_a_key_stands_for_what_was_asked_in_whatever_order_it_is_written(lab):
     assert lab.server().create(Project(name="bones", metadata={"b": 2, "a": 1}), idempotency_key="k") == first
     with pytest.raises(UsageError, match="another request"):
         lab.server().create(Project(name="bones", metadata={"a": 2, "b": 1}), idempotency_key="k")
+    values = {"/name": "hips", "/metadata/a": 3}
+    changed = lab.server().update(Project, first.serial, Change(values=values), idempotency_key="c")
+    turned = Change(values=dict(reversed(values.items())))
+    assert lab.server().update(Project, first.serial, turned, idempotency_key="c") == changed
 
 
 @pytest.mark.parametrize(
