@@ -8,7 +8,7 @@ import pytest
 from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.records import MemoryRecordStore
-from xfworker.domain.errors import ServerUnreachable
+from xfworker.domain.errors import LeaseLost, ServerUnreachable
 from xfworker.ports.job_queue import LeaseStatus
 from xfworker.services.worker.kept_lease import Heartbeats
 from xfworker.testing.contracts.worlds import DirectWorld, Setting
@@ -111,3 +111,32 @@ def test_after_an_answer_that_nobody_expected_the_next_lease_is_renewed_all_the_
                 thread.join(60)
         with heartbeats.keep(lease):
             assert queue.renewed.wait(60)
+
+
+class Away:
+    """A queue whose server is not there, as long as anybody should ask for it."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self.asked = 0
+
+    def heartbeat(self, _leases) -> list[LeaseStatus]:
+        self._clock.advance(10.0)
+        self.asked += 1
+        if self.asked == 20:
+            raise LeaseLost("it was asked for too long")
+        raise ServerUnreachable("nobody answers")
+
+
+def test_a_lease_is_over_once_no_server_answered_for_as_long_as_it_holds():
+    lease = Setting.make(DirectWorld.over(MemoryRecordStore())).leased()
+    clock = ManualClock()
+    queue = Away(clock)
+    assert lease.seconds == 60.0
+    with Heartbeats(queue, clock, seconds=0.01).keep(lease) as kept:
+        for thread in threading.enumerate():
+            if thread.name == "heartbeats":
+                thread.join(60)
+        assert (queue.asked, kept.server_lost, kept.error) == (6, "nobody answers", None)
+        assert kept.is_over
+        kept.check()  # it may be this worker's still

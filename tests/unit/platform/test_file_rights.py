@@ -27,7 +27,7 @@ from xfworker.domain.errors import (
 from xfworker.domain.files import Scope, parse_resource, record_resource, userdata_resource
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
+from xfworker.domain.records import DependencyPackage, Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
 from xfworker.services.platform.file_rights import workflow_of_files
 from xfworker.services.platform.platform import Platform
 
@@ -398,4 +398,14 @@ def test_the_rights_of_a_scripts_file_token_depend_on_its_own_job_and_those_of_a
         token = server.file_token([scope])
         claims = lab.platform.signer.verify(token.token)
         assert workflow_of_files(claims, token) == reach
-        assert claims["sub"] == server.principal.name
+        assert (claims["sub"], claims["kind"]) == (server.principal.name, "file")
+
+
+def test_whoever_may_use_a_dependency_package_reads_its_files(lab):
+    _, bearer = lab.person("anna")
+    package = lab.server().create(DependencyPackage(name="lib", version="1.0.0.0"))
+    place = record_resource("dependency_package_config", package.serial)
+    for server in (lab.server(), lab.server(bearer), lab.server(lab.leased(lab.job()).server_auth)):
+        assert server.file_token([Scope("read", place)]).token
+    with pytest.raises(PermissionDenied):
+        lab.server(bearer).file_token([Scope("write", place)])

@@ -67,6 +67,16 @@ def test_who_came_in_before_is_not_kept_out_by_guesses_from_elsewhere(lab):
     assert accounts.log_in("anna", "anna-password", address="home").text
 
 
+def test_who_comes_in_with_an_account_of_their_own_has_no_more_guesses_at_others_from_there():
+    throttle = LoginThrottle(ManualClock())
+    for number in range(10):
+        throttle.failed(f"name{number}", "stranger")
+    throttle.succeeded("own", "stranger")
+    throttle.require_turn("own", "stranger")
+    with pytest.raises(TooManyRequests):
+        throttle.require_turn("another", "stranger")
+
+
 def test_an_address_that_tries_many_names_is_slowed_down():
     clock = ManualClock()
     throttle = LoginThrottle(clock)
