@@ -1,17 +1,23 @@
 """The platform's rules over PostgreSQL, which runs from a wheel."""
 
 import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import attrs
 import pytest
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import create_engine, event, insert, text
 from sqlalchemy.engine import make_url
 
 from tests.unit.platform.small_workflow import SmallWorkflow, output
 from tests.unit.platform.test_statements import asked, chain
+from xfworker.adapters.sql.derivations import KeptDerivations
 from xfworker.adapters.sql.export import read_rows, write_rows
-from xfworker.adapters.sql.tables import METADATA, TABLES
+from xfworker.adapters.sql.prepared import Runner
+from xfworker.adapters.sql.rows import to_row
+from xfworker.adapters.sql.tables import CLAIM_RANK, CLAIMABLE_BY_TASK, METADATA, TABLES
+from xfworker.adapters.sql.transaction import SqlTransaction
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.change import Change
 from xfworker.domain.errors import LeaseLost, ServerFault
@@ -193,6 +199,38 @@ def test_a_job_that_is_being_claimed_is_passed_over_and_one_that_comes_free_agai
         raise ZeroDivisionError  # whoever was claiming it does not take it
     assert last.result(60).job.serial == first.serial
     assert world.queue.claim(worker) is None
+
+
+def test_what_can_be_claimed_is_read_where_no_ended_job_stands(world, setting):
+    job = setting.job()
+    rows = [{**to_row(attrs.evolve(job, serial=0, sort_order=f"b{number}")), CLAIM_RANK: 1} for number in range(2_000)]
+    statements = []
+    with world.platform.records.engine.begin() as connection:
+        connection.execute(insert(TABLES[Job.collection]), rows)
+        connection.execute(text("ANALYZE"))
+        event.listen(connection, "before_cursor_execute", lambda *given: statements.append(given[2]))
+        assert [task.serial for task in SqlTransaction(Runner(connection), KeptDerivations()).claimable_tasks()] == [
+            setting.task.serial
+        ]
+        [statement] = statements
+        plan = "\n".join(connection.execute(text(f"EXPLAIN {statement}")).scalars())
+    assert set(re.findall(r"Scan using (\w+) on jobs", plan)) == {CLAIMABLE_BY_TASK}, plan
+
+
+def test_no_statement_of_claims_heartbeats_and_ends_is_planned_anew_each_time(world, setting):
+    for _ in range(20):
+        setting.job()
+    worker = world.queue.register(Worker(name="bench")).serial
+    for _ in range(20):
+        lease = world.queue.claim(worker)
+        heartbeat(world.queue, lease)
+        world.queue.end(lease, Outcome(ending=Ending.CRASHED))
+    planned = text("SELECT custom_plans, generic_plans, statement FROM pg_prepared_statements")
+    with world.platform.records.engine.connect() as connection:  # the one that all of them had
+        rows = connection.execute(planned).all()
+    assert max(generic for _, generic, _ in rows) >= 10
+    # PostgreSQL makes five plans for their values before it may keep one for all.
+    assert [row for row in rows if row[0] > 5] == []
 
 
 def test_progress_waits_for_no_writer_and_sends_nothing_but_itself(world, setting, threads):

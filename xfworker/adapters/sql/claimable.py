@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import text
 
+from xfworker.adapters.sql.prepared import Prepared, Runner
 from xfworker.adapters.sql.rows import read_json, write_json
 from xfworker.adapters.sql.tables import CLAIM_RANK, CLAIMABLE_BY_TASK, field_forms, table_name
 from xfworker.domain.packages_needed import packages_listed
@@ -25,23 +26,26 @@ _OF_EACH_TASK = 16
 
 # SQLite would take another index, in which the jobs that have ended stand as well.
 _SOURCES = {"sqlite": f"jobs INDEXED BY {CLAIMABLE_BY_TASK}", "postgresql": "jobs"}
+# Not an array: PostgreSQL would plan the statement anew for each, which takes longer than to run it.
 _LISTS = {
     "sqlite": "json_each(:tasks) AS listed",
-    "postgresql": "unnest(CAST(:tasks AS bigint[])) AS listed(value)",
+    "postgresql": "json_array_elements_text(CAST(:tasks AS json)) AS listed(value)",
 }
 _READ = (Job, Task, TaskType)
+_BY_TASK = f"jobs.task_serial, jobs.{CLAIM_RANK}"
+"""By the task would be enough, but PostgreSQL might then go through an index in which ended jobs stand as well."""
 _ORDER = f"jobs.{CLAIM_RANK}, jobs.sort_order, jobs.serial"
 
 
 def _tasks_statement(source: str) -> str:
     return f"""
         WITH RECURSIVE claimable(task_serial) AS (
-            SELECT (SELECT task_serial FROM {source} WHERE claim_rank IS NOT NULL ORDER BY task_serial LIMIT 1)
+            SELECT (SELECT task_serial FROM {source} WHERE claim_rank IS NOT NULL ORDER BY {_BY_TASK} LIMIT 1)
             UNION ALL
             SELECT (
                 SELECT jobs.task_serial FROM {source}
                 WHERE jobs.claim_rank IS NOT NULL AND jobs.task_serial > claimable.task_serial
-                ORDER BY jobs.task_serial LIMIT 1
+                ORDER BY {_BY_TASK} LIMIT 1
             )
             FROM claimable WHERE claimable.task_serial IS NOT NULL
         )
@@ -73,27 +77,26 @@ def _heads(dialect: str) -> str:
     return f"""
         SELECT head.serial FROM {listed} CROSS JOIN LATERAL (
             SELECT jobs.serial, jobs.claim_rank, jobs.sort_order FROM {source}
-            WHERE jobs.task_serial = listed.value AND jobs.claim_rank IS NOT NULL ORDER BY {_ORDER}
+            WHERE jobs.task_serial = CAST(listed.value AS bigint) AND jobs.claim_rank IS NOT NULL ORDER BY {_ORDER}
             LIMIT {_OF_EACH_TASK}
         ) AS head
         ORDER BY head.claim_rank, head.sort_order, head.serial LIMIT {_OF_EACH_TASK}
     """  # noqa: S608  made of constants
 
 
-def _first_statement(dialect: str, locked: str = "") -> TextClause:
+def _first_statement(dialect: str, locked: str = "") -> Prepared:
     # With its task and task type, which whoever is given the job reads next.
-    return text(
-        f"""
+    statement = f"""
         SELECT {_columns()} FROM jobs
         LEFT JOIN tasks ON tasks.serial = jobs.task_serial
         LEFT JOIN task_types ON task_types.serial = tasks.task_type_serial
         WHERE jobs.serial IN ({_heads(dialect)}) AND jobs.claim_rank IS NOT NULL
         ORDER BY {_ORDER} LIMIT 1 {locked}
         """  # noqa: S608  made of constants
-    )
+    return Prepared(text(statement))
 
 
-_TASKS = {dialect: text(_tasks_statement(source)) for dialect, source in _SOURCES.items()}
+_TASKS = {dialect: Prepared(text(_tasks_statement(source))) for dialect, source in _SOURCES.items()}
 _FIRST = {dialect: _first_statement(dialect) for dialect in _SOURCES}
 _WAITING = _first_statement("postgresql", "FOR UPDATE OF jobs")
 _TAKING = (_first_statement("postgresql", "FOR UPDATE OF jobs SKIP LOCKED"), _WAITING, _WAITING)
@@ -103,31 +106,29 @@ none" would send a worker away that has something to do.
 """
 
 
-def claimable_tasks(connection: Connection) -> list[ClaimableTask]:
+def claimable_tasks(runner: Runner) -> list[ClaimableTask]:
     """List the tasks that have jobs which a worker may claim."""
-    return [_task(*row) for row in connection.execute(_TASKS[connection.dialect.name])]
+    return [_task(*row) for row in runner.rows(_TASKS[runner.dialect.name], {})]
 
 
 def first_claimable(
-    connection: Connection, tasks: Collection[int], *, locked: bool
+    runner: Runner, tasks: Collection[int], *, locked: bool
 ) -> list[tuple[type[Record], Sequence[Any]]]:
     """
     Give, of the jobs of some tasks, the one that is handed out first: its row, and those of its task and task type.
 
     Args:
-        connection: The connection.
+        runner: Runs statements on the connection.
         tasks: The tasks.
         locked: Whether nobody else may hand it out or change it before the transaction ends.
 
     Returns:
         The rows that there are, the job's first; nothing where there is no such job.
     """
-    dialect = connection.dialect.name
-    listed = list(tasks)
-    parameters = {"tasks": write_json(listed) if dialect == "sqlite" else listed}
+    dialect = runner.dialect.name
+    values = {"tasks": write_json(list(tasks))}
     for statement in _TAKING if locked and dialect == "postgresql" else (_FIRST[dialect],):
-        row = connection.execute(statement, parameters).first()
-        if row is not None:
+        for row in runner.rows(statement, values):
             return list(_parted(row))
     return []
 

@@ -6,8 +6,6 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    Connection,
-    Select,
     Table,
     and_,
     bindparam,
@@ -83,7 +81,7 @@ def _claimant() -> Prepared:
     return Prepared(statement)
 
 
-def hand_out(connection: Connection, job: Job, lease: JobLease, event: ActivityEvent) -> int:
+def hand_out(runner: Runner, job: Job, lease: JobLease, event: ActivityEvent) -> int:
     """Store a claimed job, its lease and the event of it in one statement, and give the lease's serial."""
     values: dict[str, Any] = {"taken_serial": job.serial}
     job_row = to_row(job)
@@ -91,11 +89,12 @@ def hand_out(connection: Connection, job: Job, lease: JobLease, event: ActivityE
     for table, record in ((_LEASES, lease), (_EVENTS, event)):
         row = to_row(record)
         values |= {f"{table.name}_{name}": row.get(name) for name in _unnumbered(table)}
-    return int(connection.execute(_handing_out(), values).scalar_one())
+    [(serial,)] = runner.rows(_handing_out(), values)
+    return int(serial)
 
 
 @cache
-def _handing_out() -> Select[Any]:
+def _handing_out() -> Prepared:
     changed = {_JOBS.c[name]: bindparam(f"taken_{name}", type_=_JOBS.c[name].type) for name in _HANDED_OUT}
     taken = (
         update(_JOBS)
@@ -111,7 +110,7 @@ def _handing_out() -> Select[Any]:
         .cte(name)
         for table, name in ((_LEASES, "leased"), (_EVENTS, "logged"))
     )
-    return select(leased.c.serial).add_cte(taken, logged)
+    return Prepared(select(leased.c.serial).add_cte(taken, logged))
 
 
 def _unnumbered(table: Table) -> list[str]:
@@ -119,17 +118,17 @@ def _unnumbered(table: Table) -> list[str]:
 
 
 def renew_leases(
-    connection: Connection, worker_serial: int, attempts: Mapping[int, int], expires_at: datetime, *, member: str
+    runner: Runner, worker_serial: int, attempts: Mapping[int, int], expires_at: datetime, *, member: str
 ) -> list[RenewedLease]:
     """Let the leases on attempts at jobs hold until a later time, and give those that there were."""
     values: dict[str, Any] = {"worker": worker_serial, "member": f'%"{member}"%', "until": format_time(expires_at)}
-    if connection.dialect.name == "sqlite":
+    if runner.dialect.name == "sqlite":
         values |= {"listed": write_json([[*pair] for pair in attempts.items()])}
-        rows = connection.execute(_LEASED_ON_SQLITE, values).all()
-        connection.execute(_RENEWING_ON_SQLITE, values)
+        rows = runner.rows(_LEASED_ON_SQLITE, values)
+        runner.later(_RENEWING_ON_SQLITE, values)
     else:
         values |= {"jobs": list(attempts), "attempts": list(attempts.values())}
-        rows = connection.execute(_RENEWING, values).all()
+        rows = runner.rows(_RENEWING, values)
     return [
         RenewedLease(job_serial=job_serial, state=JobState(state), metadata=read_json(metadata) or {})
         for job_serial, state, metadata in rows
@@ -143,27 +142,27 @@ _LISTED_ON_SQLITE = """
         SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:listed)
     )
 """
-_LEASED_ON_SQLITE = text(
-    f"SELECT {_OF_JOB} FROM job_leases JOIN jobs ON jobs.serial = job_serial WHERE {_LISTED_ON_SQLITE}"  # noqa: S608  made of constants
-)
-_RENEWING_ON_SQLITE = text(f"UPDATE job_leases SET expires_at = :until WHERE {_LISTED_ON_SQLITE}")  # noqa: S608  as above
-_RENEWING = text(
-    f"""
-    UPDATE job_leases SET expires_at = :until
-    FROM unnest(CAST(:jobs AS bigint[]), CAST(:attempts AS bigint[])) AS listed(job, attempt), jobs
-    WHERE job_leases.worker_serial = :worker AND job_leases.job_serial = listed.job
-        AND job_leases.attempt = listed.attempt AND jobs.serial = listed.job
-    RETURNING {_OF_JOB}
-    """  # noqa: S608  as above
+_LEASED_ON_SQLITE, _RENEWING_ON_SQLITE, _RENEWING = (
+    Prepared(text(statement))
+    for statement in (
+        f"SELECT {_OF_JOB} FROM job_leases JOIN jobs ON jobs.serial = job_serial WHERE {_LISTED_ON_SQLITE}",  # noqa: S608  made of constants
+        f"UPDATE job_leases SET expires_at = :until WHERE {_LISTED_ON_SQLITE}",  # noqa: S608  as above
+        f"""
+        UPDATE job_leases SET expires_at = :until
+        FROM unnest(CAST(:jobs AS bigint[]), CAST(:attempts AS bigint[])) AS listed(job, attempt), jobs
+        WHERE job_leases.worker_serial = :worker AND job_leases.job_serial = listed.job
+            AND job_leases.attempt = listed.attempt AND jobs.serial = listed.job
+        RETURNING {_OF_JOB}
+        """,  # noqa: S608  as above
+    )
 )
 
 
-def renew_all(connection: Connection, expires_at: datetime) -> None:
+def renew_all(runner: Runner, expires_at: datetime) -> None:
     """Let all leases hold until a later time."""
-    at = format_time(expires_at)
-    connection.execute(update(_LEASES).values(expires_at=at))
+    runner.connection.execute(update(_LEASES).values(expires_at=format_time(expires_at)))
 
 
-def touch_worker(connection: Connection, serial: int, moment: datetime) -> None:
+def touch_worker(runner: Runner, serial: int, moment: datetime) -> None:
     """Record when a worker was last heard of."""
-    connection.execute(update(_WORKERS).where(_WORKERS.c.serial == serial).values(last_seen_at=format_time(moment)))
+    runner.replace_later(Worker.collection, serial, {"last_seen_at": format_time(moment)})

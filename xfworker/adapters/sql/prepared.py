@@ -6,13 +6,13 @@ run it. On a server of its own (PostgreSQL) each statement is a round trip as we
 for the next one that something is read from, and travels with it. Who listens to the engine's statements hears of all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache
 from typing import Any, cast
 
 from attrs import define, field
-from sqlalchemy import Connection, Table, bindparam, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
@@ -107,7 +107,11 @@ class Runner:
 
     def replace(self, collection: str, serial: int, values: Mapping[str, Any]) -> int:
         """Write columns of a row, and give how many rows there were of it."""
-        return int(self._run(replacing(collection, tuple(values)), {**values, _KEY: serial}).rowcount)
+        return self.count(replacing(collection, tuple(values)), {**values, _KEY: serial})
+
+    def count(self, prepared: Prepared, values: Mapping[str, Any]) -> int:
+        """Run a statement that writes, and give how many rows it wrote."""
+        return int(self._run(prepared, values).rowcount)
 
     def replace_later(self, collection: str, serial: int, values: Mapping[str, Any]) -> None:
         """Write columns of a row that is there."""
@@ -232,12 +236,7 @@ def finding(
     table = TABLES[collection]
     columns = encoded_columns(collection, encoded_by) if encoded_by else table.c
     statement = select(*columns).select_from(table)
-    for name, count in shape:
-        column = table.c[name]
-        values = [bindparam(f"{name}_{index}", type_=column.type) for index in range(count)]
-        statement = statement.where(
-            column.in_(values) if count > 1 else column == values[0] if count else column.is_(None)
-        )
+    statement = statement.where(*_conditions(table, shape))
     serial = table.c.serial
     after_serial = bindparam("after_serial", type_=serial.type)
     if collection == Job.collection:
@@ -250,6 +249,20 @@ def finding(
         statement = statement.where(serial > after_serial) if after else statement
     statement = statement.limit(bindparam("most")) if limited else statement
     return Prepared(statement.with_for_update() if locked else statement)
+
+
+@cache
+def deleting(collection: str, shape: Shape) -> Prepared:
+    """Give the statement that deletes records by field values; its parameters are named as in a search."""
+    table = TABLES[collection]
+    return Prepared(delete(table).where(*_conditions(table, shape)))
+
+
+def _conditions(table: Table, shape: Shape) -> Iterator[ColumnElement[bool]]:
+    for name, count in shape:
+        column = table.c[name]
+        values = [bindparam(f"{name}_{index}", type_=column.type) for index in range(count)]
+        yield column.in_(values) if count > 1 else column == values[0] if count else column.is_(None)
 
 
 def search_values(name: str, values: Sequence[Any]) -> dict[str, Any]:

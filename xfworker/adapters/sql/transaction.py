@@ -34,7 +34,7 @@ from xfworker.adapters.sql.board import job_cells
 from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable
 from xfworker.adapters.sql.derivations import Derivations, KeptDerivations
 from xfworker.adapters.sql.encoded import encoded_columns, encoded_records
-from xfworker.adapters.sql.prepared import Prepared, Runner, Shape, finding, search_values
+from xfworker.adapters.sql.prepared import Prepared, Runner, Shape, deleting, finding, search_values
 from xfworker.adapters.sql.rows import column_value, read_json, read_member, record_of, to_record, to_row, write_json
 from xfworker.adapters.sql.savepoints import Savepoints
 from xfworker.adapters.sql.server_locks import lock_name
@@ -244,7 +244,12 @@ class SqlTransaction:
     def delete(self, kind: type[Record], where: Mapping[str, Any]) -> int:
         self._savepoints.before_write()
         self._seen.clear()
-        return int(self._connection.execute(delete(table_of(kind)).where(*self._conditions(kind, where))).rowcount)
+        search = _prepared_search(kind, where)
+        if search is None:
+            statement = delete(table_of(kind)).where(*self._conditions(kind, where))
+            return int(self._connection.execute(statement).rowcount)
+        shape, values = search
+        return self._runner.count(deleting(kind.collection, shape), values)
 
     def output_values(self, sequence: ParameterSequence) -> Iterator[OutputValue]:
         obsolete = exists().where(_RUNS.c.serial == _JOBS.c.run_serial, _RUNS.c.obsolete.is_(True))
@@ -264,10 +269,10 @@ class SqlTransaction:
         return [to_record(Job, row) for row in self._rows(statement.limit(limit))]
 
     def claimable_tasks(self) -> Sequence[ClaimableTask]:
-        return claimable_tasks(self._connection)
+        return claimable_tasks(self._runner)
 
     def first_claimable_job(self, tasks: Collection[int]) -> Job | None:
-        parts = first_claimable(self._connection, tasks, locked=self._locks_rows)
+        parts = first_claimable(self._runner, tasks, locked=self._locks_rows)
         for kind, row in parts:
             self._see(kind, row[list(field_forms(kind)).index("serial")], row)
         return record_of(Job, parts[0][1]) if parts else None
@@ -282,22 +287,22 @@ class SqlTransaction:
             return self.insert(lease)
         self._savepoints.before_write()
         self._see_written(Job, job.serial, to_row(job))
-        return attrs.evolve(lease, serial=leasing.hand_out(self._connection, job, lease, event))
+        return attrs.evolve(lease, serial=leasing.hand_out(self._runner, job, lease, event))
 
     def touch_worker(self, serial: int, moment: datetime) -> None:
         self._savepoints.before_write()
         self._seen.pop((Worker.collection, serial), None)
-        leasing.touch_worker(self._connection, serial, moment)
+        leasing.touch_worker(self._runner, serial, moment)
 
     def renew_leases(
         self, worker_serial: int, attempts: Mapping[int, int], expires_at: datetime, *, member: str
     ) -> Sequence[RenewedLease]:
         self._savepoints.before_write()
-        return leasing.renew_leases(self._connection, worker_serial, attempts, expires_at, member=member)
+        return leasing.renew_leases(self._runner, worker_serial, attempts, expires_at, member=member)
 
     def renew_all_leases(self, expires_at: datetime) -> None:
         self._savepoints.before_write()
-        leasing.renew_all(self._connection, expires_at)
+        leasing.renew_all(self._runner, expires_at)
 
     def hold_name(self, name: str) -> None:
         if not self._on_sqlite:
