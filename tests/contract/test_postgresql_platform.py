@@ -61,7 +61,9 @@ def postgresql_records(databases, tmp_path):
     records = opened_records(PlatformStorage(data=tmp_path, database=databases["emptied"]))
     yield records
     with records.engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {', '.join(table.name for table in METADATA.sorted_tables)}"))
+        connection.execute(
+            text(f"TRUNCATE {', '.join(table.name for table in METADATA.sorted_tables)} RESTART IDENTITY")
+        )
     records.close()
 
 
