@@ -61,8 +61,8 @@ _OF_RIGHTS = (
     *_of_platform("access", "file_rights", "look_alikes", "ownership", "rights_matrix", "tokens_and_sessions"),
 )
 _OF_ACCOUNTS = _of_platform(
-    "account_rights", "accounts", "many_logins", "password_rules", "second_factor_sign_ins", "second_factors",
-    "sessions", "sign_ins", "tokens_and_sessions",
+    "account_rights", "accounts", "login_throttle", "many_logins", "password_rules", "second_factor_sign_ins",
+    "second_factors", "sessions", "sign_ins", "tokens_and_sessions",
 )  # fmt: skip
 _OF_TRANSFERS = ("tests/unit/transfers", "tests/contract/test_facade_memory.py")
 

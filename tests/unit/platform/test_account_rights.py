@@ -13,6 +13,7 @@ from xfworker.domain.errors import (
     RecordNotFound,
 )
 from xfworker.domain.records import ActivityEvent, Project
+from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind
 
 
 @pytest.fixture
@@ -172,3 +173,27 @@ def test_the_log_says_what_was_done_to_accounts_and_tokens(house):
         ("revoked", PersonalToken.collection, {}),
         ("ended the sessions of", Account.collection, {"sessions": 1}),
     ]
+
+
+def test_a_caller_is_who_its_token_says_in_the_words_that_tokens_have_since_the_first_version(house, anna):
+    verify = house.platform.signer.verify
+    job = Principal(
+        kind=PrincipalKind.JOB,
+        name="job 7",
+        job_serial=7,
+        workflow_serial=3,
+        project_serial=2,
+        attempt=4,
+        token_key="k",
+    )
+    worker = house.platform.authenticate(house.accounts.add_worker_token("bench").text)
+    assert verify(house.platform.admin_token())["kind"] == "admin"
+    assert job.claims() == {"kind": "job", "job": 7, "workflow": 3, "project": 2, "attempt": 4}
+    assert worker.claims() == {"kind": "worker", "key": worker.token_key}
+    assert anna.principal.claims() == {"kind": "user", "key": anna.principal.token_key}
+    assert [each.identity for each in (ADMIN, anna.principal, worker, job)] == [
+        "admin", f"account:{own(anna)}", f"token:{worker.token_key}", "job:7",
+    ]  # fmt: skip
+    assert worker.token_key not in repr(worker)
+    with pytest.raises(PermissionDenied, match=r"job 7 may not read this; that is for: admin, user$"):
+        job.require(PrincipalKind.USER, to="read this")

@@ -239,7 +239,10 @@ def test_who_has_to_have_a_second_factor_sets_it_up_at_the_sign_in():
     made = signing_in.with_first_code(pending.text, home.phone.code(), address="10.0.0.5")
     assert home.is_in(made.session.text)
     assert home.is_in(program)
-    assert home.accounts.sign_ins(home.serial)[0].by == "password and code"
+    assert [(entry.by, entry.succeeded) for entry in home.accounts.sign_ins(home.serial)] == [
+        ("password and code", True)
+    ]
+    assert made.recovery_codes[0] not in repr(made)
     for ask in (
         lambda: signing_in.set_up(pending.text),
         lambda: signing_in.with_first_code(pending.text, home.phone.next_code(), address=""),
@@ -292,3 +295,33 @@ def test_a_sign_in_that_waits_for_its_code_is_void_where_the_records_know_no_suc
         transaction.delete(Account, {"serial": home.serial})
     with pytest.raises(AuthenticationFailed, match="begin it again"):
         home.platform.signing_in().with_code(pending.text, home.phone.code(), address="")
+
+
+def test_a_first_factor_that_is_set_up_at_the_sign_in_ends_the_sessions_of_before_and_what_failed_counts_no_more():
+    before = Home()
+    before.add()
+    session = before.accounts.log_in("anna", WORDS).text
+    home = Home("all", records=before.records, clock=before.clock)
+    home.serial = before.serial
+    pending, signing_in = pending_by_password(home), home.platform.signing_in()
+    home.phone.secret = signing_in.set_up(pending.text).secret
+    for _ in range(9):
+        signing_in.throttle.failed("anna", "stranger")
+    made = signing_in.with_first_code(pending.text, home.phone.code(), address="home")
+    assert (home.is_in(session), home.is_in(made.session.text)) == (False, True)
+    for _ in range(9):
+        signing_in.throttle.failed("anna", "stranger")
+    signing_in.throttle.require_turn("anna", "elsewhere")
+
+
+def test_a_link_may_be_followed_by_a_recovery_code_and_a_wrong_code_is_listed_as_refused(home):
+    codes = home.set_up()
+    sessions = home.platform.page_sessions()
+    program = home.platform.accounts_for(home.log_in(codes[0])).add_token(home.serial, "laptop").text
+    link = sessions.link(home.platform.authenticate(program))
+    pending = sessions.begin(link.path.removeprefix("/link/"))
+    with pytest.raises(AuthenticationFailed):
+        home.platform.signing_in().with_code(pending.text, "000000", address="")
+    home.platform.signing_in().with_code(pending.text, codes[1], address="")
+    listed = [(entry.by, entry.succeeded) for entry in home.accounts.sign_ins(home.serial)[:2]]
+    assert listed == [("link and recovery code", True), ("link and code", False)]

@@ -97,3 +97,40 @@ def test_no_caller_writes_a_sign_in_that_was_none(house):
     for principal in (house.log_in("anna", WORDS), house.admin):
         with pytest.raises(InvalidRecord, match="written by the server alone"):
             house.server(principal).create(ActivityEvent(title="x", type="SignIn"))
+
+
+def test_a_name_that_nobody_has_is_noted_once_without_the_name(house):
+    refused(house, "nobody", "hunter2hunter2", address="1" * 70)
+    with house.records.transaction(write=False) as transaction:
+        assert transaction.entry("failed-sign-in") == {"address": "1" * 64}
+
+
+def test_a_try_is_an_event_that_says_how_it_went(house):
+    with structlog.testing.capture_logs() as logged:
+        house.accounts.log_in("anna", WORDS, address="1" * 70)
+        refused(house, "anna", "hunter2hunter2", address="")
+    events = house.server(house.admin).find(ActivityEvent)
+    said = [(event.title, event.level, event.payload) for event in events if event.type == "SignIn"]
+    assert said == [
+        (
+            f"anna signed in by password from {'1' * 64}",
+            "INFO",
+            {"address": "1" * 64, "by": "password", "succeeded": True},
+        ),
+        (
+            "anna was refused by password from this server",
+            "WARNING",
+            {"address": "", "by": "password", "succeeded": False},
+        ),
+    ]
+    assert [(event["event"], event["log_level"]) for event in logged] == [
+        ("xfworker.signed_in", "info"),
+        ("xfworker.sign_in_refused", "warning"),
+    ]
+
+
+def test_a_session_says_by_what_it_began(house):
+    house.accounts.log_in("anna", WORDS)
+    sessions = house.platform.page_sessions()
+    sessions.begin(sessions.link(house.log_in("anna", WORDS)).path.removeprefix("/link/"), address="")
+    assert [token.name for token in house.accounts.tokens(house.serial)] == ["login", "login", "page"]
