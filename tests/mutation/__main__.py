@@ -66,7 +66,29 @@ _OF_ACCOUNTS = _of_platform(
 )  # fmt: skip
 _OF_TRANSFERS = ("tests/unit/transfers", "tests/contract/test_facade_memory.py")
 
+
+def _of_domain(*names):
+    return tuple(f"tests/unit/domain/test_{name}.py" for name in names)
+
+
 TESTS_OF = {
+    "xfworker/domain/address.py": _of_domain("address"),
+    "xfworker/domain/allocation.py": _of_domain("allocation"),
+    "xfworker/domain/change.py": _of_domain("change", "records"),
+    "xfworker/domain/connections.py": _of_domain("connections"),
+    "xfworker/domain/conversion.py": _of_domain("conversion", "records", "change"),
+    "xfworker/domain/digest_field.py": _of_domain("digest_field"),
+    "xfworker/domain/files.py": _of_domain("files", "rules_at_their_edges"),
+    "xfworker/domain/filenames.py": _of_domain("files", "rules_at_their_edges"),
+    "xfworker/domain/interface.py": _of_domain("interface", "schema_rules", "parameters", "typed_inputs"),
+    "xfworker/domain/job_arguments.py": _of_domain("job_arguments", "rules_at_their_edges"),
+    "xfworker/domain/job_inputs.py": _of_domain("typed_inputs", "interface", "rules_at_their_edges"),
+    "xfworker/domain/job_state.py": _of_domain("job_state"),
+    "xfworker/domain/one_time_codes.py": _of_domain("one_time_codes"),
+    "xfworker/domain/parameter_shapes.py": _of_domain("parameter_shapes", "interface", "schema_rules"),
+    "xfworker/domain/parameters.py": _of_domain("parameters", "parameter_shapes", "rules_at_their_edges"),
+    "xfworker/domain/version.py": _of_domain("parameters"),
+    "xfworker/domain/workflow_graph.py": (*_of_domain("scheduling"), *_OF_FLOW),
     "xfworker/domain/resources.py": (
         "tests/unit/domain/test_needs_and_offers.py",
         "tests/unit/platform/test_resources.py",

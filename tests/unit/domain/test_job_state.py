@@ -37,3 +37,14 @@ def test_every_error_has_a_code_of_its_own():
 
     assert len({error.code for error in errors.values()}) == len(errors)
     assert all(issubclass(error, XFWorkerError) for error in errors.values())
+
+
+def test_states_have_the_words_that_records_and_scripts_have_since_the_first_version():
+    words = ["Waiting", "Ready", "ReadyForInteractive", "Running", "Done", "Failed", "Aborted"]
+    assert [state.value for state in JobState] == words
+    assert [state.value for state in JobState if state.is_final] == ["Done", "Failed", "Aborted"]
+
+
+def test_a_refusal_lists_the_states_that_may_follow():
+    with pytest.raises(IllegalTransition, match=r"it can go to: Ready, ReadyForInteractive, Waiting$"):
+        check_transition(3, JobState.DONE, JobState.FAILED)

@@ -96,3 +96,12 @@ def test_what_is_no_version_is_refused(text):
 def test_what_cannot_be_a_version_is_not_written(parts):
     with pytest.raises(InvalidParameter):
         format_version(parts)
+
+
+def test_the_numbers_of_a_version_have_at_most_a_thousand_digits():
+    longest, longer = "9" * 1000, "1" + "0" * 1000
+    assert format_version(parse_version(f"1.{longest}")) == f"1.{longest}"
+    with pytest.raises(InvalidParameter, match="is not a version"):
+        parse_version(longer)
+    with pytest.raises(InvalidParameter, match="at most 1000 digits"):
+        format_version((1, 10**1000))

@@ -1,5 +1,7 @@
 """Who signed in or tried to, when and from where: kept, shown to whose account it is, and in the server's log."""
 
+import hashlib
+
 import pytest
 import structlog
 
@@ -134,3 +136,24 @@ def test_a_session_says_by_what_it_began(house):
     sessions = house.platform.page_sessions()
     sessions.begin(sessions.link(house.log_in("anna", WORDS)).path.removeprefix("/link/"), address="")
     assert [token.name for token in house.accounts.tokens(house.serial)] == ["login", "login", "page"]
+
+
+@pytest.mark.parametrize(("seconds", "works"), [(599, True), (600, False)])
+def test_a_link_works_for_ten_minutes_once_and_is_neither_kept_nor_shown(house, seconds, works):
+    sessions = house.platform.page_sessions()
+    link = sessions.link(house.admin)
+    code = link.path.removeprefix("/link/")
+    assert code not in repr(link)
+    with house.records.transaction(write=False) as transaction:
+        assert transaction.entry(f"page-link:{code}") is None
+        assert transaction.entry(f"page-link:{hashlib.sha256(code.encode()).hexdigest()}")["account"] is None
+    house.clock.advance(seconds)
+    if works:
+        begun = sessions.begin(code)
+        assert house.platform.authenticate(begun.text).is_admin
+        assert (begun.record.name, begun.record.address) == ("page", "")
+        with house.records.transaction(write=False) as transaction:
+            [event] = transaction.find(ActivityEvent, {"type": "SignIn"})
+        assert (event.user, event.payload) == ("admin", {"address": "", "by": "link", "succeeded": True})
+    with pytest.raises(AuthenticationFailed, match="used already or has expired"):
+        sessions.begin(code)

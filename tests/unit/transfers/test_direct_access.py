@@ -235,3 +235,29 @@ def test_where_nothing_can_be_written_directly_a_file_is_written_here_and_sent(
     (working.parent / "outside.raw").write_bytes(b"x")
     moving.store(TOKEN, working.parent / "outside.raw", FOLDER.child("new.raw"), working_directory=working)
     assert (root / "job_result/17/new.raw").read_bytes() == b"x"
+
+
+def test_many_files_are_fetched_without_a_look_at_the_share_where_the_caller_has_looked(
+    shared, disks, working, content
+):
+    [path] = transfers(shared, disks).fetch_many(TOKEN, [PLACE], working, look_in_place=False)
+    assert path.parent == working
+    assert path.read_bytes() == content
+
+
+def test_the_log_says_how_much_took_how_long_and_an_upload_that_fails_raises(working, log):
+    class Slow(MemoryFileStore):
+        def upload(self, token, source, resource, *, progress=None):
+            clock.advance(1.23456)
+            if resource.filename == "refused.raw":
+                raise FileError("no room")
+            return super().upload(token, source, resource, progress=progress)
+
+    clock = ManualClock()
+    clock.advance(100)
+    stores = Transfers(Slow(), LocalFilesystem(), clock)
+    (working / "scan.raw").write_bytes(b"12345")
+    stores.store(TOKEN, working / "scan.raw", PLACE)
+    with pytest.raises(FileError, match="no room"):
+        stores.store(TOKEN, working / "scan.raw", FOLDER.child("refused.raw"))
+    assert [(entry.get("bytes"), entry.get("seconds")) for entry in log if "bytes" in entry] == [(5, 1.235)]

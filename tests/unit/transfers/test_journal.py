@@ -94,3 +94,26 @@ def test_only_of_a_file_that_is_worth_it_something_is_left_to_go_on_from(tmp_pat
     part.write(part.spans.take_first(), block, 1000)
     part.leave()
     assert len(list(tmp_path.iterdir())) == left
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_what_an_earlier_attempt_verified_is_verified_again_before_it_is_gone_on_from(tmp_path, is_damaged):
+    size = 4 << 20
+    stat = FileStat(resource=parse_resource("userdata/a.raw"), size=size, etag="1")
+
+    def begin():
+        return PartialDownload("userdata/a.raw", "key", tmp_path / "a.raw", TransferLimits())
+
+    first = begin()
+    first.restart(stat)
+    block = first.pool.take()
+    block[:1000] = bytes(1000)
+    first.write(first.spans.take_first(), block, 1000)
+    first.leave()
+    if is_damaged:
+        [data] = [path for path in tmp_path.iterdir() if path.suffix != ".json"]
+        data.write_bytes(b"1" + bytes(999))
+    again = begin()
+    again.resume(lambda value: FileStat(resource=stat.resource, size=value["size"], etag=value["etag"]))
+    assert again.resumed_at == (0 if is_damaged else 1000)
+    again.discard()

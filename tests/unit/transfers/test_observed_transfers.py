@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
+from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.files import MemoryFileStore
@@ -52,6 +53,26 @@ def test_every_transfer_in_the_block_is_reported_and_none_outside(transfers, tmp
         ("upload", "job_result/17/copy.raw"),
     ]
     assert [event.done for event in seen[:4]] == [0, 2 * MIB, 4 * MIB, 6 * MIB]
+
+
+def test_a_copy_from_a_shared_disk_is_reported_when_it_is_there(tmp_path):
+    share = FolderFileStore(tmp_path / "files", direct_access_root="/share")
+    (tmp_path / "source").write_bytes(bytes(MIB))
+    share.upload(TOKEN, tmp_path / "source", FOLDER.child("0.raw"))
+    transfers = Transfers(share, LocalFilesystem(path_map={"/share": tmp_path / "files"}), ManualClock())
+    (tmp_path / "working").mkdir()
+    seen, progress = [], []
+    with observed_transfers(seen.append):
+        path = transfers.fetch(
+            TOKEN,
+            FOLDER.child("0.raw"),
+            tmp_path / "working",
+            copy_even_on_direct_access=True,
+            progress=lambda *numbers: progress.append(numbers),
+        )
+    assert path.parent == tmp_path / "working"
+    assert [(event.direction, event.done, event.is_complete) for event in seen] == [("download", MIB, True)]
+    assert progress == [(MIB, MIB)]
 
 
 def test_files_that_move_side_by_side_are_reported_too(transfers, tmp_path):
