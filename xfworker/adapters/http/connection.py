@@ -1,8 +1,9 @@
-"""Connections whose time limit for sending is their own and whose answers have a whole head; network errors by kind."""
+"""Connections that have a limit of their own for sending and send a small request at once; network errors by kind."""
 
 import http.client
 import socket
 import ssl
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from xfworker.adapters.http.answer_head import WholeHeadAnswer
 from xfworker.domain.errors import (
     ServerCertificateError,
     ServerError,
@@ -28,50 +30,25 @@ from xfworker.domain.errors import (
 NETWORK_ERRORS = (HTTPError, OSError, http.client.HTTPException)
 """What sending a request and reading its answer can raise."""
 
-
-class _Head:
-    """Reads the lines of a head, and sees whether the connection ended before its last one."""
-
-    def __init__(self, source: Any) -> None:
-        self.source = source
-        self.is_cut = False
-
-    def readline(self, limit: int) -> bytes:
-        line: bytes = self.source.readline(limit)
-        self.is_cut = not line.endswith(b"\n")
-        return line
-
-    def close(self) -> None:
-        self.source.close()
+_SENT_WITH_HEAD = 256 << 10
+"""Up to so much is copied behind the head of its request where a system, or TLS, takes but one piece of memory."""
 
 
-class _Answer(http.client.HTTPResponse):
-    """An answer with a whole head: Python takes one that breaks off in it for one that has no more fields."""
-
-    def begin(self) -> None:
-        head = _Head(self.fp)
-        self.fp = head  # type: ignore[assignment]  # all that is called of it until the head is read
-        try:
-            super().begin()
-        finally:
-            if self.fp is head:  # type: ignore[comparison-overlap]  # as above
-                self.fp = head.source
-        if head.is_cut:
-            raise ConnectionResetError("it ended within the head of the answer")
-
-
-class _OwnWriteTimeout:
+class _OwnSending:
     """
-    Gives sending its own limit.
+    Gives sending its own limit, and sends the head of a request with the first of its body.
 
     urllib3 leaves the connect limit on the socket while the body goes out (urllib3#857), so a short connect limit would
-    end a long upload to a slow disk.
+    end a long upload to a slow disk. It sends the head by itself, which wakes the server once more and before there is
+    anything to do.
     """
 
-    response_class = _Answer
+    response_class = WholeHeadAnswer
     write_seconds: float | None = 60.0
     sock: socket.socket | None
     timeout: Any
+    _head: bytes | None = None
+    _holds_head = False
 
     def request(
         self,
@@ -85,14 +62,43 @@ class _OwnWriteTimeout:
             self.connect()  # type: ignore[attr-defined]  # the connection class that this is mixed into has it
         # urllib3 puts this on the socket for the body; it sets it anew, to the connect limit, for each request.
         self.timeout = self.write_seconds
-        super().request(method, url, body=body, headers=headers, **options)  # type: ignore[misc]  # as above
+        self._head, self._holds_head = None, True
+        try:
+            super().request(method, url, body=body, headers=headers, **options)  # type: ignore[misc]  # as above
+        finally:
+            self._holds_head = False
+        if self._head is not None:
+            self.send(b"")
+
+    def send(self, data: Any) -> None:
+        """Send bytes; the first of a request are its head, which waits for what follows."""
+        if self._holds_head:
+            self._head, self._holds_head = data, False
+            return
+        if self._head is not None:
+            head, self._head = self._head, None
+            data = self._sent_with_head(head, data)
+        if data:
+            super().send(data)  # type: ignore[misc]  # as above
+
+    def _sent_with_head(self, head: bytes, data: bytes | memoryview) -> bytes | memoryview:
+        """Send the head and as much of the data as goes with it; give what is left to be sent."""
+        if sys.platform != "win32" and type(self.sock) is socket.socket:
+            count = self.sock.sendmsg([head, data])
+            if count >= len(head):
+                return memoryview(data)[count - len(head) :]
+            head = head[count:]
+        if len(data) <= _SENT_WITH_HEAD:
+            return b"".join((head, data))
+        super().send(head)  # type: ignore[misc]  # as above
+        return data
 
 
-class PlainConnection(_OwnWriteTimeout, HTTPConnection):  # type: ignore[misc]  # options pass through
+class PlainConnection(_OwnSending, HTTPConnection):  # type: ignore[misc]  # options pass through
     """A plain connection with its own limit for sending."""
 
 
-class TlsConnection(_OwnWriteTimeout, HTTPSConnection):  # type: ignore[misc]  # options pass through
+class TlsConnection(_OwnSending, HTTPSConnection):  # type: ignore[misc]  # options pass through
     """A TLS connection with its own limit for sending."""
 
 

@@ -12,4 +12,4 @@ def file_path(resource: Resource) -> str:
 
 def quoted(resource: Resource) -> str:
     """Percent-encode a resource, segment by segment."""
-    return "/".join(quote(segment, safe="") for segment in resource.segments)
+    return quote("/".join(resource.segments))  # no segment holds a slash

@@ -20,6 +20,7 @@ from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
 from xfworker.adapters.http.transport import HttpAnswer, HttpTransport
 from xfworker.adapters.http.tus_upload import TusUpload
 from xfworker.adapters.transfer import journal
+from xfworker.adapters.transfer.kept_buffers import KeptBuffers
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.retries import transfer_retries
 from xfworker.adapters.transfer.upload_source import UploadSource
@@ -79,7 +80,8 @@ class HttpFileStore:
         self._clock: Clock = clock or SystemClock()
         self._transports: dict[str, HttpTransport] = {}
         self._bearers: dict[str, FileBearer] = {}
-        self._swept: set[Path] = set()
+        self._swept: set[str] = set()
+        self._buffers = KeptBuffers()
         self._quick: set[str] = set()
         self._addresses: dict[str, Address] = {}
         self._lock = threading.Lock()
@@ -106,6 +108,7 @@ class HttpFileStore:
             bearer=self._bearer(token),
             progress=progress,
             elsewhere=self._elsewhere,
+            buffers=self._buffers,
         ).run()
 
     def _elsewhere(self, url: str) -> tuple[HttpTransport, str]:
@@ -120,17 +123,22 @@ class HttpFileStore:
         limits = self._transfers
         file = UploadSource(source, block_bytes=limits.block_bytes, blocks=limits.blocks, algorithm=XXH3)
         try:
-            if file.size <= self._transfers.single_put_bytes:
-                return self._put(token, file, resource, progress)
-            return self._send(token, file, resource, progress)
+            if file.size > limits.single_put_bytes:
+                return self._send(token, file, resource, progress)
+            with self._buffers.of_size(file.size) as content:
+                return self._put(token, file, file.read_into(content), resource, progress)
         finally:
             file.close()
 
     def _put(
-        self, token: AuthorizationToken, file: UploadSource, resource: Resource, progress: Progress | None
+        self,
+        token: AuthorizationToken,
+        file: UploadSource,
+        content: memoryview,
+        resource: Resource,
+        progress: Progress | None,
     ) -> FileStat:
         transport, base = self._server(token)
-        content = file.read(file.size)
         file.require_unchanged()
         # Until a server has shown that it checks by the quick digest, it gets the other one as well.
         is_quick = transport.url in self._quick
@@ -141,7 +149,7 @@ class HttpFileStore:
             **digest_headers(sent),
         }
         # The limit for sending counts per piece.
-        pieces = [memoryview(content)[at : at + _PIECE] for at in range(0, file.size, _PIECE)]
+        pieces = [content[at : at + _PIECE] for at in range(0, file.size, _PIECE)]
         retries = self._retries(f"storing {resource}")
         bearer, renewed = self._bearer(token), False
         while True:
@@ -294,10 +302,11 @@ class HttpFileStore:
 
     def _sweep(self, folder: Path) -> None:
         """Delete what downloads to a folder left long ago; looked for once per folder, as it may hold many files."""
+        name = str(folder)  # which a path keeps; its hash it computes anew
         with self._lock:
-            if folder in self._swept:
+            if name in self._swept:
                 return
-            self._swept.add(folder)
+            self._swept.add(name)
         journal.sweep(folder)
 
     def _retries(self, what: str) -> Retries:

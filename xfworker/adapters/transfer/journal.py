@@ -13,10 +13,11 @@ import shutil
 import socket
 import sys
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX, partial_path, replacing
 from xfworker.domain.filenames import is_safe_filename
@@ -33,16 +34,24 @@ class Journal:
     The record of one transfer.
 
     Attributes:
-        data: The incomplete file of this attempt alone.
-        path: The file of the record.
         fields: What was saved last; empty for a transfer that begins.
         is_saved: Whether it is written. It is not while another living process works on the same transfer.
     """
 
-    data: Path
-    path: Path
-    fields: dict[str, Any]
+    _folder: Path
+    _key_hash: str
+    fields: dict[str, Any] = field(factory=dict)
     is_saved: bool = True
+
+    @cached_property
+    def data(self) -> Path:
+        """The incomplete file of this attempt alone."""
+        return partial_path(self._folder, f"{self._key_hash}-")
+
+    @cached_property
+    def path(self) -> Path:
+        """The file of the record."""
+        return self._folder / _record_name(self._key_hash)
 
     def save(self, **fields: Any) -> None:
         """Save how far the transfer is. A folder that cannot be written only costs the chance to go on later."""
@@ -80,8 +89,11 @@ def begin(folder: Path, key: str) -> Journal:
         The record with what the earlier attempt saved, or without anything.
     """
     key_hash = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:20]
-    path = folder / f"{PARTIAL_PREFIX}{key_hash}{_SUFFIX}"
-    mine = Journal(partial_path(folder, f"{key_hash}-"), path, {})
+    mine = Journal(folder, key_hash)
+    # Most transfers begin, and of many small files it counts what each looks for.
+    if not os.path.lexists(f"{folder}/{_record_name(key_hash)}"):
+        return mine
+    path = mine.path
     fields = _read(path)
     if fields is None:
         return mine
@@ -101,6 +113,10 @@ def begin(folder: Path, key: str) -> Journal:
     with contextlib.suppress(OSError):
         claimed.unlink()
     return mine
+
+
+def _record_name(key_hash: str) -> str:
+    return f"{PARTIAL_PREFIX}{key_hash}{_SUFFIX}"
 
 
 def sweep(folder: Path) -> None:

@@ -13,8 +13,7 @@ class TransferLimits:
     Memory of one transfer, whatever the size of the file:
 
     - download: ``blocks x block_bytes``, and ``block_bytes`` for each further connection: 4 to 7 MiB by default;
-    - upload: ``blocks x block_bytes`` (4 MiB by default); of a small file twice its size, at most
-      ``2 x single_put_bytes`` (8 MiB), and a block.
+    - upload: ``blocks x block_bytes`` (4 MiB by default); of a small file its size, at most ``single_put_bytes``.
 
     Several transfers at once take their sum.
 

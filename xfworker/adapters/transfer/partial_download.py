@@ -52,6 +52,8 @@ class PartialDownload:
     def resume(self, read_stat: Callable[[Any], FileStat]) -> None:
         """Go on from what an earlier attempt left, as far as that is what it saved."""
         fields = self._journal.fields
+        if not fields:
+            return
         try:
             stat = read_stat(fields["stat"])
             verified, digest = fields["verified"]
@@ -93,7 +95,7 @@ class PartialDownload:
 
     def take_whole(self, stat: FileStat, content: memoryview) -> None:
         """Take a small file of this description that arrived in one piece; it is written once it is verified."""
-        self.stat, self.spans, self._hashed = stat, Spans([Span(0, stat.size, stat.size)]), stat.size
+        self.stat = stat
         self._digest = running_digest(checking_digest(stat)[0])
         self._digest.update(content)
         self._unwritten = content
@@ -146,7 +148,14 @@ class PartialDownload:
     @property
     def is_complete(self) -> bool:
         """Whether everything has arrived and was hashed."""
+        if self._unwritten is not None:
+            return True
         return self.stat is not None and not self.spans.missing and self._hashed == self.stat.size
+
+    @property
+    def arrived(self) -> int:
+        """Bytes that have arrived, wherever."""
+        return self.spans.arrived if self._unwritten is None else len(self._unwritten)
 
     def _save_now_and_then(self) -> None:
         hashed, moment = self._saved

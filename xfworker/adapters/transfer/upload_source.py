@@ -79,13 +79,35 @@ class UploadSource:
                 size = self._file.readinto(block[: min(count, len(block))])
             if not size:
                 self._pool.give_back(block)
-                raise FileChanged(f"{self.path} became shorter while it was read, so it was not stored")
+                raise self._shorter()
             self.position += size
             count -= size
             # The digest may give the block back before it was sent; but only this generator takes blocks, and it
             # takes the next when this one was sent.
             self._digest.update(block[:size], lambda block=block: self._pool.give_back(block))  # type: ignore[misc]  # binds the block of this round
             yield block[:size]
+
+    def read_into(self, memory: memoryview) -> memoryview:
+        """
+        Fill memory with the next bytes, and give it.
+
+        Raises:
+            FileChanged: The file ends before.
+        """
+        filled = 0
+        while filled < len(memory):
+            with disk_errors(f"read {self.path}"):
+                size = self._file.readinto(memory[filled:])
+            if not size:
+                raise self._shorter()
+            filled += size
+        self.position += filled
+        self._digest.update(memory)
+        self._digest.settle()
+        return memory
+
+    def _shorter(self) -> FileChanged:
+        return FileChanged(f"{self.path} became shorter while it was read, so it was not stored")
 
     def read(self, count: int) -> bytes:
         """

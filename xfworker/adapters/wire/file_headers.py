@@ -53,16 +53,17 @@ def direct_access_headers(path: str | None) -> dict[str, str]:
 
 def stat_from_headers(resource: Resource, headers: Mapping[str, str], size: int) -> FileStat:
     """Read what an answer's header fields, whose names are compared without case, say of a file."""
-    direct = headers.get(_DIRECT_ACCESS)
+    fields = {name.lower(): value for name, value in headers.items()}  # a look into what was given takes longer
+    direct = fields.get(_DIRECT_ACCESS.lower())
     return FileStat(
         resource=resource,
         size=size,
-        sha256=read_digest(headers.get(DIGEST_FIELDS[SHA256])),
-        etag=strong_etag(headers),
-        modified_at=read_http_date(headers.get("last-modified")),
+        sha256=read_digest(fields.get(DIGEST_FIELDS[SHA256].lower())),
+        etag=strong_etag(fields),
+        modified_at=read_http_date(fields.get("last-modified")),
         direct_access_path=None if direct is None else unquote(direct, errors="surrogateescape"),
-        xxh3=read_digest(headers.get(DIGEST_FIELDS[XXH3]), XXH3),
-        sample_sha256=read_digest(headers.get(_SAMPLE)),
+        xxh3=read_digest(fields.get(DIGEST_FIELDS[XXH3].lower()), XXH3),
+        sample_sha256=read_digest(fields.get(_SAMPLE.lower())),
     )
 
 
