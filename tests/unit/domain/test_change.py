@@ -76,3 +76,67 @@ def test_a_change_of_what_nobody_knows_leaves_lists_as_they_are():
     task = Task(serial=1, workflow_serial=1, task_type_serial=1, inputs=[{"key": "image", "mode": "ui"}])
     after = apply(task, Change(values={"/colour": "red"}))
     assert (after.inputs, after.extra) == (task.inputs, {"colour": "red"})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "values", "removals"),
+    [
+        ({}, {}, {}, ()),
+        ({}, {"a": 1}, {"/a": 1}, ()),
+        ({}, {"a": None}, {"/a": None}, ()),
+        ({"a": 1, "b": 1}, {"b": 2}, {"/b": 2}, ("/a",)),
+        ({"a": 1}, {"a": 1}, {}, ()),
+        ({"a": 1}, {"a": True}, {"/a": True}, ()),
+        ({"a": 1}, {"a": 1.0}, {"/a": 1.0}, ()),
+        ({"a": 1.0}, {"a": 1.0}, {}, ()),
+        ({"a": [1, [2]]}, {"a": [1, [2]]}, {}, ()),
+        ({"a": [1]}, {"a": [1, 2]}, {"/a": [1, 2]}, ()),
+        ({"a": [1]}, {"a": [True]}, {"/a": [True]}, ()),
+        ({"m": {"x": 1}}, {"m": {"x": 1, "y": 2}}, {"/m/y": 2}, ()),
+        ({"m": {"x": 1, "y": 2}}, {"m": {"y": 2}}, {}, ("/m/x",)),
+        ({"m": {"x": {"k": 1}}}, {"m": {"x": {"k": 1}}}, {}, ()),
+        ({"m": {"x": {"k": 1}}}, {"m": {"x": {"k": True}}}, {"/m/x": {"k": True}}, ()),
+        ({"m": {"x": {"k": 1}}}, {"m": {"x": {"j": 1}}}, {"/m/x": {"j": 1}}, ()),
+        ({"m": {"x": {}}}, {"m": {"x": 1}}, {"/m/x": 1}, ()),
+        ({"m": {"x": 1}}, {"m": {"x": {}}}, {"/m/x": {}}, ()),
+        ({"m": 1}, {"m": {"x": 1}}, {"/m": {"x": 1}}, ()),
+    ],
+)
+def test_a_difference_is_what_differs_as_json_and_nothing_else(before, after, values, removals):
+    change = difference(before, after)
+    assert (change.values, change.removals, change.bump) == (values, removals, True)
+    assert all(type(item) is type(values[name]) for name, item in change.values.items())
+    assert bool(change) is bool(values or removals)
+
+
+@pytest.mark.parametrize("name", ["serial", "occ_lock_version", "created_at", "modified_at", "extra"])
+def test_what_only_the_server_sets_is_named_by_no_pointer(name):
+    with pytest.raises(InvalidRecord, match="set by the server only"):
+        pointer_keys(f"/{name}")
+
+
+def test_a_change_leaves_the_record_before_as_it_was():
+    before = from_json(Job, {**to_json(BASE), "metadata": {"kept": 1}, "unknown": {"y": 1}, "nothing": None})
+    written = to_json(before)
+    change = Change(values={"/metadata/a": 1, "/unknown/x": 2, "/nothing/z": 3})
+    after = apply(before, change)
+    assert (after.metadata, after.extra) == ({"kept": 1, "a": 1}, {"unknown": {"y": 1, "x": 2}, "nothing": {"z": 3}})
+    assert to_json(before) == written
+
+
+@pytest.mark.parametrize("also", [{}, {"/unknown": 1}])
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [(Job, {"/metadata": 5}), (Job, {"/metadata": [1]}), (Task, {"/inputs": [1]}), (Task, {"/inputs": {"a": 1}})],
+)
+def test_what_is_no_object_or_no_list_of_objects_is_refused_where_one_belongs(kind, values, also):
+    with pytest.raises(InvalidRecord):
+        apply(from_json(kind, {"serial": 1, "task_serial": 1, "workflow_serial": 1, "task_type_serial": 1}), Change(
+            values={**values, **also}
+        ))  # fmt: skip
+
+
+def test_nothing_is_put_below_what_is_no_object():
+    before = from_json(Job, {**to_json(BASE), "unknown": 5})
+    with pytest.raises(InvalidRecord, match=r"'/unknown/x': unknown is not an object"):
+        apply(before, Change(values={"/unknown/x": 1}))

@@ -87,13 +87,19 @@ class Lab:
         self.platform.maintain()
 
     async def ask(self, method, path, token, *pieces, headers=None, before_last=None):
-        """Send a request whose body comes in pieces; something may happen before the last one."""
+        """
+        Send a request whose body comes in pieces; something may happen before the last one.
+
+        Where a piece is ``None``, the client is gone.
+        """
         pending = list(pieces) or [b""]
         answer = Answer(0, {})
         fields = {"authorization": f"Bearer {token.token}", **(headers or {})}
 
         async def receive():
             piece = pending.pop(0)
+            if piece is None:
+                return {"type": "http.disconnect"}
             if not pending and before_last is not None:
                 await asyncio.to_thread(before_last)
             return {"type": "http.request", "body": piece, "more_body": bool(pending)}
@@ -409,3 +415,20 @@ def test_whoever_may_use_a_dependency_package_reads_its_files(lab):
         assert server.file_token([Scope("read", place)]).token
     with pytest.raises(PermissionDenied):
         lab.server(bearer).file_token([Scope("write", place)])
+
+
+@pytest.mark.parametrize(("stated", "kept"), [(b"complete", 0), (b"some", 4), (None, 4)])
+def test_what_arrived_of_a_part_that_broke_off_stays_only_where_it_is_what_was_sent(lab, stated, kept):
+    place = userdata_resource("scan.raw")
+    token = lab.server().file_token([Scope("write", place)])
+    name = base64.b64encode(str(place).encode()).decode()
+    creation = {**TUS, "upload-length": "8", "upload-metadata": f"resource {name}"}
+    created = asyncio.run(lab.ask("POST", "uploads", token, headers=creation))
+    upload = f"uploads/{created.headers['location'].rpartition('/')[2]}"
+    checksum = {}
+    if stated is not None:
+        digest = base64.b64encode(hashlib.sha256(stated).digest()).decode()
+        checksum = {"upload-checksum": f"sha256 {digest}"}
+    asyncio.run(lab.ask("PATCH", upload, token, b"some", None, headers={**PATCH, **checksum}))
+    answer = asyncio.run(lab.ask("HEAD", upload, token, headers=TUS))
+    assert answer.headers["upload-offset"] == str(kept)

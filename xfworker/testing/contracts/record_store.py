@@ -107,6 +107,18 @@ class RecordStoreContract:
         with store.transaction(write=False) as transaction:
             assert [event.title for event in transaction.find(ActivityEvent)] == ["first", "second", "last"]
 
+    def test_what_was_undone_with_its_part_is_not_seen_by_its_serial(self, store: RecordStore) -> None:
+        with store.transaction() as transaction:
+            project = transaction.insert(Project(name="before"))
+            assert transaction.get(Project, project.serial).name == "before"
+            with suppress(ZeroDivisionError), transaction.savepoint():
+                transaction.replace(attrs.evolve(project, name="undone"))
+                undone = transaction.insert(Project(name="undone"))
+                _ = 1 / 0
+            assert transaction.get(Project, project.serial).name == "before"
+            with pytest.raises(RecordNotFound):
+                transaction.get(Project, undone.serial)
+
     def test_strings_are_encoded_with_their_escapes(self, store: RecordStore) -> None:
         names = ['"', "\\", "a\tb\n\r\b\f", "\x01\x1f\x7f", "é\u2028\U0001f52c", "%s%d", "'", "{}", "null", ""]
         with store.transaction() as transaction:

@@ -1,0 +1,73 @@
+"""Uploads into one folder by several server processes, and uploads whose file could not be published at once."""
+
+import os
+from contextlib import contextmanager, nullcontext
+
+import pytest
+
+from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.disk.partial_uploads import PartialUploads
+from xfworker.domain.digests import Digests
+from xfworker.domain.errors import ServerBusy
+from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
+
+PLACE = parse_resource("job_result/17/scan.raw")
+TOKEN = AuthorizationToken(url="", token="", scopes=tuple(Scope(verb, PLACE) for verb in VERBS))
+
+
+def process(tmp_path):
+    """Give the uploads as another process has them that serves the same folder."""
+    return PartialUploads(FolderFileStore(tmp_path / "files"))
+
+
+def send(uploads, identifier, content):
+    upload = uploads.load(identifier)
+    incoming = uploads.open(upload)
+    incoming.write(content)
+    uploads.keep(upload, incoming)
+    return upload
+
+
+def finish(uploads, identifier, permit=nullcontext):
+    upload = uploads.load(identifier)
+    incoming = uploads.open(upload)
+    digests = incoming.digests(sha256=True)
+    return digests, uploads.complete(upload, incoming, digests, permit)
+
+
+def test_a_process_goes_on_from_what_another_one_received_in_place_of_its_own_bytes(tmp_path):
+    first, second = process(tmp_path), process(tmp_path)
+    identifier = first.create(PLACE, 8, metadata="", sha256=None).identifier
+    upload = send(first, identifier, b"old!")
+    second.roll_back(second.load(identifier), 0)
+    send(second, identifier, b"new!")
+    # Its time of change is coarse on some disks, and both came at once here.
+    status = upload.data.stat()
+    os.utime(upload.data, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
+    send(first, identifier, b"rest")
+    digests, stat = finish(first, identifier)
+    assert (tmp_path / "files" / str(PLACE)).read_bytes() == b"new!rest"
+    (tmp_path / "same").write_bytes(b"new!rest")
+    store = FolderFileStore(tmp_path / "other")
+    same = store.upload(TOKEN, tmp_path / "same", PLACE)
+    assert digests.agree(Digests(same.sha256, same.xxh3))
+    assert (stat.size, digests.sha256 is not None) == (8, True)
+
+
+def test_an_upload_that_could_not_be_published_is_not_taken_for_a_stored_file_and_goes_on(tmp_path):
+    @contextmanager
+    def busy():
+        raise ServerBusy("files are being deleted")
+        yield
+
+    uploads = process(tmp_path)
+    identifier = uploads.create(PLACE, 8, metadata="", sha256=None).identifier
+    send(uploads, identifier, b"complete")
+    with pytest.raises(ServerBusy):
+        finish(uploads, identifier, busy)
+    after = uploads.load(identifier)
+    assert (after.completed, after.offset) == (None, 7)
+    assert not (tmp_path / "files" / str(PLACE)).exists()
+    send(uploads, identifier, b"e")
+    finish(uploads, identifier)
+    assert (tmp_path / "files" / str(PLACE)).read_bytes() == b"complete"
