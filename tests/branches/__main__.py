@@ -56,7 +56,7 @@ def main():
         return 2
     if killed:
         sys.stdout.write(
-            f"{killed} processes were killed before they wrote what they reached: it counts as not reached\n"
+            f"processes killed before they wrote what they reached, which counts as not reached: {killed}\n"
         )
     if _coverage("report") or _coverage("json", "--quiet", "-o", str(DATA / "report.json")):
         sys.stderr.write("NOT COMPLETE: there is nothing to report\n")
@@ -75,7 +75,7 @@ def main():
         sys.stderr.write(f"{item.place}: it is left out without a reason\n")
     missing = sum(row[-1] for row in rows)
     if missing:
-        sys.stderr.write(f"{missing} lines and branches are not reached by any test; they are listed above\n")
+        sys.stderr.write(f"no test reaches what is listed above: {missing} in all, of lines and branches\n")
     return 1 if missing or unexplained else 0
 
 

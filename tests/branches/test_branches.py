@@ -65,7 +65,7 @@ def test_what_is_reached_is_written_and_a_killed_process_is_said(tmp_path):
     body += "    assert (rule(1), rule(0)) == (1, -1)"
     status, output, document = measured(tmp_path, body, "spare()  # pragma: no cover - nothing comes here")
     assert status == 0, output
-    assert "1 processes were killed before they wrote what they reached" in output
+    assert "processes killed before they wrote what they reached, which counts as not reached: 1\n" in output
     assert "| `domain/` | 1 | 4 | 2 | 0 |" in document
     assert "| `xfworker/domain/a.py:6` | `spare()` | nothing comes here |" in document
 
@@ -75,7 +75,7 @@ def test_what_no_test_reaches_and_what_is_left_out_without_a_reason_fails(tmp_pa
     assert status == 1
     assert re.search(r"^xfworker/domain/a\.py .* 5$", output, re.MULTILINE)
     assert "xfworker/domain/a.py:6: it is left out without a reason" in output
-    assert "2 lines and branches are not reached" in output
+    assert "no test reaches what is listed above: 2 in all" in output
     assert "| `domain/` | 1 | 4 | 2 | 2 |" in document
 
 

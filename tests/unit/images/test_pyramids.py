@@ -161,6 +161,9 @@ def test_flat_images_have_one_slice_and_no_planes_across_it(tmp_path):
         prepared(image)
         assert image.sources("x") == [None, None]
         np.testing.assert_array_equal(whole_plane(image, BRICKS, "z", 0, 0), voxels)
+        for axis, source in (("x", SAMPLED), ("x", BRICKS), ("y", IMAGE), ("y", BRICKS)):
+            with pytest.raises(UsageError, match=f"no tiles of source '{source}' across {axis}"):
+                image.tile(source, axis, len(image.levels) - 1, 0, 0, 0)
 
 
 def test_an_interrupted_pyramid_goes_on_behind_its_last_complete_layer(tmp_path):

@@ -244,13 +244,14 @@ class ViewedImage:
 
         Who looks on while the pyramid is completed asks for the former.
         """
+        if axis not in axes_shown(self.info):
+            return {}
         offered: dict[str, BrickVolume | None] = {IMAGE: None} if self._is_read_directly(axis) else {}
-        if axis in axes_shown(self.info):
-            if level is self.levels[-1] and self._sampled.is_complete:
-                offered[SAMPLED] = self._sampled
-            volume = self._volume_of(level)
-            if volume is not None:
-                offered[self._pyramid_source] = volume
+        if level is self.levels[-1] and self._sampled.is_complete:
+            offered[SAMPLED] = self._sampled
+        volume = self._volume_of(level)
+        if volume is not None:
+            offered[self._pyramid_source] = volume
         return offered
 
     def _is_read_directly(self, axis: Axis) -> bool:
