@@ -34,6 +34,7 @@ from xfworker.adapters.sql.board import job_cells
 from xfworker.adapters.sql.claimable import claimable_tasks, first_claimable
 from xfworker.adapters.sql.derivations import Derivations, KeptDerivations
 from xfworker.adapters.sql.encoded import encoded_columns, encoded_records
+from xfworker.adapters.sql.live_jobs import has_live_job
 from xfworker.adapters.sql.prepared import Prepared, Runner, Shape, deleting, finding, search_values
 from xfworker.adapters.sql.rows import column_value, read_json, read_member, record_of, to_record, to_row, write_json
 from xfworker.adapters.sql.savepoints import Savepoints
@@ -309,10 +310,7 @@ class SqlTransaction:
             lock_name(self._runner, name)
 
     def has_live_job(self, tasks: Collection[int], states: Collection[JobState]) -> bool:
-        where = {"task_serial": tuple(tasks), "state": tuple(states)}
-        of_obsolete_run = exists().where(_RUNS.c.serial == _JOBS.c.run_serial, _RUNS.c.obsolete.is_(True))
-        statement = select(_JOBS.c.serial).where(*self._conditions(Job, where), ~of_obsolete_run).limit(1)
-        return self._connection.execute(statement).first() is not None
+        return has_live_job(self._runner, tasks, states)
 
     def derived(self, workflow_serial: int, make: Callable[[], Derived]) -> Derived:
         return self._derivations.derived(self._runner, workflow_serial, make)
