@@ -11,7 +11,7 @@ from typing import Any
 from xfworker.adapters.disk import digest_attribute
 from xfworker.adapters.disk.digest_attribute import ticks
 from xfworker.adapters.disk.file_modes import FileModes
-from xfworker.adapters.transfer.partial_file import replacing
+from xfworker.adapters.transfer.partial_file import replace_text
 from xfworker.domain.digests import Digests
 from xfworker.domain.files import Resource
 
@@ -79,8 +79,7 @@ class DigestIndex:
         }
         path = self._path(resource)
         self._modes.make_folders(path.parent)
-        with replacing(path, private=True) as partial:
-            partial.write_text(json.dumps(entry), encoding="utf-8")
+        replace_text(path, json.dumps(entry))
 
     def _read(self, resource: Resource) -> dict[str, Any]:
         try:

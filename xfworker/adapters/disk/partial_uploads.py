@@ -15,7 +15,7 @@ from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.disk.reservations import Reservations
 from xfworker.adapters.transfer.hashing import FileHash, hash_file
 from xfworker.adapters.transfer.os_errors import disk_errors
-from xfworker.adapters.transfer.partial_file import replacing
+from xfworker.adapters.transfer.partial_file import replace_text
 from xfworker.adapters.transfer.upload_description import (
     SweepTimes,
     UploadDescription,
@@ -61,8 +61,7 @@ class PartialUpload(UploadDescription):
 
     def save(self) -> None:
         """Write the description."""
-        with replacing(self.folder / _INFO, private=True) as partial:
-            partial.write_text(self.to_text(), encoding="utf-8")
+        replace_text(self.folder / _INFO, self.to_text())
 
 
 @define
@@ -184,8 +183,9 @@ class PartialUploads:
         running = self._running.get(upload.identifier)
         if running is not None:
             running.verified, running.verified_hash = incoming.size, incoming.digest.settle().copy()
-        upload.verified = incoming.size
-        upload.save()
+        if upload.verified != incoming.size:
+            upload.verified = incoming.size
+            upload.save()
 
     def roll_back(self, upload: PartialUpload, offset: int) -> None:
         with disk_errors(f"store {upload.resource}"):
@@ -269,8 +269,7 @@ class _Turn:
     @classmethod
     def take(cls, upload: PartialUpload, reservations: Reservations) -> "_Turn":
         turn = cls(upload.folder / _TURN, secrets.token_hex(16), upload.identifier, reservations)
-        with replacing(turn._path, private=True) as partial:
-            partial.write_text(turn._token, "ascii")
+        replace_text(turn._path, turn._token)
         return turn
 
     def arrived(self, count: int) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from attrs import define, field
 
-from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX, partial_path, replacing
+from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX, partial_path, replace_text
 from xfworker.domain.filenames import is_safe_filename
 
 _SUFFIX = ".json"
@@ -65,8 +65,8 @@ class Journal:
 
     def _write(self, fields: dict[str, Any]) -> None:
         if self.is_saved:
-            with contextlib.suppress(OSError), replacing(self.path, private=True) as partial:
-                partial.write_text(json.dumps({**fields, "data": self.data.name}), encoding="utf-8")
+            with contextlib.suppress(OSError):
+                replace_text(self.path, json.dumps({**fields, "data": self.data.name}))
 
     def remove(self) -> None:
         """Delete the record, if it is this transfer's, and what is left of the incomplete file."""

@@ -84,6 +84,21 @@ def replacing(target: Path, *, fsync: bool = False, private: bool = False) -> It
         raise
 
 
+def replace_text(target: Path, text: str) -> None:
+    """Write a small file for its owner only, whatever the umask, which appears under its name when it is complete."""
+    require_usable_name(target)
+    partial = partial_path(target.parent)
+    try:
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode())
+        rename(partial, target)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
 def flush_file(path: Path) -> None:
     """Wait until the content of a file is on the disk."""
     # Windows refuses to flush what was opened for reading only.
