@@ -388,6 +388,22 @@ def test_a_worker_leaves_when_its_time_is_over_and_when_there_is_nothing_to_do(e
     assert worker.metadata["pilot"]["left"]
 
 
+def test_the_lease_is_kept_while_the_log_of_a_job_that_is_given_back_is_stored(execution, tmp_path):
+    queue = CountingQueue(execution.queue, 2)
+    executor = execution.executor("", queue=queue)
+
+    class SlowFiles(MemoryFileStore):
+        def upload(self, *arguments, **options):
+            queue.renewed.wait(60)
+            return super().upload(*arguments, **options)
+
+    executor.files = SlowFiles()
+    log = tmp_path / "log.txt"
+    log.write_text("half done\n")
+    assert executor.hand_back(execution.lease(), "the worker stops", log)
+    assert queue.renewed.is_set()
+
+
 def test_an_older_server_is_given_jobs_back_by_the_name_that_it_knows(execution, tmp_path):
     class Older(CountingQueue):
         def end(self, lease, outcome):

@@ -46,11 +46,8 @@ class SimulatedTransport:
         sent = method, path, None if body is None else json.dumps(body), key
 
         def work(platform):
-            world.restarting = path.endswith("/restart")
-            try:
+            with world.moving(path.rpartition("/")[2], key):
                 return answered(platform, world.version_of_server(platform), self.bearer, sent)
-            finally:
-                world.restarting = False
 
         def once(*, repeatable=True):
             status, media_type, content = self.wire.once(self._label(method, path), work, repeatable=repeatable)

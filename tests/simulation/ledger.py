@@ -1,15 +1,16 @@
 """What must hold after every committed transaction, and when everything has come to rest."""
 
+from collections import Counter
+
 from attrs import define, field
 
-from tests.simulation.scripts import RESULT, read_content
 from tests.simulation.spawning import spawned_jobs
+from tests.simulation.task_script import unit_of
 from tests.simulation.versions import NEW_KEYS, Version
 from xfworker.domain.bookkeeping import JobLease
-from xfworker.domain.files import record_resource
 from xfworker.domain.job_metadata import lost_attempts
 from xfworker.domain.job_state import JobState, allowed_next
-from xfworker.domain.records import Job, Run, Task, TaskType, Worker, Workflow
+from xfworker.domain.records import INSTANCE, ActivityEvent, Job, Run, Task, TaskType, Worker, Workflow
 
 
 class ViolationError(AssertionError):
@@ -29,6 +30,8 @@ class Ledger:
     Attributes:
         jobs: Every job as it was committed last.
         claims: How often each job was handed out.
+        claimed_at: When each of them was handed out last.
+        moved: Which jobs a person's request to restart or abort one has moved.
         ended: How many attempts have ended.
         ended_whole: Those among them whose scripts did all that scripts do.
     """
@@ -36,6 +39,8 @@ class Ledger:
     world: object
     jobs: dict[int, Job] = field(factory=dict)
     claims: dict[int, int] = field(factory=dict)
+    claimed_at: dict[int, float] = field(factory=dict)
+    moved: set[object] = field(factory=set)
     ended: int = 0
     ended_whole: int = 0
 
@@ -78,21 +83,40 @@ class Ledger:
         if before.state is JobState.DONE:
             # What waits is made again behind what it uses; a job for all runs is made again for each new value.
             made_again = job.state is JobState.WAITING or job.run_serial is None
-            if not self.world.restarting and not made_again:
+            if self.world.mover is None and not made_again:
                 raise ViolationError(f"{job} was done and is {job.state}, and nobody restarted anything")
+        self._require_moved_once(job)
         handed_out = job.state is JobState.RUNNING
         if job.attempt != before.attempt + handed_out:
             raise ViolationError(f"{job} went from attempt {before.attempt} to {job.attempt}")
         if handed_out:
             self.claims[job.serial] = self.claims.get(job.serial, 0) + 1
+            self.claimed_at[job.serial] = self.world.timeline.now
         if before.state is JobState.RUNNING:
             self.ended += 1
             self.ended_whole += self.world.runs_whole_script(job.serial)
-        lost = len(lost_attempts(job.metadata))
-        if lost >= self.world.options.max_attempts:
-            raise ViolationError(f"{job} goes on after {lost} lost attempts")
+        self._require_cause_of_loss(before, job)
         if job.state is JobState.DONE:
             self._require_own_result(job)
+
+    def _require_moved_once(self, job):
+        """A person's request to restart or abort a job, however often it comes, moves each job once."""
+        mover = self.world.mover
+        if mover is None:
+            return
+        if (mover, job.serial) in self.moved:
+            raise ViolationError(f"one request to {mover[0]} a job moved {job} twice, now to {job.state}")
+        self.moved.add((mover, job.serial))
+
+    def _require_cause_of_loss(self, before, job):
+        """A worker loses no attempt unless something befell it, a server, or what lies between them."""
+        lost = lost_attempts(job.metadata)
+        if len(lost) >= self.world.options.max_attempts:
+            raise ViolationError(f"{job} goes on after {len(lost)} lost attempts")
+        if len(lost) <= len(lost_attempts(before.metadata)):
+            return
+        if self.world.luck.disturbed_until < self.claimed_at[job.serial]:
+            raise ViolationError(f"{job} lost attempt {job.attempt} although nothing went wrong: {lost[-1]}")
 
     def _require_own_result(self, job):
         out = job.outputs["out"]
@@ -121,11 +145,25 @@ class Ledger:
         self._require_follow_ups(runs, of)
         self._require_unknown_keys()
         self._require_template(jobs)
+        self._require_words_of_scripts(jobs)
         count = world.records.all_of(Workflow)[0].metadata.get("count", 0)
         require(
             world.counted <= count <= world.counting,
             f"the count is {count}; {world.counted} were acknowledged and {world.counting} may have been made",
         )
+
+    def _require_words_of_scripts(self, jobs):
+        """What scripts say beside their outputs is there once, and of the attempt that is done."""
+        for job in jobs:
+            if "filename" in job.outputs["out"]:
+                said = job.metadata.get("progress_percentage"), job.metadata.get("output_units")
+                expected = 100.0, {"out": unit_of(job.serial, job.attempt)}
+                require(said == expected, f"{job} is done in attempt {job.attempt} and says {said}")
+        titles = [event.title for event in self.world.records.all_of(ActivityEvent)]
+        doubled = [title for title, count in Counter(titles).items() if count > 1 and title.startswith("attempt ")]
+        require(not doubled, f"messages of scripts are doubled: {doubled}")
+        lost = self.world.logged.difference(titles)
+        require(not lost, f"messages of scripts were lost: {lost}")
 
     def _require_template(self, jobs):
         """One job defined the template of its task, and all others have it."""
@@ -146,10 +184,18 @@ class Ledger:
             require(record.extra == NEW_KEYS, f"{record} lost what this version does not know: {record.extra}")
         if self.world.chances["request late"] > 0.0:
             return  # what a worker said before it was upgraded may come after what it says now
-        for name, version in self.world.versions_of_workers().items():
-            [worker] = records.matching(Worker, name=name)
+        if self.world.conditions.names == "copied":
+            return  # they are one worker to the servers, and the last that registered says what it is
+        workers = {}
+        for worker in records.all_of(Worker):
+            instance = worker.metadata.get(INSTANCE)
+            require(instance is None or instance not in workers, f"{instance} is {worker} and {workers.get(instance)}")
+            workers[instance] = worker
+        for instance, version in self.world.versions_of_workers().items():
+            require(instance in workers, f"{instance} is no worker of its own")
+            extra = workers[instance].extra
             expected = NEW_KEYS if version is Version.NEWER else {}
-            require(worker.extra == expected, f"{worker} of a {version.value} version is kept with {worker.extra}")
+            require(extra == expected, f"{instance} of a {version.value} version is kept with {extra}")
 
     def _require_follow_ups(self, runs, of):
         tasks = self.world.tasks
@@ -185,10 +231,3 @@ class Ledger:
 
 def value_of(job):
     return job.outputs["out"]["value"]
-
-
-def stored_result(files, admin, job):
-    """Give job, attempt and value of the file that is stored for a job, or ``None``."""
-    resource = record_resource("job_result", job.serial, RESULT)
-    stored = files.content(resource)
-    return None if stored is None else read_content(stored)

@@ -9,6 +9,36 @@ _WORD = _WORDS - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
+# Files on their way cost no worker its leases; nor does a time of day that is set, since workers measure by a clock
+# that goes on, nor that a worker gives its jobs back.
+_COSTS_NO_LEASE = (
+    "/dropped",
+    "/clock set",
+    "/slow install",
+    "/disk full at download",
+    "/upload",
+    "/begin upload",
+    "/piece",
+    "/file store full",
+    "/goes on alone",
+    "runs by hand/one",
+)
+_REQUEST_SECONDS = 60.0
+_LAST_SECONDS = {
+    "suspended": 400.0,
+    "partitioned": 400.0,
+    "unanswered": 400.0,
+    "one link partitioned": 400.0,
+    "request late": 300.0,
+    "request lost": _REQUEST_SECONDS,
+    "request doubled": _REQUEST_SECONDS,
+    "answer lost": _REQUEST_SECONDS,
+    "server slow": _REQUEST_SECONDS,
+}
+_LASTS_SECONDS = 250.0
+"""Time for a server to come back, and to be replaced once more where it is of a version that nobody speaks with."""
+
+
 @define(eq=False)
 class Luck:
     """
@@ -19,6 +49,7 @@ class Luck:
         only: The misfortunes that may happen, by place; ``None`` for all that the seed has.
         happened: Those that did, with what is to be known of them, in their order.
         ended: Whether nothing goes wrong any more.
+        disturbed_until: When the last of what may cost a worker a lease is over.
     """
 
     seed: int
@@ -26,6 +57,7 @@ class Luck:
     happened: list[tuple[str, float]] = field(factory=list)
     ended: bool = False
     now: object = None
+    disturbed_until: float = -1.0
     _places: dict[str, list[int]] = field(factory=dict)
 
     def number(self, place):
@@ -73,8 +105,16 @@ class Luck:
         key = f"{what}#{self._places[place][1]}"
         if self.only is not None and key not in self.only:
             return False
-        self.happened.append((key, self.now()))
+        now = self.now()
+        self.happened.append((key, now))
+        if _may_cost_a_lease(what):
+            kind = what.rpartition(": ")[2].rpartition("/")[2]
+            self.disturb(_LAST_SECONDS.get(kind, _LASTS_SECONDS))
         return True
+
+    def disturb(self, seconds):
+        """Note that leases may be lost for so long."""
+        self.disturbed_until = max(self.disturbed_until, self.now() + seconds)
 
     def switched_on(self, what, chance=0.5):
         """Return whether this seed has something at all: swarms of few kinds find more than a mix of all."""
@@ -82,6 +122,14 @@ class Luck:
 
     def _begin(self, place):
         return int.from_bytes(hashlib.blake2b(f"{self.seed}/{place}".encode(), digest_size=8).digest(), "big")
+
+
+def _may_cost_a_lease(what):
+    if "/script of job " in what or what.startswith("person"):
+        return False
+    if what.endswith("process killed") or what.startswith("servers/"):
+        return True
+    return not any(part in what for part in _COSTS_NO_LEASE)
 
 
 @define(eq=False)

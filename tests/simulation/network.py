@@ -71,7 +71,8 @@ class Wire:
             host.kill()
             host.require_alive()
         timeline.sleep(0.001 + 0.05 * number)
-        server = world.server_for(host if host.parent is None else host.parent)
+        machine = host if host.parent is None else host.parent
+        server = world.server_for(machine)
         if server is None:
             timeline.sleep(1.0)
             raise ServerUnreachable(f"could not {doing}: no server answers")
@@ -80,8 +81,8 @@ class Wire:
         answer = self._answer(server, doing, work)
         trouble, number = world.luck.befalls(back, risks.after)
         if trouble == "request doubled" and repeatable:
-            self._stray(work)
-        if trouble == "answer lost":
+            self._double(back, work)
+        if trouble == "answer lost" or world.is_unanswered(machine):
             timeline.sleep(_TIMEOUT_SECONDS)
             raise ServerTimeout(f"could not {doing}: no answer")
         timeline.sleep(0.001 + 0.05 * number)
@@ -118,6 +119,14 @@ class Wire:
             self.world.server_died(server)
             self.host.timeline.sleep(1.0)
             raise ServerTimeout(f"could not {doing}: the connection broke") from None
+
+    def _double(self, place, work):
+        """Let a request come a second time: at once, or behind others that were sent after it."""
+        luck = self.world.luck
+        if luck.choice(f"{place} twice", (True, False)):
+            self._stray(work)
+        else:
+            self.host.timeline.call(luck.between(f"{place} again after", 0.01, 60.0), lambda: self._stray(work))
 
     def _stray(self, work):
         """A request that comes a second time, or late; nobody hears the answer."""
@@ -210,20 +219,20 @@ class RemoteControl:
         )
 
     def restart_job(self, job_serial):
-        def restart(platform):
-            self.wire.world.restarting = True
-            try:
-                return platform.control_for(platform.authenticate(self.bearer)).restart_job(job_serial)
-            finally:
-                self.wire.world.restarting = False
-
-        return self.wire.once("restart job", restart, repeatable=False)
+        return self._move("restart", lambda control, key: control.restart_job(job_serial, idempotency_key=key))
 
     def abort_job(self, job_serial):
-        def abort(platform):
-            return platform.control_for(platform.authenticate(self.bearer)).abort_job(job_serial)
+        return self._move("abort", lambda control, key: control.abort_job(job_serial, idempotency_key=key))
 
-        return self.wire.once("abort job", abort, repeatable=False)
+    def _move(self, what, move):
+        world = self.wire.world
+        key = world.new_key()
+
+        def once(platform):
+            with world.moving(what, key):
+                return move(platform.control_for(platform.authenticate(self.bearer)), key)
+
+        return self.wire.ask(f"{what} job", once)
 
 
 @define(eq=False)

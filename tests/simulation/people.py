@@ -5,12 +5,13 @@ from contextlib import suppress
 from attrs import define, field
 
 from tests.simulation.network import Wire
-from tests.simulation.scripts import outputs_of
 from tests.simulation.spawning import PACKAGE
+from tests.simulation.task_script import outputs_of
 from tests.simulation.timeline import Host
 from tests.simulation.versions import NEW_KEYS
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.change import Change
+from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import XFWorkerError
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, TaskTypeKind, Workflow, WorkflowState
@@ -150,7 +151,7 @@ class People:
 def done_by_hand(job):
     """Give the outputs that follow from a job's inputs."""
     given = [value for value in job.inputs.values() if isinstance(value, dict) and "job_serial" in value]
-    return outputs_of(job, 1 + sum(item["value"] for item in given))
+    return outputs_of(to_json(job), 1 + sum(item["value"] for item in given))
 
 
 def _needing(name, cores):

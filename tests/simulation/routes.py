@@ -71,9 +71,9 @@ def _controlled(control, what, serial, body, key):
             start = asdict(read(RunStart, body, "the run's start"), recurse=False)
             return control.start_run(serial, **start, idempotency_key=key)
         case "restart":
-            return control.restart_job(serial)
+            return control.restart_job(serial, idempotency_key=key)
         case "abort":
-            return control.abort_job(serial)
+            return control.abort_job(serial, idempotency_key=key)
 
 
 def _queued(queue, what, body, key):

@@ -27,6 +27,7 @@ class Host:
     lost_seconds: float = 0.0
     dead: bool = False
     version: object = None
+    interpreter: object = None
     tasks: list = field(factory=list)
 
     @property
@@ -188,93 +189,3 @@ class Timeline:
         self.current = task
         task.greenlet.switch()
         self.current = None
-
-    # --- what stands in for the module threading -------------------------------------------------------------------
-
-    def threads(self):
-        """Give what the services find in place of the module ``threading``."""
-        return _Threads(self)
-
-
-class _Event:
-    def __init__(self, timeline):
-        self._timeline = timeline
-        self._is_set = False
-        self._waiting = []
-
-    def is_set(self):
-        return self._is_set
-
-    def clear(self):
-        self._is_set = False
-
-    def set(self):
-        self._is_set = True
-        waiting, self._waiting = self._waiting, []
-        for task, turn in waiting:
-            if task.turn == turn and not task.ended:
-                self._timeline.wake(task, 0.0)
-
-    def wait(self, timeout=None):
-        if not self._is_set:
-            task = self._timeline.current
-            task.host.require_alive()
-            if timeout is not None and self._timeline.pass_alone(timeout):
-                return False
-            self._waiting.append((task, task.turn))
-            if timeout is not None:
-                self._timeline.wake(task, timeout)
-            self._timeline.switch_to_next()
-        return self._is_set
-
-
-class _Lock:
-    """Tasks take turns only where they wait, and no service waits while it holds a lock: that is checked here."""
-
-    def __init__(self):
-        self._held = 0
-
-    def __enter__(self):
-        if self._held:
-            raise RuntimeError("a task waited while it held a lock")
-        self._held += 1
-        return self
-
-    def __exit__(self, *error):
-        self._held -= 1
-
-
-class _Thread:
-    def __init__(self, timeline, target, args=(), name="", **_):
-        self._timeline = timeline
-        self._work = target, args
-        self._name = name
-        self._ended = _Event(timeline)
-
-    def start(self):
-        host = self._timeline.current.host
-        self._timeline.spawn(host, self._run, f"{host.name}/{self._name}")
-
-    def _run(self):
-        target, args = self._work
-        try:
-            target(*args)
-        finally:
-            self._ended.set()
-
-    def join(self):
-        self._ended.wait()
-
-
-class _Threads:
-    def __init__(self, timeline):
-        self._timeline = timeline
-
-    def Thread(self, **options):  # noqa: N802  as in the module threading
-        return _Thread(self._timeline, **options)
-
-    def Event(self):  # noqa: N802  as in the module threading
-        return _Event(self._timeline)
-
-    def Lock(self):  # noqa: N802  as in the module threading
-        return _Lock()

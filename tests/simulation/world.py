@@ -14,14 +14,18 @@ import structlog
 from attrs import define, field
 
 from tests.simulation.conditions import conditions_of
+from tests.simulation.contents import read_content
 from tests.simulation.disk import TearingDisk, TearingFileStore
 from tests.simulation.exchange import clients
+from tests.simulation.interpreter import interpreters
 from tests.simulation.ledger import Ledger, ViolationError, require
 from tests.simulation.luck import Luck, Risks
 from tests.simulation.network import RemoteFiles, RequestRisks, Wire, direct_clients
 from tests.simulation.people import People
 from tests.simulation.records import ServerDiedError, SimulatedRecords
-from tests.simulation.scripts import RESULT, Runner, Source, read_content
+from tests.simulation.runs_by_hand import RunsByHand
+from tests.simulation.scripts import Runner, Source
+from tests.simulation.threads import Threads
 from tests.simulation.timeline import Host, Timeline
 from tests.simulation.uploads import ServerUploads
 from tests.simulation.versions import OF_SERVERS, OF_WORKERS, Version
@@ -32,7 +36,7 @@ from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.errors import ServerError, XFWorkerError
 from xfworker.domain.files import record_resource
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job, Worker
+from xfworker.domain.records import INSTANCE, Job, Worker
 from xfworker.domain.resources import Offer
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.platform import Platform
@@ -43,6 +47,7 @@ from xfworker.services.worker.loop import WorkerLoop
 
 _MEMORY = Path("/dev/shm")
 _REST_SECONDS = 3 * 3600.0
+_REPLACED_SECONDS = 250.0
 _LEFT_BEHIND = Version.OLDER, Version.OTHER
 _MACHINE = Offer(cores=4, memory_mib=16384)
 
@@ -83,7 +88,7 @@ class World:
         self.luck = Luck(seed, only)
         self.timeline = Timeline()
         self.luck.now = lambda: self.timeline.now
-        self.threads = self.timeline.threads()
+        self.threads = Threads(self.timeline)
         self.folder = folder
         self.conditions = conditions_of(self.luck)
         self.chances = self.conditions.chances
@@ -99,11 +104,14 @@ class World:
         self.counting = self.counted = 0
         self.acknowledged_runs = set()
         self.spawned_by = set()
+        self.logged = set()
         self.uploads = {}
-        self.restarting = False
+        self.mover = None
         self.violations = []
         self.partitions = {}
+        self.unanswered = {}
         self.tasks = {}
+        self.python = None
         self._risks_of_person = RequestRisks.of(self.chances)
         self._risks = RequestRisks.of(self.chances, "process killed")
         self._keys = 0
@@ -112,6 +120,7 @@ class World:
         self._servers = []
         self._workers = {}
         self._people = People(self)
+        self._by_hand = RunsByHand(self)
         self._signer = MemoryTokenSigner(self._people.host.clock())
         self._at_work = True
         self.all_awake_at = 0.0
@@ -138,7 +147,8 @@ class World:
         return next((server.host.version for server in self._servers if server.platform is platform), Version.THIS)
 
     def versions_of_workers(self):
-        return {worker.host.name: worker.host.version for worker in self._workers.values()}
+        """Give the version of each worker by its instance."""
+        return {self.name_and_instance(number)[1]: worker.host.version for number, worker in self._workers.items()}
 
     def _next_version(self, name, versions):
         """Give the version that a process is started with; nobody upgrades before there is something to upgrade."""
@@ -146,18 +156,33 @@ class World:
             return Version.THIS
         return self.luck.choice(f"{name}/version", versions)
 
+    @contextmanager
+    def moving(self, what, key):
+        """Know by which request of a person jobs are moved, where it is one to restart or abort a job."""
+        self.mover = (what, key) if what in {"restart", "abort"} else None
+        try:
+            yield
+        finally:
+            self.mover = None
+
+    def is_unanswered(self, machine):
+        """Return whether a machine's requests reach the servers, and no answer comes back."""
+        return bool(self.unanswered) and self.unanswered.get(machine.name, 0.0) > self.timeline.now
+
     def server_for(self, machine):
         """Give a server that a machine reaches, or ``None``."""
-        if machine is not None and self.partitions.get(machine.name, 0.0) > self.timeline.now:
-            return None
-        now = self.timeline.now
+        now, partitions = self.timeline.now, self.partitions
         there = [server for server in self._servers if server.host.suspended_until <= now]
+        if machine is not None and partitions:
+            if partitions.get(machine.name, 0.0) > now:
+                return None
+            there = [server for server in there if partitions.get((machine.name, server.host.name), 0.0) <= now]
         if len(there) > 1:
             return self.luck.choice("server", there)
         return there[0] if there else None
 
     def stored(self, job):
-        content = self.files.content(record_resource("job_result", job.serial, RESULT))
+        content = self.files.content(record_resource("job_result", job.serial, job.outputs["out"]["filename"]))
         return None if content is None else read_content(content)
 
     def note_stray(self, error):
@@ -196,6 +221,7 @@ class World:
         self._maintain(server)
         if host.version is Version.OTHER:
             # Nobody can work with it, so it is soon replaced again.
+            self.luck.disturb(_REPLACED_SECONDS)
             self.timeline.call(self.luck.between(f"{name}/taken back", 5.0, 100.0), lambda: self.server_died(server))
         return server
 
@@ -232,6 +258,7 @@ class World:
         if server.host.dead:
             return
         server.host.dead = True
+        self.luck.disturb(_REPLACED_SECONDS)
         self._servers.remove(server)
         self.records.serving -= 1
         number = int(server.host.name.split()[-1])
@@ -243,34 +270,19 @@ class World:
         if not self._at_work:
             return
         host = Host(self.timeline, f"worker {number}", version=self._next_version(f"worker {number}", OF_WORKERS))
-        wire, conditions = Wire(self, host), self.conditions
-        folder = self.folder / f"worker-{number}"
-        folder.mkdir(exist_ok=True)
-        filesystem = LocalFilesystem(folder)
-        runner = Runner(self, host, filesystem)
-        clients = self.clients(wire, self._people.bearer)
-        executor = JobExecutor(
-            queue=clients.queue,
-            server=clients.server,
-            files=RemoteFiles(wire),
-            runner=runner,
-            clock=host.clock(),
-            source=Source(self, host),
-            server_host="simulated",
-            server_port="1",
-            look_seconds=conditions.look_seconds,
-        )
-        name = f"worker {number}"
+        conditions = self.conditions
+        runner, executor = self.runner_and_executor(host)
+        name, instance = self.name_and_instance(number)
         work = WorkerLoop(
             worker=lambda: Worker(
                 name=name,
                 max_concurrent_jobs=conditions.concurrency,
-                metadata={"instance": name, "resources": _MACHINE.to_json()},
+                metadata={INSTANCE: instance, "resources": _MACHINE.to_json()},
             ),
             capacity=Capacity(total=_MACHINE, concurrency=conditions.concurrency),
-            queue=clients.queue,
+            queue=executor.queue,
             executor=executor,
-            filesystem=filesystem,
+            filesystem=runner.filesystem,
             clock=host.clock(),
             list_old=list,
             concurrency=conditions.concurrency,
@@ -288,6 +300,30 @@ class World:
             self.timeline.call(5.0, lambda: self.start_worker(number))
 
         self.timeline.spawn(host, run, host.name)
+
+    def name_and_instance(self, number):
+        """Give how a worker calls itself, and what it says which computer it is."""
+        own = f"worker {number}"
+        return {"own": (own, own), "alike": ("worker", own), "copied": ("worker", "worker")}[self.conditions.names]
+
+    def runner_and_executor(self, host):
+        """Give what runs scripts on a machine, and what executes jobs there."""
+        wire = Wire(self, host)
+        folder = self.folder / host.name.replace(" ", "-")
+        folder.mkdir(exist_ok=True)
+        runner = Runner(self, host, LocalFilesystem(folder))
+        clients = self.clients(wire, self._people.bearer)
+        return runner, JobExecutor(
+            queue=clients.queue,
+            server=clients.server,
+            files=RemoteFiles(wire),
+            runner=runner,
+            clock=host.clock(),
+            source=Source(self, host),
+            server_host="simulated",
+            server_port="1",
+            look_seconds=self.conditions.look_seconds,
+        )
 
     # --- trouble ----------------------------------------------------------------------------------------------------
 
@@ -314,6 +350,12 @@ class World:
                 host.suspend(luck.between(f"{name}/asleep", 5.0, 400.0), counted=luck.switched_on("counted sleep"))
             if luck.strikes(f"{name}/partitioned", chances["worker partitioned"]):
                 self.partitions[name] = self.timeline.now + luck.between(f"{name}/alone", 5.0, 400.0)
+            if luck.strikes(f"{name}/unanswered", chances["worker unanswered"]):
+                self.unanswered[name] = self.timeline.now + luck.between(f"{name}/how long unanswered", 5.0, 400.0)
+            if luck.strikes(f"{name}/one link partitioned", chances["one link partitioned"]):
+                number = 1 + int(luck.between(f"{name}/which link", 0, self.conditions.servers))
+                until = self.timeline.now + luck.between(f"{name}/link alone", 5.0, 400.0)
+                self.partitions[name, f"server {number}"] = until
             if luck.strikes(f"{name}/clock set", chances["worker clock set"]):
                 host.step_seconds += luck.between(f"{name}/step", -4000.0, 4000.0)
             if luck.strikes(f"{name}/dropped", chances["worker dropped"]):
@@ -346,6 +388,7 @@ class World:
         """From now on nothing goes wrong any more."""
         self.luck.ended = True
         self.partitions.clear()
+        self.unanswered.clear()
         self._restart_the_dead()
         for host in [server.host for server in self._servers] + [worker.host for worker in self._workers.values()]:
             # What sleeps already wakes up when it was to.
@@ -367,6 +410,7 @@ class World:
             for number in range(1, 1 + self.conditions.workers):
                 self.start_worker(number)
             person = self._people.begin(workflow)
+            self._by_hand.begin(self._people.bearer)
             self.timeline.call(self.conditions.trouble_seconds, self._trouble)
             self.timeline.run(_REST_SECONDS, lambda: person.ended or self._failed())
             if not self._failed():
@@ -405,9 +449,10 @@ class World:
         return self.records.all_of(JobLease)
 
     def _kill_all(self):
-        hosts = [self._people.host, *(worker.host for worker in self._workers.values())]
-        for worker in self._workers.values():
-            hosts += [] if worker.runner is None else [running.host for running in worker.runner.running]
+        hosts = [self._people.host, self._by_hand.host, *(worker.host for worker in self._workers.values())]
+        runners = [self._by_hand.runner, *(worker.runner for worker in self._workers.values())]
+        for runner in runners:
+            hosts += [] if runner is None else [running.host for running in runner.running]
         for host in hosts:
             host.kill()
         self.timeline.run(self.timeline.now)
@@ -419,6 +464,7 @@ class World:
             with ExitStack() as stack:
                 for module in (kept_lease, loop):
                     stack.enter_context(patch.object(module, "threading", self.threads))
+                self.python = stack.enter_context(interpreters(self.timeline))
                 if self.disk is not None:
                     stack.enter_context(patch.object(os, "fsync", self.disk.fsync))
                 yield

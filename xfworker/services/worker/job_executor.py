@@ -308,7 +308,9 @@ class JobExecutor:
             log_path: The log of the attempt, which is kept beside that of the next one.
         """
         if log_path is not None:
-            self.keep_log(lease, log_path)
+            # A log that takes long must not cost the lease: an attempt that lapses counts as lost.
+            with self._heartbeats.keep(lease):
+                self.keep_log(lease, log_path)
         outcome = preempted(reason)
         try:
             try:

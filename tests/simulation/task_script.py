@@ -1,0 +1,150 @@
+"""The script of every task, written as people write theirs: by the documented module alone."""
+
+from pathlib import Path
+
+from attrs import define
+
+import xfworkerutil
+from tests.simulation.contents import RESULT, content_of, read_content
+from tests.simulation.spawning import PACKAGE
+from tests.simulation.versions import NEW_KEYS
+from xfworker.api.composition.provided_session import provided_session
+from xfworker.domain.errors import RecordConflict
+
+
+@define(eq=False)
+class Script:
+    """
+    One attempt of a task's script.
+
+    It reads the files of its inputs, reports progress, writes a message into the activity log, counts itself on a
+    record that all scripts share, stores a file, and finishes with a value that follows from its inputs. A short one
+    takes the values of its inputs as they are, and has none of the rest.
+    """
+
+    world: object
+    session: object
+
+    def run(self):
+        """Do what the script does; it ends by coming back, or as scripts end."""
+        with provided_session(self.session):
+            worker = xfworkerutil.XFWorkerJob()
+        is_whole = self.world.runs_whole_script(worker.job["serial"])
+        value = self._computed_value(worker, reads_files=is_whole)
+        for percentage in (30, 60) if is_whole else (60,):
+            self._work()
+            self._crash("crash")
+            if is_whole:
+                worker.progress(percentage)
+        if self._strikes("error", "script crash"):
+            worker.error("the image is empty")
+        outputs = outputs_of(worker.job, value)
+        if is_whole:
+            self._do_the_rest(worker, outputs, value)
+        if worker.job["run_serial"] is not None and self._strikes("hands over", "script hands over"):
+            worker.switch_to_interactive_mode()
+        worker.finish(outputs)
+        if self._strikes("lingers", "script lingers"):
+            self.session.clock.sleep(self._between("how long", 1.0, 400.0))
+        self._crash("crash at exit")
+
+    def _do_the_rest(self, worker, outputs, value):
+        job = worker.job
+        self._log_itself(worker)
+        self._count_itself(worker)
+        if job["task_serial"] == self.world.tasks["d"] and self.world.luck.switched_on("spawning"):
+            self._spawn(worker)
+        outputs["out"] |= _stored_result(worker, value)
+        worker.set_output_units({"out": unit_of(job["serial"], job["attempt"])}, save=False)
+
+    def _computed_value(self, worker, *, reads_files):
+        value = 1
+        inputs = worker.job["inputs"]
+        for key in sorted(inputs):
+            given = inputs[key]
+            if isinstance(given, dict) and given.get("type") == "Sequence":
+                with worker.server_connection() as connection:
+                    read = xfworkerutil.get_xf_parameter_sequence(connection, given)
+                value += sum(item["value"] for item in read)
+            elif isinstance(given, dict) and "job_serial" in given:
+                reads = reads_files and "filename" in given
+                value += _read_input(worker, given) if reads else given["value"]
+        return value
+
+    def _log_itself(self, worker):
+        title = title_of(worker.job["serial"], worker.job["attempt"])
+        worker.activity_log_message(title)
+        self.world.logged.add(title)
+
+    def _count_itself(self, worker):
+        """Add one to a number that others add to at the same time."""
+        world = self.world
+        with worker.server_connection() as connection:
+            for _ in range(60):
+                workflow = xfworkerutil.get_xf_workflow(connection, worker.job["workflow_serial"])
+                assert workflow.items() >= NEW_KEYS.items(), f"{workflow} lost what a newer client said of it"
+                workflow["metadata"]["count"] = workflow["metadata"].get("count", 0) + 1
+                world.counting += 1
+                try:
+                    xfworkerutil.update_xf_workflow(connection, workflow)
+                except RecordConflict:
+                    world.counting -= 1
+                    self.session.clock.sleep(self._between("count", 0.01, 1.0))
+                    continue
+                world.counted += 1
+                return
+
+    def _spawn(self, worker):
+        """Spawn the task of a workflow's spawned jobs, and a job of it that joins the run of this one."""
+        with worker.server_connection() as connection:
+            task_type = worker.find_xf_task_type(connection, PACKAGE)
+            task = worker.spawn_xf_task_basic(connection, task_type, "spawned")
+            serial = worker.job["serial"]
+            worker.spawn_xf_job_basic(connection, task_type, task, source_job_serial=serial, state="Ready")
+        self.world.spawned_by.add(serial)
+
+    # --- what befalls it ----------------------------------------------------------------------------------------
+
+    def _work(self):
+        self.session.clock.sleep(self._between("work", 0.1, self.world.conditions.work_seconds))
+
+    def _crash(self, what):
+        if self._strikes(what, "script crash"):
+            raise SystemExit(1)
+
+    def _strikes(self, what, chance):
+        return self.world.luck.strikes(f"{self.session.clock.host.name}/{what}", self.world.chances[chance])
+
+    def _between(self, what, least, most):
+        return self.world.luck.between(f"{self.session.clock.host.name}/{what}", least, most)
+
+
+def outputs_of(job, value):
+    """Give a job's outputs: its value, and what becomes the template of later jobs where it is the first."""
+    serial = job["serial"]
+    out = {"type": "ForeignFile", "job_serial": serial, "attempt": job["attempt"], "value": value}
+    return {"out": out, **({"template": f"of job {serial}"} if "template" in job["inputs"] else {})}
+
+
+def unit_of(serial, attempt):
+    """Give the unit that an attempt says its output has, so that it is seen which attempt said it."""
+    return f"mm of attempt {attempt} at job {serial}"
+
+
+def title_of(serial, attempt):
+    """Give the message that an attempt writes into the activity log."""
+    return f"attempt {attempt} at job {serial} measures"
+
+
+def _stored_result(worker, value):
+    path = worker.create_temp_path(RESULT)
+    path.write_bytes(content_of(worker.job["serial"], worker.job["attempt"], value))
+    worker.upload_output_file(path)
+    return worker.create_output_foreign_file(path.name)
+
+
+def _read_input(worker, given):
+    """Read the value out of an input's file, which is complete or not there at all."""
+    path = worker.download_input_file(given)
+    _, _, value = read_content(Path(path).read_bytes())
+    return value
