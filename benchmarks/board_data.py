@@ -37,7 +37,7 @@ def fill_board(data: Path, *, runs: int, tasks: int) -> int:
                     modified_at=now,
                 )
             ).serial
-            columns = []
+            columns: list[int] = []
             for index in range(tasks):
                 name = _STEPS[index % len(_STEPS)] + (f" {index // len(_STEPS) + 1}" if index >= len(_STEPS) else "")
                 kind = TaskTypeKind.SOURCE if index == 0 else TaskTypeKind.PROCESSING

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 source.write_bytes(os.urandom(min(size, 64 * MIB)) * max(size // (64 * MIB), 1))
                 for kind, token in tokens.items():
                     place = parse_resource("userdata/bench.raw")
-                    moves = {
+                    moves: dict[str, Callable[[], object]] = {
                         "up": partial(store.upload, token, source, place),
                         "down": partial(store.download, token, place, folder / "target"),
                     }

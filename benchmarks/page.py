@@ -70,7 +70,7 @@ def _chromium() -> list[psutil.Process]:
 def _job_with_everything(platform: LocalPlatform) -> int:
     """Make a job whose page needs the viewer and the table; the files themselves do not count."""
     reference = {"source": "userdata", "virtualpath": ""}
-    outputs = {
+    outputs: dict[str, dict[str, Any]] = {
         "image": {"type": "Image", **reference, "filename": "scan.aim", "size": [1, 1, 1]},
         "table": {"type": "CSV", **reference, "filename": "values.csv"},
     }

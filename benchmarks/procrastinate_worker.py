@@ -34,7 +34,7 @@ def main() -> int:
     )
     ended_at: list[float] = []
 
-    @app.task(name="job")
+    @app.task(name="job")  # type: ignore[untyped-decorator]  # its package is installed for this program alone
     async def job(number: int) -> None:  # noqa: ARG001  what it is given
         ended_at.append(time.monotonic())
 

@@ -84,7 +84,7 @@ def fill(data: Path, size: int) -> dict[str, int]:
     records = opened_records(PlatformStorage(data=data, durable=False))
     engine = records.engine  # type: ignore[attr-defined]  # storage without an address has SQLite
     now = datetime.now(UTC)
-    times = {"created_at": now, "modified_at": now}
+    times: dict[str, Any] = {"created_at": now, "modified_at": now}
     with records.transaction() as transaction:
         project = transaction.insert(Project(name="bench", **times)).serial
         kind = transaction.insert(TaskType(name="Bench.Empty", version="1.0.0.0", **times)).serial

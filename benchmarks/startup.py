@@ -210,6 +210,8 @@ def job_starts(rounds: int, environment: Callable[[], dict[str, str]], settings_
 
 def _cpu_ms() -> float:
     """Give the CPU time of this process, of its children that ended, and of those that live."""
+    if sys.platform == "win32":
+        raise OSError("what processes used is counted on POSIX only")
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     ended = sum(usage.ru_utime + usage.ru_stime for usage in usages)
     living = 0

@@ -281,13 +281,19 @@ def _moved(client: str, work: Callable[[Case], None], case: Case) -> dict[str, f
     started = time.perf_counter()
     work(case)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 if client == "curl" else _peak_memory()
+    peak = _used(of_children=True).ru_maxrss * 1024 if client == "curl" else _peak_memory()
     return {"seconds": seconds, "cpu": _computed() - before, "rss": peak}
 
 
 def _computed() -> float:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
+    children = _used(of_children=True)
+    return time.process_time() + float(children.ru_utime + children.ru_stime)
+
+
+def _used(*, of_children: bool) -> Any:
+    if sys.platform == "win32":
+        raise OSError("what processes used is counted on POSIX only")
+    return resource.getrusage(resource.RUSAGE_CHILDREN if of_children else resource.RUSAGE_SELF)
 
 
 def _warm_up(client: str, case: Case) -> None:
@@ -303,7 +309,7 @@ def _peak_memory() -> int:
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return int(_used(of_children=False).ru_maxrss) * 1024
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 

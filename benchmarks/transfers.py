@@ -168,7 +168,7 @@ def against_nginx(prepared: Bench, rounds: int) -> dict[str, float]:
         f"daemon off; pid {root}/pid; error_log stderr; events {{}} http {{ access_log off; sendfile on; {temporary} "
         f"server {{ listen 127.0.0.1:{port}; root {root}; }} }}"
     )
-    user = ["-g", "user root;"] if os.geteuid() == 0 else []
+    user = ["-g", "user root;"] if sys.platform != "win32" and os.geteuid() == 0 else []
     process = subprocess.Popen(
         [nginx, "-p", str(root), "-c", str(config), *user], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,10 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def _write_png(grey: "np.ndarray[Any, Any]") -> None:
+    Image.fromarray(grey).save(io.BytesIO(), "PNG")
+
+
 def measure(edge: int, count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "files" / "userdata"
@@ -117,9 +122,8 @@ def _measured(
     built = time.perf_counter() - begun
     key = described["key"]
     side = edge // TILE
-    tiles: list[Tile] = [
-        ("zyx"[number % 3], *(int(one) for one in random.integers(0, (edge, side, side)))) for number in range(count)
-    ]
+    places = random.integers(0, (edge, side, side), (count, 3)).tolist()
+    tiles: list[Tile] = [("zyx"[number % 3], *place) for number, place in enumerate(places)]
     peak = memory
     times: dict[str, list[float]] = {"z": [], "y": [], "x": []}
     judged, pictured, bare, sizes = [], [], [], []
@@ -136,13 +140,18 @@ def _measured(
         sizes.append(len(body))
         peak = max(peak, process.memory_info().rss)
         down, right = slice(row * TILE, (row + 1) * TILE), slice(column * TILE, (column + 1) * TILE)
-        where = {"z": (index, down, right), "y": (down, index, right), "x": (down, right, index)}[axis]
+        cuts: dict[str, tuple[Any, ...]] = {
+            "z": (index, down, right),
+            "y": (down, index, right),
+            "x": (down, right, index),
+        }
+        where = cuts[axis]
         got = np.frombuffer(body, "<i2").reshape(TILE, TILE)
         wrong += int((got != voxels[where]).sum())
         grey = ((got.astype(np.float32) + 3000) / 6000 * 255).clip(0, 255).astype(np.uint8)
-        pictured.append(seconds_of(lambda grey=grey: Image.fromarray(grey).save(io.BytesIO(), "PNG")))
+        pictured.append(seconds_of(partial(_write_png, grey)))
         if axis == "x":
-            judged.append(seconds_of(lambda where=where: judge[where]))
+            judged.append(seconds_of(partial(judge.__getitem__, where)))
     together = sorted(one for those in times.values() for one in those)
     p50, p99 = statistics.median(together), together[min(len(together) - 1, int(len(together) * 0.99))]
     by_axis = ", ".join(f"{axis} {statistics.median(those) * 1e3:.1f}" for axis, those in times.items())
