@@ -99,7 +99,7 @@ class Download:
         self._bearer = bearer
         self._progress = progress
         self._part = PartialDownload(str(resource), f"{transport.url}{path}|{target.name}", target, limits)
-        self._helpers = RangeHelpers(self._part, self._open_range, limits)
+        self._helpers: RangeHelpers | None = None
         self._ranges_work = False
         self._has_failed = False
 
@@ -129,11 +129,11 @@ class Download:
                     continue
                 return evolve(verified, direct_access_path=None, sample_sha256=None)
         except NotEnoughSpace:
-            self._helpers.stop()
+            self._stop_helpers()
             self._part.discard()  # what arrived would keep the disk full
             raise
         except BaseException:
-            self._helpers.stop()
+            self._stop_helpers()
             self._part.leave()
             raise
         finally:
@@ -145,7 +145,7 @@ class Download:
         return FileStat(resource=self._resource, **known)
 
     def _from_the_start(self, reason: FileError) -> None:
-        self._helpers.stop()
+        self._stop_helpers()
         self._part.reset()
         self._retries.start_over(reason)
         _log.warning("xfworker.download_restarted", file=str(self._resource), reason=str(reason))
@@ -194,7 +194,7 @@ class Download:
                 raise _Changed
         if answer.length is None:
             raise ProtocolViolation(f"fetching {self._resource}: the answer does not state its size")
-        self._helpers.stop()
+        self._stop_helpers()
         stat = stat_from_headers(self._resource, answer.headers, answer.length)
         # Of many small files, what is kept to go on with costs half the time.
         if answer.length <= BUFFER_BYTES and not self._has_failed:
@@ -288,7 +288,13 @@ class Download:
             self._retries.progressed()
             self._report()
             if self._ranges_work:
+                # Made here, because they know this download: many small files would leave much to the collector.
+                self._helpers = self._helpers or RangeHelpers(part, self._open_range, self._limits)
                 self._helpers.add_where_it_gains()
+
+    def _stop_helpers(self) -> None:
+        if self._helpers is not None:
+            self._helpers.stop()
 
     def _report(self) -> None:
         if self._progress is not None and self._part.stat is not None:
