@@ -79,7 +79,7 @@ TESTS_OF = {
     "xfworker/domain/conversion.py": _of_domain("conversion", "records", "change"),
     "xfworker/domain/digest_field.py": _of_domain("digest_field"),
     "xfworker/domain/files.py": _of_domain("files", "rules_at_their_edges"),
-    "xfworker/domain/filenames.py": _of_domain("files", "rules_at_their_edges"),
+    "xfworker/domain/filenames.py": _of_domain("filenames"),
     "xfworker/domain/interface.py": _of_domain("interface", "schema_rules", "parameters", "typed_inputs"),
     "xfworker/domain/job_arguments.py": _of_domain("job_arguments", "rules_at_their_edges"),
     "xfworker/domain/job_inputs.py": _of_domain("typed_inputs", "interface", "rules_at_their_edges"),

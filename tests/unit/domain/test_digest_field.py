@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xfworker.domain.digest_field import SHA256, XXH3, read_digest, require_digest, write_digest
+from xfworker.domain.digest_field import SHA256, XXH3, read_digest, require_digest, wants_digest, write_digest
 from xfworker.domain.errors import UsageError
 
 SIZES = {SHA256: 32, XXH3: 16}
@@ -35,3 +35,29 @@ def test_a_malformed_one_is_refused_where_it_matters(value):
 def test_where_there_is_none_there_is_none(text):
     assert read_digest(text) is None
     assert require_digest(text) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "is_wanted"),
+    [
+        (None, False),
+        ("", False),
+        ("sha-256=1", True),
+        ("SHA-256=10", True),
+        ("sha-256=00", False),
+        ("sha-256=0, sha-256=5", True),
+        ("sha-256=x", False),
+        ("sha-256=\u0661", False),
+        ("xxh3-128=5", False),
+        ("sha-512=1, sha-256=3", True),
+    ],
+)
+def test_a_digest_is_wanted_where_its_preference_is_not_zero(field, is_wanted):
+    assert wants_digest(field) is is_wanted
+
+
+def test_a_digest_with_signs_that_are_not_base64_is_malformed():
+    encoded = write_digest("00" * 32)
+    damaged = encoded.replace("AAAA", "AA!AA", 1)
+    assert read_digest(encoded) == "00" * 32
+    assert read_digest(damaged) is None

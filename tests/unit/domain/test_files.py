@@ -6,6 +6,8 @@ from xfworker.domain.errors import FileError, InvalidFilename, PermissionDenied
 from xfworker.domain.filenames import check_filename, is_safe_filename
 from xfworker.domain.files import (
     SERIAL_KEYS,
+    USERDATA,
+    VERBS,
     AuthorizationToken,
     Resource,
     Scope,
@@ -168,3 +170,58 @@ def test_a_token_about_one_resource_names_it():
     assert token(("list", "userdata/a")).resource("list") == userdata_resource("a")
     with pytest.raises(FileError, match="2 resources"):
         token(("read", "userdata/a"), ("read", "userdata/b")).resource()
+
+
+def test_sources_keys_and_verbs_have_the_words_of_the_wire():
+    assert SERIAL_KEYS == {
+        "job_result": "job_serial",
+        "job_log": "job_serial",
+        "task_config": "task_serial",
+        "task_type_config": "task_type_serial",
+        "workflow_config": "workflow_serial",
+        "dependency_package_config": "dependency_package_serial",
+    }
+    assert (USERDATA, VERBS) == ("userdata", ("read", "write", "list", "delete"))
+
+
+def test_a_trailing_slash_is_a_folder_s_and_an_unknown_source_is_refused_with_those_there_are():
+    assert parse_resource("job_result/17/") == parse_resource("job_result/17")
+    with pytest.raises(InvalidFilename, match=r"sources are job_result, job_log, .*_config, userdata$"):
+        parse_resource("elsewhere/17")
+
+
+@pytest.mark.parametrize(
+    "path", [r"@xfuserdata\scans\a.isq", "@xfuserdata/scans/a.isq", "/scans/a.isq/", r"scans\a.isq"]
+)
+def test_a_path_of_user_data_is_one_however_it_is_written(path):
+    resource = userdata_resource(path)
+    assert str(resource) == "userdata/scans/a.isq"
+    reference = {"source": "userdata", "virtualpath": "scans/a.isq", "filename": "a.isq"}
+    assert resource_reference(resource) == reference
+    assert reference_resource(reference) == resource
+    assert reference_resource({**reference, "virtualpath": "scans/"}) == resource
+    assert reference_resource({**reference, "virtualpath": "scans/a.isq/"}).segments[-2:] == ("a.isq", "a.isq")
+
+
+def test_a_reference_names_its_source_its_record_and_its_file():
+    assert resource_reference(parse_resource("job_result/17/scan.omni")) == {
+        "source": "job_result",
+        "job_serial": 17,
+        "filename": "scan.omni",
+    }
+
+
+def test_a_token_says_what_it_allows_and_which_resource_it_is_about():
+    read, write = parse_resource("job_result/1"), parse_resource("job_result/2")
+    token = AuthorizationToken(
+        url="", token="hidden", scopes=(Scope("read", read), Scope("write", write)), renew=lambda: token
+    )
+    with pytest.raises(PermissionDenied, match=r"it allows: read job_result/1, write job_result/2$"):
+        token.require("delete", read)
+    with pytest.raises(PermissionDenied, match=r"it allows: nothing$"):
+        AuthorizationToken(url="", token="").require("read", read)
+    assert (token.resource("read"), token.resource("write")) == (read, write)
+    with pytest.raises(FileError, match="is about 2 resources"):
+        token.resource()
+    assert "lambda" not in repr(token)
+    assert token == AuthorizationToken(url="", token="hidden", scopes=token.scopes)

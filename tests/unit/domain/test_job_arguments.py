@@ -3,7 +3,7 @@
 import pytest
 
 from xfworker.domain.errors import ConfigurationError
-from xfworker.domain.job_arguments import JobArguments, read_job_arguments
+from xfworker.domain.job_arguments import JOB_MEMORY, JobArguments, read_job_arguments
 
 GIVEN = {"XF_JOB_SERIAL": "17", "XF_SERVER_HOST": "lab", "XF_SERVER_PORT": "443", "XF_SERVER_AUTH": "secret-token"}
 
@@ -52,3 +52,32 @@ def test_what_is_malformed_is_named(name, value):
     assert len(str(caught.value)) < 300
     if name == "XF_SERVER_AUTH":
         assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [
+        ("XF_JOB_SERIAL", "the serial of the job that this script works on"),
+        ("XF_SERVER_HOST", "the host name of the XF Server"),
+        ("XF_SERVER_PORT", "the port of the XF Server"),
+        ("XF_SERVER_AUTH", "the token for the XF Server"),
+    ],
+)
+def test_what_is_missing_is_explained_and_whether_it_is_empty_is_said(name, meaning):
+    others = {key: item for key, item in GIVEN.items() if key != name}
+    for environment, state in ((others, "not set"), ({**others, name: " "}, "empty")):
+        with pytest.raises(ConfigurationError, match=rf"{name} \({meaning}\) is {state};"):
+            read_job_arguments(environment)
+
+
+def test_the_smallest_and_the_largest_numbers_are_taken():
+    read = read_job_arguments({**GIVEN, "XF_JOB_SERIAL": "1", "XF_SERVER_PORT": "1"})
+    assert (read.job_serial, read.server_port) == (1, "1")
+    assert read_job_arguments({**GIVEN, "XF_JOB_SERIAL": "9" * 18}).job_serial == 10**18 - 1
+    for name, value in (("XF_JOB_SERIAL", "9" * 19), ("XF_SERVER_AUTH", "to ken")):
+        with pytest.raises(ConfigurationError, match=name):
+            read_job_arguments({**GIVEN, name: value})
+
+
+def test_the_variable_of_a_jobs_memory_keeps_its_name():
+    assert JOB_MEMORY == "XFWORKER_JOB_MEMORY_BYTES"

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from xfworker.domain.one_time_codes import (
     RECOVERY_CODE_BYTES,
+    RECOVERY_CODE_COUNT,
     STEP_SECONDS,
     plain_code,
     recovery_code,
@@ -42,3 +43,9 @@ def test_two_recovery_codes_differ_as_their_bytes_do(one, other):
 @given(st.text())
 def test_whatever_is_typed_has_a_hash(typed):
     assert len(recovery_code_hash(typed)) == 64
+
+
+def test_ten_codes_come_with_a_second_factor_in_groups_of_four():
+    assert RECOVERY_CODE_COUNT == 10
+    assert recovery_code(bytes(15)) == "aaaa-aaaa-aaaa-aaaa-aaaa-aaaa"
+    assert recovery_code_hash("\ud800") == recovery_code_hash("?")
