@@ -9,9 +9,6 @@ from xfworker.domain.errors import InvalidParameter
 from xfworker.domain.interface import PRIMITIVE_TYPES, declared_fields, input_violations
 from xfworker.domain.parameter_shapes import formatted
 
-SOURCE_MODES = ("none", "output", "fixed", "define_on_first", "ui")
-"""Where a task's input can come from."""
-
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
 _DIGITS = re.compile(r"-?\d+", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", re.ASCII)

@@ -3,7 +3,14 @@
 import pytest
 
 from xfworker.domain.errors import InvalidParameter
-from xfworker.domain.job_inputs import complete_inputs, is_primitive, new_job_violations, read_string, read_untyped
+from xfworker.domain.job_inputs import (
+    complete_inputs,
+    is_primitive,
+    is_required,
+    new_job_violations,
+    read_string,
+    read_untyped,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +55,33 @@ def test_what_is_required_and_not_given_is_named_and_the_rest_has_its_default():
     interface = {"inputs": [*fields, {"key": "o", "type": "Float", "supported_modes": ["none"]}]}
     assert new_job_violations(interface, {"m": 1}) == ["inputs.n: is required and was not given (Float)"]
     assert complete_inputs(interface, {"n": 1}) == {"n": 1, "m": 2, "o": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("Yes", True), ("1", True), ("false", False), ("NO", False), ("0", False)]
+)
+def test_a_bool_is_written_in_several_ways(text, value):
+    assert read_string({"type": "Bool"}, text) is value
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("Int", "an integer"), ("Float", "a finite number"), ("Bool", "true or false")]
+)
+def test_what_is_expected_is_said(kind, expected):
+    with pytest.raises(InvalidParameter, match=rf"^expected {expected} \({kind}\), got 'x'"):
+        read_string({"type": kind}, "x")
+
+
+@pytest.mark.parametrize(
+    ("field", "required"),
+    [
+        ({}, True),
+        ({"default": 0}, False),
+        ({"default": None}, True),
+        ({"supported_modes": ["none", "ui"]}, False),
+        ({"supported_modes": ["ui"]}, True),
+        ({"supported_modes": None}, True),
+    ],
+)
+def test_an_input_is_required_unless_it_has_a_default_or_may_be_without_a_value(field, required):
+    assert is_required(field) is required

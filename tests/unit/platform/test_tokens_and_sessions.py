@@ -4,7 +4,14 @@ import pytest
 
 from tests.unit.platform.test_file_rights import Lab
 from xfworker.domain.change import Change
-from xfworker.domain.errors import AuthenticationFailed, FileError, InvalidContent, PermissionDenied, RecordNotFound
+from xfworker.domain.errors import (
+    AuthenticationFailed,
+    FileError,
+    InvalidContent,
+    LeaseLost,
+    PermissionDenied,
+    RecordNotFound,
+)
 from xfworker.domain.records import Job
 
 
@@ -124,3 +131,13 @@ def test_scripts_and_workers_make_no_links(lab):
     for bearer in (lease.server_auth, worker):
         with pytest.raises(PermissionDenied):
             lab.platform.page_sessions().link(lab.platform.authenticate(bearer))
+
+
+def test_a_script_sees_who_shares_its_project_as_long_as_its_attempt_goes_on(lab):
+    _, anna = lab.person("anna")
+    job = lab.job(anna)
+    script = lab.platform.accounts_for(lab.platform.authenticate(lab.leased(job).server_auth))
+    assert [name for _, name in script.members(job.project_serial)] == ["anna"]
+    lab.lose()
+    with pytest.raises(LeaseLost):
+        script.members(job.project_serial)
