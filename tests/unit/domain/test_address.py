@@ -64,13 +64,24 @@ def test_paths_end_without_a_slash_and_ports_are_those_of_the_scheme():
     read = Address.read("https://lab.example/xamflow//")
     assert (read.port, read.path, Address.read("http://lab.example").port) == (443, "/xamflow", 80)
     assert Address(scheme="https", host="lab", port=1).path == ""
+    assert (
+        Address.read("https://lab.example/labX").path == Address.of_host("https://lab.example/labX", 1).path == "/labX"
+    )
     assert Address.of_host("https://lab.example/xamflow/", 8443).path == "/xamflow"
     assert Address.of_host("lab.example/xamflow/", 8443).stated_host == "https://lab.example/xamflow"
 
 
 @pytest.mark.parametrize(
     ("host", "is_own"),
-    [("localhost", True), ("a.LOCALHOST", True), ("127.0.0.2", True), ("::1", True), ("[::1]", True), ("lab", False)],
+    [
+        ("localhost", True),
+        ("a.LOCALHOST", True),
+        ("127.0.0.2", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("127.0.0.1X", False),
+        ("lab", False),
+    ],
 )
 def test_this_computer_is_known_by_any_of_its_names(host, is_own):
     assert is_loopback(host) is is_own

@@ -92,6 +92,8 @@ def test_a_change_of_what_nobody_knows_leaves_lists_as_they_are():
         ({"a": [1, [2]]}, {"a": [1, [2]]}, {}, ()),
         ({"a": [1]}, {"a": [1, 2]}, {"/a": [1, 2]}, ()),
         ({"a": [1]}, {"a": [True]}, {"/a": [True]}, ()),
+        ({"a": [1]}, {"a": 1}, {"/a": 1}, ()),
+        ({"a": 1}, {"a": [1]}, {"/a": [1]}, ()),
         ({"m": {"x": 1}}, {"m": {"x": 1, "y": 2}}, {"/m/y": 2}, ()),
         ({"m": {"x": 1, "y": 2}}, {"m": {"y": 2}}, {}, ("/m/x",)),
         ({"m": {"x": {"k": 1}}}, {"m": {"x": {"k": 1}}}, {}, ()),
@@ -140,3 +142,8 @@ def test_nothing_is_put_below_what_is_no_object():
     before = from_json(Job, {**to_json(BASE), "unknown": 5})
     with pytest.raises(InvalidRecord, match=r"'/unknown/x': unknown is not an object"):
         apply(before, Change(values={"/unknown/x": 1}))
+
+
+def test_tildes_and_slashes_in_keys_are_escaped():
+    assert pointer("a~b/c", "~1") == "/a~0b~1c/~01"
+    assert pointer_keys("/a~0b~1c/~01") == ("a~b/c", "~1")

@@ -36,7 +36,8 @@ def test_a_name_that_means_something_else_somewhere_is_refused_and_why(name, vio
 
 
 @pytest.mark.parametrize(
-    "name", ["scan.omni", ".hidden", "a b", "XXa", "con1", "com", "comX", "com10", "x.con", "ä" * 127 + "a", "\x20a"]
+    "name",
+    ["scan.omni", ".hidden", "a b", "XXa", "con1", "nulX", "com", "comX", "com10", "x.con", "ä" * 127 + "a", "\x20a"],
 )
 def test_a_plain_name_is_given_back(name):
     assert check_filename(name) == name

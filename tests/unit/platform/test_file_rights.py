@@ -320,6 +320,18 @@ def test_a_scripts_repeated_end_is_answered_although_its_attempt_is_over(lab):
     assert lab.server(lease.server_auth).update(Job, job.serial, done, idempotency_key="k").state.value == "Done"
 
 
+def test_a_scripts_repeated_end_is_not_answered_once_a_newer_attempt_has_begun(lab):
+    job = lab.job()
+    lease = lab.leased(job)
+    script, done = lab.server(lease.server_auth), Change(values={"/state": "Done"})
+    script.update(Job, job.serial, done, idempotency_key="k")
+    lab.platform.queue_for(lab.admin).end(lease, Outcome(ending=Ending.FINISHED, exit_code=0))
+    lab.platform.control_for(lab.admin).restart_job(job.serial)
+    assert lab.leased(job).attempt == 2
+    with pytest.raises(LeaseLost):
+        script.update(Job, job.serial, done, idempotency_key="k")
+
+
 def test_what_was_written_after_a_scripts_end_is_not_shown_to_it(lab):
     job = lab.job()
     lease = lab.leased(job)
