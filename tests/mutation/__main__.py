@@ -76,17 +76,13 @@ TESTS_OF = {
     "xfworker/domain/allocation.py": _of_domain("allocation"),
     "xfworker/domain/change.py": _of_domain("change", "records"),
     "xfworker/domain/connections.py": _of_domain("connections"),
-    "xfworker/domain/conversion.py": _of_domain("conversion", "records", "change"),
     "xfworker/domain/digest_field.py": _of_domain("digest_field"),
     "xfworker/domain/files.py": _of_domain("files", "rules_at_their_edges"),
     "xfworker/domain/filenames.py": _of_domain("filenames"),
-    "xfworker/domain/interface.py": _of_domain("interface", "schema_rules", "parameters", "typed_inputs"),
     "xfworker/domain/job_arguments.py": _of_domain("job_arguments", "rules_at_their_edges"),
     "xfworker/domain/job_inputs.py": _of_domain("typed_inputs", "interface", "rules_at_their_edges"),
     "xfworker/domain/job_state.py": _of_domain("job_state"),
     "xfworker/domain/one_time_codes.py": _of_domain("one_time_codes"),
-    "xfworker/domain/parameter_shapes.py": _of_domain("parameter_shapes", "interface", "schema_rules"),
-    "xfworker/domain/parameters.py": _of_domain("parameters", "parameter_shapes", "rules_at_their_edges"),
     "xfworker/domain/version.py": _of_domain("parameters"),
     "xfworker/domain/workflow_graph.py": (*_of_domain("scheduling"), *_OF_FLOW),
     "xfworker/domain/resources.py": (
@@ -103,7 +99,7 @@ TESTS_OF = {
     "xfworker/services/platform/downstream.py": _OF_FLOW,
     "xfworker/services/platform/editing.py": (*_OF_FLOW, *_of_platform("bad_records", "ends_of_attempts")),
     "xfworker/services/platform/file_rights.py": _of_platform(
-        "access", "file_rights", "ownership", "publications", "rights_matrix", "tokens_and_sessions"
+        "access", "file_rights", "look_alikes", "ownership", "publications", "rights_matrix", "tokens_and_sessions"
     ),
     "xfworker/services/platform/flow.py": _OF_FLOW,
     "xfworker/services/platform/holding.py": _OF_FLOW,
