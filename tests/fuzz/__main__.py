@@ -11,6 +11,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -56,8 +57,12 @@ def main():
 
 def fuzz(name, seconds, runs):
     """Give the number of executions, or ``None`` where the run did not come to its end; and what it printed."""
-    command = [sys.executable, "-m", "tests.fuzz.one", name, str(seconds), str(runs), str(CORPUS / name)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    memory = Path("/dev/shm")
+    # Made and removed here: libFuzzer ends its process without letting it clean up.
+    with tempfile.TemporaryDirectory(prefix="xfworker-fuzz-", dir=memory if memory.is_dir() else None) as scratch:
+        words = [name, str(seconds), str(runs), str(CORPUS / name), scratch]
+        command = [sys.executable, "-m", "tests.fuzz.one", *words]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     output = done.stdout + done.stderr
     match = _DONE.search(output)
     return (int(match[1]) if match and done.returncode == 0 else None), output

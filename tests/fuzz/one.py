@@ -1,8 +1,9 @@
-"""Fuzzes one parser in this process, guided by coverage: ``python -m tests.fuzz.one NAME SECONDS RUNS CORPUS``."""
+"""
+Fuzzes one parser in this process, guided by coverage: ``python -m tests.fuzz.one NAME SECONDS RUNS CORPUS SCRATCH``.
+"""
 
 import logging
 import sys
-import tempfile
 from pathlib import Path
 
 import atheris
@@ -20,10 +21,9 @@ SECONDS_PER_INPUT = 60
 
 
 def main():
-    name, seconds, runs, corpus = sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4])
+    name, seconds, runs = sys.argv[1:4]
+    corpus, folder = Path(sys.argv[4]), Path(sys.argv[5])
     logging.disable()
-    memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="xfworker-fuzz-", dir=memory if memory.is_dir() else None))
     parser = PARSERS[name](folder)
     seeds = folder / "seeds"
     seeds.mkdir()

@@ -1,5 +1,6 @@
 """Runs: what each is, and what can be done with it."""
 
+import uuid
 from typing import Any
 
 from litestar import Response, get, post
@@ -77,4 +78,5 @@ def _run_values(server: PlatformServer, serial: int) -> dict[str, Any]:
         "project": server.get(Project, workflow.project_serial),
         "jobs": [(job, tasks.get(job.task_serial)) for job in sorted(jobs, key=lambda job: job.serial)],
         "priorities": [priority.value for priority in RunPriority],
+        "key": uuid.uuid4().hex,
     }
