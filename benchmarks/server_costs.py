@@ -41,6 +41,7 @@ from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.change import Change
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, TaskTypeKind, Worker, Workflow, WorkflowState
+from xfworker.services.event_log import write_privately
 
 UNFIT_JOBS = 100_000
 UNFIT_TASKS = 50
@@ -346,6 +347,7 @@ def main() -> int:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--postgresql", action="store_true", help="show how long requests take on PostgreSQL instead")
     options = parser.parse_args()
+    write_privately(dict)  # events go to standard error, where the document is not
     if options.postgresql:
         return show_timings(quick=options.quick, as_json=options.json)
     figures = measure(rounds=2, requests=200) if options.quick else measure(rounds=6, requests=400)
