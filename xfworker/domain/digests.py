@@ -2,6 +2,8 @@
 
 from attrs import define
 
+from xfworker.domain.errors import ChecksumMismatch
+
 
 @define(frozen=True)
 class Digests:
@@ -28,3 +30,14 @@ class Digests:
         """Whether both can be of one content: no kind of digest that both know differs."""
         pairs = ((self.sha256, other.sha256), (self.xxh3, other.xxh3))
         return all(None in pair or pair[0] == pair[1] for pair in pairs)
+
+
+def not_as_sent(
+    what: str, size: int, digests: Digests, *, expected_size: int | None, expected: Digests
+) -> ChecksumMismatch:
+    """Give the error that says what arrived of a content, and what its sender said of it."""
+    stated = size if expected_size is None else expected_size
+    return ChecksumMismatch(
+        f"{what} did not arrive as it was sent: {size} bytes, {digests} arrived, "
+        f"{stated} bytes, {expected} was expected"
+    )

@@ -9,8 +9,7 @@ from pathlib import Path
 from xfworker.adapters.transfer.digest_thread import DigestThread
 from xfworker.adapters.transfer.hashing import FileHash, hash_file
 from xfworker.adapters.transfer.os_errors import disk_errors
-from xfworker.domain.digests import Digests
-from xfworker.domain.errors import ChecksumMismatch
+from xfworker.domain.digests import Digests, not_as_sent
 from xfworker.domain.files import FileStat
 from xfworker.ports.served_files import Permit
 
@@ -115,10 +114,7 @@ class IncomingFile:
         digests = self.digests(sha256=expected.sha256 is not None)
         if size not in {None, self.size} or not digests.fit(expected):
             self.discard()
-            raise ChecksumMismatch(
-                f"{self.what} did not arrive as it was sent: {self.size} bytes, {digests} arrived, "
-                f"{self.size if size is None else size} bytes, {expected} was expected"
-            )
+            raise not_as_sent(self.what, self.size, digests, expected_size=size, expected=expected)
         self.close()
         try:
             return self._publish(self._partial, digests, permit)

@@ -7,8 +7,8 @@ from contextlib import suppress
 from xfworker.adapters.s3.pieces import Piece, PieceFolder
 from xfworker.adapters.transfer.digest_thread import DigestThread
 from xfworker.adapters.transfer.hashing import FileHash
-from xfworker.domain.digests import Digests
-from xfworker.domain.errors import ChecksumMismatch, XFWorkerError
+from xfworker.domain.digests import Digests, not_as_sent
+from xfworker.domain.errors import XFWorkerError
 from xfworker.domain.files import FileStat
 from xfworker.ports.served_files import Permit
 
@@ -106,10 +106,7 @@ class S3IncomingFile:
         digests = self.digests(sha256=expected.sha256 is not None)
         if size not in {None, self.size} or not digests.fit(expected):
             self.discard()
-            raise ChecksumMismatch(
-                f"{self._folder.resource} did not arrive as it was sent: {self.size} bytes, {digests} arrived, "
-                f"{self.size if size is None else size} bytes, {expected} was expected"
-            )
+            raise not_as_sent(str(self._folder.resource), self.size, digests, expected_size=size, expected=expected)
         try:
             return self.make_object(digests, permit)
         finally:
