@@ -192,7 +192,7 @@ class Ledger:
             require(instance is None or instance not in workers, f"{instance} is {worker} and {workers.get(instance)}")
             workers[instance] = worker
         for instance, version in self.world.versions_of_workers().items():
-            require(instance in workers, f"{instance} is no worker of its own")
+            require(instance in workers, f"{instance} is not a worker of its own")
             extra = workers[instance].extra
             expected = NEW_KEYS if version is Version.NEWER else {}
             require(extra == expected, f"{instance} of a {version.value} version is kept with {extra}")

@@ -156,7 +156,7 @@ def test_two_computers_of_one_name_that_are_taken_for_one_are_noticed(quiet, mon
     quiet(names="alike", workers=2, messages=True, runs=2)
     assert not play(2).violations
     monkeypatch.setattr(queue, "INSTANCE", "computer")
-    assert "is no worker of its own" in str(play(2).violations)
+    assert "is not a worker of its own" in str(play(2).violations)
 
 
 def test_a_job_that_runs_and_is_claimed_by_its_serial_is_noticed(quiet, monkeypatch):

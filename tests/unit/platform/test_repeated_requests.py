@@ -61,11 +61,17 @@ def test_what_is_asked_under_a_key_is_shown_nowhere():
     assert "hidden" not in repr(IdempotentRequest("k", ["hidden"]))
 
 
-def test_a_restart_that_comes_again_leaves_what_the_job_did_since():
+def started_workflow():
+    """Give a workflow of one step, with a run."""
     small = SmallWorkflow(MemoryRecordStore())
     small.task("Scan")
     small.start()
     small.control.start_run(small.workflow)
+    return small
+
+
+def test_a_restart_that_comes_again_leaves_what_the_job_did_since():
+    small = started_workflow()
     job = small.fail()
     small.control.restart_job(job.serial, idempotency_key="k")
     assert small.fail().attempt == 2
@@ -75,10 +81,7 @@ def test_a_restart_that_comes_again_leaves_what_the_job_did_since():
 
 
 def test_an_abort_that_comes_again_does_not_abort_what_was_restarted_since():
-    small = SmallWorkflow(MemoryRecordStore())
-    small.task("Scan")
-    small.start()
-    small.control.start_run(small.workflow)
+    small = started_workflow()
     [job] = small.server.find(Job)
     small.control.abort_job(job.serial, idempotency_key="k")
     small.control.restart_job(job.serial)
@@ -87,10 +90,7 @@ def test_an_abort_that_comes_again_does_not_abort_what_was_restarted_since():
 
 
 def test_a_key_of_a_restart_is_not_one_of_an_abort():
-    small = SmallWorkflow(MemoryRecordStore())
-    small.task("Scan")
-    small.start()
-    small.control.start_run(small.workflow)
+    small = started_workflow()
     job = small.fail()
     small.control.restart_job(job.serial, idempotency_key="k")
     with pytest.raises(UsageError, match="another request"):

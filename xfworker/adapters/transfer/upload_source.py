@@ -116,10 +116,7 @@ class UploadSource:
         Raises:
             FileChanged: The file ends before.
         """
-        content = bytearray()
-        for block in self.blocks(count):
-            content += block
-        return bytes(content)
+        return bytes(self.read_into(memoryview(bytearray(count))))
 
     def digest(self) -> str:
         """Give the digest of everything up to the position."""
