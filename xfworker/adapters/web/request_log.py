@@ -36,30 +36,40 @@ class RequestLog:
         request_id = _request_id(scope)
         started = time.perf_counter()
         status = 500
+        written = False
 
-        async def with_request_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (HEADER, request_id)]
-            await send(message)
-
-        try:
-            with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
-                await self._app(scope, receive, with_request_id)
-        finally:
-            seconds = time.perf_counter() - started
-            self._metrics.count(scope["method"], _area(scope["path"]), status, seconds)
+        def write() -> None:
+            nonlocal written
+            written = True
+            milliseconds = (time.perf_counter() - started) * 1000
+            self._metrics.count(scope["method"], _area(scope["path"]), status, milliseconds / 1000)
             state: dict[str, Any] = scope.get("state") or {}
             self._log.info(
                 "xfworker.request_answered",
                 method=scope["method"],
                 path=_LINK_TOKEN.sub(r"\1...", scope["path"])[:300],
                 status=status,
-                milliseconds=round(seconds * 1000, 2),
+                milliseconds=round(milliseconds, 2),
                 caller=state.get("xfworker_caller"),
                 request_id=request_id.decode(),
             )
+
+        async def with_request_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (HEADER, request_id)]
+            elif message["type"] == "http.response.body" and not message.get("more_body"):
+                # Before the last bytes: whoever has the whole answer finds its event and sees it counted.
+                write()
+            await send(message)
+
+        try:
+            with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
+                await self._app(scope, receive, with_request_id)
+        finally:
+            if not written:
+                write()
 
 
 def _request_id(scope: Any) -> bytes:

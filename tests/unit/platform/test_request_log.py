@@ -1,0 +1,57 @@
+"""The event about a request: written once, and before its answer is whole."""
+
+import asyncio
+import contextlib
+
+import pytest
+import structlog
+
+from xfworker.adapters.web.metrics import RequestMetrics
+from xfworker.adapters.web.request_log import RequestLog
+
+SCOPE = {"type": "http", "method": "GET", "path": "/xf/v1/jobs", "headers": [(b"x-request-id", b"chosen")]}
+
+
+def answered(*messages, failure=None):
+    """What was written when each message was sent, and in the end; with the figures."""
+
+    async def app(scope, receive, send):
+        for message in messages:
+            await send(message)
+        if failure is not None:
+            raise failure
+
+    async def send(message):
+        written.append(len(events))
+
+    written, metrics = [], RequestMetrics()
+    expected = contextlib.nullcontext() if failure is None else pytest.raises(OSError, match=str(failure))
+    with structlog.testing.capture_logs() as events, expected:
+        asyncio.run(RequestLog(app, metrics)(SCOPE, None, send))
+    return written, events, metrics.render({})
+
+
+START = {"type": "http.response.start", "status": 200, "headers": []}
+PART = {"type": "http.response.body", "body": b"a", "more_body": True}
+
+
+@pytest.mark.parametrize(
+    ("messages", "written"),
+    [
+        ((START, {"type": "http.response.body", "body": b"whole"}), [0, 1]),
+        ((START, PART, {"type": "http.response.body"}), [0, 0, 1]),
+        ((START, {"type": "http.response.pathsend", "path": "a file"}), [0, 0]),
+    ],
+)
+def test_an_event_is_written_and_counted_once_and_before_the_last_bytes(messages, written):
+    before, [event], figures = answered(*messages)
+    assert before == written
+    assert (event["status"], event["request_id"], event["path"]) == (200, "chosen", "/xf/v1/jobs")
+    assert 'xfworker_requests_total{method="GET",area="xf/v1/jobs",status="200"} 1' in figures
+
+
+def test_an_answer_that_never_became_whole_is_written_as_well():
+    _, [event], _ = answered(START, PART, failure=OSError("gone"))
+    assert event["status"] == 200
+    _, [event], _ = answered(failure=OSError("never began"))
+    assert event["status"] == 500
