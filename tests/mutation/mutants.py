@@ -1,12 +1,13 @@
 """
 Mutants of a module: each is one small change of its source, of a kind that somebody could make by mistake.
 
-What is not changed, because no test should care: annotations, docstrings, the words of errors and log events,
-assertions, which only state what holds, and whether the values of a class may be set later or given without their
-names, which the type checker sees to.
+What is not changed, because no test should care: annotations, docstrings, the words of errors and log events and other
+strings of three words and more, which are for people to read, assertions, which only state what holds, and whether the
+values of a class may be set later or given without their names, which the type checker sees to.
 """
 
 import ast
+import re
 
 from attrs import define
 
@@ -18,6 +19,8 @@ _COMPUTED = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult,
     ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr, ast.Pow: ast.Mult, ast.LShift: ast.RShift, ast.RShift: ast.LShift,
 }  # fmt: skip
+_WORDS = re.compile(r"[^\w\n]*[a-z][\w',;:]*( [\w'(),;:]+){2}")
+"""How a sentence or a part of one begins; a field of a format, as in the log of an AIM, begins with a capital."""
 
 
 @define(eq=False)
@@ -112,6 +115,8 @@ def _is_left_alone(parent, child):
             return True
         case ast.Constant(value=bool()):
             return isinstance(parent, ast.keyword) and parent.arg in {"frozen", "kw_only"}
+        case ast.Constant(value=str() as words) if _WORDS.match(words):
+            return True
         case ast.Constant(value=str()):
             # The words of an error: "may not start runs", "while starting runs".
             if isinstance(parent, ast.keyword):

@@ -17,6 +17,8 @@ from tests.mutation.mutants import compiled, mutants
 SOURCE = '''
 """A module."""
 LIMIT = 3
+FIELD = "Unit of length"
+WORDS = "; it is too large"
 
 
 @define(frozen=True, repr=False)
@@ -41,6 +43,7 @@ def changes():
 def test_every_kind_of_change_is_there_once_and_words_stay_as_they_are():
     assert changes() == [
         ("", "3", "4"),
+        ("", "'Unit of length'", "'XXUnit of length'"),
         ("", "False", "True"),
         ("Gate.passes", "strict and number >= LIMIT", "strict or number >= LIMIT"),
         ("Gate.passes", "number >= LIMIT", "number > LIMIT"),
