@@ -2,8 +2,10 @@
 Mutants of a module: each is one small change of its source, of a kind that somebody could make by mistake.
 
 What is not changed, because no test should care: annotations, docstrings, the words of errors and log events and other
-strings of three words and more, which are for people to read, assertions, which only state what holds, and whether the
-values of a class may be set later or given without their names, which the type checker sees to.
+strings of three words and more, which are for people to read, assertions, which only state what holds, whether the
+values of a class may be given at all, without their names, or set later, which the type checker sees to, whether what
+only reads does so as if it were writing, which keeps others waiting for a moment, and whether a second record is looked
+for where one is taken.
 """
 
 import ast
@@ -21,6 +23,9 @@ _COMPUTED = {
 }  # fmt: skip
 _WORDS = re.compile(r"[^\w\n]*[a-z][\w',;:]*( [\w'(),;:]+){2}")
 """How a sentence or a part of one begins; a field of a format, as in the log of an AIM, begins with a capital."""
+
+_LEFT_ALONE = {"frozen": (False, True), "init": (False,), "kw_only": (False, True), "limit": (1,), "write": (False,)}
+"""Arguments that are not changed where they have one of these values."""
 
 
 @define(eq=False)
@@ -113,8 +118,8 @@ def _is_left_alone(parent, child):
             | ast.If(test=ast.Name(id="TYPE_CHECKING"))
         ):
             return True
-        case ast.Constant(value=bool()):
-            return isinstance(parent, ast.keyword) and parent.arg in {"frozen", "kw_only"}
+        case ast.Constant(value=bool() | int()):
+            return isinstance(parent, ast.keyword) and child.value in _LEFT_ALONE.get(parent.arg, ())
         case ast.Constant(value=str() as words) if _WORDS.match(words):
             return True
         case ast.Constant(value=str()):

@@ -180,14 +180,12 @@ class MutationRun:
         return _forked(run)
 
     def _tests_near(self, path):
-        """List the files of tests, those that reach the changed one first, as one is enough that fails."""
+        """List the files of tests that reach the changed one, the quick ones first; all where none does."""
+        reaching = {name for (reached, _), names in self.reached.items() if reached == path for name in names}
         seconds = {}
-        for (reached, _), names in self.reached.items():
-            if reached == path:
-                seconds.update({name.partition("::")[0]: 0.0 for name in names})
-        for name, taken in self.seconds.items():
+        for name in reaching or self.seconds:
             file = name.partition("::")[0]
-            seconds[file] = seconds.get(file, 1_000.0) + taken
+            seconds[file] = seconds.get(file, 0.0) + self.seconds[name]
         return sorted(seconds, key=seconds.get)
 
     def _wait(self, running):
