@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation.fresh import IN_MEMORY
+from tests.mutation.fresh import IN_MEMORY, SameExamples
 from tests.mutation.mutants import mutants
 from tests.mutation.running import KILLED, MutationRun
 from tests.trust_figures import table, write
@@ -83,6 +83,18 @@ _OF_ARCHIVES = ("tests/unit/bundle", "tests/unit/capture")
 _OF_TRANSFERS = ("tests/unit/transfers", "tests/contract/test_facade_memory.py")
 
 
+_OF_IMAGES = tuple(
+    str(path)
+    for path in sorted(Path("tests/unit/images").glob("test_*.py"))
+    if path.name not in {"test_aim_golden_bytes.py", "test_broken_image_files.py", "test_vax_floats.py"}
+)
+_OF_VIEWING = (
+    *(f"tests/unit/images/test_{name}.py" for name in ("images_at_their_edges", "pyramids", "registered_images")),
+    *(f"tests/unit/images/test_{name}.py" for name in ("image_tools", "images_as_a_whole", "ome_zarr")),
+    "tests/unit/platform/test_image_routes.py",
+)
+
+
 def _of_domain(*names):
     return tuple(f"tests/unit/domain/test_{name}.py" for name in names)
 
@@ -108,6 +120,20 @@ TESTS_OF = {
     ),
     "xfworker/domain/scheduling.py": ("tests/unit/domain/test_scheduling.py", *_OF_FLOW),
     "xfworker/domain/sort_order.py": ("tests/unit/domain/test_sort_orders.py",),
+    "xfworker/services/bundle": ("tests/unit/bundle", "tests/unit/capture/test_captures_as_bundles.py"),
+    "xfworker/services/capture": ("tests/unit/capture",),
+    "xfworker/services/images": _OF_IMAGES,
+    "xfworker/services/images/bricks.py": _OF_VIEWING,
+    "xfworker/services/images/downsampling.py": _OF_VIEWING,
+    "xfworker/services/images/image_difference.py": _OF_VIEWING,
+    "xfworker/services/images/preparation.py": _OF_VIEWING,
+    "xfworker/services/images/pyramid_building.py": _OF_VIEWING,
+    "xfworker/services/images/registered_image.py": _OF_VIEWING,
+    "xfworker/services/images/slices.py": _OF_VIEWING,
+    "xfworker/services/images/viewed_image.py": _OF_VIEWING,
+    "xfworker/services/images/viewing.py": _OF_VIEWING,
+    "xfworker/services/images/virtual_ome_zarr.py": _OF_VIEWING,
+    "xfworker/services/images/volume.py": _OF_VIEWING,
     "xfworker/services/platform/access.py": _OF_RIGHTS,
     "xfworker/services/platform/accounts.py": _OF_ACCOUNTS,
     "xfworker/services/platform/control.py": _OF_FLOW,
@@ -199,7 +225,7 @@ def _run(paths, tests, jobs):
     judged = {}
     run = MutationRun(paths, tests, jobs, lambda path, tried: judged.update({path: _judged(path, tried)}))
     words = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", *IN_MEMORY]
-    pytest.main([*words, *tests], plugins=[run])
+    pytest.main([*words, *tests], plugins=[SameExamples(), run])
     left = [path for path in paths if path not in judged]
     if run.failure or left:
         sys.stdout.write(f"NOT COMPLETE: {', '.join(map(str, left))}: {run.failure or 'the tests were ended'}\n")

@@ -19,6 +19,18 @@ IN_MEMORY = ("-k", "not sqlite")
 _FIRST = 3
 
 
+class SameExamples:
+    """A plugin of pytest: a property is tried with the same examples each time, and the first that fails is enough."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self):
+        # Not before pytest itself has, which rewrites its assertions.
+        from hypothesis import Phase, settings
+
+        settings.register_profile("mutation", derandomize=True, phases=[Phase.explicit, Phase.generate])
+        settings.load_profile("mutation")
+
+
 def run_anew(path, number, tests):
     """Forget the modules that were imported from this folder, run the tests with the changed one, and give a status."""
     here = str(Path.cwd())
@@ -35,7 +47,7 @@ def run_anew(path, number, tests):
     statuses = []
     for some in (tests[:_FIRST], tests[_FIRST:]):
         if some and not any(statuses):
-            statuses.append(pytest.main([*words, *some]))
+            statuses.append(pytest.main([*words, *some], plugins=[SameExamples()]))
     return max(statuses) if finder.is_used else NOT_USED
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import Phase, settings
 
 from tests.mutation.__main__ import TESTS_OF
+from tests.mutation.fresh import SameExamples
 from tests.mutation.mutants import compiled, mutants
 
 SOURCE = '''
@@ -135,6 +137,16 @@ def test_what_waits_for_ever_is_ended_and_what_is_only_slow_is_not():
             tried.seen_at = -math.inf
             tried.end_where_idle()
         assert waiting.wait() == -signal.SIGKILL
+
+
+def test_a_property_has_the_same_examples_each_time_and_is_not_shrunk():
+    try:
+        SameExamples().pytest_collection()
+        chosen = settings.default
+        assert (chosen.derandomize, chosen.phases) == (True, (Phase.explicit, Phase.generate))
+        assert chosen.deadline is None
+    finally:
+        settings.load_profile("xfworker")
 
 
 @pytest.mark.parametrize("part", TESTS_OF)
