@@ -99,6 +99,8 @@ def _of_domain(*names):
     return tuple(f"tests/unit/domain/test_{name}.py" for name in names)
 
 
+_OF_DOMAIN = ("tests/unit/domain", "tests/unit/packages", "tests/unit/jobs", "tests/unit/facade", *_OF_FLOW)
+
 TESTS_OF = {
     "xfworker/domain/address.py": _of_domain("address"),
     "xfworker/domain/allocation.py": _of_domain("allocation"),
@@ -111,6 +113,7 @@ TESTS_OF = {
     "xfworker/domain/job_inputs.py": _of_domain("typed_inputs", "interface", "rules_at_their_edges"),
     "xfworker/domain/job_state.py": _of_domain("job_state"),
     "xfworker/domain/one_time_codes.py": _of_domain("one_time_codes"),
+    "xfworker/domain/package_schemas.py": _of_domain("package_schemas"),
     "xfworker/domain/version.py": _of_domain("parameters"),
     "xfworker/domain/workflow_graph.py": (*_of_domain("scheduling"), *_OF_FLOW),
     "xfworker/domain/resources.py": (
@@ -163,7 +166,8 @@ TESTS_OF = {
     "xfworker/services/platform/sign_ins.py": _OF_ACCOUNTS,
     "xfworker/services/platform/signing_in.py": _OF_ACCOUNTS,
     "xfworker/services/platform/tokens.py": (*_OF_ACCOUNTS, *_of_platform("access", "file_rights")),
-    "xfworker/domain": _RULES,
+    "xfworker/domain": _OF_DOMAIN,
+    "xfworker/domain/image": ("tests/unit/images", *_of_domain("processing_log")),
     "xfworker/services/platform": (_MEMORY, *_PLATFORM),
     "xfworker/services/comparison": ("tests/unit/comparison", "tests/unit/testing_kit", "tests/unit/capture"),
     "xfworker/services/event_log.py": ("tests/unit/settings/test_script_log.py", "tests/unit/test_retry_policy.py"),

@@ -90,7 +90,8 @@ class MutationRun:
             result = Path(folder) / "reached"
             pid = os.fork()
             if pid == 0:
-                _child(lambda: self._trace(items, result))
+                # Under the limit of the mutants: a test that needs more would fail for each of them.
+                _child(lambda: _within_memory(lambda: self._trace(items, result)))
             os.waitpid(pid, 0)
             if not result.exists():
                 failed = result.with_name("failed")

@@ -102,8 +102,6 @@ _OUTPUT = {
 _FIELDS = {"inputs": {"type": "array", "items": _INPUT}, "outputs": {"type": "array", "items": _OUTPUT}}
 
 INTERFACE: dict[str, Any] = {
-    "$schema": "http://json-schema.org/draft-07/schema#",
-    "title": "interface.json of a task type package",
     "type": "object",
     "properties": _FIELDS,
     "required": ["inputs", "outputs"],
@@ -166,8 +164,6 @@ SOURCES: dict[str, dict[str, Any]] = {mode: _source(mode) for mode in _SOURCES}
 """Where a workflow's task takes an input from, by mode: exactly these keys and no others."""
 
 TASKS: dict[str, Any] = {
-    "$schema": "http://json-schema.org/draft-07/schema#",
-    "title": "tasks.json of a workflow package",
     "type": "object",
     "properties": {
         "tasks": {
@@ -199,8 +195,6 @@ TASKS: dict[str, Any] = {
 def metadata_schema(package_format: str | None) -> dict[str, Any]:
     """Give the schema of ``metadata.json`` for a format, or what all formats have in common."""
     return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": f"metadata.json of a package ({package_format or 'any format'})",
         "type": "object",
         "properties": {**_COMMON, **_OF_FORMAT.get(package_format or "", {})},
         "required": ["package_format", "name", "version"],

@@ -25,7 +25,8 @@ def schema_violations(value: Any, schema: Any, path: str = "") -> Iterator[str]:
         value: The value.
         schema: A schema of the keywords that are handled here: ``type``, ``enum``, ``const``, ``properties``,
             ``required``, ``additionalProperties``, ``items``, ``minItems``, ``uniqueItems``, ``minLength``,
-            ``maxLength``, ``pattern``, ``minimum`` and ``exclusiveMinimum``; or ``True``, which allows everything.
+            ``maxLength``, ``pattern``, ``minimum``, ``maximum`` and ``exclusiveMinimum``; or ``True``, which allows
+            everything.
         path: What the value is called; nothing for the whole document.
     """
     if schema is True:
@@ -75,6 +76,8 @@ def _array(value: list[Any] | tuple[Any, ...], schema: Mapping[str, Any], path: 
 def _number(value: float, schema: Mapping[str, Any], path: str) -> Iterator[str]:
     if "minimum" in schema and value < schema["minimum"]:
         yield _error(path, f"{value!r} is less than the minimum of {schema['minimum']!r}")
+    if "maximum" in schema and value > schema["maximum"]:
+        yield _error(path, f"{value!r} is more than the maximum of {schema['maximum']!r}")
     if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
         yield _error(path, f"{value!r} is not above {schema['exclusiveMinimum']!r}")
 

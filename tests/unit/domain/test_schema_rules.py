@@ -13,6 +13,7 @@ from xfworker.domain.schema_violations import schema_violations
         ([], {"minItems": 1}, "a: [] has too few items"),
         ([1, 2, 1], {"uniqueItems": True}, "a: [1, 2, 1] has the same item twice"),
         (0, {"minimum": 1}, "a: 0 is less than the minimum of 1"),
+        (3, {"maximum": 2}, "a: 3 is more than the maximum of 2"),
         (1, {"exclusiveMinimum": 1}, "a: 1 is not above 1"),
         ("", {"minLength": 1}, "a: '' is too short"),
         ("abc", {"maxLength": 2}, "a: has more than 2 characters"),
@@ -32,7 +33,8 @@ def test_what_breaks_a_rule_is_named_with_its_path(value, schema, violation):
     ("value", "schema"),
     [
         (None, True), (2, {"const": 2}), ([1], {"minItems": 1}), ([1, True], {"uniqueItems": True}),
-        (1, {"minimum": 1}), (2, {"exclusiveMinimum": 1}), ("a", {"minLength": 1, "maxLength": 1, "pattern": "a"}),
+        (1, {"minimum": 1}), (1, {"maximum": 1}), (2, {"exclusiveMinimum": 1}),
+        ("a", {"minLength": 1, "maxLength": 1, "pattern": "a"}),
         (None, {"type": ["null", "string"]}), (1.5, {}), (None, {}),
     ],
 )  # fmt: skip
