@@ -99,6 +99,15 @@ def _of_domain(*names):
     return tuple(f"tests/unit/domain/test_{name}.py" for name in names)
 
 
+_OF_IMAGE_RULES = (
+    *_of_domain("processing_log"),
+    *(f"tests/unit/images/test_{name}.py" for name in (
+        "aim_golden_bytes", "calibrations_in_scanco_files", "dicom_series", "drawn_contours", "gobj_contours",
+        "image_tools", "images_as_a_whole", "images_at_their_edges", "isq_files", "nifti_files", "omni_images",
+        "other_image_formats", "pyramids", "round_trips_in_mm_and_units", "text_header_formats", "tiff_folders",
+        "tiff_stacks",
+    )),
+)  # fmt: skip
 _OF_DOMAIN = ("tests/unit/domain", "tests/unit/packages", "tests/unit/jobs", "tests/unit/facade", *_OF_FLOW)
 
 TESTS_OF = {
@@ -167,7 +176,7 @@ TESTS_OF = {
     "xfworker/services/platform/signing_in.py": _OF_ACCOUNTS,
     "xfworker/services/platform/tokens.py": (*_OF_ACCOUNTS, *_of_platform("access", "file_rights")),
     "xfworker/domain": _OF_DOMAIN,
-    "xfworker/domain/image": ("tests/unit/images", *_of_domain("processing_log")),
+    "xfworker/domain/image": _OF_IMAGE_RULES,
     "xfworker/services/platform": (_MEMORY, *_PLATFORM),
     "xfworker/services/comparison": ("tests/unit/comparison", "tests/unit/testing_kit", "tests/unit/capture"),
     "xfworker/services/event_log.py": ("tests/unit/settings/test_script_log.py", "tests/unit/test_retry_policy.py"),

@@ -2,12 +2,14 @@
 Runs the tests against each mutant of some files, in processes that are forked once all tests are collected.
 
 A mutant inside a function takes the place of that function's code, so that nothing is imported anew; one outside of all
-functions needs a process of its own, where the changed module is imported. Only the tests that reach a line are run
-against a change of it, the quick ones first; all of them are played once before, unchanged, to see what each reaches.
+functions, or on a line that runs only while the module is imported, needs a process of its own, where the changed
+module is imported. Only the tests that reach a line are run against a change of it, the quick ones first; all of them
+are played once before, unchanged and with nothing cached, to see what each reaches.
 """
 
 import ast
 import gc
+import inspect
 import json
 import os
 import resource
@@ -18,17 +20,18 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType
 
 import psutil
 import pytest
-from _pytest.runner import runtestprotocol
 from attrs import define, field
 
 from tests.mutation.fresh import NOT_USED, run_anew
 from tests.mutation.mutants import compiled, mutants
 
+_CACHED = type(cache(len))
 KILLED, SURVIVED = "killed", "survived"
 _CPU_SECONDS = 5
 _SECONDS_TO_IMPORT = 20
@@ -48,6 +51,7 @@ class MutationRun:
     verdicts: dict = field(factory=dict)
     found: dict = field(factory=dict)
     failure: str = ""
+    has_failed: bool = False
 
     def pytest_runtestloop(self, session):
         if session.testsfailed:
@@ -57,6 +61,7 @@ class MutationRun:
         self.found = {
             (path, number): mutant for path, tree in self.trees.items() for number, mutant in enumerate(mutants(tree))
         }
+        self.caches = self._caches()
         self.reached, self.seconds = self._baseline(session.items)
         if self.failure:
             return True
@@ -71,10 +76,7 @@ class MutationRun:
                 if len(running) >= self.jobs:
                     self._wait(running)
                 pid = self._begin(key, self.found[key])
-                if pid is None:
-                    self.verdicts[key] = (SURVIVED, "no test reaches it")
-                else:
-                    running[pid] = Tried(key, psutil.Process(pid))
+                running[pid] = Tried(key, psutil.Process(pid))
             while running:
                 self._wait(running)
             if self.failure:
@@ -123,9 +125,11 @@ class MutationRun:
         threading.settrace(anywhere)
         for item, following in zip(items, [*items[1:], None], strict=True):
             lines.clear()
+            for cached in self.caches:
+                cached.cache_clear()
             began = time.process_time()
             sys.settrace(anywhere)
-            passed = _passes(item, following)
+            passed = self._passes(item, following)
             sys.settrace(None)
             if not passed:
                 result.with_name("failed").write_text(item.nodeid, "utf-8")
@@ -134,6 +138,14 @@ class MutationRun:
             reached[item.nodeid] = (places, time.process_time() - began)
         result.write_text(json.dumps(reached))
         return 0
+
+    def _passes(self, item, following):
+        self.has_failed = False
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        return not self.has_failed
+
+    def pytest_runtest_logreport(self, report):
+        self.has_failed |= report.failed
 
     # --- one mutant ---------------------------------------------------------------------------------------------------
 
@@ -146,19 +158,33 @@ class MutationRun:
                 functions.setdefault((code.co_filename, code.co_qualname, code.co_firstlineno), []).append(thing)
         return functions
 
+    def _caches(self):
+        """List what keeps the results of the files' functions: what was called before would not be called again."""
+        names = {str(path.absolute()) for path in self.paths}
+        return [
+            thing
+            for thing in gc.get_objects()
+            if type(thing) is _CACHED
+            and isinstance(function := inspect.unwrap(thing), FunctionType)
+            and function.__code__.co_filename in names
+        ]
+
     def _begin(self, key, mutant):
         path, number = key
         names = self.reached.get((path, mutant.line), []) if mutant.function else []
-        if mutant.function and not names:
-            return None
         filename = str(path.absolute())
-        places = [
-            (live, part)
-            for part in _codes(compiled(self.trees[path], mutant, filename))
-            for live in self.functions.get((filename, part.co_qualname, part.co_firstlineno), [])
-            if part.co_qualname == mutant.function
-        ]
-        replaced = bool(places) and all(part.co_freevars == live.__code__.co_freevars for live, part in places)
+        parts = {}
+        for part in _codes(compiled(self.trees[path], mutant, filename)):
+            # What is inside of it may have been made before, as what a decorator gives.
+            if part.co_qualname == mutant.function or part.co_qualname.startswith(f"{mutant.function}.<locals>."):
+                parts.setdefault((filename, part.co_qualname, part.co_firstlineno), []).append(part)
+        places = [(live, part) for place, [part, *_] in parts.items() for live in self.functions.get(place, [])]
+        replaced = (
+            bool(names)
+            and any(live.__code__.co_qualname == mutant.function for live, _ in places)
+            and all(part.co_freevars == live.__code__.co_freevars for live, part in places)
+            and all(len(alike) == 1 or place not in self.functions for place, alike in parts.items())
+        )
         if not replaced:
             limit = int(_CPU_SECONDS + _SECONDS_TO_IMPORT + 5 * sum(self.seconds.values()))
 
@@ -172,10 +198,14 @@ class MutationRun:
         def run():
             for live, part in places:
                 live.__code__ = part
+            for cached in self.caches:
+                cached.cache_clear()
             limit = int(_CPU_SECONDS + 5 * sum(map(self.seconds.get, names)))
             # The signal that comes first says why; what kills it without this one is not the mutant's.
             resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 10))
-            passed = all(_passes(item, following) for item, following in zip(items, [*items[1:], None], strict=True))
+            passed = all(
+                self._passes(item, following) for item, following in zip(items, [*items[1:], None], strict=True)
+            )
             return 0 if passed else 1
 
         return _forked(run)
@@ -242,10 +272,6 @@ def _why_not_tried(status, *, was_ended):
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and not was_ended:
         return "its process was killed by somebody else, perhaps for want of memory"
     return ""
-
-
-def _passes(item, following):
-    return not any(report.failed for report in runtestprotocol(item, nextitem=following, log=False))
 
 
 def _codes(code):

@@ -99,6 +99,19 @@ def test_it():
 """
 
 
+def tried(folder, source, tests, name="test_gate.py"):
+    (folder / "lab").mkdir()
+    (folder / "lab" / "gate.py").write_text(source)
+    (folder / "test_gate.py").write_text(tests)
+    (folder / "tests").mkdir()
+    (folder / "tests" / "mutation").mkdir()
+    (folder / "tests" / "mutation" / "explained.toml").touch()
+    command = [sys.executable, "-m", "tests.mutation", "lab/gate.py", "--tests", name]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parents[2])])}
+    environment.pop("PYTEST_ADDOPTS", None)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="mutants are tried in processes that are forked")
 @pytest.mark.parametrize(
     ("expected", "tests", "status", "said"),
@@ -109,18 +122,49 @@ def test_it():
     ],
 )
 def test_a_run_that_is_not_complete_gives_no_score(tmp_path, expected, tests, status, said):
-    (tmp_path / "lab").mkdir()
-    (tmp_path / "lab" / "gate.py").write_text("def passes(number):\n    return number in (1, 2)\n")
-    (tmp_path / "test_gate.py").write_text(SOURCE_OF_TESTS.format(expected=expected))
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "mutation").mkdir()
-    (tmp_path / "tests" / "mutation" / "explained.toml").touch()
-    command = [sys.executable, "-m", "tests.mutation", "lab/gate.py", "--tests", tests]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])}
-    environment.pop("PYTEST_ADDOPTS", None)
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    source = "def passes(number):\n    return number in (1, 2)\n"
+    run = tried(tmp_path, source, SOURCE_OF_TESTS.format(expected=expected), tests)
     assert (run.returncode, said in run.stdout) == (status, True), run.stdout + run.stderr
     assert list(tmp_path.glob("build/mutation/*.json")) == ([] if status == 2 else [tmp_path / RESULT])
+
+
+SOURCE_THAT_RUNS_ONCE = """
+import functools
+
+def _up_to(most):
+    def passes(number):
+        return number <= most
+    return passes
+
+passes = _up_to(2)
+
+@functools.cache
+def limit():
+    return 2
+"""
+TESTS_OF_WHAT_RUNS_ONCE = """
+import warnings
+import pytest
+from lab.gate import limit, passes
+
+def test_the_gate():
+    assert [passes(1), passes(2), passes(3)] == [True, True, False]
+
+def test_whatever():
+    limit()
+
+@pytest.mark.filterwarnings("error")
+def test_the_limit():
+    assert limit() == 2
+    with pytest.raises(UserWarning):
+        warnings.warn("its own filters hold for a test")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="mutants are tried in processes that are forked")
+def test_what_runs_once_is_changed_as_well_when_a_module_is_imported_or_in_whichever_test_comes_first(tmp_path):
+    run = tried(tmp_path, SOURCE_THAT_RUNS_ONCE, TESTS_OF_WHAT_RUNS_ONCE)
+    assert "lab/gate.py: 5 of 5 mutants are noticed" in run.stdout, run.stdout + run.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="mutants are tried in processes that are forked")
