@@ -11,6 +11,7 @@ from xfworker.domain.files import (
     AuthorizationToken,
     Resource,
     Scope,
+    own_token,
     parse_resource,
     record_resource,
     reference_resource,
@@ -219,7 +220,9 @@ def test_a_token_says_what_it_allows_and_which_resource_it_is_about():
     with pytest.raises(PermissionDenied, match=r"it allows: read job_result/1, write job_result/2$"):
         token.require("delete", read)
     with pytest.raises(PermissionDenied, match=r"it allows: nothing$"):
-        AuthorizationToken(url="", token="").require("read", read)
+        own_token(()).require("read", read)
+    scopes = (Scope("list", write), Scope("read", write))
+    assert own_token(("list", "read"), write) == AuthorizationToken(url="", token="", scopes=scopes)
     assert (token.resource("read"), token.resource("write")) == (read, write)
     with pytest.raises(FileError, match="is about 2 resources"):
         token.resource()

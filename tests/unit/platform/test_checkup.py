@@ -13,7 +13,7 @@ from xfworker.domain.digests import Digests
 from xfworker.domain.files import Scope, parse_resource, resource_reference
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Workflow
-from xfworker.services.platform.checkup import FindingKind, check_up
+from xfworker.services.platform.checkup import check_up
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def site(tmp_path):
     return Site(tmp_path)
 
 
-def found(site, *, deep=False):
-    return [(finding.kind, finding.place, finding.message) for finding in check_up(site.records, site.files, deep=deep)]
+def found(site, **how):
+    return [(finding.kind, finding.place, finding.message) for finding in check_up(site.records, site.files, **how)]
 
 
 def store(site, text):
@@ -39,15 +39,23 @@ def test_where_all_is_well_nothing_is_found(site):
 
 def test_a_record_that_refers_to_none_is_found_behind_any_number_of_others(site):
     with site.records.transaction() as transaction:
-        for _ in range(1000):
-            transaction.insert(Job(task_serial=site.task, workflow_serial=site.workflow, project_serial=site.project))
-        job = transaction.insert(Job(task_serial=4711, workflow_serial=site.workflow, project_serial=site.project))
-        for _ in range(1000):
+        jobs = [
+            transaction.insert(
+                Job(
+                    task_serial=4711 if number in {999, 1000} else site.task,
+                    workflow_serial=site.workflow,
+                    project_serial=site.project,
+                    sort_order=f"{number:04}",
+                )
+            )
+            for number in range(1001)
+        ]
+        for _ in range(998):
             transaction.insert(Workflow(project_serial=site.project))
-        workflow = transaction.insert(Workflow(project_serial=4712))
+        workflows = [transaction.insert(Workflow(project_serial=4712)) for _ in range(2)]
     assert found(site) == [
-        (FindingKind.BROKEN, str(workflow), "project_serial is 4712, but there is no project 4712"),
-        (FindingKind.BROKEN, str(job), "task_serial is 4711, but there is no task 4711"),
+        *(("broken", str(workflow), "project_serial is 4712, but there is no project 4712") for workflow in workflows),
+        *(("broken", str(job), "task_serial is 4711, but there is no task 4711") for job in jobs[-2:]),
     ]
 
 
@@ -57,7 +65,7 @@ def test_a_running_job_without_a_lease_is_found_and_one_with_a_lease_is_not(site
         job = attrs.evolve(transaction.get(Job, serial), state=JobState.RUNNING, attempt=1)
         transaction.replace(job)
     [(kind, place, message)] = found(site)
-    assert (kind, place) == (FindingKind.BROKEN, str(job))
+    assert (kind, place) == ("broken", str(job))
     assert "no worker has a lease on it" in message
     with site.records.transaction() as transaction:
         transaction.insert(
@@ -75,12 +83,22 @@ def test_files_that_records_name_and_that_are_not_there_are_found(site):
     jobs = [site.server.get(Job, serial) for serial in (lost, named)]
     assert found(site) == [
         (
-            FindingKind.MISSING,
+            "missing",
             str(jobs[0]),
             f"names the file job_result/{lost}/a.bin, which is not in the file store",
         ),
-        (FindingKind.MISSING, str(jobs[1]), "names the file userdata/scans/a.isq, which is not in the file store"),
+        ("missing", str(jobs[1]), "names the file userdata/scans/a.isq, which is not in the file store"),
     ]
+
+
+def test_a_file_that_went_with_an_obsolete_run_is_not_missing_and_one_beside_it_is(site):
+    (run, deleted), (_, lost) = site.run(), site.run(obsolete=False)
+    site.delete(run)
+    (site.source.parent / "files" / "job_result" / str(lost) / "a.bin").unlink()
+    with site.records.transaction() as transaction:
+        job = transaction.get(Job, lost)
+        transaction.replace(attrs.evolve(job, inputs={"a": reference(deleted), "b": reference(lost)}, outputs={}))
+    assert [(kind, place) for kind, place, _ in found(site)] == [("missing", str(job))]
 
 
 def test_files_that_belong_to_no_record_are_found_however_deep(site):
@@ -91,9 +109,9 @@ def test_files_that_belong_to_no_record_are_found_however_deep(site):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     assert sorted(found(site)) == [
-        (FindingKind.ORPHANED, "job_result/4712/c.bin", "there is no job 4712"),
-        (FindingKind.ORPHANED, "job_result/4712/deep/b.bin", "there is no job 4712"),
-        (FindingKind.ORPHANED, "task_config/4711/a.json", "there is no task 4711"),
+        ("orphaned", "job_result/4712/c.bin", "there is no job 4712"),
+        ("orphaned", "job_result/4712/deep/b.bin", "there is no job 4712"),
+        ("orphaned", "task_config/4711/a.json", "there is no task 4711"),
     ]
     assert site.server.get(Job, job).state is JobState.DONE
 
@@ -107,10 +125,18 @@ def test_files_that_are_not_what_was_stored_are_found_by_reading_them(site):
     assert found(site) == []
     damaged = sorted(found(site, deep=True))
     assert [(kind, place) for kind, place, _ in damaged] == [
-        (FindingKind.DAMAGED, f"job_log/{job}/log.txt"),
-        (FindingKind.DAMAGED, "userdata/scans/a.isq"),
+        ("damaged", f"job_log/{job}/log.txt"),
+        ("damaged", "userdata/scans/a.isq"),
     ]
-    assert all("was stored" in message for *_, message in damaged)
+    assert all(message.startswith("its XXH3-128 is ") and "was stored" in message for *_, message in damaged)
+
+
+def test_a_file_that_was_written_anew_behind_the_stores_back_is_damaged_as_well(site):
+    path = store(site, "userdata/scans/a.isq")
+    os.utime(path, ns=(0, 0))
+    assert found(site, deep=True) == []
+    path.write_bytes(b"12346")
+    assert [(kind, place) for kind, place, _ in found(site, deep=True)] == [("damaged", "userdata/scans/a.isq")]
 
 
 def test_a_record_that_names_a_file_as_no_file_can_be_named_is_found(site):
@@ -119,20 +145,22 @@ def test_a_record_that_names_a_file_as_no_file_can_be_named_is_found(site):
         job = attrs.evolve(transaction.get(Job, serial), outputs={"out": {**reference(serial), "filename": "../a.bin"}})
         transaction.replace(job)
     [(kind, place, message)] = found(site)
-    assert (kind, place) == (FindingKind.BROKEN, str(job))
+    assert (kind, place) == ("broken", str(job))
     assert "../a.bin" in message
 
 
-class StoreOfNoDigests(FolderFileStore):
-    """A store that knows no digests of what others put there, as an object store may."""
+@pytest.mark.parametrize(
+    ("known", "names"),
+    [({}, []), ({"sha256": "0" * 64}, ["SHA-256"]), ({"sha256": "0" * 64, "xxh3": "0" * 32}, ["XXH3-128"])],
+)
+def test_a_file_is_compared_with_what_an_object_store_knows_of_it(site, known, names):
+    class ObjectStore(FolderFileStore):
+        """A store that notes no digests of its own, and may know none of what others put there."""
 
-    def stat(self, token, resource, *, sha256=False):
-        known = super().stat(token, resource, sha256=sha256)
-        return attrs.evolve(known, sha256=None, xxh3=None, stored=Digests())
+        def stat(self, token, resource, *, sha256=False):
+            stat = super().stat(token, resource, sha256=sha256)
+            return attrs.evolve(stat, **{"sha256": None, "xxh3": None, "stored": Digests(), **known})
 
-
-def test_a_file_of_which_no_digest_was_stored_has_nothing_to_be_compared_with(site):
-    _, job = site.run(obsolete=False)
-    (site.source.parent / "files" / "job_result" / str(job) / "a.bin").write_bytes(b"x")
-    site.files.__class__ = StoreOfNoDigests
-    assert found(site, deep=True) == []
+    store(site, "userdata/scans/a.isq")
+    site.files.__class__ = ObjectStore
+    assert [message.split()[1] for *_, message in found(site, deep=True)] == names

@@ -3,17 +3,20 @@
 import attrs
 import pytest
 
-from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.disk.file_store import FolderFileStore
+from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
+from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.change import Change
-from xfworker.domain.errors import InvalidParameter, PermissionDenied, RecordNotFound
+from xfworker.domain.conversion import format_time
+from xfworker.domain.errors import InvalidParameter, PermissionDenied, RecordNotFound, ServerBusy
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Job, Project, Run, Task, TaskType, Worker, Workflow
 from xfworker.services.platform.checkup import check_up
 from xfworker.services.platform.disk_space import listing_scopes, measure
+from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.platform import Platform
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind
 
@@ -38,9 +41,10 @@ class Site:
 
     def __init__(self, folder):
         self.files = FolderFileStore(folder / "files")
-        clock = SystemClock()
+        self.clock = ManualClock()
         self.records = Records()
-        self.platform = Platform(self.records, clock, MemoryTokenSigner(clock), files=self.files)
+        signer, options = MemoryTokenSigner(self.clock), PlatformOptions(files_may_wait=True)
+        self.platform = Platform(self.records, self.clock, signer, options, files=self.files)
         self.server = self.platform.server_for(ADMIN)
         self.source = folder / "content"
         self.source.write_bytes(b"12345")
@@ -93,15 +97,17 @@ def site(tmp_path):
 def test_files_of_an_obsolete_run_go_and_its_values_stay(site):
     run, job = site.run()
     (shown,) = site.delete(run, dry_run=True)
-    assert (shown.files, shown.bytes, shown.deleted) == (2, 10, False)
+    assert (shown.files, shown.bytes, shown.deleted, shown.name) == (2, 10, False, "r")
     assert len(site.stored(job)) == 2
     (freed,) = site.delete(run)
     assert (freed.files, freed.bytes, freed.deleted, freed.reason) == (2, 10, True, "")
     assert site.stored(job) == []
     kept = site.server.get(Job, job)
     assert (kept.state, kept.outputs["out"]["filename"]) == (JobState.DONE, "a.bin")
+    assert kept.metadata["files_deleted"] == {"by": "admin", "at": format_time(site.clock.now())}
     (event,) = [event for event in site.server.find(ActivityEvent) if "deleted" in event.title]
-    assert (event.payload["files"], event.payload["bytes"], event.user) == (2, 10, "admin")
+    assert (event.payload["action"], event.user) == ("files deleted", "admin")
+    assert (event.payload["files"], event.payload["bytes"]) == (2, 10)
     assert list(check_up(site.platform.records, site.files)) == []
 
 
@@ -113,10 +119,23 @@ def test_what_is_not_obsolete_stays_unless_it_is_to_become_so(site):
     assert (shown.files, site.server.get(Run, run).obsolete) == (2, False)
     (freed,) = site.delete(run, make_obsolete=True)
     assert (freed.deleted, site.server.get(Run, run).obsolete, site.stored(job)) == (True, True, [])
+    before = site.server.get(Run, run)
+    site.delete(run, make_obsolete=True)
+    assert site.server.get(Run, run) == before
 
 
 def uses_in_an_input(site, job):
     site.run(obsolete=False, inputs={"in": reference(job)}, named=False)
+
+
+def uses_in_an_output(site, job):
+    _, other = site.run(obsolete=False)
+    site.server.update(Job, other, Change(values={"/outputs/more": reference(job)}))
+
+
+def uses_in_the_entity_of_a_run(site, job):
+    run, _ = site.run(obsolete=False)
+    site.server.update(Run, run, Change(values={"/entity": {"uuid": "u", "picture": reference(job)}}))
 
 
 def uses_in_an_obsolete_run(site, job):
@@ -143,6 +162,8 @@ def uses_in_the_metadata_of_the_project(site, job):
     "use",
     [
         uses_in_an_input,
+        uses_in_an_output,
+        uses_in_the_entity_of_a_run,
         uses_in_an_obsolete_run,
         uses_beside_another_file,
         uses_in_a_fixed_value,
@@ -153,10 +174,31 @@ def test_what_something_else_uses_stays_and_what_uses_it_is_named(site, use):
     run, job = site.run()
     other = site.job(run)
     use(site, job)
+    site.clock.advance(3600)
+    (shown,) = site.delete(run, dry_run=True)
     (freed,) = site.delete(run)
-    assert freed.kept_jobs == [job]
+    assert (shown.kept_jobs, freed.kept_jobs) == ([job], [job])
     assert f"uses files of job {job}" in freed.reason
     assert (site.stored(job), site.stored(other)) == (["a.bin", "log.txt"], [])
+
+
+def test_up_to_three_users_of_a_files_job_are_named(site):
+    run, job = site.run()
+    other = site.job(run)
+    users = [f"job {site.run(obsolete=False, inputs={'in': reference(job)}, named=False)[1]}" for _ in range(3)]
+    users_of_other = [f"job {site.run(inputs={'in': reference(other)}, named=False)[1]}" for _ in range(5)]
+    (freed,) = site.delete(run)
+    assert freed.reason == (
+        f"{', '.join(sorted(users))} uses files of job {job}; "
+        f"{', '.join(sorted(users_of_other)[:3])} and 2 more uses files of job {other}"
+    )
+
+
+def test_a_run_that_stays_keeps_what_it_uses_of_one_that_would_go_with_it(site):
+    run, job = site.run()
+    other, _ = site.run(obsolete=False, inputs={"in": reference(job)})
+    assert [freed.deleted for freed in site.delete(run, other)] == [False, False]
+    assert len(site.stored(job)) == 2
 
 
 def test_what_only_looks_like_a_use_of_a_file_keeps_none(site):
@@ -199,6 +241,20 @@ def test_a_run_in_which_a_script_is_at_work_keeps_all(site):
     (freed,) = site.delete(run)
     assert (freed.reason, freed.deleted) == (f"job {ready} is running; abort it first", False)
     assert len(site.stored(job)) == 2
+
+
+@pytest.mark.parametrize("left", ["state", "lease"])
+def test_a_script_may_be_at_work_where_one_of_its_job_s_state_and_lease_says_so(site, left):
+    run, job = site.run(obsolete=False)
+    with site.records.transaction() as transaction:
+        if left == "state":
+            transaction.replace(attrs.evolve(transaction.get(Job, job), state=JobState.RUNNING))
+        else:
+            lease = {"job_serial": job, "worker_serial": 1, "attempt": 1, "claim_key": None}
+            transaction.insert(JobLease(expires_at=site.clock.now(), **lease))
+    (freed,) = site.delete(run, make_obsolete=True)
+    assert (freed.reason, freed.deleted) == (f"job {job} is running; abort it first", False)
+    assert not site.server.get(Run, run).obsolete
 
 
 def test_nothing_begins_to_use_files_that_are_gone_until_they_are_made_again(site):
@@ -252,7 +308,7 @@ def test_a_measurement_that_leaves_folders_out_says_so(site):
         site.run()
     token = site.server.file_token(listing_scopes())
     complete, partial = (
-        measure(site.records, site.files, token, SystemClock().now(), most_folders=most) for most in (100, 2)
+        measure(site.records, site.files, token, site.clock.now(), most_folders=most) for most in (100, 2)
     )
     assert (complete.is_complete, complete.total) == (True, 30)
     assert (partial.is_complete, partial.total) == (False, 10)
@@ -277,3 +333,21 @@ def test_a_job_that_is_taken_back_while_the_files_of_others_go_keeps_its_own(sit
     site.files.__class__, site.files.meanwhile = InterruptedFiles, take_back
     site.delete(first, second)
     assert (site.stored(gone), sorted(site.stored(kept))) == ([], ["a.bin", "log.txt"])
+
+
+def test_no_file_of_a_job_is_stored_while_its_files_are_deleted(site):
+    run, job = site.run()
+    token = site.server.file_token([Scope("write", record_resource("job_result", job, "b.bin"))])
+    refused = []
+
+    def store():
+        try:
+            with site.platform.held_file_rights(token):
+                pass
+        except ServerBusy as error:
+            refused.append(str(error))
+
+    site.files.__class__, site.files.meanwhile = InterruptedFiles, store
+    site.delete(run)
+    assert len(refused) == 1
+    assert "files are being deleted" in refused[0]

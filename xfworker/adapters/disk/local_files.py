@@ -12,7 +12,7 @@ from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.transfer.os_errors import disk_errors
 from xfworker.adapters.transfer.source_file import file_identity
 from xfworker.domain.errors import FileError, FileNotInStore
-from xfworker.domain.files import AuthorizationToken, Resource, Scope
+from xfworker.domain.files import Resource, own_token
 from xfworker.domain.image.series import may_be_of_series, require_image_folder, series_member
 
 _KNOWN_AT_MOST: Final = 1024
@@ -59,7 +59,7 @@ class FolderLocalFiles:
         known = self._known.get(resource)
         if known is not None and known[0] == identity:
             return known[1]
-        token = AuthorizationToken(url="", token="", scopes=(Scope("read", resource),))
+        token = own_token(("read",), resource)
         stat = self._store.stat(token, resource)
         content = stat.xxh3 or stat.sha256 or f"{stat.size}-{stat.etag}"
         self._keep(self._known, resource, (identity, content))

@@ -27,7 +27,7 @@ from xfworker.domain.errors import (
     UnsupportedImage,
     XFWorkerError,
 )
-from xfworker.domain.files import AuthorizationToken, FileStat, Resource, Scope
+from xfworker.domain.files import FileStat, Resource, own_token
 from xfworker.domain.image.omni_document import info_of
 from xfworker.domain.image.series import may_be_of_series, require_image_folder, series_member
 from xfworker.ports.served_files import ServedFiles
@@ -179,7 +179,7 @@ class LocalCopies:
     # --- which files -----------------------------------------------------------------------------------------------
 
     def _stat(self, resource: Resource) -> FileStat:
-        return self._store.stat(_reading(resource), resource)
+        return self._store.stat(own_token(("read",), resource), resource)
 
     def _image(self, resource: Resource) -> _Image:
         """Describe the files of an image."""
@@ -200,7 +200,7 @@ class LocalCopies:
         member = series_member(resource)
         if member is not None:
             folder = Resource(member.segments[:-1])
-            listed = self._store.list(_listing(folder), folder).files
+            listed = self._store.list(own_token(("list",), folder), folder).files
             stats = [stat for stat in listed if may_be_of_series(stat.resource.filename, member.filename)]
             if any(stat.resource == member for stat in stats):
                 return _Image(stats, [stat.resource.filename for stat in stats], member.filename)
@@ -218,7 +218,7 @@ class LocalCopies:
         return _Image(stats, ["/".join(stat.resource.segments[above:]) for stat in stats], resource.filename)
 
     def _below(self, folder: Resource) -> Iterator[FileStat]:
-        found = self._store.list(_listing(folder), folder)
+        found = self._store.list(own_token(("list",), folder), folder)
         yield from found.files
         for name in found.folders:
             yield from self._below(folder.child(name))
@@ -231,7 +231,7 @@ class LocalCopies:
         names = self._named_by(main) if suffix == _OMNI else frozenset()
         stem = None if suffix == _OMNI else _stem(resource)
         folder = Resource(resource.segments[:-1])
-        listed = [stat.resource for stat in self._store.list(_listing(folder), folder).files]
+        listed = [stat.resource for stat in self._store.list(own_token(("list",), folder), folder).files]
         beside = [file for file in listed if file.filename in names or _stem(file) == stem]
         return [main, *(self._stat(file) for file in beside if file != resource)]
 
@@ -239,7 +239,7 @@ class LocalCopies:
         """Give the names of the files that an OMNI document needs beside it."""
         if main.size > _DOCUMENT_BYTES:
             return frozenset()
-        _, opened = self._store.open_file(_reading(main.resource), main.resource)
+        _, opened = self._store.open_file(own_token(("read",), main.resource), main.resource)
         try:
             document = json.loads(b"".join(opened.blocks(offset=0, length=main.size)))
             info = info_of(document, Path(main.resource.filename))
@@ -286,7 +286,7 @@ class LocalCopies:
             shutil.rmtree(partial, ignore_errors=True)
 
     def _fetch_file(self, fetch: _Fetch, stat: FileStat, path: Path) -> None:
-        found, opened = self._store.open_file(_reading(stat.resource), stat.resource)
+        found, opened = self._store.open_file(own_token(("read",), stat.resource), stat.resource)
         try:
             if found.etag != stat.etag:
                 raise FileChanged(f"{stat.resource} changed while it was fetched; open it again")
@@ -329,14 +329,6 @@ class LocalCopies:
 
 def _stem(file: Resource) -> str:
     return file.filename.partition(".")[0]
-
-
-def _reading(resource: Resource) -> AuthorizationToken:
-    return AuthorizationToken(url="", token="", scopes=(Scope("read", resource),))
-
-
-def _listing(folder: Resource) -> AuthorizationToken:
-    return AuthorizationToken(url="", token="", scopes=(Scope("list", folder),))
 
 
 def _name_of(stats: Sequence[FileStat]) -> str:

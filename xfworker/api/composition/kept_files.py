@@ -19,7 +19,7 @@ from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX
 from xfworker.api.composition.platform import PlatformStorage, file_store
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import FileError, FileNotInStore
-from xfworker.domain.files import AuthorizationToken, Resource, Scope, parse_resource
+from xfworker.domain.files import own_token, parse_resource
 from xfworker.services.files_in_use import when_free
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class _BucketFiles:
         resource = parse_resource(name)
         digest, size = hashlib.sha256(), 0
         try:
-            stat, opened = self._files.open_file(_reading(resource), resource)
+            stat, opened = self._files.open_file(own_token(("read",), resource), resource)
         except FileNotInStore:
             return None
         _PRIVATE.make_folders(target.parent)
@@ -151,9 +151,9 @@ class _BucketFiles:
         resource = parse_resource(name)
         expected, size = file_sha256(source), source.stat().st_size
         try:
-            stat = self._files.stat(_reading(resource), resource)
+            stat = self._files.stat(own_token(("read",), resource), resource)
             if stat.size == size:
-                stat = self._files.stat(_reading(resource), resource, sha256=True)
+                stat = self._files.stat(own_token(("read",), resource), resource, sha256=True)
             if (stat.size, stat.sha256) == (size, expected):
                 return
         except FileNotInStore:
@@ -172,10 +172,6 @@ class _BucketFiles:
         for name in list(self.names()):
             if name not in kept:
                 self._files.move_aside(parse_resource(name), stamp)
-
-
-def _reading(resource: Resource) -> AuthorizationToken:
-    return AuthorizationToken(url="", token="", scopes=(Scope("read", resource),))
 
 
 def _stamp() -> str:

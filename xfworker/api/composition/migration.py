@@ -13,7 +13,7 @@ from xfworker.api.composition.kept_files import kept_files
 from xfworker.api.composition.platform import PlatformStorage, file_store, make_data_folder, opened_records
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch, FileNotInStore, UsageError
-from xfworker.domain.files import AuthorizationToken, FileStat, Resource, Scope, parse_resource
+from xfworker.domain.files import AuthorizationToken, FileStat, Resource, own_token, parse_resource
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -180,7 +180,7 @@ class _Files:
     def move(self, name: str) -> tuple[int, bool]:
         """Copy a file unless it is there, compare both, and give its size and whether it was copied."""
         resource = parse_resource(name)
-        token = _reading(resource)
+        token = own_token(("read",), resource)
         known, opened = self._old.open_file(token, resource)
         with ExitStack() as closing:
             closing.callback(opened.close)
@@ -237,7 +237,3 @@ def _move_files(files: _Files, names: list[str], progress: Callable[[str], None]
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _reading(resource: Resource) -> AuthorizationToken:
-    return AuthorizationToken(url="", token="", scopes=(Scope("read", resource),))

@@ -17,7 +17,7 @@ from xfworker.domain.files import (
     AuthorizationToken,
     FileStat,
     Resource,
-    Scope,
+    own_token,
     reference_resource,
 )
 from xfworker.domain.job_metadata import FILES_DELETED
@@ -100,7 +100,7 @@ def check_up(records: RecordStore, files: FileStore, *, deep: bool = False) -> I
     """
     yield from _broken_references(records)
     yield from _broken_leases(records)
-    token = _everywhere()
+    token = own_token(("read", "list"), *(Resource((source,)) for source in (*SERIAL_KEYS, USERDATA)))
     yield from _missing_files(records, files, token)
     yield from _wrong_files(records, files, token, deep=deep)
 
@@ -189,13 +189,5 @@ def _all(records: RecordStore, kind: type[RecordT]) -> Iterator[RecordT]:
         yield from page
         if len(page) < _PAGE:
             return
-        last_key = (page[-1].sort_order if isinstance(page[-1], Job) else "", page[-1].serial)
-
-
-def _everywhere() -> AuthorizationToken:
-    resources = [Resource((source,)) for source in (*SERIAL_KEYS, USERDATA)]
-    return AuthorizationToken(
-        url="",
-        token="",
-        scopes=tuple(Scope(verb, last_key) for verb in ("read", "list") for last_key in resources),
-    )
+        last = page[-1]
+        last_key = (last.sort_order if isinstance(last, Job) else "", last.serial)

@@ -21,7 +21,7 @@ from xfworker.domain.change import Change
 from xfworker.domain.conversion import format_time
 from xfworker.domain.disk_space import FreedFiles
 from xfworker.domain.errors import FileNotInStore
-from xfworker.domain.files import SERIAL_KEYS, AuthorizationToken, FileStat, Scope, record_resource
+from xfworker.domain.files import SERIAL_KEYS, AuthorizationToken, FileStat, own_token, record_resource
 from xfworker.domain.job_metadata import FILES_DELETED
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Record, Run, Task, Workflow
@@ -195,10 +195,8 @@ class FileDeletion:
 
 
 def _token(job: Job) -> AuthorizationToken:
-    # The caller's rights were looked at; this goes no further than to the store.
-    folders = [record_resource(source, job.serial) for source in OF_JOBS]
-    scopes = tuple(Scope(verb, folder) for folder in folders for verb in ("list", "delete"))
-    return AuthorizationToken(url="", token="", scopes=scopes)
+    # The caller's rights were looked at.
+    return own_token(("list", "delete"), *(record_resource(source, job.serial) for source in OF_JOBS))
 
 
 def _batches(
@@ -224,7 +222,7 @@ def _batches(
     leased = {lease.job_serial for lease in access.transaction.find(JobLease)}
     for batch in batches:
         busy = next((job for job in batch.jobs if job.state is JobState.RUNNING or job.serial in leased), None)
-        if busy is not None and not batch.reason:
+        if busy is not None:
             batch.reason = f"job {busy.serial} is running; abort it first"
     return batches
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xfworker.domain.errors import FileError, InvalidParameter, LeaseLost, RecordNotFound, ServerBusy
-from xfworker.domain.files import AuthorizationToken, Resource, Scope
+from xfworker.domain.files import Resource, own_token
 from xfworker.domain.records import Job
 from xfworker.domain.result_references import folder_of, named_results
 from xfworker.ports.file_store import FileStore
@@ -71,8 +71,8 @@ class StoredResults:
         if folder not in self._listed:
             if self._is_locked:
                 raise ServerBusy(f"what names {folder} changed in this moment; try again", retry_after_seconds=0.2)
-            token = AuthorizationToken(url="", token="", scopes=(Scope("list", folder),))
-            self._listed[folder] = frozenset(stat.resource for stat in self._files.list(token, folder).files)
+            content = self._files.list(own_token(("list",), folder), folder)
+            self._listed[folder] = frozenset(stat.resource for stat in content.files)
         return self._listed[folder]
 
 
