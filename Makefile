@@ -16,6 +16,8 @@ FAST := $(addprefix tests/unit/,bundle comparison domain jobs packages settings 
 
 LOWEST := .venv-lowest
 LOWEST_BIN := $(LOWEST)/$(notdir $(BIN))
+TOOLS := build/tools
+TOOLS_BIN := $(TOOLS)/$(notdir $(BIN))
 LOWEST_TOOLS := hypothesis packaging pandas pytest-xdist sybil trustme
 
 # Workers that tests start run each script in a process of its own: make test FORK_SERVER=off.
@@ -64,6 +66,13 @@ $(VENV)/installed-%: $(VENV)/created pyproject.toml constraints.txt .ci/requirem
 	$(BIN)/python $(OWN) --editable .
 	@touch $@
 
+# What looks at the project from outside stays in an environment of its own.
+$(TOOLS)/installed: $(VENV)/created pyproject.toml constraints.txt .ci/requirements
+	$(PYTHON) -m venv --clear $(TOOLS)
+	$(BIN)/python .ci/requirements supply > $(TOOLS)/requirements.txt
+	$(TOOLS_BIN)/python $(HASHED) $(TOOLS)/requirements.txt
+	@touch $@
+
 demo: $(VENV)/installed-cli+server
 	$(BIN)/xfworker demo
 
@@ -80,11 +89,10 @@ test-fast: $(VENV)/installed-test
 
 # What is stated as the least must be enough. uv resolves to it; it stays in an environment of its own. The tests of
 # images compare with other programs, which are not a part of that.
-lowest:
+lowest: $(TOOLS)/installed
 	$(PYTHON) -m venv --clear $(LOWEST)
-	$(LOWEST_BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python --resolution lowest-direct --editable '.[all]'
-	$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python $(LOWEST_TOOLS)
+	$(TOOLS_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python --resolution lowest-direct --editable '.[all]'
+	$(TOOLS_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python $(LOWEST_TOOLS)
 	$(LOWEST_BIN)/python -m pytest --numprocesses 2 --ignore tests/unit/images tests/unit tests/e2e/test_run_command.py
 
 supply: $(VENV)/installed-build
@@ -94,14 +102,12 @@ supply: $(VENV)/installed-build
 	$(BIN)/python -c 'import pathlib, sys; a, b = (next(pathlib.Path("build", n).glob("*.whl")).read_bytes() for n in ("first", "second")); sys.exit(None if a == b else "two wheels of one source differ: unpack build/first and build/second and compare")'
 
 # The bill of materials of what a user installs: the wheel with all extras, in an environment of its own.
-sbom: supply
+sbom: supply $(TOOLS)/installed
 	$(PYTHON) -m venv --clear build/installed
-	$(PYTHON) -m venv --clear build/tools
 	$(BIN)/python .ci/requirements all > build/requirements-all.txt
 	build/installed/$(notdir $(BIN))/python $(HASHED) build/requirements-all.txt
 	build/installed/$(notdir $(BIN))/python $(PIP) --no-deps build/first/*.whl
-	build/tools/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom pip-audit
-	build/installed/$(notdir $(BIN))/python .ci/sbom build/tools/$(notdir $(BIN))
+	build/installed/$(notdir $(BIN))/python .ci/sbom $(TOOLS_BIN)
 
 SEED ?= 1
 JOBS ?= 0
@@ -187,12 +193,9 @@ bench: $(VENV)/installed-bench+test
 	$(BIN)/python -m benchmarks.viewer --quick
 	$(BIN)/python -m benchmarks.page --quick
 
-# The versions in use, and what is pinned of all others; uv resolves for all systems and asks for the hashes. It installs
-# nothing, and stays in an environment of its own.
-constraints: $(VENV)/created
-	$(PYTHON) -m venv --clear build/uv
-	build/uv/$(notdir $(BIN))/python $(PIP) uv
-	$(BIN)/python .ci/constraints build/uv/$(notdir $(BIN))/uv
+# The versions in use, and what is pinned of all others; uv resolves for all systems and asks for the hashes.
+constraints: $(VENV)/created $(TOOLS)/installed
+	$(BIN)/python .ci/constraints $(TOOLS_BIN)/uv
 
 clean:
 	rm -rf $(VENV) $(LOWEST) docs/_build docs/reference/command-line.md .venv-windows .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist xf-results

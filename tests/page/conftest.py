@@ -1,11 +1,12 @@
 """A server with something to see, and a browser that fails a test for every error and every violation of the policy."""
 
+import hashlib
 import os
 import shutil
 import subprocess
+import tarfile
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -27,6 +28,12 @@ FLAGS = [
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
 ]
+AXE_VERSION = "4.14.1"
+AXE_SHA512 = (
+    "1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b73"
+    "4f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5"
+)
+"""Of the package as npm offers it."""
 
 
 # Of a module, not of the session: while Playwright is there an event loop runs in this thread, in which tests of other
@@ -125,8 +132,10 @@ def axe(tmp_path_factory):
     """The accessibility checker, where npm can be had."""
     folder = tmp_path_factory.mktemp("axe")
     try:
-        subprocess.run(["npm", "pack", "--silent", "axe-core@4.14.1"], cwd=folder, check=True, timeout=60)
-        subprocess.run(["tar", "xzf", *folder.glob("*.tgz")], cwd=folder, check=True, timeout=60)
+        subprocess.run(["npm", "pack", "--silent", f"axe-core@{AXE_VERSION}"], cwd=folder, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
         pytest.skip("axe-core is not tried: it could not be had by npm")
-    return Path(folder, "package/axe.min.js").read_text("utf-8")
+    [archive] = folder.glob("*.tgz")
+    assert hashlib.sha512(archive.read_bytes()).hexdigest() == AXE_SHA512
+    with tarfile.open(archive) as package, package.extractfile("package/axe.min.js") as script:
+        return script.read().decode()
