@@ -178,7 +178,8 @@ TESTS_OF = {
     "xfworker/domain": _OF_DOMAIN,
     "xfworker/domain/image": _OF_IMAGE_RULES,
     "xfworker/services/platform": (_MEMORY, *_PLATFORM),
-    "xfworker/services/comparison": ("tests/unit/comparison", "tests/unit/testing_kit", "tests/unit/capture"),
+    "xfworker/services/comparison": ("tests/unit/comparison", "tests/unit/testing_kit/test_image_assertions.py"),
+    "xfworker/services/comparison/outputs.py": ("tests/unit/comparison", "tests/unit/testing_kit"),
     "xfworker/services/event_log.py": ("tests/unit/settings/test_script_log.py", "tests/unit/test_retry_policy.py"),
     "xfworker/services/files_in_use.py": ("tests/unit/transfers/test_files_in_use.py",),
     "xfworker/services/jobs": ("tests/unit/jobs", "tests/unit/cli", "tests/contract/test_facade_memory.py"),
@@ -199,14 +200,17 @@ def main():
     arguments.add_argument("files", nargs="*", type=Path)
     arguments.add_argument("--tests", nargs="+", help="the tests to run; by default those that concern the file")
     arguments.add_argument("--jobs", type=int, default=2, help="how many mutants at once")
+    arguments.add_argument("--survivors", action="store_true", help="try only what survived the last run of a file, if "
+                           "that is as it was then; for when tests were added")  # fmt: skip
     arguments.add_argument("--write", type=Path, help="put the scores of all runs so far into this document")
     arguments.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.one:
-        return _run(options.files, options.tests, options.jobs)
+        return _run(options.files, options.tests, options.jobs, _survivors() if options.survivors else {})
     worst = 0
     for tests, paths in _by_tests(options.files, options.tests).items():
         command = [sys.executable, "-m", "tests.mutation", *map(str, paths), "--one", "--jobs", str(options.jobs)]
+        command += ["--survivors"] * options.survivors
         worst = max(worst, subprocess.run([*command, "--tests", *tests], check=False).returncode)
     if options.write:
         write(options.write, "make mutation", _figures())
@@ -234,9 +238,9 @@ def _tests_of(path):
     raise SystemExit(f"name the tests that concern {path}: --tests PATH")
 
 
-def _run(paths, tests, jobs):
+def _run(paths, tests, jobs, survivors):
     judged = {}
-    run = MutationRun(paths, tests, jobs, lambda path, tried: judged.update({path: _judged(path, tried)}))
+    run = MutationRun(paths, tests, jobs, lambda path, tried: judged.update({path: _judged(path, tried)}), survivors)
     words = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", *IN_MEMORY]
     pytest.main([*words, *tests], plugins=[SameExamples(), run])
     left = [path for path in paths if path not in judged]
@@ -300,19 +304,23 @@ def _still_holds(item):
     return True
 
 
-def _figures():
+def _results():
     kept = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
-    results = [item for item in kept if _still_holds(item)]
+    return [item for item in kept if _still_holds(item)]
+
+
+def _survivors():
+    return {Path(item["file"]): set(map(tuple, item["survivors"])) for item in _results()}
+
+
+def _figures():
+    results = _results()
     rows = []
     for item in results:
-        path = Path(item["file"])
-        # What is left alone by now counts nowhere, in runs from before neither.
-        there = Counter(mutant.key for mutant in mutants(ast.parse(path.read_text("utf-8"))))
-        survivors = [*(Counter(map(tuple, item["survivors"])) & there).elements()]
-        opened, _ = _without_reason(path, survivors)
-        killed = there.total() - len(survivors)
-        score, explained = f"{killed / there.total():.3f}", len(survivors) - len(opened)
-        rows.append([f"`{path.as_posix()}`", there.total(), killed, score, explained, len(opened)])
+        opened, _ = _without_reason(Path(item["file"]), item["survivors"])
+        killed = item["mutants"] - len(item["survivors"])
+        score, explained = f"{killed / item['mutants']:.3f}", len(item["survivors"]) - len(opened)
+        rows.append([f"`{item['file']}`", item["mutants"], killed, score, explained, len(opened)])
     scores = table(["file", "mutants", "noticed", "score", "explained", "open"], rows)
     reasons = [
         [

@@ -48,6 +48,7 @@ class MutationRun:
     paths_of_tests: list
     jobs: int
     judge: Callable
+    survivors: dict = field(factory=dict)
     verdicts: dict = field(factory=dict)
     found: dict = field(factory=dict)
     failure: str = ""
@@ -73,6 +74,9 @@ class MutationRun:
         for path in self.paths:
             keys = [key for key in self.found if key[0] == path]
             for key in keys:
+                if path in self.survivors and self.found[key].key not in self.survivors[path]:
+                    self.verdicts[key] = (KILLED, "")
+                    continue
                 if len(running) >= self.jobs:
                     self._wait(running)
                 pid = self._begin(key, self.found[key])

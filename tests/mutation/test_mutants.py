@@ -99,14 +99,13 @@ def test_it():
 """
 
 
-def tried(folder, source, tests, name="test_gate.py"):
-    (folder / "lab").mkdir()
+def tried(folder, source, tests, name="test_gate.py", *words):
+    (folder / "lab").mkdir(exist_ok=True)
     (folder / "lab" / "gate.py").write_text(source)
     (folder / "test_gate.py").write_text(tests)
-    (folder / "tests").mkdir()
-    (folder / "tests" / "mutation").mkdir()
+    (folder / "tests" / "mutation").mkdir(parents=True, exist_ok=True)
     (folder / "tests" / "mutation" / "explained.toml").touch()
-    command = [sys.executable, "-m", "tests.mutation", "lab/gate.py", "--tests", name]
+    command = [sys.executable, "-m", "tests.mutation", "lab/gate.py", "--tests", name, *words]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parents[2])])}
     environment.pop("PYTEST_ADDOPTS", None)
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -126,6 +125,9 @@ def test_a_run_that_is_not_complete_gives_no_score(tmp_path, expected, tests, st
     run = tried(tmp_path, source, SOURCE_OF_TESTS.format(expected=expected), tests)
     assert (run.returncode, said in run.stdout) == (status, True), run.stdout + run.stderr
     assert list(tmp_path.glob("build/mutation/*.json")) == ([] if status == 2 else [tmp_path / RESULT])
+    if status == 1:
+        run = tried(tmp_path, source, SOURCE_OF_TESTS.format(expected="1"), tests, "--survivors")
+        assert (run.returncode, "4 of 4 mutants are noticed" in run.stdout) == (0, True), run.stdout + run.stderr
 
 
 SOURCE_THAT_RUNS_ONCE = """

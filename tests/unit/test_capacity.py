@@ -16,6 +16,12 @@ def test_what_is_free_is_what_no_job_has():
     assert capacity.take(3, Needs(gpus=0))["CUDA_VISIBLE_DEVICES"] == ""
     capacity.give_back(1)
     assert capacity.free() == Offer(cores=8, memory_mib=1000, gpus=1)
+    capacity.give_back(2)
+    assert "CUDA_VISIBLE_DEVICES" not in capacity.take(4, Needs())
+    assert capacity.take(5, Needs(gpus=2))["CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
+    assert capacity.free() == Offer(cores=8, memory_mib=1000, gpus=0)
+    capacity.take(6, Needs(cores=9, memory_mib=1001))
+    assert capacity.free() == Offer(cores=0, memory_mib=0, gpus=0)
 
 
 def test_a_job_that_declares_nothing_takes_nothing_and_gets_its_share_of_threads():
@@ -23,7 +29,9 @@ def test_a_job_that_declares_nothing_takes_nothing_and_gets_its_share_of_threads
     variables = capacity.take(1, Needs())
     assert set(variables.values()) == {"2"}
     assert {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"} == set(variables)
-    assert capacity.free().cores == 8
+    assert capacity.free() == Offer(cores=8)
+    assert set(Capacity(total=Offer(cores=8)).take(1, Needs()).values()) == {"8"}
+    assert set(Capacity(total=Offer(cores=2), concurrency=4).take(1, Needs()).values()) == {"1"}
 
 
 def test_time_passes_for_what_is_offered():
