@@ -215,7 +215,7 @@ def unit_type_named(unit_name: str) -> str | None:
     word = unit_name.strip().casefold()
     if word in _HOUNSFIELD_NAMES:
         return HOUNSFIELD
-    if per_centimetre(unit_name) is not None and word:
+    if per_centimetre(unit_name) is not None:
         return LINEAR_ATTENUATION
     return DENSITY if _DENSITY_NAME.fullmatch(word) else None
 

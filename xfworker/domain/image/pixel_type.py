@@ -1,11 +1,9 @@
 """The number types that a pixel can have."""
 
 import enum
-from typing import Final, Literal, Self
+from typing import Literal, Self
 
 ByteOrder = Literal["little", "big"]
-
-_INTEGER_BITS: Final = {"1": 8, "2": 16, "4": 32, "8": 64}
 
 
 class PixelType(enum.Enum):
@@ -50,7 +48,7 @@ class PixelType(enum.Enum):
         """The smallest and largest integer that fits, or None for the float types."""
         if self.is_float:
             return None
-        bits = _INTEGER_BITS[self.code[1]]
+        bits = 8 * self.size
         return (0, 2**bits - 1) if self.code[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
     def numpy_code(self, byte_order: ByteOrder = "little") -> str:

@@ -104,6 +104,8 @@ class ScancoCalibration:
             lines.setdefault(calibration.unit_type.casefold(), calibration)
         mu_scaling = _mu_scaling(lines, whole=whole_scaling)
         density = _line(lines, DENSITY)
+        if density is not None and not math.isfinite(density[0] * mu_scaling):
+            density = None
         water = _line(lines, HOUNSFIELD)
         if water is not None and not _is_hounsfield(water, lines[HOUNSFIELD.casefold()].unit_name):
             water = None
@@ -112,7 +114,7 @@ class ScancoCalibration:
             density_slope=None if density is None else density[0] * mu_scaling,
             density_intercept=None if density is None else density[1],
             density_unit=None if density is None else lines[DENSITY.casefold()].unit_name,
-            mu_water=None if water is None else 1000 / (water[0] * mu_scaling),
+            mu_water=None if water is None else _finite_quotient(1000, water[0] * mu_scaling),
         )
 
 
@@ -133,10 +135,18 @@ def _mu_scaling(lines: Mapping[str, Calibration], *, whole: bool) -> float:
     slope, intercept = attenuation
     if factor is None or slope <= 0 or abs(intercept) > _ROUNDING * slope:
         return 1.0
-    scaling = 1 / (slope * factor)
+    scaling = _finite_quotient(1, slope * factor)
+    if scaling is None:
+        return 1.0
     if math.isclose(scaling, round(scaling), rel_tol=_ROUNDING):
         return float(round(scaling)) if not whole or scaling <= _LARGEST_SCALING else 1.0
-    return 1.0 if whole or not math.isfinite(scaling) else scaling
+    return 1.0 if whole else scaling
+
+
+def _finite_quotient(above: float, below: float) -> float | None:
+    """Divide, or give None where the result is more than a float can hold."""
+    quotient = above / below if below else math.inf
+    return quotient if math.isfinite(quotient) else None
 
 
 def _is_hounsfield(line: Line, unit_name: str | None) -> bool:
