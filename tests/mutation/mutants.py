@@ -2,10 +2,10 @@
 Mutants of a module: each is one small change of its source, of a kind that somebody could make by mistake.
 
 What is not changed, because no test should care: annotations, docstrings, the words of errors and log events and other
-strings of three words and more, which are for people to read, assertions, which only state what holds, whether the
-values of a class may be given at all, without their names, or set later, which the type checker sees to, whether what
-only reads does so as if it were writing, which keeps others waiting for a moment, and whether a second record is looked
-for where one is taken.
+strings of three words and more, which are for people to read, what stands between the parts of a list, assertions,
+which only state what holds, whether the values of a class may be given at all, without their names, or set later, which
+the type checker sees to, whether what only reads does so as if it were writing, which keeps others waiting for a
+moment, and whether a second record is looked for where one is taken.
 """
 
 import ast
@@ -120,7 +120,7 @@ def _is_left_alone(parent, child):
             return True
         case ast.Constant(value=bool() | int()):
             return isinstance(parent, ast.keyword) and child.value in _LEFT_ALONE.get(parent.arg, ())
-        case ast.Constant(value=str() as words) if _WORDS.match(words):
+        case ast.Constant(value=str() as words) if _WORDS.match(words) or words in {", ", "; "}:
             return True
         case ast.Constant(value=str()):
             # The words of an error: "may not start runs", "while starting runs".

@@ -141,6 +141,9 @@ def test_what_describes_a_package_is_checked_in_full_when_it_is_written(setting,
     for kind in (TaskType,) if "dependencies" in metadata else (TaskType, DependencyPackage):
         with pytest.raises(InvalidRecord, match=path):
             setting.world.admin.create(kind(name="Lab.Bad", metadata=metadata))
+        there = setting.world.admin.create(kind(name="Lab.Good"))
+        with pytest.raises(InvalidRecord, match=path):
+            setting.world.admin.update(kind, there.serial, Change(values={"/metadata": metadata}))
 
 
 @pytest.mark.parametrize(
@@ -153,6 +156,10 @@ def test_what_describes_a_package_is_checked_in_full_when_it_is_written(setting,
 def test_a_dependency_package_is_checked_in_full_when_it_is_written(setting, fields, path):
     with pytest.raises(InvalidRecord, match=path):
         setting.world.admin.create(DependencyPackage(name="Lab.Bad", **fields))
+    there = setting.world.admin.create(DependencyPackage(name="Lab.Good"))
+    values = {f"/{name}": value for name, value in fields.items()}
+    with pytest.raises(InvalidRecord, match=path):
+        setting.world.admin.update(DependencyPackage, there.serial, Change(values=values))
 
 
 def test_a_script_brings_no_package(setting):

@@ -1,5 +1,6 @@
 """What people give and change is held to what ``run`` asks for, and to where it belongs."""
 
+import attrs
 import pytest
 
 from tests.unit.platform.small_workflow import SmallWorkflow, output
@@ -127,6 +128,33 @@ def test_of_what_is_obsolete_or_locked_only_that_can_be_changed(workflow):
         assert back.name == why
 
 
+def test_what_is_shut_can_be_locked_and_begin_all_the_same(workflow):
+    server, serial = workflow.server, workflow.workflow
+    for pointer, shut in (("/locked", "/obsolete"), ("/state", "/locked")):
+        server.update(Workflow, serial, Change(values={shut: True}))
+        value = "Active" if pointer == "/state" else True
+        after = server.update(Workflow, serial, Change(values={pointer: value}))
+        assert getattr(after, pointer[1:]) == value
+        server.update(Workflow, serial, Change(values={shut: False}))
+
+
+def test_what_was_given_before_it_was_checked_stays_while_something_else_is_given(workflow):
+    job = asked(workflow, LOW, LEVEL)
+    with workflow.world.platform.records.transaction() as transaction:
+        transaction.replace(attrs.evolve(job, inputs={"low": "much", "level": None}))
+    after = workflow.server.update(Job, job.serial, Change(values={"/inputs/level": 4}))
+    assert after.inputs == {"low": "much", "level": 4}
+    after = workflow.server.update(Job, job.serial, Change(values={"/inputs/level": None}))
+    assert after.inputs == {"low": "much", "level": None}
+
+
+def test_a_job_that_moves_on_has_another_version_also_where_its_change_asks_for_none(workflow):
+    job = asked(workflow, LOW)
+    change = Change(values={"/inputs/low": 1.0, "/state": "Waiting"}, bump=False)
+    after = workflow.server.update(Job, job.serial, change)
+    assert (after.state, after.occ_lock_version > job.occ_lock_version) == (JobState.READY, True)
+
+
 def test_a_job_belongs_where_its_task_and_its_run_do(workflow):
     server, task = workflow.server, task_of(workflow)
     other = server.create(Workflow(project_serial=workflow.project.serial))
@@ -166,3 +194,19 @@ def test_outputs_that_need_not_fit_are_taken_and_what_is_wrong_with_them_is_kept
     assert (job.state, job.outputs) == (JobState.DONE, {"n": "many"})
     [violation] = job.metadata[OUTPUT_FAULTS]
     assert "outputs.n: expected an integer" in violation
+    renamed = workflow.server.update(Job, job.serial, Change(values={"/name": "j"}))
+    assert renamed.metadata == job.metadata
+    warnings = [event for event in workflow.server.find(ActivityEvent) if event.level == "WARNING"]
+    assert len(warnings) == (how == "ended")
+    corrected = workflow.server.update(Job, job.serial, Change(values={"/outputs/n": 3}))
+    assert OUTPUT_FAULTS not in corrected.metadata
+
+
+def test_outputs_are_held_to_the_interface_only_once_the_job_is_done(workflow):
+    interface = {"outputs": [{"key": "n", "type": "Int"}]}
+    kind = workflow.server.create(TaskType(name="Lab.Mean", interface=interface)).serial
+    task = workflow.server.create(Task(workflow_serial=workflow.workflow, task_type_serial=kind)).serial
+    job = workflow.server.create(Job(task_serial=task, state=JobState.READY_FOR_INTERACTIVE)).serial
+    assert workflow.server.update(Job, job, Change(values={"/outputs/n": "many"})).outputs == {"n": "many"}
+    with pytest.raises(InvalidParameter, match=r"outputs\.n: expected an integer"):
+        workflow.server.update(Job, job, Change(values={"/state": "Done"}))

@@ -98,15 +98,20 @@ def test_a_dependency_package_stays_as_it_is_once_a_job_with_it_is_done_whoever_
     task_type = lab.server.get(Task, task).task_type_serial
     lab.server.update(TaskType, task_type, Change(values={"/metadata/dependencies": names}))
     scopes = [Scope("write", record_resource("dependency_package_config", package.serial))]
-    install = Change(values={"/install": "pip install something-else"})
+    changes = (
+        {"/install": "pip install something-else"},
+        {"/dependencies": [{"name": "Core.IPL", "version": "1.0.0.0"}]},
+        {"/parameter_types": [{"name": "Score", "$ref": "score.json"}]},
+    )
     lab.server.update(DependencyPackage, package.serial, Change(values={"/install": "pip install numpy>=2"}))
     lab.server.file_token(scopes)
     lab.worker = lab.queue.register(Worker(name="with-it", dependency_packages=names)).serial
     lab.start()
     lab.server.create(Job(task_serial=task, state=JobState.READY))
     lab.work()
-    with pytest.raises(PermissionDenied, match="make a new version"):
-        lab.server.update(DependencyPackage, package.serial, install)
+    for change in changes:
+        with pytest.raises(PermissionDenied, match="make a new version"):
+            lab.server.update(DependencyPackage, package.serial, Change(values=change))
     with pytest.raises(PermissionDenied, match="make a new version"):
         lab.server.file_token(scopes)
     lab.server.update(DependencyPackage, package.serial, Change(values={"/metadata/note": "x"}))
