@@ -85,6 +85,7 @@ def test_one_change_is_compiled_at_a_time_and_the_tree_stays_as_it_was():
         ("found = find(Job, limit=1)", "found = find(Job, limit=2)"),
         ("found = field(init=False)", "found = field(repr=False)"),
         ("listed = '; '", "listed = ';'"),
+        ("found = zip(one, two, strict=True)", "found = zip(one, two, strict=False)"),
     ],
 )
 def test_what_is_nobodys_matter_stays_as_it_is(kept, changed):
