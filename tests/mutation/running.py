@@ -127,7 +127,7 @@ class MutationRun:
             return None
 
         threading.settrace(anywhere)
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in _with_next(items):
             lines.clear()
             for cached in self.caches:
                 cached.cache_clear()
@@ -204,15 +204,16 @@ class MutationRun:
                 live.__code__ = part
             for cached in self.caches:
                 cached.cache_clear()
-            limit = int(_CPU_SECONDS + 5 * sum(map(self.seconds.get, names)))
-            # The signal that comes first says why; what kills it without this one is not the mutant's.
-            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 10))
-            passed = all(
-                self._passes(item, following) for item, following in zip(items, [*items[1:], None], strict=True)
-            )
-            return 0 if passed else 1
+            return 0 if all(self._passes_in_time(item, following) for item, following in _with_next(items)) else 1
 
         return _forked(run)
+
+    def _passes_in_time(self, item, following):
+        # Each test by itself: what loops for ever is ended soon, however many tests were to come.
+        limit = int(time.process_time() + _CPU_SECONDS + 5 * self.seconds[item.nodeid])
+        # The signal that comes first says why; what kills it without this one is not the mutant's.
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        return self._passes(item, following)
 
     def _tests_near(self, path):
         """List the files of tests that reach the changed one, the quick ones first; all where none does."""
@@ -276,6 +277,10 @@ def _why_not_tried(status, *, was_ended):
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and not was_ended:
         return "its process was killed by somebody else, perhaps for want of memory"
     return ""
+
+
+def _with_next(items):
+    return zip(items, [*items[1:], None], strict=True)
 
 
 def _codes(code):
