@@ -136,7 +136,17 @@ TESTS_OF = {
     "xfworker/domain/scheduling.py": ("tests/unit/domain/test_scheduling.py", *_OF_FLOW),
     "xfworker/domain/sort_order.py": ("tests/unit/domain/test_sort_orders.py",),
     "xfworker/services/bundle": ("tests/unit/bundle", "tests/unit/capture/test_captures_as_bundles.py"),
-    "xfworker/services/capture": ("tests/unit/capture",),
+    "xfworker/services/capture": tuple(
+        f"tests/unit/capture/test_{name}.py"
+        for name in (
+            "capture_rules",
+            "captures_as_bundles",
+            "edited_scripts",
+            "hostile_captures",
+            "matching",
+            "testing_kit",
+        )
+    ),
     "xfworker/services/images": _OF_IMAGES,
     "xfworker/services/images/bricks.py": _OF_VIEWING,
     "xfworker/services/images/downsampling.py": _OF_VIEWING,
