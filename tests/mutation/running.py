@@ -35,8 +35,8 @@ _CACHED = type(cache(len))
 KILLED, SURVIVED = "killed", "survived"
 _CPU_SECONDS = 5
 _SECONDS_TO_IMPORT = 20
-_IDLE_SECONDS = 60
-"""What gets nothing done for so long waits for ever; on a busy machine, time alone would say nothing."""
+_IDLE_SECONDS, _IDLE_CPU_SECONDS = 30, 0.1
+"""What computes no longer than that in so long waits for ever; on a busy machine, time alone would say nothing."""
 _MOST_MEMORY = 2 << 30
 
 
@@ -260,7 +260,7 @@ class Tried:
             with suppress(psutil.Error):
                 seconds += sum(process.cpu_times()[:2])
         now = time.monotonic()
-        if seconds != self.seconds:
+        if seconds > self.seconds + _IDLE_CPU_SECONDS:
             self.seconds, self.seen_at = seconds, now
         elif now - self.seen_at > _IDLE_SECONDS:
             self.was_ended = True

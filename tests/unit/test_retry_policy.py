@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.domain.errors import (
@@ -62,6 +63,12 @@ def test_waits_double_up_to_a_limit_with_jitter_around_their_mean(failures, jitt
     assert mean * (1 - jitter) <= seconds <= mean * (1 + jitter)
 
 
+def test_those_who_failed_together_come_back_at_times_all_over_the_range():
+    seconds = [policy().wait_seconds(1) for _ in range(1000)]
+    assert 0.5 <= min(seconds) < 0.6
+    assert 1.4 < max(seconds) <= 1.5
+
+
 def test_failures_before_progress_do_not_count(clock):
     retries = policy().begin(clock, "fetch")
     for _ in range(10):
@@ -109,6 +116,19 @@ def test_a_deadline_ends_the_attempts_and_no_wait_goes_beyond_it(clock):
     assert sum(clock.slept) == pytest.approx(30.0)
 
 
+def test_the_last_attempt_is_made_when_the_deadline_is_there_and_not_before(clock):
+    with pytest.raises(ServerUnreachable):
+        policy(attempts=None, deadline_seconds=7.5, jitter=0.0).with_retries(failing(1000), clock, "ask")
+    assert clock.slept == [1.0, 2.0, 4.0, 0.5]
+
+
+@pytest.mark.parametrize(("options", "events"), [({}, ["xfworker.retry_scheduled"] * 2), ({"logged": False}, [])])
+def test_each_wait_is_logged_unless_it_is_routine(clock, options, events):
+    with capture_logs() as log:
+        policy(**options).with_retries(failing(2), clock, "ask")
+    assert [entry["event"] for entry in log] == events
+
+
 def test_too_many_failures_can_be_said_in_other_words(clock):
     retries = policy(attempts=1, on=(ServerError,)).begin(
         clock, "fetch", exhausted=lambda error: TransferInterrupted(f"gave up: {error}")
@@ -119,8 +139,9 @@ def test_too_many_failures_can_be_said_in_other_words(clock):
 
 
 def test_damaged_results_are_fetched_again_only_so_often(clock):
-    retries = policy(restarts=2).begin(clock, "fetch")
-    retries.start_over(ChecksumMismatch("damaged"))
+    retries = policy().begin(clock, "fetch")
+    for _ in range(2):
+        retries.start_over(ChecksumMismatch("damaged"))
     with pytest.raises(ChecksumMismatch):
         retries.start_over(ChecksumMismatch("damaged"))
     assert clock.slept == []

@@ -22,12 +22,12 @@ PASSING_ERRORS = (ServerUnreachable, ServerTimeout, ServerFault, ServerBusy)
 """What may be better the next time. A wrong certificate or a peer that talks nonsense will not."""
 
 _MOST_DOUBLINGS = 16
-_MOST_THROTTLED_DOUBLINGS = 6
+_MOST_RESTARTS = 3
 
 _log = EventLog("xfworker.retries")
 
 
-@define(frozen=True, kw_only=True, eq=False, repr=False)
+@define(frozen=True, kw_only=True)
 class RetryPolicy:
     """
     How often and how long to try again.
@@ -45,7 +45,6 @@ class RetryPolicy:
         throttled_seconds: How long in all to wait for a server that asks to slow down (429, 503), which is not counted
             as a failure. Each wait is as long as the server asks for, but no shorter than the first one of a failure.
             ``None`` where it is counted: the HTTP client below has waited already.
-        restarts: How often something is done from its beginning because its result was damaged.
         logged: Whether the log says of each wait; meeting other writers is routine.
     """
 
@@ -56,7 +55,6 @@ class RetryPolicy:
     longest_wait_seconds: float
     jitter: float = 0.5
     throttled_seconds: float | None = None
-    restarts: int = 3
     logged: bool = True
 
     def wait_seconds(self, failures: int) -> float:
@@ -146,14 +144,14 @@ class Retries:
             XFWorkerError: The error, where that happened too often.
         """
         self._restarts += 1
-        if self._restarts >= self._policy.restarts:
+        if self._restarts >= _MOST_RESTARTS:
             raise error
 
     def _throttle(self, error: ServerBusy, limit_seconds: float) -> float:
         self._throttled += 1
         seconds = error.retry_after_seconds
         if seconds is None:
-            seconds = self._policy.wait_seconds(min(self._throttled, _MOST_THROTTLED_DOUBLINGS + 1))
+            seconds = self._policy.wait_seconds(self._throttled)
         else:
             # A server that says 0 for ever would be asked without pause, and the limit would never be reached.
             seconds = max(seconds, self._policy.wait_seconds(1))

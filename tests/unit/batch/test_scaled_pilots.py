@@ -7,7 +7,7 @@ import pytest
 from tests.unit.batch.test_cancelled_pilots import Batch, Cluster
 from xfworker.domain.errors import BatchSystemError, UsageError
 from xfworker.services.pilots.choice import Choice
-from xfworker.services.pilots.known_pilot import ABSENT, PilotState
+from xfworker.services.pilots.known_pilot import ABSENT
 
 
 class Submitting(Batch):
@@ -49,7 +49,9 @@ def cluster():
     cluster.reported = []
     cluster.scale = lambda count, **options: [
         pilot.id
-        for pilot in cluster.pilots.scale(cluster.batch, count, "the script", report=cluster.reported.append, **options)
+        for pilot in cluster.pilots.scale(
+            cluster.batch, count, "the script", report=cluster.reported.append, **{"ask": False, **options}
+        )
     ]
     return cluster
 
@@ -71,6 +73,9 @@ def test_one_that_was_seen_counts_and_is_not_kept_here_any_more(cluster):
     cluster.worker("1")
     assert cluster.scale(3) == ["slurm:1", "slurm:2", "slurm:3"]
     assert kept(cluster) == ["2", "3"]
+    cluster.worker("2", name="node-2")
+    assert cluster.scale(3) == ["slurm:1", "slurm:2", "slurm:3"]
+    assert kept(cluster) == ["3"]
 
 
 def test_one_that_left_or_does_not_answer_is_replaced(cluster):
@@ -88,8 +93,9 @@ def test_where_the_batch_system_is_asked_one_that_it_lost_is_replaced_and_one_th
     cluster.batch.jobs["9"] = "RUNNING"
     assert cluster.scale(2, ask=True) == ["slurm:2", "slurm:3"]
     states = {pilot.id: (pilot.state, pilot.batch_state) for pilot in cluster.pilots.known(ask=True)}
-    assert states["slurm:77"] == (PilotState.LEFT, None)
-    assert states["slurm:2"] == (PilotState.SUBMITTED, "PENDING")
+    # As `cluster list --json` gives them.
+    assert states["slurm:77"] == ("left", None)
+    assert states["slurm:2"] == ("submitted", "PENDING")
     assert kept(cluster) == ["2", "3"]
 
 
@@ -103,8 +109,16 @@ def test_those_before_one_that_was_refused_are_kept(cluster):
 
 def test_without_a_choice_all_that_are_there_or_wait_are_cancelled_and_those_that_left_are_not(cluster):
     cluster.scale(2)
+    cluster.worker("8", name="node-3")
+    cluster.world.clock.advance(301)
     cluster.worker("1")
     cluster.worker("7", name="node-2", left=True)
+    assert {pilot.id: pilot.state.value for pilot in cluster.pilots.known()} == {
+        "slurm:1": "there",
+        "slurm:2": "submitted",
+        "slurm:7": "left",
+        "slurm:8": "silent",
+    }
     assert sorted(cluster.stop()) == ["slurm:1", "slurm:2"]
     assert sorted(cluster.batch.cancelled) == ["1", "2"]
     assert kept(cluster) == []
@@ -127,6 +141,14 @@ def test_names_that_nothing_or_several_have_are_refused_with_those_that_are_know
     assert cluster.batch.cancelled == []
 
 
+def test_each_batch_system_is_asked_to_cancel_what_is_its_own(cluster):
+    cluster.pilots.systems["pbs"] = other = Batch()
+    cluster.worker("7", name="node-1")
+    cluster.worker("9", name="node-2", system="pbs")
+    assert sorted(cluster.stop()) == ["pbs:9", "slurm:7"]
+    assert (cluster.batch.cancelled, other.cancelled) == (["7"], ["9"])
+
+
 def test_the_pilot_of_a_worker_is_found_among_many(cluster):
     cluster.worker("7", name="node-1")
     cluster.worker("8", name="node-2")
@@ -138,6 +160,6 @@ def test_a_pilot_of_a_batch_system_that_is_not_known_here_is_left_to_that_system
     cluster.scale(1)
     cluster.pilots.systems = {}
     with pytest.raises(UsageError, match="this version knows no batch system 'slurm'; cancel its jobs with its own"):
-        cluster.pilots.stop(Choice())
+        cluster.pilots.stop(Choice(), ask=False)
     assert kept(cluster) == ["1"]
     assert ABSENT not in {pilot.batch_state for pilot in cluster.pilots.known()}

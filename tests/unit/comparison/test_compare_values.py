@@ -54,9 +54,22 @@ def test_the_tolerance_is_absolute_plus_a_part_of_the_expected_value():
 
 
 @pytest.mark.parametrize("wrong", [-1, math.nan, math.inf])
-def test_a_senseless_tolerance_is_refused(wrong):
-    with pytest.raises(UsageError, match="at least 0"):
-        Tolerance(relative=wrong)
+@pytest.mark.parametrize("kind", ["absolute", "relative"])
+def test_a_senseless_tolerance_is_refused(kind, wrong):
+    with pytest.raises(UsageError, match=f"the {kind} tolerance must be .* at least 0"):
+        Tolerance(**{kind: wrong})
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "said"),
+    [
+        (Tolerance(absolute=0.5, relative=0.01), "0.5 + 0.01 of the expected value"),
+        (Tolerance(absolute=2, relative=0), "2"),
+        (Tolerance(relative=0), "none"),
+    ],
+)
+def test_a_tolerance_is_said_in_the_report(tolerance, said):
+    assert str(compare_values(1, 9, tolerance)[0]) == f"$: expected 1, got 9, off by 8 (tolerance: {said})"
 
 
 def test_each_difference_names_its_place():
@@ -69,3 +82,23 @@ def test_each_difference_names_its_place():
         "outputs.gone: is missing; expected 1",
         "outputs.new: was not expected; got 2",
     ]
+
+
+def test_a_difference_is_a_json_object_with_its_figures():
+    (one,) = compare_values([1, 2], [1, 3], Tolerance(relative=0))
+    message = "expected 2, got 3, off by 1 (tolerance: none)"
+    assert one.to_json() == {"path": "$[1]", "message": message, "expected": 2, "actual": 3}
+    (lacking,) = compare_values([1, 2], [1], Tolerance())
+    assert lacking.to_json() == {"path": "$", "message": "expected 2 items, got 1"}
+
+
+def test_long_values_are_cut_in_a_report():
+    def said(value):
+        return compare_values(value, None, Tolerance())[0].message
+
+    assert said("x" * 78) == f"expected {'x' * 78!r}, got None"
+    assert said("x" * 79) == f"expected '{'x' * 76}..., got None"
+    big = f"{10**400}"
+    assert str(compare_values(10**400, 0.5, Tolerance(relative=0))[0]) == (
+        f"$: expected {big[:77]}..., got 0.5 (tolerance: none)"
+    )

@@ -39,7 +39,7 @@ def held_for(times, number):
     return action
 
 
-@pytest.mark.parametrize("number", [SHARING_VIOLATION, USER_MAPPED_FILE])
+@pytest.mark.parametrize("number", [5, SHARING_VIOLATION, 33, 145, USER_MAPPED_FILE])
 def test_what_is_open_for_a_moment_is_waited_for(pauses, number):
     assert when_free(held_for(3, number)) == "done"
     assert len(pauses) == 3

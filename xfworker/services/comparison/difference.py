@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import define, field, validators
+from attrs import define, field
 
 from xfworker.domain.errors import UsageError
 
@@ -31,10 +31,9 @@ class Tolerance:
 
     def allows(self, expected: float, actual: float) -> bool:
         """Return whether two numbers are close enough."""
-        if expected == actual:
+        # Only NaN differs from itself; math.isnan takes no int that is too large for a float.
+        if expected == actual or (expected != expected and actual != actual):  # noqa: PLR0124
             return True
-        if expected != expected or actual != actual:  # noqa: PLR0124  only NaN differs from itself, and ints may be huge
-            return expected != expected and actual != actual  # noqa: PLR0124  as above
         if math.inf in (abs(expected), abs(actual)):
             return False
         try:
@@ -61,7 +60,7 @@ class Difference:
     """
 
     path: str
-    message: str = field(validator=validators.min_len(1))
+    message: str
     figures: Mapping[str, Any] = field(factory=dict)
 
     def __str__(self) -> str:

@@ -118,7 +118,7 @@ def compare_pixels(expected: Volume, actual: Volume, tolerance: Tolerance) -> Pi
         raise ValueError(f"shapes differ: {shape} and {tuple(actual.shape)}")
     tally = _Tally(shape)
     for start, stop in _slabs(shape):
-        left, right = expected.read(start, stop).reshape(-1), actual.read(start, stop).reshape(-1)
+        left, right = expected.read(start, stop).ravel(), actual.read(start, stop).ravel()
         for begin in range(0, left.size, CHUNK_VOXELS):
             chunk = slice(begin, begin + CHUNK_VOXELS)
             indices = np.flatnonzero(left[chunk] != right[chunk])

@@ -1,7 +1,6 @@
 """Which pilots a command means: by their own names, by their workers, by a job, or those that do not answer."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from attrs import define
 
@@ -87,10 +86,11 @@ def _of_job(pilots: Sequence[KnownPilot], server: XFServer, serial: int) -> Know
             "system's own command, if it still lists it"
         )
     if job.state is not JobState.RUNNING and pilot.state is not PilotState.SILENT:
+        assert worker.last_seen_at is not None  # or it would count as silent
         raise UsageError(
             f"job {serial} is {job.state.value}, and its pilot {pilot.id} was last heard of at "
-            f"{_moment(worker.last_seen_at)}: it counts as one that does not answer after five minutes, and may run "
-            f"other jobs; to cancel it all the same: xfworker cluster stop {pilot.id}"
+            f"{format_time(worker.last_seen_at)[:19]}: it counts as one that does not answer after five minutes, and "
+            f"may run other jobs; to cancel it all the same: xfworker cluster stop {pilot.id}"
         )
     return pilot
 
@@ -114,7 +114,3 @@ def _of(pilots: Sequence[KnownPilot], worker: Worker, what: str) -> KnownPilot:
         f"worker {worker.serial} ({worker.name}) is not a pilot that is there, so no batch job of {what} can be "
         "cancelled: it has left in order, or it was started by hand; then stop its process on its computer"
     )
-
-
-def _moment(time: datetime | None) -> str:
-    return "no time" if time is None else format_time(time)[:19]

@@ -64,7 +64,7 @@ class Pilots:
         return [self._asked(pilot) for pilot in pilots] if ask else pilots
 
     def scale(
-        self, system: BatchSystem, count: int, text: str, *, ask: bool = False, report: Callable[[str], None]
+        self, system: BatchSystem, count: int, text: str, *, ask: bool, report: Callable[[str], None]
     ) -> list[KnownPilot]:
         """
         Submit pilots until there are so many of a batch system; one that is there or waits already counts.
@@ -99,7 +99,7 @@ class Pilots:
                 report(pilot.id)
             return counted
 
-    def stop(self, choice: Choice, *, ask: bool = False) -> list[KnownPilot]:
+    def stop(self, choice: Choice, *, ask: bool) -> list[KnownPilot]:
         """
         Cancel pilots; each that still runs hands its jobs back and leaves.
 
