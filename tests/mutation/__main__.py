@@ -193,7 +193,7 @@ TESTS_OF = {
     "xfworker/services/platform": (_MEMORY, *_PLATFORM),
     "xfworker/services/comparison": ("tests/unit/comparison", "tests/unit/testing_kit/test_image_assertions.py"),
     "xfworker/services/comparison/outputs.py": ("tests/unit/comparison", "tests/unit/testing_kit"),
-    "xfworker/services/event_log.py": ("tests/unit/settings/test_script_log.py", "tests/unit/test_retry_policy.py"),
+    "xfworker/services/event_log.py": ("tests/unit/test_event_log.py",),
     "xfworker/services/files_in_use.py": ("tests/unit/transfers/test_files_in_use.py",),
     "xfworker/services/jobs": ("tests/unit/jobs", "tests/unit/cli", "tests/contract/test_facade_memory.py"),
     "xfworker/services/packages": _OF_PACKAGES,

@@ -35,7 +35,7 @@ _CACHED = type(cache(len))
 KILLED, SURVIVED = "killed", "survived"
 _CPU_SECONDS = 5
 _SECONDS_TO_IMPORT = 20
-_IDLE_SECONDS, _IDLE_CPU_SECONDS = 30, 0.1
+_IDLE_SECONDS, _IDLE_CPU_SECONDS = 60, 0.5
 """What computes no longer than that in so long waits for ever; on a busy machine, time alone would say nothing."""
 _MOST_MEMORY = 2 << 30
 

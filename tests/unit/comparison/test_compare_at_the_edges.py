@@ -122,17 +122,17 @@ def test_the_largest_difference_is_named_even_where_a_smaller_one_comes_later():
 
 def test_a_difference_of_voxels_is_said_and_given_in_figures():
     one = np.array([[0.0, 0.0], [1.0, 2.0]])
-    found = compare_pixels(ArrayVolume(one), ArrayVolume(np.array([[0.0, 0.0], [4.0, 2.0]])), Tolerance())
+    found = compare_pixels(ArrayVolume(one), ArrayVolume(np.array([[0.0, 0.0], [4.0, 4.0]])), Tolerance())
     assert str(found) == (
-        "1 of 4 voxels differ (25 %), at most by 3 at (x, y, z) = (0, 1) (expected 1, got 4), on average by 0.75; "
+        "2 of 4 voxels differ (50 %), at most by 3 at (x, y, z) = (0, 1) (expected 1, got 4), on average by 1.25; "
         "slice 1 differs most"
     )
     assert found.figures() == {
         "voxels_compared": 4,
-        "voxels_differing": 1,
+        "voxels_differing": 2,
         "largest_difference": 3.0,
         "largest_difference_at": [0, 1],
-        "mean_difference": 0.75,
+        "mean_difference": 1.25,
         "worst_slice": 1,
     }
     same = compare_pixels(ArrayVolume(one), ArrayVolume(one), Tolerance()).figures()

@@ -1,5 +1,9 @@
 """The files of a job's outputs in a folder: under their own names, beside what is there, each fetched once."""
 
+import os
+import stat
+import sys
+
 import pytest
 
 from xfworker.adapters.disk.filesystem import LocalFilesystem
@@ -9,6 +13,7 @@ from xfworker.domain.errors import TransferInterrupted
 from xfworker.domain.files import Scope, userdata_resource
 from xfworker.services.jobs.results import collect_files
 from xfworker.services.platform.principal import ADMIN
+from xfworker.services.transfers.observed import observed_transfers
 
 
 class Results:
@@ -41,9 +46,28 @@ def results(tmp_path):
 
 
 def test_files_get_their_own_names_and_values_without_files_get_none(results):
-    collected = results.collect(mask=results.output("mask.aim"), count=3)
+    results.folder = results.folder / "of the run"
+    seen = []
+    with observed_transfers(seen.append):
+        collected = results.collect(mask=results.output("mask.aim"), count=3)
+    assert {(event.direction, event.file) for event in seen} == {("download", "userdata/set/mask.aim")}
     assert (collected.paths, collected.errors) == ({"mask": [results.folder / "mask.aim"]}, ())
     assert (results.folder / "mask.aim").read_bytes() == b"mask.aim"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_files_have_the_rights_of_new_ones_although_working_directories_are_closed(results):
+    before = os.umask(0o026)
+    try:
+        results.collect(mask=results.output("mask.aim"))
+    finally:
+        assert os.umask(before) == 0o026
+    assert stat.S_IMODE((results.folder / "mask.aim").stat().st_mode) == 0o640
+
+
+def test_files_that_name_each_other_stand_beside_others_where_their_names_are_free(results):
+    paths = results.collect(mask=results.output("a.omni", "b.raw")).paths["mask"]
+    assert [path.relative_to(results.folder).as_posix() for path in paths] == ["a.omni", "b.raw"]
 
 
 def test_a_file_that_several_outputs_share_is_fetched_once(results):
@@ -63,10 +87,10 @@ def test_a_file_whose_name_is_taken_gets_a_number(results):
 def test_files_that_name_each_other_keep_their_names_in_a_folder_where_one_is_taken(results):
     results.folder.mkdir()
     (results.folder / "b.raw").write_bytes(b"mine")
-    paths = results.collect(**{"my mask": results.output("a.omni", "b.raw")}).paths["my mask"]
+    paths = results.collect(**{"my mask-1": results.output("a.omni", "b.raw")}).paths["my mask-1"]
     assert [path.relative_to(results.folder).as_posix() for path in paths] == [
-        "my_mask_files/a.omni",
-        "my_mask_files/b.raw",
+        "my_mask-1_files/a.omni",
+        "my_mask-1_files/b.raw",
     ]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from xfworker.domain.files import Scope
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job, Project, Run, Task, Workflow
+from xfworker.domain.records import Job, Project, Run, Task, TaskType, Workflow
 from xfworker.services.jobs.result_table import cell, result_table
 from xfworker.services.jobs.staging import (
     StagedFile,
@@ -16,6 +16,7 @@ from xfworker.services.jobs.staging import (
     stage_job,
 )
 from xfworker.services.jobs.user_files import store_user_file, user_resources
+from xfworker.services.transfers.observed import observed_transfers
 
 
 def staged(tmp_path, *names, kind="Image", size=None):
@@ -33,7 +34,10 @@ def content(xf_platform, resource):
 def test_files_of_a_person_are_stored_in_a_folder_of_their_own_and_named_by_one_parameter(tmp_path, xf_platform):
     file = staged(tmp_path, "scan.omni", "scan.raw", size=(4, 3, 2))
     resources = user_resources(file)
-    parameter = store_user_file(xf_platform.server, xf_platform.files, file, resources)
+    seen = []
+    with observed_transfers(seen.append):
+        parameter = store_user_file(xf_platform.server, xf_platform.files, file, resources)
+    assert {(event.direction, event.file) for event in seen} == {("upload", f"{resource}") for resource in resources}
     assert parameter == {
         "type": "Image",
         "source": "userdata",
@@ -77,10 +81,14 @@ def test_the_values_of_sequences_belong_to_runs_in_pairs_and_their_files_are_sto
     )
     job = stage_job(xf_platform.server, xf_platform.files, plan)
     tasks = [job.inputs[key]["task_serial"] for key in ("volume", "note")]
+    assert job.inputs["note"] == {"type": "Sequence", "task_serial": tasks[1], "key": "note"}
     made = [xf_platform.server.find(Job, {"task_serial": task}) for task in tasks]
     assert [[one.run_serial for one in jobs] for jobs in made] == [[one.run_serial for one in made[0]]] * 2
     assert [one.outputs["volume"] for one in made[0]] == [1.5, 2.5]
-    assert [one.outputs["note"]["filename"] for one in made[1]] == ["a.txt", "b.txt"]
+    assert [one.outputs["note"] for one in made[1]] == [
+        {"type": "ForeignFile", "source": "job_result", "job_serial": one.serial, "filename": name}
+        for one, name in zip(made[1], ("a.txt", "b.txt"), strict=True)
+    ]
     assert {one.state for jobs in made for one in jobs} == {JobState.DONE}
 
 
@@ -90,12 +98,23 @@ def test_files_of_one_name_do_not_replace_each_other(tmp_path, xf_platform):
     files = {
         "first": staged(tmp_path / "one", "scan.raw"),
         "second": staged(tmp_path / "two", "SCAN.raw"),
-        "third": staged(tmp_path, "other.raw"),
+        "third": staged(tmp_path, "other.omni", "other.raw", "other.log"),
+        "fourth": staged(tmp_path / "one", "OTHER.raw"),
     }
-    job = stage_job(xf_platform.server, xf_platform.files, StagePlan(name="t", task_type="T", files=files))
+    seen = []
+    with observed_transfers(seen.append):
+        job = stage_job(xf_platform.server, xf_platform.files, StagePlan(name="t", task_type="T", files=files))
     places = {key: (job.inputs[key]["job_serial"], job.inputs[key]["filename"]) for key in files}
-    assert places["first"][0] != places["second"][0]
-    assert {name for _, name in places.values()} == {"scan.raw", "SCAN.raw", "other.raw"}
+    assert places["first"][0] == places["third"][0] != places["second"][0] == places["fourth"][0]
+    assert {name for _, name in places.values()} == {"scan.raw", "SCAN.raw", "other.omni", "OTHER.raw"}
+    assert job.inputs["third"]["filenames"] == ["other.raw", "other.log"]
+    assert {event.direction for event in seen} == {"upload"}
+    assert xf_platform.server.get(Run, job.run_serial).source_job_serial == places["first"][0]
+    sources = [xf_platform.server.get(Job, serial) for serial in dict(places.values())]
+    assert [one.name for one in sources] == ["Files"] * 2
+    task = xf_platform.server.get(Task, sources[0].task_serial)
+    task_type = xf_platform.server.get(TaskType, task.task_type_serial)
+    assert (task.name, task_type.name, task_type.version) == ("Files", "xfworker.Files", "1.0.0.0")
 
 
 def test_a_job_goes_on_in_the_run_that_its_source_started(xf_platform):
@@ -112,6 +131,8 @@ def test_a_job_goes_on_in_the_run_that_its_source_started(xf_platform):
     [
         ({"type": "Image", "filename": "a.omni"}, "a.omni"),
         ({"type": "Chart"}, "Chart"),
+        ({"source": "userdata", "virtualpath": "scans/a.isq"}, "scans/a.isq"),
+        ({"left": 1}, "object"),
         ([{"name": "left"}, 2, "x"], "left; 2; x"),
         (True, True),
     ],

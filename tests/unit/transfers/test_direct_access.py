@@ -137,6 +137,13 @@ def test_an_output_goes_to_the_working_directory_where_the_store_cannot_be_writt
     assert (root / "job_result" / "17" / "scan.raw").read_bytes() == b"x"
 
 
+def test_what_may_only_be_read_in_place_is_uploaded_although_it_lies_there(root, disks, content, log):
+    readable = FolderFileStore(root, direct_access_root=SHARE)
+    transfers(readable, disks).store(TOKEN, root / "job_result" / "17" / "scan.raw", PLACE)
+    assert [entry["way"] for entry in log if "way" in entry] == ["upload"]
+    assert b"".join(readable.open_read(TOKEN, PLACE)) == content
+
+
 def test_many_files_keep_their_order_and_their_names(disks, working, tmp_path):
     files = MemoryFileStore()
     places = [FOLDER.child(f"{number % 50}").child(f"file-{number // 50}.raw") for number in range(200)]

@@ -47,7 +47,9 @@ def test_every_transfer_in_the_block_is_reported_and_none_outside(transfers, tmp
     with observed_transfers(seen.append):
         path = transfers.fetch(TOKEN, FOLDER.child("0.raw"), tmp_path)
         transfers.store(TOKEN, path, FOLDER.child("copy.raw"), working_directory=tmp_path)
-    transfers.fetch(TOKEN, FOLDER.child("1.raw"), tmp_path)
+    own = []
+    transfers.fetch(TOKEN, FOLDER.child("1.raw"), tmp_path, progress=lambda *done: own.append(done))
+    assert own[-1] == (8 * MIB, 8 * MIB)
     assert [(event.direction, event.file) for event in seen if event.is_complete] == [
         ("download", "job_result/17/0.raw"),
         ("upload", "job_result/17/copy.raw"),

@@ -25,6 +25,10 @@ def test_results_are_in_the_order_of_the_items_whichever_ends_first():
     assert side_by_side(work, [1, 2, 3], parallel=3) == [10, 20, 30]
 
 
+def test_no_thread_holds_up_a_script_that_is_interrupted():
+    assert side_by_side(lambda _item, _progress: threading.current_thread().daemon, [1, 2], parallel=2) == [True, True]
+
+
 def test_after_a_failure_nothing_else_is_begun_even_where_an_item_was_done_all_the_same():
     begun, threads, second_has_begun = [], [], threading.Event()
 

@@ -1,6 +1,7 @@
 """Brings the files of a finished job's outputs into a folder."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class Collected:
 
     paths: dict[str, list[Path]]
     errors: tuple[str, ...]
-    left: bool = False
+    left: bool
 
 
 def collect_files(
@@ -108,10 +109,9 @@ def _targets(key: str, resources: list[Resource], filesystem: Filesystem, folder
         return {resource: filesystem.unique_path(path) for resource, path in plain.items()}
     # Files that belong together name each other, so they must keep their names.
     together = filesystem.unique_path(folder / check_filename(_folder_name(key)))
-    together.mkdir(parents=True)
+    together.mkdir()
     return {resource: filesystem.unique_path(together / path.name) for resource, path in plain.items()}
 
 
 def _folder_name(key: str) -> str:
-    kept = "".join(character if character.isalnum() or character in "-_" else "_" for character in key)
-    return f"{kept[:60]}_files"
+    return re.sub(r"[^\w-]", "_", key)[:60] + "_files"
