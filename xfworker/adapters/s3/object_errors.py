@@ -38,7 +38,11 @@ _SLOW_DOWN: _Meaning = (ServerBusy, "the object store asks to slow down")
 _FULL: _Meaning = (NotEnoughSpace, "the object store has no room for it")
 _TOO_SLOW: _Meaning = (ServerTimeout, "the object store took too long to answer")
 
+_REPLACED: _Meaning = (FileChanged, "another one took its place meanwhile")
+
 _BY_CODE: dict[str, _Meaning] = {
+    "ConditionalRequestConflict": _REPLACED,
+    "NoSuchUpload": (FileChanged, "what had arrived of it is not there any more"),
     "NoSuchBucket": _NO_BUCKET,
     "AuthorizationHeaderMalformed": _OTHER_REGION,
     "PermanentRedirect": _OTHER_REGION,
@@ -61,6 +65,7 @@ _BY_STATUS: dict[int, _Meaning] = {
     403: _NOT_ALLOWED,
     404: _NO_BUCKET,
     408: _TOO_SLOW,
+    412: _REPLACED,
     429: _SLOW_DOWN,
     503: _SLOW_DOWN,
     504: _TOO_SLOW,

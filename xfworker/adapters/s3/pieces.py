@@ -10,7 +10,7 @@ import obstore
 from attrs import define, field
 
 from xfworker.adapters.s3.object_errors import object_errors
-from xfworker.adapters.s3.signed_requests import SignedRequests
+from xfworker.adapters.s3.signed_requests import Condition, SignedRequests
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import XFWorkerError
 from xfworker.domain.files import Resource
@@ -147,16 +147,20 @@ class PieceFolder:
 @contextmanager
 def put_together(
     requests: SignedRequests, pieces: Sequence[Piece], target: str, digests: Digests, resource: Resource
-) -> Iterator[Callable[[], str]]:
+) -> Iterator[Callable[[Condition], str]]:
     """
     Make one object of pieces inside the store: give what lets it appear, as a whole, and gives its entity tag.
+
+    It may be called again where the condition did not hold.
 
     Raises:
         ServerError: The store could not be asked, or failed.
     """
     metadata = metadata_of(digests)
     if len(pieces) == 1 and pieces[0].size <= _MOST_COPIED_BYTES:
-        yield lambda: requests.copy(pieces[0].path, target, metadata, resource, etag=pieces[0].etag)
+        yield lambda condition: requests.copy(
+            pieces[0].path, target, metadata, resource, etag=pieces[0].etag, condition=condition
+        )
         return
     upload = requests.begin(target, metadata, resource)
     try:
@@ -169,7 +173,7 @@ def put_together(
                     enumerate(pieces, 1),
                 )
             )
-        yield lambda: requests.complete(target, upload, etags, resource)
+        yield lambda condition: requests.complete(target, upload, etags, resource, condition=condition)
     except BaseException:
         with suppress(XFWorkerError):  # what came before says more
             requests.abort(target, upload, resource)

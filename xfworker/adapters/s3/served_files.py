@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from datetime import timedelta
 from functools import partial
@@ -16,7 +16,7 @@ from xfworker.adapters.s3.file_store import S3FileStore
 from xfworker.adapters.s3.incoming_file import S3IncomingFile
 from xfworker.adapters.s3.object_errors import object_errors
 from xfworker.adapters.s3.pieces import Piece, PieceFolder, metadata_of, piece_bytes, put_together
-from xfworker.adapters.s3.signed_requests import SignedRequests
+from xfworker.adapters.s3.signed_requests import ABSENT, ANYHOW, Condition, SignedRequests, unchanged
 from xfworker.adapters.transfer.hashing import FileHash
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, FileChanged, FileNotInStore, XFWorkerError
@@ -34,6 +34,8 @@ ADDRESS_SECONDS: Final = 300.0
 _HASHED_ON_THE_SPOT: Final = 64 << 20
 """Up to this size the digest of a file that someone put into the bucket by hand is computed when it is asked for."""
 _READ_BYTES: Final = 1 << 20
+_MOST_REPLACED: Final = 3
+"""So often may others replace an object between the look at it and the request that depends on that."""
 _UNKNOWN = Digests()
 
 _log = EventLog("xfworker.files")
@@ -193,43 +195,69 @@ class S3ServedFiles(S3FileStore):
         """
         Make an object of pieces, or of bytes, under a permit.
 
-        Where the permit says at its end that the rights ended meanwhile, the object is deleted again.
+        It takes the place of what was there before, and of nothing else: a request that the store carries out late,
+        when nobody waits for it any more, replaces nothing newer. Where the permit says at its end that the rights
+        ended meanwhile, the object is deleted again.
 
         Raises:
             FileError: The resource is a folder, or lies below a file.
+            FileChanged: Others replaced it again and again meanwhile.
         """
         path = self._path(require_file(resource))
         self._require_free(resource)
         if content is not None and digests.sha256 is None:
             # So small that it takes no time, and nobody has to look for it beside the object later.
             digests = Digests(hashlib.sha256(content).hexdigest(), digests.xxh3)
+        size = pieces[-1].end if content is None else len(content)
+        stored = FileStat(resource=resource, size=size, sha256=digests.sha256, xxh3=digests.xxh3)
         etag = None
         with object_errors(f"store {resource}", resource):
+            before = self._stat_where_stored(resource)
             appearing = (
                 put_together(self._requests, pieces, path, digests, resource)
                 if content is None
-                else nullcontext(partial(self._put, path, content, digests))
+                else nullcontext(partial(self._put, path, content, digests, resource))
             )
             with appearing as appear:
                 try:
                     with permit():
-                        etag = appear()
+                        etag = self._in_place_of(before, stored, appear)
                 except XFWorkerError:
                     if etag:
                         self._take_back(resource, etag)
                     raise
-        size = pieces[-1].end if content is None else len(content)
-        return FileStat(resource=resource, size=size, sha256=digests.sha256, xxh3=digests.xxh3, etag=etag or None)
+        return evolve(stored, etag=etag or None)
 
-    def _put(self, path: str, content: bytes, digests: Digests) -> str:
-        result = obstore.put(self.bucket, path, content, attributes=metadata_of(digests), use_multipart=False)
-        return (result["e_tag"] or "").strip('"')
+    def _put(self, path: str, content: bytes, digests: Digests, resource: Resource, condition: Condition) -> str:
+        assert digests.sha256 is not None
+        return self._requests.put(path, content, digests.sha256, metadata_of(digests), resource, condition=condition)
+
+    def _stat_where_stored(self, resource: Resource) -> FileStat | None:
+        try:
+            return self._stat(resource)
+        except FileNotInStore:
+            return None
+
+    def _in_place_of(self, before: FileStat | None, stored: FileStat, appear: Callable[[Condition], str]) -> str:
+        """Let an object appear in place of what was there before, or of what took its place meanwhile."""
+        for left in range(_MOST_REPLACED, -1, -1):
+            try:
+                return appear(_condition(before))
+            except FileChanged:
+                before = self._stat_where_stored(stored.resource)
+                if before is not None and _content(before) == _content(stored):
+                    # The store did it, and was asked again because its answer was lost.
+                    return before.etag or ""
+                if not left:
+                    raise
+        raise AssertionError
 
     def _take_back(self, resource: Resource, etag: str) -> None:
         """Delete an object that was not allowed any more when it appeared, unless it is another's by now."""
         with suppress(XFWorkerError), object_errors(f"delete {resource}", resource):
-            if self._stat(resource).etag == etag:
-                obstore.delete(self.bucket, self._path(resource))
+            there = self._stat(resource)
+            if there.etag == etag:
+                self._requests.delete(self._path(resource), resource, condition=_condition(there))
 
     def register(
         self, token: AuthorizationToken, resource: Resource, *, size: int, sha256: str, permit: Permit = nullcontext
@@ -246,11 +274,25 @@ class S3ServedFiles(S3FileStore):
 
     def delete(self, token: AuthorizationToken, resource: Resource, *, permit: Permit = nullcontext) -> None:
         token.require("delete", resource)
-        self._stat(require_file(resource))  # deleting what is not there is not an error to an object store
+        there = self._stat(require_file(resource))  # deleting what is not there is not an error to an object store
+        with permit():
+            self._delete(there)
         with object_errors(f"delete {resource}", resource):
-            with permit():
-                obstore.delete(self.bucket, self._path(resource))
             obstore.delete(self.bucket, self._later_path(resource))
+
+    def _delete(self, there: FileStat | None) -> None:
+        """Delete the object that was looked at, or what took its place meanwhile; nothing that comes later."""
+        left = _MOST_REPLACED
+        while there is not None:
+            try:
+                self._requests.delete(self._path(there.resource), there.resource, condition=_condition(there))
+            except FileChanged:
+                if not left:
+                    raise
+                left -= 1
+                there = self._stat_where_stored(there.resource)
+            else:
+                return
 
     def download_url(self, stat: FileStat) -> str | None:
         """Give an address that is good for :data:`ADDRESS_SECONDS`; a transfer that has begun goes on."""
@@ -278,3 +320,14 @@ class S3ServedFiles(S3FileStore):
 
     def close(self) -> None:
         self._requests.close()
+
+
+def _condition(there: FileStat | None) -> Condition:
+    """Give the condition that what was looked at is still there, or still nothing."""
+    if there is None:
+        return ABSENT
+    return ANYHOW if there.etag is None else unchanged(there.etag)
+
+
+def _content(stat: FileStat) -> tuple[int, str | None, str | None]:
+    return stat.size, stat.sha256, stat.xxh3
