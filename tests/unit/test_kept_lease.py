@@ -2,14 +2,17 @@
 
 import threading
 import time
+from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.records import MemoryRecordStore
-from xfworker.domain.errors import LeaseLost, ServerUnreachable
+from xfworker.domain.errors import LeaseLost, PermissionDenied, ServerUnreachable
 from xfworker.ports.job_queue import LeaseStatus
+from xfworker.services.worker import kept_lease
 from xfworker.services.worker.kept_lease import Heartbeats
 from xfworker.testing.contracts.worlds import DirectWorld, Setting
 
@@ -140,3 +143,114 @@ def test_a_lease_is_over_once_no_server_answered_for_as_long_as_it_holds():
         assert (queue.asked, kept.server_lost, kept.error) == (6, "nobody answers", None)
         assert kept.is_over
         kept.check()  # it may be this worker's still
+
+
+def heartbeat_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "heartbeats"]
+
+
+def join_heartbeats():
+    for thread in heartbeat_threads():
+        thread.join(60)
+
+
+class Renewing:
+    """A queue that renews leases, but for those that it is to lose."""
+
+    def __init__(self, lost=()) -> None:
+        self.lost, self.asked, self.renewed = lost, [], threading.Event()
+
+    def heartbeat(self, leases) -> list[LeaseStatus]:
+        self.asked.append([lease.job.serial for lease in leases])
+        if len(self.asked) > 2:
+            self.renewed.set()
+        return [
+            LeaseStatus(job_serial=serial, lost="another worker has it" if serial in self.lost else None)
+            for serial in self.asked[-1]
+        ]
+
+
+@pytest.fixture
+def setting():
+    return Setting.make(DirectWorld.over(MemoryRecordStore()))
+
+
+@pytest.mark.parametrize(
+    ("lease_seconds", "seconds", "held", "step"), [(60, 3600, 60, 20), (60, 10, 60, 10), (None, 10, 60, 10)]
+)
+def test_a_lease_is_renewed_three_times_in_its_life_at_least(monkeypatch, setting, lease_seconds, seconds, held, step):
+    waits, enough = [], threading.Event()
+
+    class Waits(threading.Event):
+        def wait(self, timeout=None):
+            if timeout is None:
+                return super().wait()
+            waits.append(timeout)
+            if len(waits) > 2:
+                enough.set()
+            return False
+
+    lease = setting.leased()
+    if lease_seconds is None:
+        lease = evolve(lease, expires_at=None)
+    queue = Renewing()
+    with monkeypatch.context() as context:
+        context.setattr(kept_lease.threading, "Event", Waits)
+        heartbeats = Heartbeats(queue, SystemClock(), seconds=seconds)
+    with heartbeats.keep(lease) as kept:
+        assert kept.held_seconds == held
+        while not enough.is_set():
+            pass
+    join_heartbeats()
+    assert set(waits) == {step}
+
+
+def test_a_short_lease_does_not_wait_until_a_long_one_is_renewed(setting):
+    queue = Renewing()
+    first, second = setting.leased(), setting.leased()
+    long = evolve(first, expires_at=first.expires_at + timedelta(days=1))
+    short = evolve(second, expires_at=second.job.started_at + timedelta(seconds=0.03))
+    before = set(heartbeat_threads())
+    heartbeats = Heartbeats(queue, SystemClock(), seconds=3600.0)
+    with heartbeats.keep(long), heartbeats.keep(short):
+        assert queue.renewed.wait(60)
+        # One thread asks for all of them, and holds up no process that ends.
+        assert [thread.daemon for thread in set(heartbeat_threads()) - before] == [True]
+    assert {tuple(asked) for asked in queue.asked} == {(first.job.serial, second.job.serial)}
+
+
+def test_leases_are_renewed_again_after_a_time_without_any(setting):
+    queue = Renewing()
+    heartbeats = Heartbeats(queue, SystemClock(), seconds=0.01)
+    with heartbeats.keep(setting.leased()):
+        assert queue.renewed.wait(60)
+    join_heartbeats()
+    queue.renewed.clear()
+    with heartbeats.keep(setting.leased()):
+        assert queue.renewed.wait(60)
+
+
+def test_a_lease_that_was_lost_is_not_asked_for_again(setting):
+    first, second = setting.leased(), setting.leased()
+    queue = Renewing(lost={first.job.serial})
+    heartbeats = Heartbeats(queue, SystemClock(), seconds=0.01)
+    with heartbeats.keep(first) as lost, heartbeats.keep(second) as kept:
+        assert queue.renewed.wait(60)
+    assert (lost.lost, kept.lost) == (True, False)
+    after = (
+        queue.asked.index([first.job.serial, second.job.serial])
+        if [first.job.serial, second.job.serial] in queue.asked
+        else 0
+    )
+    assert set(map(tuple, queue.asked[after + 1 :])) == {(second.job.serial,)}
+
+
+def test_what_the_server_refuses_is_raised_to_whoever_asks_for_the_lease(setting):
+    class Refusing:
+        def heartbeat(self, _leases):
+            raise PermissionDenied("this worker is another user's")
+
+    with Heartbeats(Refusing(), SystemClock(), seconds=0.01).keep(setting.leased()) as kept:
+        join_heartbeats()
+        with pytest.raises(PermissionDenied, match="another user's"):
+            kept.check()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -54,6 +55,23 @@ def test_a_sound_package_is_unpacked_in_the_cache(tmp_path, archive):
     folder = get(tmp_path, task_type(archive), archive)
     assert folder.parent == tmp_path / "cache" / "packages"
     assert (folder / "metadata.json").is_file()
+
+
+def test_what_was_left_of_packages_that_were_not_unpacked_is_removed_after_a_week(tmp_path, archive):
+    cache, week = tmp_path / "cache" / "packages", 7 * 24 * 3600
+    ages = {
+        ".incoming-old": week + 60,
+        ".damaged-old": week + 60,
+        ".incoming-new": week - 60,
+        ".damaged-new": week - 60,
+    }
+    ages["Lab.Other-1.0.0.0-0000000000000000"] = 2 * week
+    for name, age in ages.items():
+        (cache / name).mkdir(parents=True)
+        os.utime(cache / name, (time.time() - age,) * 2)
+    folder = get(tmp_path, task_type(archive), archive)
+    left = {path.name for path in cache.iterdir()}
+    assert left == {folder.name, ".incoming-new", ".damaged-new", "Lab.Other-1.0.0.0-0000000000000000"}
 
 
 @pytest.mark.parametrize("name", ["../../esc", "/abs", "a/b", "a\\b", "C:x", "a\x00b"])

@@ -55,13 +55,18 @@ def link(name):
 
 def test_what_was_packed_is_unpacked(tmp_path, target):
     folder = tmp_path / "source"
-    (folder / "models").mkdir(parents=True)
+    (folder / "models" / "large").mkdir(parents=True)
     (folder / "metadata.json").write_bytes(METADATA)
-    (folder / "models" / "größe.bin").write_bytes(os.urandom(3_000_000))
+    (folder / "models" / "large" / "größe.bin").write_bytes(os.urandom(3_000_000))
     pack(folder, tmp_path / "a.xfp")
     unpack(tmp_path / "a.xfp", target)
-    for name in ("metadata.json", "models/größe.bin"):
+    for name in ("metadata.json", "models/large/größe.bin"):
         assert (target / name).read_bytes() == (folder / name).read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.xfp") as opened:
+        for entry in opened.infolist():
+            # What others unpack is a file that everybody may read, of no time and of no system in particular.
+            assert (entry.create_system, entry.external_attr >> 16) == (3, stat.S_IFREG | 0o644)
+            assert (entry.date_time, entry.compress_type) == ((1980, 1, 1, 0, 0, 0), zipfile.ZIP_DEFLATED)
 
 
 def test_the_same_files_give_the_same_archive(tmp_path):
@@ -98,7 +103,28 @@ def test_the_same_files_give_the_same_archive(tmp_path):
     ],
 )
 def test_names_from_hell_are_refused(archive, target, name):
-    assert "was not unpacked" in refused(archive((name, b"evil")), target)
+    assert "was not unpacked:\n  " in refused(archive((name, b"evil")), target)
+
+
+def test_each_thing_that_is_wrong_is_said_of_its_entry(archive, target):
+    packed = zipfile.ZipInfo("b.txt")
+    packed.compress_type = zipfile.ZIP_BZIP2
+    said = refused(archive(("/etc/a", b"1"), ("a//b", b"1"), (packed, b"1"), (link("c"), b"d")), target)
+    assert said.splitlines()[1:] == [
+        "  '/etc/a': is an absolute path",
+        "  'a//b': path segment '' is empty",
+        "  'b.txt': is compressed in a way other than deflate",
+        "  'c': is a link; packages hold files only",
+    ]
+    before = zipfile.ZipInfo("metadata.json")
+    before.header_offset = -1
+    assert archive_violations([before], 100) == ["'metadata.json': begins before the archive does"]
+    wrong = [zipfile.ZipInfo(f"../{number}") for number in range(60)]
+    assert len(archive_violations(wrong, 100)) == 50
+
+
+def test_an_archive_of_nothing_is_refused(archive, target):
+    assert "metadata.json: is not at the root" in refused(archive(metadata=False), target)
 
 
 def test_a_name_with_nul_is_refused(archive, target):
@@ -128,7 +154,13 @@ def test_names_that_differ_in_case_only_are_refused(archive, target):
 
 
 def test_a_file_that_is_a_folder_as_well_is_refused(archive, target):
-    assert "is a file and a folder" in refused(archive(("a", b"1"), ("A/b", b"2")), target)
+    for entries in (
+        [("a", b"1"), ("A/b", b"2")],
+        [("a/b", b"1"), ("A/B/c/d", b"2")],
+        [("boX/", b""), ("BOX", b"1")],
+        [("folder/", b""), ("a", b"1"), ("a/b", b"2")],
+    ):
+        assert "is a file and a folder" in refused(archive(*entries), target)
 
 
 def test_bombs_are_refused_before_they_are_unpacked(archive, target):
@@ -149,6 +181,36 @@ def test_a_lie_about_the_size_is_noticed(archive, target):
 def test_too_many_files_are_refused(archive, target):
     entries = [zipfile.ZipInfo(f"f{number}") for number in range(20_001)]
     assert "20000 is the most" in archive_violations(entries, 1 << 20)[0]
+    assert archive_violations([zipfile.ZipInfo("metadata.json"), *entries[:19_999]], 1 << 20) == []
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("unpacked", "packed", "violation"),
+    [
+        (64 * MIB, 1, None),
+        (64 * MIB + 1, 1, "this is a bomb"),
+        (200 * MIB, MIB, None),
+        (200 * MIB + 1, MIB, "200 times its size: this is a bomb"),
+        (2048 * MIB, 2048 * MIB, None),
+        (2048 * MIB + 1, 2048 * MIB, "2147483648 is the most"),
+    ],
+)
+def test_how_much_an_archive_may_unpack_to(unpacked, packed, violation):
+    entry = zipfile.ZipInfo("metadata.json")
+    entry.file_size = unpacked
+    found = archive_violations([entry], packed)
+    assert found == [] if violation is None else violation in found[0]
+
+
+def test_a_folder_that_is_too_large_is_not_packed(tmp_path):
+    (tmp_path / "source").mkdir()
+    with (tmp_path / "source" / "metadata.json").open("wb") as file:
+        file.truncate(2048 * MIB + 1)
+    with pytest.raises(PackageError, match="holds 1 files, 2147483649 bytes"):
+        pack(tmp_path / "source", tmp_path / "a.xfp")
 
 
 def test_metadata_must_be_at_the_root(archive, target):
@@ -161,7 +223,7 @@ def test_encrypted_files_are_refused(archive, target):
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         content[content.rindex(signature) + offset] |= 1
     path.write_bytes(content)
-    assert "is encrypted" in refused(path, target)
+    assert "'a.txt': is encrypted" in refused(path, target)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"no zip at all", b"PK\x05\x06" + bytes(10)])

@@ -45,7 +45,7 @@ def pack(folder: Path, target: Path) -> None:
         raise PackageError(
             f"{folder} holds {len(names)} files, {total} bytes; {MOST_FILES} files and {MOST_BYTES} bytes are the most"
         )
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(target, "w") as archive:
         for name in names:
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
@@ -58,7 +58,7 @@ def pack(folder: Path, target: Path) -> None:
 
 def unpack(archive: Path, folder: Path) -> None:
     """
-    Unpack an archive into an empty folder.
+    Unpack an archive into a folder that is empty or is made.
 
     Raises:
         PackageError: It is not a ZIP archive, or it is not fit to be unpacked; all violations are listed, and
@@ -105,7 +105,7 @@ def archive_violations(entries: list[zipfile.ZipInfo], archive_bytes: int) -> li
         for parent in _parents(name.casefold()):
             folders.setdefault(parent, name)
     violations += [f"{taken[name].orig_filename}: is a file and a folder as well" for name in taken if name in folders]
-    if entries and not violations and METADATA_FILENAME not in {entry.orig_filename for entry in entries}:
+    if not violations and METADATA_FILENAME not in {entry.orig_filename for entry in entries}:
         violations.append(f"{METADATA_FILENAME}: is not at the root of the archive")
     return violations[:_MOST_VIOLATIONS]
 
@@ -167,7 +167,7 @@ def _parents(name: str) -> list[str]:
 
 
 def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
-    target = folder.joinpath(*entry.orig_filename.split("/"))
+    target = folder / entry.orig_filename
     target.parent.mkdir(parents=True, exist_ok=True)
     # Mode "x": the folder was empty, so what is there already came out of this archive under another name. No more
     # comes out of an entry than its size says, which was looked at.

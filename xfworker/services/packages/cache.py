@@ -78,7 +78,6 @@ class PackageCache:
                     files.download(server.file_token([Scope("read", resource)]), resource, archive)
                     if file_sha256(archive) != digest:
                         raise PackageError(f"{record.name} {record.version}: the archive is not what was checked in")
-                    (scratch / name).mkdir()
                     unpack(archive, scratch / name)
                     write_manifest(scratch / name)
                     self._publish(scratch / name, folder)

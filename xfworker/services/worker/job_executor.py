@@ -28,8 +28,6 @@ from xfworker.services.worker.kept_lease import Heartbeats, KeptLease
 from xfworker.services.worker.outcome import aborted_before_start, decide_outcome, not_started, preempted, server_lost
 from xfworker.services.worker.script_environment import script_environment
 
-"""The job's log in the file store, and in the job's directory while it runs."""
-
 Answer = TypeVar("Answer")
 
 _AWAY_STEP_SECONDS = 2.0
@@ -154,7 +152,7 @@ class JobExecutor:
     log_seconds: float = 15.0
     retry_deadline_seconds: float = 300.0
     look_seconds: float = 0.25
-    _heartbeats: Heartbeats = field(init=False, repr=False)
+    _heartbeats: Heartbeats = field(init=False)
 
     @_heartbeats.default
     def _of_all_jobs(self) -> Heartbeats:
