@@ -192,15 +192,14 @@ def test_a_lease_is_renewed_three_times_in_its_life_at_least(monkeypatch, settin
 
     lease = setting.leased()
     if lease_seconds is None:
-        lease = evolve(lease, expires_at=None)
+        lease = evolve(lease, job=evolve(lease.job, started_at=None))
     queue = Renewing()
     with monkeypatch.context() as context:
         context.setattr(kept_lease.threading, "Event", Waits)
         heartbeats = Heartbeats(queue, SystemClock(), seconds=seconds)
     with heartbeats.keep(lease) as kept:
         assert kept.held_seconds == held
-        while not enough.is_set():
-            pass
+        assert enough.wait(60)
     join_heartbeats()
     assert set(waits) == {step}
 
@@ -237,12 +236,7 @@ def test_a_lease_that_was_lost_is_not_asked_for_again(setting):
     with heartbeats.keep(first) as lost, heartbeats.keep(second) as kept:
         assert queue.renewed.wait(60)
     assert (lost.lost, kept.lost) == (True, False)
-    after = (
-        queue.asked.index([first.job.serial, second.job.serial])
-        if [first.job.serial, second.job.serial] in queue.asked
-        else 0
-    )
-    assert set(map(tuple, queue.asked[after + 1 :])) == {(second.job.serial,)}
+    assert sum(first.job.serial in asked for asked in queue.asked) == 1
 
 
 def test_what_the_server_refuses_is_raised_to_whoever_asks_for_the_lease(setting):
