@@ -6,7 +6,6 @@ from typing import Any, Final
 import attrs
 
 from xfworker.domain.image.description import ImageInfo
-from xfworker.domain.image.processing_log import KEY_WIDTH
 
 PERSONAL_LOG_KEYS: Final = ("Patient Name", "Index Patient", "Index Measurement", "Original file")
 """Statements of a processing log that lead to a person; the original file's path is made of both indices."""
@@ -32,22 +31,23 @@ def deidentified_log(log: str) -> tuple[str, list[str]]:
     """
     Blank the values of personal statements in a processing log; its length stays the same, and so do all other bytes.
 
+    All that stands behind the key is blanked, in the column of values or before it, and in comments too.
+
     Returns:
         The log, and the keys whose values were blanked.
     """
     lines = log.split("\n")
     removed = []
     for index, line in enumerate(lines):
-        key = line[:KEY_WIDTH].strip()
+        statement = line.lstrip("! \t")
         for personal in PERSONAL_LOG_KEYS:
-            if key.casefold() != personal.casefold() and not line.casefold().startswith(personal.casefold()):
+            if not statement.casefold().startswith(personal.casefold()):
                 continue
-            kept = max(len(personal), min(KEY_WIDTH, len(line)))
+            kept = len(line) - len(statement) + len(personal)
             end = line.find("\0") if "\0" in line else len(line)
             if line[kept:end].strip():
                 lines[index] = line[:kept] + " " * (end - kept) + line[end:]
                 removed.append(f"processing log: {personal}")
-            break
     return "\n".join(lines), removed
 
 
