@@ -131,7 +131,8 @@ def _is_left_alone(parent, child):
             # The words of an error: "may not start runs", "while starting runs".
             if isinstance(parent, ast.keyword):
                 return parent.arg in {"to", "doing"}
-            return isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id[:1].isupper()
+            called = parent.func if isinstance(parent, ast.Call) else None
+            return isinstance(called, ast.Name) and (called.id[:1].isupper() or called.id == "cast")
     return False
 
 

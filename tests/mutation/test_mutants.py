@@ -87,6 +87,7 @@ def test_one_change_is_compiled_at_a_time_and_the_tree_stays_as_it_was():
         ("__all__ = ['found']", "found = ['found']"),
         ("listed = '; '", "listed = ';'"),
         ("found = zip(one, two, strict=True)", "found = zip(one, two, strict=False)"),
+        ("kind = cast('Record', found)", "kind = forecast('Record', found)"),
     ],
 )
 def test_what_is_nobodys_matter_stays_as_it_is(kept, changed):

@@ -9,7 +9,7 @@ from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.change import Change
-from xfworker.domain.errors import InvalidRecord, PermissionDenied
+from xfworker.domain.errors import InvalidRecord, PermissionDenied, RecordNotFound
 from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_metadata import PLATFORM_KEYS
 from xfworker.domain.job_outcome import Ending, Outcome
@@ -219,6 +219,13 @@ def test_a_job_whose_task_type_is_gone_fails_and_the_queue_goes_on(setting, benc
     after = setting.world.admin.get(Job, bad.serial)
     assert after.state is JobState.FAILED
     assert "there is no task type 4711" in after.metadata["error_message"]
+
+
+def test_no_job_is_made_of_a_task_whose_task_type_is_gone(setting):
+    task = task_of(setting, attrs.evolve(setting.task_type, serial=4711))
+    for named in ({}, {"workflow_serial": setting.workflow.serial}):
+        with pytest.raises(RecordNotFound, match="there is no task type 4711"):
+            setting.job(task_serial=task.serial, **named)
 
 
 def test_maintenance_fails_what_cannot_be_handled_as_well(setting):

@@ -1,5 +1,7 @@
 """What people give and change is held to what ``run`` asks for, and to where it belongs."""
 
+import uuid
+
 import attrs
 import pytest
 
@@ -155,6 +157,53 @@ def test_a_job_that_moves_on_has_another_version_also_where_its_change_asks_for_
     assert (after.state, after.occ_lock_version > job.occ_lock_version) == (JobState.READY, True)
 
 
+@pytest.mark.parametrize(
+    ("record", "field", "noun"),
+    [
+        (Workflow(project_serial=4711), "project_serial", "project"),
+        (Task(workflow_serial=4711, task_type_serial=1), "workflow_serial", "workflow"),
+        (Task(workflow_serial=1, task_type_serial=4711), "task_type_serial", "task type"),
+        (Job(task_serial=4711), "task_serial", "task"),
+        (Job(task_serial=1, run_serial=4711), "run_serial", "run"),
+        (Job(task_serial=1, source_job_serial=4711), "source_job_serial", "job"),
+        (Run(workflow_serial=4711), "workflow_serial", "workflow"),
+        (Run(workflow_serial=1, source_job_serial=4711), "source_job_serial", "job"),
+        (ActivityEvent(title="t", job_serial=4711), "job_serial", "job"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_named(workflow, record, field, noun):
+    assert task_of(workflow) == workflow.workflow == 1
+    with pytest.raises(InvalidRecord) as caught:
+        workflow.server.create(record)
+    violation = f"{field}: there is no {noun} 4711"
+    assert (str(caught.value), caught.value.faults) == (f"{record.noun}: {violation}", (violation,))
+
+
+def test_a_new_run_is_about_something_new_where_it_is_not_said_what(workflow):
+    runs = [workflow.server.create(Run(workflow_serial=workflow.workflow, name="mouse")) for _ in range(2)]
+    assert [run.entity["name"] for run in runs] == ["mouse", "mouse"]
+    assert len({uuid.UUID(run.entity["uuid"]) for run in runs}) == 2
+
+
+def test_a_new_job_ended_now_only_where_it_is_done(workflow):
+    task, now = task_of(workflow), workflow.world.clock.now()
+    for state, moment in ((JobState.DONE, now), (JobState.READY_FOR_INTERACTIVE, None)):
+        job = workflow.server.create(Job(task_serial=task, state=state))
+        assert (job.started_at, job.finished_at) == (moment, moment)
+
+
+def test_a_new_job_may_leave_an_input_open_and_has_files_of_its_project_only(workflow):
+    task = task_of(workflow, LOW)
+    assert workflow.server.create(Job(task_serial=task, inputs={"low": None})).inputs == {"low": None}
+    file = {"type": "ForeignFile", "source": "job_result", "job_serial": 4711, "filename": "a"}
+    for inputs, message in (
+        ({"low": -1.0}, r"^job: inputs\.low: .*below the minimum"),
+        ({"low": file}, r"^job: "),
+    ):
+        with pytest.raises(InvalidParameter, match=message):
+            workflow.server.create(Job(task_serial=task, inputs=inputs))
+
+
 def test_a_job_belongs_where_its_task_and_its_run_do(workflow):
     server, task = workflow.server, task_of(workflow)
     other = server.create(Workflow(project_serial=workflow.project.serial))
@@ -166,6 +215,12 @@ def test_a_job_belongs_where_its_task_and_its_run_do(workflow):
         with pytest.raises(InvalidRecord, match=message):
             server.create(Job(task_serial=task, **fields))
     assert workflow.jobs(task) == []
+    kind = server.get(Task, task).task_type_serial
+    own = server.create(Job(task_serial=task)).serial
+    elsewhere = server.create(Task(workflow_serial=other.serial, task_type_serial=kind)).serial
+    for record, where in ((Job, {"task_serial": elsewhere}), (Run, {"workflow_serial": other.serial})):
+        with pytest.raises(InvalidRecord, match="source_job_serial: it belongs to workflow"):
+            server.create(record(source_job_serial=own, **where))
 
 
 def test_a_running_job_is_not_made_ready_by_a_change(workflow):

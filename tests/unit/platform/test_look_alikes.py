@@ -39,6 +39,7 @@ def server(lab):
     ],
 )
 def test_names_and_versions_that_look_alike_do_not_stand_beside_each_other(server, kind, name, version, path):
+    server.create(kind(name="Own.T", version="0.9.0.0"))
     server.create(kind(name="Own.T", version="1.0.0.0"))
     with pytest.raises(InvalidRecord, match=path):
         server.create(kind(name=name, version=version))

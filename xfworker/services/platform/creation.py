@@ -139,9 +139,7 @@ def check_task_inputs(access: Access, task: Task) -> None:
         InvalidRecord: With every violation and its path.
     """
     task_type = referred(access, TaskType, task.task_type_serial, task, "task_type_serial")
-    others = [step for step in steps_of(access, task.workflow_serial) if step.serial != task.serial]
-    own = Step(task, task_type)
-    violations = task_input_violations(own, [*others, own] if task.serial else others)
+    violations = task_input_violations(Step(task, task_type), steps_of(access, task.workflow_serial))
     if violations:
         raise InvalidRecord(f"{task}: " + "; ".join(violations), violations)
 

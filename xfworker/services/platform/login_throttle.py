@@ -3,6 +3,7 @@
 import secrets
 import threading
 from collections import OrderedDict
+from typing import Any
 
 from attrs import define, field
 
@@ -26,8 +27,8 @@ _Key = tuple[str, str]
 
 @define
 class _Failures:
-    count: int = 0
-    last: float = 0.0
+    count: int
+    last: float
 
 
 @define
@@ -48,7 +49,7 @@ class LoginThrottle:
     def hash_of_nobody(self, hasher: PasswordHasher) -> str:
         """Give the hash that a password is compared with where there is no such account; made once."""
         if not self._nobody:
-            self._nobody = hasher.hash(secrets.token_hex(16))
+            self._nobody = hasher.hash(secrets.token_hex())
         return self._nobody
 
     def require_turn(self, name: str, address: str) -> None:
@@ -71,13 +72,12 @@ class LoginThrottle:
         with self._lock:
             now = self._clock.monotonic()
             for key in self._keys(name, address):
-                failures = self._failures.setdefault(key, _Failures())
+                failures = self._failures.setdefault(key, _Failures(0, now))
                 if now - failures.last > _FORGOTTEN_SECONDS:
                     failures.count = 0
                 failures.count, failures.last = failures.count + 1, now
                 self._failures.move_to_end(key)
-            while len(self._failures) > _MOST_ENTRIES:
-                self._failures.popitem(last=False)
+            _forget_oldest(self._failures)
 
     def succeeded(self, name: str, address: str) -> None:
         """Delete the failures of an account all of whose factors were proved, and record the address it came from."""
@@ -86,8 +86,7 @@ class LoginThrottle:
                 if key[0] != "address":
                     self._failures.pop(key, None)
             self._known[name.casefold(), address] = None
-            while len(self._known) > _MOST_ENTRIES:
-                self._known.popitem(last=False)
+            _forget_oldest(self._known)
 
     def _keys(self, name: str, address: str) -> list[_Key]:
         if (name.casefold(), address) in self._known:
@@ -103,3 +102,8 @@ class LoginThrottle:
             return 0.0
         wait = min(_FIRST_WAIT_SECONDS * 2.0 ** min(beyond, _MOST_DOUBLINGS), _LONGEST_WAIT_SECONDS)
         return failures.last + wait - now
+
+
+def _forget_oldest(entries: "OrderedDict[Any, Any]") -> None:
+    while len(entries) > _MOST_ENTRIES:
+        entries.popitem(last=False)
