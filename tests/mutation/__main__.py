@@ -35,22 +35,14 @@ _PLATFORM = tuple(
     if path.stem.removeprefix("test_") not in _SLOW | _OF_SERVING
 )
 _OF_SCRIPTS = (
-    "tests/unit/test_plain_json.py",
     "tests/unit/facade",
-    "tests/unit/jobs",
-    "tests/unit/testing_kit",
     "tests/unit/platform/test_spawned_runs.py",
-    "tests/unit/images/test_calibrations_in_scanco_files.py",
-    "tests/unit/images/test_images_as_a_whole.py",
     "tests/contract/test_facade_memory.py",
 )
 _OF_WORKERS = (
-    *(f"tests/unit/test_{name}.py" for name in (
-        "capacity", "kept_lease", "outcome", "proxy_options", "script_environment", "worker_in_trouble"
-    )),
-    "tests/unit/domain/test_needs_and_offers.py",
+    *(f"tests/unit/test_{name}.py" for name in ("kept_lease", "logs_of_jobs", "outcome", "worker_in_trouble")),
     "tests/integration/test_job_executor.py",
-)  # fmt: skip
+)
 _OF_PACKAGES = ("tests/unit/packages", "tests/unit/bundle")
 
 
@@ -200,10 +192,22 @@ TESTS_OF = {
     "xfworker/services/pilots": ("tests/unit/batch",),
     "xfworker/services/retry_policy.py": ("tests/unit/test_retry_policy.py", "tests/unit/transfers"),
     "xfworker/services/script": _OF_SCRIPTS,
+    "xfworker/services/script/ipl_image.py": (
+        "tests/unit/images/test_calibrations_in_scanco_files.py",
+        "tests/unit/images/test_images_as_a_whole.py",
+    ),
+    "xfworker/services/script/plain_json.py": ("tests/unit/test_plain_json.py", *_OF_SCRIPTS),
     "xfworker/services/sealed_archive.py": _OF_ARCHIVES,
     "xfworker/services/stop_signals.py": ("tests/unit/facade/test_scripts_at_their_edges.py",),
     "xfworker/services/transfers": _OF_TRANSFERS,
     "xfworker/services/worker": _OF_WORKERS,
+    "xfworker/services/worker/capacity.py": ("tests/unit/test_capacity.py",),
+    "xfworker/services/worker/kept_lease.py": ("tests/unit/test_kept_lease.py", "tests/unit/test_worker_in_trouble.py"),
+    "xfworker/services/worker/outcome.py": ("tests/unit/test_outcome.py",),
+    "xfworker/services/worker/script_environment.py": (
+        "tests/unit/test_proxy_options.py",
+        "tests/unit/test_script_environment.py",
+    ),
 }
 """The quick tests that concern each part, where none are named; the most exact path counts."""
 

@@ -41,6 +41,37 @@ def test_a_task_type_package_is_read(package):
     assert found.archive_name == "Lab.Threshold-1.10.7.0.xfp"
 
 
+def test_what_programs_leave_in_a_folder_is_no_part_of_the_package(package):
+    left = ("__pycache__/a", ".git/config", ".venv/pyvenv.cfg", ".mypy_cache/a", ".ruff_cache/a", ".pytest_cache/a")
+    found = check_package(package(files=("main.py", "a.pyc", "b.pyo", *left)))
+    assert found.files == ("interface.json", "main.py", "metadata.json")
+
+
+def test_metadata_of_4_mib_are_read_and_larger_ones_are_not(package):
+    text = json.dumps(METADATA)
+    padded = text + " " * ((4 << 20) - len(text))
+    assert check_package(package(padded)).name == "Lab.Threshold"
+    assert faults(package(padded + " ")) == ["metadata.json: is larger than 4194304 bytes"]
+
+
+def test_all_that_is_wrong_is_in_the_message(package):
+    folder = package({**METADATA, "name": "?", "version": "1"})
+    with pytest.raises(PackageError) as caught:
+        check_package(folder)
+    head, *lines = str(caught.value).splitlines()
+    assert head == f"{folder} is not a valid package:"
+    assert [line[: len("  metadata.json: name: ")] for line in lines] == [
+        "  metadata.json: name: ",
+        "  metadata.json: versio",
+    ]
+
+
+@pytest.mark.parametrize(("length", "said"), [(58, f"'{'x' * 58}'"), (59, f"'{'x' * 56}...")])
+def test_the_name_of_a_file_that_is_not_there_is_cut_where_it_is_long(package, length, said):
+    found = faults(package({**METADATA, "description_filename": "x" * length}))
+    assert found == [f"metadata.json: description_filename: there is no file {said} in the package"]
+
+
 def test_the_only_script_is_the_script_whatever_its_name(package):
     assert check_package(package(files=("segment.py",))).script == "segment.py"
 
@@ -116,7 +147,7 @@ SOURCES = [
     ({"mode": "ui"}, None),
     ({"mode": "none", "key": "x"}, "Additional properties"),
     ({"mode": "fixed"}, "'fixed_value' is a required property"),
-    ({"mode": "fixed", "fixed_value": {}}, "fixed_value"),
+    ({"mode": "fixed", "fixed_value": {}}, "image.fixed_value: "),
     ({"mode": "output", "task": 1, "key": "x"}, "is not an earlier task"),
     ({"mode": "output", "task": -1, "key": "x"}, "task"),
     ({"mode": "output", "task": 0}, "'key' is a required property"),
@@ -132,7 +163,7 @@ def test_sources_of_a_workflows_inputs(package, source, fault):
     folder = package(
         {**METADATA, "package_format": "XFP-WF1.0"},
         interface=None,
-        tasks={"tasks": [task, {**task, "inputs": {"image": source}}]},
+        tasks={"tasks": [task, {**task, "inputs": ({} if fault is None else {"bad": {}}) | {"image": source}}]},
         files=(),
     )
     if fault is None:
@@ -153,6 +184,9 @@ def test_a_dependency_package_names_its_parameter_types(package):
     assert faults(package(metadata, interface=None, files=())) == [
         "metadata.json: parameter_types[0].$ref: there is no file 'parameter_type_image.json' in the package"
     ]
+    assert (
+        check_package(package(metadata, interface=None, files=("parameter_type_image.json",))).name == METADATA["name"]
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")

@@ -24,6 +24,7 @@ from xfworker.domain.schema_violations import schema_violations
 
 _LEFT_OUT = frozenset({"__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
 _MOST_JSON_BYTES = 4 * 1024 * 1024
+_LONGEST_FORMATTED = 60
 
 
 def check_package(folder: Path) -> Package:
@@ -203,8 +204,5 @@ def _message(folder: Path, violations: list[str]) -> str:
 
 
 def _formatted(value: Any) -> str:
-    return _shortened(repr(value), 60)
-
-
-def _shortened(text: str, limit: int = 200) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+    text = repr(value)
+    return text if len(text) <= _LONGEST_FORMATTED else f"{text[: _LONGEST_FORMATTED - 3]}..."
