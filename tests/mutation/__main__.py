@@ -40,7 +40,7 @@ _OF_SCRIPTS = (
     "tests/contract/test_facade_memory.py",
 )
 _OF_WORKERS = (
-    *(f"tests/unit/test_{name}.py" for name in ("kept_lease", "logs_of_jobs", "outcome", "worker_in_trouble")),
+    *(f"tests/unit/test_{name}.py" for name in ("logs_of_jobs", "worker_in_trouble", "worker_loop")),
     "tests/integration/test_job_executor.py",
 )
 _OF_PACKAGES = ("tests/unit/packages", "tests/unit/bundle")

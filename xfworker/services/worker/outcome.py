@@ -7,7 +7,6 @@ from xfworker.domain.script_exit import ScriptExit
 
 _WINDOWS_ERRORS = {
     0xC0000005: "access violation",
-    0xC0000017: "no memory",
     0xC00000FD: "stack overflow",
     0xC000013A: "interrupted by Ctrl-C",
     0xC0000374: "heap corruption",
@@ -105,7 +104,7 @@ def _enforced(end: ProcessExit) -> tuple[Ending, str] | None:
         return Ending.ABORTED, "the job was aborted"
     if end.timed_out:
         return Ending.TIMED_OUT, "the script took longer than its time limit and was ended"
-    if end.out_of_memory or end.exit_code == _WINDOWS_NO_MEMORY:
+    if end.out_of_memory or _unsigned(end.exit_code or 0) == _WINDOWS_NO_MEMORY:
         return Ending.OUT_OF_MEMORY, f"the script was ended because memory ran out{_peak(end)}"
     return None
 
@@ -141,8 +140,12 @@ def _peak(end: ProcessExit) -> str:
     return f" (its largest process held {end.peak_memory_bytes / _MEBIBYTE:,.0f} MiB)"
 
 
+def _unsigned(code: int) -> int:
+    return code & 0xFFFFFFFF
+
+
 def _formatted(code: int) -> str:
-    unsigned = code & 0xFFFFFFFF
+    unsigned = _unsigned(code)
     if unsigned < _FIRST_WINDOWS_ERROR:
         return str(code)
     name = _WINDOWS_ERRORS.get(unsigned)
