@@ -192,6 +192,7 @@ TESTS_OF = {
     "xfworker/services/pilots": ("tests/unit/batch",),
     "xfworker/services/retry_policy.py": ("tests/unit/test_retry_policy.py", "tests/unit/transfers"),
     "xfworker/services/script": _OF_SCRIPTS,
+    "xfworker/services/script/inputs.py": ("tests/contract/test_facade_direct_access.py", *_OF_SCRIPTS),
     "xfworker/services/script/ipl_image.py": (
         "tests/unit/images/test_calibrations_in_scanco_files.py",
         "tests/unit/images/test_images_as_a_whole.py",

@@ -39,7 +39,6 @@ def finish_job(session: Session, edits: Change, outputs: Mapping[str, Any], *, e
         | {"/outputs": dict(outputs), "/state": JobState.DONE.value},
         removals=tuple(text for text in edits.removals if not _is_output(text) and text not in own),
         expected_version=expected_version,
-        bump=True,
     )
     return _save_end(session, intent)
 
@@ -95,7 +94,6 @@ def hand_over(session: Session, job: Job, edits: Change, *, error_message: str |
         edits,
         values={**edits.values, **message, "/state": JobState.READY_FOR_INTERACTIVE.value},
         expected_version=job.occ_lock_version,
-        bump=True,
     )
     return _save_end(session, intent)
 

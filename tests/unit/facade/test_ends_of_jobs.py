@@ -1,0 +1,90 @@
+"""How the end of a job is saved, with what the script has changed and not saved."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from xfworker.adapters.memory.clock import ManualClock
+from xfworker.domain.change import Change
+from xfworker.domain.errors import ServerUnreachable, UsageError
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job, Task, Workflow
+from xfworker.services.script.lifecycle import check_units, finish_job, hand_over
+
+JOB = Job(serial=7, task_serial=3, workflow_serial=2, occ_lock_version=4)
+
+
+class Server:
+    """Keeps what is to be changed; it is away at first where that is wanted."""
+
+    def __init__(self, away=0):
+        self.away, self.changes = away, []
+
+    def get(self, kind, serial):
+        assert (kind, serial) == (Workflow, 2)
+        return Workflow(serial=2, project_serial=1, occ_lock_version=9)
+
+    def update(self, kind, serial, change):
+        if self.away:
+            self.away -= 1
+            raise ServerUnreachable("connection refused")
+        self.changes.append((kind, serial, change))
+        return JOB
+
+
+@pytest.fixture
+def session():
+    return SimpleNamespace(server=Server(), clock=ManualClock(), arguments=SimpleNamespace(job_serial=7))
+
+
+def test_outputs_that_are_given_at_the_end_are_all_that_there_are_and_other_edits_are_saved_with_them(session):
+    edits = Change(
+        values={"/outputs": {"a": 1}, "/outputs/b": 2, "/state": "Failed", "/metadata/note": "x", "/name": "n"},
+        removals=("/outputs/c", "/outputs", "/state", "/metadata/old"),
+    )
+    finish_job(session, edits, {"volume": 1.5}, expected_version=4)
+    values = {"/metadata/note": "x", "/name": "n", "/outputs": {"volume": 1.5}, "/state": "Done"}
+    assert session.server.changes == [
+        (Job, 7, Change(values=values, removals=("/metadata/old",), expected_version=4, bump=True))
+    ]
+
+
+@pytest.mark.parametrize(("away", "waits"), [(4, 4), (5, 4)])
+def test_a_server_that_is_away_when_a_job_ends_is_asked_five_times(session, away, waits):
+    session.server.away = away
+    if away == 5:
+        with pytest.raises(ServerUnreachable):
+            finish_job(session, Change(), {}, expected_version=4)
+    else:
+        finish_job(session, Change(), {}, expected_version=4)
+    assert len(session.clock.slept) == waits
+    assert 0.5 <= session.clock.slept[0] <= 1.5
+    assert session.clock.slept[-1] <= 12
+
+
+def test_a_job_that_is_handed_over_changes_its_task_under_the_version_of_the_workflow(session):
+    hand_over(session, JOB, Change(values={"/metadata/note": "x"}), error_message="look at\0this")
+    assert session.server.changes == [
+        (Task, 3, Change(values={"/initial_state": "ReadyForInteractive"}, expected_version=9)),
+        (
+            Job,
+            7,
+            Change(
+                values={
+                    "/metadata/note": "x",
+                    "/metadata/error_message": session.server.changes[1][2].values["/metadata/error_message"],
+                    "/state": JobState.READY_FOR_INTERACTIVE.value,
+                },
+                expected_version=4,
+            ),
+        ),
+    ]
+    assert "\0" not in session.server.changes[1][2].values["/metadata/error_message"]
+
+
+def test_units_of_outputs_that_are_not_there_are_refused_with_those_that_are():
+    with pytest.raises(UsageError, match=r"units are given of 'volume'; the outputs are none$"):
+        check_units({"volume": "mm3"}, {})
+    with pytest.raises(UsageError, match=r"units are given of 'volume'; the outputs are 'area', 'count'$"):
+        check_units({"volume": "mm3"}, {"area": 1, "count": 2})
+    check_units({"area": "mm2"}, {"area": 1})
