@@ -1,4 +1,4 @@
-"""How the end of a job is saved, with what the script has changed and not saved."""
+"""How the end of a job is saved, with what the script has changed and not saved, and what its outputs may be."""
 
 from types import SimpleNamespace
 
@@ -6,10 +6,11 @@ import pytest
 
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.domain.change import Change
-from xfworker.domain.errors import ServerUnreachable, UsageError
+from xfworker.domain.errors import FileError, InvalidParameter, ServerUnreachable, UsageError
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Task, Workflow
 from xfworker.services.script.lifecycle import check_units, finish_job, hand_over
+from xfworker.services.script.outputs import existing_file, upload_userdata, value_parameter
 
 JOB = Job(serial=7, task_serial=3, workflow_serial=2, occ_lock_version=4)
 
@@ -88,3 +89,40 @@ def test_units_of_outputs_that_are_not_there_are_refused_with_those_that_are():
     with pytest.raises(UsageError, match=r"units are given of 'volume'; the outputs are 'area', 'count'$"):
         check_units({"volume": "mm3"}, {"area": 1, "count": 2})
     check_units({"area": "mm2"}, {"area": 1})
+
+
+@pytest.mark.parametrize(
+    ("kind", "function"),
+    [
+        ("CSV", "create_output_csv"),
+        ("GIResult", "create_output_gi_result"),
+        ("HTMLDocument", "create_output_html_document"),
+        ("ImagePairList", "create_output_image_pair_list"),
+        ("ImageVOI", "create_output_image_voi"),
+        ("RotatedImageVOI", "create_output_rotated_image_voi"),
+        ("ForeignFile", "create_output_foreign_file"),
+    ],
+)
+def test_what_is_wrong_in_an_output_names_the_function_that_makes_it(kind, function):
+    with pytest.raises(InvalidParameter, match=rf": {function}\."):
+        value_parameter(kind, nothing_of_this_name=object())
+
+
+def test_a_folder_is_no_file_that_can_be_stored(tmp_path):
+    with pytest.raises(FileError, match="it is a directory; store its files one by one"):
+        existing_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("virtualpath", "stored"),
+    [("b.csv", "userdata/b.csv"), ("reports/", "userdata/reports/a.csv"), ("reports\\", "userdata/reports/a.csv")],
+)
+def test_a_file_goes_to_a_path_in_user_data_or_into_a_folder_under_its_own_name(tmp_path, virtualpath, stored):
+    path, seen = tmp_path / "a.csv", []
+    path.write_text("1\n")
+    session = SimpleNamespace(
+        server=SimpleNamespace(file_token=lambda scopes: None),
+        transfers=SimpleNamespace(store=lambda token, source, resource, **_: seen.append(str(resource))),
+    )
+    upload_userdata(session, SimpleNamespace(path=tmp_path / "working"), path, virtualpath)
+    assert seen == [stored]

@@ -147,4 +147,4 @@ def _snake(type_name: str) -> str:
     special |= {"ImageVOI": "image_voi", "RotatedImageVOI": "rotated_image_voi"}
     if type_name in special:
         return special[type_name]
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in type_name).lstrip("_")
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in type_name).removeprefix("_")
