@@ -5,10 +5,16 @@ import threading
 import numpy as np
 import pytest
 
+from xfworker.adapters.clock import SystemClock
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.api.facade.worker_job import XFWorkerJob
 from xfworker.domain.errors import LeaseLost, ServerTimeout, ServerUnreachable, UsageError
-from xfworker.services.script.progress import Throttle
+from xfworker.services.script.progress import (
+    Throttle,
+    check_duration,
+    check_percentage,
+    estimated_duration_seconds,
+)
 
 
 class Counting:
@@ -201,3 +207,54 @@ def test_a_single_estimate_after_progress_reaches_the_server(script_platform, co
     later.pop()()
     metadata = script_platform.job(counted.job["serial"]).metadata
     assert metadata["estimated_duration_seconds"] == 3600
+
+
+def test_an_absent_server_is_asked_after_two_seconds_and_then_ever_more_rarely():
+    clock, sent = ManualClock(), []
+
+    def send():
+        sent.append(clock.monotonic())
+        raise ServerUnreachable("no route")
+
+    throttle = Throttle(clock, send, after=lambda _seconds, _call: None)
+    clock.advance(100.0)
+    for _ in range(400):
+        throttle.offer()
+        clock.advance(0.5)
+    assert sent == [100.0, 102.0, 106.0, 114.0, 130.0, 162.0, 222.0, 282.0]
+
+
+def test_what_is_held_back_is_sent_when_its_second_is_over():
+    clock, later = ManualClock(), []
+    throttle = Throttle(clock, lambda: None, after=lambda seconds, _call: later.append(seconds))
+    clock.advance(100.0)
+    throttle.offer()
+    clock.advance(0.25)
+    throttle.offer()
+    assert later == [0.75]
+
+
+def test_it_is_sent_by_a_thread_that_holds_up_no_script():
+    threads, sent = [], threading.Event()
+
+    def send():
+        threads.append(threading.current_thread())
+        if len(threads) == 2:
+            sent.set()
+
+    throttle = Throttle(SystemClock(), send)
+    throttle.offer()
+    throttle.offer()
+    assert sent.wait(60)
+    assert threads[0] is threading.current_thread()
+    assert threads[1].daemon
+
+
+def test_durations_and_percentages_are_numbers_and_predict_the_end():
+    assert (check_duration(0), check_duration(0.5)) == (0.0, 0.5)
+    assert (check_percentage(-1), check_percentage(101), check_percentage(0.5)) == (0.0, 100.0, 0.5)
+    with pytest.raises(UsageError, match=r"^progress: percentage must be a number"):
+        check_percentage("much")
+    with pytest.raises(UsageError, match=r"^set_estimated_duration: estimated_duration_in_seconds must be a number"):
+        check_duration("long")
+    assert (estimated_duration_seconds(0.0, 10.0), estimated_duration_seconds(0.5, 10.0)) == (None, 2000.0)
