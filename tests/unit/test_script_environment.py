@@ -71,7 +71,7 @@ def test_a_scripts_temporary_files_lie_in_its_own_folder():
 
 
 def test_the_environment_of_a_script_is_its_runners_without_what_is_meant_for_that_and_with_its_own():
-    base = {"PATH": "/bin", "XF_JOB_SERIAL": "6", "xfworker_server_token": "t", "PYTHONPATH": "/lib"}
+    base = {"PATH": "/bin", "XF_JOB_SERIAL": "6", "XF_OTHER": "o", "xfworker_server_token": "t", "PYTHONPATH": "/lib"}
     folder, modules = Path("/jobs/7/temp"), (Path("/packages/a"), Path("/packages/b"))
     own = {
         "PATH": "/bin",

@@ -3,14 +3,20 @@
 from types import SimpleNamespace
 
 import pytest
+from attrs import evolve
 
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.domain.change import Change
-from xfworker.domain.errors import FileError, InvalidParameter, ServerUnreachable, UsageError
+from xfworker.domain.conversion import to_json
+from xfworker.domain.errors import FileError, InvalidParameter, RecordConflict, ServerUnreachable, UsageError
 from xfworker.domain.job_state import JobState
+from xfworker.domain.queries import OutputValue
 from xfworker.domain.records import Job, Task, Workflow
 from xfworker.services.script.lifecycle import check_units, finish_job, hand_over
 from xfworker.services.script.outputs import existing_file, upload_userdata, value_parameter
+from xfworker.services.script.saving import save_intent
+from xfworker.services.script.sequences import paired
+from xfworker.services.script.session import Session
 
 JOB = Job(serial=7, task_serial=3, workflow_serial=2, occ_lock_version=4)
 
@@ -126,3 +132,31 @@ def test_a_file_goes_to_a_path_in_user_data_or_into_a_folder_under_its_own_name(
     )
     upload_userdata(session, SimpleNamespace(path=tmp_path / "working"), path, virtualpath)
     assert seen == [stored]
+
+
+def test_a_change_that_went_through_and_whose_answer_was_lost_is_not_made_again():
+    asked = []
+
+    class Late:
+        def update(self, _kind, _serial, change):
+            asked.append(change)
+            raise RecordConflict("it moved on", current=to_json(evolve(JOB, name="n", occ_lock_version=5)))
+
+    saved = save_intent(Late(), ManualClock(), Job, 7, Change(values={"/name": "n"}, expected_version=4))
+    assert (saved.name, saved.occ_lock_version, len(asked)) == ("n", 5, 1)
+
+
+def test_values_are_paired_within_a_run_and_those_of_no_run_are_left_out():
+    def values(*jobs):
+        return [OutputValue(job_serial=job, run_serial=run, value=value) for job, run, value in jobs]
+
+    first, second = values((1, 1, "a"), (2, None, "b"), (3, 2, "c")), values((4, 1, "x"), (5, None, "y"), (3, 2, "z"))
+    assert [(one.value, other.value) for one, other in paired(first, second)] == [("a", "x"), ("c", "z")]
+    assert [(one.value, other.value) for one, other in paired(first, second, same_task=True)] == [("c", "z")]
+
+
+def test_a_session_lets_go_of_its_files_and_its_server(tmp_path):
+    closed = []
+    one, other = (SimpleNamespace(close=lambda name=name: closed.append(name)) for name in ("files", "server"))
+    Session(server=other, files=one, filesystem=None, images=None, clock=None, arguments=None).close()
+    assert closed == ["files", "server"]

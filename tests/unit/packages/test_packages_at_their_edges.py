@@ -1,5 +1,6 @@
 """What packages are refused for, and what their caches, templates and exports do at their edges."""
 
+import io
 import json
 import os
 import zipfile
@@ -237,20 +238,30 @@ def test_every_way_to_fill_an_input_is_exported():
     document = tasks_document(
         [
             step(4, {"key": "a", "mode": "fixed", "fixed_value": 3}, {"key": "b", "mode": "ui"}),
-            step(9, {"key": "c", "mode": "output", "task_serial": 4, "output_key": "n"}),
+            step(9, {"key": "c", "mode": "output", "task_serial": 4, "output_key": "n"}, name=""),
         ]
     )
     assert [task["inputs"] for task in document["tasks"]] == [
         {"a": {"mode": "fixed", "fixed_value": 3}, "b": {"mode": "ui"}},
         {"c": {"mode": "output", "task": 0, "key": "n"}},
     ]
+    assert [task["name"] for task in document["tasks"]] == ["Step", "Lab.Step"]
+    lost = step(9, {"key": "c", "mode": "output", "task_serial": 5, "output_key": "n"})
+    with pytest.raises(PackageError, match=r"^the workflow cannot be exported:\n  Step: c takes"):
+        tasks_document([lost])
 
 
 def test_a_version_that_a_package_cannot_have_is_refused_and_a_name_that_is_too_long_is_left_out():
     workflow = Workflow(project_serial=1, name="W" * 300)
-    with pytest.raises(PackageError, match=r"the workflow cannot be exported:\n.*version"):
+    with pytest.raises(PackageError, match=r"^the workflow cannot be exported:\n  metadata.json: version"):
         export_workflow(workflow, [step(4)], name="Lab.W", version="one")
-    assert export_workflow(workflow, [step(4)], name="Lab.W", version="1.0.0.0").startswith(b"PK")
+    for name in ("W" * 51, "W" * 50, "Ü", ""):
+        made = export_workflow(Workflow(project_serial=1, name=name), [step(4)], name="Lab.W", version="1.0.0.0")
+        shown = "" if len(name) in {0, 51} else f',\n  "display_name": "{name}"'
+        with zipfile.ZipFile(io.BytesIO(made)) as archive:
+            assert archive.read("metadata.json").decode() == (
+                f'{{\n  "package_format": "XFP-WF1.0",\n  "name": "Lab.W",\n  "version": "1.0.0.0"{shown}\n}}\n'
+            )
 
 
 def test_the_steps_of_a_workflow_are_read_behind_those_that_they_use(xf_platform):

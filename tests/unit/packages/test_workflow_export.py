@@ -48,6 +48,10 @@ def test_what_a_package_cannot_hold_is_named_all_at_once():
     [
         (Workflow(project_serial=1, serial=3, name="HR-pQCT: Knöchel & more"), "HR.pQCT.Kn.chel.more", "1.0.0.0"),
         (Workflow(project_serial=1, serial=3, name="骨"), "Workflow3", "1.0.0.0"),
+        (Workflow(project_serial=1, serial=3, name="boneX " + "y" * 44), "boneX." + "y" * 44, "1.0.0.0"),
+        (Workflow(project_serial=1, serial=3, name="y" * 49 + " X"), "y" * 49, "1.0.0.0"),
+        (Workflow(project_serial=1, serial=3, name="y" * 51), "y" * 50, "1.0.0.0"),
+        (Workflow(project_serial=1, serial=3, name="X to X"), "X.to.X", "1.0.0.0"),
         (
             Workflow(project_serial=1, name="x", metadata={"package": {"name": "Lab.X", "version": "2.1.0.0"}}),
             "Lab.X",

@@ -114,6 +114,25 @@ def test_an_int_may_be_taken_by_a_float_and_anything_by_a_sequence(server, packa
 def test_what_does_not_fit_the_installed_task_types_is_named_and_nothing_is_made(server, package, load, cut, said):
     (violation,) = violations(server, package(load, cut))
     assert said in violation
+    with pytest.raises(PackageError, match=r"^Lab.Flow 1.2.0.0 cannot be imported:\n  tasks.json: tasks\["):
+        import_workflow(server, package(load, cut), project="P")
+
+
+def test_a_task_without_a_name_is_called_as_its_task_type_is_and_what_a_type_lacks_is_said(server, package):
+    server.create(TaskType(name="Lab.Bare", version="1.0.0.0", metadata={"display_name": "Bare"}))
+    folder = package({}, {}, names=("Lab.Bare", "Lab.Bare"))
+    tasks = json.loads((folder / "tasks.json").read_text("utf-8"))
+    tasks["tasks"][1]["name"] = "Second"
+    (folder / "tasks.json").write_text(json.dumps(tasks), "utf-8")
+    import_workflow(server, folder, project="P")
+    assert [task.name for task in server.find(Task)] == ["Bare", "Second"]
+    folder = package({"scan": {"mode": "ui"}}, {"image": IMAGE}, names=("Lab.Bare", "Lab.Cut"))
+    with pytest.raises(PackageError) as caught:
+        import_workflow(server, folder, project="P")
+    assert [violation.partition("; ")[2] for violation in caught.value.faults] == [
+        "inputs are: none",
+        "outputs are: none",
+    ]
 
 
 def test_all_task_types_that_are_not_installed_are_named(server, package):
