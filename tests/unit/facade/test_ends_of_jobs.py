@@ -17,6 +17,7 @@ from xfworker.services.script.outputs import existing_file, upload_userdata, val
 from xfworker.services.script.saving import save_intent
 from xfworker.services.script.sequences import paired
 from xfworker.services.script.session import Session
+from xfworker.services.script.spawning import job_spawn_key
 
 JOB = Job(serial=7, task_serial=3, workflow_serial=2, occ_lock_version=4)
 
@@ -24,8 +25,8 @@ JOB = Job(serial=7, task_serial=3, workflow_serial=2, occ_lock_version=4)
 class Server:
     """Keeps what is to be changed; it is away at first where that is wanted."""
 
-    def __init__(self, away=0):
-        self.away, self.changes = away, []
+    def __init__(self, away=0, conflicts=0):
+        self.away, self.conflicts, self.changes = away, conflicts, []
 
     def get(self, kind, serial):
         assert (kind, serial) == (Workflow, 2)
@@ -36,6 +37,9 @@ class Server:
             self.away -= 1
             raise ServerUnreachable("connection refused")
         self.changes.append((kind, serial, change))
+        if self.conflicts:
+            self.conflicts -= 1
+            raise RecordConflict("it moved on", current=to_json(Task(serial=3, workflow_serial=2, task_type_serial=1)))
         return JOB
 
 
@@ -160,3 +164,23 @@ def test_a_session_lets_go_of_its_files_and_its_server(tmp_path):
     one, other = (SimpleNamespace(close=lambda name=name: closed.append(name)) for name in ("files", "server"))
     Session(server=other, files=one, filesystem=None, images=None, clock=None, arguments=None).close()
     assert closed == ["files", "server"]
+
+
+def test_a_task_whose_workflow_others_changed_is_changed_under_the_version_that_it_has_then(session):
+    session.server.conflicts = 1
+    hand_over(session, JOB, Change(), error_message=None)
+    assert [change.expected_version for _, _, change in session.server.changes] == [9, 9, 4]
+
+
+def spawned(inputs, **fields):
+    return job_spawn_key(Job(task_serial=3, workflow_serial=2, inputs=inputs, **fields), 0)
+
+
+def test_the_name_of_a_spawned_job_follows_from_its_content_alone_and_is_the_same_for_ever():
+    inputs = {"note": "Größe", "entity": {"type": "Entity", "uuid": "1", "name": "m"}, "other": {"uuid": "1"}}
+    # A search that goes on after an update finds what it has spawned before.
+    assert spawned(inputs) == "05a529d8ee5b8379463f513931256e78"
+    assert spawned(dict(reversed(inputs.items()))) == spawned(inputs)
+    assert spawned({**inputs, "entity": {"type": "Entity", "uuid": "2", "name": "m"}}) == spawned(inputs)
+    assert spawned({**inputs, "entity": {"type": "Entity", "uuid": "1", "name": "n"}}) != spawned(inputs)
+    assert spawned({**inputs, "other": {"uuid": "2"}}) != spawned(inputs)

@@ -57,6 +57,12 @@ def test_files_get_their_own_names_and_values_without_files_get_none(results):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 def test_files_have_the_rights_of_new_ones_although_working_directories_are_closed(results):
+    class Closed(MemoryFileStore):
+        def download(self, token, resource, target, *, progress=None):
+            super().download(token, resource, target, progress=progress)
+            target.chmod(0o600)
+
+    results.files = Closed()
     before = os.umask(0o026)
     try:
         results.collect(mask=results.output("mask.aim"))
@@ -92,6 +98,8 @@ def test_files_that_name_each_other_keep_their_names_in_a_folder_where_one_is_ta
         "my_mask-1_files/a.omni",
         "my_mask-1_files/b.raw",
     ]
+    paths = results.collect(**{"m" * 70: results.output("a.omni", "b.raw")}).paths["m" * 70]
+    assert paths[0].parent.name == "m" * 60 + "_files"
 
 
 def test_an_output_whose_file_is_not_stored_is_named_and_the_others_come(results):

@@ -81,6 +81,8 @@ def test_the_values_of_sequences_belong_to_runs_in_pairs_and_their_files_are_sto
     )
     job = stage_job(xf_platform.server, xf_platform.files, plan)
     tasks = [job.inputs[key]["task_serial"] for key in ("volume", "note")]
+    task_type = xf_platform.server.get(Task, tasks[0]).task_type_serial
+    assert xf_platform.server.get(TaskType, task_type).name == "xfworker.Values"
     assert job.inputs["note"] == {"type": "Sequence", "task_serial": tasks[1], "key": "note"}
     made = [xf_platform.server.find(Job, {"task_serial": task}) for task in tasks]
     assert [[one.run_serial for one in jobs] for jobs in made] == [[one.run_serial for one in made[0]]] * 2

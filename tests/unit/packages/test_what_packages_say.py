@@ -68,10 +68,11 @@ def test_a_task_type_has_its_kind_and_is_not_to_be_used_before_all_of_it_is_stor
     assert (begun.obsolete, begun.kind) == (True, TaskTypeKind.INTERACTIVE)
     done = check_in(server, files, folder)
     assert (done.record.serial, done.is_new, done.record.obsolete) == (begun.serial, False, False)
-    written(folder, {**described, "kind": "Processing"})
     (folder / "main.py").write_text("print()\n")
-    replaced = check_in(server, files, folder, replace=True)
-    assert (replaced.is_new, replaced.record.kind) == (False, TaskTypeKind.PROCESSING)
+    for kind in (TaskTypeKind.PROCESSING, TaskTypeKind.INTERACTIVE):
+        written(folder, {**described, "kind": kind.value})
+        replaced = check_in(server, files, folder, replace=True)
+        assert (replaced.is_new, replaced.record.kind) == (False, kind)
 
 
 def test_a_new_task_type_is_one_that_runs_and_says_how_it_is_filled_in(tmp_path):

@@ -142,9 +142,9 @@ def _snake(type_name: str) -> str:
         "CSV": "csv",
         "GIResult": "gi_result",
         "HTMLDocument": "html_document",
-        "ImagePairList": "image_pair_list",
+        "ImageVOI": "image_voi",
+        "RotatedImageVOI": "rotated_image_voi",
     }
-    special |= {"ImageVOI": "image_voi", "RotatedImageVOI": "rotated_image_voi"}
     if type_name in special:
         return special[type_name]
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in type_name).removeprefix("_")
