@@ -165,6 +165,7 @@ TESTS_OF = {
     "xfworker/services/platform/lease_watch.py": _of_platform("lease_clocks"),
     "xfworker/services/platform/leases.py": _OF_QUEUE,
     "xfworker/services/platform/login_throttle.py": _OF_ACCOUNTS,
+    "xfworker/services/platform/options.py": _of_platform("small_rules"),
     "xfworker/services/platform/ownership.py": _OF_RIGHTS,
     "xfworker/services/platform/page_sessions.py": _OF_ACCOUNTS,
     "xfworker/services/platform/password_rules.py": _OF_ACCOUNTS,
