@@ -5,8 +5,8 @@ What is not changed, because no test should care: annotations, docstrings, the w
 strings of three words and more, which are for people to read, what a star import gives, what stands between the parts
 of a list, assertions, which only state what holds, as does that two sequences which are walked through together have
 one length, whether the values of a class may be given at all, without their names, or set later, which the type checker
-sees to, whether what only reads does so as if it were writing, which keeps others waiting for a moment, and whether a
-second record is looked for where one is taken.
+sees to, whether two of a kind that are alike are the same, whether what only reads does so as if it were writing, which
+keeps others waiting for a moment, and whether a second record is looked for where one is taken.
 """
 
 import ast
@@ -26,6 +26,7 @@ _WORDS = re.compile(r"[^\w\n]*[a-z][\w',;:]*( [\w'(),;:]+){2}")
 """How a sentence or a part of one begins; a field of a format, as in the log of an AIM, begins with a capital."""
 
 _LEFT_ALONE = {
+    "eq": (False,),
     "frozen": (False, True), "init": (False,), "kw_only": (False, True), "limit": (1,), "strict": (True,),
     "write": (False,),
 }  # fmt: skip

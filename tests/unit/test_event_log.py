@@ -34,6 +34,10 @@ def test_events_are_written_by_a_logger_of_this_package_whose_options_are_asked_
     assert [(event["event"], event["number"]) for event in said] == [("xfworker.said", 3)] * 4
     assert [event["level"] for event in said] == ["debug", "info", "warning", "error"]
     assert (asked, structlog.is_configured()) == ([1], False)
+    # Where the process sets structlog up itself, that is where they go.
+    with structlog.testing.capture_logs() as entries:
+        log.info("xfworker.said")
+    assert (len(entries), capsys.readouterr().err) == (1, "")
 
 
 def test_logging_is_set_up_before_the_first_event_by_what_was_named_last_and_once():

@@ -204,15 +204,26 @@ def test_a_lease_is_renewed_three_times_in_its_life_at_least(monkeypatch, settin
     assert set(waits) == {step}
 
 
-def test_a_short_lease_does_not_wait_until_a_long_one_is_renewed(setting):
+def test_a_short_lease_does_not_wait_until_a_long_one_is_renewed(monkeypatch, setting):
+    waiting = threading.Event()
+
+    class Waits(threading.Event):
+        def wait(self, timeout=None):
+            waiting.set()
+            return super().wait(timeout)
+
     queue = Renewing()
     first, second = setting.leased(), setting.leased()
     long = evolve(first, expires_at=first.expires_at + timedelta(days=1))
     short = evolve(second, expires_at=second.job.started_at + timedelta(seconds=0.03))
     before = set(heartbeat_threads())
-    heartbeats = Heartbeats(queue, SystemClock(), seconds=3600.0)
-    with heartbeats.keep(long), heartbeats.keep(short):
-        assert queue.renewed.wait(60)
+    with monkeypatch.context() as context:
+        context.setattr(kept_lease.threading, "Event", Waits)
+        heartbeats = Heartbeats(queue, SystemClock(), seconds=3600.0)
+    with heartbeats.keep(long):
+        assert waiting.wait(60)
+        with heartbeats.keep(short):
+            assert queue.renewed.wait(60)
         # One thread asks for all of them, and holds up no process that ends.
         assert [thread.daemon for thread in set(heartbeat_threads()) - before] == [True]
     assert {tuple(asked) for asked in queue.asked} == {(first.job.serial, second.job.serial)}
@@ -236,6 +247,8 @@ def test_a_lease_that_was_lost_is_not_asked_for_again(setting):
     with heartbeats.keep(first) as lost, heartbeats.keep(second) as kept:
         assert queue.renewed.wait(60)
     assert (lost.lost, kept.lost) == (True, False)
+    with pytest.raises(LeaseLost, match="its script was ended here"):
+        lost.check()
     assert sum(first.job.serial in asked for asked in queue.asked) == 1
 
 

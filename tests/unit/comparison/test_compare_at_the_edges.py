@@ -151,6 +151,20 @@ def test_what_is_no_number_differs_from_each_number_whatever_the_tolerance_and_c
     assert (alone.differing, alone.mean) == (1, 0.0)
 
 
+def test_large_images_are_read_in_slabs_of_some_16_mib():
+    read = []
+
+    class Large:
+        shape = (1025, 32, 64)
+
+        def read(self, start, stop):
+            read.append((start, stop))
+            return np.zeros((stop - start, 32, 64), np.uint8)
+
+    assert compare_pixels(Large(), Large(), Tolerance()).differing == 0
+    assert read == [(0, 1024)] * 2 + [(1024, 1025)] * 2
+
+
 def test_an_array_without_axes_is_one_voxel_and_an_empty_one_none():
     found = compare_pixels(ArrayVolume(np.array(1.0)), ArrayVolume(np.array(2.0)), Tolerance())
     assert (found.compared, found.differing, found.largest_at) == (1, 1, (0,))

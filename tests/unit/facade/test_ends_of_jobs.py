@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
+from structlog.testing import capture_logs
 
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.domain.change import Change
@@ -11,13 +12,13 @@ from xfworker.domain.conversion import to_json
 from xfworker.domain.errors import FileError, InvalidParameter, RecordConflict, ServerUnreachable, UsageError
 from xfworker.domain.job_state import JobState
 from xfworker.domain.queries import OutputValue
-from xfworker.domain.records import Job, Task, Workflow
+from xfworker.domain.records import Job, Task, TaskType, Workflow
 from xfworker.services.script.lifecycle import check_units, finish_job, hand_over
 from xfworker.services.script.outputs import existing_file, upload_userdata, value_parameter
 from xfworker.services.script.saving import save_intent
 from xfworker.services.script.sequences import paired
 from xfworker.services.script.session import Session
-from xfworker.services.script.spawning import job_spawn_key
+from xfworker.services.script.spawning import ensure_task, job_spawn_key
 
 JOB = Job(serial=7, task_serial=3, workflow_serial=2, occ_lock_version=4)
 
@@ -150,6 +151,22 @@ def test_a_change_that_went_through_and_whose_answer_was_lost_is_not_made_again(
     assert (saved.name, saved.occ_lock_version, len(asked)) == ("n", 5, 1)
 
 
+def test_a_change_that_others_keep_overtaking_is_tried_sixty_times_quickly_and_quietly():
+    asked, clock = [], ManualClock()
+
+    class Busy:
+        def update(self, _kind, _serial, change):
+            asked.append(change)
+            raise RecordConflict("it moved on", current=to_json(evolve(JOB, occ_lock_version=4 + len(asked))))
+
+    with capture_logs() as log, pytest.raises(RecordConflict, match="60 times in a row"):
+        save_intent(Busy(), clock, Job, 7, Change(values={"/name": "n"}, expected_version=4))
+    assert [change.expected_version for change in asked] == list(range(4, 64))
+    assert max(clock.slept[:3]) <= 0.08
+    assert max(clock.slept) <= 0.5
+    assert log == []
+
+
 def test_values_are_paired_within_a_run_and_those_of_no_run_are_left_out():
     def values(*jobs):
         return [OutputValue(job_serial=job, run_serial=run, value=value) for job, run, value in jobs]
@@ -170,6 +187,19 @@ def test_a_task_whose_workflow_others_changed_is_changed_under_the_version_that_
     session.server.conflicts = 1
     hand_over(session, JOB, Change(), error_message=None)
     assert [change.expected_version for _, _, change in session.server.changes] == [9, 9, 4]
+
+
+def test_a_task_is_upgraded_under_the_version_of_its_workflow():
+    old, new = (TaskType(serial=serial, name="Lab.A", version=f"{serial}.0.0.0") for serial in (1, 2))
+    task, changes = Task(serial=3, workflow_serial=2, task_type_serial=1, spawn_key="k"), []
+    records = {TaskType: old, Workflow: Workflow(serial=2, project_serial=1, occ_lock_version=9)}
+    server = SimpleNamespace(
+        find=lambda kind, where: [task],
+        get=lambda kind, serial: records[kind],
+        update=lambda kind, serial, change: changes.append((kind, serial, change)),
+    )
+    ensure_task(server, ManualClock(), task, new, upgradable=[1])
+    assert changes == [(Task, 3, Change(values={"/task_type_serial": 2}, expected_version=9))]
 
 
 def spawned(inputs, **fields):

@@ -194,3 +194,9 @@ def test_a_closed_terminal_stops_a_program_that_was_not_started_with_nohup(handl
     finally:
         signal.signal(signal.SIGHUP, before)
     assert {signal.SIGINT, signal.SIGTERM} <= set(stop_signals())
+
+
+def test_on_windows_ctrl_break_stops_a_program(monkeypatch):
+    monkeypatch.setattr("xfworker.services.stop_signals.sys.platform", "win32")
+    monkeypatch.setattr("xfworker.services.stop_signals.signal.SIGBREAK", 21, raising=False)
+    assert stop_signals() == [signal.SIGINT, signal.SIGTERM, 21]

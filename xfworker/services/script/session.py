@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xfworker.services.transfers.transfers import Transfers
 
 
-@define(kw_only=True, eq=False, repr=False)
+@define(kw_only=True, eq=False)
 class Session:
     """
     One script's ports, chosen by :mod:`xfworker.api.composition.session` or passed in.
