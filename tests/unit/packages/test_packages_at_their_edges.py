@@ -247,14 +247,16 @@ def test_every_way_to_fill_an_input_is_exported():
     ]
     assert [task["name"] for task in document["tasks"]] == ["Step", "Lab.Step"]
     lost = step(9, {"key": "c", "mode": "output", "task_serial": 5, "output_key": "n"})
-    with pytest.raises(PackageError, match=r"^the workflow cannot be exported:\n  Step: c takes"):
-        tasks_document([lost])
+    with pytest.raises(PackageError, match=r"^the workflow cannot be exported:\n  Step: c takes.*\n  Step: c"):
+        tasks_document([lost, lost])
 
 
 def test_a_version_that_a_package_cannot_have_is_refused_and_a_name_that_is_too_long_is_left_out():
     workflow = Workflow(project_serial=1, name="W" * 300)
-    with pytest.raises(PackageError, match=r"^the workflow cannot be exported:\n  metadata.json: version"):
-        export_workflow(workflow, [step(4)], name="Lab.W", version="one")
+    with pytest.raises(
+        PackageError, match=r"^the workflow cannot be exported:\n  metadata.json: n.*\n  metadata.json: v"
+    ):
+        export_workflow(workflow, [step(4)], name="?", version="one")
     for name in ("W" * 51, "W" * 50, "Ü", ""):
         made = export_workflow(Workflow(project_serial=1, name=name), [step(4)], name="Lab.W", version="1.0.0.0")
         shown = "" if len(name) in {0, 51} else f',\n  "display_name": "{name}"'
