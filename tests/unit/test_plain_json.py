@@ -203,3 +203,46 @@ def test_what_pandas_computes_becomes_plain_values():
 def test_what_pandas_has_and_json_has_not_is_refused_with_its_path(value, path):
     with pytest.raises(InvalidParameter, match=path):
         plain_json({"value": value}, "outputs")
+
+
+class Borrowed:
+    """An array that offers nothing but the exchange of its memory."""
+
+    def __init__(self, array):
+        self._array = array
+
+    def __dlpack__(self, **options):
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self._array.__dlpack_device__()
+
+
+class Made:
+    """What numpy can make an array of."""
+
+    def __init__(self, array):
+        self._array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self._array
+
+
+class Length:
+    dtype, magnitude = "float64", 3.0
+
+
+def test_arrays_are_taken_by_whatever_they_offer_and_what_holds_no_json_is_refused():
+    assert plain_json(Borrowed(np.array([1.0, 2.0])), "outputs") == [1.0, 2.0]
+    assert plain_json(Made(np.array(5)), "outputs") == 5
+    assert plain_json(Made(np.array([1, "a"], dtype=object)), "outputs") == [1, "a"]
+    assert len(plain_json(np.zeros(100_000, np.uint8), "outputs")) == 100_000
+    for value, said in (
+        (Made(np.array(object(), dtype=object)), "expected a JSON value, got Made"),
+        (np.complex128(1j), "expected a JSON value, got complex128"),
+        (np.bytes_(b"x"), "expected a JSON value, got bytes_"),
+        (Length(), "a quantity in some unit would lose its unit"),
+        (np.zeros(100_001, np.uint8), "an array of 100001 values is too long"),
+    ):
+        with pytest.raises(InvalidParameter, match=said):
+            plain_json(value, "outputs")

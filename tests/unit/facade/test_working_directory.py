@@ -13,6 +13,7 @@ import xfworkerutil
 from tests.symbolic_links import needs_symbolic_links
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.domain.errors import ConfigurationError, InvalidFilename, UsageError
+from xfworker.services.script.working_directory import WorkingDirectory
 
 
 @pytest.fixture
@@ -195,3 +196,32 @@ def test_threads_that_a_script_starts_use_the_subdirectory_that_it_is_in(made):
     with made.subdir("all"), ThreadPoolExecutor(1) as pool:
         path = pool.submit(made.create_temp_path, "x.dat").result()
     assert path.parent.name == "all"
+
+
+@pytest.fixture
+def plain_directory(tmp_path):
+    return WorkingDirectory(LocalFilesystem(tmp_path), "job-")
+
+
+@pytest.mark.parametrize(
+    ("name", "directory"), [("a b", "a_b"), (" left? ", "left"), ("***", "sub"), ("n" * 40, "n" * 32)]
+)
+def test_a_directory_is_named_near_what_was_asked_for(plain_directory, name, directory):
+    assert plain_directory.create_temp_directory(name).name == directory
+
+
+@pytest.mark.parametrize("length", [192, 193, 300])
+def test_a_long_name_is_cut_so_that_what_follows_it_has_room(plain_directory, length):
+    path = plain_directory.create_related_path(Path("s" * length + ".AIM"), "_seg.AIM")
+    assert path.name == "s" * 192 + "_seg.AIM"
+
+
+def test_threads_without_a_subdirectory_of_their_own_use_that_of_the_maker(plain_directory):
+    made = []
+    with plain_directory.subdir("left", max_name_len=1):
+        thread = threading.Thread(target=lambda: made.append(plain_directory.create_temp_path("a.raw")))
+        thread.start()
+        thread.join()
+        own = plain_directory.create_temp_path("b.raw")
+    assert (own.parent.name, made[0].parent) == ("l", own.parent)
+    assert plain_directory.create_temp_path("c.raw").parent == plain_directory.path
