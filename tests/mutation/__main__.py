@@ -81,6 +81,7 @@ _OF_IMAGES = tuple(
         "aim_old_versions", "boxes", "calibrations_in_scanco_files", "dask_arrays", "drawn_contours", "drawn_pictures",
         "files_of_other_images", "image_command", "image_tools", "images_as_a_whole", "images_at_their_edges",
         "isq_files", "lazy_pixels", "omni_images", "pictures_of_slices", "tiff_folders", "tiff_stacks",
+        "values_at_their_edges",
     )
 )  # fmt: skip
 _OF_VIEWING = (
