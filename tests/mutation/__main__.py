@@ -95,16 +95,18 @@ def _of_domain(*names):
     return tuple(f"tests/unit/domain/test_{name}.py" for name in names)
 
 
-_OF_IMAGE_RULES = (
-    *_of_domain("processing_log"),
-    *(f"tests/unit/images/test_{name}.py" for name in (
-        "aim_golden_bytes", "calibrations_in_scanco_files", "dicom_series", "drawn_contours", "gobj_contours",
-        "image_tools", "images_as_a_whole", "images_at_their_edges", "isq_files", "nifti_files", "omni_images",
-        "other_image_formats", "pyramids", "round_trips_in_mm_and_units", "text_header_formats", "tiff_folders",
-        "tiff_stacks",
-    )),
+_OF_IMAGE_RULES = _of_domain(
+    "calibration_rules", "deidentified_images", "image_descriptions", "image_losses", "image_series", "length_units",
+    "pixel_types", "pyramid_levels", "voxel_digests",
 )  # fmt: skip
-_OF_DOMAIN = ("tests/unit/domain", "tests/unit/packages", "tests/unit/jobs", "tests/unit/facade", *_OF_FLOW)
+_OF_CONTOURS = ("tests/unit/images/test_drawn_contours.py", "tests/unit/images/test_gobj_contours.py")
+_OF_OMNI = ("tests/unit/images/test_images_as_a_whole.py", "tests/unit/images/test_omni_images.py")
+_OF_LOGS = (
+    *_of_domain("processing_log"),
+    "tests/unit/images/test_aim_golden_bytes.py",
+    "tests/unit/images/test_calibrations_in_scanco_files.py",
+)
+_OF_DOMAIN = ("tests/unit/domain", "tests/unit/jobs")
 
 TESTS_OF = {
     "xfworker/domain/address.py": _of_domain("address"),
@@ -184,6 +186,10 @@ TESTS_OF = {
     "xfworker/services/platform/tokens.py": (*_OF_ACCOUNTS, *_of_platform("access", "file_rights")),
     "xfworker/domain": _OF_DOMAIN,
     "xfworker/domain/image": _OF_IMAGE_RULES,
+    "xfworker/domain/image/contour.py": _OF_CONTOURS,
+    "xfworker/domain/image/omni_document.py": _OF_OMNI,
+    "xfworker/domain/image/polygon.py": _OF_CONTOURS,
+    "xfworker/domain/image/processing_log.py": _OF_LOGS,
     "xfworker/services/platform": (_MEMORY, *_PLATFORM),
     "xfworker/services/comparison": ("tests/unit/comparison", "tests/unit/testing_kit/test_image_assertions.py"),
     "xfworker/services/comparison/outputs.py": ("tests/unit/comparison", "tests/unit/testing_kit"),

@@ -1,12 +1,13 @@
 """
 Mutants of a module: each is one small change of its source, of a kind that somebody could make by mistake.
 
-What is not changed, because no test should care: annotations, docstrings, the words of errors and log events and other
-strings of three words and more, which are for people to read, what a star import gives, what stands between the parts
-of a list, assertions, which only state what holds, as does that two sequences which are walked through together have
-one length, whether the values of a class may be given at all, without their names, or set later, which the type checker
-sees to, whether two of a kind that are alike are the same, whether what only reads does so as if it were writing, which
-keeps others waiting for a moment, and whether a second record is looked for where one is taken.
+What is not changed, because no test should care: annotations and literal types, docstrings, the words of errors and
+log events and other strings of three words and more, which are for people to read, what a star import gives, what
+stands between the parts of a list, assertions, which only state what holds, as does that two sequences which are
+walked through together have one length, whether the values of a class may be given at all, without their names, or
+set later, which the type checker sees to, whether two of a kind that are alike are the same, whether what only reads
+does so as if it were writing, which keeps others waiting for a moment, and whether a second record is looked for
+where one is taken.
 """
 
 import ast
@@ -118,6 +119,7 @@ def _is_left_alone(parent, child):
             | ast.Assert()
             | ast.Import()
             | ast.ImportFrom()
+            | ast.Subscript(value=ast.Name(id="Literal"))
             | ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="_log"))))
             | ast.AnnAssign(target=ast.Name(id="_log"))
             | ast.Assign(targets=[ast.Name(id="__all__")])

@@ -84,6 +84,7 @@ def test_one_change_is_compiled_at_a_time_and_the_tree_stays_as_it_was():
         ("found = transaction(write=False)", "found = transaction(write=True)"),
         ("found = find(Job, limit=1)", "found = find(Job, limit=2)"),
         ("found = field(init=False)", "found = field(repr=False)"),
+        ("Order = Literal['little', 'big']", "Order = 'little', 'big'"),
         ("found = define(eq=False)", "found = define(repr=False)"),
         ("__all__ = ['found']", "found = ['found']"),
         ("listed = '; '", "listed = ';'"),

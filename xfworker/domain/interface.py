@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from xfworker.domain.errors import InvalidParameter
 from xfworker.domain.package_schemas import INTERFACE_FIELD, INTERFACE_OF_RECORD
 from xfworker.domain.parameter_shapes import formatted, is_int, is_number, shape_violations
 from xfworker.domain.schema_violations import schema_violations
@@ -15,6 +14,8 @@ PRIMITIVE_TYPES = ("Int", "Float", "String", "Bool")
 
 _EXPECTED = {"Int": "an integer", "Float": "a finite number", "String": "a string", "Bool": "true or false"}
 _ROUNDING = 1e-9
+_PRECISION = 1e-15
+"""A quotient of floats is as close to the real one; with more, every large value would be a multiple."""
 _KEYS_OF_TYPES = {
     "default": PRIMITIVE_TYPES,
     "minimum": ("Int", "Float"),
@@ -84,18 +85,6 @@ def unusable_fields(interface: Mapping[str, Any]) -> list[str]:
         for index, field in enumerate(listed or ()):
             errors += schema_violations(field, INTERFACE_FIELD, f"interface.{part}[{index}]")
     return errors
-
-
-def check_outputs(interface: Mapping[str, Any], outputs: Mapping[str, Any], *, what: str = "the outputs") -> None:
-    """
-    Refuse outputs that do not fit the interface.
-
-    Raises:
-        InvalidParameter: One error with all violations: missing and unknown outputs, wrong types, values out of range.
-    """
-    violations = output_violations(interface, outputs)
-    if violations:
-        raise InvalidParameter(f"{what} do not fit the task type's interface: {'; '.join(violations)}", violations)
 
 
 def output_violations(interface: Mapping[str, Any], outputs: Mapping[str, Any]) -> list[str]:
@@ -176,7 +165,7 @@ def _range_violations(field: Mapping[str, Any], value: float, path: str) -> Iter
 def _is_multiple(value: float, step: float) -> bool:
     # 0.3 is a multiple of 0.1 to people, though not to binary floats.
     count = value / step
-    return math.isclose(count, round(count), rel_tol=_ROUNDING, abs_tol=_ROUNDING) if math.isfinite(count) else False
+    return math.isfinite(count) and math.isclose(count, round(count), rel_tol=_PRECISION, abs_tol=_ROUNDING)
 
 
 def _string_violations(field: Mapping[str, Any], value: str, path: str) -> Iterator[str]:

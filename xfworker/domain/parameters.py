@@ -12,30 +12,6 @@ from xfworker.domain.errors import InvalidParameter
 from xfworker.domain.filenames import is_safe_filename
 from xfworker.domain.files import SERIAL_KEYS, USERDATA
 
-COMPOSITE_TYPES = (
-    "Bitmap",
-    "CSV",
-    "ChartReport",
-    "ChartReportConfig",
-    "Contours",
-    "Entity",
-    "ForeignFile",
-    "GIResult",
-    "HTMLDocument",
-    "Image",
-    "ImagePairList",
-    "ImageVOI",
-    "Mesh",
-    "RegistrationResult",
-    "RotatedImageVOI",
-    "Sequence",
-    "Snapshot",
-    "SnapshotMetadata",
-    "Spectra",
-    "Video",
-)
-"""The composite types that public documentation names."""
-
 _DEEPEST = 64
 
 
@@ -113,9 +89,8 @@ def _walk(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
             # In a type that nobody here knows it may be something else.
             for name in beside if isinstance(beside, list | tuple) else ():
                 yield _beside(own, name)
-        for key, item in value.items():
-            if key != "filenames" or own is None:
-                yield from _walk(item, depth + 1)
+        for item in value.values():
+            yield from _walk(item, depth + 1)
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _walk(item, depth + 1)

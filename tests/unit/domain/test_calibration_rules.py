@@ -216,7 +216,9 @@ def test_lines_too_steep_or_too_flat_for_the_formulas_are_left_out():
     flat = line("LinearAttenuation", 5e-324, 0.0, unit_name="1/m")
     assert ScancoCalibration.of([flat, line("HU", 5e-324, -1000.0)]) == ScancoCalibration(mu_scaling=1.0)
     steep = [line("LinearAttenuation", 1e-9, 0.0), line("Density", 1e300, 0.0), line("HU", 1e300, -1000.0)]
-    assert [one.unit_type for one in ScancoCalibration.of(steep).calibrations()] == ["LinearAttenuation"]
+    stated = ScancoCalibration.of(steep)
+    assert stated.density_slope is None
+    assert [one.unit_type for one in stated.calibrations()] == ["LinearAttenuation"]
 
 
 def test_of_several_lines_to_one_unit_a_file_of_a_scanner_states_the_first_and_none_that_is_not_known():

@@ -50,6 +50,7 @@ def test_any_place_that_can_be_is_taken(place):
 
 IN_A_PLANE = (2 / 3, 1 / 3, 1 / 2**0.5, 2 / 3, -2 / 3, 0.0, 1 / 3, 2 / 3, 1 / 2**0.5)
 """Three axes of length 1, the third half way between the others."""
+IN_THE_SAME_PLANE = (2 / 3, 1 / 3, 1 / 18**0.5, 2 / 3, -2 / 3, 4 / 18**0.5, 1 / 3, 2 / 3, -1 / 18**0.5)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,7 @@ IN_A_PLANE = (2 / 3, 1 / 3, 1 / 2**0.5, 2 / 3, -2 / 3, 0.0, 1 / 3, 2 / 3, 1 / 2*
         ({"direction": (1, 1, 0, 0, 0, 0, 0, 0, 1)}, "direction: "),
         ({"direction": (1, 0, 0.6, 0, 1, 0.8, 0, 0, 0)}, "direction: "),
         ({"direction": IN_A_PLANE}, "direction: "),
+        ({"direction": IN_THE_SAME_PLANE}, "direction: "),
     ],
 )
 def test_a_place_that_cannot_be_is_refused(place, reason):

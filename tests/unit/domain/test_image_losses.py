@@ -99,6 +99,11 @@ def test_the_names_of_labels_are_kept_or_named():
             [line("Mu", 1.0, 2.0, "g")],
             ["the calibration Mu = 1 * raw + 2 1/mm becomes Mu = 1 * raw + 2 g"],
         ),
+        (
+            [line("Mu", 1.0, 2.0, "g")],
+            [line("Mu", 1.0, 2.0, "1/mm")],
+            ["the calibration Mu = 1 * raw + 2 g becomes Mu = 1 * raw + 2 1/mm"],
+        ),
         ([line("Mu", 1.0, 2.0, "1/mm")], [line("Mu", 1.0, 2.0)], []),
     ],
 )

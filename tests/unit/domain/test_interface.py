@@ -4,8 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xfworker.domain.errors import InvalidParameter
-from xfworker.domain.interface import check_outputs, input_violations, output_violations
+from xfworker.domain.interface import (
+    declaration_violations,
+    declared_fields,
+    input_violations,
+    output_violations,
+    unusable_fields,
+)
 
 BITMAP = {"type": "Bitmap", "source": "job_result", "job_serial": 1, "filename": "a.png"}
 
@@ -69,24 +74,85 @@ def test_a_value_that_does_not_fit_is_told_with_its_path(field, value, part):
 
 def test_all_faults_are_told_at_once():
     interface = {"outputs": [{"key": "a", "type": "Int"}, {"key": "b", "type": "Float"}, {"key": "c", "type": "Bool"}]}
-    with pytest.raises(InvalidParameter) as caught:
-        check_outputs(interface, {"a": "x", "c": 0, "d": 1})
-    assert [fault.split(":")[0] for fault in caught.value.faults] == [
-        "outputs.a",
-        "outputs.b",
-        "outputs.c",
-        "outputs.d",
+    assert output_violations(interface, {"a": "x", "c": 0, "d": 1}) == [
+        "outputs.a: expected an integer (Int), got 'x'",
+        "outputs.b: is missing (give None where there is no value)",
+        "outputs.c: expected true or false (Bool), got 0",
+        "outputs.d: is not declared in the interface (declared: a, b, c)",
     ]
-    assert all(fault in str(caught.value) for fault in caught.value.faults)
+    assert output_violations({"outputs": []}, {"a": 1}) == [
+        "outputs.a: is not declared in the interface (declared: none)"
+    ]
+    assert output_violations(interface, {"a": 1, "b": 2, "c": None}) == []
 
 
-def test_outputs_that_do_not_fit_are_refused_together_and_others_are_not():
-    interface = {"outputs": [{"key": "a", "type": "Int"}, {"key": "b", "type": "Int"}]}
-    check_outputs(interface, {"a": 1, "b": 2})
-    with pytest.raises(InvalidParameter, match="the outputs do not fit the task type's interface") as caught:
-        check_outputs(interface, {"a": "x"})
-    assert "a: " in str(caught.value)
-    assert "b: " in str(caught.value)
+@pytest.mark.parametrize("key", ["default", "minimum", "maximum", "multipleOf", "enum", "format"])
+@pytest.mark.parametrize("part", ["inputs", "outputs"])
+def test_a_key_of_a_declaration_is_for_some_types_only(part, key):
+    values = {"Int": 1, "Float": 1.0, "String": "a", "Bool": True, "Image": 1}
+    limits = {"default": None, "enum": ["a"], "format": "multiline"}
+    taken = {
+        type_name
+        for type_name, value in values.items()
+        if not list(
+            declaration_violations(
+                {part: ["odd", {"key": "x", "type": type_name, key: value if key == "default" else limits.get(key, 1)}]}
+            )
+        )
+    }
+    numbers = {"Int", "Float"}
+    of_types = {
+        "default": {*numbers, "String", "Bool"},
+        "minimum": numbers,
+        "maximum": numbers,
+        "multipleOf": {"Float"},
+    }
+    assert taken == of_types.get(key, {"String"})
+
+
+def test_what_is_declared_twice_the_wrong_way_round_or_with_an_unfit_default_is_named():
+    declared = [
+        "odd", {"key": 1}, {"key": "a", "type": "Int"}, {"key": "a", "type": "Int", "minimum": 2, "maximum": 1},
+        {"key": "b", "type": "Int", "minimum": 1, "maximum": 1, "default": 2},
+    ]  # fmt: skip
+    assert list(declaration_violations({"inputs": declared})) == [
+        "inputs[3].key: 'a' is declared twice",
+        "inputs[3].minimum: 2 is more than the maximum 1",
+        "inputs[4].default: 2 is above the maximum 1",
+    ]
+
+
+def test_what_cannot_be_used_of_an_interface_is_named_and_left_out():
+    interface = {"inputs": {"a": 1}, "outputs": [{"key": "a"}, {"key": "b", "type": "Int"}]}
+    assert unusable_fields(interface) == [
+        "interface.inputs: {'a': 1} is not of type 'array'",
+        "interface.outputs[0]: 'type' is a required property",
+    ]
+    assert list(declared_fields(interface, "outputs")) == ["b"]
+    assert unusable_fields({"inputs": None}) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "step", "is_multiple"),
+    [
+        (1e9 + 0.5, 1, False),
+        (1e9, 1, True),
+        (3.0, 0, True),
+        (1e308, 1e-5, False),
+        (0.35, 0.1, False),
+        (-0.3, 0.1, True),
+    ],
+)
+def test_a_multiple_is_one_however_large_it_is(value, step, is_multiple):
+    assert (faults({"type": "Float", "multipleOf": step}, value) == []) == is_multiple
+
+
+@pytest.mark.parametrize(
+    ("text", "is_time"),
+    [("2024-05-01 12:00:00", True), ("2024-05-01t12:00:00", True), ("2024-05-01", False), ("20240501", False)],
+)
+def test_a_time_has_a_day_and_an_hour(text, is_time):
+    assert (faults({"type": "String", "format": "date-time"}, text) == []) == is_time
 
 
 def test_an_interface_without_outputs_declares_and_forbids_nothing():

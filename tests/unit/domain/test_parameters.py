@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from xfworker.domain.errors import InvalidParameter
 from xfworker.domain.files import reference_resource
-from xfworker.domain.parameters import create_parameter, file_references
+from xfworker.domain.parameters import create_parameter, file_references, sequence_tasks
 from xfworker.domain.version import format_version, parse_version
 
 
@@ -66,6 +66,30 @@ def test_however_a_file_of_userdata_is_named_what_stands_beside_it_is_found(name
 def test_a_name_beside_a_file_cannot_leave_its_folder():
     with pytest.raises(InvalidParameter, match=r"\.\./x"):
         file_references(create_parameter("Image", **result("a.omni"), filenames=["../x"]))
+
+
+def test_the_tasks_of_sequences_are_found_once_each_however_deep():
+    def sequence(serial):
+        return {"type": "Sequence", "task_serial": serial, "key": "out"}
+
+    value = {"a": [sequence(2), {"b": sequence(1)}], "c": sequence(2), "d": sequence("3"), "e": {"task_serial": 4}}
+    assert sequence_tasks(value) == [2, 1]
+    assert sequence_tasks(3) == []
+
+
+@pytest.mark.parametrize("look", [file_references, sequence_tasks])
+def test_a_parameter_has_at_most_64_levels(look):
+    def nested(levels):
+        return 1 if levels == 0 else [nested(levels - 1)]
+
+    assert look(nested(64)) == []
+    with pytest.raises(InvalidParameter, match="nested more than 64 deep"):
+        look(nested(65))
+
+
+def test_a_list_of_filenames_in_what_is_no_file_may_hold_files():
+    assert file_references({"type": "Own", "filenames": [result("a.raw")]}) == [result("a.raw")]
+    assert file_references(result("a.raw", virtualpath="x")) == [result("a.raw")]
 
 
 def test_unset_fields_are_left_out_of_a_parameter():

@@ -153,7 +153,7 @@ class ImageInfo:
     def processing_log(self) -> str | None:
         """The processing log as a string, without the NUL that ends it, or None."""
         log = (self.source or {}).get("processing_log")
-        return log.split("\0", 1)[0] if isinstance(log, str) else None
+        return log.partition("\0")[0] if isinstance(log, str) else None
 
     def calibration(self, unit_type: str) -> Calibration:
         """

@@ -83,7 +83,7 @@ def ngff_image(info: ImageInfo, levels: tuple[Level, ...], axes: str) -> dict[st
         transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": middle}]
         datasets.append({"path": str(level.number), "coordinateTransformations": transformations})
     image = {
-        "name": info.path.name.split(".", 1)[0],
+        "name": info.path.name.partition(".")[0],
         "axes": [{"name": letter, "type": "space", "unit": "millimeter"} for letter in axes],
         "datasets": datasets,
         "type": "mode" if info.kind == "segments" else "mean",

@@ -22,10 +22,10 @@ class VoxelDigest:
 
     Args:
         algorithm: ``xxh3-128`` or ``sha256``.
-        expected: What it is to be, 32 or 64 hexadecimal digits; empty where nothing is expected.
+        expected: What it is to be, 32 or 64 hexadecimal digits; None where nothing is expected.
     """
 
-    def __init__(self, algorithm: str = QUICK, expected: str = "") -> None:
+    def __init__(self, algorithm: str = QUICK, expected: str | None = None) -> None:
         self._algorithm, self._expected = algorithm, expected
         self._hash: _Hash = hashlib.sha256() if algorithm == FORMER else _quick_hash()
 
@@ -42,11 +42,11 @@ class VoxelDigest:
     def update(self, pixels: Any) -> None:
         """Go on with the next pixels, a contiguous array."""
         little = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
-        self._hash.update(little.reshape(-1).view("u1").data)
+        self._hash.update(little.ravel().view("u1").data)
 
     def is_as_expected(self) -> bool:
         """Return whether the pixels so far are all that was expected."""
-        return bool(self._expected) and self._hash.hexdigest() == self._expected
+        return self._hash.hexdigest() == self._expected
 
     def stated(self) -> dict[str, str]:
         """Give the digest as ``source.voxels`` states it."""
