@@ -134,6 +134,7 @@ TESTS_OF = {
     "xfworker/services/capture": tuple(
         f"tests/unit/capture/test_{name}.py"
         for name in (
+            "calls_of_captures",
             "capture_rules",
             "captures_as_bundles",
             "edited_scripts",
