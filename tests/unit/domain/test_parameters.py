@@ -78,9 +78,10 @@ def test_the_tasks_of_sequences_are_found_once_each_however_deep():
 
 
 @pytest.mark.parametrize("look", [file_references, sequence_tasks])
-def test_a_parameter_has_at_most_64_levels(look):
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}])
+def test_a_parameter_has_at_most_64_levels(look, wrap):
     def nested(levels):
-        return 1 if levels == 0 else [nested(levels - 1)]
+        return 1 if levels == 0 else wrap(nested(levels - 1))
 
     assert look(nested(64)) == []
     with pytest.raises(InvalidParameter, match="nested more than 64 deep"):
@@ -99,6 +100,8 @@ def test_unset_fields_are_left_out_of_a_parameter():
 def test_a_parameter_needs_a_type():
     with pytest.raises(InvalidParameter):
         create_parameter("")
+    with pytest.raises(InvalidParameter, match="the type of a composite parameter is 'Image' already"):
+        create_parameter("Image", type="Mesh")
 
 
 @given(st.lists(st.integers(min_value=0), min_size=1).map(tuple))
