@@ -61,6 +61,7 @@ def test_an_idle_worker_looks_again_where_anything_but_the_time_has_changed():
         return idle.has_nothing_new("caller", 1, count, offered)
 
     idle.record("caller", 1, idle=True, ready_count=3, offer=offer)
+    assert idle.is_idle("caller", 1)
     assert nothing_new(3, evolve(offer, seconds=90.0))
     assert not any(nothing_new(*asked) for asked in ((3, evolve(offer, cores=8)), (3, None), (4, offer), (None, offer)))
     idle.record("caller", 1, idle=True, ready_count=3, offer=None)
