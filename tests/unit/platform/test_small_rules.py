@@ -293,7 +293,15 @@ def test_a_combined_query_is_narrowed_by_each_serial_that_is_given(lab):
     everything = ("jobs", "tasks", "workflows", "projects", "task_types")
     assert serials(everything, job_serial=job) == [[job], [task], [lab.workflow], [lab.project.serial], [kind]]
     assert serials(("task_types", "tasks"), task_type_serial=kind) == [[kind], [task]]
-    assert serials(("projects", "tasks"), project_serial=lab.project.serial) == [[lab.project.serial], [task, other]]
+    of_project = [[job], [task, other], [lab.workflow], [lab.project.serial]]
+    assert serials(everything[:4], project_serial=lab.project.serial) == of_project
+    package = next(lab.server.create(DependencyPackage(name=name)).serial for name in ("A", "B"))
+    assert serials(("dependency_packages",), dependency_package_serial=package) == [[package]]
+    elsewhere = lab.server.create(Project(name="elsewhere")).serial
+    assert serials(("projects",), job_serial=job, project_serial=elsewhere) == [[]]
+    assert serials(("projects",), job_serial=job, project_serial=lab.project.serial) == [[lab.project.serial]]
+    with pytest.raises(InvalidParameter, match="no serial is given that narrows them"):
+        serials(("jobs",))
     assert lab.server.combined_query(CombinedQuery(parts={"jobs": "9" * 18})) == {"jobs": []}
     with pytest.raises(InvalidParameter, match="is not a selector"):
         lab.server.combined_query(CombinedQuery(parts={"jobs": "9" * 19}))
