@@ -203,6 +203,7 @@ TESTS_OF = {
     "xfworker/services/script": _OF_SCRIPTS,
     "xfworker/services/script/inputs.py": ("tests/contract/test_facade_direct_access.py", *_OF_SCRIPTS),
     "xfworker/services/script/ipl_image.py": (
+        "tests/contract/test_facade_memory.py",
         "tests/unit/images/test_calibrations_in_scanco_files.py",
         "tests/unit/images/test_images_as_a_whole.py",
     ),
