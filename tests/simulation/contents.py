@@ -5,14 +5,15 @@ import hashlib
 RESULT = "result.bin"
 
 
-def content_of(job_serial, attempt, value):
+def content_of(job, value):
     """Give what an attempt writes: it says whose it is, and whether it is complete."""
-    head = f"{job_serial} {attempt} {value}"
+    head = f"{job['serial']} {job['attempt']} {job['started_at']} {value}"
     return f"{head} {hashlib.sha256(head.encode()).hexdigest()}".encode()
 
 
 def read_content(content):
-    """Give job, attempt and value of what an attempt wrote; a part of it is an error."""
+    """Give job, attempt, its start and its value of what an attempt wrote; a part of it is an error."""
     *head, digest = content.decode().split(" ")
     assert hashlib.sha256(" ".join(head).encode()).hexdigest() == digest, f"half a file: {content!r}"
-    return tuple(int(word) for word in head)
+    serial, attempt, started_at, value = head
+    return int(serial), int(attempt), started_at, int(value)

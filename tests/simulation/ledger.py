@@ -8,6 +8,7 @@ from tests.simulation.spawning import spawned_jobs
 from tests.simulation.task_script import unit_of
 from tests.simulation.versions import NEW_KEYS, Version
 from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.conversion import format_time
 from xfworker.domain.job_metadata import lost_attempts
 from xfworker.domain.job_state import JobState, allowed_next
 from xfworker.domain.records import INSTANCE, ActivityEvent, Job, Run, Task, TaskType, Worker, Workflow
@@ -121,35 +122,49 @@ class Ledger:
     def _require_own_result(self, job):
         out = job.outputs["out"]
         stored = self.world.stored(job) if "filename" in out else None
-        if (out["job_serial"], out["attempt"]) != (job.serial, job.attempt):
-            raise ViolationError(f"{job} is done in attempt {job.attempt} with the outputs {out}")
-        if "filename" in out and stored != (job.serial, job.attempt, out["value"]):
+        started_at = None if job.started_at is None else format_time(job.started_at)
+        # What a person does by hand has begun when it is done.
+        is_of = out["attempt"] == job.attempt and out["started_at"] in (None, started_at)
+        if out["job_serial"] != job.serial or not is_of:
+            raise ViolationError(f"{job} is done in attempt {job.attempt}, begun {started_at}, with the outputs {out}")
+        if "filename" in out and stored != (job.serial, job.attempt, started_at, out["value"]):
             raise ViolationError(f"{job} is done in attempt {job.attempt}, and its file holds {stored}")
 
     def at_rest(self):
         """Check everything once nothing moves any more."""
-        world = self.world
-        require(not world.records.all_of(JobLease), f"leases are left: {world.records.all_of(JobLease)}")
-        jobs = world.records.all_of(Job)
+        records = self.world.records
+        require(not records.all_of(JobLease), f"leases are left: {records.all_of(JobLease)}")
+        lost = self.world.acknowledged_runs - {run.serial for run in records.all_of(Run)}
+        require(not lost, f"runs were lost: {lost}")
+        for workflow in self.world.workflows:
+            self.workflow_at_rest(workflow)
+        self._require_unknown_keys()
+
+    def workflow_at_rest(self, workflow):
+        """Check all that is in a workflow once nothing moves in it."""
+        records, tasks = self.world.records, self.world.workflows[workflow]
+        jobs = records.matching(Job, workflow_serial=workflow)
+        of = {}
         for job in jobs:
             require(job.state is JobState.DONE, f"{job} is {job.state} at the end: {job.metadata}")
             self._require_own_result(job)
             require(self.claims.get(job.serial, 0) == job.attempt, f"{job} counted {job.attempt} attempts")
-        runs = [run.serial for run in world.records.all_of(Run)]
-        require(world.acknowledged_runs <= set(runs), f"runs were lost: {world.acknowledged_runs - set(runs)}")
-        of = {}
-        for job in jobs:
             key = job.run_serial, job.task_serial
             require(key not in of, f"{job} and {of.get(key)} are doubled")
             of[key] = job
-        self._require_follow_ups(runs, of)
-        self._require_unknown_keys()
-        self._require_template(jobs)
+        runs = [run.serial for run in records.matching(Run, workflow_serial=workflow)]
+        self._require_follow_ups(runs, of, tasks, spawned_jobs(self.world, workflow))
+        self._require_template(jobs, tasks)
+        self._require_count(workflow)
         self._require_words_of_scripts(jobs)
-        count = world.records.all_of(Workflow)[0].metadata.get("count", 0)
+
+    def _require_count(self, serial):
+        """No script's change of a record that all share is undone by another's."""
+        [workflow] = self.world.records.matching(Workflow, serial=serial)
+        count, counted, counting = workflow.metadata.get("count", 0), self.world.counted, self.world.counting
         require(
-            world.counted <= count <= world.counting,
-            f"the count is {count}; {world.counted} were acknowledged and {world.counting} may have been made",
+            counted[serial] <= count <= counting[serial],
+            f"the count is {count}; {counted[serial]} were acknowledged and {counting[serial]} may have been made",
         )
 
     def _require_words_of_scripts(self, jobs):
@@ -162,12 +177,12 @@ class Ledger:
         titles = [event.title for event in self.world.records.all_of(ActivityEvent)]
         doubled = [title for title, count in Counter(titles).items() if count > 1 and title.startswith("attempt ")]
         require(not doubled, f"messages of scripts are doubled: {doubled}")
-        lost = self.world.logged.difference(titles)
+        lost = self.world.logged.keys() - titles
         require(not lost, f"messages of scripts were lost: {lost}")
 
-    def _require_template(self, jobs):
+    def _require_template(self, jobs, tasks):
         """One job defined the template of its task, and all others have it."""
-        [task] = self.world.records.matching(Task, serial=self.world.tasks["c"])
+        [task] = self.world.records.matching(Task, serial=tasks["c"])
         template = next((item["template"] for item in task.inputs if item["key"] == "template"), None)
         for job in jobs:
             if job.task_serial == task.serial and "template" in job.inputs:
@@ -179,7 +194,7 @@ class Ledger:
         """What newer clients say of their records is kept by servers that do not know it."""
         records = self.world.records
         said = [*records.all_of(Workflow), *records.all_of(TaskType)]
-        said += [record for record in records.all_of(Task) if record.serial in self.world.tasks.values()]
+        said += [record for record in records.all_of(Task) if any(record.serial in tasks.values() for tasks in self.world.workflows.values())]
         for record in said:
             require(record.extra == NEW_KEYS, f"{record} lost what this version does not know: {record.extra}")
         if self.world.chances["request late"] > 0.0:
@@ -197,8 +212,7 @@ class Ledger:
             expected = NEW_KEYS if version is Version.NEWER else {}
             require(extra == expected, f"{instance} of a {version.value} version is kept with {extra}")
 
-    def _require_follow_ups(self, runs, of):
-        tasks = self.world.tasks
+    def _require_follow_ups(self, runs, of, tasks, spawned):
         single = {"a": ("start",), "b": ("a",), "c": ("a",), "d": ("b", "c")}
         for run in runs:
             for name in ("start", *single):
@@ -215,7 +229,6 @@ class Ledger:
             f"{of[None, tasks['g']]} has the value {value_of(of[None, tasks['g']])} of {list(map(value_of, ends))}",
         )
         self._require_made_of(of[None, tasks["h"]], [of[None, tasks["g"]]])
-        spawned = spawned_jobs(self.world)
         wrong = [job for source, job in spawned.items() if job.run_serial != self.jobs[source].run_serial]
         require(not wrong, f"spawned jobs are in other runs than what spawned them: {wrong}")
         require(

@@ -34,11 +34,17 @@ class People:
         return Host(self.world.timeline, "person")
 
     def set_up(self, platform):
-        """Make the workflow, with a client that is newer than the servers, and give its serial."""
+        """Make the project and its workflow, with a client that is newer than the servers, and give its serial."""
         self.bearer = platform.admin_token()
         server = platform.server_for(platform.authenticate(self.bearer))
         project = server.create(Project(name="bones"))
-        workflow = server.create(Workflow(project_serial=project.serial, name="mice", extra=NEW_KEYS)).serial
+        server.create(TaskType(name=PACKAGE, extra=NEW_KEYS))
+        return self.make_workflow(server, project.serial)
+
+    def make_workflow(self, server, project_serial):
+        """Make a workflow, with task types of its own, and give its serial."""
+        workflow = server.create(Workflow(project_serial=project_serial, name="mice", extra=NEW_KEYS)).serial
+        tasks = self.world.workflows[workflow] = {}
 
         def task(name, *used, kind=TaskTypeKind.PROCESSING, sequence=False, cores=None, own=()):
             declared = [
@@ -54,7 +60,7 @@ class People:
                 )
             )
             inputs = [
-                {"key": f"i{index}", "mode": "output", "task_serial": self.world.tasks[other], "output_key": "out"}
+                {"key": f"i{index}", "mode": "output", "task_serial": tasks[other], "output_key": "out"}
                 for index, other in enumerate(used)
             ]
             record = Task(
@@ -64,7 +70,7 @@ class People:
                 inputs=[*inputs, *own],
                 extra=NEW_KEYS,
             )
-            self.world.tasks[name] = server.create(record).serial
+            tasks[name] = server.create(record).serial
 
         luck = self.world.luck
         by_hand, asked = luck.switched_on("by hand", 0.25), luck.switched_on("asked", 0.25)
@@ -81,7 +87,6 @@ class People:
         task("d", "b", "c", cores=2)
         task("g", "d", sequence=True)
         task("h", "g")
-        server.create(TaskType(name=PACKAGE, extra=NEW_KEYS))
         server.update(Workflow, workflow, Change(values={"/state": WorkflowState.ACTIVE.value}))
         return workflow
 

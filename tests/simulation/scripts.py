@@ -68,7 +68,7 @@ class Runner:
         self.machine.require_alive()
         arguments = read_job_arguments(call.environment)
         job = self.world.ledger.jobs[arguments.job_serial]
-        if job.task_serial == self.world.tasks["d"] and self.machine.version is Version.OLDER:
+        if self.world.is_task("d", job.task_serial) and self.machine.version is Version.OLDER:
             raise AssertionError(f"{job} needs cores, and went to a worker of a version that offers none")
         name = f"{self.machine.name}/script of job {arguments.job_serial}"
         host = Host(self.world.timeline, name, self.machine, interpreter=Interpreter())

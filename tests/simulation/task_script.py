@@ -52,7 +52,7 @@ class Script:
         job = worker.job
         self._log_itself(worker)
         self._count_itself(worker)
-        if job["task_serial"] == self.world.tasks["d"] and self.world.luck.switched_on("spawning"):
+        if self.world.is_task("d", job["task_serial"]) and self.world.luck.switched_on("spawning"):
             self._spawn(worker)
         outputs["out"] |= _stored_result(worker, value)
         worker.set_output_units({"out": unit_of(job["serial"], job["attempt"])}, save=False)
@@ -74,24 +74,24 @@ class Script:
     def _log_itself(self, worker):
         title = title_of(worker.job["serial"], worker.job["attempt"])
         worker.activity_log_message(title)
-        self.world.logged.add(title)
+        self.world.logged[title] = self.world.timeline.now
 
     def _count_itself(self, worker):
         """Add one to a number that others add to at the same time."""
-        world = self.world
+        world, serial = self.world, worker.job["workflow_serial"]
         with worker.server_connection() as connection:
             for _ in range(60):
-                workflow = xfworkerutil.get_xf_workflow(connection, worker.job["workflow_serial"])
+                workflow = xfworkerutil.get_xf_workflow(connection, serial)
                 assert workflow.items() >= NEW_KEYS.items(), f"{workflow} lost what a newer client said of it"
                 workflow["metadata"]["count"] = workflow["metadata"].get("count", 0) + 1
-                world.counting += 1
+                world.counting[serial] += 1
                 try:
                     xfworkerutil.update_xf_workflow(connection, workflow)
                 except RecordConflict:
-                    world.counting -= 1
+                    world.counting[serial] -= 1
                     self.session.clock.sleep(self._between("count", 0.01, 1.0))
                     continue
-                world.counted += 1
+                world.counted[serial] += 1
                 return
 
     def _spawn(self, worker):
@@ -122,7 +122,9 @@ class Script:
 def outputs_of(job, value):
     """Give a job's outputs: its value, and what becomes the template of later jobs where it is the first."""
     serial = job["serial"]
-    out = {"type": "ForeignFile", "job_serial": serial, "attempt": job["attempt"], "value": value}
+    # Where records were lost with a disk, and a backup was restored, there may be another attempt of this number.
+    attempt = {"job_serial": serial, "attempt": job["attempt"], "started_at": job["started_at"]}
+    out = {"type": "ForeignFile", **attempt, "value": value}
     return {"out": out, **({"template": f"of job {serial}"} if "template" in job["inputs"] else {})}
 
 
@@ -138,7 +140,7 @@ def title_of(serial, attempt):
 
 def _stored_result(worker, value):
     path = worker.create_temp_path(RESULT)
-    path.write_bytes(content_of(worker.job["serial"], worker.job["attempt"], value))
+    path.write_bytes(content_of(worker.job, value))
     worker.upload_output_file(path)
     return worker.create_output_foreign_file(path.name)
 
@@ -146,5 +148,5 @@ def _stored_result(worker, value):
 def _read_input(worker, given):
     """Read the value out of an input's file, which is complete or not there at all."""
     path = worker.download_input_file(given)
-    _, _, value = read_content(Path(path).read_bytes())
+    *_, value = read_content(Path(path).read_bytes())
     return value

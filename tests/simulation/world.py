@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -33,6 +34,7 @@ from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
 from xfworker.domain.bookkeeping import JobLease
+from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import ServerError, XFWorkerError
 from xfworker.domain.files import record_resource
 from xfworker.domain.job_state import JobState
@@ -101,16 +103,17 @@ class World:
         self.may_hold = {}
         self.disk = TearingDisk(self, folder / "store") if self.conditions.files_on_disk else None
         self.files = SimulatedFiles() if self.disk is None else TearingFileStore(self, self.disk.root)
-        self.counting = self.counted = 0
+        self.counting, self.counted = Counter(), Counter()
         self.acknowledged_runs = set()
         self.spawned_by = set()
-        self.logged = set()
+        self.logged = {}
         self.uploads = {}
         self.mover = None
         self.violations = []
         self.partitions = {}
         self.unanswered = {}
-        self.tasks = {}
+        self.workflows = {}
+        """The tasks of each workflow, by name."""
         self.python = None
         self._risks_of_person = RequestRisks.of(self.chances)
         self._risks = RequestRisks.of(self.chances, "process killed")
@@ -130,6 +133,10 @@ class World:
     def runs_whole_script(self, job_serial):
         """Return whether a job's script does all that scripts do."""
         return self.luck.number(f"whole script of job {job_serial}") < self.conditions.whole_scripts
+
+    def is_task(self, name, serial):
+        """Return whether a task is the one of this name, of whichever workflow."""
+        return any(tasks[name] == serial for tasks in self.workflows.values())
 
     def new_key(self):
         self._keys += 1
@@ -194,11 +201,12 @@ class World:
         """Check that what is about to be published is of the attempt that runs."""
         if resource.source != "job_result":
             return
-        serial, attempt, _ = read_content(content)
+        serial, attempt, started_at, _ = read_content(content)
         job = self.ledger.jobs[serial]
         require(
-            (job.state, job.attempt) == (JobState.RUNNING, attempt),
-            f"attempt {attempt} at {job} publishes a file while it is {job.state} in attempt {job.attempt}",
+            (job.state, job.attempt, format_time(job.started_at)) == (JobState.RUNNING, attempt, started_at),
+            f"attempt {attempt} at {job}, begun {started_at}, publishes a file while it is {job.state} in attempt "
+            f"{job.attempt}, begun {job.started_at}",
         )
 
     def _committed(self, records):
