@@ -11,6 +11,7 @@ from tests.simulation.ledger import require
 from tests.simulation.records import ServerDiedError
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.domain.errors import FileError
+from xfworker.domain.files import parse_resource
 
 
 @define(eq=False)
@@ -138,6 +139,18 @@ class TearingFileStore(FolderFileStore):
             return self.layout.file_path(resource).read_bytes()
         except (FileError, OSError):
             return None
+
+    def delete(self, token, resource, **options):
+        super().delete(token, resource, **options)
+        if resource in self._may_hold:
+            # It may be there again after a power cut, which costs only its place.
+            self._may_hold[resource].append(None)
+
+    def restored(self, names):
+        """Know that these files are as a backup has them, and no others are there."""
+        self._may_hold.clear()
+        for resource in map(parse_resource, names):
+            self._may_hold[resource] = [self.content(resource)]
 
     def check(self):
         """

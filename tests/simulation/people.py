@@ -138,11 +138,14 @@ class People:
         clock = self.host.clock()
         while True:
             clock.sleep(self.world.luck.between("by hand", 10.0, 60.0))
-            if not self.world.records.matching(Job, state=JobState.READY_FOR_INTERACTIVE):
-                continue
-            with suppress(XFWorkerError):
-                for job in self._server.find(Job, {"state": JobState.READY_FOR_INTERACTIVE}):
-                    self._do(job)
+            self._do_what_waits()
+
+    def _do_what_waits(self):
+        if not self.world.records.matching(Job, state=JobState.READY_FOR_INTERACTIVE):
+            return
+        with suppress(XFWorkerError):
+            for job in self._server.find(Job, {"state": JobState.READY_FOR_INTERACTIVE}):
+                self._do(job)
 
     def _do(self, job):
         with suppress(XFWorkerError):

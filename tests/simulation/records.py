@@ -2,7 +2,8 @@
 
 from tests.simulation.frozen import frozen, frozen_value
 from tests.simulation.luck import Risks
-from xfworker.adapters.memory.records import MemoryRecordStore, MemoryTransaction
+from xfworker.adapters.memory.records import MemoryRecordStore, MemoryTransaction, _Kept
+from xfworker.adapters.memory.table import Table
 from xfworker.domain.errors import ServerFault
 from xfworker.ports.record_store import Locking
 
@@ -18,6 +19,12 @@ class SimulatedTransaction(MemoryTransaction):
         super().__init__(kept, may_write=may_write)
         self.changed = {}
         self.may_write = may_write
+
+    def _table(self, kind):
+        table = self._kept.tables.get(kind.collection)
+        if table is None:
+            table = self._kept.tables[kind.collection] = CountingTable(kind)
+        return table
 
     _own = staticmethod(lambda record: record)
     _to_keep = staticmethod(frozen)
@@ -38,6 +45,32 @@ class SimulatedTransaction(MemoryTransaction):
     def put_entry(self, key, value, *, at=None):
         super().put_entry(key, value, at=at)
         self._entries[key] = frozen_value(value), at
+
+
+class CountingTable(Table):
+    """
+    Counts the records that are looked at, beside those that are asked for by their serial.
+
+    Attributes:
+        looked_at: How many that were.
+    """
+
+    looked_at = 0
+
+    def emptied(self):
+        made = CountingTable(self._kind)
+        made.looked_at = self.looked_at
+        return made
+
+    def matching(self, where):
+        if not where:
+            self.looked_at += len(self._records)
+        return super().matching(where)
+
+    def _candidates(self, conditions):
+        found = super()._candidates(conditions)
+        self.looked_at += len(found)
+        return found
 
 
 class _Transacting:
@@ -74,6 +107,7 @@ class SimulatedRecords(MemoryRecordStore):
     Attributes:
         watch: Is shown every record that a transaction wrote, when it has been committed.
         risks: What may go wrong where a transaction is committed.
+        transactions: How many there were.
     """
 
     def __init__(self, luck, watch):
@@ -82,6 +116,7 @@ class SimulatedRecords(MemoryRecordStore):
         self._watch = watch
         self.risks = Risks(())
         self.serving = 0
+        self.transactions = 0
 
     def join(self, settings):
         self.serving += 1
@@ -102,14 +137,41 @@ class SimulatedRecords(MemoryRecordStore):
     def committed(self, transaction):
         """Show what was written to the ledger."""
         self._ready_count += transaction.may_write
+        self.transactions += 1
         if transaction.changed:
             tables = self._kept.tables
             self._watch([tables[kind.collection].get(serial) for kind, serial in transaction.changed])
+
+    def snapshot(self):
+        """Give what is kept, as it is now."""
+        kept = self._kept
+        tables = {name: list(table.all()) for name, table in kept.tables.items()}
+        return tables, dict(kept.last_serials), dict(kept.entries)
+
+    def bring_back(self, snapshot, *, keep_serials):
+        """Replace all that is kept by what a snapshot holds; serials go on, or are given again."""
+        before, (tables, last_serials, entries) = self._kept, snapshot
+        self._kept = kept = _Kept()
+        kept.last_serials.update(before.last_serials if keep_serials else last_serials)
+        kept.entries.update(entries)
+        for name, table in before.tables.items():
+            kept.tables[name] = emptied = table.emptied()
+            for record in tables.get(name, ()):
+                emptied.put(record)
+        self._ready_count += 1
 
     def all_of(self, kind):
         """Give the records of a kind as they are, to be looked at only."""
         table = self._kept.tables.get(kind.collection)
         return [] if table is None else list(table.all())
+
+    def looked_at(self):
+        """Give how many records were looked at so far, of all kinds."""
+        return sum(table.looked_at for table in self._kept.tables.values())
+
+    def entry_keys(self):
+        """Give what entries are kept under, and as of when."""
+        return {key: at for key, (_, at) in self._kept.entries.items()}
 
     def matching(self, kind, **where):
         """Give the records of a kind that have these values, to be looked at only."""

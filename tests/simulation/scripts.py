@@ -7,6 +7,7 @@ from tests.simulation.network import RemoteFiles, Wire
 from tests.simulation.task_script import Script
 from tests.simulation.timeline import Host
 from tests.simulation.versions import Version
+from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.domain.job_arguments import read_job_arguments
 from xfworker.domain.job_outcome import ProcessExit
 from xfworker.services.script.session import Session
@@ -77,7 +78,7 @@ class Runner:
         session = Session(
             server=self.world.clients(wire, arguments.server_auth).server,
             files=RemoteFiles(wire),
-            filesystem=self.filesystem,
+            filesystem=LocalFilesystem(call.log_path.parent),
             images=None,
             clock=host.clock(),
             arguments=arguments,
@@ -99,6 +100,11 @@ class Runner:
         self.running.append(running)
         self.world.timeline.spawn(host, work, host.name)
         return running
+
+    def switched_off(self):
+        """End the scripts of a machine without power."""
+        for running in list(self.running):
+            running.host.kill()
 
     def machine_died(self):
         """End the scripts of a worker that died; now and then they go on without it."""

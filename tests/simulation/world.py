@@ -7,7 +7,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from unittest.mock import patch
 
@@ -48,7 +48,6 @@ from xfworker.services.worker.job_executor import JobExecutor
 from xfworker.services.worker.loop import WorkerLoop
 
 _MEMORY = Path("/dev/shm")
-_REST_SECONDS = 3 * 3600.0
 _REPLACED_SECONDS = 250.0
 _LEFT_BEHIND = Version.OLDER, Version.OTHER
 _MACHINE = Offer(cores=4, memory_mib=16384)
@@ -92,9 +91,9 @@ class World:
         self.luck.now = lambda: self.timeline.now
         self.threads = Threads(self.timeline)
         self.folder = folder
-        self.conditions = conditions_of(self.luck)
+        self.conditions = self._conditions()
         self.chances = self.conditions.chances
-        self.options = PlatformOptions(lease_seconds=self.conditions.lease_seconds, max_attempts=3)
+        self.options = self._options()
         self.ledger = Ledger(self)
         self.records = SimulatedRecords(self.luck, self._committed)
         self.records.risks = Risks.of(
@@ -122,11 +121,42 @@ class World:
         self.runs = self.conditions.runs if runs is None else runs
         self._servers = []
         self._workers = {}
-        self._people = People(self)
+        self._people = self._people_of()
         self._by_hand = RunsByHand(self)
         self._signer = MemoryTokenSigner(self._people.host.clock())
         self._at_work = True
         self.all_awake_at = 0.0
+
+    # --- what a kind of world chooses -------------------------------------------------------------------------------
+
+    rest_seconds = 3 * 3600.0
+    """When everything has come to rest at the latest."""
+
+    def _conditions(self):
+        return conditions_of(self.luck)
+
+    def _options(self):
+        return PlatformOptions(lease_seconds=self.conditions.lease_seconds, max_attempts=3)
+
+    def _people_of(self):
+        return People(self)
+
+    def _platform(self, host):
+        return Platform(self.records, host.clock(), self._signer, self.options, files=self.files)
+
+    def _bearer_of(self, host):  # noqa: ARG002  here all have the same
+        return self._people.bearer
+
+    def _sends_messages(self, host):  # noqa: ARG002  here all do or none
+        return self.conditions.messages
+
+    def _old_directories(self, number):  # noqa: ARG002  nothing grows old here
+        return []
+
+    def _run_worker(self, number, work):
+        work.run()
+        # One that stopped in an orderly way is started again.
+        self.timeline.call(5.0, lambda: self.start_worker(number))
 
     # --- what the parts ask for -------------------------------------------------------------------------------------
 
@@ -148,7 +178,7 @@ class World:
 
     def clients(self, wire, bearer):
         """Give what a process asks the servers by."""
-        return clients(wire, bearer) if self.conditions.messages else direct_clients(wire, bearer)
+        return clients(wire, bearer) if self._sends_messages(wire.host) else direct_clients(wire, bearer)
 
     def version_of_server(self, platform):
         return next((server.host.version for server in self._servers if server.platform is platform), Version.THIS)
@@ -220,7 +250,7 @@ class World:
     def start_server(self, number):
         name = f"server {number}"
         host = Host(self.timeline, name, step_seconds=self._server_step, version=self._next_version(name, OF_SERVERS))
-        platform = Platform(self.records, host.clock(), self._signer, self.options, files=self.files)
+        platform = self._platform(host)
         self.uploads[platform] = ServerUploads.of(self, platform)
         platform.join({})
         platform.begin_serving()
@@ -234,20 +264,23 @@ class World:
         return server
 
     def _maintain(self, server):
+        wait = self._maintained(server)
+        if wait is not None:
+            self.timeline.call(wait, lambda: self._maintain(server))
+
+    def _maintained(self, server):
+        """Let a server do what is due, and give the seconds until the next time; none where it has died."""
         if server.host.dead:
-            return
-        wait = server.platform.maintenance_seconds
-        if server.answers:
+            return None
+        if not server.answers:
+            return server.host.resumes_at - self.timeline.now
+        with suppress(ServerError):
             try:
                 server.platform.maintain()
             except ServerDiedError:
                 self.server_died(server)
-                return
-            except ServerError:
-                pass
-        else:
-            wait = server.host.resumes_at - self.timeline.now
-        self.timeline.call(wait, lambda: self._maintain(server))
+                return None
+        return server.platform.maintenance_seconds
 
     def _come_back_from_power_cut(self):
         """The servers, the records and the files are on one machine; each record that was committed is still there."""
@@ -292,7 +325,7 @@ class World:
             executor=executor,
             filesystem=runner.filesystem,
             clock=host.clock(),
-            list_old=list,
+            list_old=lambda: self._old_directories(number),
             concurrency=conditions.concurrency,
             idle_seconds=conditions.idle_seconds,
         )
@@ -303,9 +336,7 @@ class World:
         self._workers[number] = WorkerProcess(host, work, runner)
 
         def run():
-            work.run()
-            # One that stopped in an orderly way is started again.
-            self.timeline.call(5.0, lambda: self.start_worker(number))
+            self._run_worker(number, work)
 
         self.timeline.spawn(host, run, host.name)
 
@@ -320,7 +351,7 @@ class World:
         folder = self.folder / host.name.replace(" ", "-")
         folder.mkdir(exist_ok=True)
         runner = Runner(self, host, LocalFilesystem(folder))
-        clients = self.clients(wire, self._people.bearer)
+        clients = self.clients(wire, self._bearer_of(host))
         return runner, JobExecutor(
             queue=clients.queue,
             server=clients.server,
@@ -338,6 +369,10 @@ class World:
     def _trouble(self):
         if self.luck.ended:
             return
+        self._trouble_all()
+        self.timeline.call(self.conditions.trouble_seconds, self._trouble)
+
+    def _trouble_all(self):
         self._trouble_workers()
         self._trouble_servers()
         if self.luck.strikes("servers/clock set", self.chances["server clock set"]):
@@ -346,7 +381,6 @@ class World:
             for server in self._servers:
                 server.host.step_seconds = self._server_step
         self._restart_the_dead()
-        self.timeline.call(self.conditions.trouble_seconds, self._trouble)
 
     def _trouble_workers(self):
         luck, chances = self.luck, self.chances
@@ -420,7 +454,7 @@ class World:
             person = self._people.begin(workflow)
             self._by_hand.begin(self._people.bearer)
             self.timeline.call(self.conditions.trouble_seconds, self._trouble)
-            self.timeline.run(_REST_SECONDS, lambda: person.ended or self._failed())
+            self.timeline.run(self.rest_seconds, lambda: person.ended or self._failed())
             if not self._failed():
                 self._end(person)
             self._kill_all()
@@ -504,14 +538,14 @@ class Story:
     seconds: float
 
 
-def play(seed, *, only=None, runs=None):
-    """Play a seed's story, or only a part of its misfortunes."""
+def play(seed, *, only=None, runs=None, kind=World):
+    """Play a seed's story in a world of a kind, or only a part of its misfortunes."""
     # What a world makes is thrown away with it; looking for cycles meanwhile takes a tenth of the time.
     gc.disable()
     # In memory where that is: no power cut is waited for here.
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_MEMORY if _MEMORY.is_dir() else None))
     try:
-        world = World(seed, folder, only=only, runs=runs)
+        world = kind(seed, folder, only=only, runs=runs)
         violations = world.live()
         return Story(
             seed=seed,

@@ -3,10 +3,11 @@
 import json
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 import attrs
@@ -141,10 +142,13 @@ class MemoryTransaction:
         after: tuple[str, int] | None = None,
         limit: int | None = None,
     ) -> Sequence[RecordT]:
-        matching = sorted(self._matching(kind, where), key=_order)
+        if where or issubclass(kind, Job):
+            matching: Iterable[RecordT] = sorted(self._matching(kind, where), key=_order)
+        else:
+            matching = self._table(kind).in_order()
         if after is not None:
-            matching = [record for record in matching if _order(record) > after]
-        return [self._own(record) for record in matching[:limit]]
+            matching = (record for record in matching if _order(record) > after)
+        return [self._own(record) for record in islice(matching, limit)]
 
     def find_encoded(
         self,

@@ -25,6 +25,8 @@ class Table:
         self._indexable = _indexable(hashable)
         self._records: dict[int, Any] = {}
         self._indexes: dict[str, dict[Any, dict[int, None]]] = {}
+        self._last = 0
+        self._is_in_order = True
 
     def get(self, serial: int | None) -> Any:
         """Give the record of a serial, or ``None``."""
@@ -34,9 +36,20 @@ class Table:
         """Give all records."""
         return self._records.values()
 
+    def in_order(self) -> Iterable[Any]:
+        """Give all records by serial."""
+        if not self._is_in_order:
+            self._records = dict(sorted(self._records.items()))
+            self._is_in_order = True
+        return self._records.values()
+
     def put(self, record: Record) -> None:
         """Keep a record, in place of the one of the same serial."""
         before = self._records.get(record.serial)
+        if record.serial > self._last:
+            self._last = record.serial
+        elif before is None:
+            self._is_in_order = False
         self._records[record.serial] = record
         for name, index in self._indexes.items():
             value = getattr(record, name)

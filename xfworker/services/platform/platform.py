@@ -40,7 +40,7 @@ from xfworker.services.platform.server import PlatformServer
 from xfworker.services.platform.signing_in import SigningIn
 from xfworker.services.platform.tokens import Sessions, keep_use
 
-_DELETE_KEYS_EVERY_SECONDS = 600.0
+_DELETE_EVERY_SECONDS = 600.0
 
 
 class Platform:
@@ -87,7 +87,7 @@ class Platform:
         self._second_factors = SecondFactorCheck(authenticators, self.options.second_factor_for)
         self._lease_watch = LeaseWatch(clock, self.options.lease_seconds)
         self._idle_workers = IdleWorkers(clock)
-        self._keys_deleted_at: float | None = None
+        self._deleted_at: float | None = None
         self._serves_alone = True
 
     def admin_token(self) -> str:
@@ -332,10 +332,11 @@ class Platform:
     def _maintain(self) -> None:
         run_periodic_tasks(self.records, self.clock, self.options, self._lease_watch)
         now = self.clock.monotonic()
-        if self._keys_deleted_at is None or now - self._keys_deleted_at >= _DELETE_KEYS_EVERY_SECONDS:
+        if self._deleted_at is None or now - self._deleted_at >= _DELETE_EVERY_SECONDS:
             delete_old_idempotency_keys(self.records, self.clock, self.options)
             delete_old_events(self.records, self.clock, self.options)
-            self._keys_deleted_at = now
+            self._sessions.delete_ended(self.records, self.clock.now())
+            self._deleted_at = now
 
     def close(self) -> None:
         """Let go of the record store."""

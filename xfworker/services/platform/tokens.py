@@ -11,13 +11,16 @@ from attrs import define, field
 
 from xfworker.domain.bookkeeping import Account, PersonalToken
 from xfworker.domain.errors import AuthenticationFailed, RecordNotFound
-from xfworker.ports.record_store import RecordTransaction
+from xfworker.ports.record_store import Locking, RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import ADMIN, Principal, PrincipalKind
 
 NO_ACCOUNT = 0
 """What stands for an account where a token is not an account's: a worker's, or a session of the server's owner."""
+
+ENDED_TOKENS_KEPT = timedelta(days=30)
+"""So long after its end a token is still in lists, so that its owner sees what ended; then it is deleted."""
 
 _ENDED = "the token was revoked or has expired; log in again or ask for a new one"
 _USES_KEPT = 60
@@ -98,6 +101,16 @@ class Sessions:
         idle = timedelta(seconds=self.options.session_idle_seconds)
         is_idle = token.last_used_at is not None and token.last_used_at + idle <= now
         return is_idle or (token.expires_at is not None and token.expires_at <= now)
+
+    def delete_ended(self, records: RecordStore, now: datetime) -> int:
+        """Delete the tokens that ended long ago, of sessions, programs and workers, and give how many."""
+        since = now - ENDED_TOKENS_KEPT
+        with records.transaction(write=False) as transaction:
+            ended = tuple(token.serial for token in transaction.find(PersonalToken) if self.is_over(token, since))
+        if not ended:
+            return 0
+        with records.transaction(locking=Locking.ROWS) as transaction:
+            return transaction.delete(PersonalToken, {"serial": ended})
 
     def is_to_be_kept_up(self, last_used_at: datetime | None, now: datetime) -> bool:
         """Return whether it is time to keep that a session is used; once in a while, not with every request."""

@@ -1,0 +1,23 @@
+"""The days of a simulated year."""
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+YEAR_DAYS = 365
+_FIRST_WEEKDAY = 3  # the simulated time begins on a Thursday
+_MONDAY, _SATURDAY = 0, 5
+
+
+def weekday(day):
+    return (_FIRST_WEEKDAY + day) % 7
+
+
+def is_working(day):
+    return weekday(day) < _SATURDAY
+
+
+def is_monday(day):
+    return weekday(day) == _MONDAY
+
+
+def working_days():
+    return [day for day in range(YEAR_DAYS) if is_working(day)]
