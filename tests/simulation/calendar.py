@@ -2,7 +2,6 @@
 
 HOUR = 3600.0
 DAY = 24 * HOUR
-YEAR_DAYS = 365
 _FIRST_WEEKDAY = 3  # the simulated time begins on a Thursday
 _MONDAY, _SATURDAY = 0, 5
 
@@ -19,5 +18,5 @@ def is_monday(day):
     return weekday(day) == _MONDAY
 
 
-def working_days():
-    return [day for day in range(YEAR_DAYS) if is_working(day)]
+def working_days(days):
+    return [day for day in range(days) if is_working(day)]

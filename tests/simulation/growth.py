@@ -15,7 +15,8 @@ from xfworker.services.platform.tokens import ENDED_TOKENS_KEPT
 _MARGIN = timedelta(hours=2)
 _FAILED_KEPT_SECONDS = 7 * DAY
 _UPLOADS_KEPT_SECONDS = 24 * HOUR
-_MOST_TIMES = 1.5
+_MOST_TIMES = 2.0
+_FIRST_MONTHS = 3
 _MOST_LASTING = 3
 _OWNED = TaskType, Worker
 
@@ -69,13 +70,14 @@ class Growth:
         require(not ended, f"{len(ended)} tokens that ended before {since} are kept")
 
     def _look_at_costs(self):
-        """Compare with the first whole month what a job costs."""
+        """Compare with the first months what a job costs."""
         world = self.world
         now = world.ledger.ended, world.records.transactions, world.records.looked_at()
         jobs, transactions, looked_at = (after - before for after, before in zip(now, self._before, strict=True))
         self._before = now
         self.per_job.append((transactions / jobs, looked_at / jobs))
-        if len(self.per_job) < 3:
+        if len(self.per_job) <= _FIRST_MONTHS:
             return
-        for what, first, last in zip(("transactions", "records looked at"), self.per_job[1], self.per_job[-1], strict=True):
+        firsts = [sum(costs) / _FIRST_MONTHS for costs in zip(*self.per_job[:_FIRST_MONTHS], strict=True)]
+        for what, first, last in zip(("transactions", "records looked at"), firsts, self.per_job[-1], strict=True):
             require(last <= _MOST_TIMES * first, f"a job costs {last:.0f} {what}, and {first:.0f} in the first months")

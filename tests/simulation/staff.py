@@ -6,7 +6,7 @@ from contextlib import suppress
 import pyotp
 from attrs import define, field
 
-from tests.simulation.calendar import DAY, HOUR, YEAR_DAYS, is_monday, is_working, working_days
+from tests.simulation.calendar import DAY, HOUR, is_monday, is_working, working_days
 from tests.simulation.ledger import require
 from tests.simulation.network import Wire
 from tests.simulation.people import People
@@ -69,7 +69,7 @@ class Staff(People):
         factors.confirm(self._account, self._code(platform))
         for number in range(1, 1 + world.conditions.workers):
             world.worker_tokens[number] = accounts.add_worker_token(f"worker {number}").text
-        mondays = [day for day in range(120, 240) if is_monday(day)]
+        mondays = [day for day in range(*world.restored_between) if is_monday(day)]
         self._restore_day = world.luck.choice("restored on", mondays)
         return self._workflow
 
@@ -80,9 +80,9 @@ class Staff(People):
         return world.timeline.spawn(self.host, self._year, "person")
 
     def _year(self):
-        days = working_days()
+        days = working_days(self.world.days)
         closing = {*days[_WORKDAYS_OF_A_MONTH - 1 :: _WORKDAYS_OF_A_MONTH], days[-1]}
-        for day in range(YEAR_DAYS):
+        for day in range(self.world.days):
             if is_monday(day):
                 self._until(day, 3.0)  # in the night from Sunday to Monday
                 self.world.archive.make()
@@ -139,7 +139,7 @@ class Staff(People):
     def _carry_off(self, hour):
         """Now and then a computer goes away for weeks, with what runs on it."""
         world, luck = self.world, self.world.luck
-        if world.timeline.now < (YEAR_DAYS - 40) * DAY and luck.strikes("worker/carried off", 0.01):
+        if world.timeline.now < (world.days - 40) * DAY and luck.strikes("worker/carried off", 0.01):
             number = 1 + int(luck.between("which worker", 0, world.conditions.workers))
             self.host.clock().sleep(luck.between("carried off after", 1.0, 60.0))
             world.send_away(number, luck.between("how long away", 3 * DAY, 30 * DAY) - hour)
@@ -205,7 +205,7 @@ class Staff(People):
             for number in range(1, 1 + world.conditions.workers):
                 self._renewals[number] = day + luck.between(f"worker {number}/renewed after", 1, 40)
         for number in range(1, 1 + world.conditions.workers):
-            is_due = self._renewals.get(number, YEAR_DAYS) <= day and not world.is_away(number)
+            is_due = self._renewals.get(number, day + 1) <= day and not world.is_away(number)
             if is_due or number not in world.worker_tokens:
                 self._renewals.pop(number, None)
                 world.replace_worker(number, self._at_a_server(lambda platform, n=number: self._new_token(platform, n)))
@@ -238,7 +238,9 @@ class Staff(People):
     def _close_month(self, *, is_last):
         """Wait until all has come to rest, look whether all is right, begin another workflow, and delete the oldest."""
         world, clock = self.world, self.host.clock()
-        world.calm()
+        world.calm(for_good=is_last)
+        for number in range(1, 1 + world.conditions.workers):
+            world.switch_on(number)
         while True:
             clock.sleep(60.0)
             jobs = world.records.matching(Job, workflow_serial=self._workflow)
@@ -252,6 +254,7 @@ class Staff(People):
         world.month_ends()
         if is_last:
             return
+        self._sign_in()
         self._workflow = self._at_a_server(self._next_workflow)
         self._runs.clear()
         world.luck.ended = False

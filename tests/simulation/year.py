@@ -12,7 +12,7 @@ from datetime import timedelta
 from unittest.mock import patch
 
 from tests.simulation.archive import Archive
-from tests.simulation.calendar import DAY, HOUR, YEAR_DAYS
+from tests.simulation.calendar import DAY, HOUR
 from tests.simulation.conditions import CHANCES, Conditions
 from tests.simulation.growth import Growth
 from tests.simulation.ledger import ViolationError
@@ -74,7 +74,13 @@ _MOVING = JobState.READY, JobState.RUNNING
 class Year(World):
     """One laboratory, for 365 days."""
 
-    rest_seconds = (YEAR_DAYS + 1) * DAY
+    days = 365
+    restored_between = 120, 240
+
+    @property
+    def rest_seconds(self):
+        """When the year is over at the latest."""
+        return (self.days + 10) * DAY
 
     def __init__(self, seed, folder, *, only=None, runs=None):
         super().__init__(seed, folder, only=only, runs=runs)
@@ -197,6 +203,15 @@ class Year(World):
         self._trouble_all()
         self.timeline.call(self.conditions.trouble_seconds, self._trouble)
 
+    def calm(self, *, for_good=True):
+        """From now on nothing goes wrong any more, for good or until the month has ended."""
+        if for_good:
+            super().calm()
+        self.luck.ended = True
+        self.partitions.clear()
+        self.unanswered.clear()
+        self._restart_the_dead()
+
     # --- computers ------------------------------------------------------------------------------------------------------
 
     def start_worker(self, number):
@@ -313,6 +328,6 @@ class Year(World):
         return [found for number in at_work for found in self._old_directories(number)]
 
 
-def play_year(seed, *, only=None):
+def play_year(seed, *, only=None, kind=Year):
     """Play a laboratory's year."""
-    return play(seed, only=only, kind=Year)
+    return play(seed, only=only, kind=kind)
