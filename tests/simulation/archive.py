@@ -51,7 +51,8 @@ class Archive:
         folder = world.folder / f"backup-{self.made}"
         records, known = world.records.snapshot(), self._known()
         kept = self._kept_files()
-        names = [name for name in list(kept.names()) if kept.copy_to(name, folder / name) is not None]
+        with world.nothing_goes_wrong():
+            names = [name for name in list(kept.names()) if kept.copy_to(name, folder / name) is not None]
         if self.last is not None:
             shutil.rmtree(self.last.folder, ignore_errors=True)
         self.last = _Backup(records, known, folder, names, world.timeline.now)
@@ -66,9 +67,10 @@ class Archive:
         self.restored += 1
         world.luck.disturb(DAY)
         kept = self._kept_files()
-        for name in backup.names:
-            kept.put_back(backup.folder / name, name)
-        kept.move_away(set(backup.names))
+        with world.nothing_goes_wrong():
+            for name in backup.names:
+                kept.put_back(backup.folder / name, name)
+            kept.move_away(set(backup.names))
         world.files.restored(backup.names)
         world.records.bring_back(backup.records, keep_serials=world.luck.switched_on("restored on the same database"))
         for owner, name, value in backup.known:

@@ -194,7 +194,11 @@ class Ledger:
         """What newer clients say of their records is kept by servers that do not know it."""
         records = self.world.records
         said = [*records.all_of(Workflow), *records.all_of(TaskType)]
-        said += [record for record in records.all_of(Task) if any(record.serial in tasks.values() for tasks in self.world.workflows.values())]
+        said += [
+            record
+            for record in records.all_of(Task)
+            if any(record.serial in tasks.values() for tasks in self.world.workflows.values())
+        ]
         for record in said:
             require(record.extra == NEW_KEYS, f"{record} lost what this version does not know: {record.extra}")
         if self.world.chances["request late"] > 0.0:

@@ -86,11 +86,11 @@ def _queued(queue, what, body, key):
             return write(Claimed(lease=lease))
         case "heartbeats":
             beat = read(Heartbeat, body, "the heartbeat")
-            attempts = [(lease.job_serial, lease.attempt) for lease in beat.leases]
+            attempts = [lease.held() for lease in beat.leases]
             return write(LeaseStatuses(leases=queue.renew(beat.worker_serial, attempts)))
         case "ends":
             end = read(End, body, "the end")
-            return to_json(queue.end_attempt(end.job_serial, end.attempt, end.outcome))
+            return to_json(queue.end_attempt(end.held(), end.outcome))
 
 
 def _record(server, kind, method, serial, query, body, key):

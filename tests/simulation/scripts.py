@@ -90,7 +90,8 @@ class Runner:
                 script = Script(self.world, session)
                 result = ProcessExit(exit_code=exit_code_of(self.world.python, script.run))
             finally:
-                if host.interpreter.log:
+                # One that comes back after weeks finds its directory gone.
+                if host.interpreter.log and call.log_path.parent.exists():
                     call.log_path.write_text("".join(host.interpreter.log))
                 running.end(result)
                 self.running.remove(running)

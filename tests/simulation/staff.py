@@ -1,4 +1,4 @@
-"""What people do in a year: they come in the morning, work, go, close the month, renew tokens and delete what is old."""
+"""What people do in a year: they come and go, work, close the month, renew tokens, delete what is old."""
 
 import hashlib
 from contextlib import suppress
@@ -21,7 +21,7 @@ from xfworker.domain.records import Job, Project, Run, Workflow
 
 FORMER_SECRET_DAYS = 30
 _NAME = "anna"
-_PASSWORD = "four mice in a scanner"  # noqa: S105  of a simulated person
+_PASSWORD = "four mice in a scanner"
 _OWN_ADDRESS, _OTHER_ADDRESS = "192.0.2.1", "198.51.100.1"
 _GUESSES = 30
 _LONGEST_SIGN_IN_SECONDS = 1800.0
@@ -181,7 +181,9 @@ class Staff(People):
             passed = world.timeline.now - began
             world.check(lambda passed=passed: require(passed < _LONGEST_SIGN_IN_SECONDS, "somebody was kept out"))
             try:
-                self._session = self._at_a_server(lambda platform: self._signed_in(platform, is_right=wrong <= 0))
+                self._session = self._at_a_server(
+                    lambda platform, right=wrong <= 0: self._signed_in(platform, is_right=right)
+                )
             except TooManyRequests as error:
                 clock.sleep(error.retry_after_seconds)
             except AuthenticationFailed:

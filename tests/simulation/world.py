@@ -144,13 +144,13 @@ class World:
     def _platform(self, host):
         return Platform(self.records, host.clock(), self._signer, self.options, files=self.files)
 
-    def _bearer_of(self, host):  # noqa: ARG002  here all have the same
+    def _bearer_of(self, host):
         return self._people.bearer
 
-    def _sends_messages(self, host):  # noqa: ARG002  here all do or none
+    def _sends_messages(self, host):
         return self.conditions.messages
 
-    def _old_directories(self, number):  # noqa: ARG002  nothing grows old here
+    def _old_directories(self, number):
         return []
 
     def _run_worker(self, number, work):

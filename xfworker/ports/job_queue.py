@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import define, field
 
@@ -45,6 +45,22 @@ class Lease:
         """
         started_at = self.job.started_at
         return None if started_at is None else max((self.expires_at - started_at).total_seconds(), 0.0)
+
+
+class HeldAttempt(NamedTuple):
+    """
+    An attempt at a job that a worker has a lease on, or had.
+
+    Attributes:
+        job_serial: The job.
+        attempt: Which attempt.
+        started_at: When it began (UTC), where that is known: after a backup was restored there may be another attempt
+            of the same number.
+    """
+
+    job_serial: int
+    attempt: int
+    started_at: datetime | None = None
 
 
 @define(frozen=True, kw_only=True)

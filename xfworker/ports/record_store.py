@@ -76,11 +76,13 @@ class RenewedLease:
 
     Attributes:
         job_serial: The job.
+        started_at: When the attempt began (UTC).
         state: The job's state.
         metadata: The job's metadata; where they do not have what was asked for, they may be left out.
     """
 
     job_serial: int
+    started_at: datetime | None
     state: JobState
     metadata: Mapping[str, Any]
 

@@ -1,6 +1,9 @@
 """How attempts end: what the log says of it, who may say so, and that nothing is left of the attempt."""
 
+from datetime import timedelta
+
 import pytest
+from attrs import evolve
 
 from tests.unit.platform.small_workflow import SmallWorkflow, output
 from tests.unit.platform.test_file_rights import Lab
@@ -12,7 +15,9 @@ from xfworker.domain.files import Scope, record_resource
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Job, Worker
+from xfworker.ports.job_queue import HeldAttempt
 from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.principal import job_claims, job_principal
 from xfworker.testing.contracts.worlds import DirectWorld, Setting
 
 LONGEST_MESSAGE = 16_000
@@ -107,7 +112,7 @@ def test_a_job_that_nobody_runs_has_no_attempt_to_end(tmp_path):
     job = lab.job(anna)
     with pytest.raises(LeaseLost, match="attempt 0 at job"):
         lab.platform.queue_for(lab.platform.authenticate(anna)).end_attempt(
-            job.serial, 0, Outcome(ending=Ending.CRASHED)
+            HeldAttempt(job.serial, 0), Outcome(ending=Ending.CRASHED)
         )
     assert lab.server().get(Job, job.serial) == job
 
@@ -118,7 +123,7 @@ def test_whoever_does_not_see_a_job_learns_nothing_of_its_attempts(tmp_path):
     job = lab.job(anna)
     stranger = lab.platform.queue_for(lab.platform.authenticate(berta))
     with pytest.raises(RecordNotFound, match=f"there is no job {job.serial}"):
-        stranger.end_attempt(job.serial, 7, Outcome(ending=Ending.CRASHED))
+        stranger.end_attempt(HeldAttempt(job.serial, 7), Outcome(ending=Ending.CRASHED))
 
 
 def test_an_end_without_a_lease_counts_only_where_it_was_reported(world, setting):
@@ -133,6 +138,22 @@ def test_an_end_without_a_lease_counts_only_where_it_was_reported(world, setting
     world.admin.update(Job, lease.job.serial, Change(values={"/state": "Ready"}))
     with pytest.raises(LeaseLost):
         world.queue.end(lease, Outcome(ending=Ending.FINISHED))
+
+
+def test_an_attempt_of_before_a_restored_backup_is_not_taken_for_one_of_the_same_number(world, setting):
+    lease = setting.leased()
+    began = lease.job.started_at - timedelta(hours=1)
+    earlier = evolve(lease, job=evolve(lease.job, started_at=began))
+    [status] = world.queue.heartbeat([earlier])
+    assert status.lost is not None
+    with pytest.raises(LeaseLost, match="begun at"):
+        world.queue.end(earlier, Outcome(ending=Ending.CRASHED))
+    claims = job_claims(lease.job.serial, lease.job.workflow_serial, lease.job.project_serial, lease.attempt, began)
+    script = world.platform.server_for(job_principal(claims))
+    with pytest.raises(LeaseLost, match="begun at"):
+        script.update(Job, lease.job.serial, Change(values={"/state": "Done"}))
+    assert [status.lost for status in world.queue.heartbeat([lease])] == [None]
+    setting.script(lease).update(Job, lease.job.serial, Change(values={"/state": "Done"}))
 
 
 def test_what_waited_for_a_job_goes_on_when_its_script_fails():

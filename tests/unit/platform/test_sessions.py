@@ -91,6 +91,18 @@ def test_ended_sessions_are_deleted_when_the_next_one_begins(house):
     assert len(house.accounts.tokens(house.serial)) == 1
 
 
+def test_tokens_that_ended_are_deleted_a_month_later_by_maintenance(house):
+    begin(house)
+    house.accounts.add_token(house.serial, "of a day", days=1)
+    house.accounts.add_token(house.serial, "without an end")
+    house.clock.advance(25 * HOUR)
+    house.platform.maintain()
+    assert len(house.accounts.tokens(house.serial)) == 3
+    house.clock.advance(34 * 24 * HOUR)
+    house.platform.maintain()
+    assert [token.name for token in house.accounts.tokens(house.serial)] == ["without an end"]
+
+
 def test_all_other_sessions_of_an_account_are_ended_at_once(house):
     own, other = begin(house), begin(house)
     program = house.accounts.add_token(house.serial, "nightly").text

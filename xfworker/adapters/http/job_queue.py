@@ -41,7 +41,10 @@ class HttpJobQueue:
         doing = f"renew the lease on job {', '.join(str(lease.job.serial) for lease in leases)}"
         beat = Heartbeat(
             worker_serial=leases[0].job.worker_serial or 0,
-            leases=[HeldLease(job_serial=lease.job.serial, attempt=lease.attempt) for lease in leases],
+            leases=[
+                HeldLease(job_serial=lease.job.serial, attempt=lease.attempt, started_at=lease.job.started_at)
+                for lease in leases
+            ],
         )
         return self._ask(LeaseStatuses, "heartbeats", beat, doing).leases
 
@@ -49,7 +52,8 @@ class HttpJobQueue:
         doing = f"report the end of job {lease.job.serial}"
         # The message may quote what a script wrote, and that may be anything; the end must be reported all the same.
         sendable = evolve(outcome, message=clean_string(outcome.message))
-        end = End(job_serial=lease.job.serial, attempt=lease.attempt, outcome=sendable)
+        job = lease.job
+        end = End(job_serial=job.serial, attempt=lease.attempt, started_at=job.started_at, outcome=sendable)
         return self._ask(Job, "ends", end, doing)
 
     def _ask(

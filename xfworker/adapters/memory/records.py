@@ -260,7 +260,10 @@ class MemoryTransaction:
             if attempts[lease.job_serial] == lease.attempt:
                 self.replace(attrs.evolve(lease, expires_at=expires_at))
                 job = self.get(Job, lease.job_serial)
-                renewed.append(RenewedLease(job_serial=job.serial, state=job.state, metadata=job.metadata))
+                one = RenewedLease(
+                    job_serial=job.serial, started_at=job.started_at, state=job.state, metadata=job.metadata
+                )
+                renewed.append(one)
         return renewed
 
     def renew_all_leases(self, expires_at: datetime) -> None:

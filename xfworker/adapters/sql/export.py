@@ -3,12 +3,13 @@
 import gzip
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Engine, MetaData, Table, delete, func, insert, select, text
+from sqlalchemy import Connection, Engine, MetaData, Table, cast, delete, func, insert, select, text
+from sqlalchemy.dialects.postgresql import REGCLASS
 
 from xfworker.adapters.sql.engine import WRITES
 from xfworker.adapters.sql.tables import METADATA
@@ -57,9 +58,16 @@ def _copy(connection: Connection, copied: IO[bytes]) -> None:
                 copied.write(bytes(block).replace(b"\\\\", b"\\"))
 
 
-def read_rows(engine: Engine, source: IO[bytes]) -> int:
+def read_rows(engine: Engine, source: IO[bytes], *, meanwhile: Callable[[], None] = lambda: None) -> int:
     """
     Replace every row of every table by what :func:`write_rows` wrote, in one transaction, and give how many.
+
+    Serials that were given before are not given again: workers and scripts may still go on with what had them.
+
+    Args:
+        engine: The database.
+        source: What was written.
+        meanwhile: What is done while nobody else writes, before the rows are committed.
 
     Raises:
         ConfigurationError: A line is not what was written; nothing is changed.
@@ -78,6 +86,7 @@ def read_rows(engine: Engine, source: IO[bytes]) -> int:
                 connection.execute(insert(METADATA.tables[name]), rows)
                 count += len(rows)
             count_on(connection)
+            meanwhile()
     return count
 
 
@@ -130,12 +139,13 @@ def _batches(source: IO[bytes]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def count_on(connection: Connection) -> None:
-    """Let the next serials come behind those that were inserted."""
+    """Let the next serials come behind those that were inserted, and behind those that were given before."""
     # PostgreSQL's counters do not follow serials that were inserted; SQLite's do.
     if connection.dialect.name != "postgresql":
         return
     for table in METADATA.sorted_tables:
         if "serial" in table.c:
-            last = connection.execute(select(func.max(table.c.serial))).scalar_one()
-            statement = text("SELECT setval(pg_get_serial_sequence(:name, 'serial'), :last, :used)")
-            connection.execute(statement, {"name": table.name, "last": last or 1, "used": last is not None})
+            counter = func.pg_get_serial_sequence(table.name, "serial")
+            given = connection.execute(select(func.pg_sequence_last_value(cast(counter, REGCLASS)))).scalar_one() or 0
+            last = max(connection.execute(select(func.max(table.c.serial))).scalar_one() or 0, given)
+            connection.execute(select(func.setval(counter, max(last, 1), last > 0)))

@@ -21,7 +21,7 @@ from xfworker.adapters.sql.prepared import Prepared, Runner
 from xfworker.adapters.sql.rows import read_json, record_of, to_row, write_json
 from xfworker.adapters.sql.tables import CLAIM_RANK, ENTRIES, SERIAL, TABLES, field_forms
 from xfworker.domain.bookkeeping import JobLease
-from xfworker.domain.conversion import format_time
+from xfworker.domain.conversion import format_time, parse_time
 from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Job, Worker
@@ -130,13 +130,18 @@ def renew_leases(
         values |= {"jobs": list(attempts), "attempts": list(attempts.values())}
         rows = runner.rows(_RENEWING, values)
     return [
-        RenewedLease(job_serial=job_serial, state=JobState(state), metadata=read_json(metadata) or {})
-        for job_serial, state, metadata in rows
+        RenewedLease(
+            job_serial=job_serial,
+            started_at=None if started_at is None else parse_time(started_at),
+            state=JobState(state),
+            metadata=read_json(metadata) or {},
+        )
+        for job_serial, started_at, state, metadata in rows
     ]
 
 
 # Metadata may be large, and hardly any has the member.
-_OF_JOB = "jobs.serial, jobs.state, CASE WHEN jobs.metadata LIKE :member THEN jobs.metadata END"
+_OF_JOB = "jobs.serial, jobs.started_at, jobs.state, CASE WHEN jobs.metadata LIKE :member THEN jobs.metadata END"
 _LISTED_ON_SQLITE = """
     job_leases.worker_serial = :worker AND (job_serial, job_leases.attempt) IN (
         SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:listed)

@@ -1,5 +1,7 @@
 """Messages of the job queue, besides the worker's record."""
 
+from datetime import datetime
+
 from attrs import define, field
 from attrs.validators import max_len
 
@@ -7,7 +9,7 @@ from xfworker.adapters.wire.codec import Message
 from xfworker.adapters.wire.field_types import Serial
 from xfworker.domain.job_outcome import Outcome
 from xfworker.domain.resources import Offer
-from xfworker.ports.job_queue import Lease, LeaseStatus
+from xfworker.ports.job_queue import HeldAttempt, Lease, LeaseStatus
 
 MOST_LEASES = 1000
 """So many leases a heartbeat renews at once."""
@@ -35,6 +37,11 @@ class HeldLease(Message):
 
     job_serial: Serial
     attempt: Serial
+    started_at: datetime | None = None
+
+    def held(self) -> HeldAttempt:
+        """Give the attempt as the queue takes it."""
+        return HeldAttempt(self.job_serial, self.attempt, self.started_at)
 
 
 @define(frozen=True, kw_only=True)
@@ -59,3 +66,8 @@ class End(Message):
     job_serial: Serial
     attempt: Serial
     outcome: Outcome
+    started_at: datetime | None = None
+
+    def held(self) -> HeldAttempt:
+        """Give the attempt as the queue takes it."""
+        return HeldAttempt(self.job_serial, self.attempt, self.started_at)

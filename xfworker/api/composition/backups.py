@@ -16,7 +16,8 @@ from xfworker.adapters.sql.export import read_rows, write_rows
 from xfworker.adapters.sql.records import SqlRecordStore
 from xfworker.adapters.sql.schema import current_revision
 from xfworker.adapters.transfer.hashing import file_sha256
-from xfworker.api.composition.kept_files import kept_files
+from xfworker.adapters.transfer.partial_file import flush_file, flush_folder
+from xfworker.api.composition.kept_files import flush_folders, kept_files
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, UsageError
 from xfworker.services.files_in_use import when_free
@@ -71,7 +72,11 @@ def make_backup(storage: PlatformStorage, target: Path) -> BackupSummary:
         }
         (partial / _MANIFEST).touch(mode=0o600)
         (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
+        for path in (partial / _RECORDS, partial / _MANIFEST):
+            flush_file(path)
+        flush_folders(partial)
         when_free(lambda: partial.rename(target))
+        flush_folder(target.parent)
     finally:
         engine.dispose()
         shutil.rmtree(partial, ignore_errors=True)
@@ -82,6 +87,7 @@ def restore_backup(storage: PlatformStorage, source: Path) -> BackupSummary:
     """
     Bring back what a backup holds; everything is checked before anything is changed.
 
+    Servers that run take no change meanwhile, so that no file of what is replaced arrives among what is put back.
     Files that are not in the backup are moved to ``replaced`` in the data folder, or to ``.xfworker/replaced`` in the
     bucket, because new records may get the serials of those that they belong to.
 
@@ -104,11 +110,14 @@ def restore_backup(storage: PlatformStorage, source: Path) -> BackupSummary:
                 f"the backup has schema {manifest.get('schema')}, this version {current_revision(engine)}; restore it "
                 f"with xfworker {manifest.get('version')}, then upgrade"
             )
-        for name in files:
-            kept.put_back(source / _FILES / name, name)
-        kept.move_away(set(files))
+
+        def put_back() -> None:
+            for name in files:
+                kept.put_back(source / _FILES / name, name)
+            kept.move_away(set(files))
+
         with gzip.open(source / _RECORDS, "rb") as file:
-            count = read_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is read like any other
+            count = read_rows(engine, file, meanwhile=put_back)  # type: ignore[arg-type]  # it is read like any other
     finally:
         engine.dispose()
     return BackupSummary(records=count, files=len(files), file_bytes=sum(size for _, size in files.values()))

@@ -15,7 +15,7 @@ from attrs import define
 from xfworker.adapters.disk.file_modes import FileModes
 from xfworker.adapters.disk.store_layout import PRIVATE_FOLDER
 from xfworker.adapters.transfer.hashing import file_sha256
-from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX
+from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX, flush_file, flush_folder
 from xfworker.api.composition.platform import PlatformStorage, file_store
 from xfworker.domain.digests import Digests
 from xfworker.domain.errors import FileError, FileNotInStore
@@ -45,7 +45,7 @@ class KeptFiles(Protocol):
         ...
 
     def move_away(self, kept: set[str]) -> None:
-        """Move all other files to where no client finds them."""
+        """Move all other files to where no client finds them; then all that was put back and moved is on the disk."""
         ...
 
 
@@ -98,6 +98,7 @@ class _FolderFiles:
         except FileNotFoundError:
             return None
         shutil.copystat(source, target) if source.exists() else None
+        flush_file(target)
         return digest.hexdigest(), size
 
     def put_back(self, source: Path, name: str) -> None:
@@ -112,6 +113,7 @@ class _FolderFiles:
             partial.touch(mode=0o600)
             shutil.copy2(source, partial)
             modes.set_on_file(partial)  # a backup that was copied may have got wider modes
+            flush_file(partial)
             when_free(lambda: partial.replace(target))
         finally:
             partial.unlink(missing_ok=True)
@@ -122,6 +124,14 @@ class _FolderFiles:
             if name not in kept:
                 _PRIVATE.make_folders((aside / name).parent)
                 shutil.move(self._root / name, aside / name)
+        for folder in (self._root, self._replaced):
+            flush_folders(folder)
+
+
+def flush_folders(root: Path) -> None:
+    """Wait until the names in a folder, and in those below it, are on the disk."""
+    for parent, _, _ in os.walk(root):
+        flush_folder(Path(parent))
 
 
 @define(frozen=True)

@@ -30,6 +30,7 @@ from xfworker.domain.records import (
     Workflow,
 )
 from xfworker.ports.record_store import RecordTransaction
+from xfworker.services.platform.attempts import described_attempt, is_same_start
 from xfworker.services.platform.dependents import task_types_with
 from xfworker.services.platform.options import MOST_SPAWNED_JOBS
 from xfworker.services.platform.ownership import OWNED, owner_name, owns
@@ -97,7 +98,7 @@ class Access:
         job = self._own_job()
         if job is None:
             return
-        if job.attempt != self.principal.attempt or job.state is not JobState.RUNNING:
+        if not self._is_own_attempt(job) or job.state is not JobState.RUNNING:
             raise self._over(job)
         if to_write and ABORT_REQUESTED in job.metadata:
             raise JobAborted(f"job {job.serial} was aborted, so nothing more is taken from it")
@@ -110,12 +111,16 @@ class Access:
             LeaseLost: It was.
         """
         job = self._own_job()
-        if job is not None and job.attempt != self.principal.attempt:
+        if job is not None and not self._is_own_attempt(job):
             raise self._over(job)
 
     def is_ended_own_job(self, job: Job) -> bool:
         """Return whether a job is the script's own, and does not run any more."""
         return job.serial == self.principal.job_serial and job.state is not JobState.RUNNING
+
+    def _is_own_attempt(self, job: Job) -> bool:
+        principal = self.principal
+        return job.attempt == principal.attempt and is_same_start(principal.started_at, job.started_at)
 
     def _own_job(self) -> Job | None:
         serial = self.principal.job_serial
@@ -124,7 +129,7 @@ class Access:
     def _over(self, job: Job) -> LeaseLost:
         return LeaseLost(
             f"attempt {self.principal.attempt} at job {job.serial} is over: the job is {job.state}, attempt "
-            f"{job.attempt}; nothing more is taken from this attempt"
+            f"{described_attempt(job)}; nothing more is taken from this attempt"
         )
 
     def sees_all(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
+from xfworker.domain.conversion import format_time, parse_time
 from xfworker.domain.errors import AuthenticationFailed, PermissionDenied
 
 
@@ -32,6 +33,8 @@ class Principal:
         workflow_serial: The job's workflow.
         project_serial: The job's project.
         attempt: The attempt at the job that the script is.
+        started_at: When that attempt began (UTC), where its token says so: after a backup was restored there may be
+            another attempt of the same number.
         token_key: The key of the personal or worker token that the caller came with; without it a token of the server's
             secret alone.
         expires_at: When that token ends (UTC), or ``None`` where it does not.
@@ -45,6 +48,7 @@ class Principal:
     workflow_serial: int | None = None
     project_serial: int | None = None
     attempt: int | None = None
+    started_at: datetime | None = None
     token_key: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None
     session_used_at: datetime | None = None
@@ -87,7 +91,8 @@ class Principal:
     def claims(self) -> dict[str, Any]:
         """Give the claims of a token that stands for this caller, as its own token has them."""
         if self.job_serial is not None:
-            return job_claims(self.job_serial, self.workflow_serial or 0, self.project_serial or 0, self.attempt or 0)
+            place = self.job_serial, self.workflow_serial or 0, self.project_serial or 0
+            return job_claims(*place, self.attempt or 0, self.started_at)
         claims: dict[str, Any] = {"kind": self.kind.value}
         return claims if self.token_key is None else claims | {"key": self.token_key}
 
@@ -96,14 +101,18 @@ ADMIN = Principal(kind=PrincipalKind.ADMIN, name="admin")
 """The administrator that the server's own secret makes."""
 
 
-def job_claims(job_serial: int, workflow_serial: int, project_serial: int, attempt: int) -> dict[str, Any]:
+def job_claims(
+    job_serial: int, workflow_serial: int, project_serial: int, attempt: int, started_at: datetime | None
+) -> dict[str, Any]:
     """Give what a job's token says."""
+    started = {} if started_at is None else {"started": format_time(started_at)}
     return {
         "kind": PrincipalKind.JOB.value,
         "job": job_serial,
         "workflow": workflow_serial,
         "project": project_serial,
         "attempt": attempt,
+        **started,
     }
 
 
@@ -118,6 +127,7 @@ def job_principal(claims: Mapping[str, Any]) -> Principal:
         job_serial, workflow_serial, project_serial, attempt = (
             int(claims[name]) for name in ("job", "workflow", "project", "attempt")
         )
+        started_at = parse_time(claims["started"]) if "started" in claims else None
     except (KeyError, TypeError, ValueError):
         raise AuthenticationFailed("the job's token does not say which job it is for") from None
     return Principal(
@@ -127,4 +137,5 @@ def job_principal(claims: Mapping[str, Any]) -> Principal:
         workflow_serial=workflow_serial,
         project_serial=project_serial,
         attempt=attempt,
+        started_at=started_at,
     )

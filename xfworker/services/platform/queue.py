@@ -17,7 +17,7 @@ from xfworker.domain.packages_needed import missing_of, missing_packages
 from xfworker.domain.records import INSTANCE, Job, Task, TaskType, Worker
 from xfworker.domain.resources import Offer, declared_needs, with_earlier_pilots
 from xfworker.ports.clock import Clock
-from xfworker.ports.job_queue import Lease, LeaseStatus
+from xfworker.ports.job_queue import HeldAttempt, Lease, LeaseStatus
 from xfworker.ports.record_store import (
     ClaimableTask,
     Claimant,
@@ -29,6 +29,7 @@ from xfworker.ports.record_store import (
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import change_event, log_change, log_event
+from xfworker.services.platform.attempts import described_attempt, is_same_start
 from xfworker.services.platform.declarations import check_declarations
 from xfworker.services.platform.downstream import after_lease
 from xfworker.services.platform.durations import job_seconds
@@ -235,16 +236,17 @@ class PlatformQueue:
     def heartbeat(self, leases: Sequence[Lease]) -> list[LeaseStatus]:
         """Renew all leases that a worker has, and give the status of each in the same order."""
         worker_serial = leases[0].job.worker_serial or 0
-        return self.renew(worker_serial, [(lease.job.serial, lease.attempt) for lease in leases])
+        held = [HeldAttempt(lease.job.serial, lease.attempt, lease.job.started_at) for lease in leases]
+        return self.renew(worker_serial, held)
 
-    def renew(self, worker_serial: int, attempts: Sequence[tuple[int, int]]) -> list[LeaseStatus]:
+    def renew(self, worker_serial: int, attempts: Sequence[HeldAttempt]) -> list[LeaseStatus]:
         """
-        Renew a worker's leases on attempts at jobs (job, attempt), and give the status of each in the same order.
+        Renew a worker's leases on attempts at jobs, and give the status of each in the same order.
 
         A worker may have lost an attempt, not know it yet, and have been handed out the same job again.
         """
         # In rising order, so that the last attempt at a job stays: there is at most one lease on a job.
-        latest = dict(sorted(attempts))
+        latest = dict(sorted(held[:2] for held in attempts))
         with self._records.transaction(locking=Locking.ROWS) as transaction:
             now = self._clock.now()
             access = Access(self._principal, transaction)
@@ -261,9 +263,11 @@ class PlatformQueue:
             self._record_seen(transaction, claimant.worker, now)
             return [
                 LeaseStatus(job_serial=serial, expires_at=expires_at, abort_requested=_is_to_stop(renewed[serial]))
-                if serial in renewed and attempt == latest[serial]
+                if serial in renewed
+                and attempt == latest[serial]
+                and is_same_start(started_at, renewed[serial].started_at)
                 else LeaseStatus(job_serial=serial, lost=self._why_lost(access, serial, attempt))
-                for serial, attempt in attempts
+                for serial, attempt, started_at in attempts
             ]
 
     def _runnable(self, access: Access, serials: Iterable[int]) -> set[int]:
@@ -283,18 +287,19 @@ class PlatformQueue:
 
     def end(self, lease: Lease, outcome: Outcome) -> Job:
         """Report how the script ended, and give the job as it is then."""
-        return self.end_attempt(lease.job.serial, lease.attempt, outcome)
+        return self.end_attempt(HeldAttempt(lease.job.serial, lease.attempt, lease.job.started_at), outcome)
 
-    def end_attempt(self, job_serial: int, attempt: int, outcome: Outcome) -> Job:
+    def end_attempt(self, held: HeldAttempt, outcome: Outcome) -> Job:
         """Report how an attempt at a job ended, and give the job as it is then."""
+        job_serial = held.job_serial
         with self._records.transaction(of=(Job, job_serial)) as transaction:
             now = self._clock.now()
             access = Access(self._principal, transaction)
-            job, had_lease = self._given_up(transaction, job_serial, attempt)
+            job, had_lease = self._given_up(transaction, held)
             if not had_lease:
-                if _was_reported(job, attempt, outcome):
+                if is_same_start(held.started_at, job.started_at) and _was_reported(job, held.attempt, outcome):
                     return job
-                raise LeaseLost(_lost(job, attempt))
+                raise LeaseLost(_lost(job, held.attempt))
             outcome = attrs.evolve(outcome, message=_readable(clean_string(outcome.message)))
             after = _with_outcome(job, outcome, now)
             if self._options.files_may_wait and after.state is JobState.READY:
@@ -331,7 +336,7 @@ class PlatformQueue:
             end_lease(access, lease, now, self._options)
         set_owner(transaction, worker, self._principal)
 
-    def _given_up(self, transaction: RecordTransaction, job_serial: int, attempt: int) -> tuple[Job, bool]:
+    def _given_up(self, transaction: RecordTransaction, held: HeldAttempt) -> tuple[Job, bool]:
         """
         Give a job, and whether the caller had a lease on this attempt at it, which is deleted.
 
@@ -339,16 +344,16 @@ class PlatformQueue:
             PermissionDenied: Another worker has the lease, or had it last.
             LeaseLost: The caller does not see the job's project any more.
         """
-        job = transaction.get(Job, job_serial)
+        job = transaction.get(Job, held.job_serial)
         access = Access(self._principal, transaction)
-        if job.attempt != attempt:
-            access.get(Job, job_serial)
+        if job.attempt != held.attempt or not is_same_start(held.started_at, job.started_at):
+            access.get(Job, job.serial)
             return job, False
         worker_serial = job.worker_serial
         if worker_serial is not None and not self._principal.is_admin:
             self._require_own(transaction, transaction.get(Worker, worker_serial), f"look after {job}, which runs on")
         self._require_may_run(access, job)
-        return job, bool(transaction.delete(JobLease, {"job_serial": job.serial, "attempt": attempt}))
+        return job, bool(transaction.delete(JobLease, {"job_serial": job.serial, "attempt": held.attempt}))
 
     def _require_may_run(self, access: Access, job: Job) -> None:
         if not access.may_run(job):
@@ -407,7 +412,7 @@ class PlatformQueue:
 
     def _described(self, transaction: RecordTransaction, job: Job, kept: JobLease) -> Lease:
         task = transaction.get(Task, job.task_serial)
-        claims = job_claims(job.serial, job.workflow_serial, job.project_serial, job.attempt)
+        claims = job_claims(job.serial, job.workflow_serial, job.project_serial, job.attempt, job.started_at)
         return Lease(
             job=job,
             task=task,
@@ -513,6 +518,6 @@ def _default_message(outcome: Outcome) -> str:
 
 def _lost(job: Job, attempt: int) -> str:
     return (
-        f"attempt {attempt} at job {job.serial} is over: the job is {job.state}, attempt {job.attempt}; "
+        f"attempt {attempt} at job {job.serial} is over: the job is {job.state}, attempt {described_attempt(job)}; "
         "results of this attempt are not taken"
     )

@@ -46,7 +46,7 @@ def queue_router(platform: Platform) -> Router:
         beat = await message(request, Heartbeat, "the heartbeat")
 
         def work() -> LeaseStatuses:
-            attempts = [(lease.job_serial, lease.attempt) for lease in beat.leases]
+            attempts = [lease.held() for lease in beat.leases]
             return LeaseStatuses(leases=platform.queue_for(caller(request)).renew(beat.worker_serial, attempts))
 
         return answer_message(await in_thread(work))
@@ -56,7 +56,7 @@ def queue_router(platform: Platform) -> Router:
         ended = await message(request, End, "the end")
 
         def work() -> Job:
-            return platform.queue_for(caller(request)).end_attempt(ended.job_serial, ended.attempt, ended.outcome)
+            return platform.queue_for(caller(request)).end_attempt(ended.held(), ended.outcome)
 
         return answer(to_json(await in_thread(work)))
 
