@@ -113,6 +113,7 @@ TESTS_OF = {
     "xfworker/domain/allocation.py": _of_domain("allocation"),
     "xfworker/domain/change.py": _of_domain("change", "records"),
     "xfworker/domain/connections.py": _of_domain("connections"),
+    "xfworker/domain/conversion.py": _of_domain("change", "conversion", "records", "rules_at_their_edges"),
     "xfworker/domain/digest_field.py": _of_domain("digest_field"),
     "xfworker/domain/files.py": _of_domain("files", "rules_at_their_edges"),
     "xfworker/domain/filenames.py": _of_domain("filenames"),
@@ -121,6 +122,7 @@ TESTS_OF = {
     "xfworker/domain/job_state.py": _of_domain("job_state"),
     "xfworker/domain/one_time_codes.py": _of_domain("one_time_codes"),
     "xfworker/domain/package_schemas.py": _of_domain("package_schemas"),
+    "xfworker/domain/parameter_shapes.py": _of_domain("parameter_shapes"),
     "xfworker/domain/version.py": _of_domain("parameters"),
     "xfworker/domain/workflow_graph.py": (*_of_domain("scheduling"), *_OF_FLOW),
     "xfworker/domain/resources.py": (
