@@ -6,6 +6,7 @@ a rotation has and which names the file keys carry is this project's. A type tha
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from attrs import define
@@ -139,10 +140,6 @@ def _list(value: Any, path: str, item: Check) -> Iterator[str]:
         yield from item(element, f"{path}[{index}]")
 
 
-def _list_of(item: Check) -> Check:
-    return lambda value, path: _list(value, path, item)
-
-
 def _filename(value: Any, path: str) -> Iterator[str]:
     try:
         check_filename(value)
@@ -199,8 +196,8 @@ FILE_TYPES = frozenset(
 """The types that are file references themselves: their bulk data is one file, or one and those beside it."""
 
 _FILES_BESIDE = (
-    Field("filenames", _list_of(_filename), required=False),
-    Field("additional_files", _list_of(_reference), required=False),
+    Field("filenames", partial(_list, item=_filename), required=False),
+    Field("additional_files", partial(_list, item=_reference), required=False),
 )
 
 FIELDS: dict[str, tuple[Field, ...]] = {
@@ -208,7 +205,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
     "Entity": (Field("uuid", _named), Field("name", _text)),
     "GIResult": (Field("snapshot", _is_a("Snapshot")), Field("gi_image", _is_a("Image"))),
     "Image": (Field("size", _numbers(_AXES, whole=True, positive=True), required=False), *_FILES_BESIDE),
-    "ImagePairList": (Field("pairs", _list_of(_pair)),),
+    "ImagePairList": (Field("pairs", partial(_list, item=_pair)),),
     "ImageVOI": (
         Field("pos", _numbers(_SPACE, whole=True)),
         Field("size", _numbers(_SPACE, whole=True, positive=True)),

@@ -1,4 +1,4 @@
-"""Errors travel as the protocol says: with its status under its code, and with what the message alone does not carry."""
+"""Errors travel as the protocol says: with its status under its code, and with what their message does not carry."""
 
 import re
 from pathlib import Path, PurePath

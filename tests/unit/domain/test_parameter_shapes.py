@@ -132,7 +132,7 @@ OWN = {
     "RegistrationResult": {
         "type": "RegistrationResult",
         "transform": [0.5] * 16,
-        **{key: _IMAGE for key in ("image1", "image2")},
+        **dict.fromkeys(("image1", "image2"), _IMAGE),
         **{key: _file("Mesh") for key in ("mesh1", "mesh2")},
     },
     "RotatedImageVOI": {
