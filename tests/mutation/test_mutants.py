@@ -1,6 +1,8 @@
 """The mutants that `make mutation` tries: each is one change, and none changes what no test should care for."""
 
 import ast
+import hashlib
+import json
 import math
 import os
 import signal
@@ -132,8 +134,18 @@ def test_a_run_that_is_not_complete_gives_no_score(tmp_path, expected, tests, st
     assert (run.returncode, said in run.stdout) == (status, True), run.stdout + run.stderr
     assert list(tmp_path.glob("build/mutation/*.json")) == ([] if status == 2 else [tmp_path / RESULT])
     if status == 1:
-        run = tried(tmp_path, source, SOURCE_OF_TESTS.format(expected="1"), tests, "--survivors")
+        # What was changed once and is not any more has no score.
+        (tmp_path / "lab" / "other.py").write_text("")
+        kept = {"file": "lab/other.py", "mutants": 2, "survivors": [], "source": hashlib.sha256(b"").hexdigest()}
+        (tmp_path / RESULT).with_name("lab.other.py.json").write_text(json.dumps(kept))
+        (tmp_path / "trust.md").write_text(
+            "<!-- begin of what make mutation wrote --><!-- end of what make mutation wrote -->"
+        )
+        words = "--survivors", "--write", "trust.md"
+        run = tried(tmp_path, source, SOURCE_OF_TESTS.format(expected="1"), tests, *words)
         assert (run.returncode, "4 of 4 mutants are noticed" in run.stdout) == (0, True), run.stdout + run.stderr
+        written = (tmp_path / "trust.md").read_text()
+        assert ("| `lab/gate.py` | 4 | 4 | 1.000 | 0 | 0 |" in written, "other" in written) == (True, False)
 
 
 SOURCE_THAT_RUNS_ONCE = """

@@ -50,7 +50,8 @@ def idle(execution, tmp_path, monkeypatch):
     waits, wait = [], threading.Event.wait
 
     def noted(event, timeout=None):
-        if threading.current_thread() is not threading.main_thread():
+        # Without a limit only a thread that begins is waited for.
+        if timeout is None or threading.current_thread() is not threading.main_thread():
             return wait(event, timeout)
         waits.append((timeout, event.is_set()))
         return event.is_set()
@@ -151,6 +152,33 @@ def test_a_worker_that_waits_is_woken_by_the_end_of_a_job_and_by_being_stopped(e
     loop.stop()
     thread.join(60)
     assert not thread.is_alive()
+
+
+def test_the_end_of_a_job_wakes_a_worker_once_and_then_it_asks_at_its_own_pace_again(idle, execution):
+    loop, asked_again = idle(1, 5, concurrency=2), threading.Event()
+    execution.job()
+    execution.runner.at_each_look = lambda: asked_again.wait(60)
+
+    class Queue:
+        register, asked = staticmethod(execution.queue.register), 0
+
+        def claim(self, serial, *, offer):
+            self.asked += 1
+            if self.asked == 5:
+                loop.stop()
+            lease = execution.queue.claim(serial, offer=offer)
+            if lease is None:
+                asked_again.set()
+                for thread in threading.enumerate():
+                    if thread.name.startswith("job-"):
+                        thread.join()
+            return lease
+
+    waits, loop.queue = loop.queue.waits, Queue()
+    loop.run()
+    assert loop.queue.asked == 5
+    # The last does not wait, as it is to stop.
+    assert [was_woken for _, was_woken in waits] == [True, False, False, True]
 
 
 def test_what_a_job_had_of_the_machine_is_free_once_it_has_ended_and_its_events_are_passed_on(execution, tmp_path):

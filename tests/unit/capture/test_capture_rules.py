@@ -1,5 +1,6 @@
 """How values of captures are compared, shown, replaced and refused."""
 
+import hashlib
 import json
 
 import pytest
@@ -11,7 +12,7 @@ from xfworker.services.capture.comparison import PlayedResult, compare_played, p
 from xfworker.services.capture.inputs import captured_inputs, with_inputs
 from xfworker.services.capture.inventory import left_out
 from xfworker.services.capture.matching import Matcher, differences
-from xfworker.services.capture.reading import OpenCapture
+from xfworker.services.capture.reading import OpenCapture, as_document
 from xfworker.services.capture.stored import StoredFile, stored_files, with_data
 from xfworker.services.comparison.difference import Tolerance
 
@@ -93,6 +94,43 @@ def test_calls_that_are_missing_are_said_and_a_missing_log_is_empty(tmp_path):
         assert capture.log() == ""
         with pytest.raises(UsageError, match=r"is damaged: it has no calls\.jsonl"):
             capture.calls()
+
+
+def test_a_package_is_unpacked_with_its_folders_and_a_log_of_any_bytes_is_read(tmp_path):
+    package = {"package/main.py": b"1", "package/a/b/one.py": b"2", "package/a/b/two.py": b"3"}
+    (tmp_path / "package").mkdir()
+    with OpenCapture(written(tmp_path / "a.xfcap", {**package, "log.txt": "größer\n".encode() + b"\xff"})) as capture:
+        capture.unpack_package(tmp_path / "package")
+        assert capture.log() == "größer\n\N{REPLACEMENT CHARACTER}"
+    for name, content in package.items():
+        assert (tmp_path / name).read_bytes() == content
+
+
+def test_files_are_unpacked_under_their_digests_and_those_that_were_left_out_are_not(tmp_path):
+    key, other = hashlib.sha256(b"x").hexdigest(), "b" * 64
+    files = {key: {"size": 1, "entry": f"files/{key}"}, other: {"size": 1 << 60, "omitted": "too large"}}
+    (tmp_path / "files").mkdir()
+    with OpenCapture(written(tmp_path / "a.xfcap", {f"files/{key}": b"x"}, files=files)) as capture:
+        capture.unpack_files(tmp_path / "files")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "files").iterdir()} == {key: b"x"}
+
+
+def test_a_capture_is_described_without_the_tables_that_only_replaying_needs(tmp_path):
+    path = written(
+        tmp_path / "a.xfcap",
+        {"package/main.py": b""},
+        names={},
+        classes={},
+        signatures={},
+        folders={},
+        script="main.py",
+    )
+    with OpenCapture(path) as capture:
+        document = as_document(capture)
+    assert set(document) == {
+        "path", "format", "created_at", "calls", "outcome", "files", "package", "script",
+    }  # fmt: skip
+    assert (document["path"], document["package"]) == (str(path), ["package/main.py"])
 
 
 @pytest.mark.parametrize(
@@ -236,20 +274,54 @@ def test_files_that_were_left_out_are_listed_once_with_their_sizes():
 
 
 def test_what_an_image_of_a_file_stored_is_known_from_its_last_recorded_state():
-    image = {"$": "object", "id": 3, "state": {"$image": {"files": [{**PATH, "file": {"sha256": "a"}}, "no file"]}}}
-    reference = {"$": "object", "id": 3}
-    calls = [call("f", result=[image]), call("upload_omni_output", {"image": reference, "level": 5})]
-    assert stored_files(calls) == {"a.raw": StoredFile(key="a")}
+    def state(name):
+        return {"$image": {"files": [{**PATH, "name": name, "file": {"sha256": "a", "omitted": "large"}}, "no file"]}}
+
+    def image(number, name):
+        return {"$": "object", "id": number, "state": state(name)}
+
+    upload = call("upload_omni_output", {"image": {"$": "object", "id": 3}, "level": 5})
+    stored = StoredFile(key="a", omitted="large")
+    assert stored_files([call("f", result=[image(3, "a.raw")]), upload]) == {"a.raw": stored}
+    assert stored_files([call("f", {"x": image(3, "old")}), call("g", owner=3, after=state("b.raw")), upload]) == {
+        "b.raw": stored
+    }
+    assert stored_files([call("upload_omni_output", {"image": image(3, "c.raw")})]) == {"c.raw": stored}
+    # What is no object, what has no number, and what no image is.
+    unlike = [{**image(3, "x"), "$": "dict"}, {**image(3, "x"), "state": {}}, image(None, "x"), image(1, "x")]
+    assert stored_files([call("f", result=unlike), upload]) == {}
+    nothing = {"$": "object", "id": 3, "state": {"$image": {}}}
+    assert stored_files([call("f", result=nothing), upload]) == {}
+
+
+def test_files_that_were_stored_have_the_names_that_they_have_on_the_server():
+    path = {**PATH, "file": {"sha256": "a"}}
     assert stored_files([call("upload_output_file", {"local_path": PATH})]) == {
         "a.raw": StoredFile(key=None, omitted="it was not there when it was stored")
     }
+    assert stored_files([call("upload_userdata_file", {"local_path": path, "virtualpath": "x/b.raw"})]) == {
+        "userdata/x/b.raw": StoredFile(key="a")
+    }
+    failed = call("upload_output_file", {"local_path": path}, raised={"$": "exception"})
+    assert stored_files([failed, call("f", {"local_path": path})]) == {}
+    assert stored_files([call("upload_output_file", {"local_path": {**path, "$": "dict"}})]) == {}
 
 
 def test_references_to_objects_are_shown_with_the_data_that_they_had_last():
-    calls = [
-        call("f", result={"$": "object", "id": 3, "state": {"label": "first", "$class": "x"}}),
-        call("g", owner=3, after={"label": "last"}),
-    ]
-    assert with_data([{"$": "object", "id": 3}], calls) == [{"label": "last"}]
+    first = {"$": "object", "id": 3, "state": {"label": "first", "$class": "x"}}
+    reference, last = {"$": "object", "id": 3}, call("g", owner=3, after={"label": "last"})
+    for calls in ([call("f", result=first)], [call("f", {"x": [first]})], [call("f", result={"x": first})]):
+        assert with_data([reference], calls) == [{"label": "first"}]
+        assert with_data([reference], [*calls, last]) == [{"label": "last"}]
+    # What is no object, what is not known and what has no data stays as it is.
+    others = [{**reference, "$": "dict"}, {"$": "object", "id": 4}, {"$": "object", "id": [3]}, {"id": 3}, 3]
+    unlike = [{**first, "$": "dict", "id": 4}, {"$": "object", "id": 4}]
+    assert with_data(others, [call("f", result=[first, *unlike])]) == others
+
+
+def test_an_object_in_itself_is_shown_some_levels_deep():
     itself = [call("f", result={"$": "object", "id": 3, "state": {"again": {"$": "object", "id": 3}}})]
-    assert with_data({"$": "object", "id": 3}, itself)["again"]["again"] is not None
+    shown, levels = with_data({"$": "object", "id": 3}, itself), 0
+    while "again" in shown:
+        shown, levels = shown["again"], levels + 1
+    assert (levels, shown) == (8, {"$": "object", "id": 3})

@@ -5,6 +5,7 @@ import json
 import zipfile
 from contextlib import suppress
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -23,8 +24,8 @@ from xfworker.services.capture.reading import OpenCapture
 from xfworker.services.capture.stored import stored_files, with_data
 
 
-def written(path, entries, /, *, calls=b"", count=None, **changes):
-    """Write a capture with right digests, then with what is to be wrong."""
+def written(path, entries, /, *, calls=b"", count=None, sizes=(), **changes):
+    """Write a capture with right digests, then with what is to be wrong: ``sizes`` are what it claims to unpack to."""
     entries = {"calls.jsonl": calls, "log.txt": b"", **entries}
     document = {
         "format": "XFCAP1.0",
@@ -33,7 +34,11 @@ def written(path, entries, /, *, calls=b"", count=None, **changes):
         "outcome": {"ending": "finished"},
         "files": {},
         "entries": [
-            {"entry": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            {
+                "entry": name,
+                "size": dict(sizes).get(name, len(content)),
+                "sha256": hashlib.sha256(content).hexdigest(),
+            }
             for name, content in entries.items()
         ],
         **changes,
@@ -42,6 +47,8 @@ def written(path, entries, /, *, calls=b"", count=None, **changes):
         for name, content in entries.items():
             archive.writestr(name, content)
         archive.writestr("capture.json", json.dumps(document))
+        for name, size in dict(sizes).items():
+            archive.getinfo(name).file_size = size
     return path
 
 
@@ -82,20 +89,42 @@ def test_an_entry_that_unpacks_to_more_than_it_says_is_refused(tmp_path):
         OpenCapture(path)
 
 
+MAIN, OTHER = "package/main.py", "files/other"
+LARGE = {"capture.json": 1 << 26, "log.txt": 1 << 26, "calls.jsonl": 1 << 30, MAIN: (1 << 36) - (1 << 26) - (1 << 30)}
+
+
 @pytest.mark.parametrize(
-    ("limit", "value", "message"),
+    ("sizes", "message"),
     [
-        ("MOST_ENTRIES", 2, "entries; a capture has at most"),
-        ("LARGEST_MANIFEST", 10, "too large to be one"),
-        ("LARGEST_CALLS", 5, "bytes; 5 are allowed"),
-        ("LARGEST_TOTAL", 99, "bytes; 99 are allowed"),
-        ("LARGEST_TOTAL", 110, "unpacks to more than 110 bytes"),
+        ({"capture.json": (1 << 26) + 1}, "too large to be one"),
+        ({"log.txt": (1 << 26) + 1}, "bytes; 67,108,864 are allowed"),
+        ({"calls.jsonl": (1 << 30) + 1}, "bytes; 1,073,741,824 are allowed"),
+        ({MAIN: (1 << 36) + 1}, "bytes; 68,719,476,736 are allowed"),
+        ({**LARGE, OTHER: 1}, "unpacks to more than 68,719,476,736 bytes"),
     ],
 )
-def test_limits_are_held_before_anything_is_unpacked(tmp_path, monkeypatch, limit, value, message):
-    path = written(tmp_path / "large.xfcap", {"package/main.py": b"pass\n" * 20}, calls=b'{"call": "f", "args": {}}\n')
-    monkeypatch.setattr(reading, limit, value)
-    with pytest.raises(UsageError, match=message):
+def test_what_unpacks_to_too_much_is_refused_before_anything_is_unpacked_and_the_file_is_closed(
+    tmp_path, sizes, message
+):
+    path = written(tmp_path / "large.xfcap", {MAIN: b"", OTHER: b""}, sizes=sizes)
+    with pytest.raises(UsageError, match=message) as caught:
+        OpenCapture(path)
+    assert str(path) not in [file.path for file in psutil.Process().open_files()], caught
+
+
+def test_what_unpacks_to_as_much_as_is_allowed_is_opened(tmp_path):
+    with OpenCapture(written(tmp_path / "large.xfcap", {MAIN: b""}, sizes=LARGE)) as capture:
+        assert capture.manifest.entries[MAIN].size == LARGE[MAIN]
+    with OpenCapture(written(tmp_path / "larger.xfcap", {MAIN: b""}, sizes={MAIN: 1 << 36})) as capture:
+        assert capture.manifest.entries[MAIN].size == 1 << 36
+
+
+def test_a_capture_has_no_more_entries_than_recorders_write(tmp_path, monkeypatch):
+    path = written(tmp_path / "many.xfcap", {MAIN: b""})
+    monkeypatch.setattr(reading, "MOST_ENTRIES", 4)
+    OpenCapture(path).close()
+    monkeypatch.setattr(reading, "MOST_ENTRIES", 3)
+    with pytest.raises(UsageError, match="has 4 entries; a capture has at most 3"):
         OpenCapture(path)
 
 

@@ -84,6 +84,8 @@ def test_a_script_that_is_to_stop_reads_and_writes_nothing(lab):
     assert script.get(Job, job.serial).serial == job.serial
     with pytest.raises(JobAborted):
         script.update(Job, job.serial, Change(values={"/metadata/note": "late"}))
+    with pytest.raises(JobAborted):
+        script.create(Entity(uuid=""))
 
 
 def test_a_repeated_end_is_not_answered_once_another_attempt_has_begun(lab):

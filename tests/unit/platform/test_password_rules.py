@@ -58,6 +58,8 @@ def test_common_passwords_are_refused_wherever_one_is_set(platform, password):
         "bonelab123",
         "xfworker-anna",
         "anna-bonelab",
+        "XFWorkerUtil",
+        "uni4uni4uni4abc",
     ],
 )
 def test_a_password_that_is_little_more_than_a_name_is_refused(platform, password):
@@ -71,8 +73,23 @@ def test_a_name_beside_a_common_password_is_refused(platform, password):
         platform.accounts_for(ADMIN).add("anna", password)
 
 
-@pytest.mark.parametrize("password", [GOOD, "my anna rides at dusk", "        ", "骨骨骨骨骨骨骨骨", "x" * 1024])
+@pytest.mark.parametrize("password", ["x" * 7, "x" * 1025])
+def test_a_password_that_is_too_short_or_too_long_is_refused(platform, password):
+    with pytest.raises(InvalidRecord, match="a password has 8 to 1024 characters"):
+        platform.accounts_for(ADMIN).add("anna", password)
+
+
+@pytest.mark.parametrize(
+    "password", [GOOD, "my anna rides at dusk", "anna4321wxyz", "        ", "骨骨骨骨骨骨骨骨", "x" * 1024]
+)
 def test_any_other_password_is_taken(platform, password):
     accounts = platform.accounts_for(ADMIN)
     accounts.add("anna", password)
     assert accounts.log_in("anna", password)
+
+
+def test_a_part_of_a_name_is_a_word_from_three_letters_on(platform):
+    accounts = platform.accounts_for(ADMIN)
+    assert accounts.add("jo.q@example.org", "jojojojo").name == "jo.q@example.org"
+    with pytest.raises(InvalidRecord, match="little more than 'org'"):
+        accounts.add("x", "orgorgorg")

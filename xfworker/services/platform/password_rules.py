@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from attrs import define, field
+from attrs import define
 
 from xfworker.domain.errors import InvalidRecord
 from xfworker.ports.known_passwords import KnownPasswords
@@ -30,7 +30,7 @@ class PasswordRules:
         words: Words that a password must not consist of, beside those of the product and of the account.
     """
 
-    hasher: PasswordHasher = field(repr=False)
+    hasher: PasswordHasher
     known: tuple[KnownPasswords, ...] = ()
     words: tuple[str, ...] = ()
 
