@@ -108,13 +108,22 @@ _OF_LOGS = (
     "tests/unit/images/test_calibrations_in_scanco_files.py",
 )
 _OF_DOMAIN = ("tests/unit/domain", "tests/unit/jobs")
+_OF_SMALL_RULES = (
+    *_of_domain("change", "conversion", "errors", "job_metadata", "new_records", "packages", "records"),
+    *_of_domain("rules_at_their_edges"),
+)
+_SMALL_RULES = (
+    "activity_log_level", "board", "bookkeeping", "conversion", "digests", "disk_space", "errors", "job", "job_logs",
+    "job_metadata", "job_outcome", "json_value", "look_alikes", "package", "packages_needed", "queries", "record",
+    "records", "result_references", "sampling", "script_exit",
+)  # fmt: skip
 
 TESTS_OF = {
+    **{f"xfworker/domain/{name}.py": _OF_SMALL_RULES for name in _SMALL_RULES},
     "xfworker/domain/address.py": _of_domain("address"),
     "xfworker/domain/allocation.py": _of_domain("allocation"),
     "xfworker/domain/change.py": _of_domain("change", "records"),
     "xfworker/domain/connections.py": _of_domain("connections"),
-    "xfworker/domain/conversion.py": _of_domain("change", "conversion", "records", "rules_at_their_edges"),
     "xfworker/domain/digest_field.py": _of_domain("digest_field"),
     "xfworker/domain/files.py": _of_domain("files", "rules_at_their_edges"),
     "xfworker/domain/filenames.py": _of_domain("filenames"),

@@ -25,7 +25,7 @@ RecordT = TypeVar("RecordT", bound=Record)
 ValueT = TypeVar("ValueT")
 
 _UNSHARED = frozenset({str, int, float, bool, type(None)})
-_JSON_NAMES = {dict: "object", list: "array", str: "string", bool: "bool", int: "int", float: "number"}
+_JSON_NAMES = {str: "string", bool: "bool", int: "int"}
 
 
 def format_time(moment: datetime) -> str:
@@ -294,5 +294,5 @@ def _sentence(error: BaseException, _: type | None) -> str:
 def _violation(line: str) -> str:
     # cattrs writes "message @ .path.to.field"; people read the path first.
     message, _, path = line.rpartition(" @ ")
-    path = path.removeprefix("$").removeprefix(".")
+    path = path.removeprefix(".")
     return f"{path}{message}" if message.startswith("[") else f"{path}: {message}" if path else message
