@@ -18,7 +18,7 @@ def output_fits(input_type: str, output_type: Any) -> bool:
 
 def first_source(key: str, about: Mapping[str, Any]) -> dict[str, Any]:
     """Give where an input of a new task comes from until somebody chooses."""
-    modes = about.get("supported_modes") or ["ui"]
+    modes = about.get("supported_modes") or ()
     for mode in ("ui", "none", "define_on_first"):
         if mode in modes:
             return {"key": key, "mode": mode} | ({"template": None} if mode == "define_on_first" else {})
@@ -45,9 +45,8 @@ def sources_behind(
         if key in stated:
             sources.append(stated[key])
             continue
-        kind = str(about.get("type", ""))
         takes_outputs = "output" in (about.get("supported_modes") or MODES)
-        fitting = (name for name, made in free.items() if output_fits(kind, made.get("type")))
+        fitting = (name for name, made in free.items() if output_fits(about["type"], made["type"]))
         output = next(fitting, None) if takes_outputs else None
         if output is None:
             sources.append(first_source(key, about))

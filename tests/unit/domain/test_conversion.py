@@ -126,6 +126,7 @@ def test_every_kind_of_record_has_a_name_of_its_own():
 
 def test_what_is_no_list_of_objects_and_no_bool_is_refused_however_empty(read):
     task = {"workflow_serial": 1, "task_type_serial": 1}
+    assert read(Task, {**task, "inputs": [{"key": "a"}]}).inputs == [{"key": "a"}]
     for wrong in ({}, "", 0, None):
         with pytest.raises(InvalidRecord, match=r"^task: inputs: expected array, got"):
             read(Task, {**task, "inputs": wrong})

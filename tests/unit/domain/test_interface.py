@@ -8,6 +8,7 @@ from xfworker.domain.interface import (
     declaration_violations,
     declared_fields,
     input_violations,
+    interface_violations,
     output_violations,
     unusable_fields,
 )
@@ -173,3 +174,12 @@ def test_inputs_need_not_be_complete():
 )
 def test_a_multiple_is_a_multiple_whatever_binary_floats_make_of_it(step, count):
     assert faults({"type": "Float", "multipleOf": step}, step * count) == []
+
+
+def test_what_is_wrong_with_an_interface_is_listed_by_shape_and_by_meaning():
+    assert interface_violations({"inputs": [{"key": "a", "type": "Int"}]}) == interface_violations({}) == []
+    shape, meaning = interface_violations(
+        {"inputs": [{"key": "", "type": "Int"}], "outputs": [{"key": "a", "type": "Int"}] * 2}
+    )
+    assert shape.startswith("inputs[0].key: ")
+    assert meaning.startswith("outputs[1].key: ")

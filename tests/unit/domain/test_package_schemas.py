@@ -252,6 +252,10 @@ def test_what_is_of_another_kind_altogether_is_refused(schema, value):
 def test_metadata_of_an_unknown_format_are_checked_for_what_all_have_in_common():
     (violation,) = schema_violations({**METADATA, "package_format": "XFP-XX9.0", "limits": 1}, metadata_schema(None))
     assert violation.startswith("package_format: 'XFP-XX9.0' is not one of")
+    assert list(schema_violations({}, metadata_schema(None))) == [
+        f"'{key}' is a required property" for key in ("package_format", "name", "version")
+    ]
+    assert list(schema_violations([], metadata_schema(None))) == ["[] is not of type 'object'"]
     workflow = {"package_format": "XFP-WF1.0", "name": "Lab.Flow", "version": "1.0.0.0"}
     assert is_let_through(metadata_schema("XFP-WF1.0"), workflow)
 

@@ -21,6 +21,9 @@ from xfworker.domain.schema_violations import schema_violations
         (True, {"type": "integer"}, "a: True is not of type 'integer'"),
         (3, {"enum": [1, 2]}, "a: 3 is not one of [1, 2]"),
         ({}, {"required": ["x"]}, "a: 'x' is a required property"),
+        ("x" * 180, {"const": 1}, "a: 1 was expected"),
+        ("x" * 181, {"enum": []}, f"a: '{'x' * 181}' is not one of []"),
+        ("x" * 182, {"enum": []}, f"a: '{'x' * 182}' is not one o..."),
         ([{"x": "no"}], {"items": {"properties": {"x": {"type": "number"}}}}, "a[0].x: 'no' is not of type 'number'"),
         ({"y": "no"}, {"additionalProperties": {"type": "number"}}, "a.y: 'no' is not of type 'number'"),
     ],
@@ -35,7 +38,7 @@ def test_what_breaks_a_rule_is_named_with_its_path(value, schema, violation):
         (None, True), (2, {"const": 2}), ([1], {"minItems": 1}), ([1, True], {"uniqueItems": True}),
         (1, {"minimum": 1}), (1, {"maximum": 1}), (2, {"exclusiveMinimum": 1}),
         ("a", {"minLength": 1, "maxLength": 1, "pattern": "a"}),
-        (None, {"type": ["null", "string"]}), (1.5, {}), (None, {}),
+        (None, {"type": ["null", "string"]}), (1.5, {}), (None, {}), ({"y": 1}, {"properties": {"x": True}}),
     ],
 )  # fmt: skip
 def test_what_keeps_the_rules_is_let_through(value, schema):

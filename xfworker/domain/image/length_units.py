@@ -75,9 +75,6 @@ _NAMES: Final = {
 
 _NO_UNIT: Final = frozenset({"", "pixel", "pixels", "voxel", "voxels", "px", "none", "?", "???", "unknown", "n/a"})
 
-_SAME_SIGNS: Final = str.maketrans({"\u03bc": "u", "\u00b5": "u", "\u212b": "\u00e5"})
-"""The Greek letter and the micro sign look the same, are written for one another, and as a plain u."""
-
 _LARGE: Final = ("Mm", "Pm")
 """Mega and peta differ from milli and pico by the case of one letter; no image is a megametre wide."""
 
@@ -94,7 +91,8 @@ def known_length_unit(name: str) -> LengthUnit | None:
     plain = _bare(name)
     if plain in _LARGE:
         return None
-    word = plain.casefold().replace("\\u00b5", "u").replace("a\u030a", "\u00e5").translate(_SAME_SIGNS).rstrip(".")
+    # Folding makes the micro sign a Greek letter, and the sign of the Angstrom the letter that it looks like.
+    word = plain.casefold().replace("\\u00b5", "u").replace("\u03bc", "u").replace("a\u030a", "\u00e5").rstrip(".")
     singular = word.removesuffix("s") if len(word) >= _SHORTEST_PLURAL else word
     for candidate in (word, singular):
         unit = _UNITS.get(_NAMES.get(candidate, candidate))
