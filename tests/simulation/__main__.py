@@ -1,9 +1,10 @@
 """
-Plays simulated laboratories: ``python -m tests.simulation [--seed N] [--jobs N | --hours H] [--json]``.
+Plays simulated laboratories: ``python -m tests.simulation [--year] [--seed N] [--jobs N | --hours H] [--json]``.
 
 Without a number of jobs or hours, the one seed is played and its story printed; with it, seeds from there on, as many
-at once as there are processors, until so many attempts at jobs have ended. Exits with 1 at the first violation, after
-its story was made short.
+at once as there are processors, until so many attempts at jobs have ended. With ``--year`` each seed is a laboratory's
+year of 365 days, which takes a minute or two, and says on stderr how far it is. Exits with 1 at the first violation,
+after its story was made short.
 """
 
 import argparse
@@ -15,9 +16,15 @@ from pathlib import Path
 from attrs import define, field
 
 from tests.figures import report
+from tests.simulation.calendar import DAY
 from tests.simulation.conditions import KINDS
 from tests.simulation.shrinking import shrink
 from tests.simulation.stories import stories_from
+from tests.simulation.world import World
+from tests.simulation.year import WatchedYear
+
+_SHRINKING_SECONDS = 600.0
+_MOST_SHRINKING_STORIES = 200
 
 
 @define
@@ -48,6 +55,7 @@ class Totals:
 
 def main():
     arguments = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    arguments.add_argument("--year", action="store_true", help="play a laboratory's year for each seed")
     arguments.add_argument("--seed", type=int, default=1, help="the seed, or the first of them")
     arguments.add_argument("--jobs", type=int, default=0, help="go on with the next seeds until so many attempts ended")
     arguments.add_argument("--hours", type=float, default=0.0, help="go on with the next seeds for so long")
@@ -62,29 +70,33 @@ def main():
         return totals.all_jobs >= options.jobs and hours >= options.hours
 
     is_one = not (options.jobs or options.hours)
-    with stories_from(options.seed, 1 if is_one else options.processes) as stories:
+    kind, name, figures = (
+        (WatchedYear, "the simulated year", _figures_of_years) if options.year else (World, "the simulator", _figures)
+    )
+    with stories_from(options.seed, 1 if is_one else options.processes, kind) as stories:
         for story, cpu_seconds in stories:
             totals.add(story, cpu_seconds)
             if story.violations:
-                _print_short(shrink(story))
+                _print_short(_shrunk(story, cpu_seconds), is_year=options.year)
                 return 1
             if is_one and not options.json:
                 _print_story(story)
             if has_enough():
                 break
-    report(
-        "the simulator",
-        _figures(options.seed, totals, time.monotonic() - began),
-        write=options.write,
-        as_json=options.json,
-    )
+    measured = figures(options.seed, totals, time.monotonic() - began)
+    report(name, measured, write=options.write, as_json=options.json)
     return 0
+
+
+def _shrunk(story, cpu_seconds):
+    """Make a story short, in ten minutes at most: first, what happened long before the violation is left out."""
+    return shrink(story, most=int(min(_SHRINKING_SECONDS / cpu_seconds, _MOST_SHRINKING_STORIES)))
 
 
 def _figures(first_seed, totals, seconds):
     jobs = totals.all_jobs
     return {
-        "seeds": f"{first_seed} to {totals.last_seed}",
+        "seeds": _range_of(first_seed, totals),
         **{f"{kind}_laboratories": totals.seeds.get(kind, 0) for kind in KINDS},
         "violations": 0,
         "job_lifetimes": jobs,
@@ -98,15 +110,36 @@ def _figures(first_seed, totals, seconds):
     }
 
 
-def _print_short(story):
+def _figures_of_years(first_seed, totals, seconds):
+    return {
+        "seeds": _range_of(first_seed, totals),
+        "days": round(totals.simulated_seconds / DAY),
+        "violations": 0,
+        "attempts": totals.all_jobs,
+        "attempts_with_whole_scripts": totals.whole,
+        "misfortunes": totals.misfortunes,
+        "cpu_seconds": round(totals.cpu_seconds, 1),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _range_of(first_seed, totals):
+    return str(first_seed) if totals.last_seed == first_seed else f"{first_seed} to {totals.last_seed}"
+
+
+def _print_short(story, *, is_year):
     sys.stdout.write(f"seed {story.seed} leads to a violation; the shortest story found:\n")
     _print_story(story)
     sys.stdout.write("".join(f"VIOLATION: {violation}\n" for violation in story.violations))
-    sys.stdout.write(f"again: make simulate SEED={story.seed}\n")
+    sys.stdout.write(f"again: make simulate {'YEAR=1 ' if is_year else ''}SEED={story.seed}\n")
 
 
 def _print_story(story):
-    sys.stdout.write("".join(f"{at:9.2f} s  {place}\n" for place, at in story.happened))
+    sys.stdout.write("".join(f"{_moment(at)}  {place}\n" for place, at in story.happened))
+
+
+def _moment(seconds):
+    return f"{seconds:9.2f} s" if seconds < DAY else f"day {seconds // DAY:.0f}, {seconds % DAY:8.2f} s"
 
 
 if __name__ == "__main__":

@@ -174,6 +174,11 @@ class SimulatedRecords(MemoryRecordStore):
         return {key: at for key, (_, at) in self._kept.entries.items()}
 
     def matching(self, kind, **where):
-        """Give the records of a kind that have these values, to be looked at only."""
+        """Give the records of a kind that have these values, to be looked at only, which no job is charged with."""
         table = self._kept.tables.get(kind.collection)
-        return [] if table is None else list(table.matching(where))
+        if table is None:
+            return []
+        looked_at = table.looked_at
+        found = list(table.matching(where))
+        table.looked_at = looked_at
+        return found

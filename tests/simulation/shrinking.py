@@ -18,7 +18,8 @@ def shrink(story, *, most=200):
         shorter = None
         for start in range(0, len(places), size):
             most -= 1
-            tried = play(story.seed, only=frozenset(places[:start] + places[start + size :]))
+            left = frozenset(places[:start] + places[start + size :])
+            tried = play(story.seed, only=left, kind=story.world)
             if tried.violations:
                 shorter = tried
                 break

@@ -26,6 +26,7 @@ _OWN_ADDRESS, _OTHER_ADDRESS = "192.0.2.1", "198.51.100.1"
 _GUESSES = 30
 _LONGEST_SIGN_IN_SECONDS = 1800.0
 _WORKDAYS_OF_A_MONTH = 21
+_LONGEST_CLOSING_DAYS = 35  # a computer is carried off for 30 at most
 _ROTATION_DAYS = 60, 150, 240, 330
 
 
@@ -241,16 +242,20 @@ class Staff(People):
         """Wait until all has come to rest, look whether all is right, begin another workflow, and delete the oldest."""
         world, clock = self.world, self.host.clock()
         world.calm(for_good=is_last)
-        for number in range(1, 1 + world.conditions.workers):
-            world.switch_on(number)
+        began = world.timeline.now
         while True:
             clock.sleep(60.0)
+            self._bring_workers_back()
             jobs = world.records.matching(Job, workflow_serial=self._workflow)
             for job in jobs:
                 if job.state in (JobState.FAILED, JobState.ABORTED):
                     self._restart(job.serial)
             if all(job.state is JobState.DONE for job in jobs) and not world.records.all_of(JobLease):
                 break
+            if world.timeline.now > began + _LONGEST_CLOSING_DAYS * DAY:
+                waiting = [f"{job} is {job.state}" for job in jobs if job.state is not JobState.DONE]
+                world.violations.append(f"a month cannot be closed: {'; '.join(waiting) or 'leases are left'}")
+                return
         world.forget_old_messages()
         world.check(lambda: world.ledger.workflow_at_rest(self._workflow))
         world.month_ends()
@@ -263,6 +268,14 @@ class Staff(People):
         for old in sorted(world.workflows)[:-2]:
             self._at_a_server(lambda platform, old=old: self._delete(platform, old))
             del world.workflows[old]
+
+    def _bring_workers_back(self):
+        """Switch on what is off, and give a token to what has none."""
+        world = self.world
+        for number in range(1, 1 + world.conditions.workers):
+            world.switch_on(number)
+            if number not in world.worker_tokens:
+                world.replace_worker(number, self._at_a_server(lambda platform, n=number: self._new_token(platform, n)))
 
     def _next_workflow(self, platform):
         server = platform.server_for(platform.authenticate(platform.admin_token()))

@@ -12,6 +12,7 @@ class Fortnight(Year):
     restored_between = 4, 12
 
 
-@pytest.mark.parametrize("seed", [1, 3])
+# With 7, scripts go on with what was lost while others have got the same serials and numbers of attempts.
+@pytest.mark.parametrize("seed", [1, 3, 7])
 def test_a_laboratory_lives_through_weeks_in_which_a_backup_is_restored(seed):
     assert not play_year(seed, kind=Fortnight).violations

@@ -524,6 +524,7 @@ class Story:
         violations: What must never happen and did.
         happened: What went wrong before, as place and simulated second.
         kind: What kind of laboratory it was.
+        world: The class of the world that it was played in.
         jobs: How many attempts at jobs ended.
         whole_scripts: Those among them whose scripts did all that scripts do.
         seconds: How much time passed in the simulation.
@@ -533,6 +534,7 @@ class Story:
     violations: list[str]
     happened: list[tuple[str, float]] = field(repr=False)
     kind: str
+    world: type[World]
     jobs: int
     whole_scripts: int
     seconds: float
@@ -552,6 +554,7 @@ def play(seed, *, only=None, runs=None, kind=World):
             violations=violations,
             happened=world.luck.happened,
             kind=world.conditions.name,
+            world=kind,
             jobs=world.ledger.ended,
             whole_scripts=world.ledger.ended_whole,
             seconds=world.timeline.now,

@@ -8,6 +8,7 @@ a job became ready, which leaves out the questions that would have found nothing
 
 import gc
 import os
+import sys
 from contextlib import contextmanager
 from datetime import timedelta
 from unittest.mock import patch
@@ -212,6 +213,10 @@ class Year(World):
         self.partitions.clear()
         self.unanswered.clear()
         self._restart_the_dead()
+        for worker in self._workers.values():
+            # Jobs that need cores wait for a worker that offers some.
+            if worker.host.version is Version.OLDER:
+                worker.host.version = Version.THIS
 
     # --- computers ----------------------------------------------------------------------------------------------------
 
@@ -336,6 +341,17 @@ class Year(World):
         workers = self._workers.items()
         at_work = [number for number, worker in workers if worker.host.tasks and worker.host.resumes_at < since]
         return [found for number in at_work for found in self._old_directories(number)]
+
+
+class WatchedYear(Year):
+    """A year that says at the end of each month how far it is."""
+
+    def month_ends(self):
+        super().month_ends()
+        day, attempts, misfortunes = self.timeline.now / DAY, self.ledger.ended, len(self.luck.happened)
+        sys.stderr.write(
+            f"seed {self.luck.seed}: day {day:.0f} of {self.days}, {attempts} attempts, {misfortunes} misfortunes\n"
+        )
 
 
 def play_year(seed, *, only=None, kind=Year):
