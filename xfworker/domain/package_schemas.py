@@ -32,7 +32,7 @@ _COMMON = {
         "additionalProperties": False,
     },
 }
-_OF_FORMAT: dict[str | None, dict[str, Any]] = {
+_OF_FORMAT: dict[str, dict[str, Any]] = {
     "XFP-DEP1.0": {
         "install": {"type": "string", "minLength": 1},
         "dependencies": {"type": "array", "items": _REFERENCE},
@@ -68,6 +68,7 @@ _OF_FORMAT: dict[str | None, dict[str, Any]] = {
             "additionalProperties": False,
         },
     },
+    "XFP-WF1.0": {},
 }
 
 _KEY = {"type": "string", "minLength": 1}
@@ -195,6 +196,6 @@ def metadata_schema(package_format: str | None) -> dict[str, Any]:
     """Give the schema of ``metadata.json`` for a format, or what all formats have in common."""
     return {
         "type": "object",
-        "properties": {**_COMMON, **_OF_FORMAT.get(package_format, {})},
+        "properties": {**_COMMON, **_OF_FORMAT.get(package_format or "", {})},
         "required": ["package_format", "name", "version"],
     }

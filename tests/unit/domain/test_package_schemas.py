@@ -256,6 +256,10 @@ def test_metadata_of_an_unknown_format_are_checked_for_what_all_have_in_common()
         f"'{key}' is a required property" for key in ("package_format", "name", "version")
     ]
     assert list(schema_violations([], metadata_schema(None))) == ["[] is not of type 'object'"]
+    for package_format, wrong in (("XFP-TT1.0", {"limits": 1}), ("XFP-DEP1.0", {"install": 1})):
+        assert not is_let_through(
+            metadata_schema(package_format), {**METADATA, "package_format": package_format} | wrong
+        )
     workflow = {"package_format": "XFP-WF1.0", "name": "Lab.Flow", "version": "1.0.0.0"}
     assert is_let_through(metadata_schema("XFP-WF1.0"), workflow)
 

@@ -20,6 +20,7 @@ def test_a_record_is_not_equal_to_one_of_another_class():
     assert Record(serial=3) != Account(serial=3, name="ann")
     assert Account(serial=3, name="ann") != Record(serial=3)
     assert Record(serial=3) != 3
+    assert (Record(serial=3) == 3) is False
 
 
 def test_a_record_shows_its_fields_without_its_secrets():

@@ -94,7 +94,9 @@ def test_a_file_and_its_reference_name_the_same(text):
 
 def test_what_is_not_json_has_no_size():
     assert is_larger("abc", 4)
-    assert not is_larger("abc", 5)
+    assert not is_larger("äbc", 5)
+    assert is_larger({"a": [1, 2]}, 10)
+    assert not is_larger({"a": [1, 2]}, 11)
     assert not is_larger({1, 2}, 0)
 
 
