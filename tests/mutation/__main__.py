@@ -101,7 +101,7 @@ _OF_IMAGE_RULES = _of_domain(
     "pixel_types", "pyramid_levels", "voxel_digests",
 )  # fmt: skip
 _OF_CONTOURS = ("tests/unit/images/test_drawn_contours.py", "tests/unit/images/test_gobj_contours.py")
-_OF_OMNI = ("tests/unit/images/test_images_as_a_whole.py", "tests/unit/images/test_omni_images.py")
+_OF_OMNI = (*_of_domain("omni_documents"), "tests/unit/images/test_omni_images.py")
 _OF_LOGS = (
     *_of_domain("processing_log"),
     "tests/unit/images/test_aim_golden_bytes.py",

@@ -5,9 +5,9 @@ What is not changed, because no test should care: annotations and literal types,
 log events and other strings of three words and more, which are for people to read, what a star import gives, what
 stands between the parts of a list, assertions, which only state what holds, as does that two sequences which are
 walked through together have one length, whether the values of a class may be given at all, without their names, or
-set later, which the type checker sees to, whether two of a kind that are alike are the same, whether what only reads
-does so as if it were writing, which keeps others waiting for a moment, and whether a second record is looked for
-where one is taken.
+set later, which the type checker sees to, whether two of a kind that are alike are the same, whether a class is shown
+by what its base has for that or by its own, which says the same, whether what only reads does so as if it were writing,
+which keeps others waiting for a moment, and whether a second record is looked for where one is taken.
 """
 
 import ast
@@ -111,7 +111,7 @@ def _scope(scope, child, function):
     return f"{scope}.{child.name}".lstrip(".") if named else scope
 
 
-def _is_left_alone(parent, child):
+def _is_left_alone(parent, child):  # noqa: PLR0911  one kind after the other
     match child:
         case (
             ast.Expr(value=ast.Constant(value=str()))
@@ -126,6 +126,9 @@ def _is_left_alone(parent, child):
             | ast.If(test=ast.Name(id="TYPE_CHECKING"))
         ):
             return True
+        case ast.keyword(arg="repr", value=ast.Constant(value=False)):
+            # Of a field it keeps a secret.
+            return isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id == "define"
         case ast.Constant(value=bool() | int()):
             return isinstance(parent, ast.keyword) and child.value in _LEFT_ALONE.get(parent.arg, ())
         case ast.Constant(value=str() as words) if _WORDS.match(words) or words in {", ", "; "}:

@@ -25,7 +25,7 @@ FIELD = "Unit of length"
 WORDS = "; it is too large"
 
 
-@define(frozen=True, repr=False)
+@define(frozen=True, slots=False)
 class Gate:
     """A gate."""
 
@@ -87,7 +87,8 @@ def test_one_change_is_compiled_at_a_time_and_the_tree_stays_as_it_was():
         ("found = find(Job, limit=1)", "found = find(Job, limit=2)"),
         ("found = field(init=False)", "found = field(repr=False)"),
         ("Order = Literal['little', 'big']", "Order = 'little', 'big'"),
-        ("found = define(eq=False)", "found = define(repr=False)"),
+        ("found = define(eq=False)", "found = define(hash=False)"),
+        ("found = define(repr=False)", "found = field(repr=False)"),
         ("__all__ = ['found']", "found = ['found']"),
         ("listed = '; '", "listed = ';'"),
         ("found = zip(one, two, strict=True)", "found = zip(one, two, strict=False)"),

@@ -114,6 +114,7 @@ def test_a_parameter_that_contains_itself_is_refused():
 
 
 def test_small_files_are_sampled_whole_and_large_ones_at_both_ends_and_between():
+    assert SAMPLE_BYTES == 65_536
     assert sample_offsets(0) == []
     assert sample_offsets(SAMPLE_BYTES + 1) == [0, SAMPLE_BYTES]
     assert sample_offsets(8 * SAMPLE_BYTES) == [number * SAMPLE_BYTES for number in range(8)]
