@@ -32,6 +32,10 @@ def test_files_of_packages_have_the_documented_names():
     )
 
 
+def test_what_a_record_and_a_template_hold_of_a_package_has_the_documented_name():
+    assert (package.PACKAGE, package.PLACEHOLDER, package.ARCHIVE_SUFFIX) == ("package", "PACKAGE", ".xfp")
+
+
 def test_limits_of_a_script_are_seconds_and_bytes():
     assert time_limit_seconds({}) is time_limit_seconds({"limits": None}) is None
     assert time_limit_seconds({"limits": {"time_seconds": 90}}) == 90.0
