@@ -159,6 +159,7 @@ TESTS_OF = {
     "xfworker/services/capture/stored.py": _OF_READING_CAPTURES,
     "xfworker/services/images": _OF_IMAGES,
     "xfworker/services/images/bricks.py": _OF_VIEWING,
+    "xfworker/services/images/conversion.py": (*_OF_IMAGES, "tests/unit/images/test_aim_round_trips.py"),
     "xfworker/services/images/downsampling.py": _OF_VIEWING,
     "xfworker/services/images/image_difference.py": _OF_VIEWING,
     "xfworker/services/images/preparation.py": _OF_VIEWING,

@@ -2,12 +2,13 @@
 
 import zipfile
 
+import psutil
 import pytest
 from attrs import evolve
 
 from xfworker.domain.errors import ChecksumMismatch, UsageError
 from xfworker.domain.files import Scope, record_resource
-from xfworker.domain.records import DependencyPackage, Job, TaskType
+from xfworker.domain.records import DependencyPackage, Job, Run, TaskType
 from xfworker.services.bundle import manifest as manifests
 from xfworker.services.bundle.manifest import BundledSequence, BundledValue
 from xfworker.services.bundle.reading import OpenBundle
@@ -34,6 +35,7 @@ def test_progress_goes_to_the_size_of_all_files_when_a_bundle_is_written_and_res
         xf_platform.server, xf_platform.files, manifest, path, progress=lambda *step: seen.append(step)
     )
     assert seen[-1][1:] == (manifest.size, manifest.size)
+    assert [file.sha256 for file in written.files] == [file.sha256 for file in manifest.files]
     assert written.size == manifest.size == sum(file.size for file in manifest.files)
     with OpenBundle(path) as bundle:
         restore_job(xf_platform.server, xf_platform.files, bundle, progress=lambda *step: restored.append(step[1:]))
@@ -50,8 +52,23 @@ def test_a_file_that_changed_since_it_was_looked_at_makes_no_bundle(xf_platform,
         write_bundle(xf_platform.server, xf_platform.files, manifest, tmp_path / "a.xfjob")
 
 
+def test_a_store_that_states_no_digests_has_its_files_bundled_with_those_that_they_have(xf_platform, done, tmp_path):
+    def without_digests(listing):
+        return evolve(listing, files=tuple(evolve(stat, sha256=None) for stat in listing.files))
+
+    files = xf_platform.files
+    silent = Without(
+        files,
+        stat=lambda *of: evolve(files.stat(*of), sha256=None),
+        list=lambda *of: without_digests(files.list(*of)),
+    )
+    plan = plan_bundle(xf_platform.server, silent, done.serial, clock=xf_platform.clock, bundled_on={})
+    written = write_bundle(xf_platform.server, silent, plan, tmp_path / "a.xfjob")
+    assert written.files == planned(xf_platform, done).files
+
+
 class Without:
-    """A server on which some things are otherwise."""
+    """A server or a store on which some things are otherwise."""
 
     def __init__(self, server, **others):
         self._server, self._others = server, others
@@ -76,9 +93,14 @@ def test_a_job_that_no_worker_ran_or_whose_worker_is_gone_is_bundled_without_it(
 
 def test_the_packages_that_a_task_type_needs_are_listed_each_once_with_those_that_they_need(xf_platform, done):
     server = xf_platform.server
-    for name, needed in (("a", ["b", "gone"]), ("b", ["a"])):
+    for name, version, needed in (
+        ("a", "1.0.0.0", "bag"),
+        ("a", "2.0.0.0", "c"),
+        ("b", "1.0.0.0", "ac"),
+        ("c", "1.0.0.0", ""),
+    ):
         dependencies = [{"name": one, "version": "1.0.0.0"} for one in needed]
-        server.create(DependencyPackage(name=name, version="1.0.0.0", install="pip", dependencies=dependencies))
+        server.create(DependencyPackage(name=name, version=version, install="pip", dependencies=dependencies))
 
     def get(kind, number):
         record = server.get(kind, number)
@@ -86,15 +108,17 @@ def test_the_packages_that_a_task_type_needs_are_listed_each_once_with_those_tha
         return evolve(record, metadata=needs) if kind is TaskType else record
 
     listed = planned(xf_platform, done, Without(server, get=get)).environment["dependency_packages"]
-    assert [(one["name"], one["install"]) for one in listed] == [("a", "pip"), ("b", "pip")]
+    assert [(one["name"], one["version"], one["install"]) for one in listed] == [
+        ("a", "1.0.0.0", "pip"), ("b", "1.0.0.0", "pip"), ("c", "1.0.0.0", "pip"),
+    ]  # fmt: skip
 
 
 def test_a_sequence_that_an_input_names_twice_goes_in_once(xf_platform, run_task, tmp_path):
-    inputs = xf_platform.make_sequences(volume=[1.0, 2.0])
+    inputs = xf_platform.make_sequences(volume=[1.0, 2.0], density=[3.0, 4.0])
     script = tmp_path / "twice.py"
     script.write_text("import xfworkerutil\nxfworkerutil.XFWorkerJob().finish({'n': 1})\n")
-    job = run_task(script, {"first": inputs["volume"], "second": inputs["volume"]}).job
-    assert len(planned(xf_platform, job).sequences) == 1
+    job = run_task(script, {"first": inputs["volume"], "second": inputs["volume"], "third": inputs["density"]}).job
+    assert [sequence.key for sequence in planned(xf_platform, job).sequences] == ["volume", "density"]
 
 
 def test_values_of_one_run_stay_in_one_run_and_those_of_none_in_none(xf_platform, done, tmp_path):
@@ -147,3 +171,37 @@ def test_a_file_beside_the_task_that_is_not_an_archive_goes_in_and_is_not_its_sc
     assert other in [file.resource for file in manifest.files_of(manifests.CONFIG)]
     script = kept_beside_the_task(xf_platform, done, tmp_path, "script.xfp")
     assert planned(xf_platform, done).archive == script
+
+
+def test_a_job_is_restored_beside_the_one_that_it_was_with_what_its_own_task_had(xf_platform, done, tmp_path):
+    kept_beside_the_task(xf_platform, done, tmp_path, "a-protocol.txt")
+    manifest = planned(xf_platform, done)
+    path = tmp_path / "a.xfjob"
+    write_bundle(xf_platform.server, xf_platform.files, manifest, path)
+    with OpenBundle(path) as bundle:
+        job = restore_job(xf_platform.server, xf_platform.files, bundle)
+    assert job.task_serial != done.task_serial
+    resource = record_resource("task_config", job.task_serial, "a-protocol.txt")
+    token = xf_platform.server.file_token([Scope("read", resource)])
+    assert b"".join(xf_platform.files.open_read(token, resource)) == b"PK"
+    assert job.metadata == {"from_bundle": {"job_serial": done.serial, "created_at": manifest.created_at}}
+    runs = [xf_platform.server.get(Run, one.run_serial) for one in (done, job)]
+    assert (runs[0].name, runs[0].serial == runs[1].serial) == (runs[1].name, False)
+    assert job.inputs["image"]["job_serial"] != done.inputs["image"]["job_serial"]
+    assert {**job.inputs["image"], "job_serial": 0} == {**done.inputs["image"], "job_serial": 0}
+
+
+def test_a_manifest_may_be_large_but_not_of_any_size_and_what_is_refused_is_closed(xf_platform, done, tmp_path):
+    path = tmp_path / "a.xfjob"
+    write_bundle(xf_platform.server, xf_platform.files, planned(xf_platform, done), path)
+
+    def claiming(size):
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.getinfo("bundle.json").file_size = size
+            archive.writestr(f"another-{size}", b"")
+        return path
+
+    OpenBundle(claiming(1 << 28)).close()
+    with pytest.raises(UsageError, match=r"bundle\.json in it is too large to be one") as caught:
+        OpenBundle(claiming((1 << 28) + 1))
+    assert str(path) not in [file.path for file in psutil.Process().open_files()], caught

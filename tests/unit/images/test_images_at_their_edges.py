@@ -124,6 +124,10 @@ def test_a_part_outside_of_the_slices_that_are_read_adds_nothing(tmp_path, forma
         placed = PlacedReader.over(reader, formats.describe(whole))
         assert placed.read(0, 2).sum() == 0
         assert placed.read(3, 5).sum() == 12
+    part = written(tmp_path, np.ones((2, 3, 4), np.int16), "q.omni", origin_mm=(0.0, 0.0, 2.0))
+    with formats.reader(part) as reader:
+        placed = PlacedReader.over(reader, formats.describe(whole))
+        assert placed.read(1, 6).sum(axis=(1, 2)).tolist() == [0, 12, 12, 0, 0]
 
 
 def test_blocks_have_their_halo_and_sizes_that_make_no_sense_are_refused(tmp_path, formats):

@@ -13,7 +13,9 @@ from xfworker.services.images.conversion import converted, pixels_digest, with_s
 from xfworker.services.images.drawn_contours import traced
 from xfworker.services.images.histograms import histogram
 from xfworker.services.images.lazy_pixels import LazyPixels
+from xfworker.services.images.masking import Mask, apply_mask
 from xfworker.services.images.placement import PlacedReader, offset_in
+from xfworker.services.images.slices import plane
 from xfworker.services.images.statistics import statistics
 from xfworker.services.images.thresholding import threshold
 from xfworker.services.images.units import raw_limits, to_raw
@@ -68,7 +70,7 @@ def test_what_a_file_did_not_say_of_lengths_is_no_longer_assumed_and_the_rest_st
 @pytest.mark.parametrize(
     ("values", "dtype"),
     [([0, 0, 3], "u1"), ([-3, 0, 0, 5], "i2"), ([-5, -4], "i1"), ([200, 255], "u1"), ([7], "i2"),
-     ([1e200, -1e200, 3.0], "f8"), ([1.0, 1e180, 2e180], "f8")],
+     ([1e200, -1e200, 3.0], "f8"), ([1.0, 1e180, 2e180], "f8"), ([0.5, 0.25, 1.75], "f8")],
 )  # fmt: skip
 def test_statistics_of_few_values_are_numpys(tmp_path, formats, values, dtype):
     array = np.array([[values]], dtype)
@@ -89,6 +91,25 @@ def test_statistics_and_histograms_of_more_than_one_piece_count_each_value_once(
         counted = histogram(reader, bins=1000, lower=-0.5, upper=999.5)
     assert (found.count, found.mean) == (1_200_000, pytest.approx(499.5))
     assert (set(counted.counts.tolist()), counted.beyond) == ({1200}, 0)
+
+
+def test_huge_values_that_follow_smaller_ones_in_a_later_piece_count_as_much(tmp_path, formats):
+    array = np.tile([-1e149, 1e149], 600_000).reshape(3, 400, 1000)
+    array.reshape(-1)[-100_000:] = np.tile([3e151, 1e151], 50_000)
+    with formats.reader(written(tmp_path, array)) as reader:
+        found = statistics(reader)
+    assert found.mean == pytest.approx((array / 1e151).mean() * 1e151)
+    assert found.standard_deviation == pytest.approx((array / 1e151).std() * 1e151)
+
+
+@pytest.mark.parametrize("slope", [0.1, -0.1])
+def test_statistics_in_a_unit_rise_whichever_way_its_values_go(tmp_path, formats, slope):
+    with formats.reader(written(tmp_path, np.array([[[0, 10, 10, 100]]], np.int16))) as reader:
+        found = statistics(reader).calibrated(Calibration(unit_type="Density", slope=slope, intercept=0.3))
+    ends = sorted([0.3, 100 * slope + 0.3])
+    assert [found.percentile(percent) for percent in (0, 50, 100)] == pytest.approx(
+        [ends[0], 10 * slope + 0.3, ends[1]]
+    )
 
 
 def test_a_histogram_has_limits_of_which_one_is_that_of_the_values(tmp_path, formats):
@@ -116,7 +137,24 @@ def test_a_threshold_at_the_ends_of_a_type(tmp_path, formats, limits, inside):
     with formats.reader(written(tmp_path, np.array([[[-128, 0, 5, 127]]], np.int8))) as reader:
         threshold(formats, reader, tmp_path / "s.omni", **limits)
     with formats.reader(tmp_path / "s.omni") as reader:
-        assert reader.read(0, 1).tolist() == [[inside]]
+        assert (reader.read(0, 1).tolist(), reader.info.pixel_type) == ([[inside]], PixelType.UINT8)
+
+
+def test_a_threshold_into_a_version_of_an_aim_is_a_mask_as_ipl_has_it(tmp_path, formats):
+    with formats.reader(written(tmp_path, np.array([[[0, 5, 9, 0]]], np.int16))) as reader:
+        derived = threshold(formats, reader, tmp_path / "s.AIM;2", lower=5)
+    assert (derived.info.encoding, derived.info.pixel_type) == ("binCmp", PixelType.INT8)
+    with formats.reader(tmp_path / "s.AIM;2") as reader:
+        assert reader.read(0, 1).tolist() == [[[0, 127, 127, 0]]]
+
+
+def test_what_is_not_a_number_is_inside_of_no_threshold(tmp_path, formats):
+    values = np.array([[[np.nan, -np.inf, 1, 2, np.inf]]], np.float32)
+    with formats.reader(written(tmp_path, values)) as reader:
+        for name, limits, inside in (("u", {"upper": 1}, [0, 1, 1, 0, 0]), ("l", {"lower": 1}, [0, 0, 1, 1, 1])):
+            threshold(formats, reader, tmp_path / f"{name}.omni", **limits)
+            with formats.reader(tmp_path / f"{name}.omni") as segments:
+                assert segments.read(0, 1).tolist() == [[inside]]
 
 
 def test_a_value_in_a_unit_is_the_integer_that_it_is_near_to(describe_array):
@@ -147,7 +185,7 @@ def test_a_part_is_placed_where_rounding_alone_moved_it_and_refused_beyond(descr
         offset_in(attrs.evolve(whole, direction=turned), whole)
 
 
-@pytest.mark.parametrize("at", [(1, 0, 0), (0, 2, 0), (0, 0, 3), (-1, -2, -3)])
+@pytest.mark.parametrize("at", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (-1, -2, -3)])
 def test_a_part_as_large_as_the_whole_lies_where_its_origin_says(tmp_path, formats, at):
     voxels = np.arange(1, 121, dtype=np.int16).reshape(4, 5, 6)
     whole = formats.describe(written(tmp_path, np.zeros((4, 5, 6), np.int16), "w.omni"))
@@ -178,3 +216,25 @@ def test_a_drawn_triangle_anywhere_in_the_image_is_traced_where_it_was_drawn(des
     (contour,) = traced([{"z": 8, "points": [[20, 10], [24, 10], [20, 14]]}], info)
     xs, ys = zip(*contour.points, strict=True)
     assert (contour.z, min(xs), max(xs), min(ys), max(ys)) == (8, 20, 24, 10, 14)
+
+
+def test_a_flat_image_is_shown_masked_and_laid_over_another_as_it_is(tmp_path, formats):
+    picture, mask = np.arange(12, dtype=np.int16).reshape(3, 4), np.zeros((3, 4), np.int8)
+    mask[1:, 2:] = 1
+    paths = written(tmp_path, picture), written(tmp_path, mask, "m.omni", kind="segments")
+    part = written(tmp_path, np.ones((2, 2), np.int8), "p.omni", origin_mm=(1.0, 1.0, 0.0))
+    with formats.reader(paths[0]) as reader, formats.reader(paths[1]) as inside, formats.reader(part) as own:
+        np.testing.assert_array_equal(plane(reader, "z"), picture)
+        np.testing.assert_array_equal(plane(reader, "z", step=2), picture[::2, ::2])
+        with pytest.raises(UsageError, match="its only slice is the one along z"):
+            plane(reader, "x")
+        np.testing.assert_array_equal(PlacedReader.over(inside, reader.info).read(0, 1), [mask])
+        expected = np.zeros((3, 4))
+        expected[1:3, 1:3] = 1
+        np.testing.assert_array_equal(PlacedReader.over(own, reader.info).read(0, 1), [expected])
+        assert [Mask(inside, reader.info).inside(row, row + 1).tolist() for row in range(3)] == (
+            mask[:, None] != 0
+        ).tolist()
+        apply_mask(formats, reader, inside, tmp_path / "o.omni")
+    with formats.reader(tmp_path / "o.omni") as reader:
+        np.testing.assert_array_equal(reader.read(0, 3), np.where(mask, picture, 0))

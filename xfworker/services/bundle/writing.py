@@ -136,10 +136,9 @@ def write_bundle(
         for file in manifest.files:
             token = server.file_token([Scope("read", file.resource)])
             pieces = _Pieces(files.open_read(token, file.resource))
-            info = zipfile.ZipInfo(file.entry, date_time=(1980, 1, 1, 0, 0, 0))
+            info = zipfile.ZipInfo(file.entry)
             head = pieces.head(_TRIED_BYTES)
             info.compress_type = zipfile.ZIP_DEFLATED if _shrinks(head) else zipfile.ZIP_STORED
-            info.external_attr = 0o644 << 16
             info.file_size = file.size
             with archive.open(info, "w", force_zip64=True) as copy:
                 for piece in pieces:
@@ -149,9 +148,7 @@ def write_bundle(
             done += pieces.size
             written.append(_checked(file, pieces))
         complete = evolve(manifest, files=tuple(written))
-        info = zipfile.ZipInfo(MANIFEST, date_time=(1980, 1, 1, 0, 0, 0))
-        info.external_attr = 0o644 << 16
-        archive.writestr(info, write_manifest(complete), zipfile.ZIP_DEFLATED)
+        archive.writestr(zipfile.ZipInfo(MANIFEST), write_manifest(complete), zipfile.ZIP_DEFLATED)
     return complete
 
 

@@ -26,7 +26,7 @@ class StoredFile:
 
 def stored_files(calls: Sequence[RecordedCall]) -> dict[str, StoredFile]:
     """Give the files that were stored, by name; those of user data are ``userdata/`` and their virtual path."""
-    images: dict[int, list[Mapping[str, Any]]] = {}
+    images: dict[int | None, list[Mapping[str, Any]]] = {}
     stored: dict[str, StoredFile] = {}
     for call in calls:
         if call.function.startswith("upload") and call.raised is None:
@@ -45,7 +45,7 @@ def stored_files(calls: Sequence[RecordedCall]) -> dict[str, StoredFile]:
 
 def with_data(value: Any, calls: Sequence[RecordedCall]) -> Any:
     """Give an encoded value with the data of its objects, as they were last recorded, in place of references."""
-    data: dict[int, dict[str, Any]] = {}
+    data: dict[int | None, dict[str, Any]] = {}
     for call in calls:
         for encoded in (dict(call.args), call.result):
             _remember_data(encoded, data)
@@ -54,7 +54,7 @@ def with_data(value: Any, calls: Sequence[RecordedCall]) -> Any:
     return _with_data(value, data, 0)
 
 
-def _with_data(value: Any, data: Mapping[int, dict[str, Any]], depth: int) -> Any:
+def _with_data(value: Any, data: Mapping[int | None, dict[str, Any]], depth: int) -> Any:
     if isinstance(value, list):
         return [_with_data(item, data, depth) for item in value]
     if not isinstance(value, dict):
@@ -65,14 +65,14 @@ def _with_data(value: Any, data: Mapping[int, dict[str, Any]], depth: int) -> An
     return {key: _with_data(item, data, depth) for key, item in value.items()}
 
 
-def _remember_data(value: Any, data: dict[int, dict[str, Any]]) -> None:
+def _remember_data(value: Any, data: dict[int | None, dict[str, Any]]) -> None:
     if isinstance(value, list):
         for item in value:
             _remember_data(item, data)
     elif isinstance(value, dict):
         state = value.get("state")
         if value.get("$") == "object" and isinstance(state, dict):
-            data[int(value.get("id") or 0)] = {key: item for key, item in state.items() if not key.startswith("$")}
+            data[value.get("id")] = {key: item for key, item in state.items() if not key.startswith("$")}
         for item in value.values():
             _remember_data(item, data)
 
@@ -84,16 +84,16 @@ def _stored(path: Mapping[str, Any]) -> StoredFile:
     return StoredFile(key=file.get("sha256"), omitted=str(file.get("omitted", "")))
 
 
-def _paths(value: Any, images: Mapping[int, list[Mapping[str, Any]]]) -> Iterator[Mapping[str, Any]]:
+def _paths(value: Any, images: Mapping[int | None, list[Mapping[str, Any]]]) -> Iterator[Mapping[str, Any]]:
     if not isinstance(value, dict):
         return
     if value.get("$") == "path":
         yield value
     elif value.get("$") == "object":
-        yield from images.get(int(value.get("id") or 0), ())
+        yield from images.get(value.get("id"), ())
 
 
-def _remember(value: Any, images: dict[int, list[Mapping[str, Any]]]) -> None:
+def _remember(value: Any, images: dict[int | None, list[Mapping[str, Any]]]) -> None:
     if isinstance(value, list):
         for item in value:
             _remember(item, images)
@@ -101,6 +101,6 @@ def _remember(value: Any, images: dict[int, list[Mapping[str, Any]]]) -> None:
         state = value.get("state")
         if value.get("$") == "object" and isinstance(state, dict) and isinstance(state.get("$image"), dict):
             files = state["$image"].get("files")
-            images[int(value.get("id") or 0)] = [item for item in files or () if isinstance(item, dict)]
+            images[value.get("id")] = [item for item in files or () if isinstance(item, dict)]
         for item in value.values():
             _remember(item, images)

@@ -150,7 +150,6 @@ def _of_small_integers(reader: PixelReader, mask: Mask | None, progress: SlicePr
     total = sum(int(counts[index]) * (int(index) + lowest) for index in present)
     squares = sum(int(counts[index]) * (int(index) + lowest) ** 2 for index in present)
     variance = (squares * count - total * total) / (count * count)
-    zeros = int(counts[-lowest]) if 0 <= -lowest < len(counts) else 0
     return Statistics(
         count=count,
         not_numbers=0,
@@ -158,7 +157,7 @@ def _of_small_integers(reader: PixelReader, mask: Mask | None, progress: SlicePr
         maximum=float(last + lowest),
         mean=total / count,
         standard_deviation=math.sqrt(max(0.0, variance)),
-        nonzero=count - zeros,
+        nonzero=count - int(counts[-lowest]),
         histogram=counts[first : last + 1],
     )
 

@@ -61,7 +61,7 @@ def threshold(
     """
     if to not in ("segments", "mask"):
         raise UsageError(f"A threshold gives 'segments' or a 'mask', not {to!r}.")
-    is_aim = target.name.lower().split(";", 1)[0].endswith(".aim")
+    is_aim = target.name.lower().partition(";")[0].endswith(".aim")
     value = _MASK_VALUE if is_aim or to == "mask" else 1
     limits = _in_type(raw_limits(reader.info, lower, upper, unit_type), reader.info.pixel_type)
     image = attrs.evolve(
@@ -115,13 +115,7 @@ def _in_type(
 def _within(pixels: "Pixels", lower: float | None, upper: float | None) -> "Pixels":
     import numpy as np
 
-    inside: Pixels
-    if lower is not None:
-        inside = np.greater_equal(pixels, lower)
-    elif pixels.dtype.kind == "f":
-        inside = ~np.isnan(pixels)
-    else:
-        inside = np.ones(pixels.shape, np.bool_)
+    inside: Pixels = np.ones(pixels.shape, np.bool_) if lower is None else np.greater_equal(pixels, lower)
     if upper is not None:
         np.logical_and(inside, np.less_equal(pixels, upper), out=inside)
     return inside
