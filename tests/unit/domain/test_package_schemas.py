@@ -99,7 +99,7 @@ def test_the_full_example_is_let_through(name):
 
 COMMON = [
     (("package_format",), ["XFP-DEP1.0", "XFP-TT1.0", "XFP-WF1.0"], ["XFP-WF2.0", _ABSENT]),
-    (("name",), ["a" * 50, "A.9z"], ["", "a" * 51, "a-b", "a b", "name\n", 3, _ABSENT]),
+    (("name",), ["a", "a" * 50, "A.9z"], ["", "a" * 51, "a-b", "a b", "name\n", 3, _ABSENT]),
     (
         ("version",),
         ["0.0.0.0", "9.9.9." + "9" * 44],
