@@ -133,6 +133,7 @@ TESTS_OF = {
     "xfworker/domain/one_time_codes.py": _of_domain("one_time_codes"),
     "xfworker/domain/package_schemas.py": _of_domain("package_schemas"),
     "xfworker/domain/parameter_shapes.py": _of_domain("parameter_shapes"),
+    "xfworker/domain/schema_violations.py": _of_domain("package_schemas", "schema_rules"),
     "xfworker/domain/version.py": _of_domain("parameters"),
     "xfworker/domain/workflow_graph.py": (*_of_domain("scheduling"), *_OF_FLOW),
     "xfworker/domain/resources.py": (

@@ -60,7 +60,7 @@ def _object(value: Mapping[Any, Any], schema: Mapping[str, Any], path: str) -> I
         allowed = properties.get(name, others)
         if allowed is False:
             yield _error(path, f"Additional properties are not allowed ({name!r} is none of {', '.join(properties)})")
-        elif allowed is not True:
+        else:
             yield from schema_violations(item, allowed, f"{path}.{name}" if path else str(name))
 
 
