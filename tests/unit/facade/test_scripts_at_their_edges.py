@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import re
 import signal
 import sys
 import uuid
@@ -18,7 +19,7 @@ from xfworker.domain.errors import (
     ServerUnreachable,
     UsageError,
 )
-from xfworker.services.script.inputs import pixel_filenames
+from xfworker.services.script.inputs import pixel_filenames, userdata_file_resource
 from xfworker.services.script.plain_json import plain_json
 from xfworker.services.script.progress import Throttle
 from xfworker.services.script.spawning import ensure_task_type, job_spawn_key
@@ -200,3 +201,9 @@ def test_on_windows_ctrl_break_stops_a_program(monkeypatch):
     monkeypatch.setattr("xfworker.services.stop_signals.sys.platform", "win32")
     monkeypatch.setattr("xfworker.services.stop_signals.signal.SIGBREAK", 21, raising=False)
     assert stop_signals() == [signal.SIGINT, signal.SIGTERM, 21]
+
+
+@pytest.mark.parametrize("virtualpath", ["scans/", "scans\\", "", 5])
+def test_a_folder_in_user_data_is_not_a_file(virtualpath):
+    with pytest.raises(InvalidParameter, match=f"{re.escape(repr(virtualpath))} (is not a path of a|names no) file"):
+        userdata_file_resource(virtualpath)

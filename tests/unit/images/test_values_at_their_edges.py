@@ -94,7 +94,7 @@ def test_statistics_and_histograms_of_more_than_one_piece_count_each_value_once(
 
 
 def test_huge_values_that_follow_smaller_ones_in_a_later_piece_count_as_much(tmp_path, formats):
-    array = np.tile([-1e149, 1e149], 600_000).reshape(3, 400, 1000)
+    array = np.tile([-1e149, 2e149], 600_000).reshape(3, 400, 1000)
     array.reshape(-1)[-100_000:] = np.tile([3e151, 1e151], 50_000)
     with formats.reader(written(tmp_path, array)) as reader:
         found = statistics(reader)
@@ -226,6 +226,8 @@ def test_a_flat_image_is_shown_masked_and_laid_over_another_as_it_is(tmp_path, f
     with formats.reader(paths[0]) as reader, formats.reader(paths[1]) as inside, formats.reader(part) as own:
         np.testing.assert_array_equal(plane(reader, "z"), picture)
         np.testing.assert_array_equal(plane(reader, "z", step=2), picture[::2, ::2])
+        with formats.reader(written(tmp_path, picture[0], "row.omni")) as row:
+            np.testing.assert_array_equal(plane(row, "z"), picture[:1])
         with pytest.raises(UsageError, match="its only slice is the one along z"):
             plane(reader, "x")
         np.testing.assert_array_equal(PlacedReader.over(inside, reader.info).read(0, 1), [mask])
