@@ -3,8 +3,8 @@ Plays simulated laboratories: ``python -m tests.simulation [--year] [--seed N] [
 
 Without a number of jobs or hours, the one seed is played and its story printed; with it, seeds from there on, as many
 at once as there are processors, until so many attempts at jobs have ended. With ``--year`` each seed is a laboratory's
-year of 365 days, which takes a minute or two, and says on stderr how far it is. Exits with 1 at the first violation,
-after its story was made short.
+year of 365 days, which takes a minute or two and says on stderr how far it is; only a story that leads to a violation
+is printed. Exits with 1 at the first violation, after its story was made short.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def main():
             if story.violations:
                 _print_short(_shrunk(story, cpu_seconds), is_year=options.year)
                 return 1
-            if is_one and not options.json:
+            if is_one and not options.year and not options.json:
                 _print_story(story)
             if has_enough():
                 break
@@ -128,7 +128,8 @@ def _range_of(first_seed, totals):
 
 
 def _print_short(story, *, is_year):
-    sys.stdout.write(f"seed {story.seed} leads to a violation; the shortest story found:\n")
+    ends_at = _moment(story.seconds).strip()
+    sys.stdout.write(f"seed {story.seed} leads to a violation; the shortest story found, to its end at {ends_at}:\n")
     _print_story(story)
     sys.stdout.write("".join(f"VIOLATION: {violation}\n" for violation in story.violations))
     sys.stdout.write(f"again: make simulate {'YEAR=1 ' if is_year else ''}SEED={story.seed}\n")

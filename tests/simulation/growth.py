@@ -42,13 +42,14 @@ class Growth:
             ViolationError: Something is kept that nobody needs, or jobs cost more than they did.
         """
         world = self.world
-        now = world.server_time()
-        self._look_at_records(now)
+        self._look_at_costs()
+        self._look_at_records(world.server_time())
         findings = list(check_up(world.records, world.files))
         require(not findings, f"the check-up finds {findings}")
         old = [path for path, age in world.working_directories() if age > _FAILED_KEPT_SECONDS + DAY]
         require(not old, f"directories of jobs are left: {old}")
-        self._look_at_costs()
+        # The check-up reads everything, which no job is charged with.
+        self._before = self._costs()
 
     def _look_at_records(self, now):
         records, options = self.world.records, self.world.options
@@ -71,13 +72,16 @@ class Growth:
 
     def _look_at_costs(self):
         """Compare with the first months what a job costs."""
-        world = self.world
-        now = world.ledger.ended, world.records.transactions, world.records.looked_at()
-        jobs, transactions, looked_at = (after - before for after, before in zip(now, self._before, strict=True))
-        self._before = now
+        jobs, transactions, looked_at = (
+            after - before for after, before in zip(self._costs(), self._before, strict=True)
+        )
         self.per_job.append((transactions / jobs, looked_at / jobs))
         if len(self.per_job) <= _FIRST_MONTHS:
             return
         firsts = [sum(costs) / _FIRST_MONTHS for costs in zip(*self.per_job[:_FIRST_MONTHS], strict=True)]
         for what, first, last in zip(("transactions", "records looked at"), firsts, self.per_job[-1], strict=True):
             require(last <= _MOST_TIMES * first, f"a job costs {last:.0f} {what}, and {first:.0f} in the first months")
+
+    def _costs(self):
+        records = self.world.records
+        return self.world.ledger.ended, records.transactions, records.looked_at()
