@@ -100,7 +100,11 @@ _OF_IMAGE_RULES = _of_domain(
     "calibration_rules", "deidentified_images", "image_descriptions", "image_losses", "image_series", "length_units",
     "pixel_types", "pyramid_levels", "voxel_digests",
 )  # fmt: skip
-_OF_CONTOURS = ("tests/unit/images/test_drawn_contours.py", "tests/unit/images/test_gobj_contours.py")
+_OF_CONTOURS = (
+    *_of_domain("polygons"),
+    "tests/unit/images/test_drawn_contours.py",
+    "tests/unit/images/test_gobj_contours.py",
+)
 _OF_OMNI = (*_of_domain("omni_documents"), "tests/unit/images/test_omni_images.py")
 _OF_LOGS = (
     *_of_domain("processing_log"),
