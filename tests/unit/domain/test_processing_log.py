@@ -97,6 +97,7 @@ def test_a_statement_stands_in_the_columns_of_ipl(value, written):
     ("moment", "written"),
     [
         (NOON, " 2-NOV-2026 09:05:07.12"),
+        (NOON.replace(microsecond=990_000), " 2-NOV-2026 09:05:07.99"),
         (datetime(833, 12, 31, 23, 59, 59, 9_999, tzinfo=UTC), "31-DEC-0833 23:59:59.00"),
         *((datetime(2026, 1 + month, 10, tzinfo=UTC), f"10-{name}-2026 00:00:00.00") for month, name in enumerate(
             ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -149,6 +150,7 @@ def test_an_entry_states_what_was_done_when_and_the_scale_where_it_changed():
     ],
 )
 def test_the_block_of_a_scale_names_what_values_are_shown_in(unit_type, stated):
+    assert last("\n".join(calibration_lines(SCALE, unit_type)), "Calibration Data") is None
     assert last("\n".join(calibration_lines(SCALE, unit_type)), "Calib. default unit type") == stated
 
 
