@@ -1,5 +1,6 @@
 """What goes into a bundle when records are gone, files change meanwhile, and packages need others."""
 
+import json
 import zipfile
 
 import psutil
@@ -124,7 +125,9 @@ def test_a_sequence_that_an_input_names_twice_goes_in_once(xf_platform, run_task
 def test_values_of_one_run_stay_in_one_run_and_those_of_none_in_none(xf_platform, done, tmp_path):
     values = [BundledValue(job_serial=n, run_serial=run, value=n) for n, run in ((1, 5), (2, 5), (3, None))]
     manifest = evolve(
-        planned(xf_platform, done), sequences=(BundledSequence(task_serial=77, key="x", values=tuple(values)),)
+        planned(xf_platform, done),
+        run=None,
+        sequences=(BundledSequence(task_serial=77, key="x", values=tuple(values)),),
     )
     path = tmp_path / "a.xfjob"
     write_bundle(xf_platform.server, xf_platform.files, manifest, path)
@@ -135,6 +138,7 @@ def test_values_of_one_run_stay_in_one_run_and_those_of_none_in_none(xf_platform
     runs = [one.run_serial for one in made if one.outputs.get("x")]
     assert runs[0] == runs[1] is not None
     assert runs[2] is None
+    assert xf_platform.server.get(Run, job.run_serial).name == ""
 
 
 def test_entries_that_are_encrypted_or_larger_than_they_say_are_refused(tmp_path):
@@ -178,6 +182,9 @@ def test_a_job_is_restored_beside_the_one_that_it_was_with_what_its_own_task_had
     manifest = planned(xf_platform, done)
     path = tmp_path / "a.xfjob"
     write_bundle(xf_platform.server, xf_platform.files, manifest, path)
+    with zipfile.ZipFile(path) as archive:
+        roles = {file["role"] for file in json.loads(archive.read("bundle.json"))["files"]}
+    assert roles == {"input", "output", "config", "log"}
     with OpenBundle(path) as bundle:
         job = restore_job(xf_platform.server, xf_platform.files, bundle)
     assert job.task_serial != done.task_serial
