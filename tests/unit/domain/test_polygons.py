@@ -46,3 +46,17 @@ def test_a_polygon_has_the_corners_that_it_was_made_of():
         ((0, 0), (30, 7), (11, 25)), ((5, 0), (10, 5), (5, 10), (0, 5)),
     ):  # fmt: skip
         assert corners_of(chain_of(corners)) == corners
+
+
+_STEPS = st.sampled_from([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0)])
+
+
+@given(st.lists(st.tuples(_STEPS, st.integers(1, 3)), min_size=1, max_size=30))
+def test_any_chain_comes_back_from_its_corners(steps):
+    places = [(0, 0)]
+    for (x, y), times in steps:
+        places += [(places[-1][0] + x * time, places[-1][1] + y * time) for time in range(1, times + 1)]
+    chain = chain_of(places)
+    corners = corners_of(chain)
+    assert chain_of(corners) == chain
+    assert len(corners) <= max(len(places), 1)
