@@ -4,6 +4,7 @@ import tempfile
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import create_engine, make_url, text
 
 
 @contextmanager
@@ -21,3 +22,14 @@ def postgresql_server():
             yield server
         finally:
             server.cleanup()
+
+
+def make_databases(server, *names):
+    """Make databases, and give the address of each by its name."""
+    url = make_url(server.get_uri())
+    engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for name in names:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return {name: url.set(database=name).render_as_string(hide_password=False) for name in names}

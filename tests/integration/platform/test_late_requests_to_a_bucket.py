@@ -22,7 +22,7 @@ CONDITIONS = {"if-match", "if-none-match"}
 
 class Link:
     """
-    What lies between the server and its object store; it lets everything pass until it is told otherwise.
+    What lies between the server and its object store; it lets everything pass at first.
 
     Attributes:
         before_change: Called before each change.

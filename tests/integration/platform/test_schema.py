@@ -7,9 +7,8 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
-from tests.contract.suites.postgresql import postgresql_server
+from tests.contract.suites.postgresql import make_databases, postgresql_server
 from xfworker.adapters.sql.export import read_rows, write_rows
 from xfworker.adapters.sql.tables import METADATA
 from xfworker.api.composition.platform import PlatformStorage, opened_records
@@ -29,12 +28,7 @@ def records(request, tmp_path):
 @pytest.fixture(scope="module")
 def postgresql():
     with postgresql_server() as server:
-        url = make_url(server.get_uri())
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text("CREATE DATABASE lab"))
-        engine.dispose()
-        yield url.set(database="lab").render_as_string(hide_password=False)
+        yield make_databases(server, "lab")["lab"]
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(records):

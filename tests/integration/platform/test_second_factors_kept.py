@@ -8,10 +8,8 @@ from datetime import UTC, datetime
 import pyotp
 import pytest
 from attrs import define
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
-from tests.contract.suites.postgresql import postgresql_server
+from tests.contract.suites.postgresql import make_databases, postgresql_server
 from tests.unit.platform.second_factor_home import Home
 from xfworker.adapters.authenticator.sealed_secrets import SealedAuthenticatorSecrets
 from xfworker.adapters.jwt.secret_file import rotate, secrets_in
@@ -101,12 +99,7 @@ def test_a_move_to_another_database_takes_factors_along(kept, tmp_path):
 def databases():
     """The addresses of two empty databases of PostgreSQL."""
     with postgresql_server() as server:
-        url = make_url(server.get_uri())
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text("CREATE DATABASE other"))
-        engine.dispose()
-        yield [url.set(database=name).render_as_string(hide_password=False) for name in ("postgres", "other")]
+        yield list(make_databases(server, "first", "other").values())
 
 
 @define

@@ -286,7 +286,7 @@ def test_what_an_image_of_a_file_stored_is_known_from_its_last_recorded_state():
     changed = [call("g", owner=3, after=state("b.raw")), call("g", owner=3), call("g", after=state("x"))]
     assert stored_files([call("f", {"x": image(3, "old")}), *changed, upload]) == {"b.raw": stored}
     assert stored_files([call("upload_omni_output", {"image": image(3, "c.raw")})]) == {"c.raw": stored}
-    # What is no object, what has no number, and what no image is.
+    # What is not an object, what has no number, and what is not an image.
     unlike = [{**image(3, "x"), "$": "dict"}, {**image(3, "x"), "state": {}}, image(None, "x"), image(1, "x")]
     assert stored_files([call("f", result=unlike), upload]) == {}
     nothing = {"$": "object", "id": 3, "state": {"$image": {}}}
@@ -312,7 +312,7 @@ def test_references_to_objects_are_shown_with_the_data_that_they_had_last():
     for calls in ([call("f", result=first)], [call("f", {"x": [first]})], [call("f", result={"x": first})]):
         assert with_data([reference], calls) == [{"label": "first"}]
         assert with_data([reference], [*calls, *last]) == [{"label": "last"}]
-    # What is no object, what is not known and what has no data stays as it is.
+    # What is not an object, what is not known and what has no data stays as it is.
     others = [{**reference, "$": "dict"}, {"$": "object", "id": 4}, {"$": "object", "id": [3]}, {"id": 3}, 3]
     unlike = [{**first, "$": "dict", "id": 4}, {"$": "object", "id": 4}]
     assert with_data(others, [call("f", result=[first, *unlike])]) == others
