@@ -139,7 +139,7 @@ TESTS_OF = {
     "xfworker/domain/parameter_shapes.py": _of_domain("parameter_shapes"),
     "xfworker/domain/schema_violations.py": _of_domain("package_schemas", "schema_rules"),
     "xfworker/domain/version.py": _of_domain("parameters"),
-    "xfworker/domain/workflow_graph.py": (*_of_domain("scheduling"), *_OF_FLOW),
+    "xfworker/domain/workflow_graph.py": (*_of_domain("scheduling", "workflow_graph"), *_OF_FLOW),
     "xfworker/domain/resources.py": (
         "tests/unit/domain/test_needs_and_offers.py",
         "tests/unit/platform/test_resources.py",

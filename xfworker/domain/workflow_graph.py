@@ -18,7 +18,7 @@ mode                      further keys and meaning
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 
 from xfworker.domain.errors import IllegalTransition, InvalidParameter, RecordNotFound
 from xfworker.domain.interface import declared_fields, unusable_fields
@@ -108,8 +108,8 @@ class Graph:
 
     steps: tuple[Step, ...]
     groups: frozenset[int]
-    _by_serial: Mapping[int, Step] = field(repr=False)
-    _upstreams: Mapping[int, tuple[Upstream, ...]] = field(repr=False)
+    _by_serial: Mapping[int, Step]
+    _upstreams: Mapping[int, tuple[Upstream, ...]]
 
     @classmethod
     def of(cls, steps: Iterable[Step]) -> "Graph":
@@ -323,7 +323,7 @@ def task_input_violations(step: Step, steps: Sequence[Step]) -> list[str]:
 
 
 def _graph_violations(step: Step, steps: Sequence[Step]) -> list[str]:
-    graph = Graph.of([*(other for other in steps if other.serial != step.serial), step])
+    graph = Graph.of([*steps, step])  # in the place of the step as it was
     if step.serial and step.serial in graph.preceding(step.serial):
         return ["inputs: the task would follow itself"]
     singles = [up for up in graph.upstreams(step.serial) if not up.is_sequence and up.task_serial in graph.groups]
