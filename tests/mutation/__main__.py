@@ -54,8 +54,11 @@ _MEMORY = "tests/contract/test_memory_platform.py"
 _RULES = ("tests/unit/domain", _MEMORY, *_PLATFORM, *_of_platform("flow_properties", "wire_messages"))
 _OF_QUEUE = (
     _MEMORY,
-    *_of_platform("claims", "lease_clocks", "lost_leases", "publications", "resources", "workflow_flow"),
-)
+    *_of_platform(
+        "access", "claims", "ends_of_attempts", "lease_clocks", "lost_leases", "ownership", "publications",
+        "registrations", "resources", "workflow_flow",
+    ),
+)  # fmt: skip
 _OF_FLOW = (
     _MEMORY,
     *_of_platform(
@@ -177,6 +180,8 @@ TESTS_OF = {
     "xfworker/services/images/volume.py": _OF_VIEWING,
     "xfworker/services/platform/access.py": _OF_RIGHTS,
     "xfworker/services/platform/accounts.py": _OF_ACCOUNTS,
+    "xfworker/services/platform/attempt_ends.py": _OF_QUEUE,
+    "xfworker/services/platform/attempts.py": _OF_QUEUE,
     "xfworker/services/platform/control.py": _OF_FLOW,
     "xfworker/services/platform/downstream.py": _OF_FLOW,
     "xfworker/services/platform/file_rights.py": _of_platform(
@@ -195,10 +200,8 @@ TESTS_OF = {
     "xfworker/services/platform/password_rules.py": _OF_ACCOUNTS,
     "xfworker/services/platform/principal.py": (*_OF_RIGHTS, *_OF_ACCOUNTS),
     "xfworker/services/platform/publications.py": _of_platform("file_rights", "publications"),
-    "xfworker/services/platform/queue.py": (
-        *_OF_QUEUE,
-        *_of_platform("access", "ends_of_attempts", "ownership", "registrations"),
-    ),
+    "xfworker/services/platform/queue.py": _OF_QUEUE,
+    "xfworker/services/platform/registration.py": _OF_QUEUE,
     "xfworker/services/platform/restarts.py": _OF_FLOW,
     "xfworker/services/platform/second_factor_check.py": _of_platform("second_factor_sign_ins", "second_factors"),
     "xfworker/services/platform/second_factors.py": _of_platform("second_factor_sign_ins", "second_factors"),

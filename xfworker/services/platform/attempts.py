@@ -19,3 +19,11 @@ def is_same_start(started_at: datetime | None, of_job: datetime | None) -> bool:
 def described_attempt(job: Job) -> str:
     """Describe a job's attempt for messages."""
     return str(job.attempt) if job.started_at is None else f"{job.attempt}, begun at {format_time(job.started_at)}"
+
+
+def lost_attempt(job: Job, attempt: int) -> str:
+    """Say that an attempt is over, for messages."""
+    return (
+        f"attempt {attempt} at job {job.serial} is over: the job is {job.state}, attempt {described_attempt(job)}; "
+        "results of this attempt are not taken"
+    )

@@ -7,15 +7,14 @@ from typing import Any
 import attrs
 
 from xfworker.domain.bookkeeping import JobLease
-from xfworker.domain.change import Change, pointer
+from xfworker.domain.change import Change
 from xfworker.domain.errors import IllegalTransition, LeaseLost, RecordNotFound
-from xfworker.domain.job_metadata import ABORT_REQUESTED, OUTCOME, VALUES_CHANGED, of_new_attempt
-from xfworker.domain.job_outcome import Ending, Outcome, reported_error
+from xfworker.domain.job_metadata import ABORT_REQUESTED, VALUES_CHANGED, of_new_attempt
+from xfworker.domain.job_outcome import Outcome
 from xfworker.domain.job_state import JobState
-from xfworker.domain.json_value import clean_string
 from xfworker.domain.packages_needed import missing_of, missing_packages
-from xfworker.domain.records import INSTANCE, Job, Task, TaskType, Worker
-from xfworker.domain.resources import Offer, declared_needs, with_earlier_pilots
+from xfworker.domain.records import Job, Task, TaskType, Worker
+from xfworker.domain.resources import Offer, declared_needs
 from xfworker.ports.clock import Clock
 from xfworker.ports.job_queue import HeldAttempt, Lease, LeaseStatus
 from xfworker.ports.record_store import (
@@ -28,32 +27,27 @@ from xfworker.ports.record_store import (
 )
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
-from xfworker.services.platform.activity import change_event, log_change, log_event
-from xfworker.services.platform.attempts import described_attempt, is_same_start
-from xfworker.services.platform.declarations import check_declarations
+from xfworker.services.platform.activity import change_event
+from xfworker.services.platform.attempt_ends import BY_HAND, log_end, readable_message, was_reported, with_outcome
+from xfworker.services.platform.attempts import is_same_start, lost_attempt
 from xfworker.services.platform.downstream import after_lease
 from xfworker.services.platform.durations import job_seconds
 from xfworker.services.platform.flow import after_change
 from xfworker.services.platform.idle_workers import IdleWorkers
 from xfworker.services.platform.isolation import isolated
-from xfworker.services.platform.keeping import check_json
 from xfworker.services.platform.lease_watch import LeaseWatch
 from xfworker.services.platform.leases import (
     end_due_leases,
-    end_lease,
-    ended_job,
     fail_unusable_if_ready,
-    ready_again,
 )
 from xfworker.services.platform.options import PlatformOptions
-from xfworker.services.platform.ownership import is_abandoned, is_owner, owner_key, owner_of, owns, set_owner
+from xfworker.services.platform.ownership import is_owner, owner_key
 from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims
 from xfworker.services.platform.publications import require_none_under_way
+from xfworker.services.platform.registration import Registration, require_own_worker
 
 _CLAIMABLE = (JobState.READY, JobState.READY_FOR_INTERACTIVE)
 _SEEN_PARTS = 10
-_MOST_CHARACTERS = 16_000
-_BY_HAND = (JobState.DONE, JobState.READY_FOR_INTERACTIVE)
 
 
 class PlatformQueue:
@@ -92,73 +86,7 @@ class PlatformQueue:
         Two computers may have workers of one name. Where both say which instance they are, each has a record of its
         own, the second with a number behind its name, so that no job goes to a computer that lacks its software.
         """
-        check_json(worker)
-        check_declarations(worker)
-        return self._registered_again(worker) or self._registered(worker)
-
-    def _registered_again(self, worker: Worker) -> Worker | None:
-        """Update the record of a worker that is there, which workers ask for twice a minute; others go on meanwhile."""
-        with self._records.transaction(locking=Locking.ROWS) as transaction:
-            _, known = self._registration(transaction, worker, self._clock.now())
-            if (
-                known is None
-                or known.metadata.get(INSTANCE) != worker.metadata.get(INSTANCE)
-                or not owns(transaction, self._principal, known)
-            ):
-                return None
-            return self._refreshed(transaction, transaction.get(Worker, known.serial), worker)
-
-    def _registered(self, worker: Worker) -> Worker:
-        with self._records.transaction() as transaction:
-            now = self._clock.now()
-            name, known = self._registration(transaction, worker, now)
-            if known is None:
-                made = transaction.insert(
-                    attrs.evolve(
-                        worker, name=name, occ_lock_version=1, created_at=now, modified_at=now, last_seen_at=now
-                    )
-                )
-                set_owner(transaction, made, self._principal)
-                return made
-            self._take_over_if_abandoned(transaction, known, now)
-            self._require_own(transaction, known, "register")
-            return self._refreshed(transaction, known, worker)
-
-    def _refreshed(self, transaction: RecordTransaction, known: Worker, worker: Worker) -> Worker:
-        now = self._clock.now()
-        fresh = attrs.evolve(
-            known,
-            dependency_packages=worker.dependency_packages,
-            max_concurrent_jobs=worker.max_concurrent_jobs,
-            metadata=with_earlier_pilots(known, worker.metadata, now),
-            extra=worker.extra,
-            occ_lock_version=known.occ_lock_version + 1,
-            modified_at=now,
-            last_seen_at=now,
-        )
-        transaction.replace(fresh)
-        return fresh
-
-    def _registration(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> tuple[str, Worker | None]:
-        """Give the name and the record of a worker: its own from before, else one that nobody uses, else a new one."""
-        unused: Worker | None = None
-        number = 0
-        while True:
-            number += 1
-            name = worker.name if number == 1 else f"{worker.name} ({number})"
-            known = transaction.find(Worker, {"name": name}, limit=1)
-            if not known:
-                return (name, None) if unused is None else (unused.name, unused)
-            other = known[0].metadata.get(INSTANCE)
-            if INSTANCE not in worker.metadata or other is None or other == worker.metadata[INSTANCE]:
-                return name, known[0]
-            if unused is None and self._is_silent(transaction, known[0], now):
-                unused = known[0]
-
-    def _is_silent(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> bool:
-        seen = worker.last_seen_at
-        silent = seen is None or abs(now - seen).total_seconds() >= self._options.worker_silent_seconds
-        return silent and not transaction.find(JobLease, {"worker_serial": worker.serial}, limit=1)
+        return Registration(self._principal, self._records, self._clock, self._options).register(worker)
 
     def claim(
         self,
@@ -219,7 +147,7 @@ class PlatformQueue:
                 claimant = _claimant(transaction, worker_serial, claim_key, now)
                 worker = claimant.worker
                 if not is_owner(self._principal, claimant.owner):
-                    self._require_own(transaction, worker, "claim jobs for")
+                    require_own_worker(access, worker, "claim jobs for")
                 if claimant.lease is not None:
                     return self._repeated(access, claimant.lease)
                 if has_ended_leases or not (claimant.has_expired_leases or self._lease_watch.look()):
@@ -252,7 +180,7 @@ class PlatformQueue:
             access = Access(self._principal, transaction)
             claimant = _claimant(transaction, worker_serial, None, now)
             if not is_owner(self._principal, claimant.owner):
-                self._require_own(transaction, claimant.worker, "renew the leases of")
+                require_own_worker(access, claimant.worker, "renew the leases of")
             hidden = set(latest).difference(self._runnable(access, latest))
             held = {serial: attempt for serial, attempt in latest.items() if serial not in hidden}
             expires_at = now + timedelta(seconds=self._options.lease_seconds)
@@ -283,7 +211,7 @@ class PlatformQueue:
             self._require_may_run(access, job)
         except (RecordNotFound, LeaseLost) as error:
             return str(error)
-        return _lost(job, attempt)
+        return lost_attempt(job, attempt)
 
     def end(self, lease: Lease, outcome: Outcome) -> Job:
         """Report how the script ended, and give the job as it is then."""
@@ -297,15 +225,15 @@ class PlatformQueue:
             access = Access(self._principal, transaction)
             job, had_lease = self._given_up(transaction, held)
             if not had_lease:
-                if is_same_start(held.started_at, job.started_at) and _was_reported(job, held.attempt, outcome):
+                if is_same_start(held.started_at, job.started_at) and was_reported(job, held.attempt, outcome):
                     return job
-                raise LeaseLost(_lost(job, held.attempt))
-            outcome = attrs.evolve(outcome, message=_readable(clean_string(outcome.message)))
-            after = _with_outcome(job, outcome, now)
+                raise LeaseLost(lost_attempt(job, held.attempt))
+            outcome = attrs.evolve(outcome, message=readable_message(outcome.message))
+            after = with_outcome(job, outcome, now)
             if self._options.files_may_wait and after.state is JobState.READY:
                 require_none_under_way(transaction, job_serial, now)
             transaction.replace(after)
-            _log_end(access, job, after, outcome, now)
+            log_end(access, job, after, outcome, now)
             if after.state is job.state and VALUES_CHANGED in job.metadata:
                 after_lease(access, after, now)
             else:
@@ -320,21 +248,6 @@ class PlatformQueue:
     def _was_seen_long_ago(self, worker: Worker, now: datetime) -> bool:
         seen = worker.last_seen_at
         return seen is None or abs(now - seen).total_seconds() >= self._options.worker_silent_seconds / _SEEN_PARTS
-
-    def _require_own(self, transaction: RecordTransaction, worker: Worker, to: str) -> None:
-        """Refuse another's worker; a worker may go on with its record of before records had owners."""
-        if self._principal.is_worker and owner_of(transaction, worker) is None:
-            set_owner(transaction, worker, self._principal)
-        Access(self._principal, transaction).require_own(worker, f"{to} {worker}")
-
-    def _take_over_if_abandoned(self, transaction: RecordTransaction, worker: Worker, now: datetime) -> None:
-        """Give the record of an owner who cannot come in again to the caller, but none of the jobs it has leases on."""
-        if owns(transaction, self._principal, worker) or not is_abandoned(transaction, worker):
-            return
-        access = Access(self._principal, transaction)
-        for lease in transaction.find(JobLease, {"worker_serial": worker.serial}):
-            end_lease(access, lease, now, self._options)
-        set_owner(transaction, worker, self._principal)
 
     def _given_up(self, transaction: RecordTransaction, held: HeldAttempt) -> tuple[Job, bool]:
         """
@@ -351,7 +264,7 @@ class PlatformQueue:
             return job, False
         worker_serial = job.worker_serial
         if worker_serial is not None and not self._principal.is_admin:
-            self._require_own(transaction, transaction.get(Worker, worker_serial), f"look after {job}, which runs on")
+            require_own_worker(access, transaction.get(Worker, worker_serial), f"look after {job}, which runs on")
         self._require_may_run(access, job)
         return job, bool(transaction.delete(JobLease, {"job_serial": job.serial, "attempt": held.attempt}))
 
@@ -470,54 +383,4 @@ def _give_up(access: Access, job: Job, reason: str, now: datetime) -> bool:
 
 def _is_to_stop(job: RenewedLease) -> bool:
     # A person may have asked for it, or have declared the job failed while its script was running.
-    return ABORT_REQUESTED in job.metadata or job.state not in (JobState.RUNNING, *_BY_HAND)
-
-
-def _readable(message: str) -> str:
-    left_out = len(message) - _MOST_CHARACTERS
-    return message if left_out <= 0 else f"{message[:_MOST_CHARACTERS]}... ({left_out} characters left out)"
-
-
-def _was_reported(job: Job, attempt: int, outcome: Outcome) -> bool:
-    if job.attempt != attempt:
-        return False
-    if outcome.ending.gives_back:
-        return job.state is not JobState.RUNNING
-    return OUTCOME in job.metadata and job.state is not JobState.READY
-
-
-def _with_outcome(job: Job, outcome: Outcome, now: datetime) -> Job:
-    if outcome.ending.gives_back and ABORT_REQUESTED not in job.metadata:
-        # The attempt is not counted: nobody was lost, and the job is as well as it was.
-        return ready_again(job, now) if job.state is JobState.RUNNING else job
-    if job.state in _BY_HAND or job.state.is_final:
-        # The script itself brought it there, or a person did; what is new is only how the script ended.
-        return attrs.evolve(job, metadata={**job.metadata, OUTCOME: outcome.to_json()}, modified_at=now)
-    aborted = outcome.ending is Ending.ABORTED or ABORT_REQUESTED in job.metadata
-    message = outcome.message or _default_message(outcome)
-    if not aborted:
-        message = reported_error(job.metadata) or message
-    state = JobState.ABORTED if aborted else JobState.FAILED
-    return ended_job(job, state, message, now, outcome=outcome)
-
-
-def _log_end(access: Access, job: Job, after: Job, outcome: Outcome, now: datetime) -> None:
-    described = outcome.to_json()
-    if outcome.ending.gives_back and after.state is JobState.READY:
-        payload = {"action": "changed", "state": [job.state.value, after.state.value], OUTCOME: described}
-        log_event(access, f"{after}: {job.state} to {after.state}, preempted: {outcome.message}", after, payload, now)
-    else:
-        log_change(access, job, after, Change(values={pointer("metadata", OUTCOME): described}), now)
-
-
-def _default_message(outcome: Outcome) -> str:
-    if outcome.ending is Ending.FINISHED:
-        return "the script ended without calling finish()"
-    return f"the script ended: {outcome.ending.value.replace('_', ' ')}"
-
-
-def _lost(job: Job, attempt: int) -> str:
-    return (
-        f"attempt {attempt} at job {job.serial} is over: the job is {job.state}, attempt {described_attempt(job)}; "
-        "results of this attempt are not taken"
-    )
+    return ABORT_REQUESTED in job.metadata or job.state not in (JobState.RUNNING, *BY_HAND)
