@@ -213,6 +213,18 @@ def test_a_body_that_does_not_go_on_is_ended():
     assert (b"connection", b"close") in call.sent[0]["headers"]
 
 
+@pytest.mark.parametrize("pieces", [0, 1])
+def test_a_body_that_breaks_off_is_not_an_error_of_the_server(pieces):
+    left = [{"type": "http.request", "body": b"a", "more_body": True}] * pieces
+
+    async def breaking_off():
+        return left.pop() if left else {"type": "http.disconnect"}
+
+    call = Call(RequestLimits(reading))
+    assert asyncio.run(call(breaking_off)) == 400
+    assert json.loads(call.sent[1]["body"])["type"].endswith("usage")
+
+
 def on_a_clock(call, *, pauses, ending):
     """Send a body whose pieces come after pauses of a clock that is set."""
     loop, now, left = asyncio.new_event_loop(), [0.0], list(pauses)

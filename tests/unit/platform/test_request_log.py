@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from xfworker.adapters.web.metrics import RequestMetrics
+from xfworker.adapters.web.openapi import areas
 from xfworker.adapters.web.request_log import RequestLog
 
 SCOPE = {"type": "http", "method": "GET", "path": "/xf/v1/jobs", "headers": [(b"x-request-id", b"chosen")]}
@@ -24,7 +25,7 @@ def answered(*messages, failure=None):
     async def send(message):
         written.append(len(events))
 
-    written, metrics = [], RequestMetrics()
+    written, metrics = [], RequestMetrics(areas())
     expected = contextlib.nullcontext() if failure is None else pytest.raises(OSError, match=str(failure))
     with structlog.testing.capture_logs() as events, expected:
         asyncio.run(RequestLog(app, metrics)(SCOPE, None, send))
@@ -55,3 +56,38 @@ def test_an_answer_that_never_became_whole_is_written_as_well():
     assert event["status"] == 200
     _, [event], _ = answered(failure=OSError("never began"))
     assert event["status"] == 500
+
+
+def test_a_client_that_went_before_its_answer_is_not_an_error_of_the_server():
+    _, [event], figures = answered()
+    assert event["status"] == 499
+    assert 'status="500"' not in figures
+
+
+@pytest.mark.parametrize(
+    ("path", "area"),
+    [
+        ("/xf/v1/jobs/17/restart", "xf/v1/jobs"),
+        ("/xf/v1//jobs", "xf/v1/jobs"),
+        ("/fss/v1/files/job_result/1/a.raw", "fss/v1/files"),
+        ("/images/v1/link/secret/a.raw", "images/v1"),
+        ("/health", "health"),
+        ("/xf/v1/invented", "other"),
+        ("/fss/v1/invented/jobs", "other"),
+        ("/people/7", "other"),
+    ],
+)
+def test_requests_are_counted_by_the_areas_that_there_are(path, area):
+    metrics = RequestMetrics(areas())
+    metrics.count("GET", path, 200, 0.1)
+    assert f'{{method="GET",area="{area}",status="200"}} 1' in metrics.render({})
+
+
+def test_what_anybody_may_invent_makes_no_figures_of_its_own():
+    metrics = RequestMetrics(areas())
+    before = None
+    for number in range(3):
+        metrics.count(f"INVENTED{number}", f"/xf/v1/invented{number}", 404, 0.1)
+        size = len(metrics.render({}).splitlines())
+        assert before in {None, size}
+        before = size

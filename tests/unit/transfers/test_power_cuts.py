@@ -29,6 +29,7 @@ class Disk:
         self._contents = {}
         self._whole = {}
         self._named = set()
+        self._folders = set()
         self._fsync, self._replace = os.fsync, os.replace
         monkeypatch.setattr(os, "fsync", self.fsync)
         monkeypatch.setattr(os, "replace", self.replace)
@@ -37,6 +38,7 @@ class Disk:
         self._fsync(handle)
         status = os.fstat(handle)
         if stat.S_ISDIR(status.st_mode):
+            self._folders.add(status.st_ino)
             self._named |= {path for path in self._whole if os.path.samestat(path.parent.stat(), status)}
         else:
             self._contents[status.st_ino] = os.pread(handle, status.st_size, 0)
@@ -46,6 +48,16 @@ class Disk:
         self._whole[target] = self._contents.get(source.stat().st_ino) == source.read_bytes()
         self._named.discard(target)
         self._replace(source, target)
+
+    def has(self, path, content):
+        """Return whether what a file holds is on the disk."""
+        return self._contents.get(path.stat().st_ino) == content
+
+    def has_names_in(self, *folders):
+        """Return whether the names in folders are on the disk; what was flushed counts once."""
+        are_flushed = {folder.stat().st_ino for folder in folders} <= self._folders
+        self._folders.clear()
+        return are_flushed
 
     def holds(self, path):
         """Return whether a file was whole on the disk when it got its name, and the name is there as well."""
@@ -100,6 +112,24 @@ def test_a_file_on_whose_disk_the_store_keeps_no_attributes(disk, store, scan, m
     monkeypatch.setattr("xfworker.adapters.disk.digest_index.DigestIndex.attach", lambda *_: False)
     store.upload(TOKEN, scan, RESOURCE)
     assert disk.holds(store.layout.path(RESOURCE))
+
+
+def test_the_folders_on_its_way_that_may_be_new(disk, store, scan):
+    folders = [store.layout.root, store.layout.root / "job_result", store.layout.root / "job_result" / "17"]
+    store.upload(TOKEN, scan, RESOURCE)
+    assert disk.has_names_in(*folders)
+    store.delete(AuthorizationToken(url="", token="", scopes=(Scope("delete", RESOURCE),)), RESOURCE)
+    store.upload(TOKEN, scan, RESOURCE)
+    assert disk.has_names_in(*folders[1:])
+
+
+def test_a_file_that_was_written_directly_and_registered(disk, store):
+    path = store.layout.path(RESOURCE)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    store.register(TOKEN, RESOURCE, size=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest())
+    assert disk.has(path, CONTENT)
+    assert disk.has_names_in(path.parent, path.parent.parent, store.layout.root)
 
 
 def test_a_file_that_was_downloaded(disk, tmp_path):

@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler
 from xfworker import __version__
 from xfworker.adapters.web.exchange import answer_message, authentication, in_thread
 from xfworker.adapters.web.metrics import MEDIA_TYPE, RequestMetrics
-from xfworker.adapters.web.openapi import document_text
+from xfworker.adapters.web.openapi import areas, document_text
 from xfworker.adapters.web.password_work import PasswordWork
 from xfworker.adapters.web.periodic_tasks import PeriodicTasks
 from xfworker.adapters.web.problems import answer_error, answer_http_error, answer_internal_error
@@ -54,7 +54,7 @@ def create_app(
         on_shutdown: What ends with it.
         transport: How the server is reached.
     """
-    metrics = RequestMetrics()
+    metrics = RequestMetrics(areas())
     passwords = passwords or PasswordWork()
 
     @get("/health")

@@ -3,7 +3,7 @@
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the time buckets, in seconds."""
@@ -11,26 +11,34 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of the text format."""
 
-_MAX_SERIES = 500
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+_OTHER = "other"
+"""What anybody may choose has one label: a time series for each would be kept for ever."""
 
 
 class RequestMetrics:
     """Counts requests by method, area and status, and their times by area. Safe to share between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, areas: Collection[str] = ()) -> None:
+        """Take the areas that are told apart: beginnings of paths, such as ``xf/v1/jobs``."""
+        self._areas = areas
         self._lock = threading.Lock()
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._buckets: dict[str, list[int]] = {}
         self._seconds: Counter[str] = Counter()
 
-    def count(self, method: str, area: str, status: int, seconds: float) -> None:
+    def count(self, method: str, path: str, status: int, seconds: float) -> None:
+        area = self._area(path)
         with self._lock:
-            if area not in self._buckets and len(self._buckets) >= _MAX_SERIES:
-                area = "other"
-            self._requests[(method[:16], area, status)] += 1
+            self._requests[(method if method in _METHODS else _OTHER, area, status)] += 1
             buckets = self._buckets.setdefault(area, [0] * (len(BOUNDS) + 1))
             buckets[bisect_left(BOUNDS, seconds)] += 1
             self._seconds[area] += seconds  # type: ignore[assignment]  # a Counter adds floats as well
+
+    def _area(self, path: str) -> str:
+        parts = [part for part in path.split("/", 5) if part][:3]
+        beginnings = ("/".join(parts[:count]) for count in (3, 2, 1))
+        return next((area for area in beginnings if area in self._areas), _OTHER)
 
     def render(self, gauges: Mapping[str, tuple[str, Mapping[str, float]]]) -> str:
         """

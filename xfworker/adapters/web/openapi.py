@@ -56,12 +56,22 @@ def document_text() -> str:
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
-def document() -> dict[str, Any]:
+def areas() -> frozenset[str]:
+    """Give what stands before the first parameter in each path, by at most three segments: ``xf/v1/jobs``."""
+    literal = (path.partition("{")[0].strip("/").split("/")[:3] for path in _paths())
+    return frozenset("/".join(parts) for parts in literal)
+
+
+def _paths() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for kind in RECORD_KINDS.values():
         paths |= _record_paths(kind)
     paths |= _question_paths() | _queue_paths() | _control_paths() | _overview_paths() | account_paths() | _open_paths()
-    paths |= file_paths() | measurement_paths() | image_paths([{"bearer": []}, {FILE_TOKEN: []}])
+    return paths | file_paths() | measurement_paths() | image_paths([{"bearer": []}, {FILE_TOKEN: []}])
+
+
+def document() -> dict[str, Any]:
+    paths = _paths()
     schemas = {kind.__name__: record_schema(kind) for kind in RECORD_KINDS.values()}
     schemas |= {f"New{kind.__name__}": new_record_schema(kind) for kind in RECORD_KINDS.values()}
     schemas |= {

@@ -9,7 +9,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from xfworker.adapters.wire.problem import PROBLEM_TYPE, problem_body, problem_headers
-from xfworker.domain.errors import RequestTimeout, TooManyRequests, XFWorkerError
+from xfworker.domain.errors import RequestTimeout, TooManyRequests, UsageError, XFWorkerError
 
 BODY_SECONDS = 60.0
 """How long the next piece of a body may take."""
@@ -98,6 +98,9 @@ class _Body:
             return await self._receive()
         try:
             message = await (self._next() if self._is_counted else self._first())
+            if message["type"] == "http.disconnect":
+                # Whoever is still there sent something that is not framed as HTTP asks.
+                raise UsageError("the body of the request broke off, or is malformed")
             self._has_ended = not message.get("more_body", False)
             if not self._has_ended and not self._is_counted:
                 self._count()

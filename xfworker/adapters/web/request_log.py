@@ -17,6 +17,9 @@ HEADER = b"x-request-id"
 _LINK_TOKEN = re.compile(r"^(/images/v1/link/)[^/]+")
 """A token in a path, for viewers that cannot send one elsewhere; logs are read by others."""
 
+_CLIENT_GONE = 499
+"""What nginx writes where there was nobody left to be answered."""
+
 _FIT = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -35,18 +38,18 @@ class RequestLog:
             return
         request_id = _request_id(scope)
         started = time.perf_counter()
-        status = 500
+        status = _CLIENT_GONE
         written = False
 
         def write() -> None:
             nonlocal written
             written = True
             milliseconds = (time.perf_counter() - started) * 1000
-            self._metrics.count(scope["method"], _area(scope["path"]), status, milliseconds / 1000)
+            self._metrics.count(scope["method"], scope["path"], status, milliseconds / 1000)
             state: dict[str, Any] = scope.get("state") or {}
             self._log.info(
                 "xfworker.request_answered",
-                method=scope["method"],
+                method=scope["method"][:16],
                 path=_LINK_TOKEN.sub(r"\1...", scope["path"])[:300],
                 status=status,
                 milliseconds=round(milliseconds, 2),
@@ -67,6 +70,10 @@ class RequestLog:
         try:
             with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
                 await self._app(scope, receive, with_request_id)
+        except Exception:
+            if status == _CLIENT_GONE:
+                status = 500
+            raise
         finally:
             if not written:
                 write()
@@ -77,12 +84,3 @@ def _request_id(scope: Any) -> bytes:
         if name == HEADER and _FIT.fullmatch(value):
             return bytes(value)
     return os.urandom(8).hex().encode()
-
-
-def _area(path: str) -> str:
-    # A label of few values: serials and file names would make one time series each.
-    if path.startswith("/images/v1/"):
-        return "images/v1"
-    parts = [part for part in path.split("/") if part][:3]
-    known = "/".join(part for part in parts if not part.isdigit() and len(part) <= 24)  # noqa: PLR2004  longest collection
-    return known if path.startswith(("/xf/v1", "/fss/v1", "/sns/v1", "/health", "/metrics")) else "other"
