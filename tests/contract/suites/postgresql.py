@@ -19,6 +19,9 @@ def postgresql_server():
     with tempfile.TemporaryDirectory(prefix="xfworker-postgresql-", ignore_cleanup_errors=True) as folder:
         server = wheel.get_server(folder, cleanup_mode="delete")
         try:
+            for name in ("fsync", "synchronous_commit", "full_page_writes"):  # no power cut is waited for here
+                server.psql(f"ALTER SYSTEM SET {name} = off;")
+            server.psql("SELECT pg_reload_conf();")
             yield server
         finally:
             server.cleanup()

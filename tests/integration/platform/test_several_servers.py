@@ -10,11 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 import urllib3
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import text
 
 from benchmarks.queue_history import record_history
-from tests.contract.suites.postgresql import postgresql_server
+from tests.contract.suites.postgresql import make_databases, postgresql_server
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
@@ -26,28 +25,15 @@ from xfworker.domain.records import Project, Worker
 
 
 @pytest.fixture(scope="module")
-def postgresql():
+def databases():
     with postgresql_server() as server:
-        url = make_url(server.get_uri())
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for name in ("fsync", "synchronous_commit", "full_page_writes"):  # no power cut is waited for here
-                connection.execute(text(f"ALTER SYSTEM SET {name} = off"))
-            connection.execute(text("SELECT pg_reload_conf()"))
-            for name in ("served", "joined", "killed", "new"):
-                connection.execute(text(f"CREATE DATABASE {name}"))
-        engine.dispose()
-        yield url
-
-
-def database(postgresql, name):
-    return postgresql.set(database=name).render_as_string(hide_password=False)
+        yield make_databases(server, "served", "joined", "killed", "new")
 
 
 @pytest.fixture(scope="module")
-def two(postgresql, tmp_path_factory):
+def two(databases, tmp_path_factory):
     """Two servers with one data folder, each on a port of its own, as two computers behind a balancer are."""
-    data, address = tmp_path_factory.mktemp("data"), database(postgresql, "served")
+    data, address = tmp_path_factory.mktemp("data"), databases["served"]
     with EmbeddedServer(data, database=address) as first, EmbeddedServer(data, database=address) as second:
         yield first, second
 
@@ -122,8 +108,8 @@ def test_an_upload_goes_on_at_another_server_and_the_one_before_writes_no_more(t
     assert digest in asked.headers.get("Repr-Digest", "")
 
 
-def test_servers_that_start_at_once_make_one_schema(postgresql, tmp_path):
-    storage = PlatformStorage(data=tmp_path, database=database(postgresql, "new"))
+def test_servers_that_start_at_once_make_one_schema(databases, tmp_path):
+    storage = PlatformStorage(data=tmp_path, database=databases["new"])
     with ThreadPoolExecutor() as threads:
         opened = [threads.submit(opened_records, storage) for _ in range(3)]
     for records in (future.result() for future in opened):
@@ -132,8 +118,8 @@ def test_servers_that_start_at_once_make_one_schema(postgresql, tmp_path):
         records.close()
 
 
-def test_servers_whose_settings_differ_are_refused_and_one_has_its_turn_at_maintenance(postgresql, tmp_path):
-    storage = PlatformStorage(data=tmp_path, database=database(postgresql, "joined"))
+def test_servers_whose_settings_differ_are_refused_and_one_has_its_turn_at_maintenance(databases, tmp_path):
+    storage = PlatformStorage(data=tmp_path, database=databases["joined"])
     first, second, third = (opened_records(storage) for _ in range(3))
     try:
         assert first.join({"lease_seconds": "60"})
@@ -154,8 +140,8 @@ def test_servers_whose_settings_differ_are_refused_and_one_has_its_turn_at_maint
             records.close()
 
 
-def test_a_session_that_was_cut_joins_again(postgresql, tmp_path):
-    storage = PlatformStorage(data=tmp_path, database=database(postgresql, "joined"))
+def test_a_session_that_was_cut_joins_again(databases, tmp_path):
+    storage = PlatformStorage(data=tmp_path, database=databases["joined"])
     records, other = opened_records(storage), opened_records(storage)
     try:
         assert records.join({"a": "1"})
@@ -173,16 +159,16 @@ def test_a_session_that_was_cut_joins_again(postgresql, tmp_path):
         other.close()
 
 
-def test_many_clients_at_two_servers_see_one_queue_while_one_server_is_killed(postgresql, tmp_path):
-    address = database(postgresql, "killed")
+def test_many_clients_at_two_servers_see_one_queue_while_one_server_is_killed(databases, tmp_path):
+    address = databases["killed"]
     with EmbeddedServer(tmp_path, database=address) as first, EmbeddedServer(tmp_path, database=address) as second:
         history, violations = record_history([first, second], clients=6, runs=10, seed=1, disturb=second.kill)
     assert violations == []
     assert len(history.held) >= 20
 
 
-def test_a_process_of_several_that_dies_is_started_again(postgresql, tmp_path):
-    address = database(postgresql, "joined")
+def test_a_process_of_several_that_dies_is_started_again(databases, tmp_path):
+    address = databases["joined"]
     with EmbeddedServer(tmp_path, database=address, processes=2) as embedded:
         parent = psutil.Process(embedded.pid)
         processes = {child.pid for child in parent.children()}
