@@ -1,10 +1,12 @@
 """Backups of the simulated laboratory and their way back, as ``xfworker backup`` and ``xfworker restore`` do it."""
 
 import shutil
+from datetime import UTC, datetime
 
 from attrs import define
 
 from tests.simulation.calendar import DAY
+from xfworker.api.composition.backups import skipped_since
 from xfworker.api.composition.kept_files import kept_files
 from xfworker.api.composition.platform import PlatformStorage
 
@@ -61,7 +63,7 @@ class Archive:
         """
         Bring back the last backup while servers, workers and scripts go on.
 
-        On the database of before, serials of what was lost are not given again; on a new one they are.
+        Neither lock versions nor serials of what was lost are given again, on the database of before or on a new one.
         """
         world, backup = self.world, self.last
         self.restored += 1
@@ -72,7 +74,12 @@ class Archive:
                 kept.put_back(backup.folder / name, name)
             kept.move_away(set(backup.names))
         world.files.restored(backup.names)
-        world.records.bring_back(backup.records, keep_serials=world.luck.switched_on("restored on the same database"))
+        made_at, now = (datetime.fromtimestamp(at, UTC) for at in (backup.at, world.timeline.now))
+        world.records.bring_back(
+            backup.records,
+            keep_serials=world.luck.switched_on("restored on the same database"),
+            skipped=skipped_since(made_at, now),
+        )
         for owner, name, value in backup.known:
             setattr(owner, name, value.copy())
 

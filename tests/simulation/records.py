@@ -1,5 +1,7 @@
 """The record store in memory, as a disk that fills up and a server that dies at any step of a transaction."""
 
+import attrs
+
 from tests.simulation.frozen import frozen, frozen_value
 from tests.simulation.luck import Risks
 from xfworker.adapters.memory.records import MemoryRecordStore, MemoryTransaction, _Kept
@@ -148,16 +150,22 @@ class SimulatedRecords(MemoryRecordStore):
         tables = {name: list(table.all()) for name, table in kept.tables.items()}
         return tables, dict(kept.last_serials), dict(kept.entries)
 
-    def bring_back(self, snapshot, *, keep_serials):
-        """Replace all that is kept by what a snapshot holds; serials go on, or are given again."""
+    def bring_back(self, snapshot, *, keep_serials, skipped):
+        """
+        Replace all that is kept by what a snapshot holds.
+
+        Lock versions go on behind so many that may have been given since; serials behind those that were given, or, as
+        on a new database, behind so many.
+        """
         before, (tables, last_serials, entries) = self._kept, snapshot
         self._kept = kept = _Kept()
-        kept.last_serials.update(before.last_serials if keep_serials else last_serials)
+        skipping = {name: last + skipped for name, last in last_serials.items()}
+        kept.last_serials.update(before.last_serials if keep_serials else skipping)
         kept.entries.update(entries)
         for name, table in before.tables.items():
             kept.tables[name] = emptied = table.emptied()
             for record in tables.get(name, ()):
-                emptied.put(record)
+                emptied.put(attrs.evolve(record, occ_lock_version=record.occ_lock_version + skipped))
         self._ready_count += 1
 
     def all_of(self, kind):

@@ -15,6 +15,7 @@ from xfworker.domain.queries import OutputValue
 from xfworker.domain.queries import Sequence as ParameterSequence
 from xfworker.domain.records import ActivityEvent, Job, Record, Worker
 from xfworker.domain.resources import Needs
+from xfworker.ports.job_queue import HeldAttempt
 
 RecordT = TypeVar("RecordT", bound=Record)
 Derived = TypeVar("Derived")
@@ -76,12 +77,14 @@ class RenewedLease:
 
     Attributes:
         job_serial: The job.
-        started_at: When the attempt began (UTC).
+        attempt: The attempt.
+        started_at: When it began (UTC).
         state: The job's state.
         metadata: The job's metadata; where they do not have what was asked for, they may be left out.
     """
 
     job_serial: int
+    attempt: int
     started_at: datetime | None
     state: JobState
     metadata: Mapping[str, Any]
@@ -241,14 +244,15 @@ class RecordTransaction(Protocol):
         ...
 
     def renew_leases(
-        self, worker_serial: int, attempts: Mapping[int, int], expires_at: datetime, *, member: str
+        self, worker_serial: int, attempts: Collection[HeldAttempt], expires_at: datetime, *, member: str
     ) -> Sequence[RenewedLease]:
         """
         Let leases hold until a later time, and give those that there were.
 
         Args:
             worker_serial: Whose leases.
-            attempts: The jobs, and the attempt at each that the lease is on.
+            attempts: What the leases are on. Where it is said when an attempt began, and the job's began at another
+                time, the lease is on another attempt.
             expires_at: Until when they hold.
             member: What the jobs' metadata are asked for.
         """

@@ -2,6 +2,7 @@
 
 import io
 import json
+from contextlib import contextmanager
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,21 +15,40 @@ from xfworker.adapters.sql.tables import METADATA
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.errors import ConfigurationError
 from xfworker.domain.job_state import JobState
-from xfworker.domain.records import Job, Project
+from xfworker.domain.records import Job, Project, Worker
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def records(request, tmp_path):
-    address = None if request.param == "sqlite" else request.getfixturevalue("postgresql")
-    opened = opened_records(PlatformStorage(data=tmp_path, database=address))
-    yield opened
-    opened.close()
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def records(request, kind, tmp_path):
+    with opened(request, kind, tmp_path, "lab") as records:
+        yield records
+
+
+@pytest.fixture
+def new_records(request, kind, tmp_path):
+    with opened(request, kind, tmp_path, "new") as records:
+        yield records
+
+
+@contextmanager
+def opened(request, kind, folder, name):
+    address = None if kind == "sqlite" else request.getfixturevalue("postgresql")[name]
+    records = opened_records(PlatformStorage(data=folder / name, database=address))
+    try:
+        yield records
+    finally:
+        records.close()
 
 
 @pytest.fixture(scope="module")
 def postgresql():
     with postgresql_server() as server:
-        yield make_databases(server, "lab")["lab"]
+        yield make_databases(server, "lab", "new")
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(records):
@@ -47,7 +67,7 @@ def test_an_export_brings_everything_back_and_serials_go_on(records):
     count = write_rows(records.engine, written)
     with records.transaction() as transaction:
         transaction.delete(Project, {"name": "p7"})
-        transaction.insert(Project(name="later"))
+        later = transaction.insert(Project(name="later")).serial
     written.seek(0)
     assert read_rows(records.engine, written) == count == 1202
     with records.transaction() as transaction:
@@ -55,7 +75,23 @@ def test_an_export_brings_everything_back_and_serials_go_on(records):
         assert [project.name for project in found] == [f"p{number}" for number in range(1200)]
         assert found[0].metadata == {"é": [1, None]}
         assert transaction.entry("k") == {"n": 1}
-        assert transaction.insert(Project()).serial > found[-1].serial
+        assert transaction.insert(Project()).serial == later + 1  # a script may still go on with what was "later"
+
+
+def test_what_may_have_been_given_since_an_export_is_not_given_again(records, new_records):
+    with records.transaction() as transaction:
+        known = transaction.insert(Project(name="known", occ_lock_version=3))
+    written = io.BytesIO()
+    write_rows(records.engine, written)
+    for restored, is_new in ((records, False), (new_records, True)):
+        written.seek(0)
+        read_rows(restored.engine, written, skipped=500)
+        with restored.transaction() as transaction:
+            assert transaction.get(Project, known.serial).occ_lock_version == 503
+            # The counters of a new database do not say what the other one gave.
+            skipped = 500 if is_new else 0
+            assert transaction.insert(Project()).serial == known.serial + skipped + 1
+            assert transaction.insert(Worker(name="first")).serial == skipped + 1
 
 
 @pytest.mark.parametrize("line", [b"{", b'["jobs"]', b'["colours", {}]', b'["jobs", {"colour": 1}]', b"[1, 2]"])

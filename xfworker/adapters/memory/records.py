@@ -24,7 +24,9 @@ from xfworker.domain.queries import Sequence as ParameterSequence
 from xfworker.domain.records import ActivityEvent, Job, Record, Run, Task, TaskType, Worker, Workflow
 from xfworker.domain.resources import declared_needs
 from xfworker.domain.scheduling import claim_rank
+from xfworker.ports.job_queue import HeldAttempt
 from xfworker.ports.record_store import ClaimableTask, Claimant, EncodedRecord, Locking, RenewedLease
+from xfworker.services.platform.attempts import is_same_start
 
 RecordT = TypeVar("RecordT", bound=Record)
 Derived = TypeVar("Derived")
@@ -250,18 +252,25 @@ class MemoryTransaction:
     def renew_leases(
         self,
         worker_serial: int,
-        attempts: Mapping[int, int],
+        attempts: Collection[HeldAttempt],
         expires_at: datetime,
         *,
         member: str,  # noqa: ARG002  metadata cost nothing here
     ) -> Sequence[RenewedLease]:
         renewed = []
-        for lease in self.find(JobLease, {"worker_serial": worker_serial, "job_serial": tuple(attempts)}):
-            if attempts[lease.job_serial] == lease.attempt:
-                self.replace(attrs.evolve(lease, expires_at=expires_at))
+        for held in attempts:
+            where = {"worker_serial": worker_serial, "job_serial": held.job_serial, "attempt": held.attempt}
+            for lease in self.find(JobLease, where):
                 job = self.get(Job, lease.job_serial)
+                if not is_same_start(held.started_at, job.started_at):
+                    continue
+                self.replace(attrs.evolve(lease, expires_at=expires_at))
                 one = RenewedLease(
-                    job_serial=job.serial, started_at=job.started_at, state=job.state, metadata=job.metadata
+                    job_serial=job.serial,
+                    attempt=lease.attempt,
+                    started_at=job.started_at,
+                    state=job.state,
+                    metadata=job.metadata,
                 )
                 renewed.append(one)
         return renewed

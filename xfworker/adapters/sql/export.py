@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Engine, MetaData, Table, cast, delete, func, insert, select, text
-from sqlalchemy.dialects.postgresql import REGCLASS
+from sqlalchemy import Connection, Engine, MetaData, Table, delete, insert, select, text
 
+from xfworker.adapters.sql.counters import count_on, last_given, last_kept
 from xfworker.adapters.sql.engine import WRITES
 from xfworker.adapters.sql.tables import METADATA
 from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.domain.errors import ConfigurationError
 
 _BATCH = 500
+_VERSION = "occ_lock_version"
 
 
 def write_rows(engine: Engine, target: IO[bytes]) -> int:
@@ -58,15 +59,21 @@ def _copy(connection: Connection, copied: IO[bytes]) -> None:
                 copied.write(bytes(block).replace(b"\\\\", b"\\"))
 
 
-def read_rows(engine: Engine, source: IO[bytes], *, meanwhile: Callable[[], None] = lambda: None) -> int:
+def read_rows(
+    engine: Engine, source: IO[bytes], *, skipped: int = 0, meanwhile: Callable[[], None] = lambda: None
+) -> int:
     """
     Replace every row of every table by what :func:`write_rows` wrote, in one transaction, and give how many.
 
-    Serials that were given before are not given again: workers and scripts may still go on with what had them.
+    Workers, scripts and people may still go on with what was given since it was written. So neither lock versions nor
+    serials are given again: versions go on behind those that may have been given, and serials behind those that the
+    database gave. Where its counters are not those of what was written, nobody knows how far these came, and serials
+    are skipped as well.
 
     Args:
         engine: The database.
         source: What was written.
+        skipped: How many versions of one record, or serials of one table, may have been given since it was written.
         meanwhile: What is done while nobody else writes, before the rows are committed.
 
     Raises:
@@ -79,13 +86,20 @@ def read_rows(engine: Engine, source: IO[bytes], *, meanwhile: Callable[[], None
                 # Claims and heartbeats wait for no other lock.
                 names = ", ".join(f'"{table.name}"' for table in METADATA.sorted_tables)
                 connection.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
+            given = last_given(connection)
             for table in METADATA.sorted_tables:
                 connection.execute(delete(table))
             count = 0
             for name, rows in _batches(source):
+                for row in rows:
+                    if _VERSION in row:
+                        row[_VERSION] += skipped
                 connection.execute(insert(METADATA.tables[name]), rows)
                 count += len(rows)
-            count_on(connection)
+            written = last_kept(connection)
+            if any(given[name] < last for name, last in written.items()):
+                given = {name: max(given[name], last) + skipped for name, last in written.items()}
+            count_on(connection, given)
             meanwhile()
     return count
 
@@ -136,16 +150,3 @@ def _batches(source: IO[bytes]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         rows.append(row)
     if rows:
         yield name, rows
-
-
-def count_on(connection: Connection) -> None:
-    """Let the next serials come behind those that were inserted, and behind those that were given before."""
-    # PostgreSQL's counters do not follow serials that were inserted; SQLite's do.
-    if connection.dialect.name != "postgresql":
-        return
-    for table in METADATA.sorted_tables:
-        if "serial" in table.c:
-            counter = func.pg_get_serial_sequence(table.name, "serial")
-            given = connection.execute(select(func.pg_sequence_last_value(cast(counter, REGCLASS)))).scalar_one() or 0
-            last = max(connection.execute(select(func.max(table.c.serial))).scalar_one() or 0, given)
-            connection.execute(select(func.setval(counter, max(last, 1), last > 0)))

@@ -1,6 +1,6 @@
 """The statements of claims and heartbeats: each changes few small rows, and none waits for more than those."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -25,6 +25,7 @@ from xfworker.domain.conversion import format_time, parse_time
 from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Job, Worker
+from xfworker.ports.job_queue import HeldAttempt
 from xfworker.ports.record_store import Claimant, RenewedLease
 
 _JOBS = TABLES[Job.collection]
@@ -118,45 +119,63 @@ def _unnumbered(table: Table) -> list[str]:
 
 
 def renew_leases(
-    runner: Runner, worker_serial: int, attempts: Mapping[int, int], expires_at: datetime, *, member: str
+    runner: Runner, worker_serial: int, attempts: Collection[HeldAttempt], expires_at: datetime, *, member: str
 ) -> list[RenewedLease]:
     """Let the leases on attempts at jobs hold until a later time, and give those that there were."""
     values: dict[str, Any] = {"worker": worker_serial, "member": f'%"{member}"%', "until": format_time(expires_at)}
+    listed = [
+        (held.job_serial, held.attempt, None if held.started_at is None else format_time(held.started_at))
+        for held in attempts
+    ]
     if runner.dialect.name == "sqlite":
-        values |= {"listed": write_json([[*pair] for pair in attempts.items()])}
+        values |= {"listed": write_json([[*held] for held in listed])}
         rows = runner.rows(_LEASED_ON_SQLITE, values)
         runner.later(_RENEWING_ON_SQLITE, values)
     else:
-        values |= {"jobs": list(attempts), "attempts": list(attempts.values())}
+        for number, name in enumerate(("jobs", "attempts", "starts")):
+            values[name] = [held[number] for held in listed]
         rows = runner.rows(_RENEWING, values)
     return [
         RenewedLease(
             job_serial=job_serial,
+            attempt=attempt,
             started_at=None if started_at is None else parse_time(started_at),
             state=JobState(state),
             metadata=read_json(metadata) or {},
         )
-        for job_serial, started_at, state, metadata in rows
+        for job_serial, attempt, started_at, state, metadata in rows
     ]
 
 
 # Metadata may be large, and hardly any has the member.
-_OF_JOB = "jobs.serial, jobs.started_at, jobs.state, CASE WHEN jobs.metadata LIKE :member THEN jobs.metadata END"
-_LISTED_ON_SQLITE = """
-    job_leases.worker_serial = :worker AND (job_serial, job_leases.attempt) IN (
-        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:listed)
-    )
+_OF_JOB = """
+    jobs.serial, job_leases.attempt, jobs.started_at, jobs.state,
+    CASE WHEN jobs.metadata LIKE :member THEN jobs.metadata END
 """
+# Numbers alone do not say which attempt is meant: those of a time that a restored backup does not know are given again.
+_IS_LISTED = """
+    job_leases.worker_serial = :worker AND job_leases.job_serial = listed.job AND job_leases.attempt = listed.attempt
+    AND jobs.serial = listed.job
+    AND (listed.start IS NULL OR jobs.started_at IS NULL OR jobs.started_at = listed.start)
+"""
+_LISTED_ON_SQLITE = f"""
+    FROM job_leases, jobs, (
+        SELECT json_extract(value, '$[0]') AS job, json_extract(value, '$[1]') AS attempt,
+            json_extract(value, '$[2]') AS start
+        FROM json_each(:listed)
+    ) AS listed
+    WHERE {_IS_LISTED}
+"""  # noqa: S608  made of constants
 _LEASED_ON_SQLITE, _RENEWING_ON_SQLITE, _RENEWING = (
     Prepared(text(statement))
     for statement in (
-        f"SELECT {_OF_JOB} FROM job_leases JOIN jobs ON jobs.serial = job_serial WHERE {_LISTED_ON_SQLITE}",  # noqa: S608  made of constants
-        f"UPDATE job_leases SET expires_at = :until WHERE {_LISTED_ON_SQLITE}",  # noqa: S608  as above
+        f"SELECT {_OF_JOB} {_LISTED_ON_SQLITE}",
+        f"UPDATE job_leases SET expires_at = :until WHERE serial IN (SELECT job_leases.serial {_LISTED_ON_SQLITE})",  # noqa: S608  as above
         f"""
         UPDATE job_leases SET expires_at = :until
-        FROM unnest(CAST(:jobs AS bigint[]), CAST(:attempts AS bigint[])) AS listed(job, attempt), jobs
-        WHERE job_leases.worker_serial = :worker AND job_leases.job_serial = listed.job
-            AND job_leases.attempt = listed.attempt AND jobs.serial = listed.job
+        FROM jobs, unnest(CAST(:jobs AS bigint[]), CAST(:attempts AS bigint[]), CAST(:starts AS text[]))
+            AS listed(job, attempt, start)
+        WHERE {_IS_LISTED}
         RETURNING {_OF_JOB}
         """,  # noqa: S608  as above
     )

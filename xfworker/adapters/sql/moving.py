@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from attrs import define
-from sqlalchemy import Connection, Engine, Table, create_engine, delete, func, insert, select, text
+from sqlalchemy import Connection, Engine, Table, create_engine, delete, func, insert, select
 
+from xfworker.adapters.sql.counters import count_on, last_given
 from xfworker.adapters.sql.engine import WRITES, open_engine
-from xfworker.adapters.sql.export import count_on
 from xfworker.adapters.sql.tables import ENTRIES, METADATA
 from xfworker.domain.errors import ConfigurationError, UsageError
 
@@ -111,7 +111,7 @@ def copy_rows(source: Engine, target: Engine, progress: Callable[[str, int], Non
         with target.connect() as writing:
             writing.execution_options(**{WRITES: True})
             with writing.begin():
-                _count_on(writing, _last_serials(reading))
+                count_on(writing, last_given(reading))
 
 
 def contents(engine: Engine) -> dict[str, TableContent]:
@@ -149,34 +149,6 @@ def _batches(connection: Connection, table: Table, last: Any) -> Iterator[list[d
             return
         yield rows
         last = rows[-1][key.name]
-
-
-def _last_serials(connection: Connection) -> dict[str, int]:
-    """Give the last serial of each table that was ever given: it is not given again, even where its record is gone."""
-    if connection.dialect.name == "sqlite":
-        rows = connection.execute(text("SELECT name, seq FROM sqlite_sequence"))
-        return {name: last for name, last in rows if name in METADATA.tables}
-    found: dict[str, int] = {}
-    for table in METADATA.sorted_tables:
-        if "serial" in table.c:
-            name = connection.execute(text("SELECT pg_get_serial_sequence(:name, 'serial')"), {"name": table.name})
-            last = connection.execute(text(f"SELECT last_value, is_called FROM {name.scalar_one()}")).one()  # noqa: S608  the database's own name
-            if last.is_called:
-                found[table.name] = last.last_value
-    return found
-
-
-def _count_on(connection: Connection, last_serials: Mapping[str, int]) -> None:
-    count_on(connection)
-    for name, last in last_serials.items():
-        if connection.dialect.name == "sqlite":
-            values = {"name": name, "last": last}
-            changed = connection.execute(text("UPDATE sqlite_sequence SET seq = :last WHERE name = :name"), values)
-            if not changed.rowcount:
-                connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)"), values)
-        else:
-            statement = text("SELECT setval(pg_get_serial_sequence(:name, 'serial'), :last, true)")
-            connection.execute(statement, {"name": name, "last": last})
 
 
 def require_schema(engine: Engine, revision: str | None, newest: str) -> None:

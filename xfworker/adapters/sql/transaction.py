@@ -60,6 +60,7 @@ from xfworker.domain.records import (
     WorkflowState,
 )
 from xfworker.domain.scheduling import claim_rank
+from xfworker.ports.job_queue import HeldAttempt
 from xfworker.ports.record_store import ClaimableTask, Claimant, EncodedRecord, RenewedLease
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -296,7 +297,7 @@ class SqlTransaction:
         leasing.touch_worker(self._runner, serial, moment)
 
     def renew_leases(
-        self, worker_serial: int, attempts: Mapping[int, int], expires_at: datetime, *, member: str
+        self, worker_serial: int, attempts: Collection[HeldAttempt], expires_at: datetime, *, member: str
     ) -> Sequence[RenewedLease]:
         self._savepoints.before_write()
         return leasing.renew_leases(self._runner, worker_serial, attempts, expires_at, member=member)

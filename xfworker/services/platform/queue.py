@@ -173,28 +173,24 @@ class PlatformQueue:
 
         A worker may have lost an attempt, not know it yet, and have been handed out the same job again.
         """
-        # In rising order, so that the last attempt at a job stays: there is at most one lease on a job.
-        latest = dict(sorted(held[:2] for held in attempts))
         with self._records.transaction(locking=Locking.ROWS) as transaction:
             now = self._clock.now()
             access = Access(self._principal, transaction)
             claimant = _claimant(transaction, worker_serial, None, now)
             if not is_owner(self._principal, claimant.owner):
                 require_own_worker(access, claimant.worker, "renew the leases of")
-            hidden = set(latest).difference(self._runnable(access, latest))
-            held = {serial: attempt for serial, attempt in latest.items() if serial not in hidden}
+            runnable = self._runnable(access, {held.job_serial for held in attempts})
+            visible = [held for held in attempts if held.job_serial in runnable]
             expires_at = now + timedelta(seconds=self._options.lease_seconds)
             renewed = {
-                lease.job_serial: lease
-                for lease in transaction.renew_leases(worker_serial, held, expires_at, member=ABORT_REQUESTED)
+                (lease.job_serial, lease.attempt): lease
+                for lease in transaction.renew_leases(worker_serial, visible, expires_at, member=ABORT_REQUESTED)
             }
             self._record_seen(transaction, claimant.worker, now)
             return [
-                LeaseStatus(job_serial=serial, expires_at=expires_at, abort_requested=_is_to_stop(renewed[serial]))
-                if serial in renewed
-                and attempt == latest[serial]
-                and is_same_start(started_at, renewed[serial].started_at)
-                else LeaseStatus(job_serial=serial, lost=self._why_lost(access, serial, attempt))
+                LeaseStatus(job_serial=serial, lost=self._why_lost(access, serial, attempt))
+                if (lease := renewed.get((serial, attempt))) is None or not is_same_start(started_at, lease.started_at)
+                else LeaseStatus(job_serial=serial, expires_at=expires_at, abort_requested=_is_to_stop(lease))
                 for serial, attempt, started_at in attempts
             ]
 

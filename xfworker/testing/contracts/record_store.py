@@ -29,6 +29,7 @@ from xfworker.domain.records import (
     Workflow,
     WorkflowState,
 )
+from xfworker.ports.job_queue import HeldAttempt
 from xfworker.ports.record_store import ClaimableTask, Claimant, Locking, RecordStore
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -293,19 +294,26 @@ class RecordStoreContract:
         later = NOON + timedelta(minutes=5)
         with store.transaction() as transaction:
             jobs = [
-                transaction.insert(Job(task_serial=1, workflow_serial=1, metadata=metadata, state=state)).serial
+                transaction.insert(
+                    Job(task_serial=1, workflow_serial=1, metadata=metadata, state=state, started_at=NOON)
+                ).serial
                 for metadata, state in (({}, JobState.RUNNING), ({"stop": 1}, JobState.RUNNING), ({}, JobState.FAILED))
             ]
             for worker, job in ((1, jobs[0]), (1, jobs[1]), (2, jobs[2])):
                 transaction.insert(JobLease(job_serial=job, worker_serial=worker, attempt=2, expires_at=NOON))
         with store.transaction(locking=Locking.ROWS) as transaction:
-            attempts = {jobs[0]: 2, jobs[1]: 2, jobs[2]: 2, 4711: 1}
+            attempts = [HeldAttempt(job, 2) for job in jobs] + [HeldAttempt(4711, 1), HeldAttempt(jobs[0], 1)]
             renewed = transaction.renew_leases(1, attempts, later, member="stop")
-            assert sorted((lease.job_serial, lease.state, dict(lease.metadata)) for lease in renewed) == [
-                (jobs[0], JobState.RUNNING, {}),
-                (jobs[1], JobState.RUNNING, {"stop": 1}),
+            assert sorted(
+                (lease.job_serial, lease.attempt, lease.state, dict(lease.metadata)) for lease in renewed
+            ) == [
+                (jobs[0], 2, JobState.RUNNING, {}),
+                (jobs[1], 2, JobState.RUNNING, {"stop": 1}),
             ]
-            assert transaction.renew_leases(1, {jobs[0]: 1}, NOON, member="stop") == []
+            others = [HeldAttempt(jobs[0], 1), HeldAttempt(jobs[1], 2, later)]
+            assert transaction.renew_leases(1, others, NOON, member="stop") == []
+            [lease] = transaction.renew_leases(1, [*others, HeldAttempt(jobs[1], 2, NOON)], later, member="stop")
+            assert (lease.job_serial, lease.started_at) == (jobs[1], NOON)
         with store.transaction(write=False) as transaction:
             ends = {lease.job_serial: lease.expires_at for lease in transaction.find(JobLease)}
             assert ends == {jobs[0]: later, jobs[1]: later, jobs[2]: NOON}
