@@ -79,20 +79,17 @@ _OF_READING_CAPTURES = ("tests/unit/capture/test_capture_rules.py", "tests/unit/
 _OF_TRANSFERS = ("tests/unit/transfers", "tests/contract/test_facade_memory.py")
 
 
-_OF_IMAGES = tuple(
-    f"tests/unit/images/test_{name}.py"
-    for name in (
-        "aim_old_versions", "boxes", "calibrations_in_scanco_files", "dask_arrays", "drawn_contours", "drawn_pictures",
-        "files_of_other_images", "image_command", "image_tools", "images_as_a_whole", "images_at_their_edges",
-        "isq_files", "lazy_pixels", "omni_images", "pictures_of_slices", "tiff_folders", "tiff_stacks",
-        "values_at_their_edges",
-    )
+def _of_images(*names):
+    return tuple(f"tests/unit/images/test_{name}.py" for name in names)
+
+
+_OF_IMAGES = _of_images(
+    "aim_old_versions", "boxes", "calibrations_in_scanco_files", "dask_arrays", "drawn_contours", "drawn_pictures",
+    "files_of_other_images", "image_command", "image_tools", "images_as_a_whole", "images_at_their_edges", "isq_files",
+    "lazy_pixels", "omni_images", "pictures_of_slices", "tiff_folders", "tiff_stacks", "values_at_their_edges",
 )  # fmt: skip
-_OF_VIEWING = (
-    *(f"tests/unit/images/test_{name}.py" for name in ("images_at_their_edges", "pyramids", "registered_images")),
-    *(f"tests/unit/images/test_{name}.py" for name in ("image_tools", "images_as_a_whole", "ome_zarr")),
-    "tests/unit/platform/test_image_routes.py",
-)
+_OF_PICTURES = _of_images("drawn_pictures", "image_tools", "images_at_their_edges", "pictures_of_slices")
+_OF_VIEWING = _of_images("image_differences", "images_at_their_edges", "images_that_are_viewed", "pyramids")
 
 
 def _of_domain(*names):
@@ -166,14 +163,16 @@ TESTS_OF = {
     "xfworker/services/capture/reading.py": _OF_READING_CAPTURES,
     "xfworker/services/capture/stored.py": _OF_READING_CAPTURES,
     "xfworker/services/images": _OF_IMAGES,
+    "xfworker/services/images/annotations.py": _OF_PICTURES,
     "xfworker/services/images/bricks.py": _OF_VIEWING,
     "xfworker/services/images/conversion.py": (*_OF_IMAGES, "tests/unit/images/test_aim_round_trips.py"),
-    "xfworker/services/images/downsampling.py": _OF_VIEWING,
+    "xfworker/services/images/downsampling.py": _of_images("image_tools", "images_at_their_edges"),
     "xfworker/services/images/image_difference.py": _OF_VIEWING,
+    "xfworker/services/images/lettering.py": _OF_PICTURES,
+    "xfworker/services/images/pictures.py": _OF_PICTURES,
     "xfworker/services/images/preparation.py": _OF_VIEWING,
     "xfworker/services/images/pyramid_building.py": _OF_VIEWING,
-    "xfworker/services/images/registered_image.py": _OF_VIEWING,
-    "xfworker/services/images/slices.py": _OF_VIEWING,
+    "xfworker/services/images/registered_image.py": _of_images("images_at_their_edges", "registered_images"),
     "xfworker/services/images/viewed_image.py": _OF_VIEWING,
     "xfworker/services/images/viewing.py": _OF_VIEWING,
     "xfworker/services/images/virtual_ome_zarr.py": _OF_VIEWING,

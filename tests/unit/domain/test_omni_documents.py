@@ -155,3 +155,4 @@ def test_each_key_takes_what_is_documented_and_what_is_not_is_named(key):
             info_of(_changed(key, value), PATH)
         assert caught.value.field.startswith(named), (key, value)
         assert caught.value.path == PATH
+        assert ".." not in str(caught.value).replace("'..'", "")

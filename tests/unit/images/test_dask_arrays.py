@@ -75,6 +75,14 @@ def test_boxes_are_read_as_numpy_would_give_them(folder, index, name):
     source.close()
 
 
+def test_boxes_of_a_flat_image_are_read_too(tmp_path, write_array):
+    flat = np.arange(35, dtype=np.int16).reshape(5, 7)
+    source = PixelSource(omni.open_image(write_array(tmp_path / "f.omni", flat, axes="XY")).info, pixels_reader)
+    for index in ((slice(4, 0, -2), 3), (2, slice(1, 6, 2)), (slice(1, 3),)):
+        np.testing.assert_array_equal(source[index], flat[index])
+    source.close()
+
+
 def test_only_blocks_that_are_asked_for_are_read(folder, monkeypatch):
     read = []
     box = PixelSource._box  # noqa: SLF001  where all reading passes

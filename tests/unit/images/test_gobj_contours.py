@@ -82,21 +82,33 @@ def test_a_contour_within_another_of_the_same_box_is_the_rim_of_a_hole_in_whatev
         np.testing.assert_array_equal(fill(contours, 0, 0, (7, 7)), expected)
 
 
+@pytest.mark.parametrize("rows", [["###", "#.#", "###"], [".##.", "#.#.", ".###"]])
+def test_a_thin_ring_holds_the_rim_of_its_hole_in_whatever_order(rows):
+    mask = np.array([[dot == "#" for dot in row] for row in rows])
+    contours = trace(mask, 0)
+    for some in (contours, contours[::-1]):
+        np.testing.assert_array_equal(fill(some, 0, 0, mask.shape), mask)
+
+
 def test_of_contours_only_what_lies_in_the_part_that_was_asked_for_is_filled():
     square = Contour(0, ((4, 4), (5, 4), (6, 4), (6, 5), (6, 6), (5, 6), (4, 6), (4, 5)))
-    for left, top in ((0, 0), (7, 4), (4, 7), (4, 0)):
+    for left, top in ((0, 0), (7, 4), (4, 7), (4, 0), (1, 4), (9, 4), (4, 9), (0, 4)):
         assert not fill([square], left, top, (4, 3)).any()
-    assert np.count_nonzero(fill([square], 5, 6, (4, 4))) == 2
+    for left, top, part in ((5, 6, (0, 0, 1, 2)), (3, 2, (2, 1, 2, 2)), (2, 5, (0, 2, 2, 1)), (5, 5, (0, 0, 2, 2))):
+        expected = np.zeros((4, 3), np.bool_)
+        expected[part[0] : part[0] + part[2], part[1] : part[1] + part[3]] = True
+        np.testing.assert_array_equal(fill([square], left, top, (4, 3)), expected)
 
 
-@given(arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12)))
+@given(arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12)), st.randoms())
 @settings(max_examples=300, deadline=None)
-def test_any_mask_comes_back_from_its_contours(mask):
+def test_any_mask_comes_back_from_its_contours_in_whatever_order(mask, random):
     contours = trace(mask, 3)
-    np.testing.assert_array_equal(fill(contours, 0, 0, mask.shape), mask)
+    shuffled = random.sample(contours, len(contours))
+    np.testing.assert_array_equal(fill(shuffled, 0, 0, mask.shape), mask)
     for contour in contours:
         for (x0, y0), (x1, y1) in zip(contour.points, contour.points[1:] + contour.points[:1], strict=True):
-            assert max(abs(x0 - x1), abs(y0 - y1)) <= 1
+            assert max(abs(x0 - x1), abs(y0 - y1)) == (len(contour.points) > 1)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(-1000, 1000))

@@ -231,6 +231,34 @@ def test_of_labels_the_commonest_stays():
     labels = np.array([[[1, 1, 0, 7], [1, 7, 7, 7]], [[1, 0, 0, 0], [7, 7, 0, 0]]], np.uint8)
     assert shrunk(labels, (2, 2, 2), is_labels=True).tolist() == [[[1, 0]]]
     assert shrunk(labels, (2, 2, 1), is_labels=True).tolist() == [[[1, 7]], [[7, 0]]]
+    assert shrunk(labels[1:, :, :2], (2, 2, 1), is_labels=True).tolist() == [[[7]]]
+    assert shrunk(labels[:, :, 1:3], (2, 2, 1), is_labels=True).tolist() == [[[7]], [[0]]]
+    assert shrunk(np.array([[[9, 3, 3, 9]]]), (4, 1, 1), is_labels=True).tolist() == [[[3]]]
+
+
+@pytest.mark.parametrize("factors", [(2, 3, 2), (4, 1, 5), (1, 2, 1)])
+def test_labels_are_made_fewer_block_after_block(tmp_path, write_array, factors):
+    labels = np.random.default_rng(2).integers(0, 3, (13, 21, 30), np.uint8)  # 630 bytes a slice: 4 in a block
+    path = write_array(tmp_path / "l.omni", labels, kind="segments")
+    x, y, z = factors
+    depth, rows, columns = 13 // z, 21 // y, 30 // x
+    cells = labels[: depth * z, : rows * y, : columns * x].reshape(depth, z, rows, y, columns, x)
+    counts = [(cells == label).sum(axis=(1, 3, 5)) for label in range(3)]
+    made = omni.open_image(path).downsample(tmp_path / "small.omni", factors)
+    np.testing.assert_array_equal(made.pixels, np.argmax(counts, axis=0))
+
+
+def test_means_of_fractions_are_not_rounded(tmp_path, write_array):
+    image = omni.open_image(write_array(tmp_path / "f.omni", np.array([[[0.5, 0.25]], [[1, 2]]], np.float32)))
+    assert image.downsample(tmp_path / "small.omni", (2, 1, 2)).pixels[:].tolist() == [[[0.9375]]]
+    assert shrunk(np.array([[[0.5, 0.25]]]), (2, 1, 1), is_labels=False).tolist() == [[[0.375]]]
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="no wider float is to be had there")
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_means_of_integers_of_64_bits_are_exact(dtype):
+    large = 2**62 + np.array([[[1, 3]]], dtype)
+    assert shrunk(large, (2, 1, 1), is_labels=False).tolist() == [[[2**62 + 2]]]
 
 
 @pytest.mark.parametrize("factors", [0, 1, (1, 1), (2, 2, 50), (1.5, 2, 2), True])

@@ -262,6 +262,30 @@ def test_only_an_omni_that_says_the_same_as_the_file_that_it_points_into_is_that
     assert pointed_file(formats, elsewhere) is None
 
 
+def test_the_order_of_bytes_counts_where_a_pixel_has_more_than_one(tmp_path, formats):
+    for code, is_same in (("i1", True), ("i2", False)):
+        aim = written(tmp_path, random_voxels((2, 3, 4), code), f"{code}.aim")
+        pointing = attrs.evolve(formats.describe(aim), format="OMNI")
+        assert pointed_file(formats, pointing) == aim
+        assert pointed_file(formats, attrs.evolve(pointing, byte_order="big")) == (aim if is_same else None)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "kind", "expected"),
+    [
+        ([0, 127], np.uint8, "segments", PixelType.INT8), ([0, 128], np.uint8, "segments", PixelType.INT16),
+        ([0, 127], np.uint8, "image", PixelType.INT16), ([-128, 5], np.int64, "segments", PixelType.INT8),
+        ([-(2**15), 2**15 - 1], np.int64, "image", PixelType.INT16),
+        ([-(2**15) - 1, 0], np.int64, "image", PixelType.INT32), ([0, 2**15], np.uint16, "image", PixelType.INT32),
+        ([-(2**31), 2**31 - 1], np.int64, "image", PixelType.INT32), ([5], np.int32, "image", None),
+        ([0.5], np.float64, "image", PixelType.FLOAT32), ([0.5], np.float32, "image", None),
+    ],
+)  # fmt: skip
+def test_ipl_gets_the_smallest_of_its_types_that_holds_all_values(tmp_path, formats, values, dtype, kind, expected):
+    info = formats.describe(written(tmp_path, np.array([[values]], dtype), kind=kind))
+    assert pixel_type_for_ipl(formats, info) == expected
+
+
 def test_integers_that_no_type_of_ipl_holds_are_refused(tmp_path, formats):
     large = written(tmp_path, np.full((2, 3, 4), 2**40, np.int64))
     with pytest.raises(UnsupportedImage, match="fit no type that IPL reads"):
@@ -344,18 +368,20 @@ def test_before_any_level_is_there_a_virtual_ome_zarr_is_busy(tmp_path):
 
 
 def test_outlines_of_a_mask_are_drawn_where_it_lies_on_the_image(tmp_path, monkeypatch):
-    mask = np.zeros((2, 10, 300), np.uint8)
-    mask[1, 2:6, 3:290] = 1
-    path = written(tmp_path, mask, "m.omni", kind="segments", origin_mm=(5.0, 0.0, 1.0))
+    mask = np.zeros((2, 270, 300), np.uint8)
+    mask[1, 252:266, 3:290], mask[1, 252:266, 270:290] = 1, 2
+    path = written(tmp_path, mask, "m.omni", kind="segments", origin_mm=(5.0, 30.0, 1.0))
     whole = ImageInfo(
-        path=tmp_path / "w", format="OMNI", size=(400, 10, 5), pixel_type=PixelType.INT16, pixels_path=tmp_path / "w"
+        path=tmp_path / "w", format="OMNI", size=(400, 310, 5), pixel_type=PixelType.INT16, pixels_path=tmp_path / "w"
     )
     with viewed(path, tmp_path / "cache") as image:
         (polygon,) = polygons_of(image, whole)
         assert polygon["z"] == 2
-        assert sorted(map(tuple, polygon["points"])) == [(8, 2), (8, 5), (294, 2), (294, 5)]
-        monkeypatch.setattr(drawn_contours, "MOST_VOXELS", 100)
-        with pytest.raises(UsageError, match=r"m\.omni has 300 x 10 x 2 voxels; contours are shown of fewer"):
+        assert sorted(map(tuple, polygon["points"])) == [(8, 282), (8, 295), (294, 282), (294, 295)]
+        monkeypatch.setattr(drawn_contours, "MOST_VOXELS", mask.size)
+        assert polygons_of(image, whole) == [polygon]
+        monkeypatch.setattr(drawn_contours, "MOST_VOXELS", mask.size - 1)
+        with pytest.raises(UsageError, match=r"m\.omni has 300 x 270 x 2 voxels; contours are shown of fewer"):
             polygons_of(image, whole)
 
 
@@ -364,6 +390,11 @@ def test_more_corners_than_anybody_draws_are_refused(monkeypatch, tmp_path):
     info = ImageInfo(path=tmp_path, format="OMNI", size=(9, 9, 9), pixel_type=PixelType.INT16, pixels_path=tmp_path)
     with pytest.raises(InvalidParameter, match="expected at most 3 points in all, got 4"):
         traced([{"z": 0, "points": [[0, 0], [5, 0], [5, 5], [0, 5]]}], info)
+    (corner,) = traced([{"z": 0, "points": [[0, 0], [2, 0], [0, 2]]}], info)
+    assert sorted(corner.points) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0)]
+    with pytest.raises(InvalidParameter) as caught:
+        traced([{"z": 9, "points": []}] * 12, info)
+    assert str(caught.value).count("expected a slice") == 10
 
 
 class Files:

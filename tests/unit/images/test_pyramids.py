@@ -1,7 +1,6 @@
 """Planes of any image, tile by tile, before and after its pyramid is there: what numpy gives."""
 
 import itertools
-import json
 import os
 import time
 from contextlib import contextmanager
@@ -9,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from xfworker.adapters.bricks.folder import BrickFolder
 from xfworker.adapters.images.registry import image_formats
@@ -99,30 +96,6 @@ def test_every_plane_of_every_type_is_what_numpy_gives(tmp_path, code):
                 for index in {0, expected.shape[number] // 2, expected.shape[number] - 1}:
                     got = whole_plane(image, BRICKS, axis, level, index)
                     np.testing.assert_array_equal(got, expected.take(index, axis=number))
-
-
-@given(
-    shape=st.tuples(st.integers(1, 140), st.integers(1, 140), st.integers(1, 700)),
-    code=st.sampled_from(["u1", "i2", "f4"]),
-    is_encoded=st.booleans(),
-)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_pyramids_of_any_size_are_those_of_numpy(tmp_path_factory, shape, code, is_encoded):
-    folder = tmp_path_factory.mktemp("any")
-    if is_encoded:
-        voxels = (random_voxels(shape, "u1") > 200).astype(np.int8) * 127
-        path = written(folder, voxels, "a.aim", encoding="binCmp")
-    else:
-        voxels = random_voxels(shape, code)
-        path = written(folder, voxels)
-    with viewed(path, folder / "cache") as image:
-        prepared(image)
-        labels = image.info.kind == "segments"
-        for level, expected in enumerate(expected_levels(voxels, labels=labels)):
-            for axis, number in AXES.items():
-                index = expected.shape[number] // 2
-                got = whole_plane(image, BRICKS, axis, level, index)
-                np.testing.assert_array_equal(got, expected.take(index, axis=number))
 
 
 def test_before_the_pyramid_is_there_planes_are_read_from_the_image_and_those_along_x_from_a_sample(tmp_path):
@@ -270,24 +243,6 @@ def test_a_tile_beyond_a_plane_is_refused(tmp_path):
             image.tile(IMAGE, "z", 1, 0, 0, 0)
 
 
-@pytest.mark.limit_memory("60 MB")
-def test_the_memory_of_building_does_not_grow_with_the_volume(tmp_path):
-    shape = (256, 512, 512)
-    pixels = tmp_path / "a.raw"
-    path = written(tmp_path, np.zeros((1, 512, 512), np.int16))
-    document = json.loads(path.read_text())
-    document["size"] = list(reversed(shape))
-    path.write_text(json.dumps(document))
-    with pixels.open("r+b") as file:
-        file.truncate(2 * 256 * 512 * 512)
-        for z in range(0, 256, 16):
-            file.seek(z * 512 * 512 * 2)
-            file.write(np.full(1000, z, np.int16).tobytes())
-    with viewed(path, tmp_path / "cache") as image:
-        prepared(image)
-        assert image.tile(BRICKS, "x", 0, 3, 0, 0)[:256:16, 0].tolist() == list(range(0, 256, 16))
-
-
 class FullForNow(BrickFolder):
     """A folder on a disk that is full until there is room."""
 
@@ -329,25 +284,3 @@ def test_closing_ends_a_preparation_that_goes_on_with_the_next_server(tmp_path):
     with viewed(path, tmp_path / "cache") as image:
         prepared(image)
         np.testing.assert_array_equal(whole_plane(image, BRICKS, "x", 0, 299), voxels[:, :, 299])
-
-
-@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux says how much a process has read")
-def test_of_a_volume_of_60_gib_little_is_read_before_its_pyramid_is_there(tmp_path):
-    path = written(tmp_path, np.zeros((1, 8, 8), np.int16))
-    document = json.loads(path.read_text())
-    document["size"] = [3200, 3200, 3146]
-    path.write_text(json.dumps(document))
-    with (tmp_path / "a.raw").open("r+b") as file:
-        file.truncate(2 * 3200 * 3200 * 3146)
-
-    def bytes_read():
-        return int(Path("/proc/self/io").read_text().split()[1])
-
-    before = bytes_read()
-    with viewed(path, tmp_path / "cache") as image:
-        image.sample(lambda: None)
-        for axis in "zyx":
-            level = len(image.levels) - 1
-            assert not whole_plane(image, image.sources(axis)[level], axis, level, 100).any()
-        assert image.tile(IMAGE, "y", 0, 1600, 12, 12).shape == (74, 128)
-    assert bytes_read() - before < 1 << 30

@@ -8,6 +8,7 @@ from tests.unit.images.test_pyramids import written
 from xfworker.domain.errors import UnsupportedImage, UsageError
 from xfworker.domain.image.calibration import Calibration
 from xfworker.domain.image.pixel_type import PixelType
+from xfworker.services.images import blocks as blocks_module
 from xfworker.services.images.blocks import blocks, slices_per_block
 from xfworker.services.images.conversion import converted, pixels_digest, with_spacing
 from xfworker.services.images.drawn_contours import traced
@@ -162,12 +163,19 @@ def test_a_value_in_a_unit_is_the_integer_that_it_is_near_to(describe_array):
     assert to_raw(info, 0.1 * 3000 + 0.3, "Density") == 3000
     assert to_raw(info, 0.1 * 7.25 + 0.3, "Density") == pytest.approx(7.25)
     assert to_raw(info, 0.1 * -3 + 0.3, "Density") == -3
+    large = 0.1 * 2_000_000_001 + 0.3
+    assert DENSITY.calibrated_to_raw(large) != 2_000_000_001
+    assert to_raw(info, large, "Density") == 2_000_000_001
     assert raw_limits(info, 5, 5, None) == (5, 5)
 
 
-def test_blocks_are_of_an_even_number_of_slices_and_of_one_where_no_more_fit(describe_array, tmp_path, formats):
+def test_blocks_are_of_an_even_number_of_slices_and_of_one_where_no_more_fit(
+    describe_array, tmp_path, formats, monkeypatch
+):
     info = describe_array(np.zeros((9, 2, 5), np.int16))  # a slice has 20 bytes
-    assert [slices_per_block(info, size) for size in (1, 20, 39, 40, 79, 100, 10_000)] == [1, 1, 1, 2, 2, 4, 10]
+    for block_bytes, count in ((1, 1), (20, 1), (39, 1), (40, 2), (79, 2), (100, 4), (10_000, 10)):
+        monkeypatch.setattr(blocks_module, "BLOCK_BYTES", block_bytes)
+        assert slices_per_block(info) == count
     with formats.reader(written(tmp_path, np.zeros((3, 3, 4), np.int16))) as reader:
         assert [(block.start, block.stop) for block in blocks(reader, slices=1)] == [(0, 1), (1, 2), (2, 3)]
 

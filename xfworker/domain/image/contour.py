@@ -24,9 +24,6 @@ Point = tuple[int, int]
 _AROUND: Final = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 """The neighbours (x, y) counter-clockwise on screen, from the west."""
 
-_SMALLEST_RING: Final = 4
-"""Pixels that a chain needs to have an inside."""
-
 
 @attrs.frozen
 class Contour:
@@ -88,7 +85,8 @@ def trace(mask: "Mask", z: int) -> list[Contour]:
 def _walk(cells: bytes, begin: int, offsets: tuple[int, ...], seen: set[int]) -> list[int]:
     """Follow one rim; a pixel whose western neighbour turns out to be background on the way is put into ``seen``."""
     chain = [begin]
-    at, behind, second = begin, 0, -1
+    at, behind = begin, 0
+    second: int | None = None
     while True:
         for turn in range(8):
             direction = (behind + turn) % 8
@@ -102,7 +100,7 @@ def _walk(cells: bytes, begin: int, offsets: tuple[int, ...], seen: set[int]) ->
         if at == begin and following == second:
             chain.pop()
             return chain
-        if second < 0:
+        if second is None:
             second = following
         # The background that was looked at last is the direction to look from next.
         last = at + offsets[(direction - 1) % 8]
@@ -111,20 +109,12 @@ def _walk(cells: bytes, begin: int, offsets: tuple[int, ...], seen: set[int]) ->
         chain.append(at)
 
 
-def inside(points: Sequence[Point], left: int, top: int, shape: tuple[int, int]) -> "Mask":
-    """
-    Give what lies strictly inside a chain, by the even-odd rule on pixel centres.
-
-    Args:
-        points: The chain.
-        left: The x of the result's first column.
-        top: The y of its first row.
-        shape: The result's rows and columns; the chain is within.
-    """
+def _inside(chain: "npt.NDArray[np.int64]") -> "Mask":
+    """Give what lies strictly inside a chain (x, y) within its own box, by the even-odd rule on pixel centres."""
     import numpy as np
 
-    crossings: npt.NDArray[Any] = np.zeros((shape[0], shape[1] + 1), np.uint8)
-    chain = np.asarray(points, np.int64).reshape(-1, 2) - (left, top)
+    columns, rows = (chain.max(axis=0) + 1).tolist()
+    crossings: npt.NDArray[Any] = np.zeros((rows, columns + 1), np.uint8)
     following = np.roll(chain, -1, axis=0)
     # A step between two rows crosses the upper one at its end there.
     steps = chain[:, 1] != following[:, 1]
@@ -149,11 +139,12 @@ def fill(contours: Sequence[Contour], left: int, top: int, shape: tuple[int, int
     """
     import numpy as np
 
-    filled = [_Filled(contour, rank) for rank, contour in enumerate(contours)]
+    # What holds another one has the larger inside; the rim of the hole in a thin ring has as large a one and no tails.
+    filled = sorted(map(_Filled, contours), key=lambda one: (one.area, len(one.points)), reverse=True)
     # What has no inside (single pixels, thin lines) is not a rim of a hole: it comes last, as it may lie in one.
     depths = [
-        len(filled) * 2 if one.sample is None else sum(other.holds(one) for other in filled if other is not one)
-        for one in filled
+        sum(other.holds(one) for other in filled[:place]) if one.area else len(filled) * 2
+        for place, one in enumerate(filled)
     ]
     mask: Mask = np.zeros(shape, np.bool_)
     for depth, one in sorted(zip(depths, filled, strict=True), key=lambda pair: pair[0]):
@@ -164,54 +155,44 @@ def fill(contours: Sequence[Contour], left: int, top: int, shape: tuple[int, int
 class _Filled:
     """One contour with its inside, within its own box."""
 
-    def __init__(self, contour: Contour, rank: int) -> None:
+    def __init__(self, contour: Contour) -> None:
         import numpy as np
 
         self.left, self.right, self.top, self.bottom = contour.box
         self.points = np.asarray(contour.points, np.int64) - (self.left, self.top)
-        shape = (self.bottom - self.top + 1, self.right - self.left + 1)
-        self.inside = inside(contour.points, self.left, self.top, shape)
-        # A rim around the whole inside of a ring has the ring's own box: the larger inside holds, then the earlier one.
-        self.rank = (int(np.count_nonzero(self.inside)), -rank)
-        where = np.argmax(self.inside) if len(contour.points) >= _SMALLEST_RING else 0
-        y, x = divmod(int(where), shape[1])
-        self.sample = (x + self.left, y + self.top) if bool(self.inside[y, x]) else None
+        self.inside = _inside(self.points)
+        self.area = int(np.count_nonzero(self.inside))
+        y, x = divmod(int(np.argmax(self.inside)), self.inside.shape[1])
+        self.sample = x + self.left, y + self.top
 
     def holds(self, other: "_Filled") -> bool:
         """Return whether another contour, with an inside of its own, lies within this one."""
-        if other.sample is None or not (
+        if not (
             self.left <= other.left
             and other.right <= self.right
             and self.top <= other.top
             and other.bottom <= self.bottom
         ):
             return False
-        same_box = (self.left, self.right, self.top, self.bottom) == (other.left, other.right, other.top, other.bottom)
-        if same_box and self.rank < other.rank:
-            return False
         x, y = other.sample
         return bool(self.inside[y - self.top, x - self.left])
 
     def put(self, mask: "Mask", left: int, top: int, *, clear: bool) -> None:
         """Set (or clear) what the contour encloses in a mask whose first pixel is (left, top)."""
-        height, width = mask.shape
-        x0, x1 = max(self.left, left), min(self.right + 1, left + width)
-        y0, y1 = max(self.top, top), min(self.bottom + 1, top + height)
-        if x0 >= x1 or y0 >= y1:
-            return
-        own = self.inside[y0 - self.top : y1 - self.top, x0 - self.left : x1 - self.left]
-        mask[y0 - top : y1 - top, x0 - left : x1 - left][own] = not clear
+        import numpy as np
+
+        enclosed = self.inside
         if not clear:
-            x, y = self.points[:, 0] + self.left - left, self.points[:, 1] + self.top - top
-            within = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-            mask[y[within], x[within]] = True
+            enclosed = enclosed.copy()
+            enclosed[self.points[:, 1], self.points[:, 0]] = True
+        height, width = mask.shape
+        x0, x1 = np.clip((self.left, self.right + 1), left, left + width).tolist()
+        y0, y1 = np.clip((self.top, self.bottom + 1), top, top + height).tolist()
+        own = enclosed[y0 - self.top : y1 - self.top, x0 - self.left : x1 - self.left]
+        mask[y0 - top : y1 - top, x0 - left : x1 - left][own] = not clear
 
 
 def _doubled_area(points: Sequence[Point]) -> int:
     """Give twice the area, positive counter-clockwise on screen (y points down)."""
-    total = 0
-    x0, y0 = points[-1]
-    for x1, y1 in points:
-        total += x1 * y0 - x0 * y1
-        x0, y0 = x1, y1
-    return total
+    before = (points[-1], *points[:-1])
+    return sum(x1 * y0 - x0 * y1 for (x0, y0), (x1, y1) in zip(before, points, strict=True))

@@ -105,8 +105,8 @@ def info_of(document: dict[str, Any], path: Path) -> ImageInfo:
         byte_order=reader.byte_order(),
         pixels_path=path.with_name(pixels_filename),
         pixels_offset=offset if encoding == RAW else None,
-        spacing_mm=reader.triple("spacing_mm", (1.0, 1.0, 1.0), positive=True),
-        origin_mm=reader.triple("origin_mm", (0.0, 0.0, 0.0), positive=False),
+        spacing_mm=reader.triple("spacing_mm", (1.0, 1.0, 1.0)),
+        origin_mm=reader.triple("origin_mm", (0.0, 0.0, 0.0)),
         direction=reader.direction(),
         calibrations=reader.calibrations(),
         default_unit_type=default_unit,
@@ -194,17 +194,15 @@ class _Document:
             raise self.error("byte_order", f"expected 'little' or 'big', got {order!r:.60}")
         return cast(ByteOrder, order)
 
-    def triple(self, field: str, default: Triple, *, positive: bool) -> Triple:
+    def triple(self, field: str, default: Triple) -> Triple:
         values = self.document.get(field)
         if values is None:
             return default
         if not isinstance(values, list) or len(values) != len(default):
             raise self.error(field, f"expected three numbers (x, y, z) in mm, got {values!r:.60}")
         for value in values:
-            numeric = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if not numeric or (positive and value <= 0):
-                allowed = "positive numbers" if positive else "finite numbers"
-                raise self.error(field, f"expected {allowed} in mm, got {value!r:.60}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise self.error(field, f"expected finite numbers of mm, got {value!r:.60}")
         return float(values[0]), float(values[1]), float(values[2])
 
     def direction(self) -> tuple[float, ...]:

@@ -5,6 +5,7 @@ Between two corners a chain steps once along the longer of the two ways for each
 straight line (the lower one where two are as near).
 """
 
+import math
 from collections.abc import Sequence
 
 from xfworker.domain.image.contour import Point
@@ -25,8 +26,6 @@ def corners_of(chain: Sequence[Point]) -> tuple[Point, ...]:
     Args:
         chain: Pixels, each next to the one before, the last next to the first.
     """
-    if len(chain) == 1:
-        return tuple(chain)
     closed = (*chain, chain[0])
     corners = []
     at = 0
@@ -38,27 +37,23 @@ def corners_of(chain: Sequence[Point]) -> tuple[Point, ...]:
 
 def _farthest(closed: Sequence[Point], begin: int) -> int:
     """Give the last place to which a straight line runs along the chain."""
-    x0, y0 = closed[begin]
-    ends = [begin + 1]
-    # Every pixel of a line lies within half a pixel of it, so the slopes that it may have become ever fewer.
-    flat, steep = [-1.0, 1.0], [-1.0, 1.0]
-    for end in range(begin + 1, len(closed)):
-        dx, dy = closed[end][0] - x0, closed[end][1] - y0
-        count = end - begin
-        if abs(dx) == count:
-            _narrow(flat, dy, dx)
-            ends += [end] if flat[0] <= dy / dx <= flat[1] else []
-        if abs(dy) == count:
-            _narrow(steep, dx, dy)
-            ends += [end] if steep[0] <= dx / dy <= steep[1] else []
-        if (abs(dx) != count or flat[0] > flat[1]) and (abs(dy) != count or steep[0] > steep[1]):
+    return begin + max(_straight(closed, begin, along, across) for along, across in ((0, 1), (1, 0)))
+
+
+def _straight(closed: Sequence[Point], begin: int, along: int, across: int) -> int:
+    """Give how many pixels of the chain the longest line has that goes one pixel along an axis with each."""
+    farthest = 1  # a neighbour
+    least, largest = -math.inf, math.inf
+    for count in range(1, len(closed) - begin):
+        there = closed[begin + count]
+        way = there[across] - closed[begin][across]
+        # The slopes of lines that come nearest to this pixel; the least is among them, as ``_line`` has it.
+        least, largest = max(least, (way - 0.5) / count), min(largest, (way + 0.5) / count)
+        if abs(there[along] - closed[begin][along]) != count or least >= largest:
             break
-    return next(end for end in reversed(ends) if _line(closed[begin], closed[end]) == list(closed[begin : end + 1]))
-
-
-def _narrow(slopes: list[float], across: int, along: int) -> None:
-    bounds = sorted(((across - 0.5) / along, (across + 0.5) / along))
-    slopes[:] = max(slopes[0], bounds[0]), min(slopes[1], bounds[1])
+        if least <= way / count < largest:
+            farthest = count
+    return farthest
 
 
 def _line(here: Point, there: Point) -> list[Point]:

@@ -47,9 +47,9 @@ class Block:
         return result[self.before : self.before + self.stop - self.start]
 
 
-def slices_per_block(info: ImageInfo, block_bytes: int = BLOCK_BYTES) -> int:
+def slices_per_block(info: ImageInfo) -> int:
     """Give how many slices a block has: at least one, an even number where possible (bit8 pairs them)."""
-    count = max(1, block_bytes // max(1, info.slab_byte_count))
+    count = max(1, BLOCK_BYTES // info.slab_byte_count)
     return count if count == 1 else min(count - count % 2, info.size[-1] + 1)
 
 

@@ -10,12 +10,13 @@ import attrs
 from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo
 from xfworker.ports.image_codec import ImageFormats, PixelReader
-from xfworker.services.images.blocks import BLOCK_BYTES, slices_per_block
+from xfworker.services.images.blocks import slices_per_block
 from xfworker.services.images.conversion import SliceProgress
 from xfworker.services.images.cropping import position_mm
 from xfworker.services.images.derivation import Derived, write_derived
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     Pixels = npt.NDArray[Any]
@@ -97,7 +98,7 @@ def _slabs(reader: PixelReader, factors: Factors) -> "Iterator[Pixels]":
 def _label_slabs(reader: PixelReader, factors: Factors) -> "Iterator[Pixels]":
     info = reader.info
     whole = info.size[2] // factors[2] * factors[2]
-    step = max(1, BLOCK_BYTES // (info.slab_byte_count * factors[2])) * factors[2]
+    step = max(1, slices_per_block(info) // factors[2]) * factors[2]
     for begin in range(0, whole, step):
         yield shrunk(reader.read(begin, min(begin + step, whole)), factors, is_labels=True)
 
@@ -117,8 +118,7 @@ def _mean_slabs(reader: PixelReader, factors: Factors) -> "Iterator[Pixels]":
             added = _sums(plane[None], (factors[0], factors[1], 1))
             sums = added if sums is None else sums + added
             if (z + 1) % by_z == 0:
-                means = sums / math.prod(factors)
-                yield (np.rint(means) if plane.dtype.kind != "f" else means).astype(plane.dtype)
+                yield _means(sums, factors, plane.dtype)
                 sums = None
         del slab, plane  # the next ones are read before the names are given away again
 
@@ -132,12 +132,16 @@ def shrunk(volume: "Pixels", factors: Factors, *, is_labels: bool) -> "Pixels":
         factors: Voxels that become one along x, y and z.
         is_labels: Whether to take the commonest value (of equally common ones the smallest) instead of the mean.
     """
-    import numpy as np
-
     if is_labels:
         return _commonest(_cells(volume, factors))
-    means = _sums(volume, factors) / math.prod(factors)
-    rounded: Pixels = (np.rint(means) if volume.dtype.kind != "f" else means).astype(volume.dtype)
+    return _means(_sums(volume, factors), factors, volume.dtype)
+
+
+def _means(sums: "Pixels", factors: Factors, dtype: "np.dtype[Any]") -> "Pixels":
+    import numpy as np
+
+    means = sums / math.prod(factors)
+    rounded: Pixels = (np.rint(means) if dtype.kind != "f" else means).astype(dtype)
     return rounded
 
 
@@ -153,7 +157,7 @@ def _sums(volume: "Pixels", factors: Factors) -> "Pixels":
     import numpy as np
 
     cells = _cells(volume, factors)
-    wide = np.longdouble if volume.dtype.kind != "f" and volume.dtype.itemsize > 4 else np.float64  # noqa: PLR2004 - bytes
+    wide = np.longdouble if volume.dtype in (np.int64, np.uint64) else np.float64
     sums: Pixels = np.zeros(cells.shape[::2], wide)
     for z in range(cells.shape[1]):
         for y in range(cells.shape[3]):
