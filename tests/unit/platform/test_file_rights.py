@@ -39,6 +39,7 @@ PATCH = {**TUS, "content-type": "application/offset+octet-stream", "upload-offse
 class Answer:
     status: int
     headers: dict
+    body: bytes = b""
 
 
 @define
@@ -108,6 +109,7 @@ class Lab:
             if message["type"] == "http.response.start":
                 answer.status = message["status"]
                 answer.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+            answer.body += message.get("body", b"")
 
         scope = {
             "type": "http",

@@ -195,6 +195,7 @@ class FileStoreContract:
             ("write", lambda: store.upload(reader, tmp_path / "new", resource)),
             ("list", lambda: store.list(reader, folder)),
             ("delete", lambda: store.delete(reader, resource)),
+            ("write", lambda: store.direct_access_path(reader, resource, for_writing=True)),
         ):
             with pytest.raises(PermissionDenied, match=verb):
                 refused()
