@@ -38,7 +38,7 @@ help:
 	@echo "make lowest       the unit tests with the lowest versions that pyproject.toml allows"
 	@echo "make supply       build the wheel twice and compare: the same source gives the same bytes"
 	@echo "make sbom         the bill of materials of the wheel (CycloneDX), its licences and known weaknesses"
-	@echo "make simulate     play simulated laboratories in which everything goes wrong: SEED=1, and JOBS=100000 or HOURS=8 for more seeds; YEAR=1 plays a whole year"
+	@echo "make simulate     play simulated laboratories in which everything goes wrong: SEED=1, and JOBS=100000 or HOURS=8 for more seeds; YEAR=1 plays a whole year, or its first DAYS"
 	@echo "make model        random commands of many clients, compared with a small model of the rules: EXAMPLES=1000"
 	@echo "make coverage     which lines and branches of the rules no test reaches; fails where there is one"
 	@echo "make mutation     break the code of PATHS in every small way, and say which breaks no test notices: PATHS=FILE"
@@ -113,9 +113,9 @@ SEED ?= 1
 JOBS ?= 0
 HOURS ?= 0
 
-# Without JOBS and HOURS the one seed's story is printed. With YEAR=1 each seed is a laboratory's year.
+# Without JOBS and HOURS the one seed's story is printed. With YEAR=1 each seed is a laboratory's year, or its first DAYS.
 simulate: $(VENV)/installed-test
-	$(BIN)/python -m tests.simulation $(if $(YEAR),--year) --seed $(SEED) --jobs $(JOBS) --hours $(HOURS)
+	$(BIN)/python -m tests.simulation $(if $(YEAR),--year $(if $(DAYS),--days $(DAYS))) --seed $(SEED) --jobs $(JOBS) --hours $(HOURS)
 
 EXAMPLES ?= 100
 

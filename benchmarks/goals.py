@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define
+
+from benchmarks.commit import commit
 
 HISTORY = Path(__file__).with_name("history.jsonl")
 
@@ -114,7 +115,7 @@ def _run(benchmark: str, goals: Sequence[Goal], *, quick: bool) -> dict[str, Any
         "benchmark": benchmark,
         "quick": quick,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit(),
         "machine": machine(),
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "goals": [goal.document() for goal in goals],
@@ -129,18 +130,6 @@ def machine() -> str:
         lines = (line.partition(":") for line in info.read_text("utf-8").splitlines())
         model = next((value.strip() for name, _, value in lines if name.strip() == "model name"), model)
     return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-
-
-def _commit() -> str:
-    """Give the commit that is measured, with a ``+`` where files differ from it."""
-    command = ["git", "describe", "--always", "--exclude=*", "--dirty=+"]
-    try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=60
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip()
 
 
 def with_byte_code(**more: str) -> dict[str, str]:

@@ -1,27 +1,30 @@
 """
-Plays simulated laboratories: ``python -m tests.simulation [--year] [--seed N] [--jobs N | --hours H] [--json]``.
+Plays simulated laboratories: ``python -m tests.simulation [--year [--days N]] [--seed N] [--jobs N | --hours H]``.
 
 Without a number of jobs or hours, the one seed is played and its story printed; with it, seeds from there on, as many
 at once as there are processors, until so many attempts at jobs have ended. With ``--year`` each seed is a laboratory's
-year of 365 days, which takes a minute or two and says on stderr how far it is; only a story that leads to a violation
-is printed. Exits with 1 at the first violation, after its story was made short.
+year of 365 days, or its first ``--days``, which takes a minute or two and says on stderr how far it is; only a story
+that leads to a violation is printed. Exits with 1 at the first violation, which is printed at once, with its seed, time
+and commit, and again with the shortest story that leads to it.
 """
 
 import argparse
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from attrs import define, field
 
+from benchmarks.commit import commit
 from tests.figures import report
 from tests.simulation.calendar import DAY
 from tests.simulation.conditions import KINDS
 from tests.simulation.shrinking import shrink
 from tests.simulation.stories import stories_from
 from tests.simulation.world import World
-from tests.simulation.year import WatchedYear
+from tests.simulation.year import DAYS_OF_A_YEAR, WatchedYear
 
 _SHRINKING_SECONDS = 600.0
 _MOST_SHRINKING_STORIES = 200
@@ -53,16 +56,8 @@ class Totals:
         return sum(self.jobs.values())
 
 
-def main():
-    arguments = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    arguments.add_argument("--year", action="store_true", help="play a laboratory's year for each seed")
-    arguments.add_argument("--seed", type=int, default=1, help="the seed, or the first of them")
-    arguments.add_argument("--jobs", type=int, default=0, help="go on with the next seeds until so many attempts ended")
-    arguments.add_argument("--hours", type=float, default=0.0, help="go on with the next seeds for so long")
-    arguments.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many seeds at once")
-    arguments.add_argument("--json", action="store_true", help="print the figures as one JSON object")
-    arguments.add_argument("--write", type=Path, help="put the figures into this document, between its two comments")
-    options = arguments.parse_args()
+def main(arguments=None):
+    options = _options(arguments)
     totals, began = Totals(), time.monotonic()
 
     def has_enough():
@@ -70,14 +65,15 @@ def main():
         return totals.all_jobs >= options.jobs and hours >= options.hours
 
     is_one = not (options.jobs or options.hours)
-    kind, name, figures = (
-        (WatchedYear, "the simulated year", _figures_of_years) if options.year else (World, "the simulator", _figures)
-    )
+    kind, name, figures = World, "the simulator", _figures
+    if options.year:
+        kind, name, figures = partial(WatchedYear, days=options.days), "the simulated year", _figures_of_years
     with stories_from(options.seed, 1 if is_one else options.processes, kind) as stories:
         for story, cpu_seconds in stories:
             totals.add(story, cpu_seconds)
             if story.violations:
-                _print_short(_shrunk(story, cpu_seconds), is_year=options.year)
+                _print_violation(story, options)
+                _print_short(_shrunk(story, cpu_seconds, options.shrink_seconds))
                 return 1
             if is_one and not options.year and not options.json:
                 _print_story(story)
@@ -88,9 +84,32 @@ def main():
     return 0
 
 
-def _shrunk(story, cpu_seconds):
-    """Make a story short, in ten minutes at most: first, what happened long before the violation is left out."""
-    return shrink(story, most=int(min(_SHRINKING_SECONDS / cpu_seconds, _MOST_SHRINKING_STORIES)))
+def _options(arguments):
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--year", action="store_true", help="play a laboratory's year for each seed")
+    parser.add_argument("--days", type=int, help="end the year after so many days")
+    parser.add_argument("--seed", type=int, default=1, help="the seed, or the first of them")
+    parser.add_argument("--jobs", type=int, default=0, help="go on with the next seeds until so many attempts ended")
+    parser.add_argument("--hours", type=float, default=0.0, help="go on with the next seeds for so long")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many seeds at once")
+    parser.add_argument(
+        "--shrink-seconds", type=float, default=_SHRINKING_SECONDS, help="how long to make a story short at most"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    parser.add_argument("--write", type=Path, help="put the figures into this document, between its two comments")
+    options = parser.parse_args(arguments)
+    if options.days is None:
+        options.days = DAYS_OF_A_YEAR
+    elif not options.year:
+        parser.error("--days goes with --year")
+    elif options.days < 1:
+        parser.error("--days must be at least 1")
+    return options
+
+
+def _shrunk(story, cpu_seconds, most_seconds):
+    """Make a story short, in so many seconds: first, what happened long before the violation is left out."""
+    return shrink(story, most=int(min(most_seconds / cpu_seconds, _MOST_SHRINKING_STORIES)))
 
 
 def _figures(first_seed, totals, seconds):
@@ -127,12 +146,31 @@ def _range_of(first_seed, totals):
     return str(first_seed) if totals.last_seed == first_seed else f"{first_seed} to {totals.last_seed}"
 
 
-def _print_short(story, *, is_year):
+def _print_violation(story, options):
+    """Print what is needed to play it again before its story is made short, which takes a while."""
+    at = _moment(story.seconds).strip()
+    again = f"make simulate {_of_year(options)}SEED={story.seed}"
+    sys.stdout.write(f"seed {story.seed} leads to a violation at {at}, with commit {commit()}; again: {again}\n")
+    _print_violations(story)
+    sys.stdout.write(f"its story is made short, which takes {options.shrink_seconds:.0f} s at most\n")
+    sys.stdout.flush()
+
+
+def _of_year(options):
+    if not options.year:
+        return ""
+    return "YEAR=1 " if options.days == DAYS_OF_A_YEAR else f"YEAR=1 DAYS={options.days} "
+
+
+def _print_short(story):
     ends_at = _moment(story.seconds).strip()
-    sys.stdout.write(f"seed {story.seed} leads to a violation; the shortest story found, to its end at {ends_at}:\n")
+    sys.stdout.write(f"the shortest story found that leads to a violation, to its end at {ends_at}:\n")
     _print_story(story)
+    _print_violations(story)
+
+
+def _print_violations(story):
     sys.stdout.write("".join(f"VIOLATION: {violation}\n" for violation in story.violations))
-    sys.stdout.write(f"again: make simulate {'YEAR=1 ' if is_year else ''}SEED={story.seed}\n")
 
 
 def _print_story(story):

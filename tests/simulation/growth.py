@@ -1,9 +1,11 @@
 """What a year may leave: nothing that nobody needs, and no job that costs more than those of the beginning."""
 
 from collections import Counter
+from contextlib import contextmanager
 from datetime import timedelta
+from operator import add, sub
 
-from attrs import define, field
+from attrs import astuple, define, field
 
 from tests.simulation.calendar import DAY, HOUR
 from tests.simulation.ledger import require
@@ -17,8 +19,28 @@ _FAILED_KEPT_SECONDS = 7 * DAY
 _UPLOADS_KEPT_SECONDS = 24 * HOUR
 _MOST_TIMES = 2.0
 _FIRST_MONTHS = 3
+_LAST_MONTHS = 3
+_FEW_RECORDS = 20
+_FEW_QUESTIONS = 10
+_MOST_LOOKS_OF_DELETION = 4
 _MOST_LASTING = 3
 _OWNED = TaskType, Worker
+
+
+@define
+class _Costs:
+    """How many jobs there were, and what they took: how often what was asked, and how many records that looked at."""
+
+    jobs: int = 0
+    transactions: int = 0
+    asked: Counter = field(factory=Counter)
+    looked_at: Counter = field(factory=Counter)
+
+    def __add__(self, more):
+        return _Costs(*map(add, astuple(self, recurse=False), astuple(more, recurse=False)))
+
+    def __sub__(self, before):
+        return _Costs(*map(sub, astuple(self, recurse=False), astuple(before, recurse=False)))
 
 
 @define
@@ -26,13 +48,18 @@ class Growth:
     """
     Looks at the end of each month.
 
+    Months differ: where jobs wait for a computer that was carried off, a month's few jobs bear the maintenance of
+    weeks. What grows with the records that there are shows twice: in a question that looks at more records than it
+    did, in any month; and in what a job costs, where not one of the last months is as cheap as the first were.
+
     Attributes:
         per_job: Transactions, and records looked at, for each attempt of a month.
     """
 
     world: object
     per_job: list[tuple[float, float]] = field(factory=list)
-    _before: tuple[int, int, int] = (0, 0, 0)
+    _firsts: dict = field(factory=dict)
+    _before: _Costs = field(factory=_Costs)
 
     def look(self):
         """
@@ -42,14 +69,13 @@ class Growth:
             ViolationError: Something is kept that nobody needs, or jobs cost more than they did.
         """
         world = self.world
-        self._look_at_costs()
+        self.look_at_costs()
         self._look_at_records(world.server_time())
-        findings = list(check_up(world.records, world.files))
+        with self._apart():
+            findings = list(check_up(world.records, world.files))
         require(not findings, f"the check-up finds {findings}")
         old = [path for path, age in world.working_directories() if age > _FAILED_KEPT_SECONDS + DAY]
         require(not old, f"directories of jobs are left: {old}")
-        # The check-up reads everything, which no job is charged with.
-        self._before = self._costs()
 
     def _look_at_records(self, now):
         records, options = self.world.records, self.world.options
@@ -70,18 +96,55 @@ class Growth:
         ended = [token for token in tokens if token.expires_at is not None and token.expires_at < since]
         require(not ended, f"{len(ended)} tokens that ended before {since} are kept")
 
-    def _look_at_costs(self):
-        """Compare with the first months what a job costs."""
-        jobs, transactions, looked_at = (
-            after - before for after, before in zip(self._costs(), self._before, strict=True)
-        )
-        self.per_job.append((transactions / jobs, looked_at / jobs))
-        if len(self.per_job) <= _FIRST_MONTHS:
+    @contextmanager
+    def deletion(self):
+        """
+        Look at what a deletion of files costs, by itself: any record may name a file, so it reads all that there are.
+
+        Raises:
+            ViolationError: It reads more than that.
+        """
+        with self._apart() as costs:
+            yield
+            looked_at, most = costs().looked_at.total(), _MOST_LOOKS_OF_DELETION * self.world.records.count()
+        require(looked_at <= most, f"a deletion looked at {looked_at} records, and {most} are enough")
+
+    @contextmanager
+    def _apart(self):
+        """Charge no job with what is done meanwhile; what is given says what that cost so far."""
+        before = self._costs()
+        yield lambda: self._costs() - before
+        self._before += self._costs() - before
+
+    def look_at_costs(self):
+        """Compare with the first months what a job costs, and each question."""
+        now = self._costs()
+        costs, self._before = now - self._before, now
+        self._look_at_questions(costs)
+        self.per_job.append((costs.transactions / costs.jobs, costs.looked_at.total() / costs.jobs))
+        if len(self.per_job) < _FIRST_MONTHS + _LAST_MONTHS:
             return
         firsts = [sum(costs) / _FIRST_MONTHS for costs in zip(*self.per_job[:_FIRST_MONTHS], strict=True)]
-        for what, first, last in zip(("transactions", "records looked at"), firsts, self.per_job[-1], strict=True):
-            require(last <= _MOST_TIMES * first, f"a job costs {last:.0f} {what}, and {first:.0f} in the first months")
+        lasts = [min(costs) for costs in zip(*self.per_job[-_LAST_MONTHS:], strict=True)]
+        for what, first, last in zip(("transactions", "records looked at"), firsts, lasts, strict=True):
+            require(last <= _MOST_TIMES * first, f"a job costs {last:.1f} {what}, and {first:.1f} in the first months")
+
+    def _look_at_questions(self, costs):
+        for question, times in costs.asked.items():
+            if times < _FEW_QUESTIONS:
+                continue
+            last = costs.looked_at[question] / times
+            firsts = self._firsts.setdefault(question, [])
+            if len(firsts) < _FIRST_MONTHS:
+                firsts.append(last)
+                continue
+            first = sum(firsts) / _FIRST_MONTHS
+            require(
+                last <= _MOST_TIMES * first + _FEW_RECORDS,
+                f"to ask for {question} looks at {last:.0f} records, and at {first:.0f} in the first months",
+            )
 
     def _costs(self):
         records = self.world.records
-        return self.world.ledger.ended, records.transactions, records.looked_at()
+        asked, looked_at = records.questions()
+        return _Costs(self.world.ledger.ended, records.transactions, asked, looked_at)

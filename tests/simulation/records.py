@@ -1,5 +1,7 @@
 """The record store in memory, as a disk that fills up and a server that dies at any step of a transaction."""
 
+from collections import Counter
+
 import attrs
 
 from tests.simulation.frozen import frozen, frozen_value
@@ -54,25 +56,41 @@ class CountingTable(Table):
     Counts the records that are looked at, beside those that are asked for by their serial.
 
     Attributes:
-        looked_at: How many that were.
+        asked: How often the records were asked for by which fields.
+        looked_at: How many that looked at.
+        counts: Whether who asks now is counted.
     """
 
-    looked_at = 0
+    def __init__(self, kind):
+        super().__init__(kind)
+        self.asked, self.looked_at = Counter(), Counter()
+        self.counts = True
 
     def emptied(self):
         made = CountingTable(self._kind)
-        made.looked_at = self.looked_at
+        made.asked, made.looked_at = self.asked, self.looked_at
         return made
+
+    def in_order(self):
+        self._count((), 0)
+        for record in super().in_order():
+            self.looked_at[()] += self.counts
+            yield record
 
     def matching(self, where):
         if not where:
-            self.looked_at += len(self._records)
+            self._count((), len(self._records))
         return super().matching(where)
 
     def _candidates(self, conditions):
         found = super()._candidates(conditions)
-        self.looked_at += len(found)
+        self._count(tuple(name for name, _ in conditions), len(found))
         return found
+
+    def _count(self, names, looked_at):
+        if self.counts:
+            self.asked[names] += 1
+            self.looked_at[names] += looked_at
 
 
 class _Transacting:
@@ -173,9 +191,18 @@ class SimulatedRecords(MemoryRecordStore):
         table = self._kept.tables.get(kind.collection)
         return [] if table is None else list(table.all())
 
-    def looked_at(self):
-        """Give how many records were looked at so far, of all kinds."""
-        return sum(table.looked_at for table in self._kept.tables.values())
+    def questions(self):
+        """Give how often which records were asked for by which fields, and how many of them that looked at."""
+        asked, looked_at = Counter(), Counter()
+        for name, table in self._kept.tables.items():
+            for fields, times in table.asked.items():
+                question = f"{name} by {' and '.join(fields)}" if fields else f"all {name}"
+                asked[question], looked_at[question] = times, table.looked_at[fields]
+        return asked, looked_at
+
+    def count(self):
+        """Give how many records there are."""
+        return sum(len(table.all()) for table in self._kept.tables.values())
 
     def entry_keys(self):
         """Give what entries are kept under, and as of when."""
@@ -186,7 +213,8 @@ class SimulatedRecords(MemoryRecordStore):
         table = self._kept.tables.get(kind.collection)
         if table is None:
             return []
-        looked_at = table.looked_at
-        found = list(table.matching(where))
-        table.looked_at = looked_at
-        return found
+        table.counts = False
+        try:
+            return list(table.matching(where))
+        finally:
+            table.counts = True

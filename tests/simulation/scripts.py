@@ -68,8 +68,9 @@ class Runner:
     def start(self, call, on_output=None):
         self.machine.require_alive()
         arguments = read_job_arguments(call.environment)
-        job = self.world.ledger.jobs[arguments.job_serial]
-        if self.world.is_task("d", job.task_serial) and self.machine.version is Version.OLDER:
+        # One that was lost with the records of a restored backup is not there.
+        job = self.world.ledger.jobs.get(arguments.job_serial)
+        if job and self.world.is_task("d", job.task_serial) and self.machine.version is Version.OLDER:
             raise AssertionError(f"{job} needs cores, and went to a worker of a version that offers none")
         name = f"{self.machine.name}/script of job {arguments.job_serial}"
         host = Host(self.world.timeline, name, self.machine, interpreter=Interpreter())

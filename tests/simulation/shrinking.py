@@ -1,6 +1,6 @@
 """Makes a story short: the fewest misfortunes that still lead to a violation."""
 
-from tests.simulation.world import play
+from tests.simulation.story import play
 
 
 def shrink(story, *, most=200):

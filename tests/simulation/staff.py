@@ -70,8 +70,10 @@ class Staff(People):
         factors.confirm(self._account, self._code(platform))
         for number in range(1, 1 + world.conditions.workers):
             world.worker_tokens[number] = accounts.add_worker_token(f"worker {number}").text
-        mondays = [day for day in range(*world.restored_between) if is_monday(day)]
-        self._restore_day = world.luck.choice("restored on", mondays)
+        # There is a backup of the same morning.
+        mondays = [day for day in range(world.days // 4, world.days * 4 // 5) if is_monday(day)]
+        if mondays:
+            self._restore_day = world.luck.choice("restored on", mondays)
         return self._workflow
 
     def begin(self, workflow):
@@ -118,6 +120,7 @@ class Staff(People):
                 self._meddle()
             self._carry_off(hour)
         self._until(day, 18.5)
+        # Nobody switches the first one off.
         for number in range(2, 1 + world.conditions.workers):
             world.switch_off(number, luck.choice("how", ["in order", "in order", "dropped", "by its switch"]))
 
@@ -266,7 +269,8 @@ class Staff(People):
         self._runs.clear()
         world.luck.ended = False
         for old in sorted(world.workflows)[:-2]:
-            self._at_a_server(lambda platform, old=old: self._delete(platform, old))
+            with world.growth.deletion():
+                self._at_a_server(lambda platform, old=old: self._delete(platform, old))
             del world.workflows[old]
 
     def _bring_workers_back(self):

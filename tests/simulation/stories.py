@@ -7,7 +7,8 @@ from collections import deque
 from contextlib import contextmanager
 from functools import partial
 
-from tests.simulation.world import World, play
+from tests.simulation.story import play
+from tests.simulation.world import World
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from tests.simulation import routes, runs_by_hand, world
 from tests.simulation.conditions import conditions_of
-from tests.simulation.world import play
+from tests.simulation.story import play
 from xfworker.adapters.disk import file_store
 from xfworker.adapters.disk.partial_uploads import PartialUpload
 from xfworker.domain.change import Change
@@ -37,7 +37,7 @@ def test_whatever_goes_wrong_no_job_is_lost_or_done_twice(seed):
 
 
 def test_a_seed_tells_the_same_story_whatever_the_order_of_hashes():
-    code = "from tests.simulation.world import play; s = play(54); print(s.happened, s.jobs, s.seconds, s.violations)"
+    code = "from tests.simulation.story import play; s = play(54); print(s.happened, s.jobs, s.seconds, s.violations)"
 
     def told(hash_seed):
         return subprocess.run(

@@ -1,28 +1,65 @@
 """A laboratory's year as a whole, and first weeks in which a backup is restored on the first or the second Monday."""
 
+import json
+from functools import partial
+
 import pytest
 
+from benchmarks.commit import commit
+from tests.simulation import __main__ as command
 from tests.simulation.calendar import DAY
-from tests.simulation.year import Year, play_year
+from tests.simulation.story import play
+from tests.simulation.year import Year
+from xfworker.services.platform import access, queue
 
 WHOLE_YEAR = 3
-
-
-class Fortnight(Year):
-    """Two weeks of a year."""
-
-    days = 15
-    restored_between = 4, 12
 
 
 # With 7, scripts go on with what was lost while others have got the same serials and numbers of attempts.
 @pytest.mark.parametrize("seed", [1, 3, 7])
 def test_a_laboratory_lives_through_weeks_in_which_a_backup_is_restored(seed):
-    assert not play_year(seed, kind=Fortnight).violations
+    assert not play(seed, kind=partial(Year, days=15)).violations
 
 
 def test_a_laboratory_lives_through_a_whole_year():
-    story = play_year(WHOLE_YEAR)
+    story = play(WHOLE_YEAR, kind=Year)
     assert not story.violations, f"make simulate YEAR=1 SEED={WHOLE_YEAR} tells the story"
     assert story.seconds > 364 * DAY
     assert story.jobs > 4000
+
+
+def test_a_violation_is_printed_with_what_plays_it_again_before_its_story_is_made_short(capsys, monkeypatch):
+    # Sessions of scripts go on with what was lost while others have got the same serials and numbers of attempts.
+    for module in (access, queue):
+        monkeypatch.setattr(module, "is_same_start", lambda *_: True)
+    printed = []
+
+    def shrunk(story, *, most):
+        printed.append(capsys.readouterr().out)
+        assert most == 0
+        return story
+
+    monkeypatch.setattr(command, "shrink", shrunk)
+    assert command.main(["--year", "--days", "15", "--seed", "7", "--shrink-seconds", "0"]) == 1
+    [first] = printed
+    assert "seed 7 leads to a violation at day 4" in first
+    assert f"with commit {commit()}; again: make simulate YEAR=1 DAYS=15 SEED=7" in first
+    assert "VIOLATION: worker 2/script of job 29 ended" in first
+    after = capsys.readouterr().out
+    assert after.startswith("the shortest story found")
+    assert "VIOLATION: worker 2/script of job 29 ended" in after
+
+
+def test_the_figures_of_a_few_days_of_a_year_are_printed(capsys):
+    assert command.main(["--year", "--days", "2", "--seed", "3", "--json"]) == 0
+    printed = capsys.readouterr()
+    figures = json.loads(printed.out)
+    assert (figures["seeds"], figures["days"], figures["violations"]) == ("3", 2, 0)
+    assert figures["attempts"] > 10
+    assert printed.err == f"seed 3: day 2 of 2, {figures['attempts']} attempts, {figures['misfortunes']} misfortunes\n"
+
+
+def test_days_are_those_of_a_year(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--days", "2"])
+    assert "--days goes with --year" in capsys.readouterr().err

@@ -1,18 +1,13 @@
 """A world of servers, workers and people, in which a seed decides what goes wrong."""
 
-import gc
 import logging
 import os
 import random
-import shutil
-import tempfile
 from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from unittest.mock import patch
 
 import structlog
-from attrs import define, field
 
 from tests.simulation.conditions import conditions_of
 from tests.simulation.contents import read_content
@@ -23,11 +18,13 @@ from tests.simulation.ledger import Ledger, ViolationError, require
 from tests.simulation.luck import Luck, Risks
 from tests.simulation.network import RemoteFiles, RequestRisks, Wire, direct_clients
 from tests.simulation.people import People
+from tests.simulation.processes import Server, WorkerProcess
 from tests.simulation.records import ServerDiedError, SimulatedRecords
 from tests.simulation.runs_by_hand import RunsByHand
 from tests.simulation.scripts import Runner, Source
 from tests.simulation.threads import Threads
 from tests.simulation.timeline import Host, Timeline
+from tests.simulation.trouble import Trouble
 from tests.simulation.uploads import ServerUploads
 from tests.simulation.versions import OF_SERVERS, OF_WORKERS, Version
 from xfworker.adapters.disk.filesystem import LocalFilesystem
@@ -47,7 +44,6 @@ from xfworker.services.worker.capacity import Capacity
 from xfworker.services.worker.job_executor import JobExecutor
 from xfworker.services.worker.loop import WorkerLoop
 
-_MEMORY = Path("/dev/shm")
 _REPLACED_SECONDS = 250.0
 _LEFT_BEHIND = Version.OLDER, Version.OTHER
 _MACHINE = Offer(cores=4, memory_mib=16384)
@@ -59,27 +55,6 @@ class SimulatedFiles(MemoryFileStore):
     def content(self, resource):
         stored = self._files.get(resource)
         return None if stored is None else stored.content
-
-
-@define(eq=False)
-class Server:
-    """One server process."""
-
-    host: Host
-    platform: Platform
-
-    @property
-    def answers(self):
-        return not self.host.dead and self.host.resumes_at <= self.host.timeline.now
-
-
-@define(eq=False)
-class WorkerProcess:
-    """One worker process with what it runs."""
-
-    host: Host
-    loop: WorkerLoop
-    runner: Runner
 
 
 class World:
@@ -117,13 +92,14 @@ class World:
         self._risks_of_person = RequestRisks.of(self.chances)
         self._risks = RequestRisks.of(self.chances, "process killed")
         self._keys = 0
-        self._server_step = 0.0
+        self.server_step = 0.0
         self.runs = self.conditions.runs if runs is None else runs
-        self._servers = []
-        self._workers = {}
+        self.servers = []
+        self.workers = {}
         self._people = self._people_of()
         self._by_hand = RunsByHand(self)
         self._signer = MemoryTokenSigner(self._people.host.clock())
+        self.trouble = Trouble(self)
         self._at_work = True
         self.all_awake_at = 0.0
 
@@ -181,11 +157,11 @@ class World:
         return clients(wire, bearer) if self._sends_messages(wire.host) else direct_clients(wire, bearer)
 
     def version_of_server(self, platform):
-        return next((server.host.version for server in self._servers if server.platform is platform), Version.THIS)
+        return next((server.host.version for server in self.servers if server.platform is platform), Version.THIS)
 
     def versions_of_workers(self):
         """Give the version of each worker by its instance."""
-        return {self.name_and_instance(number)[1]: worker.host.version for number, worker in self._workers.items()}
+        return {self.name_and_instance(number)[1]: worker.host.version for number, worker in self.workers.items()}
 
     def _next_version(self, name, versions):
         """Give the version that a process is started with; nobody upgrades before there is something to upgrade."""
@@ -209,7 +185,7 @@ class World:
     def server_for(self, machine):
         """Give a server that a machine reaches, or ``None``."""
         now, partitions = self.timeline.now, self.partitions
-        there = [server for server in self._servers if server.host.suspended_until <= now]
+        there = [server for server in self.servers if server.host.suspended_until <= now]
         if machine is not None and partitions:
             if partitions.get(machine.name, 0.0) > now:
                 return None
@@ -232,7 +208,8 @@ class World:
         if resource.source != "job_result":
             return
         serial, attempt, started_at, _ = read_content(content)
-        job = self.ledger.jobs[serial]
+        job = self.ledger.jobs.get(serial)
+        require(job is not None, f"a file of job {serial} is published, which is not there")
         require(
             (job.state, job.attempt, format_time(job.started_at)) == (JobState.RUNNING, attempt, started_at),
             f"attempt {attempt} at {job}, begun {started_at}, publishes a file while it is {job.state} in attempt "
@@ -249,13 +226,13 @@ class World:
 
     def start_server(self, number):
         name = f"server {number}"
-        host = Host(self.timeline, name, step_seconds=self._server_step, version=self._next_version(name, OF_SERVERS))
+        host = Host(self.timeline, name, step_seconds=self.server_step, version=self._next_version(name, OF_SERVERS))
         platform = self._platform(host)
         self.uploads[platform] = ServerUploads.of(self, platform)
         platform.join({})
         platform.begin_serving()
         server = Server(host, platform)
-        self._servers.append(server)
+        self.servers.append(server)
         self._maintain(server)
         if host.version is Version.OTHER:
             # Nobody can work with it, so it is soon replaced again.
@@ -282,11 +259,11 @@ class World:
                 return None
         return server.platform.maintenance_seconds
 
-    def _come_back_from_power_cut(self):
+    def come_back_from_power_cut(self):
         """The servers, the records and the files are on one machine; each record that was committed is still there."""
         self.disk.come_back()
         self.files = TearingFileStore(self, self.disk.root)
-        for server in list(self._servers):
+        for server in list(self.servers):
             self.server_died(server)
         try:
             self.files.check()
@@ -295,12 +272,12 @@ class World:
 
     def server_died(self, server):
         if self.disk is not None and self.disk.is_cut:
-            self._come_back_from_power_cut()
+            self.come_back_from_power_cut()
         if server.host.dead:
             return
         server.host.dead = True
         self.luck.disturb(_REPLACED_SECONDS)
-        self._servers.remove(server)
+        self.servers.remove(server)
         self.records.serving -= 1
         number = int(server.host.name.split()[-1])
         self.timeline.call(self.luck.between("server comes back", 1.0, 100.0), lambda: self.start_server(number))
@@ -333,7 +310,7 @@ class World:
         for name_of_event in ("_stopping", "_changed"):
             setattr(work, name_of_event, self.threads.Event())
         work._lock = self.threads.Lock()  # noqa: SLF001  as above
-        self._workers[number] = WorkerProcess(host, work, runner)
+        self.workers[number] = WorkerProcess(host, work, runner)
 
         def run():
             self._run_worker(number, work)
@@ -367,59 +344,13 @@ class World:
     # --- trouble ----------------------------------------------------------------------------------------------------
 
     def _trouble(self):
-        if self.luck.ended:
-            return
-        self._trouble_all()
-        self.timeline.call(self.conditions.trouble_seconds, self._trouble)
+        if not self.luck.ended:
+            self.trouble.strike()
+            self.timeline.call(self.conditions.trouble_seconds, self._trouble)
 
-    def _trouble_all(self):
-        self._trouble_workers()
-        self._trouble_servers()
-        if self.luck.strikes("servers/clock set", self.chances["server clock set"]):
-            # They share a machine, or a time server: their clocks agree.
-            self._server_step += self.luck.between("servers/step", -4000.0, 4000.0)
-            for server in self._servers:
-                server.host.step_seconds = self._server_step
-        self._restart_the_dead()
-
-    def _trouble_workers(self):
-        luck, chances = self.luck, self.chances
-        for worker in list(self._workers.values()):
-            host, name = worker.host, worker.host.name
-            if host.dead or host.resumes_at > self.timeline.now:
-                continue
-            if luck.strikes(f"{name}/suspended", chances["worker suspended"]):
-                host.suspend(luck.between(f"{name}/asleep", 5.0, 400.0), counted=luck.switched_on("counted sleep"))
-            if luck.strikes(f"{name}/partitioned", chances["worker partitioned"]):
-                self.partitions[name] = self.timeline.now + luck.between(f"{name}/alone", 5.0, 400.0)
-            if luck.strikes(f"{name}/unanswered", chances["worker unanswered"]):
-                self.unanswered[name] = self.timeline.now + luck.between(f"{name}/how long unanswered", 5.0, 400.0)
-            if luck.strikes(f"{name}/one link partitioned", chances["one link partitioned"]):
-                number = 1 + int(luck.between(f"{name}/which link", 0, self.conditions.servers))
-                until = self.timeline.now + luck.between(f"{name}/link alone", 5.0, 400.0)
-                self.partitions[name, f"server {number}"] = until
-            if luck.strikes(f"{name}/clock set", chances["worker clock set"]):
-                host.step_seconds += luck.between(f"{name}/step", -4000.0, 4000.0)
-            if luck.strikes(f"{name}/dropped", chances["worker dropped"]):
-                worker.loop.drop()
-            if luck.strikes(f"{name}/dies", chances["worker dies"]):
-                host.kill()
-
-    def _trouble_servers(self):
-        luck, chances = self.luck, self.chances
-        for server in list(self._servers):
-            host, name = server.host, server.host.name
-            if luck.strikes(f"{name}/suspended", chances["server suspended"]):
-                host.suspend(luck.between(f"{name}/asleep", 5.0, 400.0), counted=luck.switched_on("counted sleep"))
-            if luck.strikes(f"{name}/restarts", chances["server restarts"]):
-                self.server_died(server)
-        if self.disk is not None and luck.strikes("disk/power cut", chances["power cut"]):
-            self.disk.cut()
-            self._come_back_from_power_cut()
-
-    def _restart_the_dead(self):
+    def restart_the_dead(self):
         """Start workers again that died, by chaos or in the middle of a request."""
-        for number, worker in list(self._workers.items()):
+        for number, worker in list(self.workers.items()):
             if worker.host.dead and worker.runner is not None:
                 worker.runner.machine_died()
                 worker.runner = None
@@ -431,8 +362,8 @@ class World:
         self.luck.ended = True
         self.partitions.clear()
         self.unanswered.clear()
-        self._restart_the_dead()
-        for host in [server.host for server in self._servers] + [worker.host for worker in self._workers.values()]:
+        self.restart_the_dead()
+        for host in [server.host for server in self.servers] + [worker.host for worker in self.workers.values()]:
             # What sleeps already wakes up when it was to.
             self.all_awake_at = max(self.all_awake_at, host.suspended_until)
             host.suspended_until = min(host.suspended_until, self.timeline.now)
@@ -447,7 +378,7 @@ class World:
             for number in range(1, 1 + self.conditions.servers):
                 self.start_server(number)
             self.luck.ended = True
-            workflow = self._people.set_up(self._servers[0].platform)
+            workflow = self._people.set_up(self.servers[0].platform)
             self.luck.ended = False
             for number in range(1, 1 + self.conditions.workers):
                 self.start_worker(number)
@@ -478,12 +409,12 @@ class World:
         except ViolationError as error:
             self.violations.append(str(error))
         self._at_work = False
-        for worker in self._workers.values():
+        for worker in self.workers.values():
             worker.loop.stop()
         self.timeline.run(
-            self.timeline.now + 1000.0, lambda: not any(worker.host.tasks for worker in self._workers.values())
+            self.timeline.now + 1000.0, lambda: not any(worker.host.tasks for worker in self.workers.values())
         )
-        left = [task.name for worker in self._workers.values() for task in worker.host.tasks]
+        left = [task.name for worker in self.workers.values() for task in worker.host.tasks]
         if left:
             self.violations.append(f"these wait for ever: {', '.join(left)}")
 
@@ -491,8 +422,8 @@ class World:
         return self.records.all_of(JobLease)
 
     def _kill_all(self):
-        hosts = [self._people.host, self._by_hand.host, *(worker.host for worker in self._workers.values())]
-        runners = [self._by_hand.runner, *(worker.runner for worker in self._workers.values())]
+        hosts = [self._people.host, self._by_hand.host, *(worker.host for worker in self.workers.values())]
+        runners = [self._by_hand.runner, *(worker.runner for worker in self.workers.values())]
         for runner in runners:
             hosts += [] if runner is None else [running.host for running in runner.running]
         for host in hosts:
@@ -512,53 +443,3 @@ class World:
                 yield
         finally:
             structlog.reset_defaults()
-
-
-@define(frozen=True)
-class Story:
-    """
-    What came of a seed.
-
-    Attributes:
-        seed: The seed.
-        violations: What must never happen and did.
-        happened: What went wrong before, as place and simulated second.
-        kind: What kind of laboratory it was.
-        world: The class of the world that it was played in.
-        jobs: How many attempts at jobs ended.
-        whole_scripts: Those among them whose scripts did all that scripts do.
-        seconds: How much time passed in the simulation.
-    """
-
-    seed: int
-    violations: list[str]
-    happened: list[tuple[str, float]] = field(repr=False)
-    kind: str
-    world: type[World]
-    jobs: int
-    whole_scripts: int
-    seconds: float
-
-
-def play(seed, *, only=None, runs=None, kind=World):
-    """Play a seed's story in a world of a kind, or only a part of its misfortunes."""
-    # What a world makes is thrown away with it; looking for cycles meanwhile takes a tenth of the time.
-    gc.disable()
-    # In memory where that is: no power cut is waited for here.
-    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_MEMORY if _MEMORY.is_dir() else None))
-    try:
-        world = kind(seed, folder, only=only, runs=runs)
-        violations = world.live()
-        return Story(
-            seed=seed,
-            violations=violations,
-            happened=world.luck.happened,
-            kind=world.conditions.name,
-            world=kind,
-            jobs=world.ledger.ended,
-            whole_scripts=world.ledger.ended_whole,
-            seconds=world.timeline.now,
-        )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        gc.enable()

@@ -20,7 +20,7 @@ from tests.simulation.growth import Growth
 from tests.simulation.ledger import ViolationError
 from tests.simulation.staff import FORMER_SECRET_DAYS, Staff
 from tests.simulation.versions import OF_SERVERS, Version
-from tests.simulation.world import World, play
+from tests.simulation.world import World
 from xfworker.adapters.authenticator.sealed_secrets import SealedAuthenticatorSecrets
 from xfworker.adapters.jwt.secret_file import rotate, secrets_in
 from xfworker.adapters.jwt.token_signer import JwtTokenSigner
@@ -31,8 +31,7 @@ from xfworker.domain.records import Job
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.platform import Platform
 
-ALWAYS_ON = 1
-"""The worker that nobody switches off in the evening."""
+DAYS_OF_A_YEAR = 365
 _CHANCES = {
     "request lost": 0.001,
     "request late": 0.0005,
@@ -74,17 +73,15 @@ _MOVING = JobState.READY, JobState.RUNNING
 
 
 class Year(World):
-    """One laboratory, for 365 days."""
-
-    days = 365
-    restored_between = 120, 240
+    """One laboratory, for 365 days, or for fewer."""
 
     @property
     def rest_seconds(self):
         """When the year is over at the latest."""
         return (self.days + 10) * DAY
 
-    def __init__(self, seed, folder, *, only=None, runs=None):
+    def __init__(self, seed, folder, *, only=None, runs=None, days=DAYS_OF_A_YEAR):
+        self.days = days
         super().__init__(seed, folder, only=only, runs=runs)
         self.secret_path = folder / "data" / "secret"
         self.secret_path.parent.mkdir()
@@ -168,10 +165,10 @@ class Year(World):
         moved = [record for record in records if isinstance(record, Job) and record.state in _MOVING]
         if moved and not self._is_busy:
             self._is_busy = True
-            for server in list(self._servers):
+            for server in list(self.servers):
                 self.timeline.call(0.0, lambda server=server: self._maintain(server))
         if any(job.state is JobState.READY for job in moved):
-            for number, worker in self._workers.items():
+            for number, worker in self.workers.items():
                 worker.loop.idle_seconds = _BUSY_IDLE_SECONDS
                 wait = self.luck.between(f"worker {number}/asks", 0.2, 2.0)
                 self.timeline.call(wait, lambda worker=worker: self._wake(worker))
@@ -184,7 +181,7 @@ class Year(World):
     def _look_whether_busy(self):
         self._is_busy = bool(self._leases()) or any(self.records.matching(Job, state=state) for state in _MOVING)
         if not self._is_busy:
-            for worker in self._workers.values():
+            for worker in self.workers.values():
                 worker.loop.idle_seconds = _IDLE_SECONDS
 
     def _maintain(self, server, turn=None):
@@ -202,7 +199,7 @@ class Year(World):
 
     def _trouble(self):
         # At the end of a month nothing goes wrong, and in the year all the same.
-        self._trouble_all()
+        self.trouble.strike()
         self.timeline.call(self.conditions.trouble_seconds, self._trouble)
 
     def calm(self, *, for_good=True):
@@ -212,8 +209,8 @@ class Year(World):
         self.luck.ended = True
         self.partitions.clear()
         self.unanswered.clear()
-        self._restart_the_dead()
-        for worker in self._workers.values():
+        self.restart_the_dead()
+        for worker in self.workers.values():
             # Jobs that need cores wait for a worker that offers some.
             if worker.host.version is Version.OLDER:
                 worker.host.version = Version.THIS
@@ -242,7 +239,7 @@ class Year(World):
 
     def switch_off(self, number, how):
         """Switch a worker's computer off: in order, with its jobs given back, or by its switch."""
-        worker = self._workers.get(number)
+        worker = self.workers.get(number)
         if worker is None or worker.host.dead or worker.host.resumes_at > self.timeline.now:
             return
         self.stopped.add(number)
@@ -257,7 +254,7 @@ class Year(World):
             worker.loop.stop()
 
     def switch_on(self, number):
-        worker = self._workers.get(number)
+        worker = self.workers.get(number)
         if number in self.stopped and (worker is None or not worker.host.tasks):
             self.stopped.discard(number)
             self.start_worker(number)
@@ -265,17 +262,17 @@ class Year(World):
     def replace_worker(self, number, token):
         """Give a worker another token and start it anew."""
         self.worker_tokens[number] = token
-        worker = self._workers.get(number)
+        worker = self.workers.get(number)
         if worker is not None and not worker.host.dead:
             self.luck.disturb(DAY)
             worker.host.kill()
-            self._restart_the_dead()
+            self.restart_the_dead()
         elif number not in self.stopped:
             self.timeline.call(5.0, lambda: self.start_worker(number))
 
     def send_away(self, number, seconds):
         """A computer is carried off, suspended, with whatever runs on it."""
-        worker = self._workers.get(number)
+        worker = self.workers.get(number)
         if worker is not None and not worker.host.dead and worker.host.resumes_at <= self.timeline.now:
             self.luck.disturb(seconds)
             worker.host.suspend(seconds, counted=self.luck.switched_on("counted sleep"))
@@ -285,7 +282,7 @@ class Year(World):
         with patch.object(os, "fsync", lambda _: None):  # it is not on the disk of the files
             now = self._people.host.clock().now()
             rotate(self.secret_path, now=now, former_until=now + timedelta(days=FORMER_SECRET_DAYS))
-        for server in list(self._servers):
+        for server in list(self.servers):
             self.server_died(server)
 
     @contextmanager
@@ -299,10 +296,10 @@ class Year(World):
 
     def server_clocks_right(self):
         """The time server sets right whatever was set."""
-        if self._server_step:
-            self._server_step = 0.0
+        if self.server_step:
+            self.server_step = 0.0
             self.luck.disturb(DAY)
-            for server in self._servers:
+            for server in self.servers:
                 server.host.step_seconds = 0.0
 
     def _leases(self):
@@ -310,7 +307,7 @@ class Year(World):
 
     def server_time(self):
         """Give what time servers say it is."""
-        return self._people.host.clock().now() + timedelta(seconds=self._server_step)
+        return self._people.host.clock().now() + timedelta(seconds=self.server_step)
 
     def check(self, holds):
         """Note what must hold and does not."""
@@ -321,7 +318,7 @@ class Year(World):
 
     def is_away(self, number):
         """Return whether a worker's computer is suspended."""
-        worker = self._workers.get(number)
+        worker = self.workers.get(number)
         return worker is not None and worker.host.resumes_at > self.timeline.now
 
     def month_ends(self):
@@ -338,7 +335,7 @@ class Year(World):
         """Give the directories of jobs of the workers that are at work, and the seconds since they were first seen."""
         # One that comes back looks for old ones within the hour.
         since = self.timeline.now - 3 * HOUR
-        workers = self._workers.items()
+        workers = self.workers.items()
         at_work = [number for number, worker in workers if worker.host.tasks and worker.host.resumes_at < since]
         return [found for number in at_work for found in self._old_directories(number)]
 
@@ -352,8 +349,3 @@ class WatchedYear(Year):
         sys.stderr.write(
             f"seed {self.luck.seed}: day {day:.0f} of {self.days}, {attempts} attempts, {misfortunes} misfortunes\n"
         )
-
-
-def play_year(seed, *, only=None, kind=Year):
-    """Play a laboratory's year."""
-    return play(seed, only=only, kind=kind)
