@@ -113,8 +113,10 @@ class Growth:
     def _apart(self):
         """Charge no job with what is done meanwhile; what is given says what that cost so far."""
         before = self._costs()
-        yield lambda: self._costs() - before
-        self._before += self._costs() - before
+        try:
+            yield lambda: self._costs() - before
+        finally:
+            self._before += self._costs() - before
 
     def look_at_costs(self):
         """Compare with the first months what a job costs, and each question."""

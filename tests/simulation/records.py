@@ -1,6 +1,7 @@
 """The record store in memory, as a disk that fills up and a server that dies at any step of a transaction."""
 
 from collections import Counter
+from contextlib import contextmanager
 
 import attrs
 
@@ -32,6 +33,16 @@ class SimulatedTransaction(MemoryTransaction):
 
     _own = staticmethod(lambda record: record)
     _to_keep = staticmethod(frozen)
+
+    def find(self, kind, where=None, *, after=None, limit=None):
+        if where:
+            return super().find(kind, where, after=after, limit=limit)
+        table = self._table(kind)
+        with table.uncounted():
+            found = super().find(kind, where, after=after, limit=limit)
+        # A database reads no more of them than one page.
+        table.count((), len(found))
+        return found
 
     def insert(self, record):
         made = super().insert(record)
@@ -71,26 +82,29 @@ class CountingTable(Table):
         made.asked, made.looked_at = self.asked, self.looked_at
         return made
 
-    def in_order(self):
-        self._count((), 0)
-        for record in super().in_order():
-            self.looked_at[()] += self.counts
-            yield record
-
     def matching(self, where):
         if not where:
-            self._count((), len(self._records))
+            self.count((), len(self._records))
         return super().matching(where)
 
     def _candidates(self, conditions):
-        found = super()._candidates(conditions)
-        self._count(tuple(name for name, _ in conditions), len(found))
-        return found
+        found, decided = super()._candidates(conditions)
+        self.count(tuple(name for name, _ in conditions), len(found))
+        return found, decided
 
-    def _count(self, names, looked_at):
+    def count(self, names, looked_at):
         if self.counts:
             self.asked[names] += 1
             self.looked_at[names] += looked_at
+
+    @contextmanager
+    def uncounted(self):
+        """Let questions count for nobody meanwhile."""
+        self.counts = False
+        try:
+            yield
+        finally:
+            self.counts = True
 
 
 class _Transacting:
@@ -213,8 +227,5 @@ class SimulatedRecords(MemoryRecordStore):
         table = self._kept.tables.get(kind.collection)
         if table is None:
             return []
-        table.counts = False
-        try:
+        with table.uncounted():
             return list(table.matching(where))
-        finally:
-            table.counts = True

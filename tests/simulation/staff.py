@@ -269,8 +269,7 @@ class Staff(People):
         self._runs.clear()
         world.luck.ended = False
         for old in sorted(world.workflows)[:-2]:
-            with world.growth.deletion():
-                self._at_a_server(lambda platform, old=old: self._delete(platform, old))
+            self._at_a_server(lambda platform, old=old: self._delete(platform, old))
             del world.workflows[old]
 
     def _bring_workers_back(self):
@@ -290,7 +289,8 @@ class Staff(People):
         principal = platform.authenticate(self._session)
         platform.server_for(principal).update(Workflow, workflow, Change(values={"/obsolete": True}))
         runs = [run.serial for run in self.world.records.matching(Run, workflow_serial=workflow)]
-        platform.file_deletion_for(principal).delete(runs, [workflow])
+        with self.world.growth.deletion():
+            platform.file_deletion_for(principal).delete(runs, [workflow])
 
     def _work_by_hand(self):
         clock = self.host.clock()

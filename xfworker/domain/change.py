@@ -22,6 +22,7 @@ SERVER_FIELDS = frozenset({"serial", "occ_lock_version", "created_at", "modified
 """Fields that only the server sets; a change that names them is refused, a difference in them is not a change."""
 
 _MAX_DEPTH = 2
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 @define(frozen=True, kw_only=True)
@@ -90,6 +91,8 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
 
 
 def _same(old: Any, new: Any) -> bool:
+    if type(old) is type(new) and type(old) in _SCALARS:
+        return bool(old == new)
     # Python's == takes 1, 1.0 and True for equal; as JSON they differ.
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return old.keys() == new.keys() and all(_same(old[key], new[key]) for key in old)

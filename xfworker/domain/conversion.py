@@ -155,8 +155,8 @@ def converter() -> "Converter":
     made.register_unstructure_hook(StrEnum, lambda value: value.value)
     made.register_structure_hook(datetime, _time)
     made.register_unstructure_hook(datetime, format_time)
-    made.register_unstructure_hook_func(_is(dict[str, Any]), _copied)
-    made.register_unstructure_hook_func(_is(list[dict[str, Any]]), _copied)
+    made.register_unstructure_hook_func(_is(dict[str, Any]), copied)
+    made.register_unstructure_hook_func(_is(list[dict[str, Any]]), copied)
     return made
 
 
@@ -230,7 +230,7 @@ def _strict_float(value: Any, _: Any) -> float:
 def _object(value: Any, _: Any) -> dict[str, Any]:
     if type(value) is not dict and not isinstance(value, Mapping):
         raise TypeError(expected("object", value))
-    return {str(key): item if type(item) in _UNSHARED else _copied(item) for key, item in value.items()}
+    return {str(key): item if type(item) in _UNSHARED else copied(item) for key, item in value.items()}
 
 
 def _objects(value: Any, _: Any) -> list[dict[str, Any]]:
@@ -256,18 +256,19 @@ def _time(value: Any, _: Any) -> datetime:
 def _written(value: Any) -> Any:
     if isinstance(value, StrEnum):
         return value.value
-    return format_time(value) if isinstance(value, datetime) else _copied(value)
+    return format_time(value) if isinstance(value, datetime) else copied(value)
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """Give a JSON value that shares no object and no array with this one."""
     # Nearly all values are of these very classes, and asking for that is ten times as quick as asking what they can do.
     kind = type(value)
     if kind in _UNSHARED:
         return value
     if kind is dict or isinstance(value, Mapping):
-        return {key: item if type(item) in _UNSHARED else _copied(item) for key, item in value.items()}
+        return {key: item if type(item) in _UNSHARED else copied(item) for key, item in value.items()}
     if kind is list or isinstance(value, list | tuple):
-        return [item if type(item) in _UNSHARED else _copied(item) for item in value]
+        return [item if type(item) in _UNSHARED else copied(item) for item in value]
     return value
 
 

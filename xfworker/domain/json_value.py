@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _DEEPEST = 64
+_CONTAINERS = frozenset({dict, list})
 
 
 def _nothing(value: Any) -> Any:
@@ -39,7 +40,7 @@ class JsonWalk:
 
     def plain(self, value: Any, path: str, depth: int = 0) -> Any:
         """Give the value as dicts, lists, strings, numbers, booleans and ``None`` that share nothing with it."""
-        if value is None or isinstance(value, bool):
+        if value is None or value is True or value is False:
             return value
         if isinstance(value, str):
             return self._string(value, path)
@@ -48,7 +49,8 @@ class JsonWalk:
         if depth >= self._deepest:
             self._refuse(path, f"more than {self._deepest} levels deep (does it contain itself?)")
             return None
-        if isinstance(value, Mapping | list | tuple):
+        # Nearly all are of these very classes, and asking for that is much quicker than asking what they can do.
+        if type(value) in _CONTAINERS or isinstance(value, Mapping | list | tuple):
             return self._members(value, path, depth)
         return self._unwrapped(value, path, depth)
 
@@ -63,10 +65,11 @@ class JsonWalk:
     def _string(self, value: str, path: str) -> str:
         if "\x00" in value:
             self._refuse(path, f"{ascii(value)[:80]} contains a NUL character")
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            self._refuse(path, f"{ascii(value)[:80]} contains half of a surrogate pair")
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                self._refuse(path, f"{ascii(value)[:80]} contains half of a surrogate pair")
         return str.__str__(value)
 
     def _number(self, value: float, path: str) -> float:
@@ -82,7 +85,7 @@ class JsonWalk:
     def _members(
         self, value: Mapping[Any, Any] | list[Any] | tuple[Any, ...], path: str, depth: int
     ) -> dict[str, Any] | list[Any]:
-        if not isinstance(value, Mapping):
+        if isinstance(value, list | tuple):
             return [self.plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
         copied = {}
         for key, item in value.items():

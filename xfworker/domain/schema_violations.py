@@ -40,12 +40,12 @@ def schema_violations(value: Any, schema: Any, path: str = "") -> Iterator[str]:
         yield _error(path, f"{value!r} is not one of {schema['enum']!r}")
     if "const" in schema and not _among(value, [schema["const"]]):
         yield _error(path, f"{schema['const']!r} was expected")
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        yield from _string(value, schema, path)
+    elif isinstance(value, Mapping):
         yield from _object(value, schema, path)
     elif isinstance(value, list | tuple):
         yield from _array(value, schema, path)
-    elif isinstance(value, str):
-        yield from _string(value, schema, path)
     elif _is_a(value, "number"):
         yield from _number(value, schema, path)
 

@@ -370,7 +370,7 @@ class MemoryTransaction:
             table = tables[kind.collection] = Table(kind)
         return table
 
-    def _matching(self, kind: type[RecordT], where: Mapping[str, Any] | None) -> Iterator[RecordT]:
+    def _matching(self, kind: type[RecordT], where: Mapping[str, Any] | None) -> Iterable[RecordT]:
         return self._table(kind).matching(where)
 
     def _underive(self, kind: type[Record]) -> None:

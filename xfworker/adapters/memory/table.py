@@ -1,6 +1,6 @@
 """The records of one kind in memory, found by the values of their fields without a look at all of them."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -66,7 +66,7 @@ class Table:
         for name, index in self._indexes.items():
             _remove(index, getattr(record, name), serial)
 
-    def matching(self, where: Mapping[str, Any] | None) -> Iterator[Any]:
+    def matching(self, where: Mapping[str, Any] | None) -> Iterable[Any]:
         """
         Give the records that have these values, in no order.
 
@@ -74,30 +74,32 @@ class Table:
             LookupError: The records have no such field.
         """
         if not where:
-            yield from self._records.values()
-            return
+            return self._records.values()
         # A wrong field name fails here as it would in a database, so that no test passes by a typo.
         conditions = [(self._checked(name), _choices(value)) for name, value in where.items()]
-        for record in self._candidates(conditions):
-            if all(getattr(record, name) in choices for name, choices in conditions):
-                yield record
+        found, decided = self._candidates(conditions)
+        for name, choices in conditions:
+            if name != decided:
+                found = [record for record in found if getattr(record, name) in choices]
+        return found
 
-    def _candidates(self, conditions: list[tuple[str, tuple[Any, ...]]]) -> list[Any]:
-        """Give the records that have the values of one of the conditions: the one that leaves the fewest."""
+    def _candidates(self, conditions: list[tuple[str, tuple[Any, ...]]]) -> tuple[list[Any], str | None]:
+        """Give the records that fulfil the condition that leaves the fewest, and the field that it is about."""
         records = self._records
+        decided: str | None = None
         fewest: list[Collection[int]] | None = None
         many = len(records)
         for name, choices in conditions:
             if name == "serial":
-                return [records[serial] for serial in dict.fromkeys(choices) if serial in records]
+                return [records[serial] for serial in dict.fromkeys(choices) if serial in records], name
             found = self._by_index(name, choices)
             if found is not None and (size := sum(map(len, found))) <= many:
-                fewest, many = found, size
+                fewest, many, decided = found, size, name
                 if size <= _FEW:
                     break
         if fewest is None:
-            return list(records.values())
-        return [records[serial] for serials in fewest for serial in serials]
+            return list(records.values()), None
+        return [records[serial] for serials in fewest for serial in serials], decided
 
     def _by_index(self, name: str, choices: tuple[Any, ...]) -> list[Collection[int]] | None:
         """Give the serials of the records that have one of these values, for each value by itself."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xfworker.domain.change import Change, apply_to_json, difference
-from xfworker.domain.conversion import to_json
+from xfworker.domain.conversion import copied, to_json
 from xfworker.domain.errors import UsageError
 from xfworker.domain.record import Record
 from xfworker.services.script.plain_json import plain_json
@@ -22,8 +22,8 @@ class RecordDict(dict[str, Any]):
     _baseline: dict[str, Any]
 
     def __init__(self, record: Mapping[str, Any]) -> None:
-        super().__init__(_copied(record))
-        self._baseline = _copied(record)
+        super().__init__(copied(record))
+        self._baseline = copied(record)
 
     @property
     def came(self) -> Mapping[str, Any]:
@@ -59,10 +59,10 @@ class RecordDict(dict[str, Any]):
             fresh: The record as the server has it now.
             saved: What was just saved of the edits; edits beyond it are kept. ``None`` drops all edits.
         """
-        target = _copied(fresh)
+        target = copied(fresh)
         if saved is not None:
             apply_to_json(target, _beyond(self.edits(), saved))
-        self._baseline = _copied(fresh)
+        self._baseline = copied(fresh)
         _become(self, target)
 
 
@@ -89,11 +89,3 @@ def _beyond(edits: Change, saved: Change) -> Change:
         values={text: value for text, value in edits.values.items() if text not in done},
         removals=tuple(text for text in edits.removals if text not in done),
     )
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_copied(item) for item in value]
-    return value
