@@ -7,10 +7,10 @@ import pytest
 
 from benchmarks.commit import commit
 from tests.simulation import __main__ as command
+from tests.simulation import growth
 from tests.simulation.calendar import DAY
 from tests.simulation.story import play
 from tests.simulation.year import Year
-from xfworker.services.platform import access, queue
 
 WHOLE_YEAR = 3
 
@@ -29,9 +29,7 @@ def test_a_laboratory_lives_through_a_whole_year():
 
 
 def test_a_violation_is_printed_with_what_plays_it_again_before_its_story_is_made_short(capsys, monkeypatch):
-    # Sessions of scripts go on with what was lost while others have got the same serials and numbers of attempts.
-    for module in (access, queue):
-        monkeypatch.setattr(module, "is_same_start", lambda *_: True)
+    monkeypatch.setattr(growth, "check_up", lambda *_: ["a file that nobody has"])
     printed = []
 
     def shrunk(story, *, most):
@@ -40,14 +38,15 @@ def test_a_violation_is_printed_with_what_plays_it_again_before_its_story_is_mad
         return story
 
     monkeypatch.setattr(command, "shrink", shrunk)
-    assert command.main(["--year", "--days", "15", "--seed", "7", "--shrink-seconds", "0"]) == 1
+    assert command.main(["--year", "--days", "2", "--seed", "7", "--shrink-seconds", "0"]) == 1
+    violation = "VIOLATION: the check-up finds ['a file that nobody has']\n"
     [first] = printed
-    assert "seed 7 leads to a violation at day 4" in first
-    assert f"with commit {commit()}; again: make simulate YEAR=1 DAYS=15 SEED=7" in first
-    assert "VIOLATION: worker 2/script of job 29 ended" in first
+    assert "seed 7 leads to a violation at day 1" in first
+    assert f"with commit {commit()}; again: make simulate YEAR=1 DAYS=2 SEED=7" in first
+    assert violation in first
     after = capsys.readouterr().out
     assert after.startswith("the shortest story found")
-    assert "VIOLATION: worker 2/script of job 29 ended" in after
+    assert violation in after
 
 
 def test_the_figures_of_a_few_days_of_a_year_are_printed(capsys):
