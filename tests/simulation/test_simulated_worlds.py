@@ -18,7 +18,7 @@ from xfworker.domain.change import Change
 from xfworker.domain.conversion import from_json
 from xfworker.domain.job_state import JobState
 from xfworker.domain.resources import Needs
-from xfworker.services.platform import queue, restarts, server
+from xfworker.services.platform import queue, registration, restarts, server
 from xfworker.services.platform.idempotency import IdempotentRequest
 from xfworker.services.platform.platform import Platform
 from xfworker.services.script import lifecycle
@@ -155,7 +155,7 @@ def test_a_job_that_one_request_restarts_twice_is_noticed(quiet, monkeypatch):
 def test_two_computers_of_one_name_that_are_taken_for_one_are_noticed(quiet, monkeypatch):
     quiet(names="alike", workers=2, messages=True, runs=2)
     assert not play(2).violations
-    monkeypatch.setattr(queue, "INSTANCE", "computer")
+    monkeypatch.setattr(registration, "INSTANCE", "computer")
     assert "is not a worker of its own" in str(play(2).violations)
 
 
