@@ -182,11 +182,11 @@ class Call:
     limits: RequestLimits
     sent: list = field(factory=list)
 
-    async def __call__(self, receive, address="1.2.3.4"):
+    async def __call__(self, receive, address="1.2.3.4", path="/x"):
         async def send(message):
             self.sent.append(message)
 
-        scope = {"type": "http", "method": "PUT", "path": "/x", "headers": [], "client": (address, 5)}
+        scope = {"type": "http", "method": "PUT", "path": path, "headers": [], "client": (address, 5)}
         await self.limits(scope, receive, send)
         return self.sent[0]["status"]
 
@@ -223,6 +223,45 @@ def test_a_body_that_breaks_off_is_not_an_error_of_the_server(pieces):
     call = Call(RequestLimits(reading))
     assert asyncio.run(call(breaking_off)) == 400
     assert json.loads(call.sent[1]["body"])["type"].endswith("usage")
+
+
+def test_large_bodies_that_are_held_at_once_are_bounded_and_small_ones_and_files_go_on():
+    async def work():
+        held, all_held, release = [], asyncio.Event(), asyncio.Event()
+
+        async def holding(_scope, receive, send):
+            while (message := await receive())["type"] == "http.request":
+                if not message["more_body"]:
+                    held.append(1)
+                    if len(held) == 7:
+                        all_held.set()
+                    await release.wait()
+                    await send({"type": "http.response.start", "status": 200, "headers": []})
+                    return
+
+        limits = RequestLimits(holding, held_bytes=1 << 20)
+
+        async def asked(size, path="/x"):
+            pieces = [size // 2, size - size // 2]
+
+            async def receive():
+                size = pieces.pop()
+                return {"type": "http.request", "body": bytes(size), "more_body": bool(pieces)}
+
+            call = Call(limits)
+            await call(receive, path=path)
+            return call.sent[0]["status"]
+
+        tasks = [asyncio.ensure_future(asked(600_000)) for _ in range(3)]
+        tasks += [asyncio.ensure_future(asked(60_000)) for _ in range(3)]
+        tasks += [asyncio.ensure_future(asked(600_000, path="/fss/v1/files/userdata/a")) for _ in range(3)]
+        async with asyncio.timeout(10):
+            await all_held.wait()
+        release.set()
+        assert sorted(await asyncio.gather(*tasks)) == [200] * 7 + [503] * 2
+        assert await asked(600_000) == 200
+
+    asyncio.run(work())
 
 
 def on_a_clock(call, *, pauses, ending):

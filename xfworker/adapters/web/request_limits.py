@@ -1,4 +1,4 @@
-"""How long a request's body may pause, and how many bodies of one address may be on their way at once."""
+"""How long a body may pause, how many of one address are on their way at once, and how much is held in memory."""
 
 import asyncio
 from collections import Counter
@@ -9,7 +9,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from xfworker.adapters.wire.problem import PROBLEM_TYPE, problem_body, problem_headers
-from xfworker.domain.errors import RequestTimeout, TooManyRequests, UsageError, XFWorkerError
+from xfworker.domain.errors import RequestTimeout, ServerBusy, TooManyRequests, UsageError, XFWorkerError
 
 BODY_SECONDS = 60.0
 """How long the next piece of a body may take."""
@@ -20,7 +20,15 @@ LOGIN_SECONDS = 10.0
 BODIES_PER_ADDRESS = 512
 """How many bodies of one address are on their way at once; a reverse proxy is one address."""
 
+HELD_BYTES = 128 << 20
+"""How much of all bodies that are held whole, until they are answered, may be in memory beside the start of each."""
+
+_START_BYTES = 64 << 10
+"""So much of each body is not counted: what workers and scripts need to go on is smaller, and never refused."""
+_NOT_HELD = "/fss/v1/"
+"""Bodies of files are written as they come."""
 _LOGINS = frozenset({"/xf/v1/login", "/sign-in"})
+_BUSY_SECONDS = 1.0
 _PROMPT_SECONDS = 0.5
 """A body that is there by then is not on its way: requests without one, or with a small one, are never too many."""
 
@@ -35,11 +43,13 @@ class RequestLimits:
         body_seconds: float = BODY_SECONDS,
         bodies_per_address: int = BODIES_PER_ADDRESS,
         prompt_seconds: float = _PROMPT_SECONDS,
+        held_bytes: int = HELD_BYTES,
     ) -> None:
         self._app = app
         self._body_seconds = body_seconds
         self._prompt_seconds = prompt_seconds
         self._arriving = _Arriving(bodies_per_address)
+        self._held = _Held(held_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -47,7 +57,8 @@ class RequestLimits:
             return
         address = str((scope.get("client") or ("",))[0])
         seconds = min(LOGIN_SECONDS, self._body_seconds) if scope["path"] in _LOGINS else self._body_seconds
-        body = _Body(receive, send, address, self._arriving, seconds, min(self._prompt_seconds, seconds))
+        held = None if scope["path"].startswith(_NOT_HELD) else self._held
+        body = _Body(receive, send, address, self._arriving, held, seconds, min(self._prompt_seconds, seconds))
         try:
             await self._app(scope, body.receive, body.send)
         finally:
@@ -73,6 +84,22 @@ class _Arriving:
 
 
 @define
+class _Held:
+    """Counts the bytes of bodies that are in memory."""
+
+    _most: int
+    _bytes: int = 0
+
+    def add(self, count: int) -> None:
+        if self._bytes + count > self._most:
+            raise ServerBusy("the server holds too many large requests at once", retry_after_seconds=_BUSY_SECONDS)
+        self._bytes += count
+
+    def remove(self, count: int) -> None:
+        self._bytes -= count
+
+
+@define
 class _Body:
     """The body of one request on its way to the application."""
 
@@ -80,6 +107,7 @@ class _Body:
     _send: Send
     _address: str
     _arriving: _Arriving
+    _held: _Held | None
     _seconds: float
     _prompt_seconds: float
     _prompt_until: float | None = None
@@ -91,6 +119,8 @@ class _Body:
     _waiter: "asyncio.Task[Any] | None" = None
     _waits_since: float = 0.0
     _is_late: bool = False
+    _size: int = 0
+    _held_bytes: int = 0
 
     async def receive(self) -> Any:
         """Give the next message, as the server does."""
@@ -101,6 +131,7 @@ class _Body:
             if message["type"] == "http.disconnect":
                 # Whoever is still there sent something that is not framed as HTTP asks.
                 raise UsageError("the body of the request broke off, or is malformed")
+            self._hold(len(message.get("body", b"")))
             self._has_ended = not message.get("more_body", False)
             if not self._has_ended and not self._is_counted:
                 self._count()
@@ -123,6 +154,16 @@ class _Body:
         if self._is_counted:
             self._arriving.remove(self._address)
             self._is_counted = False
+        if self._held is not None:
+            self._held.remove(self._held_bytes)
+
+    def _hold(self, count: int) -> None:
+        """Count what came of a body that is held whole."""
+        self._size += count
+        more = max(self._size - _START_BYTES, 0) - self._held_bytes
+        if self._held is not None and more:
+            self._held.add(more)
+            self._held_bytes += more
 
     def _count(self) -> None:
         """Count a body that goes on; where there are too many, it may still be whole in a moment."""
