@@ -197,7 +197,7 @@ TESTS_OF = {
     "xfworker/services/platform/ownership.py": _OF_RIGHTS,
     "xfworker/services/platform/page_sessions.py": _OF_ACCOUNTS,
     "xfworker/services/platform/password_rules.py": _OF_ACCOUNTS,
-    "xfworker/services/platform/principal.py": (*_OF_RIGHTS, *_OF_ACCOUNTS),
+    "xfworker/services/platform/principal.py": (*_OF_RIGHTS, *_OF_ACCOUNTS, *_of_platform("ends_of_attempts")),
     "xfworker/services/platform/publications.py": _of_platform("file_rights", "publications"),
     "xfworker/services/platform/queue.py": _OF_QUEUE,
     "xfworker/services/platform/registration.py": _OF_QUEUE,

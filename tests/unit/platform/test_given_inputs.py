@@ -194,7 +194,8 @@ def test_a_new_job_ended_now_only_where_it_is_done(workflow):
 
 def test_a_new_job_may_leave_an_input_open_and_has_files_of_its_project_only(workflow):
     task = task_of(workflow, LOW)
-    assert workflow.server.create(Job(task_serial=task, inputs={"low": None})).inputs == {"low": None}
+    for inputs in ({"low": None}, {"low": None, "of_an_older_version": None}):
+        assert workflow.server.create(Job(task_serial=task, inputs=inputs)).inputs == inputs
     file = {"type": "ForeignFile", "source": "job_result", "job_serial": 4711, "filename": "a"}
     for inputs, message in (
         ({"low": -1.0}, r"^job: inputs\.low: .*below the minimum"),
@@ -210,7 +211,10 @@ def test_a_job_belongs_where_its_task_and_its_run_do(workflow):
     for fields, message in (
         ({"workflow_serial": other.serial}, f"workflow_serial: task {task} belongs to {workflow.workflow}"),
         ({"project_serial": 4711}, f"project_serial: task {task} belongs to {workflow.project.serial}"),
-        ({"run_serial": server.create(Run(workflow_serial=other.serial)).serial}, "run_serial: it belongs to workflow"),
+        (
+            {"run_serial": server.create(Run(workflow_serial=other.serial)).serial},
+            "job: run_serial: it belongs to workflow",
+        ),
     ):
         with pytest.raises(InvalidRecord, match=message):
             server.create(Job(task_serial=task, **fields))
@@ -219,7 +223,7 @@ def test_a_job_belongs_where_its_task_and_its_run_do(workflow):
     own = server.create(Job(task_serial=task)).serial
     elsewhere = server.create(Task(workflow_serial=other.serial, task_type_serial=kind)).serial
     for record, where in ((Job, {"task_serial": elsewhere}), (Run, {"workflow_serial": other.serial})):
-        with pytest.raises(InvalidRecord, match="source_job_serial: it belongs to workflow"):
+        with pytest.raises(InvalidRecord, match=r"(job|run): source_job_serial: it belongs to workflow"):
             server.create(record(source_job_serial=own, **where))
 
 

@@ -11,7 +11,8 @@ from xfworker.domain.errors import ConfigurationError, IllegalTransition, Server
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Worker
 from xfworker.ports.job_queue import Lease
-from xfworker.services.platform.lease_watch import LeaseWatch, maintenance_seconds
+from xfworker.services.platform.lease_watch import LeaseWatch
+from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.principal import ADMIN
 from xfworker.testing.contracts.worlds import DirectWorld, Setting, heartbeat
 
@@ -168,7 +169,8 @@ def test_a_server_that_is_suspended_twice_before_its_next_maintenance_grants_two
 
 @pytest.mark.parametrize(("lease", "interval"), [(3600, 5.0), (60, 5.0), (6, 1.0), (1.2, 0.2)])
 def test_leases_are_looked_at_several_times_in_each(lease, interval):
-    assert maintenance_seconds(lease) == pytest.approx(interval)
+    platform = DirectWorld.over(MemoryRecordStore(), PlatformOptions(lease_seconds=lease)).platform
+    assert platform.maintenance_seconds == pytest.approx(interval)
 
 
 class Elsewhere(MemoryRecordStore):
@@ -177,6 +179,7 @@ class Elsewhere(MemoryRecordStore):
     has_turn = True
     away = False
     joined = None
+    closed = False
 
     @contextmanager
     def maintenance_turn(self):
@@ -187,6 +190,9 @@ class Elsewhere(MemoryRecordStore):
     def join(self, settings):
         self.joined = dict(settings)
         return False
+
+    def close(self):
+        self.closed = True
 
 
 def test_a_process_that_has_no_turn_leaves_leases_to_the_one_that_has():
@@ -224,6 +230,8 @@ def test_a_process_that_joins_others_says_its_options_and_takes_their_leases_as_
     joining.platform.begin_serving()
     joining.platform.maintain()
     assert joining.admin.get(Job, lease.job.serial).state is JobState.READY
+    joining.platform.close()
+    assert world.platform.records.closed
 
 
 def test_a_platform_without_accounts_and_files_says_so():

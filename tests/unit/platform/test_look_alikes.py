@@ -155,7 +155,9 @@ def test_a_job_takes_no_sequence_of_another_projects_task(lab, type_name, wrap):
     hidden = lab.server.create(Task(workflow_serial=other, task_type_serial=kind)).serial
     for serial in (hidden, 999):
         inputs = {"all": wrap({"type": "Sequence", "task_serial": serial, "key": "out"})}
-        with pytest.raises(InvalidParameter, match=rf"inputs\.all: there is no task {serial} in the job's project"):
+        with pytest.raises(
+            InvalidParameter, match=rf"^job: inputs\.all: there is no task {serial} in the job's project"
+        ):
             lab.server.create(Job(task_serial=task, state=JobState.READY, inputs=inputs))
         job = lab.server.create(Job(task_serial=task, state=JobState.READY_FOR_INTERACTIVE))
         with pytest.raises(InvalidParameter, match=rf"there is no task {serial}"):

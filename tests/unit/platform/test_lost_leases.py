@@ -27,10 +27,15 @@ def fall_silent(lab):
         lab.platform.maintain()
 
 
-def states_in_log(lab, job):
+def changes_in_log(lab, job):
+    """List to which state who brought a job."""
     events = lab.server().find(ActivityEvent, {"job_serial": job.serial})
-    changes = [event.payload.get("values", {}) for event in events if event.payload.get("action") == "changed"]
-    return [values["/state"] for values in changes if "/state" in values]
+    changes = [(event, event.payload.get("values", {})) for event in events if event.payload["action"] == "changed"]
+    return [(event.user, values["/state"]) for event, values in changes if "/state" in values]
+
+
+def states_in_log(lab, job):
+    return [state for _, state in changes_in_log(lab, job)]
 
 
 def lease_log(logs):
@@ -61,7 +66,8 @@ def test_a_job_is_handed_out_three_times_and_then_fails_and_says_why(lab):
     message = "worker bench stopped answering during attempt 3, the last of 3 allowed"
     assert failed.metadata["error_message"].startswith(message)
     assert leases(lab) == []
-    assert states_in_log(lab, job) == ["Running", "Ready", "Running", "Ready", "Running", "Failed"]
+    lost = [("admin", "Running"), ("server", "Ready")]
+    assert changes_in_log(lab, job) == [*lost, *lost, ("admin", "Running"), ("server", "Failed")]
 
 
 def test_a_job_that_was_to_stop_is_aborted_when_its_worker_falls_silent_and_not_asked_to_stop_again(lab):

@@ -32,7 +32,7 @@ from xfworker.services.platform.dependents import task_types_with
 from xfworker.services.platform.idle_workers import IdleWorkers
 from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.keeping import check_change, check_json
-from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.options import PlatformOptions, SecondFactorFor
 from xfworker.services.platform.principal import ADMIN
 from xfworker.services.platform.reach import is_progress, workflow_of, workflow_of_new
 from xfworker.services.platform.runs import entities
@@ -52,6 +52,7 @@ def test_where_nothing_is_chosen_times_and_numbers_are_the_documented_ones():
     assert (options.most_spawned_jobs, options.files_url, options.second_factor_for) == (10_000, "/fss/v1", "nobody")
     assert (options.outputs_must_fit, options.files_elsewhere, options.files_may_wait) == (True, False, False)
     assert PlatformOptions(wish_seconds=5).idempotency_key_seconds == 5
+    assert [*SecondFactorFor] == ["nobody", "administrators", "all"]
 
 
 def test_an_idle_worker_looks_again_where_anything_but_the_time_has_changed():
@@ -166,6 +167,8 @@ def test_a_job_that_a_script_spawns_outside_of_any_run_begins_one_about_its_enti
         assert (about["uuid"] == entity["uuid"]) == bool(where)
         [kept] = lab.server.find(Entity, {"uuid": about["uuid"]})
         assert kept.name == about["name"]
+    script.create(Job(task_serial=task, state=JobState.DONE, outputs={"e": {**entity, "uuid": "odd", "name": 5}}))
+    assert [kept.name for kept in lab.server.find(Entity, {"uuid": "odd"})] == [""]
     assert list(entities({"e": {"type": "Entity", "uuid": "u"}})) == [{"uuid": "u", "name": ""}]
 
 
@@ -200,15 +203,19 @@ def test_the_disks_use_counts_folders_in_folders_and_what_is_of_no_job_the_large
     site.run()
     for _ in range(2):
         site.run(obsolete=False)
-    for text in ("userdata/a/b/c.isq", "userdata/d.isq"):
+    for text in ("userdata/a/b/c.isq", "userdata/a/d.isq", "userdata/e.isq"):
         resource = parse_resource(text)
         site.files.upload(site.server.file_token([Scope("write", resource)]), site.source, resource)
     use = site.platform.measure_disk(ADMIN)
     found = [(one.workflow_serial, one.bytes, one.obsolete_bytes) for one in use.workflows]
     assert found == [(site.workflow, 30, 10), (small, 0, 0)]
-    assert {one.source: one.bytes for one in use.sources}["userdata"] == 10
+    assert {one.source: one.bytes for one in use.sources}["userdata"] == 15
     site.server.update(Workflow, site.workflow, Change(values={"/obsolete": True}))
     assert site.platform.measure_disk(ADMIN).workflows[0].obsolete_bytes == 30
+    with site.records.transaction() as transaction:
+        for job in transaction.find(Job, limit=2):
+            transaction.replace(evolve(job, workflow_serial=small))
+    assert [one.workflow_serial for one in site.platform.measure_disk(ADMIN).workflows] == [small, site.workflow]
 
 
 def test_the_log_has_what_was_changed_as_far_as_it_is_short(lab):
@@ -219,6 +226,7 @@ def test_the_log_has_what_was_changed_as_far_as_it_is_short(lab):
     assert event.payload["values"] == {"/name": "x" * 200, "/metadata/b": None}
     job = lab.server.create(Job(task_serial=lab.task("look"), state=JobState.READY_FOR_INTERACTIVE))
     lab.server.update(Job, job.serial, Change(values={"/state": "Done"}))
+    assert {event.level for event in lab.server.find(ActivityEvent)} == {"INFO"}
     assert ["ReadyForInteractive", "Done"] in [
         event.payload.get("state") for event in lab.server.find(ActivityEvent, {"job_serial": job.serial})
     ]

@@ -7,6 +7,7 @@ from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.domain.change import Change
 from xfworker.domain.conversion import format_time
 from xfworker.domain.job_metadata import ABORT_REQUESTED
+from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import ActivityEvent, Entity, Job, Run, Task, TaskType, TaskTypeKind, Workflow
 
@@ -40,11 +41,21 @@ def logged(lab, action, kind="jobs"):
     ]
 
 
+def end(lab, lease, value=1.0):
+    script = lab.world.as_bearer(lease.server_auth)
+    script.update(Job, lease.job.serial, Change(values={"/outputs": {"out": value}, "/state": "Done"}))
+    lab.queue.end(lease, ENDED)
+
+
+def change_workflow(lab, **fields):
+    lab.world.clock.advance(1)
+    change(lab, lab.server.get(Workflow, lab.workflow), **fields)
+    lab.world.clock.advance(1)
+
+
 def run_all(lab, value=1.0):
     while (lease := lab.queue.claim(lab.worker)) is not None:
-        script = lab.world.as_bearer(lease.server_auth)
-        script.update(Job, lease.job.serial, Change(values={"/outputs": {"out": value}, "/state": "Done"}))
-        lab.queue.end(lease, ENDED)
+        end(lab, lease, value)
 
 
 def test_a_job_that_can_never_start_is_made_as_failed_and_says_why(lab):
@@ -56,6 +67,10 @@ def test_a_job_that_can_never_start_is_made_as_failed_and_says_why(lab):
     lab.work({"out": 1.0})
     [job] = lab.jobs(scan)
     assert (job.state.value, job.metadata.get("error_message")) == ("Done", None)
+    [job] = lab.jobs(mask)
+    kind = lab.server.get(Task, mask).task_type_serial
+    error = f"the job cannot be started: there is no task type {kind}"
+    assert (job.state.value, job.metadata["error_message"]) == ("Failed", error)
 
 
 def test_a_follower_whose_task_has_inputs_that_nobody_can_use_fails_at_once(lab):
@@ -117,6 +132,7 @@ def test_a_job_that_goes_on_is_another_version_and_one_that_fails_instead_says_w
 def test_a_template_that_a_job_defines_is_a_new_version_of_task_and_workflow_and_in_the_log(lab):
     voi = lab.task("voi", box={"mode": "define_on_first", "template": None})
     chart = lab.task("chart", types={"values": "Sequence"}, values=output(voi))
+    mask = lab.task("mask", image=output(voi))
     lab.start()
     for _ in range(2):
         lab.control.start_run(lab.workflow)
@@ -126,9 +142,9 @@ def test_a_template_that_a_job_defines_is_a_new_version_of_task_and_workflow_and
     assert lab.server.get(Workflow, lab.workflow).occ_lock_version == workflow.occ_lock_version + 1
     assert logged(lab, "changed", "tasks") == [(voi, ["/inputs"])]
     assert [job.inputs for job in lab.jobs(voi)][1:] == [{"box": 5.5}]
-    assert lab.states(voi, chart) == [["Done", "Ready"], []]
-    lab.work({"out": 2.0})
-    assert lab.states(voi, chart) == [["Done", "Done"], ["Ready"]]
+    assert lab.states(voi, chart, mask) == [["Done", "Ready"], [], ["Ready"]]
+    lab.work({"out": 2.0}, job=lab.jobs(voi)[1])
+    assert lab.states(voi, chart, mask) == [["Done", "Done"], ["Ready"], ["Ready", "Ready"]]
 
 
 def test_a_run_that_is_about_what_its_source_made_is_another_version_and_what_begins_with_it_bears_its_name(lab):
@@ -201,9 +217,7 @@ def test_what_runs_with_an_older_value_for_all_runs_runs_again_when_its_worker_i
     lab.work({"out": 2.0}, job=lab.jobs(scan)[1])
     lab.work({"out": 2.0}, job=lab.jobs(chart)[0])
     assert lab.states(chart, report) == [["Done"], ["Running"]]
-    script = lab.world.as_bearer(lease.server_auth)
-    script.update(Job, lease.job.serial, Change(values={"/outputs": {"out": 1.0}, "/state": "Done"}))
-    lab.queue.end(lease, ENDED)
+    end(lab, lease)
     [job] = lab.jobs(report)
     assert (job.state.value, job.inputs) == ("Ready", {"chart": 2.0})
 
@@ -330,8 +344,167 @@ def test_the_end_of_a_job_whose_task_is_obsolete_still_lets_others_go_on(lab):
     lab.control.start_run(lab.workflow)
     lease = lab.queue.claim(lab.worker, job_serial=lab.jobs(other)[0].serial)
     change(lab, lab.server.get(Task, other), state="Obsolete")
-    script = lab.world.as_bearer(lease.server_auth)
-    script.update(Job, lease.job.serial, Change(values={"/outputs": {"out": 1.0}, "/state": "Done"}))
-    lab.queue.end(lease, ENDED)
+    end(lab, lease)
     titles = [event.title for event in lab.server.find(ActivityEvent) if event.level == "ERROR"]
     assert (titles, lab.states(scan, chart)) == ([], [["Ready"], []])
+
+
+def test_what_ran_with_a_value_for_all_runs_that_was_taken_back_meanwhile_runs_again_and_so_does_what_follows(lab):
+    scan = lab.task("scan")
+    chart = lab.task("chart", types={"values": "Sequence"}, values=output(scan))
+    flag = lab.task("flag", types={"charts": "Sequence"}, image=output(scan), charts=output(chart))
+    after = lab.task("after", image=output(flag))
+    lab.start()
+    lab.control.start_run(lab.workflow)
+    for _ in range(2):
+        lab.work({"out": 1.0})
+    lease = lab.queue.claim(lab.worker)
+    lab.control.start_run(lab.workflow)
+    for job in (lab.jobs(scan)[1], lab.jobs(chart)[0]):
+        lab.work({"out": 2.0}, job=job)
+    assert lab.states(chart, flag, after) == [["Done"], ["Running", "Ready"], []]
+    end(lab, lease)
+    assert lab.states(chart, flag, after) == [["Done"], ["Ready", "Ready"], ["Waiting"]]
+    run_all(lab)
+    assert lab.states(flag, after) == [["Done", "Done"], ["Done", "Done"]]
+
+
+def test_what_ran_with_an_older_value_in_a_run_that_became_obsolete_keeps_its_result(lab):
+    scan = lab.task("scan")
+    chart = lab.task("chart", types={"values": "Sequence"}, values=output(scan))
+    flag = lab.task("flag", types={"charts": "Sequence"}, image=output(scan), charts=output(chart))
+    lab.start()
+    run = lab.control.start_run(lab.workflow)
+    for _ in range(2):
+        lab.work({"out": 1.0})
+    lease = lab.queue.claim(lab.worker)
+    lab.control.start_run(lab.workflow)
+    lab.work({"out": 2.0}, job=lab.jobs(scan)[1])
+    set_obsolete(lab, run)
+    end(lab, lease)
+    assert lab.states(chart, flag) == [["Ready"], ["Done", "Waiting"]]
+
+
+def test_what_ended_since_a_workflow_became_obsolete_is_followed_whatever_else_was_changed_of_it_meanwhile(lab):
+    scan = lab.task("scan")
+    mask = lab.task("mask", image=output(scan))
+    lab.start()
+    lab.control.start_run(lab.workflow)
+    for _ in range(2):
+        lease = lab.queue.claim(lab.worker, job_serial=lab.jobs(scan)[-1].serial)
+        change_workflow(lab, obsolete=True)
+        change_workflow(lab, metadata={"note": "before"})
+        end(lab, lease)
+        change_workflow(lab, metadata={"note": "after"})
+        change_workflow(lab, obsolete=False)
+        lab.control.start_run(lab.workflow)
+    assert lab.states(scan, mask) == [["Done", "Done", "Ready"], ["Ready", "Ready"]]
+
+
+def test_a_draft_that_was_obsolete_when_it_was_started_catches_up_with_everything(lab):
+    scan = lab.task("scan", "Source")
+    mask = lab.task("mask", image=output(scan))
+    lab.server.create(Job(task_serial=scan, state=JobState.DONE, outputs={"out": 1.0}))
+    for fields in ({"obsolete": True}, {"state": "Active"}, {"locked": True}, {"obsolete": False}):
+        change_workflow(lab, **fields)
+    assert lab.states(scan, mask) == [["Done"], ["Ready"]]
+
+
+def test_what_an_earlier_version_stopped_is_followed_since_its_last_change(lab):
+    scan = lab.task("scan")
+    mask = lab.task("mask", image=output(scan))
+    lab.start()
+    lab.control.start_run(lab.workflow)
+    lease = lab.queue.claim(lab.worker)
+    change_workflow(lab, obsolete=True)
+    end(lab, lease)
+    with lab.world.platform.records.transaction() as transaction:
+        transaction.delete_entry(f"stopped:workflows/{lab.workflow}")
+    change_workflow(lab, obsolete=False)
+    assert lab.states(mask) == [["Ready"]]
+
+
+def test_a_job_for_all_runs_waits_for_what_a_source_lets_begin_that_was_done_while_the_workflow_was_obsolete(lab):
+    scan = lab.task("scan", "Source")
+    mask = lab.task("mask", image=output(scan))
+    chart = lab.task("chart", types={"values": "Sequence"}, values=output(mask))
+    lab.start()
+    for _ in range(2):
+        lab.control.start_run(lab.workflow)
+    lab.work({"out": 1.0}, job=lab.jobs(scan)[0])
+    leases = [lab.queue.claim(lab.worker, job_serial=lab.jobs(task)[-1].serial) for task in (mask, scan)]
+    change_workflow(lab, obsolete=True)
+    for lease in leases:
+        end(lab, lease)
+    change_workflow(lab, obsolete=False)
+    assert lab.states(scan, mask, chart) == [["Done", "Done"], ["Done", "Ready"], []]
+
+
+def test_what_failed_while_the_workflow_was_obsolete_is_not_waited_for_any_more(lab):
+    scan = lab.task("scan")
+    chart = lab.task("chart", types={"values": "Sequence"}, values=output(scan))
+    lab.start()
+    for _ in range(2):
+        lab.control.start_run(lab.workflow)
+    lab.work({"out": 1.0})
+    lease = lab.queue.claim(lab.worker)
+    change_workflow(lab, obsolete=True)
+    lab.queue.end(lease, Outcome(ending=Ending.CRASHED))
+    change_workflow(lab, obsolete=False)
+    assert lab.states(scan, chart) == [["Done", "Failed"], ["Ready"]]
+
+
+def test_a_source_that_is_appended_to_a_job_is_begun_by_a_person_and_not_in_that_jobs_run(lab):
+    scan = lab.task("scan")
+    lab.start()
+    lab.control.start_run(lab.workflow)
+    lab.work({"out": 1.0})
+    interface = {"inputs": [{"key": "image", "type": "Float"}]}
+    kind = lab.server.create(TaskType(name="Lab.more", kind=TaskTypeKind.SOURCE, interface=interface))
+    inputs = [{"key": "image", **output(scan)}]
+    more = lab.control.append_task(lab.jobs(scan)[0].serial, kind.serial, inputs=inputs)
+    assert lab.states(more.serial) == [[]]
+
+
+def test_a_task_that_is_appended_to_a_job_begins_in_no_other_run(lab):
+    scan = lab.task("scan")
+    mask = lab.task("mask", image=output(scan))
+    lab.start()
+    for _ in range(2):
+        lab.control.start_run(lab.workflow)
+        lab.work({"out": 1.0}, job=lab.jobs(scan)[-1])
+    fields = [{"key": "image", "type": "Float"}, {"key": "values", "type": "Sequence"}]
+    kind = lab.server.create(TaskType(name="Lab.rank", interface={"inputs": fields}))
+    inputs = [{"key": "image", **output(scan)}, {"key": "values", **output(mask)}]
+    rank = lab.control.append_task(lab.jobs(scan)[1].serial, kind.serial, inputs=inputs).serial
+    run_all(lab)
+    assert [job.run_serial for job in lab.jobs(rank)] == [lab.jobs(scan)[1].run_serial]
+
+
+def test_an_optional_input_is_asked_of_a_person_in_each_run(lab):
+    fields = [{"key": "low", "type": "Float", "supported_modes": ["none", "ui"]}]
+    scan = lab.task("scan")
+    kind = lab.server.create(TaskType(name="Lab.mask", interface={"inputs": [*fields, {"key": "of", "type": "Float"}]}))
+    inputs = [{"key": "of", **output(scan)}, {"key": "low", "mode": "ui"}]
+    mask = lab.server.create(Task(workflow_serial=lab.workflow, task_type_serial=kind.serial, inputs=inputs)).serial
+    lab.start()
+    lab.control.start_run(lab.workflow)
+    lab.work({"out": 1.0})
+    assert lab.states(mask) == [["ReadyForInteractive"]]
+
+
+def test_a_job_that_goes_on_waiting_has_the_newer_inputs_and_no_new_version_where_they_are_the_same(lab):
+    scan = lab.task("scan")
+    rank = lab.task("rank", types={"values": "Sequence"}, image=output(scan), values=output(scan))
+    lab.start()
+    for _ in range(3):
+        lab.control.start_run(lab.workflow)
+    lab.work({"out": 1.0})
+    first = lab.jobs(rank)[0]
+    assert (first.state.value, first.inputs["image"]) == ("Waiting", 1.0)
+    lab.work({"out": 2.0})
+    assert lab.jobs(rank)[0] == first
+    lab.control.restart_job(lab.jobs(scan)[0].serial)
+    lab.work({"out": 5.0})
+    again = lab.jobs(rank)[0]
+    assert (again.state.value, again.inputs["image"], lab.states(scan)) == ("Waiting", 5.0, [["Done", "Done", "Ready"]])

@@ -6,7 +6,7 @@ from attrs import define
 
 from xfworker.domain.records import ActivityEvent
 from xfworker.ports.clock import Clock
-from xfworker.ports.record_store import Locking, RecordStore
+from xfworker.ports.record_store import Locking, RecordStore, RecordTransaction
 from xfworker.services.platform.options import PlatformOptions
 
 _ENTRY = "activity:retention"
@@ -42,8 +42,8 @@ class ActivityState:
 def delete_old_events(records: RecordStore, clock: Clock, options: PlatformOptions, *, at_once: int = _AT_ONCE) -> int:
     """Delete the events that are older than an installation keeps them, a few at a time, and give how many."""
     with records.transaction(write=False) as transaction:
-        kept = transaction.entry(_ENTRY)
-    if kept != {"days": options.activity_days} and (kept is not None or options.activity_days is not None):
+        kept_days = _kept_days(transaction)
+    if kept_days != options.activity_days:
         with records.transaction(locking=Locking.ROWS) as transaction:
             transaction.put_entry(_ENTRY, {"days": options.activity_days})
     if options.activity_days is None:
@@ -63,10 +63,13 @@ def delete_old_events(records: RecordStore, clock: Clock, options: PlatformOptio
 def activity_state(records: RecordStore) -> ActivityState:
     """Give what the activity log holds."""
     with records.transaction(write=False) as transaction:
-        kept = transaction.entry(_ENTRY) or {}
         oldest = transaction.find(ActivityEvent, limit=1)
         return ActivityState(
             events=transaction.count(ActivityEvent),
             since=oldest[0].created_at if oldest else None,
-            kept_days=kept.get("days"),
+            kept_days=_kept_days(transaction),
         )
+
+
+def _kept_days(transaction: RecordTransaction) -> int | None:
+    return (transaction.entry(_ENTRY) or {}).get("days")

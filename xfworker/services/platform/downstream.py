@@ -1,6 +1,6 @@
 """Makes the jobs that a finished job makes possible, by the rules of :mod:`xfworker.domain.workflow_graph`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -126,11 +126,16 @@ def after_return(access: Access, run: Run, now: datetime) -> None:
 
 
 def after_lease(access: Access, job: Job, now: datetime) -> None:
-    """Make a job again whose sequences got more values while it ran, now that its worker is done with it."""
+    """Make a job again that worked with values of which others came while it ran, now that its worker is done."""
     graph = graph_of(access, job.workflow_serial)
     own = graph.step(job.task_serial)
-    if own is not None and own.serial in graph.groups:
+    if own is None:
+        return
+    if own.serial in graph.groups:
         make_group(access, graph, own, now)
+    elif job.state is JobState.DONE and is_live(access, job):
+        _take_back(access, [job, *made_from(access, graph, job)], now)
+        promote_waiting(access, graph, own, now)
 
 
 def start_roots(access: Access, graph: Graph, run: Run, now: datetime) -> None:
@@ -191,8 +196,8 @@ def reconsider(access: Access, job: Job, now: datetime) -> None:
 
 def make_or_promote(access: Access, graph: Graph, step: Step, run: Run, now: datetime) -> None:
     """Make a step's job in a run where its inputs are there, or go on with the one that waits for them."""
-    if step.serial in graph.groups or step.task_type.kind is TaskTypeKind.SOURCE:
-        return
+    if step.task_type.kind is TaskTypeKind.SOURCE:
+        return  # a person begins its jobs, with which runs begin
     of_run = _jobs_of_run(access, run.serial, {step.serial, *_single_upstreams(graph, step)})
     own = of_run.pop(step.serial, None)
     if own is not None and own.state is not JobState.WAITING:
@@ -233,11 +238,16 @@ def make_group(access: Access, graph: Graph, step: Step, now: datetime, *, answe
             _make(access, step, None, decision, now)
         return
     _promote(access, own, decision, now)
-    for other in made_from(access, graph, own):
-        if is_busy(access, other):
-            note_new_values(access, other, now)
+    _take_back(access, made_from(access, graph, own), now)
+
+
+def _take_back(access: Access, jobs: Iterable[Job], now: datetime) -> None:
+    """Let jobs wait that worked with values of which others are to come, those at work once their workers are done."""
+    for job in jobs:
+        if is_busy(access, job):
+            note_new_values(access, job, now)
         else:
-            make_wait(access, other, now)
+            make_wait(access, job, now)
 
 
 def is_complete(access: Access, graph: Graph, step: Step) -> bool:

@@ -7,7 +7,7 @@ from typing import TypeVar
 import attrs
 
 from xfworker.domain.change import Change, pointer
-from xfworker.domain.conversion import format_time
+from xfworker.domain.conversion import format_time, parse_time
 from xfworker.domain.errors import IllegalTransition
 from xfworker.domain.job_metadata import ABORT_REQUESTED
 from xfworker.domain.job_state import JobState
@@ -81,13 +81,36 @@ def after_change(access: Access, before: Record, after: Record, now: datetime) -
     if isinstance(before, Job) and isinstance(after, Job):
         _after_job(access, before, after, now)
     elif isinstance(before, Workflow) and isinstance(after, Workflow):
-        if not _flows(before) and _flows(after):
-            since = before.modified_at if before.state is not WorkflowState.DRAFT else None
-            _following(access, after, lambda: catch_up(access, after, now, since=since), now)
+        _after_workflow(access, before, after, now)
     elif isinstance(before, Run) and isinstance(after, Run):
         _after_run(access, before, after, now)
     elif isinstance(before, Task) and isinstance(after, Task) and _scheduled(before) != _scheduled(after):
         _following(access, after, lambda: settle(access, after.workflow_serial, now), now)
+
+
+def _after_workflow(access: Access, before: Workflow, after: Workflow, now: datetime) -> None:
+    if _flows(after):
+        if not _flows(before):
+            since = _stopped_at(access, before)
+            _following(access, after, lambda: catch_up(access, after, now, since=since), now)
+    elif _flows(before):
+        access.transaction.put_entry(_stop_key(after), {"at": format_time(now)})
+    elif before.state is WorkflowState.DRAFT and access.transaction.entry(_stop_key(after)) is None:
+        access.transaction.put_entry(_stop_key(after), {"at": None})
+
+
+def _stopped_at(access: Access, before: Workflow) -> datetime | None:
+    """Give since when nothing was made in a workflow; ``None`` where nothing was made at all."""
+    if before.state is WorkflowState.DRAFT:
+        return None
+    stopped = access.transaction.entry(_stop_key(before))
+    if stopped is None:
+        return before.modified_at  # stopped by an earlier version, which kept no more
+    return None if stopped["at"] is None else parse_time(stopped["at"])
+
+
+def _stop_key(workflow: Workflow) -> str:
+    return f"stopped:{workflow.collection}/{workflow.serial}"
 
 
 def _after_run(access: Access, before: Run, after: Run, now: datetime) -> None:

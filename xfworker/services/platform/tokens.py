@@ -102,15 +102,14 @@ class Sessions:
         is_idle = token.last_used_at is not None and token.last_used_at + idle <= now
         return is_idle or (token.expires_at is not None and token.expires_at <= now)
 
-    def delete_ended(self, records: RecordStore, now: datetime) -> int:
-        """Delete the tokens that ended long ago, of sessions, programs and workers, and give how many."""
+    def delete_ended(self, records: RecordStore, now: datetime) -> None:
+        """Delete the tokens that ended long ago, of sessions, programs and workers."""
         since = now - ENDED_TOKENS_KEPT
         with records.transaction(write=False) as transaction:
             ended = tuple(token.serial for token in transaction.find(PersonalToken) if self.is_over(token, since))
-        if not ended:
-            return 0
-        with records.transaction(locking=Locking.ROWS) as transaction:
-            return transaction.delete(PersonalToken, {"serial": ended})
+        if ended:
+            with records.transaction(locking=Locking.ROWS) as transaction:
+                transaction.delete(PersonalToken, {"serial": ended})
 
     def is_to_be_kept_up(self, last_used_at: datetime | None, now: datetime) -> bool:
         """Return whether it is time to keep that a session is used; once in a while, not with every request."""
