@@ -15,7 +15,6 @@ from tests.simulation.year import Year
 WHOLE_YEAR = 3
 
 
-# With 7, scripts go on with what was lost while others have got the same serials and numbers of attempts.
 @pytest.mark.parametrize("seed", [1, 3, 7])
 def test_a_laboratory_lives_through_weeks_in_which_a_backup_is_restored(seed):
     assert not play(seed, kind=partial(Year, days=15)).violations

@@ -3,6 +3,7 @@
 import base64
 import json
 from hashlib import sha256
+from urllib.parse import urlencode
 
 import numpy as np
 import pyotp
@@ -53,7 +54,8 @@ from xfworker.testing.contracts.sns_server import isq_file
 CANARY = "canary"
 CONTENT = f"{CANARY} in a file".encode()
 SHUT = ("nobody", "nonsense", "forged", "expired", "revoked", "disabled")
-OUTSIDERS = ("stranger", "other script", "ended script", "other worker")
+OUTSIDERS = ("stranger", "member", "other script", "ended script", "other worker")
+"""The member had the owner's project until it was unshared."""
 PUBLIC = {("get", "/health"), ("get", "/metrics"), ("get", "/xf/v1/openapi.json"), ("post", "/xf/v1/login")}
 MEASUREMENTS = {("get", "/sns/v1/measurements"), ("get", "/sns/v1/measurements/{index}/file")}
 """For everybody whom the server knows."""
@@ -368,6 +370,40 @@ def test_nothing_of_another_project_leaks_or_changes(site, verb, path, who):
     assert answer.status_code < 500
     assert CANARY not in answer.text
     assert site.snapshot() == before
+
+
+def searches():
+    """Give every search by a field, of the records that belong to a project."""
+    of_everybody = {"entities", "task-types", "dependency-packages", "workers"}
+    for path, verbs in document()["paths"].items():
+        kind = path.removeprefix("/xf/v1/")
+        if kind in RECORDS and kind not in of_everybody:
+            yield from ((kind, parameter["name"]) for parameter in verbs["get"]["parameters"])
+
+
+@pytest.mark.parametrize("who", OUTSIDERS)
+def test_no_search_by_what_a_record_of_another_project_holds_finds_it(site, who):
+    asked = 0
+    for kind, field in searches():
+        serial = site.serials[kind]
+        record = site.ask("admin", "get", f"/xf/v1/{kind}/{serial}").json()
+        if (value := record.get(field)) is None or not isinstance(value, str | int):
+            continue
+        query = f"?{urlencode({field: str(value).lower() if isinstance(value, bool) else value})}"
+        assert serial in serials_in(site.ask("admin", "get", f"/xf/v1/{kind}", query=query))
+        answer = site.ask(who, "get", f"/xf/v1/{kind}", query=query)
+        assert serial not in serials_in(answer), (kind, field)
+        assert CANARY not in answer.text
+        asked += 1
+    assert asked > 30
+    named = {kind: str(site.serials[kind]) for kind in ("projects", "workflows", "tasks", "jobs")}
+    answer = site.ask(who, "post", "/xf/v1/combined-query", {"parts": named})
+    assert CANARY not in answer.text
+    assert CANARY in site.ask("owner", "post", "/xf/v1/combined-query", {"parts": named}).text
+
+
+def serials_in(answer):
+    return [record["serial"] for record in answer.json()["items"]] if answer.status_code == 200 else []
 
 
 @pytest.mark.parametrize(("verb", "path"), XF)

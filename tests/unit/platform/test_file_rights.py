@@ -266,6 +266,72 @@ def test_rights_that_end_while_a_body_arrives_publish_nothing(lab, tmp_path, end
     assert not (tmp_path / str(place)).exists()
 
 
+def no_administrator(lab, project, account):
+    lab.platform.accounts_for(lab.admin).change(account, administrator=False)
+
+
+def person(lab, project, *, administrator=False):
+    account, bearer = lab.person("anna")
+    lab.platform.accounts_for(lab.admin).change(account, administrator=administrator)
+    if not administrator:
+        lab.platform.accounts_for(lab.admin).share(project, account)
+    return account, bearer
+
+
+def administrator(lab, project):
+    return person(lab, project, administrator=True)
+
+
+def computer(lab, project):
+    token = lab.platform.accounts_for(lab.admin).add_worker_token("bench")
+    return token.record.serial, token.text
+
+
+def revoked_worker(lab, project, token):
+    lab.platform.accounts_for(lab.admin).revoke(token)
+
+
+@pytest.mark.parametrize(
+    ("runs", "ends"),
+    [(person, disabled), (person, unshared), (administrator, no_administrator), (computer, revoked_worker)],
+)
+def test_a_script_has_no_rights_any_more_once_whoever_runs_it_has_none(lab, tmp_path, runs, ends):
+    job, of_others = lab.job(), lab.leased(lab.job())
+    whose, bearer = runs(lab, job.project_serial)
+    queue = lab.platform.queue_for(lab.platform.authenticate(bearer))
+    lease = queue.claim(queue.register(Worker(name="theirs")).serial, job_serial=job.serial)
+    place = record_resource("job_result", job.serial, "out.bin")
+    token = lab.server(lease.server_auth).file_token([Scope(verb, place) for verb in ("read", "write")])
+    assert asyncio.run(lab.ask("PUT", f"files/{place}", token, b"mine")).status == 201
+    ends(lab, job.project_serial, whose)
+    with pytest.raises(LeaseLost):
+        lab.server(lease.server_auth).get(Job, job.serial)
+    for method in ("GET", "PUT"):
+        assert asyncio.run(lab.ask(method, f"files/{place}", token, b"late")).status == LeaseLost.status
+    assert (tmp_path / str(place)).read_bytes() == b"mine"
+    after = lab.server().get(Job, job.serial)
+    assert (after.state, after.metadata["lost_attempts"]) == (
+        JobState.READY,
+        ["worker theirs lost its rights during attempt 1"],
+    )
+    assert lab.server(of_others.server_auth).get(Job, of_others.job.serial).state is JobState.RUNNING
+
+
+def test_whoever_keeps_rights_keeps_the_jobs_that_they_run(lab):
+    job = lab.job()
+    account, bearer = person(lab, job.project_serial)
+    accounts = lab.platform.accounts_for(lab.admin)
+    queue = lab.platform.queue_for(lab.platform.authenticate(bearer))
+    lease = queue.claim(queue.register(Worker(name="theirs")).serial, job_serial=job.serial)
+    other = lab.job()
+    accounts.share(other.project_serial, account)
+    accounts.unshare(other.project_serial, account)
+    accounts.change(account, administrator=False)
+    for token in accounts.tokens(account):
+        accounts.revoke(token.serial)
+    assert lab.server(lease.server_auth).get(Job, job.serial).state is JobState.RUNNING
+
+
 def test_a_revoked_workers_file_tokens_end(lab):
     accounts = lab.platform.accounts_for(lab.admin)
     made = accounts.add_worker_token("bench")

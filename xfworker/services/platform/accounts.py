@@ -26,11 +26,13 @@ from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.access import Access
 from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.identity_check import IdentityCheck
+from xfworker.services.platform.leases import end_leases_of
+from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.password_rules import PasswordRules
 from xfworker.services.platform.principal import Principal, PrincipalKind
 from xfworker.services.platform.sign_ins import SignIn, sign_ins_of
 from xfworker.services.platform.signing_in import SigningIn
-from xfworker.services.platform.tokens import NO_ACCOUNT, NewToken, end_sessions, new_token
+from xfworker.services.platform.tokens import NO_ACCOUNT, NewToken, account_principal, end_sessions, new_token
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TAKEN = frozenset({"admin", "server", "job", "worker"})
@@ -48,6 +50,7 @@ class Accounts:
     passwords: PasswordRules
     identity: IdentityCheck
     signing_in: SigningIn
+    options: PlatformOptions
 
     def add(self, name: str, password: str, *, administrator: bool = False) -> Account:
         """
@@ -110,6 +113,8 @@ class Accounts:
             transaction.replace(after)
             if hashed is not None or disabled:
                 transaction.delete(PersonalToken, {"account_serial": serial})
+            if disabled or administrator is False:
+                self._end_leases(transaction, account_principal(after), is_let_in=not after.disabled)
             self._log(transaction, after, "changed", fields=sorted(changes))
             return after
 
@@ -214,6 +219,9 @@ class Accounts:
             if not self.principal.is_admin and token.account_serial != self.principal.account_serial:
                 raise RecordNotFound(f"there is no personal token {serial}")
             transaction.delete(PersonalToken, {"serial": serial})
+            if token.account_serial == NO_ACCOUNT:
+                worker = Principal(kind=PrincipalKind.WORKER, name=token.name, token_key=token.key)
+                self._end_leases(transaction, worker, is_let_in=False)
             self._log(transaction, token, "revoked")
 
     def end_sessions(self, account_serial: int) -> int:
@@ -277,6 +285,7 @@ class Accounts:
             self._require_owner(transaction, project_serial)
             where = {"project_serial": project_serial, "account_serial": account_serial, "role": MemberRole.MEMBER}
             if transaction.delete(ProjectMember, where):
+                self._end_leases(transaction, account_principal(transaction.get(Account, account_serial)))
                 self._log(transaction, transaction.get(Project, project_serial), "unshared", account=account_serial)
 
     def members(self, project_serial: int) -> list[tuple[ProjectMember, str]]:
@@ -287,6 +296,16 @@ class Accounts:
             access.get(Project, project_serial)
             members = transaction.find(ProjectMember, {"project_serial": project_serial})
             return [(member, transaction.get(Account, member.account_serial).name) for member in members]
+
+    def _end_leases(self, transaction: RecordTransaction, owner: Principal, *, is_let_in: bool = True) -> None:
+        rights = Access(owner, transaction)
+        end_leases_of(
+            Access(self.principal, transaction),
+            owner.identity,
+            lambda job: is_let_in and rights.may_run(job),
+            self.clock.now(),
+            self.options,
+        )
 
     def _name_of(self, serial: int) -> str:
         with self.records.transaction(write=False) as transaction:

@@ -1,5 +1,6 @@
 """How jobs end that did not end by themselves: lost workers, aborts, failures."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +30,7 @@ from xfworker.services.platform.flow import after_change
 from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.lease_watch import LeaseWatch
 from xfworker.services.platform.options import PlatformOptions
+from xfworker.services.platform.ownership import owner_of
 from xfworker.services.platform.principal import Principal
 from xfworker.services.platform.publications import is_under_way
 
@@ -111,9 +113,31 @@ def _renew_all(records: RecordStore, clock: Clock, options: PlatformOptions, wat
     _log.warning("xfworker.leases_renewed", reason="time did not pass as it should, or the server was suspended")
 
 
-def end_lease(access: Access, lease: JobLease, now: datetime, options: PlatformOptions) -> Job | None:
+def end_leases_of(
+    access: Access, owner: str, may_run: Callable[[Job], bool], now: datetime, options: PlatformOptions
+) -> None:
     """
-    Take a job from a worker that does not answer any more; a job that cannot be handled fails itself.
+    Take from an owner's workers what they may not run any more, and so from its scripts what they could see by it.
+
+    Args:
+        access: Whoever took the rights; the activity log names them.
+        owner: The :attr:`.Principal.identity` of the owner.
+        may_run: Says which jobs they may still run.
+        now: The time.
+        options: How many attempts may be lost.
+    """
+    for lease in access.transaction.find(JobLease):
+        workers = access.transaction.find(Worker, {"serial": lease.worker_serial})
+        jobs = access.transaction.find(Job, {"serial": lease.job_serial})
+        if any(owner_of(access.transaction, worker) == owner for worker in workers) and not any(map(may_run, jobs)):
+            end_lease(access, lease, now, options, why="lost its rights")
+
+
+def end_lease(
+    access: Access, lease: JobLease, now: datetime, options: PlatformOptions, *, why: str = "stopped answering"
+) -> Job | None:
+    """
+    Take a job from a worker that does not answer, or may not run it, any more; one that cannot be handled fails itself.
 
     A lease during which a file is just being stored ends when the store has answered: the next attempt must not meet
     that file.
@@ -123,6 +147,7 @@ def end_lease(access: Access, lease: JobLease, now: datetime, options: PlatformO
         lease: The lease, as it was read. Heartbeats wait for nobody: one that was renewed since then is left alone.
         now: The time.
         options: How many attempts may be lost.
+        why: What the worker did, for people.
 
     Returns:
         The job as it is then; ``None`` where the lease was left alone, or where there is no such job.
@@ -134,7 +159,7 @@ def end_lease(access: Access, lease: JobLease, now: datetime, options: PlatformO
     return isolated(
         access.transaction,
         f"the end of the lease on job {lease.job_serial}",
-        lambda: _expire(access, lease, now, options),
+        lambda: _expire(access, lease, now, options, why),
         lambda reason: _give_up(access, lease, reason, now),
     )
 
@@ -148,7 +173,7 @@ def _give_up(access: Access, lease: JobLease, reason: str, now: datetime) -> Job
     )
 
 
-def _expire(access: Access, lease: JobLease, now: datetime, options: PlatformOptions) -> Job:
+def _expire(access: Access, lease: JobLease, now: datetime, options: PlatformOptions, why: str) -> Job:
     transaction = access.transaction
     job = transaction.get(Job, lease.job_serial)
     if job.state is not JobState.RUNNING or job.attempt != lease.attempt:
@@ -156,7 +181,7 @@ def _expire(access: Access, lease: JobLease, now: datetime, options: PlatformOpt
             after_lease(access, job, now)
         return job
     worker = transaction.get(Worker, lease.worker_serial)
-    lost = f"worker {worker.name} stopped answering during attempt {job.attempt}"
+    lost = f"worker {worker.name} {why} during attempt {job.attempt}"
     before = lost_attempts(job.metadata)
     if ABORT_REQUESTED in job.metadata:
         outcome = Outcome(ending=Ending.ABORTED, message=f"the job was aborted; {lost}")

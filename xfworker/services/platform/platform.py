@@ -168,7 +168,14 @@ class Platform:
         """
         rules = self._require_passwords()
         return Accounts(
-            principal, self.records, self.clock, self.signer, rules, self._identity_check(), self.signing_in()
+            principal,
+            self.records,
+            self.clock,
+            self.signer,
+            rules,
+            self._identity_check(),
+            self.signing_in(),
+            self.options,
         )
 
     def second_factors_for(self, principal: Principal) -> SecondFactors:

@@ -156,8 +156,13 @@ class Sessions:
             raise AuthenticationFailed("the token's account is gone") from None
         if account.disabled:
             raise AuthenticationFailed(f"the account {account.name} is disabled")
-        kind = PrincipalKind.ADMIN if account.administrator else PrincipalKind.USER
-        return Principal(kind=kind, name=account.name, account_serial=account.serial, **of_token)
+        return attrs.evolve(account_principal(account), **of_token)
+
+
+def account_principal(account: Account) -> Principal:
+    """Give who an account stands for, whichever token they come with."""
+    kind = PrincipalKind.ADMIN if account.administrator else PrincipalKind.USER
+    return Principal(kind=kind, name=account.name, account_serial=account.serial)
 
 
 def end_sessions(transaction: RecordTransaction, account_serial: int, *, but: str | None) -> int:
