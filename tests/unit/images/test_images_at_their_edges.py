@@ -104,6 +104,8 @@ def test_a_part_that_is_the_whole_is_read_as_it_is_and_progress_is_reported_bloc
         )
     monkeypatch.setattr(conversion, "slices_per_block", lambda _: 5)
     convert(formats, path, tmp_path / "c.aim", progress=lambda *n: seen["convert"].append(n))
+    with formats.reader(tmp_path / "c.aim") as reader:
+        np.testing.assert_array_equal(reader.read(0, 13), bone)
     assert seen["convert"] == [(5, 13), (10, 13), (13, 13)]
     assert {name: steps[-1] for name, steps in seen.items()} == dict.fromkeys(seen, (13, 13))
 

@@ -68,6 +68,36 @@ def test_what_a_file_did_not_say_of_lengths_is_no_longer_assumed_and_the_rest_st
     assert with_spacing(info, (0.5, 0.5, 0.5)).assumptions == ("the axes are upright",)
 
 
+_LACKS_SLICES = ("states no distance between slices; the thickness is taken",)
+
+
+@pytest.mark.parametrize(
+    ("axes", "assumptions", "spacing", "taken"),
+    [
+        ("XYZ", (), (0.1, 0.2, 0.3 * (1 + 5e-8)), None),
+        ("XYZ", (), (0.1, 0.2, 0.3 * (1 + 2e-7)), "0.1 x 0.2 x 0.30000006"),
+        ("XYZ", (), (0.1, 0.2, 0.4), "0.1 x 0.2 x 0.4"), ("XYZ", ("is upright",), (0.2, 0.2, 0.3), "0.2 x 0.2 x 0.3"),
+        ("XYT", (), (0.1, 0.2, 9.0), None), ("XYT", (), (0.1, 0.3, 9.0), "0.1 x 0.3"),
+        ("XYZ", _LACKS_SLICES, (0.1, 0.2, 9.0), None), ("XYZ", _LACKS_SLICES, (0.1, 0.3, 9.0), "0.1 x 0.3"),
+        ("XYZ", (*_LACKS_SLICES, "states no unit of length"), (7.0, 8.0, 9.0), None),
+    ],
+)  # fmt: skip
+def test_a_spacing_that_the_file_states_otherwise_is_named(describe_array, axes, assumptions, spacing, taken):
+    stated = (0.1, 0.2, 0.3)
+    info = describe_array(np.zeros((2, 3, 4), np.int16), spacing_mm=stated, axes=axes, assumptions=assumptions)
+    found = with_spacing(info, spacing)
+    own = " x ".join(map(str, stated[: len(taken.split(" x "))])) if taken else ""
+    said = f"states a spacing of {own} mm; {taken} mm is taken, as it was asked for"
+    assert found.spacing_mm == spacing
+    assert found.assumptions == (("is upright",) if "is upright" in assumptions else ()) + ((said,) if taken else ())
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.0,) * 4, (1.0, 0.0, 1.0), (1.0, 1.0, -1.0), (float("inf"), 1, 1)])
+def test_a_spacing_is_three_positive_numbers(describe_array, spacing):
+    with pytest.raises(UsageError, match="three positive numbers of mm"):
+        with_spacing(describe_array(np.zeros((2, 3, 4), np.int16)), spacing)
+
+
 @pytest.mark.parametrize(
     ("values", "dtype"),
     [([0, 0, 3], "u1"), ([-3, 0, 0, 5], "i2"), ([-5, -4], "i1"), ([200, 255], "u1"), ([7], "i2"),
