@@ -170,7 +170,7 @@ TESTS_OF = {
     "xfworker/services/images/image_difference.py": _OF_VIEWING,
     "xfworker/services/images/lettering.py": _OF_PICTURES,
     "xfworker/services/images/pictures.py": _OF_PICTURES,
-    "xfworker/services/images/preparation.py": _OF_VIEWING,
+    "xfworker/services/images/preparation.py": _of_images("image_preparation", "images_at_their_edges", "pyramids"),
     "xfworker/services/images/pyramid_building.py": _OF_VIEWING,
     "xfworker/services/images/registered_image.py": _of_images("images_at_their_edges", "registered_images"),
     "xfworker/services/images/viewed_image.py": _OF_VIEWING,

@@ -60,7 +60,8 @@ def test_large_values_that_are_nearly_equal_do_not_lose_their_difference(tmp_pat
     ],
 )  # fmt: skip
 def test_a_window_reaches_as_far_below_nothing_as_above_it(tmp_path, voxels, reach):
-    middle = np.array([[[50.0] * len(voxels)], [voxels], [[70.0] * len(voxels)]], np.float32)
+    middle = np.full((5, 1, len(voxels)), 50.0, np.float32)
+    middle[2] = voxels
     with difference(tmp_path, middle, np.zeros_like(middle)) as found:
         window = found.window()
     assert (window.low, window.high) == (pytest.approx(-reach), pytest.approx(reach))

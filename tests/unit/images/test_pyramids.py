@@ -128,9 +128,10 @@ def test_of_encoded_pixels_only_slices_along_z_are_shown_before_the_pyramid_is_t
         np.testing.assert_array_equal(whole_plane(image, SAMPLED, "y", 1, 5), voxels[:20:2, 10][:, :300:2])
 
 
-def test_flat_images_have_one_slice_and_no_planes_across_it(tmp_path):
+@pytest.mark.parametrize("name", ["a.omni", "a.nii.gz"])
+def test_flat_images_have_one_slice_and_no_planes_across_it(tmp_path, name):
     voxels = random_voxels((270, 300), "u2")
-    with viewed(written(tmp_path, voxels), tmp_path / "cache") as image:
+    with viewed(written(tmp_path, voxels, name), tmp_path / "cache") as image:
         prepared(image)
         assert image.sources("x") == [None, None]
         np.testing.assert_array_equal(whole_plane(image, BRICKS, "z", 0, 0), voxels)

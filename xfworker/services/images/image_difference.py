@@ -83,8 +83,9 @@ class ImageDifference:
         level = self.image.levels[-1]
         tile = self.tile(IMAGE, "z", level.number, level.size[2] // 2, 0, 0)
         finite = np.abs(tile[np.isfinite(tile)])
-        reach = float(np.percentile(finite, _HIGH_PERCENT)) if finite.size else 0.0
-        reach = reach or (float(finite.max()) if finite.size else 0.0) or 1.0
+        if not finite.size:
+            return Window(-1.0, 1.0)
+        reach = float(np.percentile(finite, _HIGH_PERCENT)) or float(finite.max()) or 1.0
         return Window(-reach, reach)
 
     def _difference(self, one: "Array", other: "Array") -> "Array":
