@@ -163,6 +163,17 @@ def test_an_interrupted_pyramid_goes_on_behind_its_last_complete_layer(tmp_path)
     assert not list((tmp_path / "cache").rglob(".xfpart-*"))
 
 
+def test_building_says_after_each_piece_of_work_which_part_is_done(tmp_path):
+    parts = []
+    with viewed(written(tmp_path, random_voxels((130, 70, 300), "u1")), tmp_path / "cache") as image:
+        image.build(lambda part: parts.append((part, image.progress, image.state)))
+        assert (image.progress, image.state) == (1.0, "complete")
+    # Of each of three layers two rows of bricks; behind the second layer the coarse one that it completes.
+    expected = [64 / 210, 1 / 3, 134 / 210, 2 / 3, 2 / 3, 204 / 210, 1.0, 1.0]
+    assert [part for part, *_ in parts] == pytest.approx(expected)
+    assert all((part, "building") == (progress, state) for part, progress, state in parts)
+
+
 def test_a_damaged_brick_is_never_shown_and_is_made_anew(tmp_path):
     voxels = random_voxels((64, 64, 64), "i2")
     with viewed(written(tmp_path, voxels), tmp_path / "cache") as image:
