@@ -11,7 +11,7 @@ from xfworker.domain.image.calibration import Calibration
 from xfworker.services.images.annotations import INK, annotated, with_scale_bar, with_sides
 from xfworker.services.images.histograms import histogram
 from xfworker.services.images.lettering import draw, drawn_text, string_dots
-from xfworker.services.images.pictures import View, Window, montage_views, slice_view
+from xfworker.services.images.pictures import View, Window, coloured, montage_views, slice_view
 
 LOOKED_AT = Path(__file__).parent / "looked_at"
 DENSITY = Calibration(unit_type="Density", unit_name="mg HA/ccm", slope=0.2, intercept=-390.0)
@@ -79,6 +79,11 @@ def test_slices_with_sides_and_lengths_look_as_they_should(formats, scan, write_
             looks_as_in("montage.png", annotated(montage_views(reader, overlay=overlay), reader.info).pixels)
     with formats.reader(above) as reader:
         looks_as_in("segments.png", annotated([slice_view(reader, "x")], reader.info).pixels)
+
+
+def test_labels_have_the_colours_that_they_always_had():
+    labels = np.arange(14, dtype=np.uint8).reshape(2, 7).repeat(8, axis=0).repeat(8, axis=1)
+    looks_as_in("labels.png", coloured(labels))
 
 
 def test_letters_grow_with_the_picture(describe_array):
