@@ -15,8 +15,9 @@ from xfworker.domain.errors import PermissionDenied, UsageError
 from xfworker.domain.files import parse_resource
 from xfworker.domain.image.calibration import Calibration
 from xfworker.domain.image.pixel_type import PixelType
-from xfworker.domain.image.pyramid import ngff_image
-from xfworker.services.images.bricks import RecentBricks, bricks_along
+from xfworker.domain.image.pyramid import Level, ngff_image
+from xfworker.services.images.bricks import BrickVolume, RecentBricks, bricks_along
+from xfworker.services.images.pyramid_building import PyramidBuilder
 from xfworker.services.images.viewing import MOST_OPEN, ViewedImages, content_key
 from xfworker.services.images.virtual_ome_zarr import array_document, chunk_bytes, group_document, little_endian
 
@@ -147,6 +148,25 @@ def test_an_image_of_which_a_file_changed_is_closed_when_the_last_one_looks_away
     assert images.formats.closed == ["a.omni"] * 3
 
 
+def test_an_image_that_two_open_at_once_is_closed_when_both_look_away(tmp_path, images):
+    written(tmp_path, random_voxels((3, 4, 5), "i2"))
+    other, content_id = ExitStack(), images.files.content_id
+
+    def meanwhile(resource):
+        images.files.content_id = content_id
+        other.enter_context(images.open(SCAN, anybody))
+        return content_id(resource)
+
+    images.files.content_id = meanwhile
+    assert look(images) is look(images)
+    assert (images.formats.opened, images.formats.closed) == (["a.omni"] * 2, ["a.omni"])
+    images.files.versions["a.raw"] = 1
+    look(images)
+    assert images.formats.closed == ["a.omni"], "the other one still looks at it"
+    other.close()
+    assert images.formats.closed == ["a.omni"] * 2
+
+
 def test_what_was_looked_at_longest_ago_is_closed_when_too_many_are_open(tmp_path, images):
     names = [f"{number:02}" for number in range(MOST_OPEN + 3)]
     for name in names:
@@ -215,6 +235,56 @@ def test_bricks_that_were_used_longest_ago_are_dropped():
     small.put(("a",), brick)
     assert small.get(("a",)) is None
     assert [bricks_along(count) for count in (1, 63, 64, 65, 128, 129)] == [1, 1, 1, 2, 2, 3]
+
+
+def test_a_brick_is_read_from_the_disk_once(tmp_path):
+    store = BrickFolder(tmp_path, limit_bytes=1 << 30).pyramid("k")
+    bricks = BrickVolume("k", store, "0", (70, 2, 3), np.dtype(np.int16), RecentBricks(1 << 20))
+    voxels = random_voxels((3, 2, 70), "i2")
+    bricks.write_layer(0, iter([voxels]))
+    assert bricks.brick(0, 0, 1) is bricks.brick(0, 0, 1)
+    np.testing.assert_array_equal(bricks.brick(0, 0, 1), voxels[:, :, 64:])
+
+
+class Source:
+    """A volume without any content, which says which boxes are read of it."""
+
+    def __init__(self, *, has_boxes=True):
+        self.has_boxes, self.dtype, self.boxes, self.layers = has_boxes, np.dtype(np.uint16), [], 1
+
+    def box(self, *ranges):
+        self.boxes.append(tuple(map(len, ranges)))
+        return np.broadcast_to(np.uint16(7), self.boxes[-1])
+
+    def has_layer(self, _layer):
+        return False
+
+    def write_layer(self, _layer, bands):
+        assert all((band == 7).all() for band in bands)
+
+
+@pytest.mark.parametrize(
+    ("factors", "size", "has_boxes", "boxes"),
+    [
+        ((1, 1, 1), (2050, 65, 1), True, [(1, 64, 2048), (1, 64, 2), (1, 1, 2048), (1, 1, 2)]),
+        ((2, 3, 1), (400, 1, 1), True, [(1, 3, 640), (1, 3, 160)]),
+        ((1, 2, 3), (400, 1, 1), True, [(3, 2, 320), (3, 2, 80)]),
+        ((5, 4, 2), (70, 1, 1), True, [(2, 4, 320), (2, 4, 30)]),
+        ((1, 1, 1), (128, 8200, 1), False, [(1, 8192, 128), (1, 8, 128)]),
+        ((1, 1, 1), (64 * 257, 65, 1), False, [(1, 64, 64 * 257), (1, 1, 64 * 257)]),
+        ((2, 1, 1), (128, 4100, 1), False, [(1, 4096, 256), (1, 4, 256)]),
+    ],
+)
+def test_some_bricks_are_made_at_once_and_where_slices_are_decoded_whole_more(factors, size, has_boxes, boxes):
+    source = Source(has_boxes=has_boxes)
+    PyramidBuilder(source, [Level(0, factors, size)], [Source()], is_labels=False).build(lambda _: None)
+    assert source.boxes[: len(boxes)] == boxes
+
+
+def test_a_coarse_level_is_made_of_the_bricks_of_the_one_below():
+    levels, volumes = [Level(0, (1, 1, 1), (4200, 1, 1)), Level(1, (2, 1, 1), (2100, 1, 1))], [Source(), Source()]
+    PyramidBuilder(Source(has_boxes=False), levels, volumes, is_labels=False).build(lambda _: None)
+    assert volumes[0].boxes == [(1, 1, 2048), (1, 1, 2048), (1, 1, 104)]
 
 
 # --- the virtual OME-Zarr --------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ BRICK: Final = 64
 _KEEPING_BYTES: Final = 512
 
 
-@define
+@define(repr=False)
 class RecentBricks:
     """
     The bricks that were read last, for all volumes together; safe for threads.
@@ -33,9 +33,9 @@ class RecentBricks:
     """
 
     limit_bytes: int
-    _bricks: "OrderedDict[tuple[Any, ...], Pixels]" = field(factory=OrderedDict, init=False, repr=False)
+    _bricks: "OrderedDict[tuple[Any, ...], Pixels]" = field(factory=OrderedDict, init=False)
     _bytes: int = field(default=0, init=False)
-    _lock: Any = field(factory=Lock, init=False, repr=False)
+    _lock: Any = field(factory=Lock, init=False)
 
     def get(self, key: tuple[Any, ...]) -> "Pixels | None":
         """Give a brick that was read a short while ago, or None."""

@@ -67,7 +67,7 @@ class PyramidBuilder:
         if not volume.has_layer(layer):
             volume.write_layer(layer, self._bands(number, layer, pause))
         above = number + 1
-        if layer % 2 and above < len(self.volumes) and layer // 2 < self.volumes[above].layers:
+        if layer % 2 and above < len(self.volumes):
             self._build_layer(above, layer // 2, pause)
 
     def _bands(self, number: int, layer: int, pause: Callable[[float], None]) -> "Iterator[Pixels]":

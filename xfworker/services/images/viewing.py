@@ -37,7 +37,7 @@ MOST_OPEN: Final = 16
 class _Opened:
     image: ViewedImage
     contents: tuple[str, ...]
-    users: int = 0
+    users: int
 
 
 class ViewedImages:
@@ -95,8 +95,6 @@ class ViewedImages:
         with self._lock:
             for opened in (*self._opened.values(), *self._former):
                 opened.image.close()
-            self._opened.clear()
-            self._former.clear()
 
     def _in_use(self, resource: Resource, authorize: Authorize) -> _Opened:
         with self._lock:
