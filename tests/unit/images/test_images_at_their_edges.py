@@ -479,11 +479,13 @@ def test_an_image_with_files_elsewhere_or_other_axes_is_not_shown(tmp_path, imag
 
 def test_an_image_whose_pyramid_failed_says_why_to_who_asks_for_it(tmp_path):
     with viewed(written(tmp_path, random_voxels((70, 70, 300), "i2")), tmp_path / "cache") as image:
-        with pytest.raises(ServerBusy, match=r"is being prepared for viewing \(0%\)"):
+        with pytest.raises(ServerBusy, match=r"is being prepared for viewing \(0%\)") as caught:
             image.chunk(1, 0, 0, 0)
+        assert caught.value.retry_after_seconds == 1.0
         image.fail("the disk is full")
-        with pytest.raises(ServerBusy, match="could not be prepared for viewing: the disk is full"):
+        with pytest.raises(ServerBusy, match="could not be prepared for viewing: the disk is full") as caught:
             image.chunk(1, 0, 0, 0)
+        assert caught.value.retry_after_seconds == 60
 
 
 def test_an_image_of_which_no_sample_can_be_taken_is_not_built(tmp_path):

@@ -184,7 +184,7 @@ def test_a_damaged_brick_is_never_shown_and_is_made_anew(tmp_path):
         layer.write_bytes(data)
         with pytest.raises(ServerBusy, match="is being prepared"):
             image.tile(BRICKS, "x", 0, 0, 0, 0)
-        assert image.state == "waiting"
+        assert (image.state, image.progress) == ("waiting", 0.0)
         assert not layer.exists()
         image.build(lambda _part: None)
         np.testing.assert_array_equal(whole_plane(image, BRICKS, "x", 0, 5), voxels[:, :, 5])
@@ -214,13 +214,64 @@ def test_pyramids_used_longest_ago_make_room_for_another(tmp_path):
 
 
 def test_without_room_for_all_levels_the_finest_are_left_to_the_image(tmp_path):
-    voxels = random_voxels((130, 130, 600), "i2")
-    with viewed(written(tmp_path, voxels), tmp_path / "cache", limit=voxels.nbytes // 4) as image:
+    voxels = random_voxels((66, 66, 600), "i2")
+    path = written(tmp_path, voxels)
+    levels = expected_levels(voxels)
+    with viewed(path, tmp_path / "cache", limit=voxels.nbytes // 2) as image:
         prepared(image)
         assert image.sources("z") == [IMAGE, BRICKS, BRICKS]
         assert image.sources("x") == [None, BRICKS, BRICKS]
         assert [image.has_chunks(level) for level in range(3)] == [True, True, True]
-        np.testing.assert_array_equal(whole_plane(image, BRICKS, "x", 1, 7), expected_levels(voxels)[1][:, :, 7])
+        np.testing.assert_array_equal(whole_plane(image, BRICKS, "x", 1, 7), levels[1][:, :, 7])
+    made = {layer: layer.stat().st_mtime_ns for layer in (tmp_path / "cache").rglob("*.bricks")}
+    with viewed(path, tmp_path / "cache") as image:
+        prepared(image)
+        assert image.sources("x") == [BRICKS, BRICKS, BRICKS]
+        np.testing.assert_array_equal(whole_plane(image, BRICKS, "x", 2, 7), levels[2][:, :, 7])
+    assert {layer: layer.stat().st_mtime_ns for layer in made} == made, "what was there need not be made again"
+
+
+def test_a_level_that_is_made_of_the_image_at_once_is_not_taken_for_one_made_in_steps(tmp_path):
+    voxels = random_voxels((8, 8, 600), "u1")
+    path = written(tmp_path, voxels)
+    steps, at_once = expected_levels(voxels)[2][:, :, 7], shrunk(voxels, (4, 4, 4), is_labels=False)[:, :, 7]
+    assert not np.array_equal(steps, at_once)
+    with viewed(path, tmp_path / "cache", limit=2 * 2 * 150) as image:
+        prepared(image)
+        assert image.sources("x") == [None, None, "bricks-2"]
+        np.testing.assert_array_equal(whole_plane(image, "bricks-2", "x", 2, 7), at_once)
+    with viewed(path, tmp_path / "cache") as image:
+        prepared(image)
+        np.testing.assert_array_equal(whole_plane(image, BRICKS, "x", 2, 7), steps)
+
+
+def test_a_sample_is_taken_slice_by_slice_of_all_layers_and_offered_when_it_is_complete(tmp_path):
+    voxels = random_voxels((140, 2, 300), "i2")
+    with viewed(written(tmp_path, voxels), tmp_path / "cache") as image:
+        assert (image.state, image.progress, image.reason) == ("waiting", 0.0, None)
+        with pytest.raises(UsageError, match="no tiles of source 'sampled'"):
+            image.tile(SAMPLED, "x", 1, 0, 0, 0)
+        with pytest.raises(ZeroDivisionError):
+            image.sample(lambda: 1 / 0)
+        pauses = []
+        image.sample(lambda: pauses.append(1))
+        assert len(pauses) == 70
+        np.testing.assert_array_equal(whole_plane(image, SAMPLED, "x", 1, 5), voxels[::2, ::2, 10])
+        with pytest.raises(UsageError, match="no tiles of source 'sampled'"):
+            image.tile(SAMPLED, "x", 0, 0, 0, 0)
+
+
+def test_the_first_window_is_that_of_the_middle_slice(tmp_path):
+    slices = [np.linspace(1000 * z, 1000 * z + 200, 300).astype(np.int16) for z in range(5)]
+    with viewed(written(tmp_path, np.stack(slices)[:, None].repeat(2, axis=1)), tmp_path / "cache") as image:
+        window = image.window()
+        low, high = np.percentile(slices[2][::2], (0.5, 99.5))
+        assert (window.low, window.high) == (pytest.approx(low), pytest.approx(high))
+        assert image.window() is window
+    with viewed(
+        written(tmp_path, np.ones((1, 2, 3), np.uint8), "s.omni", kind="segments"), tmp_path / "cache"
+    ) as image:
+        assert image.window() is None
 
 
 def test_without_room_for_any_level_the_reason_is_said(tmp_path):
