@@ -13,6 +13,9 @@ from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.domain.errors import FileError
 from xfworker.domain.files import parse_resource
 
+SHARE = r"\\store\files"
+"""What the folder of the files is called in the network, where it is shared."""
+
 
 @define(eq=False)
 class TearingDisk:
@@ -113,7 +116,7 @@ class TearingFileStore(FolderFileStore):
     """The store of files in a folder itself, over such a disk; it knows what each file may hold after a cut."""
 
     def __init__(self, world, root):
-        super().__init__(root, fsync=True)
+        super().__init__(root, direct_access_root=SHARE if world.shares_files else None, fsync=True)
         self._world = world
         self._may_hold = world.may_hold
 

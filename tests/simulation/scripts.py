@@ -58,11 +58,18 @@ class Running:
 
 @define(eq=False)
 class Runner:
-    """Starts scripts on a worker's machine."""
+    """
+    Starts scripts on a worker's machine.
+
+    Attributes:
+        path_map: Where this machine has shares of others.
+        running: The scripts' processes.
+    """
 
     world: object
     machine: Host
     filesystem: object
+    path_map: dict = field(factory=dict)
     running: list = field(factory=list)
 
     def start(self, call, on_output=None):
@@ -79,8 +86,8 @@ class Runner:
         session = Session(
             server=self.world.clients(wire, arguments.server_auth).server,
             files=RemoteFiles(wire),
-            filesystem=LocalFilesystem(call.log_path.parent),
-            images=None,
+            filesystem=LocalFilesystem(call.log_path.parent, self.path_map),
+            images=self.world.image_formats,
             clock=host.clock(),
             arguments=arguments,
         )

@@ -2,14 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
 from attrs import define
 
 import xfworkerutil
-from tests.simulation.contents import RESULT, content_of, read_content
+from tests.simulation.contents import IMAGE, RESULT, WRITTEN, content_of, read_content
 from tests.simulation.spawning import PACKAGE
 from tests.simulation.versions import NEW_KEYS
 from xfworker.api.composition.provided_session import provided_session
+from xfworker.api.facade.omni import create_image
 from xfworker.domain.errors import RecordConflict
+
+IMAGES = 0.25
+"""In which part of the laboratories results are images."""
 
 
 @define(eq=False)
@@ -54,7 +59,8 @@ class Script:
         self._count_itself(worker)
         if self.world.is_task("d", job["task_serial"]) and self.world.luck.switched_on("spawning"):
             self._spawn(worker)
-        outputs["out"] |= _stored_result(worker, value)
+        is_image = self.world.luck.switched_on("images", IMAGES)
+        outputs["out"] |= _stored_image(worker, value) if is_image else _stored_result(worker, value)
         worker.set_output_units({"out": unit_of(job["serial"], job["attempt"])}, save=False)
 
     def _computed_value(self, worker, *, reads_files):
@@ -68,7 +74,20 @@ class Script:
                 value += sum(item["value"] for item in read)
             elif isinstance(given, dict) and "job_serial" in given:
                 reads = reads_files and "filename" in given
-                value += _read_input(worker, given) if reads else given["value"]
+                value += self._read_input(worker, given) if reads else given["value"]
+        return value
+
+    def _read_input(self, worker, given):
+        """Read the value out of an input's file or image, which is complete or not there at all."""
+        if Path(given["filename"]).suffix == Path(IMAGE).suffix:
+            with provided_session(self.session):  # for its image formats
+                content = worker.get_omni_image(given).pixels.tobytes()
+        else:
+            path = Path(worker.download_input_file(given))
+            if not worker.working_dir.is_under(path):
+                self._work()  # and then read it where it lies, whatever came there meanwhile
+            content = path.read_bytes()
+        *_, value = read_content(content)
         return value
 
     def _log_itself(self, worker):
@@ -145,8 +164,11 @@ def _stored_result(worker, value):
     return worker.create_output_foreign_file(path.name)
 
 
-def _read_input(worker, given):
-    """Read the value out of an input's file, which is complete or not there at all."""
-    path = worker.download_input_file(given)
-    *_, value = read_content(Path(path).read_bytes())
-    return value
+def _stored_image(worker, value):
+    """Store an image whose pixels, and whose metadata, are such a content."""
+    content = content_of(worker.job, value)
+    image = create_image(worker.create_temp_path(IMAGE), size=[len(content), 1, 1], pixel_type="uint8")
+    image.metadata[WRITTEN] = content.decode()
+    image.pixels[:] = np.frombuffer(content, np.uint8)
+    image.save()
+    return {**worker.upload_omni_output(image), "type": "ForeignFile"}

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,12 +17,14 @@ from xfworker.adapters.disk import file_store
 from xfworker.adapters.disk.partial_uploads import PartialUpload
 from xfworker.domain.change import Change
 from xfworker.domain.conversion import from_json
+from xfworker.domain.errors import FileNotInStore
 from xfworker.domain.job_state import JobState
 from xfworker.domain.resources import Needs
 from xfworker.services.platform import queue, registration, restarts, server
 from xfworker.services.platform.idempotency import IdempotentRequest
 from xfworker.services.platform.platform import Platform
 from xfworker.services.script import lifecycle
+from xfworker.services.transfers.transfers import Transfers
 from xfworker.services.worker import job_executor
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -189,3 +192,32 @@ def test_an_upload_that_goes_on_behind_where_it_broke_off_is_noticed(monkeypatch
 
     monkeypatch.setattr(PartialUpload, "offset", property(offset))
     assert "half a file" in str(play(2).violations)
+
+
+def test_scripts_read_files_where_they_lie_on_a_share_that_their_machine_has(monkeypatch):
+    located = []
+    locate = Transfers.locate
+
+    def noted(transfers, token, resource):
+        found = locate(transfers, token, resource)
+        located.append(found is not None)
+        return found
+
+    monkeypatch.setattr(Transfers, "locate", noted)
+    assert not play(60).violations
+    assert set(located) == {True, False}
+
+
+def test_an_image_whose_pixels_stay_those_of_an_earlier_attempt_is_noticed(quiet, monkeypatch):
+    quiet("person restarts", chance=0.9, runs=3, run_seconds=60.0, work_seconds=2.0, **DIRECT)
+    assert not play(50).violations
+    store = Transfers.store
+
+    def stored_unless_there(transfers, token, source, resource, **options):
+        with suppress(FileNotInStore):
+            if resource.filename.endswith(".raw"):
+                return transfers.files.stat(token, resource)
+        return store(transfers, token, source, resource, **options)
+
+    monkeypatch.setattr(Transfers, "store", stored_unless_there)
+    assert "is done in attempt 2, and its file holds None" in str(play(50).violations)

@@ -11,7 +11,7 @@ import structlog
 
 from tests.simulation.conditions import conditions_of
 from tests.simulation.contents import read_content
-from tests.simulation.disk import TearingDisk, TearingFileStore
+from tests.simulation.disk import SHARE, TearingDisk, TearingFileStore
 from tests.simulation.exchange import clients
 from tests.simulation.interpreter import interpreters
 from tests.simulation.ledger import Ledger, ViolationError, require
@@ -30,6 +30,8 @@ from tests.simulation.versions import OF_SERVERS, OF_WORKERS, Version
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.memory.files import MemoryFileStore
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
+from xfworker.api.composition.image_formats import configured_formats
+from xfworker.api.settings.model import Settings
 from xfworker.domain.bookkeeping import JobLease
 from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import ServerError, XFWorkerError
@@ -45,6 +47,7 @@ from xfworker.services.worker.job_executor import JobExecutor
 from xfworker.services.worker.loop import WorkerLoop
 
 _REPLACED_SECONDS = 250.0
+_HAVE_THE_SHARE = 0.75
 _LEFT_BEHIND = Version.OLDER, Version.OTHER
 _MACHINE = Offer(cores=4, memory_mib=16384)
 
@@ -76,7 +79,9 @@ class World:
         )
         self.may_hold = {}
         self.disk = TearingDisk(self, folder / "store") if self.conditions.files_on_disk else None
+        self.shares_files = self._shares_files()
         self.files = SimulatedFiles() if self.disk is None else TearingFileStore(self, self.disk.root)
+        self.image_formats = configured_formats(Settings())
         self.counting, self.counted = Counter(), Counter()
         self.acknowledged_runs = set()
         self.spawned_by = set()
@@ -113,6 +118,10 @@ class World:
 
     def _options(self):
         return PlatformOptions(lease_seconds=self.conditions.lease_seconds, max_attempts=3)
+
+    def _shares_files(self):
+        """Return whether the store names the paths of files on a share, which some of the workers' machines have."""
+        return self.disk is not None and self.luck.switched_on("direct access")
 
     def _people_of(self):
         return People(self)
@@ -195,8 +204,12 @@ class World:
         return there[0] if there else None
 
     def stored(self, job):
-        content = self.files.content(record_resource("job_result", job.serial, job.outputs["out"]["filename"]))
-        return None if content is None else read_content(content)
+        """Give what the files of a job's result say of themselves; ``None`` where they do not all say the same."""
+        out = job.outputs["out"]
+        names = out["filename"], *(out.get("filenames") or ())
+        contents = [self.files.content(record_resource("job_result", job.serial, name)) for name in names]
+        said = {None if content is None else read_content(content) for content in contents}
+        return said.pop() if len(said) == 1 else None
 
     def note_stray(self, error):
         """A request whose answer nobody hears may be refused, but the platform must not break over it."""
@@ -327,7 +340,8 @@ class World:
         wire = Wire(self, host)
         folder = self.folder / host.name.replace(" ", "-")
         folder.mkdir(exist_ok=True)
-        runner = Runner(self, host, LocalFilesystem(folder))
+        has_share = self.shares_files and self.luck.number(f"{host.name} has the share") < _HAVE_THE_SHARE
+        runner = Runner(self, host, LocalFilesystem(folder), {SHARE: self.disk.root} if has_share else {})
         clients = self.clients(wire, self._bearer_of(host))
         return runner, JobExecutor(
             queue=clients.queue,

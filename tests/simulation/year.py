@@ -127,6 +127,10 @@ class Year(World):
             files_may_wait=self.luck.switched_on("files may wait"),
         )
 
+    def _shares_files(self):
+        # A restored backup takes files away that scripts are about to open in place.
+        return False
+
     def _people_of(self):
         return Staff(self)
 
