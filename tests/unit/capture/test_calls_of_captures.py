@@ -122,6 +122,10 @@ def test_what_a_result_repeats_of_its_arguments_is_replaced_and_what_says_its_ki
     assert substituted(["a", "path"], {"x": "a"}, {"x": "b"}) == ["a", "path"]
     assert substituted(["ab"], {"x": "ab"}, {"x": "cd"}) == ["cd"]
     assert substituted(["one"], {"x": "one"}, {"x": 5}) == ["one"]
+    assert substituted(["one"], {"x": ["one"]}, {"x": 5}) == ["one"]
+    kinds = {"$": "path", "class": "c1", "sha256": "d1"}, {"$": "other", "class": "c2", "sha256": "d2"}
+    assert substituted([*kinds[0].values()], {"x": kinds[0]}, {"x": kinds[1]}) == [*kinds[0].values()]
+    assert substituted(kinds[0], {"x": [*kinds[0].values()]}, {"x": [*kinds[1].values()]}) == kinds[0]
 
 
 @pytest.mark.parametrize("old", [None, True, False, 0, 1, "", [], {}])

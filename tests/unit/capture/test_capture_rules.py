@@ -4,13 +4,23 @@ import hashlib
 import json
 
 import pytest
+from attrs import evolve
 
 from tests.unit.capture.test_hostile_captures import written
+from xfworker.adapters.images.registry import image_formats
 from xfworker.domain.errors import ChecksumMismatch, NotEnoughSpace, UsageError
 from xfworker.services.capture.calls import RecordedCall, short
 from xfworker.services.capture.comparison import PlayedResult, compare_played, plain
 from xfworker.services.capture.inputs import captured_inputs, with_inputs
 from xfworker.services.capture.inventory import left_out
+from xfworker.services.capture.manifest import (
+    ERROR,
+    FINISHED,
+    HANDED_OVER,
+    CapturedEntry,
+    CapturedFile,
+    read_manifest,
+)
 from xfworker.services.capture.matching import Matcher, differences
 from xfworker.services.capture.reading import OpenCapture, as_document
 from xfworker.services.capture.stored import StoredFile, stored_files, with_data
@@ -133,6 +143,27 @@ def test_a_capture_is_described_without_the_tables_that_only_replaying_needs(tmp
     assert (document["path"], document["package"]) == (str(path), ["package/main.py"])
 
 
+def test_a_manifest_is_read_with_all_that_it_says_and_why_a_file_is_not_there():
+    digest, entry = "a" * 64, {"entry": "files/1", "size": 7, "sha256": "b" * 64}
+
+    def read(file, **changes):
+        document = {"format": "XFCAP1.0", "created_at": "now", "calls": 3, "entries": [entry], "files": {digest: file}}
+        return read_manifest(json.dumps({**document, **changes}).encode(), "a.xfcap")
+
+    manifest = read({"size": 7, "entry": "files/1", "blanked": True}, notes=["slow"], job_serial=4, script="s.py")
+    kept = CapturedFile(
+        size=7, entry=CapturedEntry(name="files/1", size=7, sha256="b" * 64), omitted="", is_blanked=True
+    )
+    assert (manifest.files, manifest.notes, manifest.ending) == ({digest: kept}, ("slow",), "")
+    assert (manifest.job_serial, manifest.script, manifest.calls, manifest.created_at) == (4, "s.py", 3, "now")
+    absent = read({"size": 7}).files[digest]
+    assert (absent.entry, absent.omitted, absent.is_blanked) == (None, "its content is not there", False)
+    assert read({"size": 7, "omitted": "too large"}).files[digest].omitted == "too large"
+    assert (FINISHED, ERROR, HANDED_OVER) == ("finished", "error", "handed over")
+    with pytest.raises(UsageError, match=r"a\.xfcap is not a capture"):
+        read({"size": 7}, format="other")
+
+
 @pytest.mark.parametrize(
     ("recorded", "actual", "expected"),
     [
@@ -175,6 +206,10 @@ def test_a_call_of_an_unknown_name_is_nearest_to_those_of_a_similar_one():
         (PATH, "a.raw"),
         ({"$": "object", "class": "Image", "id": 3}, "Image"),
         ({"$": "pending"}, "pending"),
+        *(({"$": kind, "items": [1, PATH]}, [1, "a.raw"]) for kind in ("tuple", "list", "set", "frozenset")),
+        *(({"$": kind, "value": "v"}, "v") for kind in ("datetime", "date", "time", "timedelta", "decimal")),
+        *(({"$": kind, "name": "a"}, f"[{kind}]") for kind in ("secret", "array", "omitted")),
+        ({"$": "enum", "class": "Switch"}, None),
     ],
 )
 def test_values_are_shown_as_plain_json(encoded, shown):
@@ -190,6 +225,42 @@ def test_an_end_of_another_kind_is_the_one_difference_and_its_message_is_given()
     assert [str(difference.message) for difference in comparison.differences] == [
         "the script ended otherwise: finished then, error now: no mask"
     ]
+
+
+def test_an_end_of_another_kind_without_a_message_is_told_apart_by_itself():
+    comparison = compared({"ending": "finished"}, PlayedResult("error"))
+    [difference] = comparison.differences
+    assert (difference.path, difference.message) == ("ending", "the script ended otherwise: finished then, error now")
+    assert comparison.to_json() == {
+        "same": False, "differences": [difference.to_json()], "calls": {"new": [], "left_out": []}, "notes": [],
+    }  # fmt: skip
+
+
+def test_calls_that_change_records_are_differences_and_those_that_end_the_job_or_only_look_are_not():
+    ends = [f"XFWorkerJob.{name}" for name in ("finish", "error", "switch_to_interactive_mode")]
+    looks = [call("XFWorkerJob.__enter__"), call("Image.size", is_data=True), *map(call, ends)]
+    calls = [evolve(one, number=n) for n, one in enumerate([*looks, call("XFWorkerJob.spawn_job"), call("ping")])]
+    new = [(name, {}) for name in (*ends, "xfworkerutil.update_job", "xfworkerutil.ping")]
+    played = PlayedResult("error", new=new, left_out=range(len(calls)))
+    comparison = compare_played({"ending": "error"}, calls, {}, lambda *_: None, played, Tolerance(), None)
+    assert [(difference.path, difference.message) for difference in comparison.differences] == [
+        ("calls.XFWorkerJob.spawn_job", "is left out"),
+        ("calls.xfworkerutil.update_job", "is new"),
+    ]
+    assert comparison.new_calls == ["xfworkerutil.update_job()", "xfworkerutil.ping()"]
+    assert comparison.left_out_calls == ["XFWorkerJob.spawn_job()", "ping()"]
+
+
+def test_fresh_uuids_among_outputs_are_the_same_where_they_stand_for_the_same():
+    one, two, three = (f"0b0c9e70-6a7f-4a39-8a8e-c6a0d6b1f00{n}" for n in range(3))
+
+    def differing(expected, actual):
+        outcome = {"ending": "finished", "args": {"outputs": expected}}
+        played = PlayedResult("finished", outputs=actual)
+        return [difference.path for difference in compared(outcome, played).differences]
+
+    assert differing([one, {"a": f"of {one.upper()}"}, two], [three, {"a": f"of {three}"}, one]) == []
+    assert differing([one, two], [three, three]) == ["outputs[1]"]
 
 
 def test_units_that_were_stated_by_a_call_of_their_own_are_compared():
@@ -214,6 +285,34 @@ def test_files_that_are_missing_or_cannot_be_compared_are_said(tmp_path):
     assert comparison.notes == [
         "large.txt was not compared: larger than 5 MB",
         "lost.txt was not compared: its content is not in the capture",
+    ]
+
+
+def test_files_are_compared_by_what_they_are(tmp_path):
+    def file(name, content):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    same, other = b'{"a": [1, 2.0]}', b'{\n "a": [1, 2.5]}'
+    contents = {
+        "a.raw": (b"12", b"13"), "b.raw": (b"12", b"12"), "c.OMNI": (same, same.replace(b" ", b"")),
+        "d.omni": (same, other), "e.omni": (same, b"no document"), "f.json": (same, same), "g.bin": (b"1", b"2"),
+    }  # fmt: skip
+    expected = {name: file(f"then/{name}", before) for name, (before, _) in contents.items()}
+    played = PlayedResult("error", files={name: file(f"now/{name}", after) for name, (_, after) in contents.items()})
+    stored = {"gone": StoredFile(key="k"), "left": StoredFile(key=None)} | {n: StoredFile(key="k") for n in contents}
+    played.files["left"] = tmp_path
+    comparison = compare_played(
+        {"ending": "error"}, [], stored, lambda _, name: expected[name], played, Tolerance(), image_formats()
+    )
+    assert list(dict.fromkeys(difference.path.partition(".a")[0] for difference in comparison.differences)) == [
+        "files['gone']", *(f"files[{name!r}]" for name in ("a.raw", "d.omni", "e.omni", "g.bin")),
+    ]  # fmt: skip
+    assert comparison.notes == [
+        "left was not compared: its content is not in the capture",
+        "nothing tells the layout of the pixels of a.raw, so it was compared byte by byte",
     ]
 
 
@@ -265,6 +364,24 @@ def test_an_input_that_several_objects_have_is_refused_with_their_names():
         with_inputs([call("XFWorkerJob.job", result=job)], {"x": 9})
     with pytest.raises(UsageError, match="y: the captured job has no such input; it has: none that can be named"):
         with_inputs([call("XFWorkerJob.job", result=job)], {"y": 9})
+    for job, known in (({"inputs": {"y": 1}, "other": {"x": 5}}, "y=1"), ({"x": 1}, "none that can be named")):
+        with pytest.raises(UsageError, match=f"x: the captured job has no such input; it has: {known}"):
+            with_inputs([call("XFWorkerJob.job", result=job)], {"x": 9})
+
+
+def test_an_input_is_not_replaced_in_what_only_looks_like_the_jobs_inputs():
+    calls = [
+        call("XFWorkerJob.job", result={"inputs": {"x": 1}}),
+        call("Job.get", {"key": "inputs"}, {"x": 1}),
+        call("Job.__getitem__", {"key": "outputs"}, {"x": 1}),
+    ]
+    assert [one.result for one in with_inputs(calls, {"x": 9})[1:]] == [{"x": 1}, {"x": 1}]
+
+
+def test_records_of_classes_of_their_own_are_shown_as_what_they_hold():
+    held = {"a": {"state": {"b": 1}, "c": 2}, "d": {"$": "object", "state": 5}, "e": {"$": "object", "state": {"f": 6}}}
+    inputs = {"$": "dict", "items": [[7, "x"], *held.items()]}
+    assert captured_inputs([call("XFWorkerJob.job", result={"inputs": inputs})]) == {**held, "e": {"f": 6}}
 
 
 def test_files_that_were_left_out_are_listed_once_with_their_sizes():

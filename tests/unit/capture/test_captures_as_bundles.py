@@ -6,7 +6,7 @@ import json
 import pytest
 from attrs import evolve
 
-from tests.unit.capture.test_hostile_captures import written
+from tests.unit.capture.test_hostile_captures import manifest_of, written
 from xfworker.api.cli.main import main
 from xfworker.domain.errors import UsageError
 from xfworker.domain.job_state import JobState
@@ -14,7 +14,7 @@ from xfworker.services.bundle.manifest import BundledValue
 from xfworker.services.bundle.reading import OpenBundle
 from xfworker.services.capture.bundling import plan_bundle
 from xfworker.services.capture.calls import RecordedCall
-from xfworker.services.capture.manifest import CapturedEntry, CapturedFile, CaptureManifest
+from xfworker.services.capture.manifest import CapturedEntry, CapturedFile
 
 JOB = {
     "serial": 17,
@@ -47,10 +47,8 @@ def stored(name, file):
 
 
 def manifest(ending="finished", **outcome):
-    files = {
-        key: CapturedFile(size=4, entry=CapturedEntry(name=f"files/{key}", size=4, sha256=key)) for key in KEYS.values()
-    }
-    return CaptureManifest(entries={}, files=files, outcome={"ending": ending, **outcome})
+    entries = {key: CapturedEntry(name=f"files/{key}", size=4, sha256=key) for key in KEYS.values()}
+    return manifest_of(entries, ending=ending, **outcome)
 
 
 def plan(*calls, captured=None):
@@ -114,10 +112,28 @@ def test_a_captured_job_is_written_as_a_bundle_with_its_records_files_and_script
 
 def test_records_that_no_call_gave_are_made_up_with_their_serials():
     made = plan().manifest
-    assert (made.task.serial, made.task.name) == (5, "captured task")
+    assert (made.task.serial, made.task.name, made.task.task_type_serial) == (5, "captured task", 1)
+    assert (made.task_type.name, made.task_type.version) == ("Captured.Script", "1.0.0.0")
     assert (made.workflow.serial, made.project.serial, made.run.serial) == (3, 2, 8)
     without = plan_bundle(manifest(), [call("load_job", result={**JOB, "run_serial": None})]).manifest
     assert without.run is None
+    assert made.environment == {"bundled_on": {}, "captured_on": {"python": "3.11"}}
+
+
+def test_records_around_the_job_are_taken_from_whatever_call_gave_them():
+    made = plan(
+        call("get_current_task", result={**TASK, "name": "Segment", "task_type_serial": 4}),
+        *(
+            RecordedCall(number=1, name=f"xfworkerutil.get_xf_{noun}", args={}, result=record)
+            for noun, record in (
+                ("task_type", {"serial": 9, "name": "Other.Type"}),
+                ("task_type", {"serial": 4, "name": "Lab.Segment"}),
+                ("project", {"serial": 2, "name": "Bones"}),
+                ("workflow_run", {"serial": 8, "workflow_serial": 3, "name": "mouse"}),
+            )
+        ),
+    ).manifest
+    assert (made.task_type.name, made.project.name, made.run.name) == ("Lab.Segment", "Bones", "mouse")
 
 
 @pytest.mark.parametrize(
@@ -168,8 +184,27 @@ def test_files_go_in_once_under_the_names_that_the_input_gives_them():
         ("scan.omni", listed("scan.omni")),
     ],
 )
-def test_a_file_that_no_input_names_safely_is_not_taken_for_one(parameter, path):
-    assert names(plan(fetched(parameter, path))) == []
+def test_a_file_that_no_input_names_safely_is_not_taken_for_one_and_those_behind_it_are(parameter, path):
+    planned = plan(fetched(parameter, path, listed("scan.raw")), fetched(IMAGE, listed("scan.raw")))
+    assert names(planned) == [("job_result/9/scan.raw", "input")]
+
+
+@pytest.mark.parametrize("function", ["download_input_file", "get_ipl_image_path", "get_omni_image"])
+def test_every_call_that_gives_files_gives_inputs_and_no_other_does(function):
+    given = call(function, {"input_parameter": IMAGE}, listed("scan.omni"))
+    other = call("describe", {"input_parameter": IMAGE}, listed("scan.raw"))
+    assert names(plan(other, given)) == [("job_result/9/scan.omni", "input")]
+
+
+def test_an_input_that_was_not_captured_is_left_out_and_those_behind_it_are_not():
+    large = {**listed("scan.omni"), "file": {"size": 9, "sha256": "e" * 64, "omitted": "larger than 5 MB"}}
+    lost = {**listed("scan.idx"), "file": {"size": 9, "sha256": "f" * 64}}
+    planned = plan(fetched(IMAGE, large, lost, listed("scan.raw")))
+    assert names(planned) == [("job_result/9/scan.raw", "input")]
+    assert planned.left_out == [
+        "job_result/9/scan.omni is not in the bundle: larger than 5 MB",
+        "job_result/9/scan.idx is not in the bundle: its content was not captured",
+    ]
 
 
 def test_what_a_call_that_failed_was_to_give_is_not_an_input():
@@ -189,7 +224,13 @@ def test_what_a_call_that_failed_was_to_give_is_not_an_input():
 )
 def test_a_file_whose_content_the_capture_does_not_hold_is_left_out_and_the_reason_said(file, reason):
     captured = manifest()
-    captured = evolve(captured, files={**captured.files, "d" * 64: CapturedFile(size=9, omitted="blanked by the lab")})
+    captured = evolve(
+        captured,
+        files={
+            **captured.files,
+            "d" * 64: CapturedFile(size=9, entry=None, omitted="blanked by the lab", is_blanked=True),
+        },
+    )
 
     planned = plan(stored("out.txt", file), captured=captured)
 
@@ -208,8 +249,10 @@ def test_sequences_that_were_read_go_in_with_their_values_in_order():
         call("get_xf_parameter_float_sequence", {"sequence": asked}, [3.0, 1.0]),
         call("get_xf_parameter_sequence", {"sequence": {"key": "volume"}}, [1]),
         call("get_xf_parameter_sequence", {"sequence": asked}, None),
+        call("get_xf_parameter_sequence", {"sequence": {**asked, "key": "name"}}, ["a"]),
     )
-    (sequence,) = planned.manifest.sequences
+    sequence, other = planned.manifest.sequences
+    assert (other.key, other.values) == ("name", (BundledValue(job_serial=1, run_serial=1, value="a"),))
     assert (sequence.task_serial, sequence.key) == (4, "volume")
     assert sequence.values == (
         BundledValue(job_serial=1, run_serial=1, value=3.0),

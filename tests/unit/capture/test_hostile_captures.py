@@ -24,6 +24,19 @@ from xfworker.services.capture.reading import OpenCapture
 from xfworker.services.capture.stored import stored_files, with_data
 
 
+def manifest_of(files=(), **outcome):
+    """Give a manifest of no entries; of files by key."""
+    made = {key: CapturedFile(size=8, entry=entry, omitted="", is_blanked=False) for key, entry in dict(files).items()}
+    return CaptureManifest(
+        entries={},
+        files=made,
+        outcome=outcome,
+        calls=0,
+        created_at="2026-01-01T00:00:00Z",
+        environment={"python": "3.11"},
+    )
+
+
 def written(path, entries, /, *, calls=b"", count=None, sizes=(), **changes):
     """Write a capture with right digests, then with what is to be wrong: ``sizes`` are what it claims to unpack to."""
     entries = {"calls.jsonl": calls, "log.txt": b"", **entries}
@@ -250,7 +263,7 @@ def test_values_of_any_form_are_decoded_or_refused_and_nothing_is_written_elsewh
     # In a folder of its own: beside those of all other tests, looking at what is there would take longer than decoding.
     folder = tmp_path_factory.getbasetemp() / "decoding" / "decoded"
     folder.mkdir(parents=True, exist_ok=True)
-    manifest = CaptureManifest(entries={}, files={}, outcome={})
+    manifest = manifest_of()
     player = Player(
         manifest, [RecordedCall(number=1, name="network.f", args={}, result=value)], folder, folder / "none"
     )
@@ -264,7 +277,7 @@ def test_what_a_script_wrote_over_a_captured_file_stays(tmp_path):
     key = hashlib.sha256(b"captured").hexdigest()
     (tmp_path / key).write_bytes(b"captured")
     entry = CapturedEntry(name=f"files/{key}", size=8, sha256=key)
-    manifest = CaptureManifest(entries={}, files={key: CapturedFile(size=8, entry=entry)}, outcome={})
+    manifest = manifest_of({key: entry})
     places = Places(manifest, tmp_path, tmp_path / "places", [].append)
     path = {"$": "path", "name": "a.raw", "folder": 1, "file": {"size": 8, "sha256": key}}
 
@@ -299,4 +312,4 @@ def test_what_calls_of_any_form_are_shown_and_bundled_as_is_json_or_an_error_of_
     with suppress(XFWorkerError):
         with_inputs(calls, {"x": 1})
     with suppress(XFWorkerError):
-        plan_bundle(CaptureManifest(entries={}, files={}, outcome={"ending": "finished", "args": value}), calls)
+        plan_bundle(manifest_of(ending="finished", args=value), calls)

@@ -6,6 +6,7 @@ from tests.unit.platform.small_workflow import ENDED, SmallWorkflow, output
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.domain.change import Change
 from xfworker.domain.conversion import format_time
+from xfworker.domain.errors import RecordNotFound
 from xfworker.domain.job_metadata import ABORT_REQUESTED
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.job_state import JobState
@@ -71,6 +72,17 @@ def test_a_job_that_can_never_start_is_made_as_failed_and_says_why(lab):
     kind = lab.server.get(Task, mask).task_type_serial
     error = f"the job cannot be started: there is no task type {kind}"
     assert (job.state.value, job.metadata["error_message"]) == ("Failed", error)
+
+
+def test_a_job_whose_task_type_is_gone_is_not_done_by_what_stands_for_that(lab):
+    scan = lab.task("scan")
+    lab.start()
+    lab.control.start_run(lab.workflow)
+    lease = lab.queue.claim(lab.worker)
+    without_task_type(lab, scan)
+    with pytest.raises(RecordNotFound, match="no task type"):
+        end(lab, lease)
+    assert lab.states(scan) == [["Running"]]
 
 
 def test_a_follower_whose_task_has_inputs_that_nobody_can_use_fails_at_once(lab):
@@ -401,27 +413,39 @@ def test_what_ended_since_a_workflow_became_obsolete_is_followed_whatever_else_w
     assert lab.states(scan, mask) == [["Done", "Done", "Ready"], ["Ready", "Ready"]]
 
 
-def test_a_draft_that_was_obsolete_when_it_was_started_catches_up_with_everything(lab):
+@pytest.mark.parametrize("more", [[], [{"locked": True}]])
+def test_a_draft_that_was_obsolete_when_it_was_started_catches_up_with_everything(lab, more):
     scan = lab.task("scan", "Source")
     mask = lab.task("mask", image=output(scan))
     lab.server.create(Job(task_serial=scan, state=JobState.DONE, outputs={"out": 1.0}))
-    for fields in ({"obsolete": True}, {"state": "Active"}, {"locked": True}, {"obsolete": False}):
+    for fields in ({"obsolete": True}, {"state": "Active"}, *more, {"obsolete": False}):
         change_workflow(lab, **fields)
     assert lab.states(scan, mask) == [["Done"], ["Ready"]]
 
 
-def test_what_an_earlier_version_stopped_is_followed_since_its_last_change(lab):
-    scan = lab.task("scan")
+@pytest.mark.parametrize("way", ["by this version", "by an earlier version", "as a draft"])
+def test_what_was_followed_before_a_workflow_was_stopped_is_not_followed_again(lab, way):
+    scan, other = lab.task("scan"), lab.task("other")
     mask = lab.task("mask", image=output(scan))
+    chart = lab.task("chart", types={"values": "Sequence"}, values=output(other))
     lab.start()
     lab.control.start_run(lab.workflow)
+    for task in (other, chart):
+        lab.work({"out": 1.0}, job=lab.jobs(task)[0])
     lease = lab.queue.claim(lab.worker)
+    if way == "as a draft":
+        change_workflow(lab, state="Draft")
     change_workflow(lab, obsolete=True)
+    if way == "by an earlier version":
+        with lab.world.platform.records.transaction() as transaction:
+            assert transaction.entry(f"stopped:workflows/{lab.workflow}")
+            transaction.delete_entry(f"stopped:workflows/{lab.workflow}")
+        change_workflow(lab, metadata={"note": "kept"})
     end(lab, lease)
-    with lab.world.platform.records.transaction() as transaction:
-        transaction.delete_entry(f"stopped:workflows/{lab.workflow}")
+    if way == "as a draft":
+        change_workflow(lab, state="Active")
     change_workflow(lab, obsolete=False)
-    assert lab.states(mask) == [["Ready"]]
+    assert lab.states(mask, chart) == [["Ready"], ["Done"]]
 
 
 def test_a_job_for_all_runs_waits_for_what_a_source_lets_begin_that_was_done_while_the_workflow_was_obsolete(lab):

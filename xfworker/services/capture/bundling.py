@@ -126,7 +126,7 @@ def write_bundle(planned: PlannedBundle, contents: Path, target: Path, package: 
         entry = f"files/{len(files) + 1:04}"
         files.append(BundledFile(resource=archive_resource, entry=entry, size=0, sha256="", role=CONFIG))
         paths[entry] = package
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files:
             archive.write(paths[file.entry], file.entry)
         complete = evolve(

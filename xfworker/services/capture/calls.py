@@ -89,7 +89,7 @@ def check_encoded(value: Any) -> None:
             raise TypeError(f"the items of a {kind} are {items!r:.40}")
         if kind == "dict" and not all(isinstance(pair, list) and len(pair) == 2 for pair in items):  # noqa: PLR2004  a key and a value
             raise TypeError(f"the items of a dict are {items!r:.40}")
-        if kind == "object" and not isinstance(value.get("id", 0), int):
+        if kind == "object" and "id" in value and not isinstance(value["id"], int):
             raise TypeError(f"the id of an object is {value['id']!r:.40}")
         for item in value.values():
             check_encoded(item)

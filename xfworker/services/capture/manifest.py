@@ -15,10 +15,8 @@ FORMAT = "XFCAP1.0"
 MANIFEST = "capture.json"
 CALLS = "calls.jsonl"
 LOG = "log.txt"
-SUFFIX = ".xfcap"
-"""The suffix of captures."""
 
-FINISHED, ERROR, HANDED_OVER, EXCEPTION = "finished", "error", "handed over", "exception"
+FINISHED, ERROR, HANDED_OVER = "finished", "error", "handed over"
 """How a script ended; anything else is an end without any of these."""
 
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -53,9 +51,9 @@ class CapturedFile:
     """
 
     size: int
-    entry: CapturedEntry | None = None
-    omitted: str = ""
-    is_blanked: bool = False
+    entry: CapturedEntry | None
+    omitted: str
+    is_blanked: bool
 
 
 @define(frozen=True, kw_only=True)
@@ -86,8 +84,8 @@ class CaptureManifest:
     outcome: Mapping[str, Any]
     job_serial: int | None = None
     script: str | None = None
-    calls: int = 0
-    created_at: str = ""
+    calls: int
+    created_at: str
     modules: Mapping[str, Any] = field(factory=dict)
     names: Mapping[str, Any] = field(factory=dict)
     classes: Mapping[str, Any] = field(factory=dict)
@@ -95,7 +93,7 @@ class CaptureManifest:
     signatures: Mapping[str, Any] = field(factory=dict)
     environment: Mapping[str, Any] = field(factory=dict)
     notes: tuple[str, ...] = ()
-    document: Mapping[str, Any] = field(factory=dict, repr=False)
+    document: Mapping[str, Any] = field(factory=dict)
 
     @property
     def ending(self) -> str:

@@ -142,13 +142,13 @@ def as_template(result: Any, recorded: Mapping[str, Any], actual: Mapping[str, A
 
 
 def _objects(recorded: Mapping[str, Any], actual: Mapping[str, Any]) -> int | None:
-    kind, other = recorded.get("$"), actual.get("$")
-    if kind is None and other is None:
+    kind = recorded.get("$")
+    if kind != actual.get("$"):
+        return None
+    if kind is None:
         if recorded.keys() != actual.keys():
             return None
         return _sum(differences(recorded[key], actual[key]) for key in recorded)
-    if kind != other:
-        return None
     if kind == "path":
         return int((recorded.get("name"), recorded.get("folder")) != (actual.get("name"), actual.get("folder")))
     if kind == "object":
@@ -168,7 +168,7 @@ def _objects(recorded: Mapping[str, Any], actual: Mapping[str, Any]) -> int | No
     right = {key: value for key, value in actual.items() if key != "class"}
     if left.keys() != right.keys():
         return None
-    return _sum(differences(left[key], right[key]) for key in left if key != "$")
+    return _sum(differences(left[key], right[key]) for key in left)
 
 
 def _items(value: Any) -> list[Any] | None:
@@ -214,7 +214,7 @@ def _common(left: str, right: str) -> int:
 
 
 def _shared(recorded: Mapping[str, Any], actual: Mapping[str, Any]) -> int:
-    return sum(1 for key in actual if key in recorded and differences(recorded[key], actual[key]) is not None)
+    return sum(differences(recorded[key], actual[key]) is not None for key in actual if key in recorded)
 
 
 def _collect(recorded: Any, actual: Any, pairs: dict[str, str]) -> None:
@@ -242,7 +242,7 @@ def _replaced(value: Any, pairs: Mapping[str, str]) -> Any:
 
 
 def _is_trivial(value: Any) -> bool:
-    return value in (None, True, False, 0, 1, "", [], {})
+    return value in (None, 0, 1, "", [], {})  # True and False are 1 and 0
 
 
 def _with_values(result: Any, pairs: Sequence[tuple[Any, Any]]) -> Any:
