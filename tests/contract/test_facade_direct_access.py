@@ -76,6 +76,11 @@ class TestDirectAccessFacadeFiles(FacadeFilesContract):
         assert not any(path.is_symlink() for path in again.pixels_paths())
         assert np.array_equal(again.pixels, omni.open_image(image.metadata_path).pixels)
 
+    def test_pixels_that_a_parameter_forgot_are_used_in_place_as_well(self, script_project, worker, store):
+        parameter = worker.upload_omni_output(self.make_image(worker))
+        image = worker.get_omni_image({key: value for key, value in parameter.items() if key != "filenames"})
+        assert image.pixels_paths()[0].is_relative_to(store)
+
     def test_an_image_in_the_store_without_its_pixels_names_what_is_missing(self, script_project, worker, store):
         parameter = worker.upload_omni_output(self.make_image(worker))
         (pixels,) = worker.get_omni_image(parameter).pixels_paths()

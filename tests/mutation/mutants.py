@@ -131,7 +131,7 @@ def _is_left_alone(parent, child):  # noqa: PLR0911  one kind after the other
             return isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id == "define"
         case ast.Constant(value=bool() | int()):
             return isinstance(parent, ast.keyword) and child.value in _LEFT_ALONE.get(parent.arg, ())
-        case ast.Constant(value=str() as words) if _WORDS.match(words) or words in {", ", "; "}:
+        case ast.Constant(value=str() as words) if _WORDS.match(words) or words in {", ", "; ", "\n  "}:
             return True
         case ast.Constant(value=str()):
             # The words of an error: "may not start runs", "while starting runs".

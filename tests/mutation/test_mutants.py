@@ -91,6 +91,7 @@ def test_one_change_is_compiled_at_a_time_and_the_tree_stays_as_it_was():
         ("found = define(repr=False)", "found = field(repr=False)"),
         ("__all__ = ['found']", "found = ['found']"),
         ("listed = '; '", "listed = ';'"),
+        ("listed = '\\n  '", "listed = '\\n'"),
         ("found = zip(one, two, strict=True)", "found = zip(one, two, strict=False)"),
         ("kind = cast('Record', found)", "kind = forecast('Record', found)"),
     ],

@@ -135,7 +135,7 @@ class FacadeFilesContract:
         }
         assert worker.download_input_file(named).read_bytes() == b"a;b"
 
-    @pytest.mark.parametrize("path", ["", "a/", "../a", "a/../b", None, "@xfuserdata/"])
+    @pytest.mark.parametrize("path", ["", "a/", "a\\", "../a", "a/../b", None, "@xfuserdata/"])
     def test_a_path_that_names_no_file_of_user_data_is_refused(self, worker, path):
         with pytest.raises((InvalidParameter, InvalidFilename)):
             worker.download_xf_userdata_file(path)
@@ -243,6 +243,21 @@ class FacadeFilesContract:
             {key: value for key, value in parameter.items() if key != "filenames"}, copy_even_on_direct_access=True
         )
         assert image.pixels.sum() == sum(range(24))
+
+    def test_an_image_in_a_parameter_is_not_brought_with_it(self, script_project, source, worker):
+        parameter = worker.upload_omni_output(self.make_image(worker))
+        image = worker.get_omni_image({**parameter, "image": self.reference(source, "gone.omni", "Image")})
+        assert image.pixels.sum() == sum(range(24))
+
+    def test_what_belongs_to_an_image_lies_beside_it_under_its_own_name(self, script_project, worker):
+        for note in (b"first", b"second"):
+            job = script_project.new_job()
+            for name, content in (("a.isq", isq_file()), ("a.txt", note)):
+                script_project.put(f"job_result/{job.serial}/{name}", content)
+            parameter = self.reference(job, "a.isq", "Image", filenames=["a.txt"])
+            for copy in (True, False):
+                (pixels,) = worker.get_omni_image(parameter, copy_even_on_direct_access=copy).pixels_paths()
+                assert pixels.with_name("a.txt").read_bytes() == note
 
     def test_metadata_alone_can_refer_to_pixels_stored_elsewhere(self, script_project, worker):
         first = worker.upload_omni_output(self.make_image(worker))

@@ -94,6 +94,7 @@ def test_a_job_that_no_worker_ran_or_whose_worker_is_gone_is_bundled_without_it(
 
 def test_the_packages_that_a_task_type_needs_are_listed_each_once_with_those_that_they_need(xf_platform, done):
     server = xf_platform.server
+    server.create(DependencyPackage(name="a", version="1.0.0.0", install="what it was before"))
     for name, version, needed in (
         ("a", "1.0.0.0", "bag"),
         ("a", "2.0.0.0", "c"),
@@ -141,6 +142,25 @@ def test_values_of_one_run_stay_in_one_run_and_those_of_none_in_none(xf_platform
     assert xf_platform.server.get(Run, job.run_serial).name == ""
 
 
+def test_what_names_a_file_of_a_sequences_job_names_the_new_job_also_where_the_file_is_not_there(
+    xf_platform, done, tmp_path
+):
+    values = (BundledValue(job_serial=4711, run_serial=None, value=1.5),)
+    lost = {"type": "ForeignFile", "source": "job_result", "job_serial": 4711, "filename": "lost.bin"}
+    manifest = planned(xf_platform, done)
+    manifest = evolve(
+        manifest,
+        job=evolve(manifest.job, inputs={**manifest.job.inputs, "lost": lost}),
+        sequences=(BundledSequence(task_serial=77, key="x", values=values),),
+    )
+    path = tmp_path / "a.xfjob"
+    write_bundle(xf_platform.server, xf_platform.files, manifest, path)
+    with OpenBundle(path) as bundle:
+        job = restore_job(xf_platform.server, xf_platform.files, bundle)
+    named = xf_platform.server.get(Job, job.inputs["lost"]["job_serial"])
+    assert (named.outputs, named.project_serial) == ({"x": 1.5}, job.project_serial)
+
+
 def test_entries_that_are_encrypted_or_larger_than_they_say_are_refused(tmp_path):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -151,6 +171,12 @@ def test_entries_that_are_encrypted_or_larger_than_they_say_are_refused(tmp_path
         sealed._archive.infolist()[0].flag_bits |= 1  # noqa: SLF001
         with pytest.raises(UsageError, match="'a' is encrypted or compressed in an unknown way"):
             sealed._entries()  # noqa: SLF001
+    path.write_bytes(path.read_bytes().replace(b"12345", b"12346"))
+    with (
+        SealedArchive(path, "bundle", "make one") as sealed,
+        pytest.raises(ChecksumMismatch, match=r"is damaged at a: Bad CRC-32"),
+    ):
+        list(sealed._pieces("a", 5, "0" * 64, called="a", otherwise="it was"))  # noqa: SLF001
 
 
 def kept_beside_the_task(xf_platform, job, folder, name):

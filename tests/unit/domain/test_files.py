@@ -93,7 +93,10 @@ def test_userdata_paths_are_taken_with_or_without_their_prefix(names):
     path = "/".join(names)
     place = Resource(("userdata", *names))
 
-    assert userdata_resource(path) == userdata_resource(f"@xfuserdata/{path}") == place
+    assert userdata_resource(f"X/{path}") == Resource(("userdata", "X", *names))
+    assert (
+        userdata_resource(f"//{path}/") == userdata_resource(path) == userdata_resource(f"@xfuserdata/{path}") == place
+    )
     assert reference_resource({"source": "userdata", "virtualpath": path, "filename": names[-1]}) == place
     assert reference_resource({"source": "userdata", "virtualpath": f"{path}/", "filename": "x"}) == place.child("x")
     other = f"not-{len(path)}-{len(names[-1])}.isq"

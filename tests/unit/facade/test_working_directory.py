@@ -218,10 +218,15 @@ def test_a_long_name_is_cut_so_that_what_follows_it_has_room(plain_directory, le
 
 def test_threads_without_a_subdirectory_of_their_own_use_that_of_the_maker(plain_directory):
     made = []
-    with plain_directory.subdir("left", max_name_len=1):
+
+    def make_in_a_thread():
         thread = threading.Thread(target=lambda: made.append(plain_directory.create_temp_path("a.raw")))
         thread.start()
         thread.join()
+
+    with plain_directory.subdir("left", max_name_len=1):
+        make_in_a_thread()
         own = plain_directory.create_temp_path("b.raw")
     assert (own.parent.name, made[0].parent) == ("l", own.parent)
-    assert plain_directory.create_temp_path("c.raw").parent == plain_directory.path
+    make_in_a_thread()
+    assert plain_directory.create_temp_path("c.raw").parent == made[1].parent == plain_directory.path

@@ -107,7 +107,7 @@ class Manifest:
     files: tuple[BundledFile, ...] = ()
     archive: Resource | None = None
     environment: Mapping[str, Any] = field(factory=dict)
-    created_at: str = ""
+    created_at: str
 
     def files_of(self, role: str) -> tuple[BundledFile, ...]:
         """Give the files of a role."""

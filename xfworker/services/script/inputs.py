@@ -97,8 +97,9 @@ def fetch_image(
         FileError: A transfer failed; the message names the file.
     """
     main = reference_resource(parameter)
-    own_files = {**parameter, "image": None}
-    beside = [resource for reference in _beside(own_files) if (resource := reference_resource(reference)) != main]
+    # What is in the parameter, such as the image of a mask, is not a part of the image.
+    own = {key: value for key, value in parameter.items() if not isinstance(value, Mapping)}
+    beside = [resource for reference in file_references(own) if (resource := reference_resource(reference)) != main]
     folder = Resource(main.segments[:-1])
     # The folder rather than the file: the OMNI document may name pixels that the parameter does not name.
     scopes = [
@@ -109,8 +110,7 @@ def fetch_image(
     if only_metadata:
         return group.bring([main])[0]
     path = group.bring([main, *beside])[0]
-    known = {resource.filename for resource in beside}
-    missing = [name for name in pixel_filenames(path) if name not in known and not path.with_name(name).exists()]
+    missing = [name for name in pixel_filenames(path) if not path.with_name(name).exists()]
     if missing:
         group.bring_beside(path, [folder.child(name) for name in missing])
     return path
@@ -131,11 +131,6 @@ def pixel_filenames(path: Path) -> list[str]:
 def reading(resources: Sequence[Resource]) -> list[Scope]:
     """Give the right to read each of the resources once."""
     return [Scope("read", resource) for resource in dict.fromkeys(resources)]
-
-
-def _beside(parameter: Mapping[str, Any]) -> list[dict[str, Any]]:
-    own = {key: value for key, value in parameter.items() if not isinstance(value, Mapping)}
-    return file_references(own, only_additional=True)
 
 
 class _Group:
