@@ -2,11 +2,14 @@
 
 import re
 import urllib.parse
+from http.client import HTTPConnection
 
 import pytest
 import urllib3
 
 from tests.page.site_data import PASSWORD
+from xfworker.adapters.page.session import Visitor
+from xfworker.services.platform.principal import Principal, PrincipalKind
 
 _POOL = urllib3.PoolManager(retries=False)
 
@@ -148,13 +151,36 @@ def test_every_answer_forbids_frames_sniffing_and_what_is_inline(site):
         policy = headers["Content-Security-Policy"]
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
+        assert headers["X-Frame-Options"] == "DENY"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
     for path in (f"/files/job_result/{site.measured}/slice.png", f"/reports/job_result/{site.measured}/report.html"):
         assert "sandbox" in ask(f"{site.url}{path}", cookie=cookie).headers["Content-Security-Policy"]
+    report = ask(f"{site.url}/reports/job_result/{site.measured}/report.html", cookie=cookie)
+    assert "connect-src 'none'" in report.headers["Content-Security-Policy"]
     html = ask(f"{site.url}/files/job_result/{site.measured}/report.html", cookie=cookie).headers
     assert html["Content-Disposition"].startswith("attachment")
     assert html["Content-Type"] == "application/octet-stream"
+
+
+def test_forms_are_small(site):
+    cookie = cookie_of(sign_in(site))
+    forms = [("/sign-in", 64 << 10), ("/sign-in/code", 64 << 10), ("/sign-in/set-up", 64 << 10), ("/sign-out", 1 << 20)]
+    for path, most in forms:
+        # Only announced, because a server that does not want a body may close the connection while it is sent.
+        connection = HTTPConnection(site.url.removeprefix("http://"))
+        connection.putrequest("POST", path)
+        fields = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": most + 1, "Cookie": cookie}
+        for name, value in fields.items():
+            connection.putheader(name, str(value))
+        connection.endheaders()
+        assert connection.getresponse().status == 413
+        connection.close()
+
+
+def test_a_session_is_not_shown_by_mistake():
+    principal = Principal(kind=PrincipalKind.USER, name="anna")
+    assert "secret" not in repr(Visitor(principal, "the-secret-token"))
 
 
 def test_a_file_is_sent_in_parts(site):

@@ -23,6 +23,14 @@ def records(tmp_path):
     store.close()
 
 
+@pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 1)])
+def test_a_change_waits_for_the_disk_where_it_is_to_outlive_a_power_cut(tmp_path, durable, level):
+    engine = open_engine(sqlite_url(tmp_path / "records.sqlite"), durable=durable)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == level
+    engine.dispose()
+
+
 @pytest.mark.parametrize("write", [True, False])
 @pytest.mark.parametrize("replaced", [True, False])
 def test_a_database_file_that_was_taken_away_is_noticed(records, tmp_path, write, replaced):

@@ -13,8 +13,19 @@ from xfworker.adapters.disk import file_store
 from xfworker.adapters.disk.file_modes import GroupAccess
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.incoming_file import IncomingFile
-from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX
-from xfworker.domain.errors import ChecksumMismatch, FileChanged, FileError, FileNotInStore, PermissionDenied
+from xfworker.adapters.disk.partial_uploads import PartialUploads
+from xfworker.adapters.transfer.file_copy import copy_file
+from xfworker.adapters.transfer.hashing import file_digests
+from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX, replacing
+from xfworker.adapters.transfer.source_file import require_unchanged
+from xfworker.domain.errors import (
+    ChecksumMismatch,
+    FileChanged,
+    FileError,
+    FileNotInStore,
+    InvalidFilename,
+    PermissionDenied,
+)
 from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
 
 FOLDER = parse_resource("job_result/17")
@@ -56,6 +67,28 @@ def test_a_disk_that_takes_a_part_of_what_it_is_given_gets_the_rest(tmp_path, mo
     file.close()
     assert (tmp_path / "partial").read_bytes() == CONTENT
     assert file.size == len(CONTENT)
+
+
+def test_what_a_disk_refused_to_take_is_not_in_the_digest(store, monkeypatch):
+    uploads, write = PartialUploads(store), os.write
+    upload = uploads.create(RESOURCE, len(CONTENT), metadata="", sha256=None)
+    room = [7]
+
+    def failing(handle, block):
+        if not room:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return write(handle, block[: room.pop()])
+
+    monkeypatch.setattr(os, "write", failing)
+    file = uploads.open(upload)
+    with pytest.raises(FileError):
+        file.write(CONTENT)
+    monkeypatch.undo()
+    assert uploads.keep(upload, file) == 7
+    file = uploads.open(upload)
+    file.write(CONTENT[7:])
+    stored = uploads.complete(upload, file, file.digests())
+    assert stored.xxh3 == file_digests(store.layout.path(RESOURCE)).xxh3
 
 
 def test_what_lies_behind_the_offset_is_cut_off(tmp_path):
@@ -107,6 +140,47 @@ def test_a_file_that_may_not_be_published_leaves_nothing(store):
     assert not list(store.new_partial().parent.iterdir())
 
 
+def test_a_copy_into_the_store_is_for_its_owner_only_while_it_arrives(tmp_path):
+    store, before, modes = FolderFileStore(tmp_path / "files", group_access=GroupAccess.WRITE), os.umask(0), set()
+    (tmp_path / "scan.omni").write_bytes(CONTENT)
+
+    def look(done, _):
+        if done:
+            [partial] = store.new_partial().parent.iterdir()
+            modes.add(stat.S_IMODE(partial.stat().st_mode))
+
+    try:
+        store.upload(TOKEN, tmp_path / "scan.omni", RESOURCE, progress=look)
+    finally:
+        os.umask(before)
+    if sys.platform != "win32":
+        assert modes == {0o600}
+
+
+def test_names_of_incomplete_files_are_no_names_of_files(store, tmp_path):
+    (tmp_path / "scan.omni").write_bytes(CONTENT)
+    with pytest.raises(InvalidFilename):
+        store.upload(TOKEN, tmp_path / "scan.omni", FOLDER.child(f"{PARTIAL_PREFIX}0123"))
+
+
+def test_a_store_is_the_same_whoever_opens_it(store, tmp_path):
+    assert store.identity == store.identity == FolderFileStore(tmp_path / "files").identity
+    assert store.identity != FolderFileStore(tmp_path / "others").identity
+
+
+def test_what_was_written_before_a_failure_is_deleted(tmp_path):
+    (tmp_path / "target").write_bytes(b"old")
+
+    def write():
+        with replacing(tmp_path / "target") as partial:
+            partial.write_bytes(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write()
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
 # --- what changes -------------------------------------------------------------------------------------------------
 
 
@@ -147,6 +221,26 @@ def test_another_file_of_the_same_size_and_time_has_another_tag(store, tmp_path)
     os.utime(tmp_path / "other", ns=(1, 1))
     (tmp_path / "other").replace(path)
     assert store.stat(TOKEN, RESOURCE).etag != before
+
+
+def test_another_file_of_the_same_size_and_time_is_another_source(tmp_path):
+    source = tmp_path / "scan.omni"
+    for path in (source, tmp_path / "other"):
+        path.write_bytes(CONTENT)
+        os.utime(path, ns=(1, 1))
+    before = source.stat()
+    require_unchanged(source, before)
+    (tmp_path / "other").replace(source)
+    with pytest.raises(FileChanged):
+        require_unchanged(source, before)
+
+
+def test_a_kernel_that_says_that_it_copied_nothing_is_not_believed(tmp_path, monkeypatch):
+    (tmp_path / "source").write_bytes(CONTENT)
+    for name in ("copy_file_range", "sendfile"):
+        monkeypatch.setattr(os, name, lambda *_: 0, raising=False)
+    copy_file(tmp_path / "source", tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == CONTENT
 
 
 # --- folders of the store that are mounts of their own ------------------------------------------------------------

@@ -119,6 +119,13 @@ def test_uploads_from_before_a_restart_keep_their_room(lab, token):
         uploads.create(PLACE, 9 * MB, metadata="", sha256=None)
 
 
+def test_room_is_free_again_when_an_abandoned_upload_was_swept(lab, token):
+    uploads = PartialUploads(lab.store, lifetime_seconds=-1.0)
+    uploads.create(PLACE, 15 * MB, metadata="", sha256=None)
+    assert uploads.sweep() == 1
+    assert create(lab, token, 15 * MB).status == 201
+
+
 def test_an_upload_that_found_the_disk_full_leaves_nothing(lab, token, tmp_path, monkeypatch):
     location = create(lab, token, 10).headers["location"]
 

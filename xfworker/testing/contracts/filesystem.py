@@ -62,6 +62,9 @@ class FilesystemContract:
         (doomed / "sub" / "file").chmod(0o400)
         if sys.platform != "win32":
             (doomed / "link").symlink_to(kept, target_is_directory=True)
+            (tmp_path / "link").symlink_to(kept, target_is_directory=True)
+            filesystem.remove_tree(tmp_path / "link")
+            assert not (tmp_path / "link").is_symlink()
         filesystem.remove_tree(doomed)
         filesystem.remove_tree(doomed)
         assert not doomed.exists()
