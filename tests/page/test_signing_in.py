@@ -48,6 +48,19 @@ def test_a_session_is_a_cookie_that_scripts_cannot_read(site):
     assert "Secure" not in answer.headers["Set-Cookie"]
 
 
+def test_each_signing_in_begins_a_session_of_its_own_and_every_page_ends_it(site):
+    first, second = cookie_of(sign_in(site)), cookie_of(sign_in(site))
+    assert first != second
+    for path in ("/", f"/jobs/{site.measured}", "/people"):
+        assert 'action="/sign-out"' in ask(f"{site.url}{path}", cookie=first).data.decode()
+
+
+def test_a_browser_masks_a_password_and_may_keep_it(site):
+    [field] = re.findall(r'<input name="password"[^>]*>', ask(f"{site.url}/sign-in").data.decode())
+    assert 'type="password"' in field
+    assert 'autocomplete="current-password"' in field
+
+
 def test_signing_out_ends_the_session_for_good(site):
     cookie = cookie_of(sign_in(site))
     assert ask(f"{site.url}/", cookie=cookie).status == 200
@@ -154,6 +167,9 @@ def test_every_answer_forbids_frames_sniffing_and_what_is_inline(site):
         assert headers["X-Frame-Options"] == "DENY"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert "default-src 'self'" in policy
+        assert "http" not in policy  # nothing is fetched from, or sent to, anybody else
     for path in (f"/files/job_result/{site.measured}/slice.png", f"/reports/job_result/{site.measured}/report.html"):
         assert "sandbox" in ask(f"{site.url}{path}", cookie=cookie).headers["Content-Security-Policy"]
     report = ask(f"{site.url}/reports/job_result/{site.measured}/report.html", cookie=cookie)

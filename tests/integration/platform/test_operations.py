@@ -1,6 +1,9 @@
 """What operators rely on: health, figures, marks on requests, logins, the log."""
 
 import json
+import socket
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -62,6 +65,57 @@ def test_the_mark_of_a_request_is_in_the_error_and_in_the_log(served, admin):
     [line] = [line for line in lines if line.get("request_id") == "my-mark"]
     assert (line["status"], line["caller"], line["path"]) == (404, "admin", "/xf/v1/jobs/4711")
     assert served.admin_token not in (served.data / "server.log").read_text("utf-8")
+
+
+def sent(served, head, body=b""):
+    """Send bytes as they are to a server, and give all that comes back until it closes the connection."""
+    address = urlsplit(served.url)
+    lines = [head, b"Host: localhost", b"Connection: close", f"Authorization: Bearer {served.admin_token}".encode()]
+    with socket.create_connection((address.hostname, address.port), 60) as connection:
+        connection.sendall(b"\r\n".join(lines) + body)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"Content-Length: 14\r\nContent-Length: 5\r\n\r\n{'name': 'two'}",
+        b"Content-Length : 15\r\n\r\n{'name': 'two'}",
+        b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_a_request_whose_end_can_be_read_in_two_ways_does_nothing_and_no_second_one_hides_in_it(served, admin, fields):
+    before = HttpXFServer(admin).find(Project)
+    answer = sent(served, b"POST /xf/v1/projects HTTP/1.1", b"\r\nContent-Type: application/json\r\n" + fields)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.split()[1] in {b"400", b"422"}
+    assert HttpXFServer(admin).find(Project) == before
+
+
+@pytest.mark.parametrize("path", [b"/xf/v1/projects", b"/fss/v1/files/userdata/a", b"/health"])
+def test_no_request_is_sent_back_and_no_other_site_reads_an_answer(served, path):
+    origin = b"\r\nOrigin: https://elsewhere.example\r\nAccess-Control-Request-Method: POST\r\nX-Word: echo\r\n\r\n"
+    for method in (b"TRACE", b"OPTIONS", b"GET"):
+        answer = sent(served, method + b" " + path + b" HTTP/1.1", origin)
+        assert b"access-control-allow" not in answer.lower()
+        assert b"echo" not in answer
+        assert method != b"TRACE" or answer.split()[1] in {b"401", b"405"}
+
+
+def test_refusals_are_logged_and_every_line_says_when_in_utc_and_is_not_made_by_a_caller(served, nobody):
+    forged = "/xf/v1/jobs/%0A%7B%22event%22:%22forged%22%7D"
+    for path, mark in (("/xf/v1/jobs", "refused"), (forged, "forging")):
+        with pytest.raises((AuthenticationFailed, ProtocolViolation)):
+            nobody.request("GET", path, doing="ask", headers={"X-Request-Id": mark})
+    lines = (served.data / "server.log").read_text("utf-8").splitlines()
+    events = [json.loads(line) for line in lines if not line.startswith("xfworker serves")]
+    assert {event["request_id"]: event["status"] for event in events if "request_id" in event}.items() >= {
+        ("refused", 401),
+        ("forging", 404),
+    }
+    assert "forged" not in {event["event"] for event in events}
+    assert all(datetime.fromisoformat(event["timestamp"]).utcoffset() == timedelta(0) for event in events)
 
 
 def test_what_no_route_takes_is_marked_as_well(admin):

@@ -1,8 +1,12 @@
 """The server over TLS: certificates are checked, and each fault is its own clear error."""
 
 import os
+import socket
+import ssl
 import subprocess
 import sys
+import warnings
+from contextlib import nullcontext
 
 import pytest
 import trustme
@@ -55,6 +59,20 @@ def test_records_travel_over_tls(served):
     server = HttpXFServer(HttpTransport(url, token=endpoint.admin_token, tls=TlsOptions(ca_file=folder / "ca.pem")))
     assert server.create(Project(name="secret")).name == "secret"
     server.close()
+
+
+def test_no_version_of_tls_before_1_2_is_spoken(served):
+    endpoint, folder = served
+    context = ssl.create_default_context(cafile=folder / "ca.pem")
+    context.set_ciphers("ALL:@SECLEVEL=0")  # so that it is the server that refuses
+    versions = ssl.TLSVersion
+    for version, is_old in ((versions.TLSv1_3, False), (versions.TLSv1_1, True), (versions.TLSv1, True)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, version
+        refused = pytest.raises(ssl.SSLError, match=r"(?i)alert|version") if is_old else nullcontext()
+        with socket.create_connection(("localhost", endpoint.port), 60) as connection, refused:
+            context.wrap_socket(connection, server_hostname="localhost").close()
 
 
 def test_an_unknown_authority_is_refused(served):

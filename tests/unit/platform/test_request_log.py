@@ -5,10 +5,17 @@ import contextlib
 
 import pytest
 import structlog
+from litestar import get
+from litestar.testing import TestClient
 
+from xfworker.adapters.memory.clock import ManualClock
+from xfworker.adapters.memory.records import MemoryRecordStore
+from xfworker.adapters.memory.token_signer import MemoryTokenSigner
+from xfworker.adapters.web.app import create_app
 from xfworker.adapters.web.metrics import RequestMetrics
 from xfworker.adapters.web.openapi import areas
 from xfworker.adapters.web.request_log import RequestLog
+from xfworker.services.platform.platform import Platform
 
 SCOPE = {"type": "http", "method": "GET", "path": "/xf/v1/jobs", "headers": [(b"x-request-id", b"chosen")]}
 
@@ -56,6 +63,24 @@ def test_an_answer_that_never_became_whole_is_written_as_well():
     assert event["status"] == 200
     _, [event], _ = answered(failure=OSError("never began"))
     assert event["status"] == 500
+
+
+@get("/broken")
+async def broken() -> None:
+    raise RuntimeError("what is inside: /srv/secret")
+
+
+def test_an_error_that_nobody_expected_is_logged_in_full_and_answered_without_what_is_inside():
+    platform = Platform(MemoryRecordStore(), ManualClock(), MemoryTokenSigner(ManualClock()))
+    with (
+        structlog.testing.capture_logs() as events,
+        TestClient(create_app(platform, routes=[broken]), raise_server_exceptions=False) as client,
+    ):
+        answer = client.get("/broken", headers={"Authorization": f"Bearer {platform.admin_token()}"})
+    assert answer.status_code == 500
+    for inside in ("/srv/secret", "RuntimeError", "Traceback", ".py"):
+        assert inside not in answer.text
+    assert [event for event in events if event["log_level"] == "error" and "/srv/secret" in str(event)]
 
 
 def test_a_client_that_went_before_its_answer_is_not_an_error_of_the_server():

@@ -82,8 +82,10 @@ class XFServerContract:
 
     def test_texts_of_all_languages_and_large_numbers_survive(self, world: World) -> None:
         metadata = {"日本": "骨 \U0001f9b4 é\n\t\"'\\", "big": 2**70, "small": 5e-324, "deep": [[[{"x": False}]]]}
-        project = world.admin.create(Project(name="Knochen ß", metadata=metadata))
+        name = "Knochen ß'; DROP TABLE projects; --"
+        project = world.admin.create(Project(name=name, metadata=metadata))
         assert world.admin.get(Project, project.serial).metadata == metadata
+        assert world.admin.find(Project, {"name": name}) == [project]
 
     def test_a_record_that_is_not_there_is_not_found(self, world: World) -> None:
         with pytest.raises(RecordNotFound, match="no job 999999"):
