@@ -11,7 +11,7 @@ from xfworker.adapters.argon2.password_hasher import Argon2PasswordHasher
 from xfworker.adapters.authenticator.sealed_secrets import SealedAuthenticatorSecrets
 from xfworker.adapters.jwt.token_signer import JwtTokenSigner
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
-from xfworker.domain.errors import AuthenticationFailed
+from xfworker.domain.errors import AuthenticationFailed, ConfigurationError
 from xfworker.domain.one_time_codes import time_step
 from xfworker.testing.contracts.authenticator_secrets import AuthenticatorSecretsContract
 from xfworker.testing.contracts.password_hasher import PasswordHasherContract
@@ -35,6 +35,11 @@ class TestJwtTokenSigner(TokenSignerContract):
         for signed in (b"", urlsafe_b64encode(signature).rstrip(b"=")):
             with pytest.raises(AuthenticationFailed):
                 signer.verify(b".".join([*parts, signed]).decode())
+
+    def test_a_secret_that_can_be_guessed_is_refused(self, clock):
+        for former in ((), ((b"b" * 31, clock.now()),)):
+            with pytest.raises(ConfigurationError, match="31 bytes"):
+                JwtTokenSigner(b"a" * (32 if former else 31), clock, former=former)
 
 
 class TestMemoryTokenSigner(TokenSignerContract):

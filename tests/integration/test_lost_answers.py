@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.integration.test_hostile_server import Hostile, listening
+from tests.integration.test_hostile_server import Hostile, answer, listening
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.job_queue import HttpJobQueue
 from xfworker.adapters.http.limits import HttpLimits
@@ -14,7 +14,7 @@ from xfworker.adapters.http.workflow_control import HttpWorkflowControl
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.domain.change import Change
-from xfworker.domain.errors import ServerError
+from xfworker.domain.errors import ProtocolViolation, ServerError
 from xfworker.domain.files import AuthorizationToken, Scope, parse_resource
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.queries import CombinedQuery
@@ -105,3 +105,73 @@ def test_what_makes_something_is_sent_again_under_the_key_of_the_first_time(mute
 )
 def test_what_says_the_same_again_is_sent_again(mute, transport, ask):
     assert sent(mute, lambda: ask(transport)) == (TRIES, {None})
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda transport: HttpWorkflowControl(transport).start_run(1, idempotency_key="own"),
+        lambda transport: HttpWorkflowControl(transport).copy_run(1, idempotency_key="own"),
+        lambda transport: HttpWorkflowControl(transport).append_task(1, 2, inputs=[], idempotency_key="own"),
+        lambda transport: HttpWorkflowControl(transport).restart_job(3, idempotency_key="own"),
+        lambda transport: HttpWorkflowControl(transport).abort_job(3, idempotency_key="own"),
+        lambda transport: HttpXFServer(transport).create(Project(name="bones"), idempotency_key="own"),
+    ],
+)
+def test_a_key_of_the_callers_own_is_the_one_that_is_sent(mute, transport, ask):
+    assert sent(mute, lambda: ask(transport)) == (TRIES, {b"own"})
+
+
+def test_each_claim_has_a_key_of_its_own(mute, transport):
+    queue = HttpJobQueue(transport)
+    _, first = sent(mute, lambda: queue.claim(1))
+    mute.heads.clear()
+    _, second = sent(mute, lambda: queue.claim(1))
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "is_again"),
+    [
+        ("503 Busy", {}, False),
+        ("500 Failed", {}, False),
+        ("503 Busy", {"Idempotency-Key": "k"}, True),
+        ("500 Failed", {"Idempotency-Key": "k"}, True),
+        ("501 No", {"Idempotency-Key": "k"}, False),
+    ],
+)
+def test_an_error_that_may_pass_is_tried_again_where_that_does_nothing_twice(
+    mute, transport, status, headers, is_again
+):
+    mute.pieces = [answer(status, "Connection: close")]
+    with pytest.raises(ServerError):
+        transport.request("POST", "/x", doing="ask", headers=headers)
+    assert (len(mute.heads) > 1) == is_again
+
+
+def test_a_server_that_names_a_time_is_left_alone_for_so_long(mute):
+    clock = ManualClock()
+    limits = HttpLimits(attempts=TRIES, backoff_seconds=0.001, patience_seconds=20.0)
+    transport, begun = HttpTransport(mute.url, limits=limits, clock=clock), clock.monotonic()
+    mute.pieces = [answer("429 Slow", "Retry-After: 7", "Connection: close")]
+    with pytest.raises(ServerError):
+        transport.request("GET", "/x", doing="ask")
+    assert clock.monotonic() - begun >= 14
+    assert 2 <= len(mute.heads) <= 4
+    transport.close()
+
+
+def test_the_end_of_a_job_is_reported_whatever_its_message_holds(mute, transport):
+    outcome = Outcome(ending=Ending.CRASHED, message="half a pair: \ud800, and \x00")
+    assert sent(mute, lambda: HttpJobQueue(transport).end(LEASE, outcome)) == (TRIES, {None})
+
+
+def test_pages_that_lead_back_to_themselves_end(mute, transport):
+    mute.pieces = [answer("200 OK", "Content-Type: application/json", body=b'{"items": [], "next": "the-same"}')]
+    with pytest.raises(ProtocolViolation, match="the same page"):
+        HttpXFServer(transport).find(Project)
+
+
+def test_a_token_is_not_shown_by_mistake(mute, transport):
+    for shown in (transport, HttpXFServer(transport), HttpJobQueue(transport), HttpWorkflowControl(transport)):
+        assert repr(shown) == f"{type(shown).__name__}({mute.url!r})"

@@ -1,6 +1,8 @@
 """The secret that signs tokens: made once, changed by a rotation, and what it signed is good for a while."""
 
 import json
+import os
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -35,6 +37,22 @@ def test_what_was_signed_before_a_rotation_is_good_until_the_time_that_was_said(
     with pytest.raises(AuthenticationFailed, match="secret that has ended"):
         after.verify(before)
     assert after.verify(new) == {"kind": "job"}
+
+
+def test_of_two_servers_that_begin_at_once_one_makes_the_secret(tmp_path, monkeypatch):
+    path, fsync = tmp_path / "secret", os.fsync
+    other = secrets_in(tmp_path / "of-the-other")
+
+    def overtaken(handle):
+        fsync(handle)
+        if not path.exists():
+            shutil.copyfile(tmp_path / "of-the-other", path)
+
+    monkeypatch.setattr(os, "fsync", overtaken)
+    assert secrets_in(path).current == other.current
+    monkeypatch.undo()
+    assert secrets_in(path).current == other.current
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["of-the-other", "secret"]
 
 
 def test_a_second_rotation_keeps_what_still_verifies_and_drops_what_has_ended(tmp_path):

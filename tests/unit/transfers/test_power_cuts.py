@@ -5,12 +5,14 @@ import os
 import stat
 import sys
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.partial_uploads import PartialUploads
+from xfworker.adapters.jwt.secret_file import rotate, secrets_in
 from xfworker.adapters.transfer.file_copy import copy_file
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.partial_download import PartialDownload
@@ -18,6 +20,7 @@ from xfworker.adapters.transfer.partial_file import replacing
 from xfworker.domain.files import AuthorizationToken, FileStat, Scope, parse_resource
 
 CONTENT = b"voxels" * 1000
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RESOURCE = parse_resource("job_result/17/scan.omni")
 TOKEN = AuthorizationToken(url="", token="", scopes=(Scope("write", RESOURCE),))
 
@@ -41,7 +44,10 @@ class Disk:
             self._folders.add(status.st_ino)
             self._named |= {path for path in self._whole if os.path.samestat(path.parent.stat(), status)}
         else:
-            self._contents[status.st_ino] = os.pread(handle, status.st_size, 0)
+            # Opened anew where the system has it so, because what is written need not be open for reading.
+            by_number = Path(f"/proc/self/fd/{handle}")
+            readable = by_number.exists()
+            self._contents[status.st_ino] = by_number.read_bytes() if readable else os.pread(handle, status.st_size, 0)
 
     def replace(self, source, target):
         source, target = Path(source), Path(target)
@@ -144,6 +150,17 @@ def test_a_file_that_was_downloaded(disk, tmp_path):
 def test_a_file_that_was_copied(disk, scan, tmp_path):
     copy_file(scan, tmp_path / "copy.omni", fsync=True)
     assert disk.holds(tmp_path / "copy.omni")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="what is open for writing only cannot be read here")
+def test_the_secret_that_signs_tokens(disk, tmp_path):
+    path = tmp_path / "secret"
+    secrets_in(path)
+    assert disk.has(path, path.read_bytes())
+    assert disk.has_names_in(tmp_path)
+    rotate(path, now=NOW, former_until=NOW)
+    assert disk.has(path, path.read_bytes())
+    assert disk.has_names_in(tmp_path)
 
 
 def test_nothing_else_waits_for_the_disk(disk, scan, tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from attrs import define, field
 
+from xfworker.adapters.transfer.partial_file import flush_folder
 from xfworker.domain.conversion import format_time, parse_time
 from xfworker.domain.errors import ConfigurationError
 from xfworker.services.files_in_use import when_free
@@ -84,6 +85,7 @@ def rotate(path: Path, *, now: datetime, former_until: datetime) -> Secrets:
         partial = _written(path, after)
         try:
             when_free(lambda: partial.replace(path))
+            flush_folder(path.parent)
         finally:
             partial.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
@@ -113,9 +115,9 @@ def _made(path: Path) -> Secrets:
         return _read(path)
     except OSError:
         when_free(lambda: partial.replace(path))
-        return made
     finally:
         partial.unlink(missing_ok=True)
+    flush_folder(path.parent)
     return made
 
 
