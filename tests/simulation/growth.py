@@ -10,7 +10,7 @@ from attrs import astuple, define, field
 from tests.simulation.calendar import DAY, HOUR
 from tests.simulation.ledger import require
 from xfworker.domain.bookkeeping import PersonalToken
-from xfworker.domain.records import ActivityEvent, TaskType, Worker
+from xfworker.domain.records import ActivityEvent, TaskType, Worker, Workflow
 from xfworker.services.platform.checkup import check_up
 from xfworker.services.platform.tokens import ENDED_TOKENS_KEPT
 
@@ -87,7 +87,8 @@ class Growth:
         old = [key for key, at in entries.items() if at is not None and at < since]
         require(not old, f"{len(old)} entries of before {since} are kept: {old[:3]}")
         owned = {f"owner:{kind.collection}/{record.serial}" for kind in _OWNED for record in records.all_of(kind)}
-        lasting = [key for key, at in entries.items() if at is None and key not in owned]
+        stopped = {f"stopped:workflows/{one.serial}" for one in records.all_of(Workflow) if one.obsolete}
+        lasting = [key for key, at in entries.items() if at is None and key not in owned | stopped]
         kinds = Counter(key.partition(":")[0] for key in lasting)
         many = {kind: count for kind, count in kinds.items() if count > _MOST_LASTING}
         require(not many, f"entries that are kept for ever: {many}")

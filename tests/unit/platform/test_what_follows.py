@@ -446,6 +446,8 @@ def test_what_was_followed_before_a_workflow_was_stopped_is_not_followed_again(l
         change_workflow(lab, state="Active")
     change_workflow(lab, obsolete=False)
     assert lab.states(mask, chart) == [["Ready"], ["Done"]]
+    with lab.world.platform.records.transaction(write=False) as transaction:
+        assert transaction.entry(f"stopped:workflows/{lab.workflow}") is None
 
 
 def test_a_job_for_all_runs_waits_for_what_a_source_lets_begin_that_was_done_while_the_workflow_was_obsolete(lab):

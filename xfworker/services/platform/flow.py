@@ -92,6 +92,7 @@ def _after_workflow(access: Access, before: Workflow, after: Workflow, now: date
     if _flows(after):
         if not _flows(before):
             since = _stopped_at(access, before)
+            access.transaction.delete_entry(_stop_key(after))
             _following(access, after, lambda: catch_up(access, after, now, since=since), now)
     elif _flows(before):
         access.transaction.put_entry(_stop_key(after), {"at": format_time(now)})
