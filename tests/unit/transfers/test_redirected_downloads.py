@@ -19,8 +19,13 @@ LIMITS = HttpLimits(connect_seconds=2.0, attempts=2, backoff_seconds=0.01, patie
 
 
 @contextmanager
-def answering(answer):
-    """Serve by a function of the request's path and headers; gives the address and what was asked."""
+def answering(answer, cut_at=None):
+    """
+    Serve by a function of the request's path and headers; gives the address and what was asked.
+
+    The first body that is longer than ``cut_at`` ends there.
+    """
+    cuts = [] if cut_at is None else [cut_at]
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -33,13 +38,15 @@ def answering(answer):
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            most = cuts.pop() if cuts and len(body) > cuts[0] else None
+            self.wfile.write(body[:most])
+            self.close_connection |= most is not None
 
         def log_message(self, *_):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", asked

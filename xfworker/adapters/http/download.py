@@ -52,10 +52,6 @@ Elsewhere = Callable[[str], tuple[HttpTransport, str]]
 _log = EventLog("xfworker.transfers")
 
 
-class _Changed(Exception):
-    """The server holds another content by now."""
-
-
 class Download:
     """One file on its way from a server to a path."""
 
@@ -162,7 +158,7 @@ class Download:
                 continue
             try:
                 self._fetch(span)
-            except (_Changed, FileChanged):  # seen here, or by a server whose store cannot hold a file still
+            except FileChanged:  # seen here, or by a server whose store cannot hold a file still
                 self._from_the_start(
                     FileChanged(f"{self._resource} changed in the store while it was fetched, again and again")
                 )
@@ -176,10 +172,8 @@ class Download:
         try:
             with self._request(part.position, None) as answer:
                 if answer.status == _UNSATISFIABLE:
-                    raise _Changed
-                if answer.status == _PARTIAL:
-                    self._check_range(answer, part.position)
-                else:
+                    raise self._changed()
+                if answer.status != _PARTIAL:
                     part = self._begin(answer)
                 self._receive(answer, part)
         finally:
@@ -191,7 +185,7 @@ class Download:
             before = self._part.stat
             now = stat_from_headers(self._resource, answer.headers, answer.length or 0)
             if before is None or before.etag is None or before.etag != now.etag:
-                raise _Changed
+                raise self._changed()
         if answer.length is None:
             raise ProtocolViolation(f"fetching {self._resource}: the answer does not state its size")
         self._stop_helpers()
@@ -227,6 +221,8 @@ class Download:
             answer = self._bearer.ask(ask)
             if answer.status == _REDIRECT:
                 answer = self._redirected(opened, answer.headers, headers) or self._bearer.ask(ask)
+            if answer.status == _PARTIAL:
+                self._check_range(answer, start)
             yield answer
 
     def _redirected(
@@ -249,7 +245,7 @@ class Download:
             headers.pop(TAKES_REDIRECTS, None)
             return None
         if answer.status == _ANOTHER:
-            raise _Changed
+            raise self._changed()
         # What the server says of the file counts; the object store knows the bytes.
         answer.headers = HTTPHeaderDict({**dict(answer.headers), "Accept-Ranges": "bytes"})
         for name in (*DIGEST_FIELDS.values(), "ETag", "Last-Modified"):
@@ -265,10 +261,13 @@ class Download:
         content_range = parse_content_range(answer.headers.get("content-range"))
         stat = self._part.stat
         if stat is None or content_range is None or (content_range[0], content_range[2]) != (position, stat.size):
-            raise _Changed
+            raise self._changed()
         if strong_etag(answer.headers) not in {None, stat.etag}:
-            raise _Changed
+            raise self._changed()
         self._ranges_work = True
+
+    def _changed(self) -> FileChanged:
+        return FileChanged(f"{self._resource} is another in the store by now")
 
     def _receive(self, answer: AnswerStream, span: Span) -> None:
         pace = ReadingPace(self._limits.block_bytes)
