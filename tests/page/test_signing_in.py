@@ -9,6 +9,8 @@ import urllib3
 
 from tests.page.site_data import PASSWORD
 from xfworker.adapters.page.session import Visitor
+from xfworker.domain.job_state import JobState
+from xfworker.domain.records import Job
 from xfworker.services.platform.principal import Principal, PrincipalKind
 
 _POOL = urllib3.PoolManager(retries=False)
@@ -170,9 +172,16 @@ def test_every_answer_forbids_frames_sniffing_and_what_is_inline(site):
         assert headers["Referrer-Policy"] == "same-origin"
         assert "default-src 'self'" in policy
         assert "http" not in policy  # nothing is fetched from, or sent to, anybody else
-    for path in (f"/files/job_result/{site.measured}/slice.png", f"/reports/job_result/{site.measured}/report.html"):
-        assert "sandbox" in ask(f"{site.url}{path}", cookie=cookie).headers["Content-Security-Policy"]
+    job = Job(task_serial=site.measure, run_serial=site.run, state=JobState.DONE)
+    drawn = site.platform.server.create(job).serial
+    site.store("job_result", drawn, "drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>")
+    for place in (f"{site.measured}/slice.png", f"{drawn}/drawing.svg"):
+        headers = ask(f"{site.url}/files/job_result/{place}", cookie=cookie).headers
+        policy = headers["Content-Security-Policy"].split("; ")
+        assert {"sandbox", "default-src 'none'"} <= set(policy)
+        assert not any("script" in part for part in policy)
     report = ask(f"{site.url}/reports/job_result/{site.measured}/report.html", cookie=cookie)
+    assert "sandbox" in report.headers["Content-Security-Policy"]
     assert "connect-src 'none'" in report.headers["Content-Security-Policy"]
     html = ask(f"{site.url}/files/job_result/{site.measured}/report.html", cookie=cookie).headers
     assert html["Content-Disposition"].startswith("attachment")
