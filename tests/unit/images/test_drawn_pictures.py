@@ -37,6 +37,7 @@ def test_every_letter_of_a_unit_or_a_number_is_drawn_and_none_like_another():
     assert len({mark.tobytes() for mark in drawn.values()}) == len(LETTERS)
     assert all(mark.any() for mark in drawn.values())
     assert not string_dots(" ", 1).any()
+    looks_as_in("letters.png", np.concatenate([string_dots(LETTERS[at : at + 12], 2) for at in range(0, 72, 12)]))
     rows = ["".join(".#"[dot] for dot in row) for row in string_dots("L0", 1).tolist()]
     assert rows == [
         "#......###.",
