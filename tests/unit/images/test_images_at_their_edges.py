@@ -255,6 +255,23 @@ def test_a_file_that_another_document_names_is_not_replaced_and_a_broken_documen
         check_replaceable(scan, files, formats.probe)
 
 
+_NHDR = (
+    "NRRD0004\ntype: int16\ndimension: 3\nsizes: 4 3 2\nspacings: 1 1 1\nendian: little\nencoding: raw\n"
+    "data file: scan.raw\n"
+)
+
+
+@pytest.mark.parametrize(("mine", "other"), [(".omni",) * 2, (".mhd",) * 2, (".omni", ".nhdr"), (".vgi",) * 2])
+def test_pixels_that_a_document_of_any_format_names_are_not_replaced(tmp_path, formats, mine, other):
+    scan = written(tmp_path, np.ones((2, 3, 4), np.int16), f"scan{mine}")
+    pixels = formats.describe(scan).pixels_path
+    check_replaceable(scan, (scan, pixels), formats.probe)
+    name = f"other{other.upper()}"
+    (tmp_path / name).write_bytes(_NHDR.encode() if other == ".nhdr" else scan.read_bytes())
+    with pytest.raises(UsageError, match=f"{pixels.name} would be replaced, but it holds pixels of .*{name}"):
+        check_replaceable(scan, (scan, pixels), formats.probe)
+
+
 def test_only_an_omni_that_says_the_same_as_the_file_that_it_points_into_is_that_file(tmp_path, formats):
     info = formats.describe(written(tmp_path, random_voxels((2, 3, 4), "i2")))
     assert pointed_file(formats, attrs.evolve(info, format="AIM")) is None
