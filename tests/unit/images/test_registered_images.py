@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.images.test_pyramids import prepared, viewed, written
 from xfworker.domain.errors import UsageError
-from xfworker.services.images.registered_image import MOVED, RegisteredImage
+from xfworker.services.images.registered_image import MOVED, RegisteredImage, matrix_of
 
 IDENTITY = tuple(np.eye(4).ravel())
 ANGLE = np.radians(20)
@@ -93,6 +93,65 @@ def test_segments_keep_their_labels(tmp_path):
     with registered(tmp_path, tuple(TURNED.ravel()), voxels=voxels, kind="segments") as image:
         tile = image.tile(MOVED, "z", 0, 20, 0, 0)
         assert set(np.unique(tile[~np.isnan(tile)])) == {0, 1, 2, 3, 4}
+
+
+@contextmanager
+def same_grid(folder, voxels, shift=(0.0, 0.0, 0.0), *, step=1.0, fixed_shape=None, ready=True, **fields):
+    """Give an image moved by a part of its voxels, on a grid whose voxels are ``step`` times as large."""
+    moving = written(folder, voxels, "m.omni", spacing_mm=(0.5, 0.5, 0.5), **fields)
+    fixed = written(folder, np.zeros(fixed_shape or voxels.shape, np.uint8), "f.omni", spacing_mm=(0.5 * step,) * 3)
+    transform = np.eye(4)
+    transform[:3, 3] = np.multiply(shift, 0.5)
+    with viewed(fixed, folder / "cache", key="f") as below, viewed(moving, folder / "cache", key="m") as above:
+        if ready:
+            prepared(above)
+        yield RegisteredImage(below, above, tuple(transform.ravel()))
+
+
+@pytest.mark.parametrize(
+    ("shift", "by"), [((0.4, -0.4, 0.3), (0, 0, 0)), ((0.6, 0, 0), (0, 0, 1)), ((0, 0.6, 0.7), (1, 1, 0))]
+)
+def test_of_segments_the_nearest_voxel_counts(tmp_path, shift, by):
+    labels = np.random.default_rng(3).integers(0, 200, (5, 6, 7)).astype(np.uint8)
+    with same_grid(tmp_path, labels, shift, kind="segments") as image:
+        for z in range(1, 5):
+            tile = image.tile(MOVED, "z", 0, z, 0, 0)
+            np.testing.assert_array_equal(tile[1:, 1:], labels[z - by[0], 1 - by[1] : 6 - by[1], 1 - by[2] : 7 - by[2]])
+
+
+def test_what_is_not_a_number_stays_where_it_is(tmp_path):
+    voxels = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    voxels[1, 2, 3] = np.nan
+    with same_grid(tmp_path, voxels) as image:
+        for z in range(3):
+            np.testing.assert_array_equal(image.tile(MOVED, "z", 0, z, 0, 0), voxels[z])
+
+
+def test_a_rim_of_half_a_voxel_has_the_value_of_the_voxel(tmp_path):
+    with same_grid(tmp_path, np.arange(5, dtype=np.float32).reshape(1, 1, 5), (-0.25, 0, 0)) as image:
+        assert image.tile(MOVED, "z", 0, 0, 0, 0).tolist() == [[0.25, 1.25, 2.25, 3.25, 4.0]]
+
+
+@pytest.mark.parametrize(("step", "is_coarse"), [(1.3, False), (1.4, True), (2.7, True)])
+def test_of_small_voxels_the_means_are_taken_that_are_as_large_as_the_fixed_ones(tmp_path, step, is_coarse):
+    z, y, x = np.indices((4, 4, 600))
+    chess = ((x + y + z) % 2 * 2 - 1).astype(np.float32)
+    with same_grid(tmp_path, chess, step=step, fixed_shape=(2, 2, 200)) as image:
+        tile = image.tile(MOVED, "z", 0, 1, 0, 0)
+        assert (not tile[np.isfinite(tile)].any()) == is_coarse
+        assert image.sources("z") == [MOVED]
+    with same_grid(tmp_path / "cache", chess, step=step, fixed_shape=(2, 2, 300), ready=False) as image:
+        assert image.sources("z") == [None if is_coarse else MOVED, None]
+
+
+def test_axes_that_are_nearly_in_one_plane_cannot_be_undone():
+    def matrix(height, scale=1.0):
+        return (scale, scale, 0, 0, 0, scale * height, 0, 0, 0, 0, scale, 0, 0, 0, 0, 1)
+
+    for scale in (1e-4, 1.0, 1e4):
+        assert matrix_of(matrix(2e-6, scale)).shape == (4, 4)
+        with pytest.raises(UsageError, match="cannot be undone"):
+            matrix_of(matrix(0.9e-6, scale))
 
 
 def test_another_transformation_has_another_key(tmp_path):
