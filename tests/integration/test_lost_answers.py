@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from attrs import evolve
 
 from tests.integration.test_hostile_server import Hostile, answer, listening
 from xfworker.adapters.http.file_store import HttpFileStore
@@ -31,6 +32,8 @@ LEASE = Lease(
     server_auth="",
     expires_at=ManualClock().now(),
 )
+STARTED = evolve(LEASE, job=evolve(LEASE.job, started_at=ManualClock().now()))
+CRASHED = Outcome(ending=Ending.CRASHED)
 
 
 @pytest.fixture
@@ -164,6 +167,26 @@ def test_a_server_that_names_a_time_is_left_alone_for_so_long(mute):
 def test_the_end_of_a_job_is_reported_whatever_its_message_holds(mute, transport):
     outcome = Outcome(ending=Ending.CRASHED, message="half a pair: \ud800, and \x00")
     assert sent(mute, lambda: HttpJobQueue(transport).end(LEASE, outcome)) == (TRIES, {None})
+
+
+class Recording:
+    """A transport that keeps what is sent."""
+
+    url = "http://127.0.0.1"
+
+    def request(self, *_, json_body, **__):
+        self.sent = json_body
+        raise ServerError("nobody answers")
+
+
+@pytest.mark.parametrize("ask", [lambda queue: queue.heartbeat([STARTED]), lambda queue: queue.end(STARTED, CRASHED)])
+def test_an_attempt_is_named_by_its_beginning_as_well(ask):
+    transport = Recording()
+    with pytest.raises(ServerError):
+        ask(HttpJobQueue(transport))
+    [named] = transport.sent.get("leases", [transport.sent])
+    assert (named["job_serial"], named["attempt"]) == (3, 1)
+    assert named["started_at"].startswith(f"{STARTED.job.started_at:%Y-%m-%dT%H:%M:%S}")
 
 
 def test_pages_that_lead_back_to_themselves_end(mute, transport):

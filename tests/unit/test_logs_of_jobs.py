@@ -5,6 +5,7 @@ import stat
 import sys
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.integration.test_job_executor import CountingQueue, JobExecution
 from tests.unit.test_worker_in_trouble import MemoryRunner, Reporting, Running
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.files import MemoryFileStore
+from xfworker.adapters.process.script_log import ScriptLog
 from xfworker.domain.change import Change
 from xfworker.domain.errors import LeaseLost
 from xfworker.domain.files import Scope, record_resource
@@ -213,3 +215,23 @@ def test_a_prepared_script_shows_neither_its_environment_nor_its_settings():
     script = PreparedScript(command=("run",), environment={"TOKEN": "s3cret"}, settings={"XFWORKER_KEY": "s3cret"})
     assert "run" in repr(script)
     assert "s3cret" not in repr(script)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk here that is always full")
+def test_a_disk_that_is_full_does_not_end_what_writes_to_the_log():
+    log = ScriptLog(Path("/dev/full"))
+    log.write(b"a line\n")
+    log.write(b"another\n")
+    log.close()
+
+
+def test_a_log_holds_its_beginning_and_its_end_and_says_what_was_left_out(tmp_path):
+    log = ScriptLog(tmp_path / "log.txt", limit_bytes=10, tail_bytes=10)
+    for number in range(100):
+        log.write(b"%02d\n" % number)
+    log.close()
+    kept = (tmp_path / "log.txt").read_bytes()
+    assert kept.startswith(b"00\n01\n02\n0")
+    assert kept.endswith(b"98\n99\n")
+    assert b"bytes of output left out here" in kept
+    assert len(kept) < 100
