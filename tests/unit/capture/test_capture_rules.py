@@ -297,18 +297,22 @@ def test_files_are_compared_by_what_they_are(tmp_path):
 
     same, other = b'{"a": [1, 2.0]}', b'{\n "a": [1, 2.5]}'
     contents = {
-        "a.raw": (b"12", b"13"), "b.raw": (b"12", b"12"), "c.OMNI": (same, same.replace(b" ", b"")),
-        "d.omni": (same, other), "e.omni": (same, b"no document"), "f.json": (same, same), "g.bin": (b"1", b"2"),
+        "0.raw": (b"12", b"13"), "a.raw": (b"12", b"13"), "b.raw": (b"12", b"12"),
+        "c.OMNI": (same, same.replace(b" ", b"")), "d.omni": (same, other), "e.omni": (same, b"no document"),
+        "f.json": (same, same), "g.bin": (b"1", b"2"),
     }  # fmt: skip
     expected = {name: file(f"then/{name}", before) for name, (before, _) in contents.items()}
-    played = PlayedResult("error", files={name: file(f"now/{name}", after) for name, (_, after) in contents.items()})
+    layouts = {"0.raw": {"dtype": "uint8", "shape": [1, 1, 2]}}
+    played = PlayedResult(
+        "error", layouts=layouts, files={name: file(f"now/{name}", after) for name, (_, after) in contents.items()}
+    )
     stored = {"gone": StoredFile(key="k"), "left": StoredFile(key=None)} | {n: StoredFile(key="k") for n in contents}
     played.files["left"] = tmp_path
     comparison = compare_played(
         {"ending": "error"}, [], stored, lambda _, name: expected[name], played, Tolerance(), image_formats()
     )
     assert list(dict.fromkeys(difference.path.partition(".a")[0] for difference in comparison.differences)) == [
-        "files['gone']", *(f"files[{name!r}]" for name in ("a.raw", "d.omni", "e.omni", "g.bin")),
+        "files['gone']", *(f"files[{name!r}]" for name in ("0.raw", "a.raw", "d.omni", "e.omni", "g.bin")),
     ]  # fmt: skip
     assert comparison.notes == [
         "left was not compared: its content is not in the capture",

@@ -199,7 +199,8 @@ def test_every_call_that_gives_files_gives_inputs_and_no_other_does(function):
 def test_an_input_that_was_not_captured_is_left_out_and_those_behind_it_are_not():
     large = {**listed("scan.omni"), "file": {"size": 9, "sha256": "e" * 64, "omitted": "larger than 5 MB"}}
     lost = {**listed("scan.idx"), "file": {"size": 9, "sha256": "f" * 64}}
-    planned = plan(fetched(IMAGE, large, lost, listed("scan.raw")))
+    not_looked_at = {"$": "path", "name": "scan.omni"}
+    planned = plan(fetched(IMAGE, not_looked_at, large, lost, listed("scan.raw")))
     assert names(planned) == [("job_result/9/scan.raw", "input")]
     assert planned.left_out == [
         "job_result/9/scan.omni is not in the bundle: larger than 5 MB",
