@@ -30,6 +30,14 @@ def test_the_checked_in_document_is_current():
     )
 
 
+def test_whatever_is_asked_may_have_to_wait():
+    public = {"/health", "/metrics", "/xf/v1/openapi.json"}
+    for path, verbs in document()["paths"].items():
+        for verb, operation in verbs.items():
+            if path not in public and verb != "options":
+                assert {"429", "503"} <= operation["responses"].keys(), (verb, path)
+
+
 def test_the_document_names_every_route_and_no_other(tmp_path):
     (tmp_path / "scans").mkdir()
     platform = memory_platform()

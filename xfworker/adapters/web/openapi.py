@@ -109,7 +109,7 @@ def _body(content: Schema) -> Schema:
 
 def _answers(answer: Schema, *problems: str, status: str = "200", what: str = "Done.") -> Schema:
     answers: Schema = {status: {"description": what, "content": {"application/json": {"schema": answer}}}}
-    for problem in sorted({"400", "401", "403", *problems}):
+    for problem in sorted({"400", "401", "403", "429", "503", *problems}):
         answers[problem] = {
             "description": _PROBLEMS[problem],
             "content": {"application/problem+json": {"schema": reference("Problem")}},

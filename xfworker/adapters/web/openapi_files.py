@@ -26,7 +26,9 @@ _PROBLEMS = {
     "412": "Another version of tus was asked for.",
     "415": "The body of an upload is `application/offset+octet-stream`.",
     "422": "A name in the path is not safe on every system, or the source is unknown.",
+    "429": "Too many requests of this address are open; try again after `Retry-After`.",
     "460": "What arrived has another digest than was stated.",
+    "503": "The server or its store is busy; try again after `Retry-After`.",
     "507": "The disk has no room for it.",
 }
 _ETAG = {"ETag": "Another for every change of the file."}
@@ -256,7 +258,7 @@ def _operation(
     has_body: bool = True,
 ) -> Schema:
     responses = dict(answers)
-    for status in sorted({"400", "401", "403", *problems}):
+    for status in sorted({"400", "401", "403", "429", "503", *problems}):
         responses[status] = _answer(_PROBLEMS[status], _PROBLEM if has_body else None)
     operation: Schema = {
         "operationId": name,

@@ -14,6 +14,7 @@ _PROBLEMS = {
     "403": "The caller may not read a file of the image.",
     "404": "There is no such file; or it has changed since the tile was named; or the chunk holds zeros only.",
     "422": "It is not an image of a known format, or the resource is malformed.",
+    "429": "Too many requests of this address are open; try again after `Retry-After`.",
     "503": "What is asked for needs the pyramid, which is being built, or too much is asked for at once.",
 }
 
