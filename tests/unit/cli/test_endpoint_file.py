@@ -1,15 +1,20 @@
 """How programs find the server that runs on a data folder."""
 
+import json
 import os
+import stat
+import sys
 from contextlib import ExitStack
 
 import pytest
+from attrs import evolve
 
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.api.composition.client import awaited_server
 from xfworker.api.composition.endpoint_file import (
     ServerEndpoint,
     endpoint_path,
+    read_endpoint,
     running_endpoint,
     server_lock,
     write_endpoint,
@@ -30,6 +35,34 @@ def test_a_server_is_found_while_it_runs(tmp_path):
 def test_what_a_crash_left_is_not_taken_for_a_server_whoever_has_its_process_number(tmp_path):
     write_endpoint(endpoint_path(tmp_path), ENDPOINT)
     assert running_endpoint(tmp_path) is None
+
+
+def test_the_administrators_token_is_for_the_servers_user_only_and_not_shown(tmp_path):
+    path, before = endpoint_path(tmp_path), os.umask(0)
+    try:
+        write_endpoint(path, ENDPOINT)
+    finally:
+        os.umask(before)
+    assert sys.platform == "win32" or stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+    assert "secret" not in repr(evolve(ENDPOINT, admin_token="the-secret-token"))
+
+
+def test_whoever_reads_while_it_is_written_has_one_endpoint_or_the_other(tmp_path, monkeypatch):
+    path, dump, seen = endpoint_path(tmp_path), json.dump, []
+    write_endpoint(path, ENDPOINT)
+
+    def half(value, file):
+        file.write("{")
+        file.flush()
+        seen.append(read_endpoint(path))
+        file.seek(0)
+        dump(value, file)
+
+    monkeypatch.setattr(json, "dump", half)
+    later = evolve(ENDPOINT, port=8081)
+    write_endpoint(path, later)
+    assert [*seen, read_endpoint(path)] == [ENDPOINT, later]
 
 
 def test_a_folder_without_a_server_stays_as_it_is(tmp_path):

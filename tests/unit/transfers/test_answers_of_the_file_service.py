@@ -1,13 +1,15 @@
 """What the file service answers, and what it keeps to itself."""
 
 import asyncio
+import base64
+import hashlib
 import json
 import os
 from types import SimpleNamespace
 
 import pytest
 
-from tests.unit.platform.test_file_rights import TUS, Lab
+from tests.unit.platform.test_file_rights import PATCH, TUS, Lab
 from xfworker.adapters.transfer.upload_description import UploadDescription
 from xfworker.adapters.web.fss import service
 from xfworker.domain.files import VERBS, Scope, parse_resource
@@ -83,6 +85,48 @@ def test_what_somebody_stored_is_never_taken_for_an_upload(lab, token, name):
     everything = lab.server().file_token([Scope(verb, parse_resource("userdata")) for verb in VERBS])
     answer = ask(lab, "HEAD", f"uploads/{name}", everything, headers=TUS)
     assert answer.status in {404, 405}
+
+
+def begun(lab, token, **fields):
+    metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in fields.items())
+    headers = {**TUS, "upload-length": str(len(CONTENT)), "upload-metadata": metadata}
+    created = ask(lab, "POST", "uploads", token, headers=headers)
+    assert created.status == 201
+    return f"uploads/{created.headers['location'].rpartition('/')[2]}"
+
+
+@pytest.mark.parametrize(("promised", "status"), [(CONTENT, 204), (b"something else", 460)])
+def test_an_upload_is_what_was_promised_when_it_began(lab, token, promised, status):
+    upload = begun(lab, token, resource=str(PLACE), sha256=hashlib.sha256(promised).hexdigest())
+    assert ask(lab, "PATCH", upload, token, CONTENT, headers=PATCH).status == status
+    assert lab.store.layout.path(PLACE).exists() == (status == 204)
+
+
+def test_a_request_that_waits_for_bytes_of_a_cut_link_keeps_nobody_waiting(lab, token):
+    upload = begun(lab, token, resource=str(PLACE))
+
+    async def both():
+        waits, sent = asyncio.Event(), []
+
+        async def stalled():
+            waits.set()
+            await asyncio.Event().wait()
+
+        async def send(message):
+            sent.append(message)
+
+        fields = {**PATCH, "authorization": f"Bearer {token.token}"}
+        headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+        scope = {"type": "http", "method": "PATCH", "path": f"/fss/v1/{upload}", "headers": headers}
+        older = asyncio.ensure_future(lab.service(scope, stalled, send))
+        async with asyncio.timeout(10):
+            await waits.wait()
+            newer = await lab.ask("HEAD", upload, token, headers=TUS)
+            await older
+        return newer, sent
+
+    newer, sent = asyncio.run(both())
+    assert (newer.status, newer.headers["upload-offset"], sent) == (200, "0", [])
 
 
 def test_an_error_of_the_service_is_said_without_its_details(lab, token, monkeypatch):
