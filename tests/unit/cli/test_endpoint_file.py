@@ -53,10 +53,11 @@ def test_whoever_reads_while_it_is_written_has_one_endpoint_or_the_other(tmp_pat
     write_endpoint(path, ENDPOINT)
 
     def half(value, file):
-        file.write("{")
+        file.write("not whole")
         file.flush()
         seen.append(read_endpoint(path))
         file.seek(0)
+        file.truncate()
         dump(value, file)
 
     monkeypatch.setattr(json, "dump", half)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xfworker.api.composition.secret_files import read_secret
 from xfworker.api.settings.file import load_settings
 from xfworker.api.settings.toml_lines import key_lines
 from xfworker.domain.errors import ConfigurationError
@@ -154,3 +155,12 @@ def test_every_key_of_any_file_is_found_on_its_line(content, data):
     assert tomllib.loads(text) == content
     found = key_lines(text)
     assert {path: line for path, line in found.items() if len(path) == 1} == expected
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe"])
+def test_a_file_of_a_secret_that_holds_none_is_said_so(tmp_path, content):
+    (tmp_path / "key").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"secret key file .*key"):
+        read_secret(tmp_path / "key", "secret key")
+    (tmp_path / "key").write_bytes(b"the-key\n")
+    assert read_secret(tmp_path / "key", "secret key") == "the-key"
