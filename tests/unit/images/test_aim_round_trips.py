@@ -205,7 +205,15 @@ def test_a_changed_image_keeps_the_log_and_gets_an_entry(tmp_path, formats, bone
 def test_an_aim_converted_to_aim_is_the_same_file(tmp_path, formats, bone):
     original = golden(formats, tmp_path, bone, "int16")
     convert(formats, original, tmp_path / "copy.AIM")
-    assert (tmp_path / "copy.AIM").read_bytes() == original.read_bytes()
+    convert(formats, original, tmp_path / "copy.AIM;2", encoding="int16")
+    assert (tmp_path / "copy.AIM").read_bytes() == (tmp_path / "copy.AIM;2").read_bytes() == original.read_bytes()
+
+
+def test_an_isq_converted_to_isq_is_the_same_file(tmp_path, formats, write_array, bone):
+    original = write_array(tmp_path / "a.ISQ", bone)
+    for name, encoding in (("b.ISQ", None), ("c.ISQ", "raw")):
+        convert(formats, original, tmp_path / name, encoding=encoding)
+        assert (tmp_path / name).read_bytes() == original.read_bytes()
 
 
 def test_another_encoding_keeps_voxels_and_log(tmp_path, formats, bone, read_array):

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import tifffile
 
 from xfworker.api.facade import omni
 from xfworker.domain.errors import ImageFormatError, UsageError
@@ -39,6 +40,17 @@ def test_a_users_own_file_is_not_written_over(tmp_path, formats, other, target, 
     with pytest.raises(UsageError, match=companion):
         convert(formats, other, tmp_path / target)
     assert (tmp_path / companion).read_bytes() == b"mine"
+
+
+def test_a_conversion_does_not_take_a_slice_of_its_source(tmp_path, formats):
+    (tmp_path / "slices").mkdir()
+    for z in range(3):
+        tifffile.imwrite(tmp_path / "slices" / f"{z}.tif", OWN[z].astype(np.uint16))
+    before = (tmp_path / "slices" / "0.tif").read_bytes()
+    with pytest.raises(UsageError, match=r"0\.tif would be replaced, but it holds .*slices, which is being read"):
+        convert(formats, tmp_path / "slices", tmp_path / "slices" / "0.tif")
+    assert (tmp_path / "slices" / "0.tif").read_bytes() == before
+    assert len(list((tmp_path / "slices").iterdir())) == 3
 
 
 @pytest.mark.parametrize("target", ["scan.omni", "scan.mhd", "scan.vgi"])

@@ -110,6 +110,26 @@ def test_a_part_that_is_the_whole_is_read_as_it_is_and_progress_is_reported_bloc
     assert {name: steps[-1] for name, steps in seen.items()} == dict.fromkeys(seen, (13, 13))
 
 
+class Reader:
+    """A reader that reads into memory of the slab's own shape only."""
+
+    def __init__(self, info, voxels):
+        self.info, self.voxels = info, voxels
+
+    def read(self, start, stop, out):
+        assert (out.shape, out.dtype) == (self.voxels[start:stop].shape, self.voxels.dtype)
+        out[...] = self.voxels[start:stop]
+        return out
+
+
+def test_pixels_are_copied_through_memory_for_one_block(describe_array, bone, monkeypatch):
+    slabs, info = [], describe_array(bone)
+    writer = attrs.make_class("Writer", ["info", "write"])(info, lambda slab: slabs.append(slab.copy()))
+    monkeypatch.setattr(conversion, "slices_per_block", lambda _: 5)
+    conversion.copy_pixels(Reader(info, bone), writer)
+    np.testing.assert_array_equal(np.concatenate(slabs), bone)
+
+
 def test_fractions_outside_of_a_mask_are_taken_as_they_are(tmp_path, formats):
     path = written(tmp_path, np.ones((2, 3, 4), np.float32))
     mask = written(tmp_path, np.zeros((2, 3, 4), np.uint8), "m.omni", kind="segments")

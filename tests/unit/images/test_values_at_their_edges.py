@@ -29,7 +29,8 @@ DENSITY = Calibration(unit_type="Density", unit_name="mg HA/ccm", slope=0.1, int
     [
         (np.array([-128, 127], np.int16), PixelType.INT8),
         (np.array([0, 255], np.int16), PixelType.UINT8),
-        (np.array([-(2**24), 2**24, 2**25, 0, 1], np.int32), PixelType.FLOAT32),
+        (np.array([-(2**24), 2**24, 2**25, 2**24 - 1, 0, 1], np.int32), PixelType.FLOAT32),
+        (np.array([2.0**24 + 1]), PixelType.FLOAT32),
         (np.array([-(2**63), 2**53, 2**62], np.int64), PixelType.FLOAT64),
         (np.array([0.1, 1e10]), PixelType.FLOAT32),
         (np.array([65535], np.uint16), PixelType.FLOAT32),
@@ -68,6 +69,19 @@ def test_what_a_file_did_not_say_of_lengths_is_no_longer_assumed_and_the_rest_st
     assert with_spacing(info, (0.5, 0.5, 0.5)).assumptions == ("the axes are upright",)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "states no spacing; 1 mm is taken", "states no thickness of its slice; 1 mm is taken",
+        "states no distance between slices; 1 mm is taken", "states no resolution; 1 mm is taken",
+        "states no unit of length; mm are taken", "states an element size of 0 mm, which cannot be right",
+    ],
+)  # fmt: skip
+def test_whatever_a_file_does_not_say_of_lengths_is_not_assumed_where_they_are_stated(describe_array, said):
+    info = describe_array(np.zeros((2, 3, 4), np.int16), assumptions=(said, "the axes are upright"))
+    assert with_spacing(info, (1.0, 1.0, 2.0)).assumptions == ("the axes are upright",)
+
+
 _LACKS_SLICES = ("states no distance between slices; the thickness is taken",)
 
 
@@ -78,6 +92,7 @@ _LACKS_SLICES = ("states no distance between slices; the thickness is taken",)
         ("XYZ", (), (0.1, 0.2, 0.3 * (1 + 2e-7)), "0.1 x 0.2 x 0.30000006"),
         ("XYZ", (), (0.1, 0.2, 0.4), "0.1 x 0.2 x 0.4"), ("XYZ", ("is upright",), (0.2, 0.2, 0.3), "0.2 x 0.2 x 0.3"),
         ("XYT", (), (0.1, 0.2, 9.0), None), ("XYT", (), (0.1, 0.3, 9.0), "0.1 x 0.3"),
+        ("XYZ", ("states no thickness of its slice",), (0.1, 0.3, 9.0), "0.1 x 0.3"),
         ("XYZ", _LACKS_SLICES, (0.1, 0.2, 9.0), None), ("XYZ", _LACKS_SLICES, (0.1, 0.3, 9.0), "0.1 x 0.3"),
         ("XYZ", (*_LACKS_SLICES, "states no unit of length"), (7.0, 8.0, 9.0), None),
     ],

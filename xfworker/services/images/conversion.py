@@ -208,7 +208,7 @@ def _with_digest(info: ImageInfo, reader: PixelReader, target: Path, encoding: s
     source = info.source or {}
     own = source.get("format")
     same_format = own == info.format and target.name.lower().partition(";")[0].endswith(f".{str(own).lower()}")
-    if not same_format or "voxels" in source or encoding not in (None, source.get("encoding", "raw")):
+    if not same_format or encoding not in (None, source.get("encoding", "raw")):
         return info
     return attrs.evolve(info, source={**source, "voxels": pixels_digest(reader)})
 
