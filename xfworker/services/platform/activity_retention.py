@@ -56,7 +56,7 @@ def delete_old_events(records: RecordStore, clock: Clock, options: PlatformOptio
             count = transaction.delete_events_before(moment, most=at_once)
         deleted += count
         if count < at_once:
-            break
+            return deleted
     return deleted
 
 
