@@ -76,6 +76,8 @@ class Growth:
         require(not findings, f"the check-up finds {findings}")
         old = [path for path, age in world.working_directories() if age > _FAILED_KEPT_SECONDS + DAY]
         require(not old, f"directories of jobs are left: {old}")
+        old = [name for name, age in world.unfinished_uploads() if age > _UPLOADS_KEPT_SECONDS + HOUR]
+        require(not old, f"uploads that nobody goes on with are left: {old}")
 
     def _look_at_records(self, now):
         records, options = self.world.records, self.world.options

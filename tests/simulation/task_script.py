@@ -125,7 +125,8 @@ class Script:
     # --- what befalls it ----------------------------------------------------------------------------------------
 
     def _work(self):
-        self.session.clock.sleep(self._between("work", 0.1, self.world.conditions.work_seconds))
+        longest = self.world.work_seconds_of(self.session.arguments.job_serial)
+        self.session.clock.sleep(self._between("work", 0.1, longest))
 
     def _crash(self, what):
         if self._strikes(what, "script crash"):

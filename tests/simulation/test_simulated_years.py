@@ -7,10 +7,11 @@ import pytest
 
 from benchmarks.commit import commit
 from tests.simulation import __main__ as command
-from tests.simulation import growth
+from tests.simulation import growth, year
 from tests.simulation.calendar import DAY
 from tests.simulation.story import play
 from tests.simulation.year import Year
+from xfworker.adapters.disk.partial_uploads import PartialUploads
 
 WHOLE_YEAR = 3
 
@@ -61,3 +62,11 @@ def test_days_are_those_of_a_year(capsys):
     with pytest.raises(SystemExit):
         command.main(["--days", "2"])
     assert "--days goes with --year" in capsys.readouterr().err
+
+
+def test_an_upload_that_nobody_goes_on_with_is_noticed_where_it_stays(monkeypatch):
+    monkeypatch.setitem(year.CHANCES_OF_A_YEAR, "request doubled", 0.3)
+    week = partial(Year, days=6)
+    assert not play(1, kind=week).violations
+    monkeypatch.setattr(PartialUploads, "sweep", lambda _: 0)
+    assert "uploads that nobody goes on with are left" in str(play(1, kind=week).violations)

@@ -1,11 +1,15 @@
 """Uploads in several requests, by the store of partial uploads itself: cut, gone on with at any server, or refused."""
 
 from contextlib import contextmanager
+from types import SimpleNamespace
+from unittest.mock import patch
 
 from attrs import define
 
+from xfworker.adapters.disk import partial_uploads
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.partial_uploads import PartialUploads
+from xfworker.adapters.transfer import upload_description
 from xfworker.domain.errors import NotEnoughSpace, TransferInterrupted
 
 _PIECES = 3
@@ -27,7 +31,10 @@ class ServerUploads:
     def create(self, token, resource, size):
         verified = self.platform.verify_file_token(token.token)
         verified.require("write", resource)
-        return self.uploads.create(resource, size, metadata="", sha256=None).identifier
+        self.sweep_now_and_then()
+        identifier = self.uploads.create(resource, size, metadata="", sha256=None).identifier
+        self.world.uploaded_at[identifier] = self.world.timeline.now
+        return identifier
 
     def offset(self, token, identifier):
         """Give how much of an upload has arrived, and whether its file is published."""
@@ -41,6 +48,7 @@ class ServerUploads:
             raise TransferInterrupted(f"the upload stands at {upload.offset}, not at {offset}")
         if upload.completed is not None:
             return
+        self.world.uploaded_at[identifier] = self.world.timeline.now
         incoming = self.uploads.open(upload)
         incoming.write(piece[: len(piece) // 2] if is_cut or is_full else piece)
         arrived = self.uploads.keep(upload, incoming)
@@ -53,6 +61,11 @@ class ServerUploads:
             incoming = self.uploads.open(upload)
             digests = incoming.digests(sha256=True)
             self.uploads.complete(upload, incoming, digests, lambda: self._permit(token, upload))
+
+    def sweep_now_and_then(self):
+        """Do what the service does behind each of its requests."""
+        if self.uploads.sweep_is_due():
+            self.uploads.sweep()
 
     def _load(self, token, identifier):
         verified = self.platform.verify_file_token(token.token)
@@ -68,6 +81,23 @@ class ServerUploads:
             yield
             if self.world.disk is None:
                 self.world.files.put(upload.resource, content)
+
+
+@contextmanager
+def simulated_upload_times(world):
+    """Let what decides that an upload is too old count by simulated time."""
+
+    def last_change(path):
+        # What came back with the power, and was no upload by pieces, is first seen when it is looked for.
+        return world.uploaded_at.setdefault(path.name, world.timeline.now)
+
+    clock = SimpleNamespace(time=lambda: world.timeline.now, monotonic=lambda: world.timeline.now)
+    with (
+        patch.object(partial_uploads, "time", clock),
+        patch.object(partial_uploads, "_last_change", last_change),
+        patch.object(upload_description, "time", clock),
+    ):
+        yield
 
 
 def upload_in_pieces(wire, retry, token, content, resource):

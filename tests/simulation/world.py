@@ -25,7 +25,7 @@ from tests.simulation.scripts import Runner, Source
 from tests.simulation.threads import Threads
 from tests.simulation.timeline import Host, Timeline
 from tests.simulation.trouble import Trouble
-from tests.simulation.uploads import ServerUploads
+from tests.simulation.uploads import ServerUploads, simulated_upload_times
 from tests.simulation.versions import OF_SERVERS, OF_WORKERS, Version
 from xfworker.adapters.disk.filesystem import LocalFilesystem
 from xfworker.adapters.memory.files import MemoryFileStore
@@ -87,6 +87,7 @@ class World:
         self.spawned_by = set()
         self.logged = {}
         self.uploads = {}
+        self.uploaded_at = {}
         self.mover = None
         self.violations = []
         self.partitions = {}
@@ -148,6 +149,10 @@ class World:
     def runs_whole_script(self, job_serial):
         """Return whether a job's script does all that scripts do."""
         return self.luck.number(f"whole script of job {job_serial}") < self.conditions.whole_scripts
+
+    def work_seconds_of(self, job_serial):
+        """Give how long each of the two steps of a job's script takes at most."""
+        return self.conditions.work_seconds
 
     def is_task(self, name, serial):
         """Return whether a task is the one of this name, of whichever workflow."""
@@ -452,6 +457,7 @@ class World:
                 for module in (kept_lease, loop):
                     stack.enter_context(patch.object(module, "threading", self.threads))
                 self.python = stack.enter_context(interpreters(self.timeline))
+                stack.enter_context(simulated_upload_times(self))
                 if self.disk is not None:
                     stack.enter_context(patch.object(os, "fsync", self.disk.fsync))
                 yield

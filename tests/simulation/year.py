@@ -32,7 +32,7 @@ from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.platform import Platform
 
 DAYS_OF_A_YEAR = 365
-_CHANCES = {
+CHANCES_OF_A_YEAR = {
     "request lost": 0.001,
     "request late": 0.0005,
     "request doubled": 0.002,
@@ -65,6 +65,8 @@ _CHANCES = {
 }
 ACTIVITY_DAYS = 60
 """How long events of the activity log are kept."""
+_LONG_JOBS = 0.004
+_LONG_SECONDS = 12 * HOUR
 _IDLE_SECONDS = 1800.0
 _BUSY_IDLE_SECONDS = 20.0
 _MAINTENANCE_SECONDS = 30.0
@@ -115,7 +117,7 @@ class Year(World):
             names="own",
             messages=False,
             files_on_disk=True,
-            chances={what: _CHANCES[what] for what in CHANCES},
+            chances={what: CHANCES_OF_A_YEAR[what] for what in CHANCES},
         )
 
     def _options(self):
@@ -150,6 +152,11 @@ class Year(World):
     def _bearer_of(self, host):
         return self.worker_tokens[int(host.name.split()[-1])]
 
+    def work_seconds_of(self, job_serial):
+        """Some jobs take the day, or the night."""
+        is_long = self.luck.number(f"long job {job_serial}") < _LONG_JOBS
+        return _LONG_SECONDS if is_long else self.conditions.work_seconds
+
     def _sends_messages(self, host):
         machine = host if host.parent is None else host.parent
         return machine.version is not Version.THIS
@@ -183,8 +190,10 @@ class Year(World):
             worker.loop._changed.set()  # noqa: SLF001  as if it had waited for so long
 
     def _look_whether_busy(self):
-        self._is_busy = bool(self._leases()) or any(self.records.matching(Job, state=state) for state in _MOVING)
-        if not self._is_busy:
+        ready, running = (self.records.matching(Job, state=state) for state in _MOVING)
+        self._is_busy = bool(ready or running or self._leases())
+        # Whoever waits for a job is woken when one becomes ready.
+        if not ready:
             for worker in self.workers.values():
                 worker.loop.idle_seconds = _IDLE_SECONDS
 
@@ -342,6 +351,15 @@ class Year(World):
         workers = self.workers.items()
         at_work = [number for number, worker in workers if worker.host.tasks and worker.host.resumes_at < since]
         return [found for number in at_work for found in self._old_directories(number)]
+
+    def unfinished_uploads(self):
+        """Give what has arrived of uploads by now, and the seconds since it did, after a request of any kind."""
+        for uploads in self.uploads.values():
+            uploads.sweep_now_and_then()
+        private, now = self.files.layout.private, self.timeline.now
+        folders = private / "uploads", private / "incoming"
+        names = sorted(path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
+        return [(name, now - self.uploaded_at.setdefault(name, now)) for name in names]
 
 
 class WatchedYear(Year):

@@ -352,7 +352,7 @@ class MemoryTransaction:
         return len(old)
 
     def delete_events_before(self, moment: datetime, *, most: int) -> int:
-        oldest = self.find(ActivityEvent, limit=most)
+        oldest: Iterable[ActivityEvent] = islice(self._table(ActivityEvent).in_order(), most)
         old = tuple(event.serial for event in oldest if event.created_at is not None and event.created_at < moment)
         return self.delete(ActivityEvent, {"serial": old})
 
