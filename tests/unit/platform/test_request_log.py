@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -12,9 +13,11 @@ from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.adapters.memory.token_signer import MemoryTokenSigner
 from xfworker.adapters.web.app import create_app
+from xfworker.adapters.web.exchange import idempotency_key
 from xfworker.adapters.web.metrics import RequestMetrics
 from xfworker.adapters.web.openapi import areas
 from xfworker.adapters.web.request_log import RequestLog
+from xfworker.domain.errors import UsageError
 from xfworker.services.platform.platform import Platform
 
 SCOPE = {"type": "http", "method": "GET", "path": "/xf/v1/jobs", "headers": [(b"x-request-id", b"chosen")]}
@@ -116,3 +119,28 @@ def test_what_anybody_may_invent_makes_no_figures_of_its_own():
         size = len(metrics.render({}).splitlines())
         assert before in {None, size}
         before = size
+
+
+@pytest.mark.parametrize("chosen", [b"", b"a b", b"a\nb", b"x" * 65, b"\xff"])
+def test_an_id_that_could_break_a_log_is_not_taken(chosen):
+    scope, sent = {**SCOPE, "headers": [(b"x-request-id", chosen)]}, []
+
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200})
+
+    async def send(message):
+        sent.extend(value for name, value in message["headers"] if name == b"x-request-id")
+
+    asyncio.run(RequestLog(app, RequestMetrics())(scope, None, send))
+    assert [len(each) for each in sent] == [16]
+
+
+@pytest.mark.parametrize(("key", "is_taken"), [(None, True), ("k", True), ("k" * 200, True), ("", False)])
+def test_an_idempotency_key_is_short_and_printable(key, is_taken):
+    request = SimpleNamespace(headers={} if key is None else {"idempotency-key": key})
+    if is_taken:
+        assert idempotency_key(request) == key
+        return
+    for refused in (key, "k" * 201, "a\x7fb", "\xad"):
+        with pytest.raises(UsageError):
+            idempotency_key(SimpleNamespace(headers={"idempotency-key": refused}))
