@@ -69,6 +69,7 @@ def test_what_is_drawn_lies_in_the_file_where_it_was_drawn(tmp_path, scan, forma
         ([{"z": 50, "points": [[0, 0], [1, 0], [1, 1]]}], "slice from 0 to 49"),
         ([{"z": 1, "points": [[0, 0], [1, 0]]}], "at least 3"),
         ([{"z": 1, "points": [[0, 0], [1, 0], [0, 200]]}], "2304 x 200"),
+        ([{"z": 1, "points": [[0, 0], [1, 0], [2304, 1]]}], "2304 x 200"),
         ([{"z": 1, "points": [[0, 0], [1, 0], [0.5, 3]]}], "2304 x 200"),
         ("no list", "draw at least one"),
     ],

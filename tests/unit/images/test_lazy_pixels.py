@@ -4,6 +4,7 @@ import pytest
 from xfworker.adapters.images.registry import image_formats
 from xfworker.api.facade import omni
 from xfworker.services.images.conversion import convert
+from xfworker.services.images.lazy_pixels import LazyPixels
 
 
 @pytest.fixture
@@ -43,3 +44,19 @@ def test_encoded_pixels_cannot_be_changed_in_place(encoded):
     with pytest.raises(TypeError):
         pixels[0] = 1
     np.testing.assert_array_equal(encoded[0], mask)
+
+
+class Reader:
+    """A reader that says how often it was closed."""
+
+    closed = 0
+
+    def close(self):
+        self.closed += 1
+
+
+def test_encoded_pixels_let_go_of_their_file_when_they_are_closed():
+    reader = Reader()
+    pixels = LazyPixels(reader)
+    pixels.close()
+    assert reader.closed == 1
