@@ -7,7 +7,7 @@ from xfworker.domain.errors import UsageError
 from xfworker.domain.image.description import ImageInfo
 
 _ROUNDING: Final = 1e-9
-"""By how much a calibration's arithmetic may miss an integer, relative to it."""
+"""By how much a calibration's arithmetic may miss an integer, relative to it where it is large."""
 
 
 def to_raw(info: ImageInfo, value: float, unit_type: str | None) -> float:
@@ -29,7 +29,7 @@ def to_raw(info: ImageInfo, value: float, unit_type: str | None) -> float:
         return value
     raw = float(info.calibration(unit_type).calibrated_to_raw(value))
     nearest = round(raw)
-    return float(nearest) if abs(raw - nearest) <= _ROUNDING * max(1.0, abs(raw)) else raw
+    return float(nearest) if math.isclose(raw, nearest, rel_tol=_ROUNDING, abs_tol=_ROUNDING) else raw
 
 
 def raw_limits(
