@@ -123,7 +123,7 @@ def test_statistics_of_few_values_are_numpys(tmp_path, formats, values, dtype):
     scale = max(1.0, float(np.abs(array.astype(float)).max()))
     with formats.reader(written(tmp_path, array)) as reader:
         found = statistics(reader)
-    assert (found.count, found.nonzero) == (array.size, np.count_nonzero(array))
+    assert (found.count, found.not_numbers, found.nonzero) == (array.size, 0, np.count_nonzero(array))
     assert (found.minimum, found.maximum) == (array.min(), array.max())
     assert found.mean == pytest.approx(array.mean(dtype=float))
     assert found.standard_deviation / scale == pytest.approx((array / scale).std(dtype=float), abs=1e-12)
