@@ -35,7 +35,7 @@ class Block:
     start: int
     stop: int
     pixels: Pixels
-    before: int = 0
+    before: int
 
     @property
     def inner(self) -> Pixels:

@@ -87,7 +87,7 @@ class LazyPixels(NDArrayOperatorsMixin):
             if not indices:
                 return np.empty((0, *self.shape[1:]), self.dtype)[(slice(None), *parts[1:])]
             low, high = min(indices[0], indices[-1]), max(indices[0], indices[-1]) + 1
-            if abs(indices.step) > 1 and len(indices) * 4 < high - low:
+            if len(indices) * 4 < high - low:
                 slab = np.concatenate([self._slab(at, at + 1) for at in indices])
                 return slab[(slice(None), *parts[1:])]
             slab = self._slab(low, high)
