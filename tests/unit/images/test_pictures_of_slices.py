@@ -163,7 +163,7 @@ def sides(info):
     ("known", "expected"),
     [
         ({}, ["+y", "-y", "+x", "-x", "1 mm"]),
-        ({"format": "NIfTI"}, ["P", "A", "L", "R", "1 mm"]),
+        *(({"format": name}, ["P", "A", "L", "R", "1 mm"]) for name in ("DICOM", "NIfTI", "NRRD", "MetaImage")),
         ({"direction": (-1, 0, 0, 0, 0, 1, 0, 1, 0)}, ["S", "I", "R", "L", "1 mm"]),
     ],
 )

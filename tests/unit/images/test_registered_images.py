@@ -127,6 +127,12 @@ def test_what_is_not_a_number_stays_where_it_is(tmp_path):
             np.testing.assert_array_equal(image.tile(MOVED, "z", 0, z, 0, 0), voxels[z])
 
 
+def test_the_second_row_of_tiles_goes_on_where_the_first_ends(tmp_path):
+    voxels = ramp((1, 300, 4))
+    with same_grid(tmp_path, voxels) as image:
+        np.testing.assert_allclose(image.tile(MOVED, "z", 0, 0, 1, 0), voxels[0, 256:])
+
+
 def test_a_rim_of_half_a_voxel_has_the_value_of_the_voxel(tmp_path):
     with same_grid(tmp_path, np.arange(5, dtype=np.float32).reshape(1, 1, 5), (-0.25, 0, 0)) as image:
         assert image.tile(MOVED, "z", 0, 0, 0, 0).tolist() == [[0.25, 1.25, 2.25, 3.25, 4.0]]
