@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.suites.forking_runner import ForkingRunner
+from xfworker.adapters.process import guard
+from xfworker.adapters.process.guard import ScriptProcesses, end_scripts
 from xfworker.adapters.process.runner import ProcessRunner
 from xfworker.domain.errors import JobError
 from xfworker.ports.job_runner import ScriptCall
@@ -254,6 +256,36 @@ def test_scripts_are_ended_with_their_worker_also_after_their_guard_was_killed(t
         assert second != first
         worker.kill()
     assert wait_until_gone(script)
+
+
+def test_a_script_that_does_not_listen_is_ended_all_the_same_when_its_worker_is_gone():
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
+    command = [sys.executable, "-c", deaf]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as script:
+        assert script.stdout.readline() == b"deaf\n"
+        end_scripts([ScriptProcesses(script.pid, "deaf")], grace_seconds=0.1)
+        assert script.wait(LONG) == -signal.SIGKILL
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_guard_goes_on_when_all_of_its_worker_are_asked_to_end():
+    sleeping = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], start_new_session=True)
+    with sleeping as script, subprocess.Popen([sys.executable, guard.__file__], stdin=subprocess.PIPE) as process:
+        deadline = time.monotonic() + LONG
+        asked = (signal.SIGINT, signal.SIGTERM)
+        while not all(ignored(process.pid) >> (number - 1) & 1 for number in asked):
+            assert time.monotonic() < deadline, "the guard can be ended by its worker's signals"
+        for number in asked:
+            process.send_signal(number)
+        process.communicate(f"+{script.pid} sleeping\n".encode(), timeout=LONG)
+        assert process.returncode == 0
+        assert script.wait(LONG) == -signal.SIGTERM
+
+
+def ignored(pid):
+    """Give the signals that a process ignores, a bit for each."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn:"))
+    return int(line.split()[1], 16)
 
 
 def test_a_crash_in_native_code_leaves_the_stack_in_the_log(runner, tmp_path):

@@ -1,4 +1,5 @@
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -59,6 +60,34 @@ def test_drawn_shapes_are_read(tmp_path, read_array):
     mask = read_array(path)
     assert np.count_nonzero(mask[0]) == 12
     assert np.count_nonzero(mask[1]) == 21
+
+
+@given(kind=st.sampled_from([4, 6]), width=st.integers(1, 60), height=st.integers(1, 60))
+@settings(deadline=None)
+def test_a_drawn_shape_has_the_pixels_whose_centres_lie_in_it(tmp_path_factory, kind, width, height):
+    path = tmp_path_factory.mktemp("drawn") / "drawn.gobj"
+    path.write_bytes(gobj(slice_record(2, 1), struct.pack("<9i", kind, 50, 60, 2, width, height, 0, 3, 0)))
+    y, x = np.ogrid[:height, :width]
+    ellipse = ((2 * x - width + 1) * height) ** 2 + ((2 * y - height + 1) * width) ** 2 <= (width * height) ** 2
+    (expected,) = trace(ellipse if kind == 6 else np.ones((height, width), np.bool_), 2)
+    left, top = 50 - (width - 1) // 2, 60 - (height - 1) // 2
+    (contour,) = read_contours(path).contours
+    assert contour.points == tuple((x + left, y + top) for x, y in expected.points)
+
+
+def test_large_shapes_in_a_small_file_take_memory_for_their_outlines_only(tmp_path):
+    path = tmp_path / "drawn.gobj"
+    path.write_bytes(gobj(slice_record(2, 1), struct.pack("<9i", 6, 50, 60, 2, 20_000, 20_000, 0, 3, 0)))
+    square = Contour(0, tuple(trace(np.ones((500, 500), np.bool_), 0)[0].points))
+    tracemalloc.start()
+    try:
+        assert read_contours(path).box[:4] == (-9949, 10050, -9939, 10060)
+        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+        tracemalloc.reset_peak()
+        fill([square] * 100, 0, 0, (500, 500))
+        assert tracemalloc.get_traced_memory()[1] < 30 * 500 * 500
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_hole_and_an_island_in_it():

@@ -264,6 +264,22 @@ def test_large_bodies_that_are_held_at_once_are_bounded_and_small_ones_and_files
     asyncio.run(work())
 
 
+def test_the_place_of_a_body_that_was_on_its_way_is_free_when_it_has_ended():
+    limits = RequestLimits(reading, bodies_per_address=1, prompt_seconds=0)
+
+    async def ask():
+        async with asyncio.timeout(10):
+            pieces = [True, True]
+
+            async def receive():
+                await asyncio.sleep(0)
+                return {"type": "http.request", "body": b"a", "more_body": bool(pieces) and pieces.pop()}
+
+            return await Call(limits)(receive)
+
+    assert [asyncio.run(ask()) for _ in range(3)] == [200] * 3
+
+
 def on_a_clock(call, *, pauses, ending):
     """Send a body whose pieces come after pauses of a clock that is set."""
     loop, now, left = asyncio.new_event_loop(), [0.0], list(pauses)

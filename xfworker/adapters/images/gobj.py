@@ -7,6 +7,7 @@ start and a chain of 3-bit steps. docs/images.md states what is known from where
 
 import itertools
 import struct
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +21,7 @@ from xfworker.adapters.images.incomplete_image import PartialFile
 from xfworker.adapters.images.opening import read_whole
 from xfworker.adapters.images.raw_pixels import SlabReader, SlabWriter
 from xfworker.domain.errors import ImageFormatError, UnsupportedImage
-from xfworker.domain.image.contour import Contour, Point, fill, trace
+from xfworker.domain.image.contour import Contour, Point, fill, follow, trace
 from xfworker.domain.image.description import ImageInfo, Triple
 from xfworker.domain.image.pixel_type import PixelType
 
@@ -203,19 +204,42 @@ def _rectangle(left: int, top: int, width: int, height: int) -> tuple[Point, ...
     right, bottom = left + width - 1, top + height - 1
     down = [(left, y) for y in range(top, bottom + 1)]
     along = [(x, bottom) for x in range(left + 1, right + 1)]
-    up = [(right, y) for y in range(bottom - 1, top - 1, -1)] if width > 1 else []
-    back = [(x, top) for x in range(right - 1, left, -1)] if height > 1 else []
+    up = [(right, y) for y in range(bottom - 1, top if width == 1 else top - 1, -1)]
+    back = [(x, top) for x in range(right - 1, left, -1)]
     return tuple(down + along + up + back)
 
 
-def _ellipse(left: int, top: int, width: int, height: int) -> tuple[Point, ...]:
-    """Trace the pixels whose centres lie in the ellipse that fits the box."""
-    import numpy as np
+@attrs.frozen
+class _Ellipse:
+    """
+    The pixels whose centres lie in the ellipse that fits a box.
 
-    y, x = np.ogrid[:height, :width]
-    mask = ((x - (width - 1) / 2) / (width / 2)) ** 2 + ((y - (height - 1) / 2) / (height / 2)) ** 2 <= 1
-    outline = trace(mask, 0)[0]
-    return tuple((x + left, y + top) for x, y in outline.points)
+    They are asked for one by one along the rim: a box may be as large as no memory is, in a file of some hundred bytes.
+    """
+
+    width: int
+    height: int
+
+    def __getitem__(self, number: int) -> int:
+        y, x = divmod(number, self.width + 2)
+        across, down = self._part(x - 1, self.width), self._part(y - 1, self.height)
+        return across * across + down * down <= 1
+
+    @staticmethod
+    def _part(at: int, count: int) -> float:
+        return (at - (count - 1) / 2) / (count / 2)
+
+    def outline(self) -> tuple[Point, ...]:
+        """Trace them from the first one in reading order; rows at the ends of a narrow ellipse have none."""
+        row, middle = self.width + 2, (self.width + 1) // 2
+        first = next(number for number in range(row + middle, row * (self.height + 1), row) if self[number])
+        # What is in a row lies around its middle.
+        begin = first - bisect_left(range(middle), 1, key=lambda west: not self[first - west]) + 1
+        return follow(self, begin, row, set())
+
+
+def _ellipse(left: int, top: int, width: int, height: int) -> tuple[Point, ...]:
+    return tuple((x + left, y + top) for x, y in _Ellipse(width, height).outline())
 
 
 class GobjCodec:

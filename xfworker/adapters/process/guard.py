@@ -134,11 +134,11 @@ def watch(lines: Iterable[str]) -> list[ScriptProcesses]:
     return list(scripts.values())
 
 
-def end_scripts(scripts: list[ScriptProcesses]) -> None:
-    """Ask scripts to end, and end those that do not."""
+def end_scripts(scripts: list[ScriptProcesses], grace_seconds: float = _GRACE_SECONDS) -> None:
+    """Ask scripts to end, and end those that have not after a while."""
     for script in scripts:
         script.signal(signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE_SECONDS
+    deadline = time.monotonic() + grace_seconds
     while scripts and time.monotonic() < deadline:
         scripts = [script for script in scripts if script.are_alive()]
         time.sleep(_POLL_SECONDS)

@@ -9,7 +9,7 @@ files. IPL smooths chains besides; this does not, so that mask -> contours -> ma
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
@@ -50,6 +50,16 @@ class Contour:
         return _doubled_area(self.points) < 0
 
 
+class Cells(Protocol):
+    """
+    Which pixels are set, by number: row after row, with one that is not set on every side.
+
+    Pixel (x, y) has the number ``(y + 1) * row + x + 1``, where ``row`` is larger than the width by two.
+    """
+
+    def __getitem__(self, number: int, /) -> int: ...
+
+
 def trace(mask: "Mask", z: int) -> list[Contour]:
     """
     Trace every object (8-connected) and every hole (4-connected) of one slice.
@@ -69,21 +79,32 @@ def trace(mask: "Mask", z: int) -> list[Contour]:
     row = width + 2
     cells = padded.tobytes()
     begins = np.flatnonzero(padded[:, 1:-1] & ~padded[:, :-2])
-    offsets = tuple(dy * row + dx for dx, dy in _AROUND)
     seen: set[int] = set()
     outer: list[Contour] = []
     inner: list[Contour] = []
     for begin in begins.tolist():
         at = begin // width * row + begin % width + 1
         if at not in seen:
-            chain = _walk(cells, at, offsets, seen)
-            contour = Contour(z, tuple((cell % row - 1, cell // row - 1) for cell in chain))
+            contour = Contour(z, follow(cells, at, row, seen))
             (inner if contour.is_inner else outer).append(contour)
     return outer + inner
 
 
-def _walk(cells: bytes, begin: int, offsets: tuple[int, ...], seen: set[int]) -> list[int]:
-    """Follow one rim; a pixel whose western neighbour turns out to be background on the way is put into ``seen``."""
+def follow(cells: Cells, begin: int, row: int, seen: set[int]) -> tuple[Point, ...]:
+    """
+    Follow the rim of what is set.
+
+    Args:
+        cells: What is set.
+        begin: The number of a pixel on the rim, whose western neighbour is not set.
+        row: How many numbers a row has.
+        seen: Gets the pixels whose western neighbours turn out to be background on the way.
+    """
+    return tuple((cell % row - 1, cell // row - 1) for cell in _walk(cells, begin, row, seen))
+
+
+def _walk(cells: Cells, begin: int, row: int, seen: set[int]) -> list[int]:
+    offsets = tuple(dy * row + dx for dx, dy in _AROUND)
     chain = [begin]
     at, behind = begin, 0
     second: int | None = None
@@ -109,22 +130,6 @@ def _walk(cells: bytes, begin: int, offsets: tuple[int, ...], seen: set[int]) ->
         chain.append(at)
 
 
-def _inside(chain: "npt.NDArray[np.int64]") -> "Mask":
-    """Give what lies strictly inside a chain (x, y) within its own box, by the even-odd rule on pixel centres."""
-    import numpy as np
-
-    columns, rows = (chain.max(axis=0) + 1).tolist()
-    crossings: npt.NDArray[Any] = np.zeros((rows, columns + 1), np.uint8)
-    following = np.roll(chain, -1, axis=0)
-    # A step between two rows crosses the upper one at its end there.
-    steps = chain[:, 1] != following[:, 1]
-    upper = np.where((chain[:, 1] < following[:, 1])[:, None], chain, following)[steps]
-    np.add.at(crossings, (upper[:, 1], upper[:, 0] + 1), 1)
-    result: Mask = (np.add.accumulate(crossings, axis=1, dtype=np.uint8)[:, :-1] & 1).astype(np.bool_)
-    result[chain[:, 1], chain[:, 0]] = False
-    return result
-
-
 def fill(contours: Sequence[Contour], left: int, top: int, shape: tuple[int, int]) -> "Mask":
     """
     Give the mask that the contours of one slice enclose.
@@ -140,7 +145,7 @@ def fill(contours: Sequence[Contour], left: int, top: int, shape: tuple[int, int
     import numpy as np
 
     # What holds another one has the larger inside; the rim of the hole in a thin ring has as large a one and no tails.
-    filled = sorted(map(_Filled, contours), key=lambda one: (one.area, len(one.points)), reverse=True)
+    filled = sorted(map(_Filled, contours), key=lambda one: (one.area, one.length), reverse=True)
     # What has no inside (single pixels, thin lines) is not a rim of a hole: it comes last, as it may lie in one.
     depths = [
         sum(other.holds(one) for other in filled[:place]) if one.area else len(filled) * 2
@@ -153,21 +158,34 @@ def fill(contours: Sequence[Contour], left: int, top: int, shape: tuple[int, int
 
 
 class _Filled:
-    """One contour with its inside, within its own box."""
+    """
+    One contour and what lies strictly inside, by the even-odd rule on pixel centres.
+
+    Pixels are numbered row after row of the contour's own box. No mask is kept: those of all contours at once would
+    take many times the memory of the slice.
+    """
 
     def __init__(self, contour: Contour) -> None:
         import numpy as np
 
         self.left, self.right, self.top, self.bottom = contour.box
-        self.points = np.asarray(contour.points, np.int64) - (self.left, self.top)
-        self.inside = _inside(self.points)
-        self.area = int(np.count_nonzero(self.inside))
-        y, x = divmod(int(np.argmax(self.inside)), self.inside.shape[1])
-        self.sample = x + self.left, y + self.top
+        self.length = len(contour.points)
+        chain = np.asarray(contour.points, np.int64) - (self.left, self.top)
+        following = np.roll(chain, -1, axis=0)
+        # A step between two rows crosses the upper one at its end there, right behind the pixel.
+        steps = chain[:, 1] != following[:, 1]
+        upper = np.where((chain[:, 1] < following[:, 1])[:, None], chain, following)[steps]
+        self._rim = np.unique(self._number(chain))
+        self._crossings = np.sort(self._number(upper))
+        runs = self._crossings.reshape(-1, 2)
+        # In front of an enclosed pixel there is an odd number of crossings, as each row has an even one.
+        enclosed = np.count_nonzero(self._crossings.searchsorted(self._rim) % 2)
+        self.area = int((runs[:, 1] - runs[:, 0]).sum()) - enclosed
+        self.sample = self._first_inside() if self.area else None
 
     def holds(self, other: "_Filled") -> bool:
         """Return whether another contour, with an inside of its own, lies within this one."""
-        if not (
+        if other.sample is None or not (
             self.left <= other.left
             and other.right <= self.right
             and self.top <= other.top
@@ -175,21 +193,35 @@ class _Filled:
         ):
             return False
         x, y = other.sample
-        return bool(self.inside[y - self.top, x - self.left])
+        sample = (y - self.top) * (self.right - self.left + 1) + x - self.left
+        if self._crossings.searchsorted(sample) % 2 == 0:
+            return False
+        return bool(self._rim.searchsorted(sample) == self._rim.searchsorted(sample, "right"))
 
     def put(self, mask: "Mask", left: int, top: int, *, clear: bool) -> None:
         """Set (or clear) what the contour encloses in a mask whose first pixel is (left, top)."""
         import numpy as np
 
-        enclosed = self.inside
-        if not clear:
-            enclosed = enclosed.copy()
-            enclosed[self.points[:, 1], self.points[:, 0]] = True
+        enclosed: Mask = np.zeros((self.bottom - self.top + 1, self.right - self.left + 1), np.bool_)
+        pixels = enclosed.reshape(-1)
+        for before, last in self._crossings.reshape(-1, 2).tolist():
+            pixels[before + 1 : last + 1] = True
+        pixels[self._rim] = not clear
         height, width = mask.shape
         x0, x1 = np.clip((self.left, self.right + 1), left, left + width).tolist()
         y0, y1 = np.clip((self.top, self.bottom + 1), top, top + height).tolist()
         own = enclosed[y0 - self.top : y1 - self.top, x0 - self.left : x1 - self.left]
         mask[y0 - top : y1 - top, x0 - left : x1 - left][own] = not clear
+
+    def _number(self, points: "npt.NDArray[np.int64]") -> "npt.NDArray[np.int64]":
+        return points[:, 1] * (self.right - self.left + 1) + points[:, 0]
+
+    def _first_inside(self) -> Point:
+        rim = set(self._rim.tolist())
+        runs = self._crossings.reshape(-1, 2).tolist()
+        first = next(pixel for before, last in runs for pixel in range(before + 1, last + 1) if pixel not in rim)
+        y, x = divmod(first, self.right - self.left + 1)
+        return x + self.left, y + self.top
 
 
 def _doubled_area(points: Sequence[Point]) -> int:
