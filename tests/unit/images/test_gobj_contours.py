@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from xfworker.adapters.images.gobj import read_contours
-from xfworker.domain.errors import UnsupportedImage
+from xfworker.domain.errors import ImageFormatError, UnsupportedImage
 from xfworker.domain.image.contour import Contour, fill, trace
 from xfworker.services.images.conversion import convert
 
@@ -88,6 +88,14 @@ def test_large_shapes_in_a_small_file_take_memory_for_their_outlines_only(tmp_pa
         assert tracemalloc.get_traced_memory()[1] < 30 * 500 * 500
     finally:
         tracemalloc.stop()
+
+
+def test_contours_farther_apart_than_any_scan_is_wide_are_refused_before_their_mask_is_made(tmp_path):
+    path = tmp_path / "far.gobj"
+    corners = [contour_record(4, (x, x), (1, 1), (x, x), []) for x in (-600_000, 600_000)]
+    path.write_bytes(gobj(slice_record(4, 2), *corners))
+    with pytest.raises(ImageFormatError, match="span 1200001 x 1200001 pixels"):
+        read_contours(path)
 
 
 def test_a_hole_and_an_island_in_it():

@@ -45,6 +45,9 @@ _ONE: Final = 16512
 _RECTANGLE, _ELLIPSE = 4, 6
 _FARTHEST: Final = 1 << 20
 _WIDEST: Final = 1 << 16
+_MOST_PIXELS: Final = 1 << 30
+"""Of one slice: a file of some hundred bytes may ask for a mask that no memory holds."""
+
 _MOST_FILE_BYTES: Final = 1 << 28
 _PLAUSIBLE_UM: Final = (0.1, 10_000.0)
 
@@ -90,7 +93,16 @@ def read_contours(path: Path) -> Gobj:
     contours = tuple(parser.contours())
     if not contours:
         raise ImageFormatError("it holds no contour.", path=path, offset=header.data_offset, field="contours")
-    return Gobj(contours, _spacing(data, header), parser.has_primitives)
+    gobj = Gobj(contours, _spacing(data, header), parser.has_primitives)
+    x0, x1, y0, y1, _, _ = gobj.box
+    if (x1 - x0 + 1) * (y1 - y0 + 1) > _MOST_PIXELS:
+        raise ImageFormatError(
+            f"its contours span {x1 - x0 + 1} x {y1 - y0 + 1} pixels, which is more than the slices of any scan have.",
+            path=path,
+            offset=header.data_offset,
+            field="contours",
+        )
+    return gobj
 
 
 def _spacing(data: bytes, header: ctdata_header.CtdataHeader) -> Triple:
