@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from xfworker.domain.change import SERVER_FIELDS, Change, apply, difference, pointer, pointer_keys
 from xfworker.domain.conversion import from_json, to_json
 from xfworker.domain.errors import InvalidRecord
+from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Task
 
 BASE = from_json(Job, {"serial": 1, "task_serial": 1, "workflow_serial": 1, "project_serial": 1})
@@ -89,6 +90,7 @@ def test_a_change_of_what_nobody_knows_leaves_lists_as_they_are():
         ({"a": 1}, {"a": True}, {"/a": True}, ()),
         ({"a": 1}, {"a": 1.0}, {"/a": 1.0}, ()),
         ({"a": 1.0}, {"a": 1.0}, {}, ()),
+        ({"state": "Ready"}, {"state": JobState.READY}, {}, ()),
         ({"a": [1, [2]]}, {"a": [1, [2]]}, {}, ()),
         ({"a": [1]}, {"a": [1, 2]}, {"/a": [1, 2]}, ()),
         ({"a": [1]}, {"a": [True]}, {"/a": [True]}, ()),

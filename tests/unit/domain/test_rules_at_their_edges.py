@@ -189,12 +189,12 @@ def test_what_cannot_be_kept_as_json_is_named_by_its_path(value, violations):
 
 
 def test_a_walk_copies_what_is_json_as_the_plain_values_of_python():
-    value = {"a": (1, True, 2.5), _text("b"): [_text("c")], "d": object()}
+    value = {"a": (1, True, False, 2.5), _text("b"): [_text("c")], "d": object()}
     walk = JsonWalk(deepest=3, unwrap=lambda _: {"stands": "for it"})
     plain = walk.plain(value, "")
-    assert plain == {"a": [1, True, 2.5], "b": ["c"], "d": {"stands": "for it"}}
+    assert plain == {"a": [1, True, False, 2.5], "b": ["c"], "d": {"stands": "for it"}}
     assert walk.errors == []
-    assert [type(item) for item in (*plain["a"], *plain["b"])] == [int, bool, float, str]
+    assert [type(item) for item in (*plain["a"], *plain["b"])] == [int, bool, bool, float, str]
     assert all(type(key) is str for key in plain)
     walk = JsonWalk(deepest=2, unwrap=lambda _: {"stands": "for it"})
     walk.plain(value, "")

@@ -204,11 +204,11 @@ async def delete(lab, token, place):
 
 
 @pytest.mark.parametrize("way", [empty, register, delete])
-def test_a_script_that_is_to_stop_changes_no_file_by_any_other_way(lab, tmp_path, way):
+def test_a_script_that_is_to_stop_changes_no_file_by_any_other_way_and_reads_its_own(lab, tmp_path, way):
     job = lab.job()
     place = record_resource("job_result", job.serial, "out.bin")
     script = lab.server(lab.leased(job).server_auth)
-    token = script.file_token([Scope(verb, place) for verb in ("write", "delete")])
+    token = script.file_token([Scope(verb, place) for verb in ("read", "write", "delete")])
     assert asyncio.run(lab.ask("PUT", f"files/{place}", token, b"kept")).status == 201
     if way is not delete:
         assert asyncio.run(way(lab, token, place)).status < 300
@@ -218,6 +218,7 @@ def test_a_script_that_is_to_stop_changes_no_file_by_any_other_way(lab, tmp_path
     assert asyncio.run(way(lab, token, place)).status == JobAborted.status
     assert (tmp_path / str(place)).read_bytes() == b"kept"
     assert lab.store.stat(token, place) == before
+    assert asyncio.run(lab.ask("GET", f"files/{place}", token)).body == b"kept"
 
 
 def disabled(lab, project, account):

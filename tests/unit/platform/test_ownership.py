@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.platform.test_file_rights import Lab
-from xfworker.domain.bookkeeping import Account
+from xfworker.domain.bookkeeping import Account, ProjectMember
 from xfworker.domain.change import Change
 from xfworker.domain.errors import (
     AuthenticationFailed,
@@ -212,6 +212,43 @@ def test_an_account_keeps_no_job_of_a_project_that_it_does_not_see_any_more(lab)
         with pytest.raises(LeaseLost, match="does not see"):
             ask()
     assert queue(lab, anna).claim(own.serial, claim_key="k") is None
+    assert lab.server(berta).get(Job, job.serial).state is JobState.READY
+
+
+def test_who_loses_a_project_loses_its_jobs_alone_and_others_keep_theirs(lab):
+    anna_serial, anna = lab.person("anna")
+    _, berta = lab.person("berta")
+    shared, own = lab.job(berta), lab.job(anna)
+    members = lab.platform.accounts_for(lab.platform.authenticate(berta))
+    members.share(shared.project_serial, "anna")
+    leases = []
+    for bearer, name, job in ((anna, "one", shared), (anna, "two", own), (berta, "hers", lab.job(berta))):
+        worker = queue(lab, bearer).register(Worker(name=name)).serial
+        leases.append((bearer, queue(lab, bearer).claim(worker, job_serial=job.serial)))
+    members.unshare(shared.project_serial, anna_serial)
+    states = [lab.server().get(Job, lease.job.serial).state for _, lease in leases]
+    assert states == [JobState.READY, JobState.RUNNING, JobState.RUNNING]
+    for bearer, lease in leases[1:]:
+        heartbeat(queue(lab, bearer), lease)
+
+
+def test_a_lease_that_outlives_the_rights_to_its_job_is_good_for_nothing(lab):
+    _, anna = lab.person("anna")
+    _, berta = lab.person("berta")
+    job = lab.job(berta)
+    lab.platform.accounts_for(lab.platform.authenticate(berta)).share(job.project_serial, "anna")
+    worker = queue(lab, anna).register(Worker(name="laptop")).serial
+    lease = queue(lab, anna).claim(worker, job_serial=job.serial, claim_key="k")
+    with lab.platform.records.transaction() as transaction:  # by another way than the server's own, which ends leases
+        transaction.delete(ProjectMember, {"project_serial": job.project_serial, "role": "Member"})
+    for ask in (
+        lambda: heartbeat(queue(lab, anna), lease),
+        lambda: queue(lab, anna).claim(worker, claim_key="k"),
+        lambda: queue(lab, anna).end(lease, CRASHED),
+    ):
+        with pytest.raises(LeaseLost, match="does not see"):
+            ask()
+    lab.lose()
     assert lab.server(berta).get(Job, job.serial).state is JobState.READY
 
 
