@@ -177,10 +177,10 @@ class _Filled:
         upper = np.where((chain[:, 1] < following[:, 1])[:, None], chain, following)[steps]
         self._rim = np.unique(self._number(chain))
         self._crossings = np.sort(self._number(upper))
-        runs = self._crossings.reshape(-1, 2)
+        self._runs = self._crossings.reshape(-1, 2)
         # In front of an enclosed pixel there is an odd number of crossings, as each row has an even one.
         enclosed = np.count_nonzero(self._crossings.searchsorted(self._rim) % 2)
-        self.area = int((runs[:, 1] - runs[:, 0]).sum()) - enclosed
+        self.area = int((self._runs[:, 1] - self._runs[:, 0]).sum()) - enclosed
         self.sample = self._first_inside() if self.area else None
 
     def holds(self, other: "_Filled") -> bool:
@@ -203,8 +203,8 @@ class _Filled:
         import numpy as np
 
         enclosed: Mask = np.zeros((self.bottom - self.top + 1, self.right - self.left + 1), np.bool_)
-        pixels = enclosed.reshape(-1)
-        for before, last in self._crossings.reshape(-1, 2).tolist():
+        pixels = enclosed.ravel()
+        for before, last in self._runs.tolist():
             pixels[before + 1 : last + 1] = True
         pixels[self._rim] = not clear
         height, width = mask.shape
@@ -218,8 +218,8 @@ class _Filled:
 
     def _first_inside(self) -> Point:
         rim = set(self._rim.tolist())
-        runs = self._crossings.reshape(-1, 2).tolist()
-        first = next(pixel for before, last in runs for pixel in range(before + 1, last + 1) if pixel not in rim)
+        enclosed = (pixel for before, last in self._runs.tolist() for pixel in range(before + 1, last + 1))
+        first = next(pixel for pixel in enclosed if pixel not in rim)
         y, x = divmod(first, self.right - self.left + 1)
         return x + self.left, y + self.top
 
