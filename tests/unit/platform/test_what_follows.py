@@ -1,5 +1,7 @@
 """What follows from a job: what is made, made again or made to wait, what is kept of it, and what the log says."""
 
+from datetime import timedelta
+
 import pytest
 
 from tests.unit.platform.small_workflow import ENDED, SmallWorkflow, output
@@ -411,6 +413,49 @@ def test_what_ended_since_a_workflow_became_obsolete_is_followed_whatever_else_w
         change_workflow(lab, obsolete=False)
         lab.control.start_run(lab.workflow)
     assert lab.states(scan, mask) == [["Done", "Done", "Ready"], ["Ready", "Ready"]]
+
+
+@pytest.mark.parametrize("way", ["obsolete", "an obsolete draft", "by an earlier version"])
+def test_what_ended_while_a_workflow_was_stopped_is_followed_once_by_whatever_clock_it_ended(lab, way):
+    scan = lab.task("scan")
+    mask = lab.task("mask", image=output(scan))
+    chart = lab.task("chart", types={"values": "Sequence"}, values=output(mask))
+    lab.start()
+    lab.control.start_run(lab.workflow)
+    lease = lab.queue.claim(lab.worker)
+    if way == "an obsolete draft":
+        change_workflow(lab, state="Draft")
+    change_workflow(lab, obsolete=True)
+    stopped_at = lab.world.clock.now()
+    if way == "by an earlier version":
+        with lab.world.platform.records.transaction() as transaction:
+            transaction.put_entry(f"stopped:workflows/{lab.workflow}", {"at": format_time(stopped_at)})
+    lab.world.clock.set_time(stopped_at - timedelta(seconds=30))  # as the clock of another server says
+    end(lab, lease)
+    lab.world.clock.set_time(stopped_at)
+    if way == "an obsolete draft":
+        change_workflow(lab, state="Active")
+    change_workflow(lab, obsolete=False)
+    assert lab.states(scan, mask, chart) == [["Done"], ["Ready"], []]
+    run_all(lab)
+    change_workflow(lab, obsolete=True)
+    change_workflow(lab, obsolete=False)
+    assert lab.states(scan, mask, chart) == [["Done"], ["Done"], ["Done"]]
+
+
+def test_a_run_that_counts_again_while_its_workflow_is_obsolete_goes_on_when_that_comes_back(lab):
+    scan = lab.task("scan")
+    mask = lab.task("mask", image=output(scan))
+    lab.start()
+    lab.control.start_run(lab.workflow)
+    lease = lab.queue.claim(lab.worker)
+    [run] = lab.server.find(Run)
+    set_obsolete(lab, run)
+    end(lab, lease)
+    change_workflow(lab, obsolete=True)
+    set_obsolete(lab, run, value=False)
+    change_workflow(lab, obsolete=False)
+    assert lab.states(scan, mask) == [["Done"], ["Ready"]]
 
 
 @pytest.mark.parametrize("more", [[], [{"locked": True}]])

@@ -1,6 +1,6 @@
 """Makes the jobs that a finished job makes possible, by the rules of :mod:`xfworker.domain.workflow_graph`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from xfworker.services.platform.holding import is_busy, is_leased, is_live, made
 from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.runs import begin_run, entities
 from xfworker.services.platform.spawn_limits import spawners_of
+from xfworker.services.platform.stopped_workflows import note_end
 
 _WITH_OLD_VALUES = (JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.ABORTED)
 
@@ -70,6 +71,7 @@ def after_end(access: Access, job: Job, now: datetime) -> None:
     """Make what follows from a job whose work has ended, well or badly."""
     workflow = access.transaction.get(Workflow, job.workflow_serial)
     if workflow.obsolete or workflow.state is WorkflowState.DRAFT:
+        note_end(access, workflow, job)
         return
     graph = graph_of(access, workflow.serial)
     own = graph.step(job.task_serial)
@@ -157,7 +159,7 @@ def begin_appended(access: Access, task: Task, job: Job, now: datetime) -> None:
         make_or_promote(access, graph, step, access.transaction.get(Run, job.run_serial), now)
 
 
-def catch_up(access: Access, workflow: Workflow, now: datetime, *, since: datetime | None = None) -> None:
+def catch_up(access: Access, workflow: Workflow, now: datetime, ended_meanwhile: Callable[[Job], bool]) -> None:
     """
     Make what was not made while the workflow was a draft, or obsolete.
 
@@ -165,13 +167,13 @@ def catch_up(access: Access, workflow: Workflow, now: datetime, *, since: dateti
         access: The caller's.
         workflow: The workflow.
         now: The time.
-        since: Since when nothing was made; ``None`` where nothing was made at all.
+        ended_meanwhile: Says of which done jobs nothing was made.
     """
     graph = graph_of(access, workflow.serial)
     sources = [step.serial for step in graph.steps if step.task_type.kind is TaskTypeKind.SOURCE]
     for where in (*({"task_serial": serial} for serial in sources), {"workflow_serial": workflow.serial}):
         for job in access.transaction.find(Job, {**where, "state": JobState.DONE}):
-            if since is None or job.finished_at is None or job.finished_at >= since:
+            if ended_meanwhile(job):
                 after_end(access, job, now)
     settle(access, workflow.serial, now)
 

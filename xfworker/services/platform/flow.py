@@ -7,7 +7,7 @@ from typing import TypeVar
 import attrs
 
 from xfworker.domain.change import Change, pointer
-from xfworker.domain.conversion import format_time, parse_time
+from xfworker.domain.conversion import format_time
 from xfworker.domain.errors import IllegalTransition
 from xfworker.domain.job_metadata import ABORT_REQUESTED
 from xfworker.domain.job_state import JobState
@@ -25,6 +25,7 @@ from xfworker.services.platform.holding import is_leased
 from xfworker.services.platform.isolation import isolated
 from xfworker.services.platform.restarts import restart
 from xfworker.services.platform.runs import join_run, keep_entities, keep_entity
+from xfworker.services.platform.stopped_workflows import note_stop, note_untouched, resume
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -91,27 +92,12 @@ def after_change(access: Access, before: Record, after: Record, now: datetime) -
 def _after_workflow(access: Access, before: Workflow, after: Workflow, now: datetime) -> None:
     if _flows(after):
         if not _flows(before):
-            since = _stopped_at(access, before)
-            access.transaction.delete_entry(_stop_key(after))
-            _following(access, after, lambda: catch_up(access, after, now, since=since), now)
+            ended_meanwhile = resume(access, before)
+            _following(access, after, lambda: catch_up(access, after, now, ended_meanwhile), now)
     elif _flows(before):
-        access.transaction.put_entry(_stop_key(after), {"at": format_time(now)})
-    elif before.state is WorkflowState.DRAFT and access.transaction.entry(_stop_key(after)) is None:
-        access.transaction.put_entry(_stop_key(after), {"at": None})
-
-
-def _stopped_at(access: Access, before: Workflow) -> datetime | None:
-    """Give since when nothing was made in a workflow; ``None`` where nothing was made at all."""
-    if before.state is WorkflowState.DRAFT:
-        return None
-    stopped = access.transaction.entry(_stop_key(before))
-    if stopped is None:
-        return before.modified_at  # stopped by an earlier version, which kept no more
-    return None if stopped["at"] is None else parse_time(stopped["at"])
-
-
-def _stop_key(workflow: Workflow) -> str:
-    return f"stopped:{workflow.collection}/{workflow.serial}"
+        note_stop(access, after, now)
+    elif before.state is WorkflowState.DRAFT:
+        note_untouched(access, after)
 
 
 def _after_run(access: Access, before: Run, after: Run, now: datetime) -> None:
