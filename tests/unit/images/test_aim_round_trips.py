@@ -211,6 +211,9 @@ def test_an_aim_converted_to_aim_is_the_same_file(tmp_path, formats, bone):
 
 def test_an_isq_converted_to_isq_is_the_same_file(tmp_path, formats, write_array, bone):
     original = write_array(tmp_path / "a.ISQ", bone)
+    with original.open("r+b") as file:
+        file.seek(80)
+        file.write(bytes(4))  # a lowest value that is not the voxels'
     for name, encoding in (("b.ISQ", None), ("c.ISQ", "raw")):
         convert(formats, original, tmp_path / name, encoding=encoding)
         assert (tmp_path / name).read_bytes() == original.read_bytes()

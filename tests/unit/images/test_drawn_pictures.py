@@ -9,7 +9,7 @@ from PIL import Image as Picture
 
 from xfworker.domain.image.calibration import Calibration
 from xfworker.services.images.annotations import INK, annotated, with_scale_bar, with_sides
-from xfworker.services.images.histograms import histogram
+from xfworker.services.images.histograms import Histogram, histogram
 from xfworker.services.images.lettering import draw, drawn_text, string_dots
 from xfworker.services.images.pictures import View, Window, coloured, montage_views, slice_view
 
@@ -91,6 +91,20 @@ def test_letters_grow_with_the_picture(describe_array):
     info = describe_array(np.zeros((1, 40, 601), np.uint8))
     view = View(np.full((40, 601), 99, np.uint8), 0.05, Window(0, 1), "z")
     looks_as_in("wide.png", with_scale_bar([with_sides(view, info)]).pixels)
+
+
+def test_a_picture_that_is_narrower_than_its_scale_bar_gets_the_room_for_it():
+    picture = with_scale_bar([View(np.zeros((300, 30), np.uint8), 0.1, None, "z")]).pixels
+    ink = (picture == INK).all(axis=2)
+    columns = ink.any(axis=0).nonzero()[0]
+    assert columns[0] == ink.shape[1] - 1 - columns[-1] == 8
+    np.testing.assert_array_equal(ink[306:320, 26:], np.pad(string_dots("1 mm", 2), ((0, 0), (0, 8))))
+
+
+def test_a_bar_of_a_histogram_reaches_the_top_where_the_count_is_the_highest():
+    picture = Histogram(np.array([0.0, 1.0, 2.0]), np.array([1, 0]), 0, "raw").to_picture()
+    columns = (picture[20] == (70, 110, 180)).all(axis=1).nonzero()[0]
+    assert (len(columns), columns[0]) == (260, 90)
 
 
 @pytest.mark.parametrize("pixel_mm", [0.0007, 0.001, 0.0013, 0.004, 0.01, 0.029, 0.0301, 0.0499, 0.05, 0.06, 1.0, 17.0])

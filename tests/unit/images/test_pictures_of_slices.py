@@ -89,6 +89,9 @@ def test_a_very_flat_volume_keeps_its_proportions_within_the_largest_picture(tmp
         view = pictures.slice_view(reader, "z")
     assert view.pixels.shape == (16384, 1)
     assert view.pixel_mm * 16384 == pytest.approx(700)
+    path = write_array(tmp_path / "b.omni", volume, spacing_mm=(100, 1e-4, 1))
+    with formats.reader(path) as reader:
+        assert pictures.slice_view(reader, "z").pixels.shape == (1, 16384)
 
 
 def test_a_montage_of_a_wide_volume_stays_within_the_largest_picture(tmp_path, formats, write_array):
@@ -97,6 +100,50 @@ def test_a_montage_of_a_wide_volume_stays_within_the_largest_picture(tmp_path, f
         view = pictures.side_by_side(pictures.montage_views(reader))
     assert 16000 < view.pixels.shape[1] <= 16384 + 16
     assert view.pixel_mm == pytest.approx((9000 + 9000 + 3) / 16384)
+
+
+def test_every_third_pixel_keeps_the_true_proportions(tmp_path, formats, write_array, volume):
+    path = write_array(tmp_path / "a.omni", volume, spacing_mm=(0.5, 0.25, 1.0))
+    with formats.reader(path) as reader:
+        views = pictures.montage_views(reader, step=3, choose=lambda values: pictures.Window(-3000, 3000))
+        known = [
+            (volume[3, ::3, ::3], (1, 2)),
+            (volume[::3, 3, ::3], (4, 2)),
+            (volume[::3, ::3, 4], (4, 1)),
+        ]
+        for view, (values, times) in zip(views, known, strict=True):
+            expected = np.rint((values.astype(float) + 3000) * 255 / 6000)
+            np.testing.assert_array_equal(view.pixels, np.kron(expected, np.ones(times)))
+            assert view.pixel_mm == 0.75
+        seen = []
+        pictures.montage_views(reader, choose=lambda values: seen.extend(values.flat) or pictures.Window(0, 1))
+    assert sorted(seen) == sorted([*volume[3].flat, *volume[:, 3].flat, *volume[:, :, 4].flat])
+
+
+@pytest.mark.parametrize(
+    ("row_mm", "step", "shape", "pixel_mm"),
+    [(1, 1, (2, 20_000), 1), (1.4, 1, (3, 20_000), 1), (1, 2, (1, 10_000), 2), (1.5, 1, (2, 16_384), 20_000 / 16_384)],
+)
+def test_a_long_picture_is_made_smaller_only_where_it_is_stretched(
+    tmp_path, formats, write_array, row_mm, step, shape, pixel_mm
+):
+    path = write_array(tmp_path / "a.omni", np.zeros((1, 2, 20_000), np.uint8), spacing_mm=(1, row_mm, 1))
+    with formats.reader(path) as reader:
+        view = pictures.slice_view(reader, "z", step=step)
+    assert (view.pixels.shape, view.pixel_mm) == (shape, pixel_mm)
+
+
+def test_levels_windows_and_sizes_of_pictures_of_a_few_pixels():
+    values = np.array([[np.nan, 0, 3, 5]], np.float32)
+    assert pictures.window_of(values, 0, 100) == pictures.Window(0, 5)
+    assert pictures.grey(values, pictures.Window(0, 5)).tolist() == [[0, 0, 153, 255]]
+    opacities = np.array([[[1, 2, 3, 4]]], np.uint8)
+    view = pictures.View(opacities, 0.5, None)
+    assert [(found.pixels.shape, found.pixel_mm) for found in pictures.enlarged([view], 2)] == [((2, 2, 4), 0.25)]
+    assert pictures.in_colours(opacities).tolist() == [[[1, 2, 3]]]
+    grey, colours = np.array([[9]], np.uint8), np.array([[[5, 6, 7]]], np.uint8)
+    together = pictures.side_by_side([pictures.View(pixels, 0.5, None) for pixels in (opacities, colours, grey)])
+    assert together.pixels[0, ::5].tolist() == [[1, 2, 3, 4], [5, 6, 7, 255], [9, 9, 9, 255]]
 
 
 def test_labels_have_fixed_colours_and_zero_is_transparent():
@@ -120,6 +167,23 @@ def test_segments_lie_over_an_image_where_their_origin_says(tmp_path, formats, w
             expected[at] = True
             np.testing.assert_array_equal(there, expected)
         assert not pictures.slice_view(reader, "z", 1, overlay=overlay).pixels.any()
+
+
+def test_segments_that_reach_beyond_an_image_are_cut_at_its_sides(tmp_path, formats, write_array):
+    labels = np.arange(1, 13, dtype=np.uint8).reshape(1, 3, 4)
+    colours = np.rint(50 + np.array(pictures.LABEL_COLOURS).reshape(3, 4, 3) / 2)
+    with formats.reader(write_array(tmp_path / "a.omni", np.full((1, 5, 6), 100, np.uint8))) as reader:
+        for right, down in ((0, 0), (-1, -2), (4, 3), (1, 3), (-5, 0), (8, 0), (0, -5), (0, 7)):
+            name = f"{right} {down}.omni"
+            above = write_array(tmp_path / name, labels, origin_mm=(right, down, 0), kind="segments")
+            with formats.reader(above) as overlay:
+                found = pictures.slice_view(
+                    reader, "z", choose=lambda values: pictures.Window(0, 255), overlay=overlay, step=2
+                ).pixels
+            # The image lies in the middle of a plane that has room for all of the segments.
+            wide = np.full((20, 20, 3), 100.0)
+            wide[7 + down : 10 + down, 7 + right : 11 + right] = colours
+            np.testing.assert_array_equal(found, wide[7:12:2, 7:13:2], name)
 
 
 @pytest.mark.parametrize(

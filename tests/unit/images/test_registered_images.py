@@ -136,9 +136,13 @@ def test_the_second_row_of_tiles_goes_on_where_the_first_ends(tmp_path):
 def test_a_rim_of_half_a_voxel_has_the_value_of_the_voxel(tmp_path):
     with same_grid(tmp_path, np.arange(5, dtype=np.float32).reshape(1, 1, 5), (-0.25, 0, 0)) as image:
         assert image.tile(MOVED, "z", 0, 0, 0, 0).tolist() == [[0.25, 1.25, 2.25, 3.25, 4.0]]
+    for shift, known in ((0.5, [np.nan, 0.5, 1.5, 2.5, 3.5]), (-0.5, [0.5, 1.5, 2.5, 3.5, np.nan])):
+        (folder := tmp_path / str(shift)).mkdir()
+        with same_grid(folder, np.arange(5, dtype=np.float32).reshape(1, 1, 5), (shift, 0, 0)) as image:
+            np.testing.assert_array_equal(image.tile(MOVED, "z", 0, 0, 0, 0), [known])
 
 
-@pytest.mark.parametrize(("step", "is_coarse"), [(1.3, False), (1.4, True), (2.7, True)])
+@pytest.mark.parametrize(("step", "is_coarse"), [(1.3, False), (4 / 3, True), (2.7, True)])
 def test_of_small_voxels_the_means_are_taken_that_are_as_large_as_the_fixed_ones(tmp_path, step, is_coarse):
     z, y, x = np.indices((4, 4, 600))
     chess = ((x + y + z) % 2 * 2 - 1).astype(np.float32)

@@ -75,7 +75,7 @@ def with_scale_bar(views: Sequence[View]) -> View:
     size = max(_letter_size(view.pixels) for view in views)
     pixel_mm = views[0].pixel_mm
     length_mm = _round_length(columns * pixel_mm / 3)
-    bar = max(1, round(length_mm / pixel_mm))
+    bar = round(length_mm / pixel_mm)
     mark = string_dots(f"{length_mm:g} mm", size)
     strip = mark.shape[0] + 6 * size
     together = side_by_side(views, below=strip, least_width=bar + mark.shape[1] + 12 * size)

@@ -1,6 +1,7 @@
 """Pictures of slices: grey values, labels in colours, segments over an image, in true proportions."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -79,8 +80,8 @@ def window_of(values: "Plane", low_percent: float = 0.5, high_percent: float = 9
     """
     import numpy as np
 
-    values = values.reshape(-1)[:: max(1, values.size // _VALUES_LOOKED_AT)]
-    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values.reshape(-1)
+    values = values.ravel()[:: max(1, values.size // _VALUES_LOOKED_AT)]
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     if not finite.size:
         return Window(0.0, 1.0)
     low, high = (float(value) for value in np.percentile(finite, (low_percent, high_percent)))
@@ -197,7 +198,7 @@ def in_colours(pixels: "Bytes", depth: int = 3) -> "Bytes":
     if pixels.ndim > 2 and pixels.shape[2] == depth:  # noqa: PLR2004 - in colours
         return pixels
     result: Bytes = np.full((*pixels.shape[:2], depth), _GREY_MAX, np.uint8)
-    result[..., : min(depth, 3)] = pixels[..., None] if pixels.ndim == 2 else pixels[..., :3]  # noqa: PLR2004 - grey
+    result[..., :3] = pixels[..., None] if pixels.ndim == 2 else pixels[..., :3]  # noqa: PLR2004 - grey
     return result
 
 
@@ -213,18 +214,18 @@ def _views(
 ) -> list[View]:
 
     info = reader.info
-    offset = (0, 0, 0) if overlay is None else offset_in(overlay.info, info)
+    above = None if overlay is None else partial(_plane_over, overlay, offset_in(overlay.info, info), info)
     planes = [plane(reader, axis, index, step=step, progress=progress) for axis in axes]
     window = None
     if info.kind == "segments":
         pictures = [coloured(values) for values in planes]
     else:
-        window = choose(planes[0] if len(planes) == 1 else _some_of(planes))
+        window = choose(_some_of(planes))
         pictures = [grey(values, window) for values in planes]
     del planes
-    if overlay is not None:
+    if above is not None:
         pictures = [
-            _blended(picture, coloured(_plane_over(overlay, offset, info, axis, index)[::step, ::step]))
+            _blended(picture, coloured(above(axis, index)[::step, ::step]))
             for picture, axis in zip(pictures, axes, strict=True)
         ]
     pixel_mm = _pixel_mm(info, axes, step)
@@ -241,7 +242,7 @@ def _some_of(planes: Sequence["Plane"]) -> "Plane":
     import numpy as np
 
     step = max(1, sum(values.size for values in planes) // _VALUES_LOOKED_AT)
-    return np.concatenate([values.reshape(-1)[::step] for values in planes])
+    return np.concatenate([values.ravel()[::step] for values in planes])
 
 
 def _pixel_mm(info: ImageInfo, axes: Sequence[Axis], step: int) -> float:
@@ -250,13 +251,13 @@ def _pixel_mm(info: ImageInfo, axes: Sequence[Axis], step: int) -> float:
     counts = dict(zip("xyz", info.size_3d, strict=True))
     lengths = {along: counts[along] * spacing[along] for along in counts}
     visible_axes = {along for axis in axes for along in AXES_OF_PLANE[axis]}
-    finest = min(spacing[along] for along in visible_axes) * step
-    is_stretched = any(abs(spacing[along] * step / finest - 1) * counts[along] >= 1 for along in visible_axes)
+    finest = min(spacing[along] for along in visible_axes)
+    is_stretched = any(lengths[along] >= (counts[along] + 1) * finest for along in visible_axes)
     if len(axes) == 1 and not is_stretched:
-        return finest
+        return finest * step
     # Pictures of several slices stand side by side.
     longest = max(*(lengths[along] for along in visible_axes), sum(lengths[AXES_OF_PLANE[axis][1]] for axis in axes))
-    return max(finest, longest / _LARGEST_SIDE)
+    return max(finest * step, longest / _LARGEST_SIDE)
 
 
 def _plane_over(
@@ -288,7 +289,7 @@ def _blended(below: "Bytes", above: "Bytes") -> "Bytes":
     import numpy as np
 
     base = in_colours(below).astype(np.float64)
-    opacity = above[..., 3:] / _GREY_MAX * _OVERLAY_OPACITY
+    opacity = np.where(above[..., 3:], _OVERLAY_OPACITY, 0)
     result: Bytes = np.rint(base * (1 - opacity) + above[..., :3] * opacity).astype(np.uint8)
     return result
 
@@ -301,8 +302,8 @@ def _stretched(picture: "Bytes", down: float, right: float) -> "Bytes":
     height, width = max(1, round(rows * down)), max(1, round(columns * right))
     if (height, width) == (rows, columns):
         return picture
-    at_row = np.minimum((np.arange(height) + 0.5) * rows / height, rows - 1).astype(np.intp)
-    at_column = np.minimum((np.arange(width) + 0.5) * columns / width, columns - 1).astype(np.intp)
+    at_row = ((np.arange(height) + 0.5) * rows / height).astype(np.intp)
+    at_column = ((np.arange(width) + 0.5) * columns / width).astype(np.intp)
     stretched: Bytes = picture[at_row[:, None], at_column]
     return stretched
 

@@ -46,8 +46,9 @@ def matrix_of(numbers: Sequence[float]) -> "Array":
     if not np.allclose(matrix[3], (0, 0, 0, 1)):
         raise UsageError("a transformation ends with the row 0 0 0 1")
     # Relative to the lengths of its axes, so that flatness does not depend on the unit or the voxel size.
-    lengths = np.linalg.norm(matrix[:3, :3], axis=0)
-    if abs(np.linalg.det(matrix[:3, :3])) <= _SMALLEST * float(np.prod(lengths)) or not float(np.prod(lengths)):
+    axes = matrix[:3, :3]
+    most = float(np.prod(np.linalg.norm(axes, axis=0)))
+    if abs(np.linalg.det(axes)) <= _SMALLEST * most or not most:
         raise UsageError("the transformation flattens space, so it cannot be undone")
     return matrix
 
@@ -130,8 +131,8 @@ class RegisteredImage:
     def _level_for(self, level: Level) -> Level:
         """Give the moving image's level whose voxels are at most about as large as those of a fixed level."""
         lengths = [math.dist((0, 0, 0), self._affine[:3, axis]) * level.factors[axis] for axis in range(3)]
-        fitting = [one for one in self.moving.levels if max(one.factors) <= max(1.0, min(lengths) * 1.5)]
-        return fitting[-1] if fitting else self.moving.levels[0]
+        # The finest one always fits.
+        return [one for one in self.moving.levels if max(one.factors) <= max(1.0, min(lengths) * 1.5)][-1]
 
     def _fill(self, part: "Array", places: "Array", level: Level) -> None:
         """Take the values at some places (x, y, z) in voxels of a level; those outside stay as they are."""
@@ -156,7 +157,7 @@ def _between(box: "Array", places: "Array") -> "Array":
     import numpy as np
 
     last = np.asarray(box.shape[::-1]) - 1
-    base = np.minimum(np.floor(places).astype(np.int64), np.maximum(last - 1, 0))
+    base = np.floor(places).astype(np.int64)
     part = places - base
     values = np.zeros(len(places), np.float64)
     for corner in range(8):
