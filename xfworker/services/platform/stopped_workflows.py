@@ -10,7 +10,7 @@ from xfworker.services.platform.access import Access
 
 def note_stop(access: Access, workflow: Workflow, now: datetime) -> None:
     """Keep since when nothing is made in a workflow."""
-    access.transaction.put_entry(_key(workflow), {"at": format_time(now), "ended": []})
+    access.transaction.put_entry(_key(workflow), {"at": format_time(now)})
 
 
 def note_untouched(access: Access, workflow: Workflow) -> None:
