@@ -54,6 +54,7 @@ def preparation():
 
 def wait_for(preparation, *images):
     while any(preparation.uses(image) for image in images):
+        assert "xfworker-images" in {one.name for one in threading.enumerate()}, "nothing prepares them any more"
         time.sleep(0.001)  # a thread of its own prepares
 
 
