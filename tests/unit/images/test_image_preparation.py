@@ -148,3 +148,26 @@ def test_building_waits_for_who_looks_at_images_but_not_for_ever(preparation):
     with pytest.raises(KeyError), preparation.viewing():
         raise KeyError
     looking.__exit__(None, None, None)
+
+
+def test_building_goes_on_when_the_last_one_who_looks_has_seen_it_and_then_waits_for_nobody(preparation, monkeypatch):
+    monkeypatch.setattr("xfworker.services.images.preparation._LONGEST_PAUSE_SECONDS", None)
+    done, lookers = [], [preparation.viewing() for _ in range(2)]
+
+    def leave():
+        for looker in lookers:
+            time.sleep(0.02)  # time enough for building that does not wait
+            done.append("seen")
+            looker.__exit__(None, None, None)
+
+    def look():
+        for looker in lookers:
+            looker.__enter__()
+        threading.Thread(target=leave).start()
+
+    built = threading.Event()
+    preparation.prepare(Image("a", done, while_built=look))
+    preparation.prepare(Image("b", done))
+    preparation.prepare(Image("c", done, while_built=built.set))
+    assert built.wait(20)
+    assert [what for what in done if what in ("seen", "built a", "built b")] == ["seen", "seen", "built a", "built b"]

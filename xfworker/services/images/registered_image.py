@@ -147,7 +147,7 @@ class RegisteredImage:
         if self.moving.info.kind == "segments":
             inside = np.rint(inside)
         low = np.floor(inside.min(axis=0)).astype(np.int64)
-        high = np.minimum(np.floor(inside.max(axis=0)).astype(np.int64) + 1, size - 1)
+        high = np.ceil(inside.max(axis=0)).astype(np.int64)
         box = self.moving.box(level.number, *(range(low[axis], high[axis] + 1) for axis in (2, 1, 0)))
         part[is_inside] = _between(box, inside - low)
 
