@@ -77,7 +77,7 @@ demo: $(VENV)/installed-cli+server
 	$(BIN)/xfworker demo
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
 # Builds its environment in .venv-windows once; wine itself comes from the system (on Debian: apt install wine).
 test-windows: $(VENV)/installed-test
