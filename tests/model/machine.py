@@ -247,7 +247,7 @@ class PlatformMachine(RuleBasedStateMachine):
     @rule(name=st.sampled_from(_PEOPLE), disabled=st.booleans())
     def disable_or_enable(self, name, disabled):
         self._accounts(ADMIN).change(self.accounts[name], disabled=disabled)
-        self.reference.people[name] = disabled
+        self.reference.disable(name, disabled)
         if not disabled:
             # Disabling ended all tokens for good.
             self.tokens[name] = self._accounts(ADMIN).log_in(name, f"{name}-password").text

@@ -128,6 +128,18 @@ class Reference:
         require(who in (ADMIN, self.shelves[project].owner), PermissionDenied)
         if other != self.shelves[project].owner:
             self.shelves[project].members.discard(other)
+            self._take_leases(other)
+
+    def disable(self, who, disabled):
+        self.people[who] = disabled
+        self._take_leases(who)
+
+    def _take_leases(self, who):
+        """Whoever loses the right to jobs loses the leases on them."""
+        for serial, held in sorted(self.leases.items()):
+            may_run = not self.people[who] and self.may_run(who, self.tasks[serial].project)
+            if self.workers[held.worker] == who and not may_run:
+                self._lose(serial)
 
     # --- runs and jobs ----------------------------------------------------------------------------------------------
 
@@ -289,21 +301,23 @@ class Reference:
         """Let time pass; who was silent for longer than a lease loses it."""
         self.now += seconds
         for serial, held in sorted(self.leases.items()):
-            if held.expires >= self.now:
-                continue
-            del self.leases[serial]
-            task = self.tasks[serial]
-            if task.state != "Running":
-                continue
-            if task.to_stop:
-                task.to_stop, task.reported = False, True
-                self._end(serial, "Aborted")
-            elif task.lost + 1 >= self.max_attempts:
-                task.reported = True
-                self._end(serial, "Failed")
-            else:
-                task.begin_anew("Ready")
-                task.lost += 1
+            if held.expires < self.now:
+                self._lose(serial)
+
+    def _lose(self, serial):
+        del self.leases[serial]
+        task = self.tasks[serial]
+        if task.state != "Running":
+            return
+        if task.to_stop:
+            task.to_stop, task.reported = False, True
+            self._end(serial, "Aborted")
+        elif task.lost + 1 >= self.max_attempts:
+            task.reported = True
+            self._end(serial, "Failed")
+        else:
+            task.begin_anew("Ready")
+            task.lost += 1
 
     def restart_server(self):
         for held in self.leases.values():
