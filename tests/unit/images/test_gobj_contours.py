@@ -77,12 +77,12 @@ def test_a_drawn_shape_has_the_pixels_whose_centres_lie_in_it(tmp_path_factory, 
 
 def test_large_shapes_in_a_small_file_take_memory_for_their_outlines_only(tmp_path):
     path = tmp_path / "drawn.gobj"
-    path.write_bytes(gobj(slice_record(2, 1), struct.pack("<9i", 6, 50, 60, 2, 20_000, 20_000, 0, 3, 0)))
+    path.write_bytes(gobj(slice_record(2, 1), struct.pack("<9i", 6, 50, 60, 2, 3_000, 3_000, 0, 3, 0)))
     square = Contour(0, tuple(trace(np.ones((500, 500), np.bool_), 0)[0].points))
     tracemalloc.start()
     try:
-        assert read_contours(path).box[:4] == (-9949, 10050, -9939, 10060)
-        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+        assert read_contours(path).box[:4] == (-1449, 1550, -1439, 1560)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
         tracemalloc.reset_peak()
         fill([square] * 100, 0, 0, (500, 500))
         assert tracemalloc.get_traced_memory()[1] < 30 * 500 * 500

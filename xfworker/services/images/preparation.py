@@ -44,6 +44,8 @@ class ImagePreparation:
         with self._changed:
             if self._is_closed or image.is_prepared or image in self._to_sample or image in self._to_build:
                 return
+            if image.state == "building":
+                return
             self._to_sample.append(image)
             self._to_build.append(image)
             if self._thread is None:
@@ -72,7 +74,7 @@ class ImagePreparation:
     def uses(self, image: ViewedImage) -> bool:
         """Return whether an image is being prepared, or is to be."""
         with self._changed:
-            return image in self._to_build or image in self._to_sample
+            return image in self._to_build or image in self._to_sample or image.state == "building"
 
     def close(self) -> None:
         """End after the piece of work that is under way; what is complete stays for the next server."""
