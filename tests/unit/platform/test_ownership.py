@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.platform.test_file_rights import Lab
-from xfworker.domain.bookkeeping import Account, ProjectMember
+from xfworker.domain.bookkeeping import Account, PersonalToken, ProjectMember
 from xfworker.domain.change import Change
 from xfworker.domain.errors import (
     AuthenticationFailed,
@@ -174,13 +174,18 @@ def test_a_new_token_takes_over_the_worker_of_a_revoked_one(lab, worker_token):
     assert queue(lab, worker_token("one").text).register(Worker(name="one")).serial == first.serial
 
 
-def test_who_takes_over_the_worker_of_a_revoked_token_gets_none_of_its_jobs(lab, worker_token):
+@pytest.mark.parametrize("ended", ["revoked", "by an earlier version, which took no jobs back"])
+def test_who_takes_over_the_worker_of_a_revoked_token_gets_none_of_its_jobs(lab, worker_token, ended):
     _, anna = lab.person("anna")
     _, berta = lab.person("berta")
     old = worker_token("one")
     first = queue(lab, old.text).register(Worker(name="one"))
     lease = queue(lab, old.text).claim(first.serial, job_serial=lab.job(berta).serial, claim_key="k")
-    lab.platform.accounts_for(lab.admin).revoke(old.record.serial)
+    if ended == "revoked":
+        lab.platform.accounts_for(lab.admin).revoke(old.record.serial)
+    else:
+        with lab.platform.records.transaction() as transaction:
+            transaction.delete(PersonalToken, {"serial": old.record.serial})
     two = worker_token("two").text
     for bearer in (anna, two):
         for ask in (

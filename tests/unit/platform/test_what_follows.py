@@ -525,6 +525,17 @@ def test_what_failed_while_the_workflow_was_obsolete_is_not_waited_for_any_more(
     assert lab.states(scan, chart) == [["Done", "Failed"], ["Ready"]]
 
 
+def test_a_job_for_all_runs_is_not_made_where_another_one_that_it_takes_a_value_of_failed(lab):
+    scan = lab.task("scan")
+    average = lab.task("average", types={"values": "Sequence"}, values=output(scan))
+    report = lab.task("report", types={"values": "Sequence"}, values=output(scan), average=output(average))
+    lab.start()
+    lab.control.start_run(lab.workflow)
+    lab.work({"out": 1.0})
+    lab.fail()
+    assert lab.states(scan, average, report) == [["Done"], ["Failed"], []]
+
+
 def test_a_source_that_is_appended_to_a_job_is_begun_by_a_person_and_not_in_that_jobs_run(lab):
     scan = lab.task("scan")
     lab.start()
