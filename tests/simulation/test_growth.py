@@ -16,7 +16,7 @@ BY_INDEX = {"serial": 7}
 
 @define
 class Laboratory:
-    """Does as much in each month as the one before, with as many transactions as it is told."""
+    """Does as much in each month as the one before, with as many transactions as are asked for."""
 
     records: SimulatedRecords = field(factory=lambda: SimulatedRecords(Luck(1), lambda _: None))
     ledger: SimpleNamespace = field(factory=lambda: SimpleNamespace(ended=0))

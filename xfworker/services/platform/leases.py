@@ -128,8 +128,9 @@ def end_leases_of(
     """
     for lease in access.transaction.find(JobLease):
         workers = access.transaction.find(Worker, {"serial": lease.worker_serial})
-        jobs = access.transaction.find(Job, {"serial": lease.job_serial})
-        if any(owner_of(access.transaction, worker) == owner for worker in workers) and not any(map(may_run, jobs)):
+        if not any(owner_of(access.transaction, worker) == owner for worker in workers):
+            continue
+        if not any(map(may_run, access.transaction.find(Job, {"serial": lease.job_serial}))):
             end_lease(access, lease, now, options, why="lost its rights")
 
 
