@@ -33,9 +33,10 @@ from tests.chaos.comparison import Content, attempt_violations, differences
 from tests.chaos.database import Database
 from tests.chaos.disturbances import Disturber
 from tests.chaos.servers import servers
-from tests.cluster.slurm import free_port, reason_for_no_slurm, slurm
+from tests.cluster.slurm import reason_for_no_slurm, slurm
 from tests.contract.suites.object_server import ACCESS_KEY, SECRET_KEY, ObjectServer, make_bucket, weed_program
 from tests.figures import report
+from tests.free_ports import free_port
 from xfworker.adapters.http.workflow_control import HttpWorkflowControl
 from xfworker.adapters.s3.bucket import open_bucket
 from xfworker.api.composition.client import ServerAddress, connected

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.chaos.laboratory import Server
-from tests.cluster.slurm import free_port
+from tests.free_ports import free_port
 from xfworker.domain.errors import ServerUnreachable
 
 _AGAIN_SECONDS = 1.0

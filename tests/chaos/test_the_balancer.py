@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from tests.chaos.servers import Nginx
-from tests.cluster.slurm import free_port
+from tests.free_ports import free_port
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 

@@ -10,6 +10,8 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 
+from tests.free_ports import free_port
+
 _PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue", "sinfo")
 _START_SECONDS = 60.0
 _STEP_SECONDS = 0.05
@@ -97,12 +99,6 @@ def slurm(folder):
 def _program(name):
     # Debian has the daemons where only root looks.
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
-
-
-def free_port():
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        return chosen.getsockname()[1]
 
 
 def _answer(command, environment):

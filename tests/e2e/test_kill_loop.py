@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from collections import Counter
 
 import pytest
 
+from tests.free_ports import free_port
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.workflow_control import HttpWorkflowControl
 from xfworker.api.composition.client import ServerAddress, connected
@@ -85,19 +85,6 @@ def write_packages(folder):
         json.dumps({"package_format": "XFP-WF1.0", "name": "KillLoop.Flow", **version})
     )
     (folder / "flow" / "tasks.json").write_text(json.dumps({"tasks": tasks}))
-
-
-def free_port():
-    # Below the ports that the system gives to clients: one that asks for a server that was killed must not be given the
-    # server's port for itself.
-    while True:
-        port = random.randrange(20_000, 30_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class ServerAndWorkers:

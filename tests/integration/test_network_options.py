@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 import trustme
 
+from tests.free_ports import free_port
 from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.network_options import ProxyOptions, TlsOptions
 from xfworker.adapters.http.transport import HttpTransport
@@ -216,9 +217,7 @@ def test_domains_with_a_dot_before_them_cover_all_names_below(host, by_proxy):
 def test_a_reverse_proxy_with_a_path_prefix(tmp_path, authority):
     ca, folder = authority
     ca.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with EmbeddedServer(tmp_path / "lab") as embedded:
         config = f"""
             daemon off; error_log {tmp_path}/error.log; pid {tmp_path}/pid;

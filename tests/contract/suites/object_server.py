@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from tests.free_ports import free_port
 
 ACCESS_KEY, SECRET_KEY = "key", "secret"
 
@@ -41,7 +42,7 @@ class ObjectServer:
             f'{{"identities": [{{"name": "test", "credentials": [{{"accessKey": "{ACCESS_KEY}", "secretKey": '
             f'"{SECRET_KEY}"}}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}}]}}'
         )
-        ports = [_free_port() for _ in range(4)]
+        ports = [free_port() for _ in range(4)]
         self._folder = folder
         self._command = [
             weed,
@@ -97,19 +98,6 @@ def object_server(folder, *, volume_mib=64):
     """Run an S3 server with its data in a folder, and give its address; skip where it is not installed."""
     with ObjectServer(folder, volume_mib=volume_mib) as server:
         yield server.url
-
-
-def _free_port():
-    # SeaweedFS takes port + 10000 for gRPC as well.
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        if port < 50000:
-            try:
-                socket.create_server(("127.0.0.1", port + 10000)).close()
-            except OSError:
-                continue
-            return port
 
 
 def _wait_until_it_takes_a_bucket(url, process):

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from tests.contract.suites.facade_project import ScriptProject, http_place
+from tests.free_ports import free_port
 from tests.integration.facade.faulty_wire import FaultyWire
 from xfworker.api.composition.module_folders import SHIM_FOLDER as SHIMS
 from xfworker.domain.job_state import JobState
@@ -105,9 +105,7 @@ def test_the_arguments_are_read_from_the_environment(script_project, arguments):
 
 
 def test_a_server_that_is_not_there_is_told_without_a_transports_traceback(script_project, arguments):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     code, _, err = run(script_project, evolve(arguments, server_port=port), HELLO, XFWORKER_HTTP_ATTEMPTS="1")
     assert code == 1
     assert "urllib3" not in err

@@ -13,6 +13,7 @@ import pytest
 import xxhash
 from attrs import evolve
 
+from tests.free_ports import free_port
 from tests.integration.transfers.conftest import LIMITS, MIB, TRANSFERS
 from tests.integration.transfers.faulty_link import Fault, faulty_link
 from xfworker.adapters.http.file_store import HttpFileStore
@@ -136,8 +137,7 @@ class TestCurl:
 class TestNginx:
     @pytest.fixture
     def nginx(self, tmp_path):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
+        port = free_port()
         root = tmp_path / "www"
         (root / "files" / "userdata").mkdir(parents=True)
         config = tmp_path / "nginx.conf"
@@ -196,8 +196,7 @@ def tus_server(tmp_path_factory):
 class TestTusServer:
     @pytest.fixture
     def server(self, tmp_path, tus_server):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
+        port = free_port()
         data = tmp_path / "tus"
         data.mkdir()
         script = tus_server / f"server-{port}.mjs"
