@@ -56,14 +56,14 @@ _OF_QUEUE = (
     _MEMORY,
     *_of_platform(
         "access", "claims", "ends_of_attempts", "lease_clocks", "lost_leases", "ownership", "publications",
-        "registrations", "resources", "workflow_flow",
+        "registrations", "resources", "restarts_aborts_and_leases", "workflow_flow",
     ),
 )  # fmt: skip
 _OF_FLOW = (
     _MEMORY,
     *_of_platform(
-        "flow_properties", "given_inputs", "spawned_runs", "what_follows", "workflow_control", "workflow_flow",
-        "workflow_restarts",
+        "flow_properties", "given_inputs", "restarts_aborts_and_leases", "spawned_runs", "what_follows",
+        "workflow_control", "workflow_flow", "workflow_restarts",
     ),
 )  # fmt: skip
 _OF_RIGHTS = (
@@ -89,7 +89,7 @@ _OF_IMAGES = _of_images(
     "lazy_pixels", "omni_images", "pictures_of_slices", "tiff_folders", "tiff_stacks", "values_at_their_edges",
 )  # fmt: skip
 _OF_PICTURES = _of_images("drawn_pictures", "image_tools", "images_at_their_edges", "pictures_of_slices")
-_OF_VIEWING = _of_images("image_differences", "images_at_their_edges", "images_that_are_viewed", "pyramids")
+_OF_VIEWING = _of_images("image_differences", "images_that_are_viewed", "pyramids", "viewed_images_at_their_edges")
 
 
 def _of_domain(*names):
@@ -177,9 +177,11 @@ TESTS_OF = {
     "xfworker/services/images/lettering.py": _OF_PICTURES,
     "xfworker/services/images/ownership.py": _of_images("files_of_other_images", "images_at_their_edges"),
     "xfworker/services/images/pictures.py": _OF_PICTURES,
-    "xfworker/services/images/preparation.py": _of_images("image_preparation", "images_at_their_edges", "pyramids"),
+    "xfworker/services/images/preparation.py": _of_images(
+        "image_preparation", "pyramids", "viewed_images_at_their_edges"
+    ),
     "xfworker/services/images/pyramid_building.py": _OF_VIEWING,
-    "xfworker/services/images/registered_image.py": _of_images("images_at_their_edges", "registered_images"),
+    "xfworker/services/images/registered_image.py": _of_images("registered_images", "viewed_images_at_their_edges"),
     "xfworker/services/images/viewed_image.py": _OF_VIEWING,
     "xfworker/services/images/viewing.py": _OF_VIEWING,
     "xfworker/services/images/virtual_ome_zarr.py": _OF_VIEWING,

@@ -58,3 +58,10 @@ def bone():
     z, y, x = np.ogrid[:13, :21, :30]
     wave = np.sin(x / 3) * np.cos(y / 4) + np.sin(y / 3) * np.cos(z / 2)
     return (wave * 2000 + 1500).astype(np.int16)
+
+
+@pytest.fixture
+def series(tmp_path):
+    """An image whose axes are not those of a volume."""
+    path = tmp_path / "series.omni"
+    return ImageInfo(path=path, format="OMNI", axes="XYT", size=(4, 3, 2), pixel_type=PixelType.INT16, pixels_path=path)
