@@ -46,7 +46,7 @@ help:
 	@echo "make chaos        the queue while its database is killed, restarted, cut off and slow (Linux)"
 	@echo "make chaos-cluster RUNS=40  a workflow on Slurm, PostgreSQL and S3 that are disturbed, against one machine"
 	@echo "make control-groups  control groups of scripts, under a kernel of their own (Linux with user-mode-linux)"
-	@echo "make fuzz         mutate what each parser reads, guided by coverage (Linux): SECONDS=60 for each, UP_TO=10000000 in all"
+	@echo "make fuzz         mutate what each parser reads, guided by coverage (Linux): SECONDS=60 for each, UP_TO=10000000 in all; TURN=COMMIT for the one parser whose turn it is"
 	@echo "make faults       let each call of the disk, the database and the network fail in turn, in short stories"
 	@echo "make docs         build the site: docs/_build/index.html"
 	@echo "make pictures     make the pictures of README.md and the docs anew"
@@ -139,10 +139,11 @@ breaks: $(VENV)/installed-test
 
 SECONDS ?= 60
 UP_TO ?=
+TURN ?=
 
 # Whatever is found is kept in build/fuzz, and belongs into tests/fuzz/findings once it is mended.
 fuzz: $(VENV)/installed-test+fuzz
-	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(UP_TO),--up-to $(UP_TO)) --write docs/trust.md
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(UP_TO),--up-to $(UP_TO)) $(if $(TURN),--turn $(TURN),--write docs/trust.md)
 
 # Some of them are a part of the tests.
 faults: $(VENV)/installed-test

@@ -1,5 +1,6 @@
 """
 Fuzzes every parser: ``python -m tests.fuzz [--seconds N] [--up-to N] [--parser NAME] [--write docs/trust.md]``.
+With ``--turn COMMIT`` it is the one parser whose turn that is.
 
 Each parser has a process of its own, guided by what its code has reached (atheris). The inputs that reached something
 new are kept in ``build/fuzz`` and begun from the next time. Exits with 1 at the first finding, whose input is kept;
@@ -28,19 +29,29 @@ def main():
     arguments = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     arguments.add_argument("--seconds", type=int, default=60, help="how long each parser is fuzzed")
     arguments.add_argument("--up-to", type=int, help="go on with a parser only until it had so many executions")
-    arguments.add_argument("--parser", action="append", choices=PARSERS, help="only this one; may be given again")
+    which = arguments.add_mutually_exclusive_group()
+    which.add_argument("--parser", action="append", choices=PARSERS, help="only this one; may be given again")
+    which.add_argument(
+        "--turn",
+        type=lambda commit: int(commit, 16),
+        help="only one, which this commit chooses, so that each has its turn",
+    )
     arguments.add_argument("--write", type=Path, help="put the executions of all runs so far into this document")
     options = arguments.parse_args()
     if find_spec("atheris") is None:
         sys.stderr.write("atheris is not installed; it is in the extra: pip install -e '.[fuzz]' (Linux only)\n")
         return 1
     totals = json.loads(TOTALS.read_text()) if TOTALS.exists() else {}
-    for name in options.parser or PARSERS:
+    names = options.parser or list(PARSERS)
+    if options.turn is not None:
+        names = [names[options.turn % len(names)]]
+    for name in names:
         remaining = _NO_LIMIT if options.up_to is None else options.up_to - totals.get(name, 0)
         if remaining != _NO_LIMIT and remaining <= 0:
             continue
         executions, output = fuzz(name, options.seconds, remaining)
         totals[name] = totals.get(name, 0) + (executions or 0)
+        CORPUS.mkdir(parents=True, exist_ok=True)
         TOTALS.write_text(json.dumps(totals, indent=2) + "\n")
         if executions is None:
             found = "ERROR: libFuzzer" in output or "Uncaught Python exception" in output

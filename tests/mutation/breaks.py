@@ -70,7 +70,7 @@ def main():
                 _copy(Path(name), tree / name)
             trees.put(tree)
         tree = trees.get()
-        unbroken = _status(tree, sorted({test for item in chosen for test in item["tests"]}))
+        unbroken = _status(tree, sorted({test for item in chosen for test in item["tests"]}), seconds=None)
         trees.put(tree)
         if unbroken != pytest.ExitCode.OK:
             sys.stdout.write("NOT COMPLETE: the tests fail without any break, or are not there\n")
@@ -126,14 +126,14 @@ def _put(path, text):
     Path(cache_from_source(str(path))).unlink(missing_ok=True)
 
 
-def _status(tree, tests):
+def _status(tree, tests, *, seconds=_SECONDS):
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     environment.pop("PYTEST_ADDOPTS", None)
     base = tree.with_name(f"{tree.name}-made")
     command = [sys.executable, "-m", "pytest", *_WORDS, f"--basetemp={base}", *tests]
     try:
         run = subprocess.run(
-            command, cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=_SECONDS
+            command, cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=seconds
         )
     except subprocess.TimeoutExpired:
         return pytest.ExitCode.TESTS_FAILED  # without it they take seconds
