@@ -33,7 +33,7 @@ def main():
     which.add_argument("--parser", action="append", choices=PARSERS, help="only this one; may be given again")
     which.add_argument(
         "--turn",
-        type=lambda commit: int(commit, 16),
+        type=_commit,
         help="only one, which this commit chooses, so that each has its turn",
     )
     arguments.add_argument("--write", type=Path, help="put the executions of all runs so far into this document")
@@ -64,6 +64,13 @@ def main():
         rows = [[name, f"{totals.get(name, 0):,}"] for name in PARSERS]
         write(options.write, "make fuzz", table(["parser", "executions"], rows))
     return 0
+
+
+def _commit(name):
+    try:
+        return int(name, 16)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{name!r} is not the hexadecimal name of a commit") from None
 
 
 def fuzz(name, seconds, runs):
