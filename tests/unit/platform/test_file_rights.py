@@ -297,7 +297,7 @@ def revoked_worker(lab, project, token):
     [(person, disabled), (person, unshared), (administrator, no_administrator), (computer, revoked_worker)],
 )
 def test_a_script_has_no_rights_any_more_once_whoever_runs_it_has_none(lab, tmp_path, runs, ends):
-    job, of_others = lab.job(), lab.leased(lab.job())
+    of_others, job = lab.leased(lab.job()), lab.job()
     whose, bearer = runs(lab, job.project_serial)
     queue = lab.platform.queue_for(lab.platform.authenticate(bearer))
     lease = queue.claim(queue.register(Worker(name="theirs")).serial, job_serial=job.serial)
