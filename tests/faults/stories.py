@@ -283,6 +283,7 @@ class Backup(Story):
             # What stands under its name is whole.
             restored = PlatformStorage(data=self.folder / f"restored-{target.name}")
             restore_backup(restored, target)
+            assert restored.secret_path.read_bytes() == self.storage.secret_path.read_bytes()
             with opened_platform(restored) as platform:
                 assert platform.server_for(ADMIN).get(Project, self.project).name == "kept"
         assert all(target.exists() for target in self.acknowledged)

@@ -8,7 +8,7 @@ from attrs import evolve
 from tests.integration.test_job_executor import JobExecution, work_loop
 from tests.unit.test_worker_in_trouble import MemoryRunner, Reports
 from xfworker.adapters.memory.clock import ManualClock
-from xfworker.domain.errors import RecordNotFound, ServerUnreachable
+from xfworker.domain.errors import LeaseLost, RecordNotFound, ServerUnreachable
 from xfworker.domain.job_outcome import Ending, Outcome
 from xfworker.domain.resources import Offer
 from xfworker.services.worker.capacity import Capacity
@@ -200,6 +200,70 @@ def test_what_a_job_had_of_the_machine_is_free_once_it_has_ended_and_its_events_
     loop.run(until_idle=True)
     assert free == [("claimed", job.serial), 1, ("failed", Ending.CRASHED)]
     assert loop.capacity.free().cores == 4
+
+
+def test_what_a_job_gets_of_the_machine_is_not_offered_with_the_next_claim(execution, tmp_path):
+    offers, asked_again = [], threading.Event()
+
+    class Late(Capacity):
+        def take(self, attempt, needs):
+            if threading.current_thread().name.startswith("job-"):
+                asked_again.wait(60)
+            return super().take(attempt, needs)
+
+    class Declared:
+        register, heartbeat, end = (getattr(execution.queue, name) for name in ("register", "heartbeat", "end"))
+
+        @staticmethod
+        def claim(serial, *, offer):
+            offers.append(offer.cores)
+            lease = execution.queue.claim(serial, offer=offer)
+            if lease is None:
+                asked_again.set()
+            package = {"metadata": {"resources": {"cores": 3}}}
+            return lease and evolve(lease, task_type=evolve(lease.task_type, metadata={"package": package}))
+
+    execution.job()
+    execution.runner.at_each_look = lambda: asked_again.wait(60)
+    loop = work_loop(execution, tmp_path, "", Reports())
+    loop.queue, loop.capacity = Declared(), Late(total=Offer(cores=4))
+    loop.run(until_idle=True)
+    assert offers[:2] == [4, 1]
+
+
+def test_a_job_that_is_handed_out_again_before_its_lost_attempt_has_ended_here_counts_as_a_second_one(
+    execution, tmp_path
+):
+    second_began, counted = threading.Event(), []
+    lease = execution.lease()
+    package = {"metadata": {"resources": {"cores": 3}}}
+    lease = evolve(lease, task_type=evolve(lease.task_type, metadata={"package": package}))
+    given = iter([lease, evolve(lease, job=evolve(lease.job, attempt=2))])
+
+    class Twice:
+        register = staticmethod(execution.queue.register)
+
+        @staticmethod
+        def claim(serial, *, offer):
+            return next(given, None)
+
+    class Executor:
+        @staticmethod
+        def run(lease, directory, events, variables):
+            if lease.attempt == 1:
+                assert second_began.wait(60)
+            else:
+                second_began.set()
+                for thread in threading.enumerate():
+                    if thread.name.startswith("job-") and thread is not threading.current_thread():
+                        thread.join(60)
+                counted.append((loop.running, loop.capacity.free().cores))
+            raise LeaseLost(f"attempt {lease.attempt} is over")
+
+    loop = work_loop(execution, tmp_path, "", Reports())
+    loop.queue, loop.executor, loop.capacity = Twice(), Executor(), Capacity(total=Offer(cores=6))
+    loop.run(until_idle=True)
+    assert counted == [(1, 3)]
 
 
 def test_the_directory_of_a_job_that_runs_is_never_taken_for_an_old_one_and_that_of_a_failed_one_is_in_the_end(

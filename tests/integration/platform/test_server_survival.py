@@ -1,5 +1,6 @@
 """A server that is killed without warning loses nothing that it answered; backups bring back what was."""
 
+import json
 import random
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from xfworker.api.composition.backups import make_backup, restore_backup
 from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.api.composition.platform import PlatformStorage, file_store, opened_records
 from xfworker.domain.change import Change
-from xfworker.domain.errors import ChecksumMismatch, RecordConflict, ServerError, UsageError
+from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, RecordConflict, ServerError, UsageError
 from xfworker.domain.files import AuthorizationToken, Scope, record_resource
 from xfworker.domain.job_state import JobState
 from xfworker.domain.parameters import create_parameter
@@ -206,6 +207,17 @@ def test_a_damaged_backup_changes_nothing(filled, tmp_path, damage):
     with pytest.raises((ChecksumMismatch, UsageError)):
         restore_backup(PlatformStorage(data=data), backup)
     assert world.admin.get(Job, job) == before
+
+
+def test_a_backup_of_another_schema_changes_nothing_not_even_where_there_was_no_secret(filled, tmp_path):
+    _, _, data, _ = filled
+    backup, other = tmp_path / "backup", tmp_path / "other"
+    make_backup(PlatformStorage(data=data), backup)
+    manifest = json.loads((backup / "manifest.json").read_text())
+    (backup / "manifest.json").write_text(json.dumps({**manifest, "schema": "9999"}))
+    with pytest.raises(ConfigurationError, match="the backup has schema 9999"):
+        restore_backup(PlatformStorage(data=other), backup)
+    assert not (other / "secret").exists()
 
 
 def _reading(job: int) -> AuthorizationToken:

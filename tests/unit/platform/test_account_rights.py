@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.platform.test_accounts import House
+from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.domain.bookkeeping import Account, PersonalToken, ProjectMember
 from xfworker.domain.errors import (
     AuthenticationFailed,
@@ -128,7 +129,11 @@ def test_a_project_is_shared_and_unshared_by_whose_it_is_and_each_is_logged_once
     assert anna.share(project, own(berta)) == (member, name)
     with pytest.raises(RecordNotFound, match="no account 'dora'"):
         anna.share(project, "dora")
-    for ask in (lambda: berta.share(project, carla), lambda: berta.unshare(project, own(berta))):
+    for ask in (
+        lambda: berta.share(project, carla),
+        lambda: berta.share(project, "nobody"),  # nor do others hear which accounts there are
+        lambda: berta.unshare(project, own(berta)),
+    ):
         with pytest.raises(PermissionDenied, match="it is not theirs"):
             ask()
     assert [(one.account_serial, who) for one, who in berta.members(project)] == [
@@ -143,6 +148,38 @@ def test_a_project_is_shared_and_unshared_by_whose_it_is_and_each_is_logged_once
     assert [who for _, who in anna.members(project)] == ["anna"]
     shared = [(action, more) for action, kind, more in logged(house) if kind == "projects" and "account" in more]
     assert shared == [("shared", {"account": own(berta)}), ("unshared", {"account": own(berta)})]
+
+
+class MeanwhileRecords(MemoryRecordStore):
+    """Records in memory, where others do something right before the next transaction that writes begins."""
+
+    def __init__(self):
+        super().__init__()
+        self.meanwhile = []
+
+    def transaction(self, *, write=True, **options):
+        if write and self.meanwhile:
+            self.meanwhile.pop()()
+        return super().transaction(write=write, **options)
+
+
+@pytest.fixture
+def busy_house():
+    return House(MeanwhileRecords())
+
+
+def test_of_two_who_make_an_account_of_one_name_at_once_one_is_refused(busy_house):
+    busy_house.records.meanwhile.append(lambda: busy_house.accounts.add("Anna", "first-password"))
+    with pytest.raises(RecordConflict, match="there is an account Anna already"):
+        busy_house.accounts.add("anna", "second-password")
+    assert [account.name for account in busy_house.accounts.all()] == ["Anna"]
+
+
+def test_of_two_changes_of_an_account_at_once_neither_is_lost(busy_house):
+    anna = busy_house.accounts.add("anna", "anna-password").serial
+    busy_house.records.meanwhile.append(lambda: busy_house.accounts.change(anna, disabled=True))
+    after = busy_house.accounts.change(anna, administrator=True)
+    assert (after.disabled, after.administrator, after.occ_lock_version) == (True, True, 3)
 
 
 def test_neither_workers_nor_scripts_share_projects_or_make_tokens(house, anna):

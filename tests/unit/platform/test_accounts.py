@@ -22,10 +22,10 @@ from xfworker.testing.contracts.worlds import Setting
 
 
 class House:
-    def __init__(self):
+    def __init__(self, records=None):
         self.clock = ManualClock()
         hasher = Argon2PasswordHasher(memory_kib=64, rounds=1)
-        self.records = MemoryRecordStore()
+        self.records = records or MemoryRecordStore()
         self.platform = Platform(self.records, self.clock, MemoryTokenSigner(self.clock), hasher=hasher)
         self.admin = self.platform.authenticate(self.platform.admin_token())
         self.accounts = self.platform.accounts_for(self.admin)

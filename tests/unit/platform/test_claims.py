@@ -1,10 +1,12 @@
 """A worker that fits none of the ready jobs costs next to nothing, however many there are."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
 from tests.unit.platform.statements import counted
+from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
@@ -69,6 +71,30 @@ def test_an_idle_worker_gets_what_has_become_ready(world):
     lease = world.queue.claim(worker)
     assert lease is not None
     assert lease.job.serial == job
+
+
+class AfterwardsRecords(MemoryRecordStore):
+    """Records in memory, where something happens right after the next transaction ends."""
+
+    afterwards = None
+
+    @contextmanager
+    def transaction(self, **options):
+        with super().transaction(**options) as transaction:
+            yield transaction
+        happening, self.afterwards = self.afterwards, None
+        if happening is not None:
+            happening()
+
+
+def test_an_idle_worker_gets_what_became_ready_while_it_was_told_that_nothing_is():
+    world, jobs = DirectWorld.over(AfterwardsRecords()), []
+    worker = world.queue.register(Worker(name="poor")).serial
+    world.platform.records.afterwards = lambda: jobs.extend(ready_jobs(world, 1))
+    assert world.queue.claim(worker) is None
+    lease = world.queue.claim(worker)
+    assert lease is not None
+    assert [lease.job.serial] == jobs
 
 
 def test_an_idle_worker_asks_the_store_nothing_until_something_may_have_become_claimable(world):

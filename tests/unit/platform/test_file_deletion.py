@@ -1,5 +1,7 @@
 """Files of obsolete runs go for good, and nothing that anything else uses goes with them."""
 
+from datetime import timedelta
+
 import attrs
 import pytest
 
@@ -271,6 +273,20 @@ def test_files_that_are_used_from_the_moment_of_deletion_on_stay(site):
     """The look around and the deletion are two moments; what comes in between counts."""
     run, job = site.run()
     site.records.before_writing = lambda: uses_in_an_input(site, job)
+    (freed,) = site.delete(run)
+    assert (freed.deleted, freed.kept_jobs, len(site.stored(job))) == (False, [job], 2)
+
+
+def test_files_that_are_used_by_what_a_server_with_a_late_clock_wrote_meanwhile_stay(site):
+    run, job = site.run()
+
+    def use():
+        now = site.clock.now()
+        site.clock.set_time(now - timedelta(minutes=4))
+        uses_in_an_input(site, job)
+        site.clock.set_time(now)
+
+    site.records.before_writing = use
     (freed,) = site.delete(run)
     assert (freed.deleted, freed.kept_jobs, len(site.stored(job))) == (False, [job], 2)
 

@@ -7,7 +7,7 @@ import pytest
 
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.memory.records import MemoryRecordStore
-from xfworker.domain.errors import ConfigurationError, IllegalTransition, ServerUnreachable
+from xfworker.domain.errors import ConfigurationError, IllegalTransition, NotEnoughSpace, ServerUnreachable
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Worker
 from xfworker.ports.job_queue import Lease
@@ -167,6 +167,21 @@ def test_a_server_that_is_suspended_twice_before_its_next_maintenance_grants_two
         assert watch.look() == 0
 
 
+def test_a_fresh_period_makes_up_only_for_what_was_seen_before_it():
+    clock = ManualClock()
+    watch = LeaseWatch(clock, LEASE_SECONDS)
+    watch.begin(after_pause=False)
+    clock.advance(3600)
+    first = watch.look()
+    clock.advance(3600)
+    second = watch.look()
+    watch.grant(first)
+    assert watch.look() == second > first
+    watch.grant(second)
+    watch.grant(first)  # by a request that took longer
+    assert watch.look() == 0
+
+
 @pytest.mark.parametrize(("lease", "interval"), [(3600, 5.0), (60, 5.0), (6, 1.0), (1.2, 0.2)])
 def test_leases_are_looked_at_several_times_in_each(lease, interval):
     platform = DirectWorld.over(MemoryRecordStore(), PlatformOptions(lease_seconds=lease)).platform
@@ -180,6 +195,12 @@ class Elsewhere(MemoryRecordStore):
     away = False
     joined = None
     closed = False
+    is_full = False
+
+    def transaction(self, *, write=True, **options):
+        if write and self.is_full:
+            raise NotEnoughSpace("the database has no room left")
+        return super().transaction(write=write, **options)
 
     @contextmanager
     def maintenance_turn(self):
@@ -216,6 +237,19 @@ def test_while_the_database_is_away_no_lease_can_be_renewed_so_all_get_a_fresh_p
         world.clock.advance(5)
         with pytest.raises(ServerUnreachable) if away else nullcontext():
             world.platform.maintain()
+    assert world.admin.get(Job, lease.job.serial).state is JobState.RUNNING
+
+
+def test_a_fresh_period_that_could_not_be_written_is_still_due():
+    world = DirectWorld.over(Elsewhere())
+    lease = Setting.make(world).leased()
+    world.platform.maintain()
+    world.clock.advance(3600)
+    world.platform.records.is_full = True
+    with pytest.raises(NotEnoughSpace):
+        world.platform.maintain()
+    world.platform.records.is_full = False
+    world.platform.maintain()
     assert world.admin.get(Job, lease.job.serial).state is JobState.RUNNING
 
 

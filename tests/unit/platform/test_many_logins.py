@@ -151,6 +151,17 @@ def test_a_name_that_is_not_there_takes_the_same_work_as_a_wrong_password(lab):
     assert hasher.asked == known == ["matches"]
 
 
+def test_a_guess_that_comes_too_soon_costs_no_work(lab):
+    lab.person("anna")
+    accounts = lab.platform.accounts_for(lab.admin)
+    hasher = Counting()
+    accounts.signing_in = evolve(accounts.signing_in, hasher=hasher)
+    guesses(accounts, "anna", 10)
+    hasher.asked.clear()
+    assert guesses(accounts, "anna", 3) == [TooManyRequests] * 3
+    assert hasher.asked == []
+
+
 def test_work_with_passwords_waits_in_a_short_queue_and_leaves_other_threads_free():
     async def flood():
         work, running, started, release = PasswordWork(), [], asyncio.Event(), asyncio.Event()

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.unit.platform.small_workflow import SmallWorkflow
+from tests.unit.platform.small_workflow import SmallWorkflow, output
 from tests.unit.platform.test_file_rights import Lab
 from xfworker.adapters.memory.records import MemoryRecordStore
 from xfworker.domain.change import Change
 from xfworker.domain.errors import UsageError
-from xfworker.domain.records import Job, Project
+from xfworker.domain.records import Job, Project, TaskType
 from xfworker.services.platform.idempotency import IdempotentRequest
 
 
@@ -96,3 +96,57 @@ def test_a_key_of_a_restart_is_not_one_of_an_abort():
     with pytest.raises(UsageError, match="another request"):
         small.control.abort_job(job.serial, idempotency_key="k")
     assert small.server.get(Job, job.serial).state.value == "Ready"
+
+
+class CountingRecords(MemoryRecordStore):
+    """Records in memory, with the number of transactions that could write."""
+
+    writing = 0
+
+    def transaction(self, *, write=True, **options):
+        self.writing += write
+        return super().transaction(write=write, **options)
+
+
+_REQUESTS = {
+    "create": lambda small, _: small.server.create(Project(name="teeth"), idempotency_key="k"),
+    "change": lambda small, job: small.server.update(
+        Job, job, Change(values={"/state": "Aborted"}), idempotency_key="k"
+    ),
+    "start a run": lambda small, _: small.control.start_run(small.workflow, idempotency_key="k"),
+    "copy a run": lambda small, job: small.control.copy_run(small.server.get(Job, job).run_serial, idempotency_key="k"),
+    "abort": lambda small, job: small.control.abort_job(job, idempotency_key="k"),
+    "append a task": lambda small, job: small.control.append_task(
+        job,
+        small.server.find(TaskType)[0].serial,
+        inputs=[{"key": "in", **output(small.server.get(Job, job).task_serial)}],
+        idempotency_key="k",
+    ),
+}
+
+
+@pytest.mark.parametrize("request_", _REQUESTS.values(), ids=list(_REQUESTS))
+def test_a_request_is_looked_up_carried_out_and_kept_under_its_key_in_one_transaction(request_):
+    # Else a server that dies in between, or the same request at another server, carries it out twice.
+    small = SmallWorkflow(records := CountingRecords())
+    small.task("Scan")
+    small.start()
+    small.control.start_run(small.workflow)
+    [job] = small.server.find(Job)
+    before = records.writing
+    answer = request_(small, job.serial)
+    made = records.writing - before
+    before = records.writing
+    assert request_(small, job.serial) == answer
+    assert (made, records.writing - before) == (1, 1)
+
+
+def test_a_restart_is_looked_up_carried_out_and_kept_under_its_key_in_one_transaction():
+    small = SmallWorkflow(records := CountingRecords())
+    small.task("Scan")
+    small.start()
+    small.control.start_run(small.workflow)
+    job = small.fail()
+    before = records.writing
+    small.control.restart_job(job.serial, idempotency_key="k")
+    assert records.writing - before == 1

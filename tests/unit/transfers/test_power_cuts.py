@@ -17,6 +17,8 @@ from xfworker.adapters.transfer.file_copy import copy_file
 from xfworker.adapters.transfer.limits import TransferLimits
 from xfworker.adapters.transfer.partial_download import PartialDownload
 from xfworker.adapters.transfer.partial_file import replacing
+from xfworker.api.composition.backups import make_backup, restore_backup
+from xfworker.api.composition.platform import PlatformStorage, file_store, opened_platform
 from xfworker.domain.files import AuthorizationToken, FileStat, Scope, parse_resource
 
 CONTENT = b"voxels" * 1000
@@ -170,3 +172,18 @@ def test_nothing_else_waits_for_the_disk(disk, scan, tmp_path):
         partial.write_bytes(CONTENT)
     assert not disk.holds(store.layout.path(RESOURCE))
     assert not disk.holds(tmp_path / "quick.json")
+
+
+def test_all_of_a_backup_and_the_secret_that_is_restored_from_it(disk, tmp_path, scan):
+    storage, backup = PlatformStorage(data=tmp_path / "data"), tmp_path / "backup"
+    with opened_platform(storage):
+        """The database and the secret are made."""
+    file_store(storage).upload(TOKEN, scan, RESOURCE)
+    make_backup(storage, backup)
+    files = [path for path in backup.rglob("*") if path.is_file()]
+    assert {path.name for path in files} == {"secret", "manifest.json", "records.jsonl.gz", "scan.omni"}
+    assert [path.name for path in files if not disk.has(path, path.read_bytes())] == []
+    other = PlatformStorage(data=tmp_path / "other")
+    restore_backup(other, backup)
+    assert other.secret_path.read_bytes() == storage.secret_path.read_bytes()
+    assert disk.holds(other.secret_path)

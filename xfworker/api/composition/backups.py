@@ -16,7 +16,7 @@ from xfworker.adapters.sql.export import read_rows, write_rows
 from xfworker.adapters.sql.records import SqlRecordStore
 from xfworker.adapters.sql.schema import current_revision
 from xfworker.adapters.transfer.hashing import file_sha256
-from xfworker.adapters.transfer.partial_file import flush_file, flush_folder
+from xfworker.adapters.transfer.partial_file import flush_file, flush_folder, replacing
 from xfworker.api.composition.kept_files import flush_folders, kept_files
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.errors import ChecksumMismatch, ConfigurationError, UsageError
@@ -61,8 +61,10 @@ def make_backup(storage: PlatformStorage, target: Path) -> BackupSummary:
         with gzip.open(partial / _RECORDS, "wb") as file:
             count = write_rows(engine, file)  # type: ignore[arg-type]  # a gzip file is written like any other
         digests = {name: files.copy_to(name, partial / _FILES / name) for name in files.names()}
+        own = [partial / _RECORDS, partial / _MANIFEST]
         if storage.secret_path.exists():
             shutil.copy2(storage.secret_path, partial / _SECRET)
+            own.append(partial / _SECRET)
         kept = {name: entry for name, entry in digests.items() if entry is not None}
         manifest = {
             "format": _FORMAT,
@@ -74,7 +76,7 @@ def make_backup(storage: PlatformStorage, target: Path) -> BackupSummary:
         }
         (partial / _MANIFEST).touch(mode=0o600)
         (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
-        for path in (partial / _RECORDS, partial / _MANIFEST):
+        for path in own:
             flush_file(path)
         flush_folders(partial)
         when_free(lambda: partial.rename(target))
@@ -102,9 +104,6 @@ def restore_backup(storage: PlatformStorage, source: Path) -> BackupSummary:
     files: dict[str, Any] = manifest["files"]
     kept = kept_files(storage)
     storage.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not storage.secret_path.exists() and (source / _SECRET).exists():
-        storage.secret_path.touch(mode=0o600, exist_ok=False)
-        shutil.copyfile(source / _SECRET, storage.secret_path)
     engine = _engine(storage, must_exist=False)
     try:
         if manifest.get("schema") != current_revision(engine):
@@ -114,6 +113,10 @@ def restore_backup(storage: PlatformStorage, source: Path) -> BackupSummary:
             )
 
         def put_back() -> None:
+            if not storage.secret_path.exists() and (source / _SECRET).exists():
+                # Whole or not at all: a server takes what is there for its secret, and so does the next restore.
+                with replacing(storage.secret_path, fsync=True, private=True) as partial:
+                    shutil.copyfile(source / _SECRET, partial)
             for name in files:
                 kept.put_back(source / _FILES / name, name)
             kept.move_away(set(files))

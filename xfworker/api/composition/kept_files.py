@@ -155,6 +155,7 @@ class _BucketFiles:
                 digest.update(block)
                 size += len(block)
                 writing.write(block)
+        flush_file(target)
         return digest.hexdigest(), size
 
     def put_back(self, source: Path, name: str) -> None:

@@ -1,7 +1,7 @@
 """What a worker has, which job has which part of it, and how the script of each is kept to its part."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from attrs import define, evolve, field
 
@@ -40,7 +40,7 @@ class Capacity:
     concurrency: int = 1
     seconds_left: Callable[[], float | None] = _endless
     walltime_seconds: float | None = None
-    _parts: dict[int, _Part] = field(factory=dict, init=False)
+    _parts: dict[Hashable, _Part] = field(factory=dict, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
 
     def free(self) -> Offer:
@@ -58,9 +58,13 @@ class Capacity:
             walltime_seconds=self.walltime_seconds,
         )
 
-    def take(self, job_serial: int, needs: Needs) -> Mapping[str, str]:
+    def take(self, attempt: Hashable, needs: Needs) -> Mapping[str, str]:
         """
-        Give a job its part.
+        Give an attempt at a job its part.
+
+        Args:
+            attempt: Which attempt; by this it is given back.
+            needs: What the job declares.
 
         Returns:
             The variables by which its script keeps to it. Threads are as many as the cores that it declares, else as
@@ -68,15 +72,15 @@ class Capacity:
         """
         with self._lock:
             gpus = tuple(self._free_gpus()[: needs.gpus or 0])
-            self._parts[job_serial] = _Part(needs, gpus)
+            self._parts[attempt] = _Part(needs, gpus)
         cores = needs.cores or max(self.total.cores // self.concurrency, 1)
         variables = dict.fromkeys(_THREADS, str(cores)) if self.total.cores or needs.cores else {}
         return variables if needs.gpus is None else {**variables, GPUS_VISIBLE: ",".join(gpus)}
 
-    def give_back(self, job_serial: int) -> None:
-        """Take a job's part back, if it has one."""
+    def give_back(self, attempt: Hashable) -> None:
+        """Take an attempt's part back, if it has one."""
         with self._lock:
-            self._parts.pop(job_serial, None)
+            self._parts.pop(attempt, None)
 
     def _free_gpus(self) -> list[str]:
         taken = {gpu for part in self._parts.values() for gpu in part.gpus}

@@ -16,7 +16,7 @@ from xfworker.domain.records import Worker
 from xfworker.domain.resources import Needs, Offer, declared_needs
 from xfworker.ports.clock import Clock
 from xfworker.ports.filesystem import Filesystem
-from xfworker.ports.job_queue import JobQueue, Lease
+from xfworker.ports.job_queue import HeldAttempt, JobQueue, Lease
 from xfworker.ports.job_runner import RunningScript
 from xfworker.services.worker.capacity import Capacity
 from xfworker.services.worker.job_executor import EndedJob, ExecutionEvents, JobExecutor
@@ -104,7 +104,7 @@ class WorkerLoop:
     farewell: Callable[[], Worker] | None = None
     _stopping: threading.Event = field(factory=threading.Event, init=False)
     _changed: threading.Event = field(factory=threading.Event, init=False)
-    _running: dict[int, threading.Thread] = field(factory=dict, init=False)
+    _running: dict[HeldAttempt, threading.Thread] = field(factory=dict, init=False)
     _directories: set[Path] = field(factory=set, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
     _give_back_at: float = field(default=math.inf, init=False)
@@ -214,21 +214,24 @@ class WorkerLoop:
 
     def _begin(self, lease: Lease) -> None:
         self.log.claimed(lease)
-        thread = threading.Thread(target=self._work, args=(lease,), name=f"job-{lease.job.serial}")
-        self._running[lease.job.serial] = thread
+        # By the attempt: a job whose lease was lost may be handed out here again before its script has ended.
+        attempt = HeldAttempt(lease.job.serial, lease.attempt, lease.job.started_at)
+        # Here and not in the job's own thread: what is free is stated with the next claim, which comes at once.
+        variables = self.capacity.take(attempt, _needs(lease))
+        thread = threading.Thread(target=self._work, args=(lease, attempt, variables), name=f"job-{lease.job.serial}")
+        self._running[attempt] = thread
         thread.start()
 
-    def _work(self, lease: Lease) -> None:
-        variables = self.capacity.take(lease.job.serial, _needs(lease))
+    def _work(self, lease: Lease, attempt: HeldAttempt, variables: Mapping[str, str]) -> None:
         try:
             directory = self.filesystem.make_working_directory(f"{DIRECTORY_PREFIX}{lease.job.serial}-")
             self._work_in(directory, lease, variables)
         except (XFWorkerError, OSError) as error:
             self.log.lost(lease, str(error))
         finally:
-            self.capacity.give_back(lease.job.serial)
+            self.capacity.give_back(attempt)
             with self._lock:
-                self._running.pop(lease.job.serial, None)
+                self._running.pop(attempt, None)
             self._changed.set()
 
     def _work_in(self, directory: Path, lease: Lease, variables: Mapping[str, str]) -> None:

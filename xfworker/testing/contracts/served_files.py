@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -57,15 +57,17 @@ def token_for(resource: Resource, verbs: Sequence[str] = VERBS) -> Authorization
 
 
 class _Watched:
-    """A permit that looks at the store at the moment at which it is asked for."""
+    """A permit that looks at the store when it is asked for, and when it ends."""
 
     def __init__(self, look: Callable[[], object]) -> None:
         self._look = look
         self.seen: list[object] = []
 
-    def __call__(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
         self.seen.append(self._look())
-        return nullcontext()
+        yield
+        self.seen.append(self._look())
 
 
 @contextmanager
@@ -174,7 +176,7 @@ class ServedFilesContract:
         assert self.content(store, token, place) == b"old"
 
     @pytest.mark.parametrize("size", [_SMALL, _LARGE])
-    def test_rights_that_ended_meanwhile_leave_the_old_file_and_are_asked_about_before_the_new_one_is_seen(
+    def test_rights_that_ended_meanwhile_leave_the_old_file_and_hold_from_before_the_new_one_is_seen_until_it_is(
         self, store: ServedStore, token: AuthorizationToken, folder: Resource, size: int
     ) -> None:
         place, content = folder.child("a.raw"), os.urandom(size)
@@ -187,12 +189,15 @@ class ServedFilesContract:
         allowed = store.files.receive(place, size=size)
         allowed.write(content)
         permit = _Watched(lambda: store.files.stat(token, place).etag)
-        allowed.publish(permit)
-        assert permit.seen == [before.etag]
+        stored = allowed.publish(permit)
+        assert permit.seen == [before.etag, stored.etag]
         assert self.content(store, token, place) == content
         with pytest.raises(LeaseLost):
             store.files.delete(token, place, permit=_ended)
         assert self.content(store, token, place) == content
+        permit = _Watched(lambda: len(store.files.list(token, folder).files))
+        store.files.delete(token, place, permit=permit)
+        assert permit.seen == [1, 0]
 
     @pytest.mark.parametrize("size", [_SMALL, _LARGE])
     def test_a_file_whose_rights_ended_while_the_store_took_it_is_not_there(
