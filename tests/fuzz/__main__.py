@@ -1,6 +1,6 @@
 """
 Fuzzes every parser: ``python -m tests.fuzz [--seconds N] [--up-to N] [--parser NAME] [--write docs/trust.md]``.
-With ``--turn COMMIT`` it is the one parser whose turn that is.
+With ``--turn COMMIT`` it is the one parser whose turn that is. What is written is also kept, in ``executions.json``.
 
 Each parser has a process of its own, guided by what its code has reached (atheris). The inputs that reached something
 new are kept in ``build/fuzz`` and begun from the next time. Exits with 1 at the first finding, whose input is kept;
@@ -20,7 +20,8 @@ from tests.fuzz.parsers import PARSERS
 from tests.trust_figures import table, write
 
 CORPUS = Path("build/fuzz")
-TOTALS = CORPUS / "executions.json"
+TOTALS = Path("tests/fuzz/executions.json")
+"""How often each was run; a part of the repository, so that they can be counted on any computer."""
 _NO_LIMIT = -1
 _DONE = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 
@@ -51,8 +52,8 @@ def main():
             continue
         executions, output = fuzz(name, options.seconds, remaining)
         totals[name] = totals.get(name, 0) + (executions or 0)
-        CORPUS.mkdir(parents=True, exist_ok=True)
-        TOTALS.write_text(json.dumps(totals, indent=2) + "\n")
+        if options.write:
+            TOTALS.write_text(json.dumps(totals, indent=2) + "\n")
         if executions is None:
             found = "ERROR: libFuzzer" in output or "Uncaught Python exception" in output
             end = f"FINDING in {name}; its input is in {CORPUS / name}-findings" if found else f"NOT RUN: {name}"

@@ -25,7 +25,8 @@ from tests.mutation.running import KILLED, MutationRun
 from tests.trust_figures import table, write
 
 FLOOR = 0.9
-RESULTS = Path("build/mutation")
+SCORES = Path("tests/mutation/scores.json")
+"""What each file reached, and in which form; a part of the repository, so that the table can grow on any computer."""
 EXPLAINED = Path("tests/mutation/explained.toml")
 _SLOW = {"access_matrix", "flow_properties", "image_routes"}
 _OF_SERVING = {"database_file", "openapi", "secret_file", "serve_options", "wire_messages"}
@@ -200,7 +201,7 @@ TESTS_OF = {
     "xfworker/services/platform/idempotency.py": (_MEMORY, *_of_platform("file_rights", "repeated_requests")),
     "xfworker/services/platform/identity_check.py": _OF_ACCOUNTS,
     "xfworker/services/platform/lease_watch.py": _of_platform("lease_clocks"),
-    "xfworker/services/platform/leases.py": _OF_QUEUE,
+    "xfworker/services/platform/leases.py": (*_OF_QUEUE, *_of_platform("file_rights")),
     "xfworker/services/platform/login_throttle.py": _OF_ACCOUNTS,
     "xfworker/services/platform/options.py": _of_platform("small_rules"),
     "xfworker/services/platform/ownership.py": _OF_RIGHTS,
@@ -324,9 +325,8 @@ def _judged(path, tried):
     sys.stdout.write(f"{path}: {killed} of {len(tried)} mutants are noticed, {score:.3f}; "
                      f"{len(survivors) - len(unexplained)} explained, {len(unexplained)} open\n")  # fmt: skip
     sys.stdout.flush()
-    RESULTS.mkdir(parents=True, exist_ok=True)
     figures = {"mutants": len(tried), "survivors": [mutant.key for mutant, _ in survivors], "source": _digest(path)}
-    (RESULTS / f"{path.as_posix().replace('/', '.')}.json").write_text(json.dumps({"file": str(path), **figures}))
+    _keep({**_kept(), path.as_posix(): figures})
     return 1 if score < FLOOR or unexplained or unused else 0
 
 
@@ -352,6 +352,16 @@ def _explained(path):
         return [item for item in tomllib.load(file).get("mutant", []) if item["file"] == path.as_posix()]
 
 
+def _kept():
+    return json.loads(SCORES.read_text("utf-8")) if SCORES.exists() else {}
+
+
+def _keep(scores):
+    # A line for each file, which is what changes.
+    lines = (f"{json.dumps(file)}: {json.dumps(scores[file])}" for file in sorted(scores))
+    SCORES.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
+
+
 def _still_holds(item):
     """Say whether a score is of the file as it is, and leave out of it what is not changed any more."""
     path = Path(item["file"])
@@ -365,8 +375,7 @@ def _still_holds(item):
 
 
 def _results():
-    kept = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
-    return [item for item in kept if _still_holds(item)]
+    return [item for item in ({"file": file, **figures} for file, figures in _kept().items()) if _still_holds(item)]
 
 
 def _survivors():

@@ -37,7 +37,7 @@ class Gate:
 '''
 
 
-RESULT = "build/mutation/lab.gate.py.json"
+SCORES = "tests/mutation/scores.json"
 
 
 def changes():
@@ -134,12 +134,13 @@ def test_a_run_that_is_not_complete_gives_no_score(tmp_path, expected, tests, st
     source = "def passes(number):\n    return number in (1, 2)\n"
     run = tried(tmp_path, source, SOURCE_OF_TESTS.format(expected=expected), tests)
     assert (run.returncode, said in run.stdout) == (status, True), run.stdout + run.stderr
-    assert list(tmp_path.glob("build/mutation/*.json")) == ([] if status == 2 else [tmp_path / RESULT])
+    kept = tmp_path / SCORES
+    assert kept.exists() == (status != 2)
     if status == 1:
         # What was changed once and is not any more has no score.
         (tmp_path / "lab" / "other.py").write_text("")
-        kept = {"file": "lab/other.py", "mutants": 2, "survivors": [], "source": hashlib.sha256(b"").hexdigest()}
-        (tmp_path / RESULT).with_name("lab.other.py.json").write_text(json.dumps(kept))
+        other = {"mutants": 2, "survivors": [], "source": hashlib.sha256(b"").hexdigest()}
+        kept.write_text(json.dumps({**json.loads(kept.read_text()), "lab/other.py": other}))
         (tmp_path / "trust.md").write_text(
             "<!-- begin of what make mutation wrote --><!-- end of what make mutation wrote -->"
         )
