@@ -41,7 +41,10 @@ def parse_time(text: str) -> datetime:
         ValueError: The string is not a time.
     """
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:  # in UTC it is before the year 1, or after the year 9999
+        raise ValueError(f"{text!r} is not a time in UTC") from None
 
 
 def to_json(record: Record) -> dict[str, Any]:

@@ -160,7 +160,8 @@ def resource_reference(resource: Resource) -> dict[str, Any]:
 
 
 def _is_serial(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    # As it is written: with zeros before it, it would be another folder of the same record, which nobody looks into.
+    return text.isascii() and text.isdigit() and text == (text.lstrip("0") or "0")
 
 
 @define(frozen=True)

@@ -104,11 +104,13 @@ def test_a_file_that_went_with_an_obsolete_run_is_not_missing_and_one_beside_it_
 def test_files_that_belong_to_no_record_are_found_however_deep(site):
     _, job = site.run(obsolete=False)
     store(site, f"task_config/{site.task}/a.json")
-    for text in ("task_config/4711/a.json", "job_result/4712/deep/b.bin", "job_result/4712/c.bin"):
+    beside = f"job_result/0{job}"
+    for text in (f"{beside}/d.bin", "task_config/4711/a.json", "job_result/4712/deep/b.bin", "job_result/4712/c.bin"):
         path = (site.source.parent / "files").joinpath(*text.split("/"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     assert sorted(found(site)) == [
+        ("orphaned", f"{beside}/d.bin", f"there is no job 0{job}"),
         ("orphaned", "job_result/4712/c.bin", "there is no job 4712"),
         ("orphaned", "job_result/4712/deep/b.bin", "there is no job 4712"),
         ("orphaned", "task_config/4711/a.json", "there is no task 4711"),

@@ -112,6 +112,22 @@ def test_a_link_begins_one_session_which_ends_with_the_token_that_made_it(lab):
     assert lab.platform.authenticate(anna).name == "anna"
 
 
+@pytest.mark.parametrize("end", ["a new password", "a token that is revoked", "the end of all sessions"])
+def test_a_link_leads_nowhere_once_the_token_that_asked_for_it_has_ended(lab, end):
+    serial, _ = lab.person("anna")
+    accounts, sessions = lab.platform.accounts_for(lab.admin), lab.platform.page_sessions()
+    session = accounts.log_in("anna", "anna-password")
+    code = sessions.link(lab.platform.authenticate(session.text)).path.removeprefix("/link/")
+    if end == "a new password":
+        accounts.change(serial, password="correct horse battery")
+    elif end == "a token that is revoked":
+        accounts.revoke(session.record.serial)
+    else:
+        accounts.end_sessions(serial)
+    with pytest.raises(AuthenticationFailed, match="revoked"):
+        sessions.begin(code)
+
+
 def test_a_link_of_who_has_the_data_folder_begins_an_administrators_session_for_ten_minutes(lab):
     sessions = lab.platform.page_sessions()
     code = sessions.link(lab.admin).path.removeprefix("/link/")

@@ -9,8 +9,9 @@ from litestar import Request, Response
 from xfworker.adapters.web.request_threads import RequestThreads
 from xfworker.adapters.wire.authorization import bearer_token
 from xfworker.adapters.wire.codec import read, write
+from xfworker.adapters.wire.digits import are_plain
 from xfworker.adapters.wire.field_types import LARGEST
-from xfworker.domain.errors import InvalidRecord, UsageError
+from xfworker.domain.errors import InvalidRecord, RecordNotFound, UsageError
 from xfworker.services.platform.keeping import MOST_BYTES
 from xfworker.services.platform.platform import Platform
 from xfworker.services.platform.principal import Principal
@@ -20,23 +21,43 @@ MessageT = TypeVar("MessageT")
 AnyRequest = Request[Any, Any, Any]
 
 _PRINCIPAL = "xfworker_principal"
+_AGAIN = "xfworker_authenticated_again"
+_PROMPT_SECONDS = 0.2
+"""A body that is there by then came with its head."""
 _MAX_KEY = 200
 _SHORT_BYTES = 32 * 1024
 _MOST_BYTES = 4 * MOST_BYTES
 
 
 def authentication(platform: Platform) -> Callable[[AnyRequest], Awaitable[None]]:
-    """Give the hook that finds out who is asking before anything else is looked at."""
+    """Give the hook that finds out who is asking before anything else is looked at, and again after a slow body."""
 
     async def authenticate(request: AnyRequest) -> None:
+        begun = platform.clock.monotonic()
+        require_plain_numbers(request)
         token = bearer_token(_authorization(request))
         principal = platform.authenticate_by_token(token)
         if principal is None:
             principal = await in_thread(lambda: platform.authenticate(token))
-        request.scope["state"][_PRINCIPAL] = principal
-        request.scope["state"]["xfworker_caller"] = principal.name
+
+        async def again() -> None:
+            if platform.clock.monotonic() - begun > _PROMPT_SECONDS:
+                await authenticate(request)
+
+        request.scope["state"].update({_PRINCIPAL: principal, _AGAIN: again, "xfworker_caller": principal.name})
 
     return authenticate
+
+
+def require_plain_numbers(request: AnyRequest) -> None:
+    """
+    Refuse a path in which a number stands in another form than its digits.
+
+    Raises:
+        RecordNotFound: One does.
+    """
+    if not are_plain(request.scope["path"], request.path_params):
+        raise RecordNotFound(f"there is nothing at {request.scope['path'][:200]!a}: a serial is written in digits")
 
 
 def _authorization(request: AnyRequest) -> str | None:
@@ -61,7 +82,7 @@ async def json_object(request: AnyRequest) -> dict[str, Any]:
     Raises:
         InvalidRecord: It is something else.
     """
-    body = await request.body()
+    body = await _body(request)
     return await _as_large_as(body, lambda: _decoded(body))
 
 
@@ -72,8 +93,16 @@ async def message(request: AnyRequest, kind: type[MessageT], name: str) -> Messa
     Raises:
         InvalidRecord: With every violation and its path, after ``name``.
     """
-    body = await request.body()
+    body = await _body(request)
     return await _as_large_as(body, lambda: read(kind, _decoded(body), name))
+
+
+async def _body(request: AnyRequest) -> bytes:
+    body = await request.body()
+    # A body may take hours to come, and whoever sends it may have lost their rights meanwhile.
+    if _AGAIN in request.scope["state"]:
+        await request.scope["state"][_AGAIN]()
+    return body
 
 
 async def _as_large_as(body: bytes, work: Callable[[], Result]) -> Result:

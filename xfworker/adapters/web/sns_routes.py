@@ -11,6 +11,7 @@ from litestar.response import Stream
 
 from xfworker.adapters.web.exchange import AnyRequest, answer_message, authentication, caller, in_thread
 from xfworker.adapters.wire.byte_range import answer_range
+from xfworker.adapters.wire.digits import read_integer
 from xfworker.adapters.wire.records import Items
 from xfworker.domain.errors import UsageError
 from xfworker.ports.sns_server import Measurement, MeasurementFiles
@@ -21,7 +22,6 @@ MOUNT = "/sns/v1"
 
 _BINARY = "application/octet-stream"
 _BLOCK = 1 << 20
-_MAX_DIGITS = 10
 
 
 def sns_router(catalogue: MeasurementFiles, platform: Platform) -> Router:
@@ -81,6 +81,7 @@ def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
 def _index(value: str | None, name: str) -> int | None:
     if value is None:
         return None
-    if not (value.isascii() and value.lstrip("-").isdigit() and len(value) <= _MAX_DIGITS):
+    index = read_integer(value)
+    if index is None:
         raise UsageError(f"{name} must be an integer, not {value[:40]!a}")
-    return int(value)
+    return index

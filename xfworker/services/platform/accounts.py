@@ -2,6 +2,8 @@
 
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,7 +70,7 @@ class Accounts:
                 f"{', '.join(sorted(_TAKEN))}"
             )
         hashed = self.passwords.hashed(password, name)
-        with self.records.transaction() as transaction:
+        with self._writing() as transaction:
             for known in transaction.find(Account):
                 if known.name.casefold() == name.casefold():
                     raise RecordConflict(f"there is an account {known.name} already", current=_without_password(known))
@@ -103,7 +105,7 @@ class Accounts:
             # A token is good for a while and can be revoked; a password that it could set would outlive it.
             self.identity.require_password(serial, current_password or "")
         hashed = None if password is None else self.passwords.hashed(password, self._name_of(serial))
-        with self.records.transaction() as transaction:
+        with self._writing() as transaction:
             account = transaction.get(Account, serial)
             requested = {"password_hash": hashed, "administrator": administrator, "disabled": disabled}
             changes: dict[str, Any] = {name: value for name, value in requested.items() if value is not None}
@@ -190,14 +192,14 @@ class Accounts:
                     "for fewer days, or let an administrator make it"
                 )
             expires_at = requested
-        with self.records.transaction() as transaction:
+        with self._writing() as transaction:
             transaction.get(Account, account_serial)
             return self._new_token(transaction, account_serial, name, PrincipalKind.USER, expires_at)
 
     def add_worker_token(self, name: str) -> NewToken:
         """Make a token for a computer that runs jobs; it ends with the caller's own token, where that ends."""
         self._require_admin("make tokens for workers")
-        with self.records.transaction() as transaction:
+        with self._writing() as transaction:
             return self._new_token(transaction, NO_ACCOUNT, name, PrincipalKind.WORKER, self.principal.expires_at)
 
     def tokens(self, account_serial: int | None = None) -> list[PersonalToken]:
@@ -214,7 +216,7 @@ class Accounts:
         Raises:
             RecordNotFound: There is none, or it is another user's.
         """
-        with self.records.transaction() as transaction:
+        with self._writing() as transaction:
             token = transaction.get(PersonalToken, serial)
             if not self.principal.is_admin and token.account_serial != self.principal.account_serial:
                 raise RecordNotFound(f"there is no personal token {serial}")
@@ -233,7 +235,7 @@ class Accounts:
             RecordNotFound: There is none.
         """
         self._require_own_or_admin(account_serial, "end sessions of others")
-        with self.records.transaction() as transaction:
+        with self._writing() as transaction:
             account = transaction.get(Account, account_serial)
             count = end_sessions(transaction, account_serial, but=self.principal.token_key)
             self._log(transaction, account, "ended the sessions of", sessions=count)
@@ -263,7 +265,7 @@ class Accounts:
             RecordNotFound: The caller does not see the project, or there is no such account.
             PermissionDenied: The caller does not own the project.
         """
-        with self.records.transaction() as transaction:
+        with self._writing() as transaction:
             self._require_owner(transaction, project_serial)
             shared_with = _account(transaction, account)
             account_serial = shared_with.serial
@@ -281,7 +283,7 @@ class Accounts:
 
     def unshare(self, project_serial: int, account_serial: int) -> None:
         """Let an account see a project no longer; who owns it keeps it."""
-        with self.records.transaction() as transaction:
+        with self._writing() as transaction:
             self._require_owner(transaction, project_serial)
             where = {"project_serial": project_serial, "account_serial": account_serial, "role": MemberRole.MEMBER}
             if transaction.delete(ProjectMember, where):
@@ -296,6 +298,12 @@ class Accounts:
             access.get(Project, project_serial)
             members = transaction.find(ProjectMember, {"project_serial": project_serial})
             return [(member, transaction.get(Account, member.account_serial).name) for member in members]
+
+    @contextmanager
+    def _writing(self) -> Iterator[RecordTransaction]:
+        with self.records.transaction() as transaction:
+            self.signing_in.sessions.require_let_in(transaction, self.principal, self.clock.now())
+            yield transaction
 
     def _end_leases(self, transaction: RecordTransaction, owner: Principal, *, is_let_in: bool = True) -> None:
         rights = Access(owner, transaction)

@@ -152,11 +152,10 @@ def _was_deleted(records: RecordStore, reference: Mapping[str, Any]) -> bool:
 
 def _wrong_files(records: RecordStore, files: FileStore, token: AuthorizationToken, *, deep: bool) -> Iterator[Finding]:
     for source, kind in _OWNERS.items():
-        known = {record.serial for record in _all(records, kind)}
+        known = {str(record.serial) for record in _all(records, kind)}
         for name in files.list(token, Resource((source,))).folders:
-            owned = name.isascii() and name.isdigit() and int(name) in known
             for stat in files_below(files, token, Resource((source, name))):
-                if not owned:
+                if name not in known:
                     message = f"there is no {kind.noun} {name}"
                     yield Finding(kind=FindingKind.ORPHANED, place=str(stat.resource), message=message)
                 elif deep:

@@ -125,8 +125,8 @@ class FileDeletion:
         self, runs: Sequence[int], workflows: Sequence[int], users: Mapping[int, set[str]], since: datetime
     ) -> list[_Batch]:
         """Mark the jobs whose files go, where nothing began to use them since they were looked at."""
-        with self._records.transaction() as transaction:
-            access = Access(self._server.principal, transaction)
+        with self._server.writing() as access:
+            transaction = access.transaction
             batches = _batches(access, runs, workflows)
             # What was looked at before still holds, and what came since is little.
             fresh = _users(transaction, _serials(batches), _records_since(transaction, since))

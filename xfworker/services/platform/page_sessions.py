@@ -53,10 +53,12 @@ class PageSessions:
         expires_at = now + timedelta(seconds=LINK_SECONDS)
         kept: dict[str, Any] = {
             "account": principal.account_serial,
+            "by": principal.claims(),
             "expires_at": format_time(expires_at),
             "session_ends": None if principal.expires_at is None else format_time(principal.expires_at),
         }
         with self._records.transaction() as transaction:
+            self._sessions.require_let_in(transaction, principal, now)
             transaction.put_entry(_entry_key(code), kept, at=now)
         return PageLink(path=f"/link/{code}", expires_at=expires_at)
 
@@ -69,7 +71,7 @@ class PageSessions:
             address: From where it is followed.
 
         Raises:
-            AuthenticationFailed: There is no such link, or it was used or has expired.
+            AuthenticationFailed: There is no such link, it was used, or it or the token that asked for it ended.
             SecondFactorMissing: The account has to set up a second factor first.
         """
         now = self._clock.now()
@@ -91,6 +93,9 @@ class PageSessions:
         self, transaction: RecordTransaction, kept: Any, now: datetime, address: str
     ) -> NewToken | PendingSignIn:
         ends = None if kept["session_ends"] is None else parse_time(kept["session_ends"])
+        if "key" in kept.get("by", ()):
+            # Whoever ended the token, by a new password or otherwise, ended what it was to lead to.
+            self._sessions.principal(transaction, kept["by"], now)
         if kept["account"] is not None and self._signing_in is not None:
             account = transaction.get(Account, kept["account"])
             return self._signing_in.after_link(transaction, account, ends, now, address=address)

@@ -185,7 +185,9 @@ class Platform:
         Raises:
             ConfigurationError: The platform was composed without accounts.
         """
-        return SecondFactors(principal, self.records, self.clock, self._identity_check(), self._second_factors)
+        return SecondFactors(
+            principal, self.records, self.clock, self._identity_check(), self._second_factors, self._sessions
+        )
 
     def signing_in(self) -> SigningIn:
         """

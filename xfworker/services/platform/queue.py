@@ -45,6 +45,7 @@ from xfworker.services.platform.ownership import is_owner, owner_key
 from xfworker.services.platform.principal import Principal, PrincipalKind, job_claims
 from xfworker.services.platform.publications import require_none_under_way
 from xfworker.services.platform.registration import Registration, require_own_worker
+from xfworker.services.platform.tokens import Sessions
 
 _CLAIMABLE = (JobState.READY, JobState.READY_FOR_INTERACTIVE)
 _SEEN_PARTS = 10
@@ -86,7 +87,8 @@ class PlatformQueue:
         Two computers may have workers of one name. Where both say which instance they are, each has a record of its
         own, the second with a number behind its name, so that no job goes to a computer that lacks its software.
         """
-        return Registration(self._principal, self._records, self._clock, self._options).register(worker)
+        sessions = Sessions(self._signer, self._options)
+        return Registration(self._principal, self._records, self._clock, self._options, sessions).register(worker)
 
     def claim(
         self,
@@ -292,6 +294,7 @@ class PlatformQueue:
 
     def _lease(self, access: Access, job: Job, worker: Worker, claim_key: str | None, now: datetime) -> Lease:
         transaction = access.transaction
+        Sessions(self._signer, self._options).require_let_in(transaction, self._principal, now)
         running = attrs.evolve(
             job,
             state=JobState.RUNNING,

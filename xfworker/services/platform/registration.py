@@ -17,6 +17,7 @@ from xfworker.services.platform.leases import end_lease
 from xfworker.services.platform.options import PlatformOptions
 from xfworker.services.platform.ownership import is_abandoned, owner_of, owns, set_owner
 from xfworker.services.platform.principal import Principal
+from xfworker.services.platform.tokens import Sessions
 
 
 @define(frozen=True)
@@ -27,6 +28,7 @@ class Registration:
     _records: RecordStore
     _clock: Clock
     _options: PlatformOptions
+    _sessions: Sessions
 
     def register(self, worker: Worker) -> Worker:
         """Make the worker's record, or update the one that it had before."""
@@ -49,6 +51,7 @@ class Registration:
     def _registered(self, worker: Worker) -> Worker:
         with self._records.transaction() as transaction:
             now = self._clock.now()
+            self._sessions.require_let_in(transaction, self._principal, now)
             name, known = self._registration(transaction, worker, now)
             if known is None:
                 made = transaction.insert(

@@ -1,5 +1,7 @@
 """Second factors as those who are signed in look after them: their own, and administrators those of others."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from attrs import define
@@ -14,7 +16,7 @@ from xfworker.services.platform.activity import log_event
 from xfworker.services.platform.identity_check import IdentityCheck
 from xfworker.services.platform.principal import Principal
 from xfworker.services.platform.second_factor_check import WRONG_CODE, SecondFactorCheck
-from xfworker.services.platform.tokens import end_sessions
+from xfworker.services.platform.tokens import Sessions, end_sessions
 
 NOT_BEGUN = "there is no set-up to be confirmed, or it was begun more than ten minutes ago; begin it again"
 
@@ -44,6 +46,7 @@ class SecondFactors:
     clock: Clock
     identity: IdentityCheck
     factors: SecondFactorCheck
+    sessions: Sessions
 
     def state(self, account_serial: int) -> SecondFactorState:
         """
@@ -95,7 +98,7 @@ class SecondFactors:
         """
         self._require_own(account_serial)
         self.identity.require_both(account_serial, password, code)
-        with self.records.transaction() as transaction:
+        with self._writing() as transaction:
             account = transaction.get(Account, account_serial)
             return self.factors.begin(transaction, account, self.clock.now())
 
@@ -126,7 +129,7 @@ class SecondFactors:
         """
         self._require_own(account_serial)
         now = self.clock.now()
-        with self.records.transaction() as transaction:
+        with self._writing() as transaction:
             account = transaction.get(Account, account_serial)
             begun = self.factors.unconfirmed(transaction, account, now)
             if begun is None:
@@ -153,11 +156,17 @@ class SecondFactors:
             self.identity.require_both(account_serial, password or "", code)
         else:
             self.principal.require(to="remove the second factors of others")
-        with self.records.transaction() as transaction:
+        with self._writing() as transaction:
             account = transaction.get(Account, account_serial)
             if not transaction.delete(SecondFactor, {"account_serial": account_serial}):
                 raise RecordNotFound(f"{account.name} has no second factor")
             self._changed(transaction, account, "removed the second factor of", self.clock.now())
+
+    @contextmanager
+    def _writing(self) -> Iterator[RecordTransaction]:
+        with self.records.transaction() as transaction:
+            self.sessions.require_let_in(transaction, self.principal, self.clock.now())
+            yield transaction
 
     def _changed(self, transaction: RecordTransaction, account: Account, action: str, now: datetime) -> None:
         ended = end_sessions(transaction, account.serial, but=self.principal.token_key)

@@ -37,6 +37,7 @@ from xfworker.services.platform.principal import Principal
 from xfworker.services.platform.reach import Reach, is_progress, workflow_of, workflow_of_new
 from xfworker.services.platform.spawn_limits import admit_spawned
 from xfworker.services.platform.stored_results import StoredResults
+from xfworker.services.platform.tokens import Sessions
 
 RecordT = TypeVar("RecordT", bound=Record)
 Answer = TypeVar("Answer")
@@ -252,6 +253,7 @@ class PlatformServer:
         results.look_up(outputs)
         results.begin_transaction()
         with self._records.transaction(of=of, locking=locking) as transaction:
+            Sessions(self._signer, self._options).require_let_in(transaction, self.principal, self._now())
             yield Access(
                 self.principal,
                 transaction,

@@ -89,6 +89,10 @@ class SigningIn:
         is_right = self.hasher.matches(password, account.password_hash if account else nobody)
         now = self.clock.now()
         with self.records.transaction() as transaction:
+            if account is not None:
+                # While it was compared, the password may have become another one.
+                was, account = account, transaction.get(Account, account.serial)
+                is_right = is_right and was.password_hash == account.password_hash
             if account is None:
                 log_unknown_name(transaction, address=address, now=now)
                 outcome = None

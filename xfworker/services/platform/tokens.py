@@ -129,6 +129,19 @@ class Sessions:
             if token.serial not in stay:
                 transaction.delete(PersonalToken, {"serial": token.serial})
 
+    def require_let_in(self, transaction: RecordTransaction, principal: Principal, now: datetime) -> None:
+        """
+        Refuse a caller who has lost their token or a right since they came in: what they make now would outlive it.
+
+        Raises:
+            AuthenticationFailed: The token was revoked or has ended, or its account is disabled.
+            PermissionDenied: The caller is not an administrator any more.
+        """
+        if principal.token_key is not None:
+            present = self.principal(transaction, principal.claims(), now)
+            if principal.is_admin and not present.is_admin:
+                present.require(to="go on with what they began as an administrator")
+
     def principal(self, transaction: RecordTransaction, claims: Mapping[str, Any], now: datetime) -> Principal:
         """
         Give the caller that a personal token, a worker's or a session's stands for.

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import attrs
 
-from xfworker.adapters.wire.digits import read_digits
+from xfworker.adapters.wire.digits import read_digits, read_integer
 from xfworker.domain.errors import UsageError
 from xfworker.domain.records import Record
 
@@ -107,10 +107,10 @@ def _value(name: str, kind: Any, value: str) -> Any:
             raise UsageError(f"{name}: expected true or false, got {value[:40]!a}")
         return value == "true"
     if kind is int:
-        number = read_digits(value.removeprefix("-"))
-        if number is None or number > _MAX_INT:
+        number = read_integer(value)
+        if number is None or abs(number) > _MAX_INT:
             raise UsageError(f"{name}: expected an integer, got {value[:40]!a}")
-        return -number if value.startswith("-") else number
+        return number
     try:
         return kind(value)
     except ValueError:
