@@ -4,11 +4,13 @@ import pytest
 from attrs import evolve
 
 from tests.integration.transfers.conftest import LIMITS, MIB, TRANSFERS
+from xfworker.adapters.http.file_bearer import FileBearer
 from xfworker.adapters.http.file_store import HttpFileStore
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import BASE, HttpXFServer
+from xfworker.adapters.wire.authorization import authorization
 from xfworker.domain.errors import AuthenticationFailed
-from xfworker.domain.files import VERBS, Resource, Scope
+from xfworker.domain.files import VERBS, AuthorizationToken, Resource, Scope
 
 CONTENT = bytes(range(256)) * 4096 * 12
 
@@ -111,3 +113,17 @@ def test_a_token_of_the_server_renews_itself(served):
     assert token.renew is not None
     assert token.renew().scopes == token.scopes
     assert token.token not in repr(token)
+
+
+def test_a_token_that_two_transfers_find_ended_is_renewed_once():
+    renewals = []
+
+    def renew():
+        renewals.append(1)
+        return AuthorizationToken(url="", token=f"new {len(renewals)}", scopes=(), renew=renew)
+
+    bearer = FileBearer(AuthorizationToken(url="", token="old", scopes=(), renew=renew))
+    refused = bearer.headers
+    for _ in range(2):
+        bearer.renew(refused, AuthenticationFailed("the token has ended"))
+    assert (len(renewals), bearer.headers) == (1, authorization("new 1"))

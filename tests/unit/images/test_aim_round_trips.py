@@ -233,3 +233,30 @@ def test_a_log_that_is_not_latin_1_is_refused(tmp_path, formats, bone, describe_
     with pytest.raises(Exception, match="Latin-1"):
         formats.writer(tmp_path / "a.AIM", image)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_changed_spacing_is_what_an_aim_of_the_same_voxels_states(tmp_path, formats, write_array, bone):
+    described = formats.describe(write_array(tmp_path / "a.AIM", bone))
+    with formats.writer(tmp_path / "b.AIM", attrs.evolve(described, spacing_mm=(0.5, 0.25, 0.125))) as writer:
+        writer.write(bone)
+    assert formats.describe(tmp_path / "b.AIM").spacing_mm == (0.5, 0.25, 0.125)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_data_behind_the_voxels_stay_with_these_voxels_only(tmp_path, formats, bone, changed):
+    original = golden(formats, tmp_path, bone, "int16")
+    data = bytearray(original.read_bytes())
+    log_bytes, voxel_bytes = struct.unpack_from("<2i", data, 8)
+    struct.pack_into("<i", data, 16, len(b"of these voxels"))
+    end = 160 + log_bytes + voxel_bytes
+    data[end:] = b"of these voxels"
+    original.write_bytes(data + bytes(-len(data) % 512))
+    convert(formats, original, tmp_path / "o.omni")
+    if changed:
+        raw = np.memmap(tmp_path / "o.raw", "<i2", "r+")
+        raw[0] += 1
+        raw.flush()
+    convert(formats, tmp_path / "o.omni", tmp_path / "back.AIM")
+    back = (tmp_path / "back.AIM").read_bytes()
+    assert (b"of these voxels" in back, back == original.read_bytes()) == (not changed, not changed)
+    assert struct.unpack_from("<i", back, 16) == (0 if changed else 15,)

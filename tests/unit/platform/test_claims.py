@@ -4,9 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import event
 
 from tests.unit.platform.statements import counted
 from xfworker.adapters.memory.records import MemoryRecordStore
+from xfworker.adapters.sql.engine import open_engine, sqlite_url
+from xfworker.adapters.sql.records import SqlRecordStore
+from xfworker.adapters.sql.schema import upgrade
 from xfworker.api.composition.platform import PlatformStorage, opened_records
 from xfworker.domain.job_state import JobState
 from xfworker.domain.records import Job, Project, Task, TaskType, Worker, Workflow, WorkflowState
@@ -95,6 +99,27 @@ def test_an_idle_worker_gets_what_became_ready_while_it_was_told_that_nothing_is
     lease = world.queue.claim(worker)
     assert lease is not None
     assert [lease.job.serial] == jobs
+
+
+def test_what_has_become_ready_counts_once_others_can_see_it(tmp_path):
+    # A worker that asked in between would find nothing, and take it that nothing has come since.
+    engine, counts = open_engine(sqlite_url(tmp_path / "records.sqlite"), durable=False), []
+    upgrade(engine, lambda _: tmp_path)
+    engine.dispose()
+
+    @event.listens_for(engine, "connect")
+    def look_at_commits(connection, _):
+        connection.set_trace_callback(lambda statement: statement == "COMMIT" and counts.append(records.ready_count()))
+
+    records = SqlRecordStore(engine)
+    world = DirectWorld.over(records)
+    ready_jobs(world, 1)
+    counts.clear()
+    before = records.ready_count()
+    ready_jobs(world, 1)
+    assert counts[0] == before
+    assert records.ready_count() > counts[-1]
+    records.close()
 
 
 def test_an_idle_worker_asks_the_store_nothing_until_something_may_have_become_claimable(world):

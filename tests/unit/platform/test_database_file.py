@@ -1,5 +1,8 @@
 """A database that is taken away: noticed while the server runs, and not begun anew beside the files of its records."""
 
+import sqlite3
+from contextlib import closing, nullcontext
+
 import psycopg
 import pytest
 from sqlalchemy import event
@@ -29,6 +32,17 @@ def test_a_change_waits_for_the_disk_where_it_is_to_outlive_a_power_cut(tmp_path
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == level
     engine.dispose()
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_a_writer_keeps_other_processes_from_writing_before_it_has_read_anything(records, tmp_path, write):
+    # Else what it read may have changed by the time it writes, and it is refused in the middle of its work.
+    with (
+        closing(sqlite3.connect(tmp_path / "records.sqlite", timeout=0.0)) as another,
+        records.transaction(write=write),
+        pytest.raises(sqlite3.OperationalError, match="locked") if write else nullcontext(),
+    ):
+        another.execute("BEGIN IMMEDIATE")
 
 
 @pytest.mark.parametrize("write", [True, False])

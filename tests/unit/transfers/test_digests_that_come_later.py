@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 import xxhash
@@ -188,3 +190,85 @@ def test_a_file_that_was_only_touched_is_what_was_stored(stored, root):
     os.utime(root.joinpath(*PLACE.segments), ns=(1, 1))
     stat = stored.stat(TOKEN, PLACE)
     assert Digests(stat.sha256, stat.xxh3) == stat.stored == BOTH
+
+
+def test_a_file_that_appears_has_its_digests_at_once(root, tmp_path, monkeypatch):
+    # If the server ended in between, nobody would know any more what was stored.
+    replace, seen = os.replace, []
+
+    def looking(source, target):
+        replace(source, target)
+        if Path(target).name == PLACE.filename:
+            seen.append(FolderFileStore(root).stat(TOKEN, PLACE).stored)
+
+    monkeypatch.setattr(os, "replace", looking)
+    (tmp_path / "source").write_bytes(CONTENT)
+    FolderFileStore(root).upload(TOKEN, tmp_path / "source", PLACE)
+    assert seen == [Digests(None, BOTH.xxh3)]
+
+
+def test_a_file_that_was_deleted_says_nothing_of_another_of_its_name_size_and_time(stored, root):
+    stored.stat(TOKEN, PLACE, sha256=True)
+    path = root / str(PLACE)
+    status = path.stat()
+    stored.delete(TOKEN, PLACE)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT[::-1])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    stat = stored.stat(TOKEN, PLACE)
+    assert (stat.sha256, stat.stored) == (hashlib.sha256(CONTENT[::-1]).hexdigest(), Digests())
+
+
+def test_a_file_of_one_size_that_was_written_a_moment_later_is_another(stored, root):
+    path = root / str(PLACE)
+    status = path.stat()
+    path.write_bytes(CONTENT[::-1])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 100))
+    assert stored.stat(TOKEN, PLACE).sha256 == hashlib.sha256(CONTENT[::-1]).hexdigest()
+
+
+class Meanwhile:
+    """Does something once, when a file is opened: before that, or when it is open."""
+
+    def __init__(self, monkeypatch, path, action, *, before):
+        self._open, self._path, self._action, self._before = os.open, path, action, before
+        monkeypatch.setattr(os, "open", self.open)
+
+    def open(self, path, *flags, **more):
+        if self._action is None or Path(path) != self._path:
+            return self._open(path, *flags, **more)
+        action, self._action = self._action, None
+        if self._before:
+            action()
+        handle = self._open(path, *flags, **more)
+        if not self._before:
+            action()
+        return handle
+
+
+def test_a_file_that_changes_before_it_is_hashed_gets_no_digest_under_its_old_tag(stored, root, monkeypatch):
+    path = root / "userdata" / "scans" / "by-hand.raw"
+    path.write_bytes(CONTENT)
+    later = path.stat().st_mtime_ns + 1_000_000_000
+
+    def change():
+        path.write_bytes(CONTENT[::-1])
+        os.utime(path, ns=(later, later))
+
+    Meanwhile(monkeypatch, path, change, before=True)
+    place = parse_resource("userdata/scans/by-hand.raw")
+    assert stored.stat(TOKEN, place).sha256 is None
+    assert stored.stat(TOKEN, place).sha256 == hashlib.sha256(CONTENT[::-1]).hexdigest()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file that is open is not replaced there")
+def test_a_file_that_is_replaced_once_it_is_open_is_described_as_what_is_read(stored, root, tmp_path, monkeypatch):
+    before, other = stored.stat(TOKEN, PLACE), tmp_path / "other"
+    other.write_bytes(b"another")
+    path = root / str(PLACE)
+    Meanwhile(monkeypatch, path, lambda: other.replace(path), before=False)
+    stat, opened = stored.open_file(TOKEN, PLACE)
+    assert (stat.etag, stat.size) == (before.etag, len(CONTENT))
+    assert b"".join(opened.blocks(offset=0, length=stat.size)) == CONTENT
+    opened.close()
+    assert stored.stat(TOKEN, PLACE).size == len(b"another")

@@ -15,9 +15,11 @@ from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.incoming_file import IncomingFile
 from xfworker.adapters.disk.partial_uploads import PartialUploads
 from xfworker.adapters.transfer.file_copy import copy_file
-from xfworker.adapters.transfer.hashing import file_digests
+from xfworker.adapters.transfer.hashing import file_digests, new_hasher
 from xfworker.adapters.transfer.partial_file import PARTIAL_PREFIX, replacing
 from xfworker.adapters.transfer.source_file import require_unchanged
+from xfworker.adapters.transfer.upload_source import UploadSource
+from xfworker.domain.digest_field import SHA256, XXH3
 from xfworker.domain.errors import (
     ChecksumMismatch,
     FileChanged,
@@ -267,3 +269,18 @@ def test_a_file_that_crosses_disks_appears_whole(store, tmp_path, monkeypatch):
     assert target.read_bytes() == CONTENT
     assert [path.name for path in target.parent.iterdir()] == [target.name]
     assert not list(store.new_partial().parent.iterdir())
+
+
+@pytest.mark.parametrize("algorithm", [SHA256, XXH3])
+def test_a_source_that_goes_back_to_what_was_confirmed_has_its_digest_each_time(tmp_path, algorithm):
+    path = tmp_path / "scan.raw"
+    path.write_bytes(b"confirmed and the rest")
+    source, expected = UploadSource(path, block_bytes=4, blocks=2, algorithm=algorithm), new_hasher(algorithm)
+    expected.update(b"confirmed and the rest")
+    source.read(9)
+    source.confirm()
+    for _ in range(3):
+        source.read(13)
+        assert source.digest() == expected.hexdigest()
+        source.go_to(9)
+    source.close()

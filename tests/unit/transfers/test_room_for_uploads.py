@@ -12,7 +12,7 @@ import pytest
 from tests.unit.platform.test_file_rights import PATCH, TUS, Lab
 from xfworker.adapters.disk.partial_uploads import PartialUploads
 from xfworker.adapters.disk.reservations import LAPSE_SECONDS, Reservations
-from xfworker.domain.errors import NotEnoughSpace, ServerBusy
+from xfworker.domain.errors import FileError, NotEnoughSpace, ServerBusy
 from xfworker.domain.files import Scope, parse_resource, record_resource
 
 MB = 1_000_000
@@ -162,3 +162,18 @@ def test_an_upload_that_could_not_be_published_is_not_taken_for_a_stored_file(la
     headers = {**PATCH, "upload-offset": offset}
     assert asyncio.run(lab.ask("PATCH", location, token, rest, headers=headers)).status == 204
     assert (tmp_path / str(place)).read_bytes() == b"0123456789"
+
+
+def test_a_file_that_could_not_be_begun_keeps_no_room(lab, monkeypatch):
+    opening = os.open
+
+    def refuse(path, flags, *mode, **more):
+        if ".xfpart-" in str(path) and flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return opening(path, flags, *mode, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(FileError):
+            lab.store.receive(PLACE, size=15 * MB)
+    lab.store.receive(PLACE, size=15 * MB).discard()

@@ -1,13 +1,17 @@
 """Uploads into one folder by several server processes, and uploads whose file could not be published at once."""
 
+import errno
+import hashlib
 import os
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import pytest
+import xxhash
 
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.partial_uploads import PartialUploads
-from xfworker.domain.errors import ServerBusy
+from xfworker.domain.errors import FileNotInStore, ServerBusy
 from xfworker.domain.files import VERBS, AuthorizationToken, Scope, parse_resource
 
 PLACE = parse_resource("job_result/17/scan.raw")
@@ -70,3 +74,40 @@ def test_an_upload_that_could_not_be_published_is_not_taken_for_a_stored_file_an
     send(uploads, identifier, b"e")
     finish(uploads, identifier)
     assert (tmp_path / "files" / str(PLACE)).read_bytes() == b"complete"
+
+
+def test_an_upload_whose_file_is_stored_is_not_begun_again_where_that_could_not_be_kept(tmp_path, monkeypatch):
+    uploads, replace = process(tmp_path), os.replace
+    identifier = uploads.create(PLACE, 8, metadata="", sha256=None).identifier
+    upload = send(uploads, identifier, b"complete")
+    incoming = uploads.open(upload)
+
+    def full(source, target):
+        if Path(target).name == "info.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    assert uploads.complete(upload, incoming, incoming.digests()).size == 8
+    with pytest.raises(FileNotInStore):
+        uploads.load(identifier)
+    assert (tmp_path / "files" / str(PLACE)).read_bytes() == b"complete"
+
+
+@pytest.mark.parametrize("sha256", [None, hashlib.sha256(b"goodrest").hexdigest()], ids=["quick", "both"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_an_upload_that_goes_back_again_and_again_has_the_digests_of_what_it_holds(tmp_path, sha256, elsewhere):
+    uploads = process(tmp_path)
+    identifier = uploads.create(PLACE, 8, metadata="", sha256=sha256).identifier
+    upload = send(uploads, identifier, b"good")
+    incoming = uploads.open(upload)
+    uploads.mark_verified(upload, incoming)
+    uploads.keep(upload, incoming)
+    if elsewhere:
+        uploads = process(tmp_path)
+    for content in (b"bad!", b"bad?"):
+        uploads.roll_back(send(uploads, identifier, content), 4)
+    send(uploads, identifier, b"rest")
+    digests, _ = finish(uploads, identifier)
+    assert digests.xxh3 == xxhash.xxh3_128(b"goodrest").hexdigest()
+    assert digests.sha256 == sha256

@@ -220,10 +220,6 @@ class AimWriter(SlabWriter):
             values = bytes(self._encoder.values) if self._kind.storage == "binCmp" else b""
             size_bytes = self._prefix_bytes - len(values)
             self._partial.write_at(self._header.voxel_offset, self._voxel_bytes.to_bytes(size_bytes, "little") + values)
-        if self._version == "v020" and self._voxel_bytes > V020_LIMIT:
-            raise UnsupportedImage(
-                f"{self.info.path} has {self._voxel_bytes} bytes of voxels, too many for version 020."
-            )
         unchanged = self._digest is not None and self._digest.is_as_expected()
         if self._verbatim is not None and not unchanged:
             self._lengthen_log()

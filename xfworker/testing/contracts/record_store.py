@@ -238,6 +238,15 @@ class RecordStoreContract:
             assert transaction.delete(JobLease, {"job_serial": 1}) == 2
             assert [lease.job_serial for lease in transaction.find(JobLease)] == [2]
 
+    def test_what_was_deleted_is_not_seen_any_more_by_who_had_seen_it(self, store: RecordStore) -> None:
+        for where in ({"name": "bones"}, {"name": ("bones", *map(str, range(100)))}):
+            with store.transaction() as transaction:
+                project = transaction.insert(Project(name="bones"))
+                assert transaction.get(Project, project.serial) == project
+                assert transaction.delete(Project, where) == 1
+                with pytest.raises(RecordNotFound):
+                    transaction.get(Project, project.serial)
+
     def test_leases_that_ran_out_are_found(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
             for minutes in (0, 1, 2):
@@ -326,6 +335,7 @@ class RecordStoreContract:
         with store.transaction() as transaction:
             worker = transaction.insert(Worker(name="bench", occ_lock_version=3))
         with store.transaction(locking=Locking.ROWS) as transaction:
+            assert transaction.get(Worker, worker.serial) == worker
             transaction.touch_worker(worker.serial, NOON)
             assert transaction.get(Worker, worker.serial) == attrs.evolve(worker, last_seen_at=NOON)
 
@@ -490,6 +500,20 @@ class RecordStoreContract:
             with store.transaction(write=False) as transaction:
                 assert transaction.derived(1, names) == names()
                 assert transaction.derived(2, list) == []
+
+    def test_what_was_derived_of_what_was_undone_is_not_kept(self, store: RecordStore) -> None:
+        def names() -> list[str]:
+            return [task.name for task in transaction.find(Task, {"workflow_serial": 1})]
+
+        task = Task(workflow_serial=1, task_type_serial=1, occ_lock_version=1, modified_at=NOON)
+        with suppress(ZeroDivisionError), store.transaction() as transaction:
+            transaction.insert(attrs.evolve(task, name="one"))
+            assert transaction.derived(1, names) == ["one"]
+            _ = 1 / 0
+        with store.transaction() as transaction:
+            transaction.insert(attrs.evolve(task, name="two"))
+        with store.transaction() as transaction:
+            assert transaction.derived(1, names) == ["two"]
 
     def test_sequences_and_last_sort_orders_are_answered_by_the_store(self, store: RecordStore) -> None:
         with store.transaction() as transaction:
