@@ -166,6 +166,23 @@ def test_what_changed_between_two_attempts_is_sent_anew(store, link, token, sour
     assert stored(folder.child("a")) == newer
 
 
+def test_what_changed_at_its_old_time_after_all_of_it_had_arrived_is_sent_anew(store, token, source, folder, stored):
+    class EndedError(Exception):
+        """The process ended before it could note that all is done."""
+
+    def end(done, size):
+        if done == size:
+            raise EndedError
+
+    with pytest.raises(EndedError):
+        store.upload(token, source, folder.child("a"), progress=end)
+    before, newer = source.stat(), os.urandom(source.stat().st_size)
+    source.write_bytes(newer)
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    store.upload(token, source, folder.child("a"))
+    assert stored(folder.child("a")) == newer
+
+
 def test_what_is_refused_is_not_tried_again(store, served, link, token, source, folder):
     reader = evolve(served.token(Scope("read", folder)), url=token.url)
     with pytest.raises(PermissionDenied, match="write"):

@@ -236,7 +236,8 @@ def test_a_log_that_is_not_latin_1_is_refused(tmp_path, formats, bone, describe_
 
 
 def test_a_changed_spacing_is_what_an_aim_of_the_same_voxels_states(tmp_path, formats, write_array, bone):
-    described = formats.describe(write_array(tmp_path / "a.AIM", bone))
+    convert(formats, write_array(tmp_path / "a.AIM", bone), tmp_path / "a.omni")
+    described = formats.describe(tmp_path / "a.omni")
     with formats.writer(tmp_path / "b.AIM", attrs.evolve(described, spacing_mm=(0.5, 0.25, 0.125))) as writer:
         writer.write(bone)
     assert formats.describe(tmp_path / "b.AIM").spacing_mm == (0.5, 0.25, 0.125)
