@@ -5,12 +5,15 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
-from xfworker.api.cli.console import messages, prepare_output, print_table
+from xfworker.api.cli.console import messages, prepare_output, print_json, print_table, results, say
 from xfworker.api.cli.job_display import formatted_value
 from xfworker.api.composition.endpoint_file import endpoint_path, read_endpoint
 from xfworker.domain.records import Project
@@ -63,6 +66,44 @@ def test_what_a_console_cannot_show_is_written_as_an_escape(monkeypatch, encodin
     shown = raw.getvalue().decode(encoding)
     assert ("≤" if encoding == "utf-8" else "\\u2264") in shown
     assert ("\\xb5" if encoding == "ascii" else "µ") in shown
+
+
+NAMES = st.text(st.characters(codec="utf-8") | st.sampled_from("\x00\x07\x08\r\n\x1b\x7f\x85\x9b\u2028\u202e\u2066"))
+
+
+@given(NAMES, st.sampled_from(("table", "title", "json", "say", "message", "result")))
+def test_nothing_that_a_terminal_would_obey_comes_out_of_a_name(name, way):
+    out = Terminal()
+    ways = {
+        "table": lambda: print_table(("name",), [(name,)]),
+        "title": lambda: print_table(("name",), [], title=name),
+        "json": lambda: print_json({"name": name}),
+        "say": lambda: say(name),
+        "message": lambda: messages().print(name),
+        "result": lambda: results().print(name, style="red"),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", out)
+        patch.setenv("TERM", "dumb")
+        ways[way]()
+    text = out.getvalue()
+    assert not {one for one in text if unicodedata.category(one) in {"Cc", "Zl", "Zp"} and one not in "\n\t"}
+    assert not set(text) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    if way == "json":
+        assert json.loads(text) == {"name": name}
+
+
+def test_a_row_of_a_table_in_a_pipe_is_one_line_whatever_is_in_a_name(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", stream := io.StringIO())
+    print_table(("serial", "name"), [(1, "a\x85b\u2028c\nd\re"), (2, "f")])
+    assert stream.getvalue().splitlines() == ["serial  name", "1       a\\u0085b\\u2028c d\\u000de", "2       f"]
+
+
+def test_what_a_script_wrote_is_shown_with_its_colours(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream := Terminal())
+    messages().out("\x1b[32mgreen\x1b[0m", highlight=False)
+    assert stream.getvalue() == "\x1b[32mgreen\x1b[0m\n"
 
 
 def test_messages_to_a_reader_that_went_away_are_dropped(tmp_path, monkeypatch):

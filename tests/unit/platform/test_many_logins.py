@@ -2,15 +2,20 @@
 
 import asyncio
 import json
+import tracemalloc
 
+import msgspec
 import pytest
 from attrs import define, evolve, field
 
 from tests.unit.platform.test_file_rights import Lab
 from xfworker.adapters.memory.clock import ManualClock
 from xfworker.adapters.web.password_work import PasswordWork
-from xfworker.adapters.web.request_limits import RequestLimits
+from xfworker.adapters.web.request_limits import RequestLimits, memory_of
+from xfworker.domain.conversion import from_json, to_json
 from xfworker.domain.errors import AuthenticationFailed, TooManyRequests
+from xfworker.domain.records import Project
+from xfworker.services.platform.keeping import check_json
 from xfworker.services.platform.login_throttle import LoginThrottle
 
 
@@ -273,6 +278,40 @@ def test_large_bodies_that_are_held_at_once_are_bounded_and_small_ones_and_files
         assert await asked(600_000) == 200
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    "value", ["[]", "{}", '"ab"', "1.25", "12345", "[[]]", '{"a":1}', "[1.5,2.5,3.5]", '"骨骨"', '{"a":{"b":[null]}}']
+)
+def test_what_is_read_out_of_a_body_takes_no_more_memory_than_is_counted_for_it(value):
+    body = ('{"name":"p","metadata":{"a":[' + ",".join([value] * 20_000) + "]}}").encode()
+    from_json(Project, json.loads(b'{"name":"p"}'))
+    tracemalloc.start()
+    try:
+        record = from_json(Project, msgspec.json.decode(body))
+        check_json(record)
+        written = to_json(record)
+        assert tracemalloc.get_traced_memory()[1] + len(body) <= memory_of(body)
+    finally:
+        tracemalloc.stop()
+    assert written["name"] == "p"
+
+
+def test_a_body_of_more_values_than_fit_is_refused_for_good_and_the_largest_field_is_not():
+    async def work():
+        answers = []
+        for values in (1_400_000, 6_000_000):
+            pieces = [b'{"metadata":{"a":[' + b"[]," * values, b"[]]}}"]
+
+            async def receive(pieces=pieces):
+                return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+            call = Call(RequestLimits(reading))
+            await call(receive, path="/xf/v1/projects")
+            answers.append(call.sent[0]["status"])
+        return answers
+
+    assert asyncio.run(work()) == [200, 422]
 
 
 def test_the_place_of_a_body_that_was_on_its_way_is_free_when_it_has_ended():

@@ -9,7 +9,14 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from xfworker.adapters.wire.problem import PROBLEM_TYPE, problem_body, problem_headers
-from xfworker.domain.errors import RequestTimeout, ServerBusy, TooManyRequests, UsageError, XFWorkerError
+from xfworker.domain.errors import (
+    InvalidRecord,
+    RequestTimeout,
+    ServerBusy,
+    TooManyRequests,
+    UsageError,
+    XFWorkerError,
+)
 
 BODY_SECONDS = 60.0
 """How long the next piece of a body may take."""
@@ -20,11 +27,17 @@ LOGIN_SECONDS = 10.0
 BODIES_PER_ADDRESS = 512
 """How many bodies of one address are on their way at once; a reverse proxy is one address."""
 
-HELD_BYTES = 128 << 20
-"""How much of all bodies that are held whole, until they are answered, may be in memory beside the start of each."""
+HELD_BYTES = 1 << 30
+"""
+How much all bodies that are held whole, until they are answered, may take in memory beside the start of each, as they
+are and as what is read out of them. A field of 4 MiB fits into it whatever it holds.
+"""
 
 _START_BYTES = 64 << 10
 """So much of each body is not counted: what workers and scripts need to go on is smaller, and never refused."""
+_VALUE_BYTES = 200
+_CONTAINER_BYTES = 512
+"""What a value, and an array or object with its copies, takes beside its bytes, which may be two of them."""
 _NOT_HELD = "/fss/v1/"
 """Bodies of files are written as they come."""
 _LOGINS = frozenset({"/xf/v1/login", "/sign-in"})
@@ -90,7 +103,9 @@ class _Held:
     _most: int
     _bytes: int = 0
 
-    def add(self, count: int) -> None:
+    def add(self, count: int, *, of: int) -> None:
+        if of > self._most:
+            raise InvalidRecord("the request's body holds too many values; store them as a file")
         if self._bytes + count > self._most:
             raise ServerBusy("the server holds too many large requests at once", retry_after_seconds=_BUSY_SECONDS)
         self._bytes += count
@@ -119,7 +134,7 @@ class _Body:
     _waiter: "asyncio.Task[Any] | None" = None
     _waits_since: float = 0.0
     _is_late: bool = False
-    _size: int = 0
+    _weight: int = 0
     _held_bytes: int = 0
 
     async def receive(self) -> Any:
@@ -131,7 +146,7 @@ class _Body:
             if message["type"] == "http.disconnect":
                 # Whoever is still there sent something that is not framed as HTTP asks.
                 raise UsageError("the body of the request broke off, or is malformed")
-            self._hold(len(message.get("body", b"")))
+            self._hold(message.get("body", b""))
             self._has_ended = not message.get("more_body", False)
             if not self._has_ended and not self._is_counted:
                 self._count()
@@ -157,12 +172,14 @@ class _Body:
         if self._held is not None:
             self._held.remove(self._held_bytes)
 
-    def _hold(self, count: int) -> None:
-        """Count what came of a body that is held whole."""
-        self._size += count
-        more = max(self._size - _START_BYTES, 0) - self._held_bytes
-        if self._held is not None and more:
-            self._held.add(more)
+    def _hold(self, piece: bytes) -> None:
+        """Count what came of a body that is held whole, and what will be read out of it."""
+        if self._held is None:
+            return
+        self._weight += memory_of(piece)
+        more = max(self._weight - _START_BYTES, 0) - self._held_bytes
+        if more:
+            self._held.add(more, of=self._weight)
             self._held_bytes += more
 
     def _count(self) -> None:
@@ -228,6 +245,12 @@ class _Body:
 
     def _late(self) -> RequestTimeout:
         return RequestTimeout(f"the body of the request did not go on for {self._seconds:g} s")
+
+
+def memory_of(piece: bytes) -> int:
+    """Give the most that a piece of JSON takes in memory, as it is and read as a record."""
+    containers = piece.count(b"[") + piece.count(b"{")
+    return len(piece) + piece.count(b",") * _VALUE_BYTES + containers * _CONTAINER_BYTES
 
 
 async def _refuse(send: Send, error: XFWorkerError) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from xfworker.api.cli.visible_text import visible
 from xfworker.api.kept_stderr import KeptStderr
 
 if TYPE_CHECKING:
@@ -29,25 +30,28 @@ def prepare_output() -> None:
 def say(text: str) -> None:
     """Write one line on stderr, with nothing but the standard library."""
     output = KeptStderr(sys.stderr)
-    output.write(f"{text}\n")
+    output.write(f"{visible(text)}\n")
     output.flush()
 
 
 def messages() -> "Console":
     """Give the console for progress, messages and logs: stderr."""
-    from rich.console import Console
+    from xfworker.api.cli.shown_console import ShownConsole
 
     # FORCE_COLOR makes rich take a file for a terminal, and it would draw there what moves.
     terminal = None if sys.stderr.isatty() else False
     file: Any = KeptStderr(sys.stderr)
-    return Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True, force_terminal=terminal)
+    return ShownConsole(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True, force_terminal=terminal)
 
 
 def results() -> "Console":
     """Give the console for results: stdout. Lines are not broken, so that a path can be copied and read by programs."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    from xfworker.api.cli.shown_console import ShownConsole
+
+    kind = ShownConsole if sys.stdout.isatty() else Console
+    return kind(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_table(
@@ -83,10 +87,10 @@ def print_table(
         style = "" if show_headings or number else "bold"
         table.add_column(Text(heading, style="bold"), style=style, overflow="fold", no_wrap=heading not in folded)
     for row in rows:
-        cells = ["" if cell is None else str(cell) for cell in row]
+        cells = ["" if cell is None else visible(str(cell)) for cell in row]
         table.add_row(*(Text(cell if to_a_person else _on_one_line(cell)) for cell in cells))
     if title:
-        results().print(title)
+        results().print(visible(title))
     if to_a_person:
         console.print(table)
         return
@@ -98,7 +102,7 @@ def print_table(
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout, in UTF-8; where stdout has another encoding, as on Windows, in ASCII."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
+    text = visible(json.dumps(document, indent=2, ensure_ascii=False))
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         # The code page of a pipe is nobody's business who reads JSON.
