@@ -258,6 +258,26 @@ def test_scripts_are_ended_with_their_worker_also_after_their_guard_was_killed(t
     assert wait_until_gone(script)
 
 
+@pytest.mark.parametrize("options", ["", "preload=[PRELOAD]"])
+def test_a_script_reads_nothing_of_what_its_worker_is_sent(tmp_path, options):
+    # As in a pipeline of a shell, or under a service whose input is a socket.
+    (tmp_path / "script.py").write_text("import sys; print([sys.stdin.read()])")
+    code = (
+        "import pathlib, sys\n"
+        "from xfworker.adapters.process.runner import ProcessRunner\n"
+        "from xfworker.api.composition.script_preload import PRELOAD\n"
+        "from xfworker.ports.job_runner import ScriptCall\n"
+        f"runner, folder = ProcessRunner({options}), pathlib.Path(sys.argv[1])\n"
+        "runner.start(ScriptCall(command=(sys.executable, str(folder / 'script.py')), environment={},\n"
+        "    working_directory=folder, log_path=folder / 'log.txt')).wait(60)\n"
+        "print([sys.stdin.read()])\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    worker = subprocess.run(command, input="for the worker", capture_output=True, text=True, check=True)
+    assert (tmp_path / "log.txt").read_text() == "['']\n"
+    assert worker.stdout == "['for the worker']\n"
+
+
 def test_a_script_that_does_not_listen_is_ended_all_the_same_when_its_worker_is_gone():
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
     command = [sys.executable, "-c", deaf]

@@ -53,6 +53,29 @@ def test_a_script_runs_as_its_user_and_cannot_touch_its_log(folder, nobody):
     assert lines[-1] == nobody.home
 
 
+def test_a_script_is_in_the_groups_of_its_user_and_in_none_of_its_workers(folder, nobody):
+    of_user, of_worker = [number for number in range(60_000, 60_100) if number not in nobody.groups][:2]
+    code = (
+        "import attrs, os, pathlib, sys\n"
+        "from xfworker.adapters.process.runner import ProcessRunner\n"
+        "from xfworker.adapters.process.script_user import find_script_user\n"
+        "from xfworker.ports.job_runner import ScriptCall\n"
+        "folder, of_user, of_worker = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])\n"
+        "os.setgroups([0, of_worker])\n"
+        "user = find_script_user('nobody')\n"
+        "runner = ProcessRunner(user=attrs.evolve(user, groups=(*user.groups, of_user)))\n"
+        "code = 'id -u; id -g; id -G'\n"
+        "call = ScriptCall(command=('/bin/sh', '-c', code), environment={'PATH': os.environ['PATH']},\n"
+        "    working_directory=folder, log_path=folder / 'log.txt')\n"
+        "assert runner.start(call).wait(60).exit_code == 0\n"
+        "runner.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder), str(of_user), str(of_worker)], check=True)
+    user, group, groups = (folder / "log.txt").read_text().splitlines()
+    assert (int(user), int(group)) == (nobody.uid, nobody.gid)
+    assert {int(number) for number in groups.split()} == {nobody.gid, *nobody.groups, of_user}
+
+
 def test_install_commands_run_as_that_user_which_cannot_change_the_environment_afterwards(folder, nobody):
     environments = Environments(folder / "environments", user=nobody)
     (folder / "environments").mkdir(mode=0o711)

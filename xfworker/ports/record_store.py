@@ -321,7 +321,8 @@ class RecordStore(Protocol):
         Begin a transaction; it commits at the end of the ``with`` block and is undone by an exception.
 
         Args:
-            write: Whether it may write, or keeps others from writing. Readers do not wait for writers.
+            write: Whether it may write, or keeps others from writing. Readers do not wait for writers; what would write
+                in such a transaction, or in one that is SHARED, raises RuntimeError, and nothing is written.
             locking: What others are kept from, where it may write.
             of: A workflow, or a task, a run or a job of one: nothing but this workflow with all that is in it, and
                 new records of other kinds, is written (EXCLUSIVE), or kept from being written (SHARED), while others

@@ -66,9 +66,16 @@ class _Tee(io.BufferedIOBase):
             if self._console is not None:
                 self._log.write(content)
                 self._console.write(content.decode("utf-8", "replace"))
-                if self._on_output is not None:
-                    self._on_output(content)
+                self._show(content)
         return len(content)
+
+    def _show(self, content: bytes) -> None:
+        if self._on_output is None:
+            return
+        try:
+            self._on_output(content)
+        except Exception:  # noqa: BLE001  of whatever it is, the script must not be the victim
+            self._on_output = None
 
     def end(self) -> None:
         with self._lock:

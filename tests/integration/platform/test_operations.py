@@ -11,6 +11,7 @@ from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.xf_server import HttpXFServer
 from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.errors import AuthenticationFailed, PermissionDenied, ProtocolViolation, RecordNotFound
+from xfworker.domain.files import Scope, parse_resource
 from xfworker.domain.records import Project
 
 
@@ -152,3 +153,21 @@ def test_no_token_and_a_wrong_one_are_told_apart_from_faults(nobody, served):
     with pytest.raises(AuthenticationFailed):
         HttpXFServer(forged).find(Project)
     forged.close()
+
+
+@pytest.mark.parametrize("path", ["/xf/v1/projects", "/fss/v1/folders/userdata", "/images/v1/userdata/absent"])
+def test_of_several_tokens_none_is_taken(served, admin, path):
+    # A proxy that checks tokens may have looked at another one of them.
+    place = parse_resource("userdata")
+    token = HttpXFServer(admin).file_token([Scope("list", place)]).token if "/fss/" in path else served.admin_token
+    address, own, other = urlsplit(served.url), f"Authorization: Bearer {token}", "authorization: Bearer other"
+
+    def status(*fields):
+        lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *fields, "", ""]
+        with socket.create_connection((address.hostname, address.port), 60) as connection:
+            connection.sendall("\r\n".join(lines).encode())
+            return b"".join(iter(lambda: connection.recv(65536), b"")).split()[1]
+
+    assert status(own) in {b"200", b"404"}
+    for fields in ((own, other), (other, own), (own, own)):
+        assert status(*fields) == b"401"

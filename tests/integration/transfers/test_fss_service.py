@@ -18,8 +18,11 @@ from tests.integration.transfers.conftest import LIMITS, MIB, TRANSFERS
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.disk.partial_uploads import PartialUploads
 from xfworker.adapters.http.file_store import HttpFileStore
+from xfworker.adapters.http.transport import HttpTransport
+from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.domain.errors import FileError, FileNotInStore, NotEnoughSpace
-from xfworker.domain.files import VERBS, AuthorizationToken, Resource, Scope, parse_resource
+from xfworker.domain.files import VERBS, AuthorizationToken, Resource, Scope, parse_resource, userdata_resource
 from xfworker.testing.contracts.file_store import HELL_FILENAMES
 
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -168,6 +171,18 @@ def test_a_link_out_of_the_store_is_not_followed(served, http, folder, tmp_path)
     assert b"secret" not in answer.data
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [("PUT", "uploads/x", TUS), ("DELETE", "uploads", TUS), ("PATCH", "uploads/x", {}), ("POST", "uploads/a/b/c", TUS)],
+)
+def test_who_may_not_upload_does_not_learn_what_an_upload_takes(served, http, method, path, headers):
+    assert http(method, path, headers).status in {405, 412}
+    for token in ({}, {"Authorization": "Bearer nonsense"}):
+        answer = urllib3.request(method, f"{served.url}/fss/v1/{path}", headers={**headers, **token}, retries=False)
+        assert answer.status == 401
+        assert b"upload" not in answer.data.lower()
+
+
 def test_what_expired_is_swept_and_nothing_else(tmp_path):
     store = FolderFileStore(tmp_path)
     uploads = PartialUploads(store, lifetime_seconds=3600)
@@ -182,6 +197,49 @@ def test_what_expired_is_swept_and_nothing_else(tmp_path):
         uploads.load(old.identifier)
     assert uploads.load(new.identifier).size == 5
     put.publish(nullcontext)
+
+
+def test_a_file_whose_server_was_killed_while_it_came_is_kept_for_a_day_and_no_longer(tmp_path):
+    store, hour, now = FolderFileStore(tmp_path), 3600, time.time()
+    incoming = {}
+    for hours in (23, 25):
+        file = store.receive(parse_resource(f"userdata/{hours}"), size=4 * MIB)
+        file.write(bytes(2 * MIB))
+        [path] = set((store.layout.private / "incoming").iterdir()) - set(incoming)
+        os.utime(path, (now - hours * hour, now - hours * hour))
+        incoming[path] = hours
+    # The server that is started afterwards looks for them with the first request that it gets, and every hour.
+    uploads = PartialUploads(FolderFileStore(tmp_path))
+    assert uploads.sweep_is_due()
+    assert uploads.sweep() == 1
+    assert not uploads.sweep_is_due()
+    assert [hours for path, hours in incoming.items() if path.exists()] == [23]
+
+
+def test_a_server_that_is_started_again_sweeps_what_a_killed_one_left(tmp_path):
+    folders = userdata_resource("swept")
+
+    def ask(embedded):
+        server = HttpXFServer(HttpTransport(embedded.url, token=embedded.admin_token))
+        token = server.file_token([Scope(verb, folders) for verb in VERBS])
+        return HttpFileStore(limits=LIMITS, transfers=TRANSFERS).list(token, folders)
+
+    with EmbeddedServer(tmp_path) as embedded:
+        (tmp_path / "source").write_bytes(b"x")
+        server = HttpXFServer(HttpTransport(embedded.url, token=embedded.admin_token))
+        token = server.file_token([Scope("write", folders)])
+        HttpFileStore(limits=LIMITS, transfers=TRANSFERS).upload(token, tmp_path / "source", folders.child("a"))
+    [incoming] = tmp_path.rglob("incoming")
+    left, on_its_way = incoming / "left", incoming / "on-its-way"
+    for path in (left, on_its_way):
+        path.write_bytes(b"half")
+    os.utime(left, (time.time() - 25 * 3600,) * 2)
+    with EmbeddedServer(tmp_path) as embedded:
+        for _ in range(1000):  # in the background, beside the requests that come
+            if not left.exists():
+                break
+            ask(embedded)
+    assert [path.name for path in incoming.iterdir()] == ["on-its-way"]
 
 
 def test_a_file_put_there_by_hand_gets_its_digest(tmp_path):
@@ -260,10 +318,6 @@ def test_a_disk_that_fills_up_meanwhile_is_said_to_be_full(small_disk, served, f
 
 
 def test_a_servers_full_disk_reaches_the_client_as_such(small_disk, source, folder):
-    from xfworker.adapters.http.transport import HttpTransport
-    from xfworker.adapters.http.xf_server import HttpXFServer
-    from xfworker.api.composition.embedded_server import EmbeddedServer
-
     with EmbeddedServer(small_disk / "data") as embedded:
         server = HttpXFServer(HttpTransport(embedded.url, token=embedded.admin_token))
         token = server.file_token([Scope(verb, Resource(("userdata",))) for verb in VERBS])

@@ -330,7 +330,7 @@ def test_the_place_of_a_body_that_was_on_its_way_is_free_when_it_has_ended():
     assert [asyncio.run(ask()) for _ in range(3)] == [200] * 3
 
 
-def on_a_clock(call, *, pauses, ending):
+def on_a_clock(call, *, pauses, ending, path="/x"):
     """Send a body whose pieces come after pauses of a clock that is set."""
     loop, now, left = asyncio.new_event_loop(), [0.0], list(pauses)
     loop.time = lambda: now[0]
@@ -339,16 +339,26 @@ def on_a_clock(call, *, pauses, ending):
         if not left:
             return {"type": "http.request", "body": b"a", "more_body": False}
         now[0] += left.pop(0)
-        await (asyncio.sleep(0) if left or not ending else stalled())
+        await (turns() if left or not ending else stalled())
         return {"type": "http.request", "body": b"a", "more_body": True}
 
+    async def turns():
+        for _ in range(3):  # so that what the clock starts comes first
+            await asyncio.sleep(0)
+
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        return runner.run(call(receive))
+        return runner.run(call(receive, path=path))
 
 
 def test_a_body_that_stops_between_its_pieces_is_ended_and_one_that_goes_on_is_not():
     assert on_a_clock(Call(RequestLimits(reading)), pauses=[0.0, *[40.0] * 20], ending=False) == 200
     assert on_a_clock(Call(RequestLimits(reading)), pauses=[0.0, *[40.0] * 20, 61.0], ending=True) == 408
+
+
+@pytest.mark.parametrize(("path", "status"), [("/xf/v1/login", 408), ("/sign-in", 408), ("/xf/v1/projects", 200)])
+def test_a_login_is_waited_for_for_ten_seconds_only(path, status):
+    assert on_a_clock(Call(RequestLimits(reading)), pauses=[0.0, 9.0, 0.0], ending=False, path=path) == 200
+    assert on_a_clock(Call(RequestLimits(reading)), pauses=[0.0, 11.0, 0.0], ending=False, path=path) == status
 
 
 def test_a_request_that_is_cancelled_is_not_taken_for_one_that_is_late():

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from xfworker.adapters.web.fss import requests
 from xfworker.adapters.web.fss.receiving import BodiesUnderWay
 from xfworker.adapters.web.fss.requests import ClientGone, Request
 
@@ -98,3 +99,22 @@ def test_what_came_before_a_connection_broke_is_written():
     with pytest.raises(ClientGone):
         asyncio.run(BodiesUnderWay().receive(body(3, end="http.disconnect"), written))
     assert written.batches == [3 * len(BLOCK)]
+
+
+def test_a_client_that_takes_nothing_of_an_answer_is_left(monkeypatch):
+    monkeypatch.setattr(requests, "_READER_SECONDS", 0.01)
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+        if len(sent) > 2:
+            await asyncio.Event().wait()
+
+    async def work():
+        request = Request("GET", ("files",), {}, {}, pathsend=False, receive=None, send=send)
+        async with asyncio.timeout(20):
+            await request.answer_blocks(200, {}, [b"a", b"b", b"c"])
+
+    with pytest.raises(ClientGone):
+        asyncio.run(work())
+    assert sent == ["http.response.start", "http.response.body", "http.response.body"]

@@ -25,6 +25,8 @@ _LOCK_MILLISECONDS = 30_000
 _RESTED_AT = "xfworker_rested_at"
 _RESTED_SECONDS = 10.0
 _IDLE_MILLISECONDS = 60_000
+_KEEPALIVES = {"idle": 30, "interval": 10, "count": 3}
+"""After so many seconds, and how often, the other end of a connection is asked whether its computer is still there."""
 
 
 def sqlite_url(path: Path) -> str:
@@ -93,7 +95,12 @@ def _postgresql(url: URL) -> Engine:
         pool_size=_POOL,
         max_overflow=_OVERFLOW,
         isolation_level="READ COMMITTED",
-        connect_args={"connect_timeout": 10, "application_name": "xfworker"},
+        connect_args={
+            "connect_timeout": 10,
+            "application_name": "xfworker",
+            # A database whose computer lost its power would be waited for for two hours.
+            **{f"keepalives_{name}": value for name, value in _KEEPALIVES.items()},
+        },
     )
 
     @event.listens_for(engine, "connect")
@@ -102,7 +109,7 @@ def _postgresql(url: URL) -> Engine:
         connection.execute(f"SET lock_timeout = {_LOCK_MILLISECONDS}")
         connection.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_MILLISECONDS}")
         # Nor may a computer that lost its power: its sessions, and the locks in them, would stay for two hours.
-        for name, value in (("idle", 30), ("interval", 10), ("count", 3)):
+        for name, value in _KEEPALIVES.items():
             connection.execute(f"SET tcp_keepalives_{name} = {value}")
         connection.commit()
 

@@ -68,9 +68,9 @@ class SqlRecordStore:
                 else self._sqlite.transaction(write=write)
             )
             with of_database as connection:
-                locks_rows = write and locking is not Locking.SHARED
+                may_write = write and locking is not Locking.SHARED
                 runner = Runner(connection)
-                transaction = SqlTransaction(runner, self._derivations, locks_rows=locks_rows)
+                transaction = SqlTransaction(runner, self._derivations, may_write=may_write)
                 yield transaction
                 if transaction.made_claimable and self._readiness is not None:
                     announce_ready(runner)

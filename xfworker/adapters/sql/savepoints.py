@@ -16,8 +16,9 @@ class _Part:
 class Savepoints:
     """The parts of a transaction that are undone alone, of which the last one begun is the innermost."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, *, may_write: bool) -> None:
         self._runner = runner
+        self._may_write = may_write
         self._parts: list[_Part] = []
 
     @contextmanager
@@ -38,7 +39,15 @@ class Savepoints:
             self._runner.command(f"RELEASE SAVEPOINT {part.savepoint}")
 
     def before_write(self) -> None:
-        """Begin the savepoints of all parts that have none yet; called before each statement that writes."""
+        """
+        Begin the savepoints of all parts that have none yet; called before each statement that writes.
+
+        Raises:
+            RuntimeError: The transaction was begun to read.
+        """
+        if not self._may_write:
+            # PostgreSQL would refuse it, SQLite would do it.
+            raise RuntimeError("a reading transaction was asked to write")
         for depth, part in enumerate(self._parts):
             if part.savepoint is None:
                 part.savepoint = f"part_{depth}"

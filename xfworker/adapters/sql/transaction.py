@@ -93,22 +93,22 @@ _MAX_SERIAL = 2**63
 class SqlTransaction:
     """A view of all records in which reads and writes belong together."""
 
-    def __init__(self, runner: Runner, kept: KeptDerivations, *, locks_rows: bool = False) -> None:
+    def __init__(self, runner: Runner, kept: KeptDerivations, *, may_write: bool = False) -> None:
         """
         Take a connection on which a transaction has begun.
 
         Args:
             runner: Runs statements on the connection.
             kept: What transactions before it have derived.
-            locks_rows: Whether it may write, so that what claims and heartbeats change beside it, jobs and workers, is
+            may_write: Whether it may write, so that what claims and heartbeats change beside it, jobs and workers, is
                 locked when it is read.
         """
         self._runner = runner
-        self._savepoints = Savepoints(runner)
+        self._savepoints = Savepoints(runner, may_write=may_write)
         self._derivations = Derivations(kept)
         self._seen: dict[tuple[str, int], Sequence[Any]] = {}
         self._on_sqlite = runner.dialect.name == "sqlite"
-        self._locks_rows = locks_rows
+        self._may_write = may_write
         self.made_claimable = False
         """Whether it wrote something by which a worker may get a job that it did not get before."""
 
@@ -129,7 +129,7 @@ class SqlTransaction:
     def get(self, kind: type[RecordT], serial: int) -> RecordT:
         row = self._seen.get((kind.collection, serial))
         if row is None and -_MAX_SERIAL <= serial < _MAX_SERIAL:
-            row = self._runner.row(kind.collection, serial, locked=self._locks_rows and kind in _CHANGED_BESIDE)
+            row = self._runner.row(kind.collection, serial, locked=self._may_write and kind in _CHANGED_BESIDE)
         if row is not None:
             self._see(kind, serial, row)
             return record_of(kind, row)
@@ -178,7 +178,7 @@ class SqlTransaction:
         if search is None:
             return None
         shape, values = search
-        locked = self._locks_rows and kind is Job
+        locked = self._may_write and kind is Job
         prepared = finding(
             kind.collection,
             shape,
@@ -235,7 +235,7 @@ class SqlTransaction:
         touches_queue = isinstance(record, Run | Workflow) and self._touches_queue(record)
         self._derivations.note_write(record)
         self._note_claimable(record, row)
-        if self._locks_rows and (record.collection, record.serial) in self._seen:
+        if self._may_write and (record.collection, record.serial) in self._seen:
             self._runner.replace_later(record.collection, record.serial, self._changed(record, row))
         elif not self._runner.replace(record.collection, record.serial, self._changed(record, row)):
             raise RecordNotFound(f"there is no {record}")
@@ -274,7 +274,7 @@ class SqlTransaction:
         return claimable_tasks(self._runner)
 
     def first_claimable_job(self, tasks: Collection[int]) -> Job | None:
-        parts = first_claimable(self._runner, tasks, locked=self._locks_rows)
+        parts = first_claimable(self._runner, tasks, locked=self._may_write)
         for kind, row in parts:
             self._see(kind, row[list(field_forms(kind)).index("serial")], row)
         return record_of(Job, parts[0][1]) if parts else None
@@ -404,7 +404,7 @@ class SqlTransaction:
                 statement = statement.where(table.c.serial > after[1])
         if limit is not None:
             statement = statement.limit(limit)
-        return statement.with_for_update() if self._locks_rows and kind is Job else statement
+        return statement.with_for_update() if self._may_write and kind is Job else statement
 
     def _rows(self, statement: Select[Any], parameters: Mapping[str, Any] | None = None) -> Iterable[Mapping[str, Any]]:
         return (row._mapping for row in self._connection.execute(statement, parameters))  # type: ignore[misc]  # noqa: SLF001  public by its documentation

@@ -35,7 +35,8 @@ def authentication(platform: Platform) -> Callable[[AnyRequest], Awaitable[None]
     async def authenticate(request: AnyRequest) -> None:
         begun = platform.clock.monotonic()
         require_plain_numbers(request)
-        token = bearer_token(_authorization(request))
+        # The framework would decode all header fields for this one.
+        token = bearer_token(request.scope["headers"])
         principal = platform.authenticate_by_token(token)
         if principal is None:
             principal = await in_thread(lambda: platform.authenticate(token))
@@ -58,12 +59,6 @@ def require_plain_numbers(request: AnyRequest) -> None:
     """
     if not are_plain(request.scope["path"], request.path_params):
         raise RecordNotFound(f"there is nothing at {request.scope['path'][:200]!a}: a serial is written in digits")
-
-
-def _authorization(request: AnyRequest) -> str | None:
-    # The framework would decode all header fields for this one.
-    found = [value for name, value in request.scope["headers"] if name == b"authorization"]
-    return found[-1].decode("latin-1") if found else None
 
 
 def caller(request: AnyRequest) -> Principal:

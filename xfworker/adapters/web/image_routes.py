@@ -184,7 +184,7 @@ def image_api(images: ViewedImages, platform: Platform, work: TileWork | None = 
     async def authenticate(request: AnyRequest) -> None:
         parts = request.url.path.removeprefix(f"{MOUNT}/").split("/", 2)
         by_link = parts[0] == LINK and len(parts) > 2  # noqa: PLR2004 - link, token, address
-        token = parts[1] if by_link else bearer_token(request.headers.get("authorization"))
+        token = parts[1] if by_link else bearer_token(request.scope["headers"])
         request.scope["state"][_RIGHTS] = await in_thread(lambda: _rights(platform, token, by_link=by_link))
 
     def rights_of(request: AnyRequest) -> ImageRights:

@@ -94,6 +94,20 @@ class JobRunnerContract:
         assert lines == ["Ümläut 🦴", "to stderr", "last"]
         assert output.content == started.log_path.read_bytes()
 
+    def test_whoever_looks_at_the_output_cannot_stop_the_script(self, runner: JobRunner, call: ScriptCaller) -> None:
+        shown: list[bytes] = []
+
+        def observer(piece: bytes) -> None:
+            shown.append(piece)
+            raise ValueError("the terminal is gone")
+
+        # More than a pipe holds: a script whose output nobody takes waits for ever.
+        started = call("for _ in range(20): print('a' * 50_000, flush=True)\nprint('last')")
+        ended = runner.start(started, observer).wait(LONG_SECONDS)
+        assert ended is not None
+        assert (ended.exit_code, len(shown)) == (0, 1)
+        assert started.log_path.read_text("utf-8").splitlines() == ["a" * 50_000] * 20 + ["last"]
+
     @pytest.mark.parametrize(
         ("code", "expected"),
         [

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,7 +30,7 @@ from xfworker.domain.records import (
     WorkflowState,
 )
 from xfworker.ports.job_queue import HeldAttempt
-from xfworker.ports.record_store import ClaimableTask, Claimant, Locking, RecordStore
+from xfworker.ports.record_store import ClaimableTask, Claimant, Locking, RecordStore, RecordTransaction
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -372,6 +372,39 @@ class RecordStoreContract:
                 transaction.insert(Entity(uuid="u"))
         with store.transaction(locking=Locking.SHARED, of=(Workflow, 4711)) as transaction:
             assert transaction.count(Entity) == 3
+
+    @pytest.mark.parametrize("way", [{"write": False}, {"locking": Locking.SHARED}])
+    def test_a_transaction_that_only_reads_writes_nothing(self, store: RecordStore, way: dict[str, Any]) -> None:
+        with store.transaction() as transaction:
+            worker = transaction.insert(Worker(name="seen", last_seen_at=NOON))
+            transaction.put_entry("key", {"n": 1}, at=NOON)
+            event = transaction.insert(ActivityEvent(title="first", created_at=NOON))
+        later = NOON + timedelta(days=1)
+        job = Job(serial=1, task_serial=1, workflow_serial=1, project_serial=1)
+        lease = JobLease(job_serial=1, worker_serial=worker.serial, attempt=1, expires_at=later)
+        writes: tuple[Callable[[RecordTransaction], object], ...] = (
+            lambda transaction: transaction.insert(Project(name="new")),
+            lambda transaction: transaction.log(ActivityEvent(title="second")),
+            lambda transaction: transaction.replace(attrs.evolve(worker, name="renamed")),
+            lambda transaction: transaction.delete(Worker, {"serial": worker.serial}),
+            lambda transaction: transaction.hand_out(job, lease, event),
+            lambda transaction: transaction.touch_worker(worker.serial, later),
+            lambda transaction: transaction.put_entry("key", {"n": 2}),
+            lambda transaction: transaction.delete_entry("key"),
+            lambda transaction: transaction.delete_entries_before(later),
+            lambda transaction: transaction.delete_events_before(later, most=10),
+        )
+        for write in writes:
+            with pytest.raises(RuntimeError), store.transaction(**way) as transaction:
+                write(transaction)
+        # A caller that goes on after it has written nothing either.
+        with store.transaction(**way) as transaction, suppress(RuntimeError):
+            transaction.put_entry("key", {"n": 3})
+        with store.transaction(write=False) as transaction:
+            assert transaction.entry("key") == {"n": 1}
+            assert transaction.find(Worker) == [worker]
+            assert transaction.find(ActivityEvent) == [event]
+            assert [transaction.count(kind) for kind in (Project, JobLease)] == [0, 0]
 
     def test_entries_are_deleted_by_age(self, store: RecordStore) -> None:
         with store.transaction() as transaction:

@@ -42,7 +42,7 @@ class Request:
         method: HTTP method.
         segments: The path below the service, percent-decoded segment by segment.
         query: Query parameters, the last value of each.
-        headers: Header fields by lower-case name.
+        headers: Header fields by lower-case name, the last value of each.
         pathsend: Whether the server sends files by itself (ASGI extension ``http.response.pathsend``).
     """
 
@@ -53,6 +53,7 @@ class Request:
     pathsend: bool
     _receive: Receive = field(repr=False)
     _send: Send = field(repr=False)
+    _fields: Iterable[tuple[bytes, bytes]] = field(default=(), repr=False)
     _answered: bool = False
     _received: bool = False
     _ended: bool = False
@@ -63,9 +64,9 @@ class Request:
         The bearer token.
 
         Raises:
-            AuthenticationFailed: There is none.
+            AuthenticationFailed: There is none, or more than one.
         """
-        return bearer_token(self.headers.get("authorization"))
+        return bearer_token(self._fields)
 
     def resource(self) -> Resource:
         """
@@ -230,4 +231,5 @@ def read_request(scope: Scope, receive: Receive, send: Send, *, mount: str) -> R
         pathsend="http.response.pathsend" in (scope.get("extensions") or {}),
         receive=receive,
         send=send,
+        fields=scope["headers"],
     )
