@@ -110,10 +110,10 @@ STOP = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)
 
 
 @contextmanager
-def working(embedded, tmp_path):
+def working(embedded, tmp_path, *options):
     command, environment = worker_call(embedded, tmp_path)
     with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, creationflags=OWN_GROUP
+        [*command, *options], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, creationflags=OWN_GROUP
     ) as process:
         try:
             yield process
@@ -171,8 +171,11 @@ def test_a_failed_job_keeps_its_directory_and_its_log(served, package, new_jobs,
     assert "ValueError: bad" in log_of(client, job)
     (directory,) = (tmp_path / "worker" / "jobs").iterdir()
     assert [path.name for path in directory.rglob("a.txt")] == ["a.txt"]
-    os.utime(directory, (1, 1))
+    yesterday = time.time() - 24 * 3600
+    os.utime(directory, (yesterday, yesterday))
     work(embedded, tmp_path)
+    assert directory.exists()
+    work(embedded, tmp_path, "--keep-failed-days", "0.5")
     assert not directory.exists()
 
 
@@ -306,6 +309,27 @@ def test_jobs_go_to_the_worker_that_has_the_software(served, package, new_jobs, 
     assert client.server.get(Worker, after.worker_serial).name == "with"
 
 
+def test_a_worker_of_chosen_software_says_of_nothing_else_that_it_has_it(served, package, tmp_path):
+    embedded, client = served
+    other = check_in(client.server, client.files, package("", "XFP-DEP1.0", install="true")).record
+    by_hand = {"name": "Lab.ByHand", "version": "1.0.0.0"}
+    for name, *options in (("only", "--only-dependencies"), ("all",)):
+        assert work(embedded, tmp_path, "--name", name, "--dependency", "Lab.ByHand==1.0.0.0", *options).returncode == 0
+    [only], [everything] = (client.server.find(Worker, {"name": name}) for name in ("only", "all"))
+    assert only.dependency_packages == [by_hand]
+    assert {"name": other.name, "version": other.version} in everything.dependency_packages
+
+
+def test_a_pilot_without_jobs_leaves_and_says_so(served, tmp_path):
+    embedded, client = served
+    command, environment = worker_call(embedded, tmp_path)
+    command += ["--name", "pilot", "--idle-minutes", "0", "--batch-job", "slurm:77", "--walltime", "60"]
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=True)
+    [worker] = client.server.find(Worker, {"name": "pilot"})
+    pilot = worker.metadata["pilot"]
+    assert (pilot["system"], pilot["job"], pilot["left"]) == ("slurm", "77", True)
+
+
 def has_ended(pid):
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -337,6 +361,23 @@ def test_a_stopped_worker_finishes_what_it_began(served, package, new_jobs, tmp_
         assert process.returncode == 0
     assert client.server.get(Job, job.serial).state is JobState.DONE
     assert client.server.get(Job, later.serial).state is JobState.READY
+
+
+@pytest.mark.skipif("XFWORKER_TEST_SERVERS" in os.environ, reason="wine passes on no Ctrl-Break")
+@pytest.mark.parametrize(("options", "signals"), [((), 2), (("--grace", "0"), 1)])
+def test_a_worker_that_may_not_wait_gives_its_jobs_back(served, package, new_jobs, tmp_path, options, signals):
+    embedded, client = served
+    task_type = check_in(client.server, client.files, package(HEAD + "import time\ntime.sleep(600)")).record
+    (job,) = new_jobs(task_type)
+    with working(embedded, tmp_path, *options) as process:
+        wait_until(lambda: client.server.get(Job, job.serial).state is JobState.RUNNING)
+        for _ in range(signals):
+            process.send_signal(STOP)
+            if signals > 1:
+                assert next(line for line in process.stderr if "worker_stopping" in line or "jobs_dropped" in line)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert client.server.get(Job, job.serial).state is JobState.READY
 
 
 def test_a_killed_worker_takes_its_scripts_with_it(served, package, new_jobs, tmp_path, forked):

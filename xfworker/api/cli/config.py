@@ -77,7 +77,8 @@ def check(file: Path | None = None, *, as_json: Json = False) -> int:
     """
     Check the settings file, the environment variables and the adapters that they choose; a bucket is asked as well.
 
-    Exit code 0: all is well; 2: something is wrong, and it is named. Example: `xfworker config check xfworker.toml`
+    Exit code 0: all is well; 1: something is wrong, and it is named; 2: called wrongly.
+    Example: `xfworker config check xfworker.toml`
 
     Args:
         file: The settings file to check, in place of the one in force.
