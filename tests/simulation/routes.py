@@ -109,6 +109,7 @@ def _record(server, kind, method, serial, query, body, key):
 def _page(server, kind, parameters):
     asked = dict(parameters)
     limit, after = page_limit(asked.get("limit")), read_cursor(asked.get("cursor"))
-    found = server.encoded_page(kind, conditions(kind, parameters), after=after, limit=limit + 1)
+    where = conditions(kind, parameters)
+    found = server.encoded_page(kind, where, after=after, limit=limit + 1, most_bytes=1 << 30)
     cursor = cursor_after(found[limit - 1].position) if len(found) > limit else None
     return {"items": [json.loads(record.body) for record in found[:limit]], "next": cursor}

@@ -282,10 +282,38 @@ def test_whoever_cannot_finish_a_job_is_told_which(lab):
 
 def test_a_list_as_it_travels_has_what_the_list_has(lab):
     projects = lab.server.find(Project, {"name": "bones"})
-    encoded = lab.server.encoded_page(Project, {"name": "bones"})
+    encoded = lab.server.encoded_page(Project, {"name": "bones"}, limit=10, most_bytes=1000)
     assert [one.position for one in encoded] == [("", project.serial) for project in projects]
     with pytest.raises(UsageError, match="has no field colour"):
-        lab.server.encoded_page(Project, {"colour": 1})
+        lab.server.encoded_page(Project, {"colour": 1}, limit=10, most_bytes=1000)
+
+
+@pytest.mark.parametrize("most_bytes", [1, 1000, 5000, 20_000, 10**6])
+def test_a_page_ends_with_the_record_that_fills_it_and_the_next_goes_on_behind_it(lab, most_bytes):
+    sizes = [10, 3000, 10, 10, 2000, *[10] * 40, 9000, 10]
+    serials = [lab.server.create(Project(name="p", metadata={"note": "x" * size})).serial for size in sizes]
+    found, pages, after = [], 0, None
+    while len(found) < len(sizes):
+        page = lab.server.encoded_page(Project, {"name": "p"}, after=after, limit=30, most_bytes=most_bytes)
+        assert 0 < len(page) <= 30
+        found += page
+        after, pages = page[-1].position, pages + 1
+    assert [one.position[1] for one in found] == serials
+    assert pages >= 2
+    assert lab.server.encoded_page(Project, {"name": "p"}, after=after, limit=30, most_bytes=most_bytes) == []
+
+
+def test_a_page_has_no_more_of_equal_records_than_fit_and_reads_few_at_once_of_any(lab):
+    for size in [*[1000] * 30, *[10] * 30, *[100_000] * 150]:
+        lab.server.create(Project(name="p", metadata={"note": "x" * size}))
+
+    def page(most_bytes, after):
+        return lab.server.encoded_page(Project, {"name": "p"}, after=("", after), limit=1000, most_bytes=most_bytes)
+
+    assert len(page(1, 0)) == 8
+    assert 15 <= len(page(20_000, 0)) <= 17
+    assert len(page(10**6, 31)) <= 29 + 100
+    assert len(page(10**9, 0)) == 210
 
 
 def test_a_combined_query_is_narrowed_by_each_serial_that_is_given(lab):

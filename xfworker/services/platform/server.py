@@ -43,6 +43,9 @@ RecordT = TypeVar("RecordT", bound=Record)
 Answer = TypeVar("Answer")
 
 _QUIET = (ActivityEvent, Worker)
+_FIRST_READ = 8
+_MOST_READ = 100
+"""So many records are read at once for a page, however small those before them were."""
 
 
 class PlatformServer:
@@ -102,13 +105,28 @@ class PlatformServer:
         where: Mapping[str, Any] | None = None,
         *,
         after: tuple[str, int] | None = None,
-        limit: int | None = None,
-    ) -> Sequence[EncodedRecord]:
-        """List what :meth:`page` lists, as it travels."""
+        limit: int,
+        most_bytes: int,
+    ) -> list[EncodedRecord]:
+        """List what :meth:`page` lists, as it travels; it ends with the record with which it has ``most_bytes``."""
         _require_fields(kind, where)
-        return self._read(
-            lambda access: access.transaction.find_encoded(kind, access.narrowed(kind, where), after=after, limit=limit)
-        )
+
+        def listed(access: Access) -> list[EncodedRecord]:
+            narrowed = access.narrowed(kind, where)
+            found: list[EncodedRecord] = []
+            # A few show how large they are, before so many are read that they fill the memory.
+            size, step = 0, min(limit, _FIRST_READ)
+            while step:
+                behind = found[-1].position if found else after
+                more = access.transaction.find_encoded(kind, narrowed, after=behind, limit=step)
+                found += more
+                size += sum(len(record.body) for record in more)
+                fitting = (most_bytes - size) * len(found) // max(size, 1)
+                is_full = len(more) < step or size >= most_bytes
+                step = 0 if is_full else min(limit - len(found), max(fitting, 1), _MOST_READ)
+            return found
+
+        return self._read(listed)
 
     def create(self, record: RecordT, *, idempotency_key: str | None = None) -> RecordT:
         """Store a new record and give it as the server made it."""

@@ -23,6 +23,9 @@ from xfworker.domain.records import RECORD_KINDS, Record
 from xfworker.ports.record_store import EncodedRecord
 from xfworker.services.platform.platform import Platform
 
+_MOST_BYTES = 32 << 20
+"""A page ends with the record with which it has so many bytes: records may be large, and a thousand of them huge."""
+
 
 def record_routers(platform: Platform) -> list[Router]:
     return [_router(platform, kind) for kind in RECORD_KINDS.values()]
@@ -38,7 +41,8 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
 
         def page() -> bytes:
             server = platform.server_for(caller(request))
-            return _page(server.encoded_page(kind, where, after=after, limit=limit + 1), limit)
+            found = server.encoded_page(kind, where, after=after, limit=limit + 1, most_bytes=_MOST_BYTES)
+            return _page(found, limit)
 
         return Response(content=await in_thread(page), media_type="application/json")
 
@@ -76,7 +80,13 @@ def _router(platform: Platform, kind: type[Record]) -> Router:
 
 
 def _page(records: Sequence[EncodedRecord], limit: int) -> bytes:
-    """Write a :class:`~xfworker.adapters.wire.records.Page`; one more record than fits says that there is another."""
-    cursor = cursor_after(records[limit - 1].position) if len(records) > limit else None
-    items = b",".join([record.body for record in records[:limit]])
+    """
+    Write a :class:`~xfworker.adapters.wire.records.Page`.
+
+    One more record than fits says that there is another; where they are as many bytes as a page holds, there may be.
+    """
+    bodies = [record.body for record in records[:limit]]
+    has_more = len(records) > limit or sum(map(len, bodies)) >= _MOST_BYTES
+    cursor = cursor_after(records[len(bodies) - 1].position) if has_more else None
+    items = b",".join(bodies)
     return b"".join((b'{"items":[', items, b'],"next":', msgspec.json.encode(cursor), b"}"))
