@@ -95,6 +95,22 @@ def test_a_passed_signal_reaches_the_script_and_its_children(runner, call):
     assert wait_until_gone(child)
 
 
+def test_a_passed_signal_reaches_a_child_that_its_script_waits_for(runner, call):
+    hears = (
+        "import signal; signal.signal(signal.SIGUSR1, lambda *_: exit(7)); print('ready', flush=True); signal.pause()"
+    )
+    code = (
+        "import signal, subprocess, sys\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: None)\n"
+        f"sys.exit(subprocess.run([sys.executable, '-c', {hears!r}]).returncode)"
+    )
+    output = CollectedOutput()
+    script = runner.start(call(code), output)
+    assert output.seen.wait(LONG)
+    script.pass_signal(signal.SIGUSR1)
+    assert script.wait(LONG).exit_code == 7
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_memory_limit_ends_a_script(runner, call):
     code = "kept = [b'x' * (1 << 20) for _ in range(1 << 12)]; import time; time.sleep(60)"

@@ -99,6 +99,16 @@ def settings_of(tmp_path):
     return settings_of
 
 
+def test_scripts_get_nothing_of_how_their_worker_finds_its_server_and_starts_them(settings_of):
+    loaded = settings_of(
+        "[server]\nurl = 'https://lab'\ntoken_file = 'token'\ndata = 'lab'\n[server.inputs]\nn = 1\n"
+        "[worker]\nfork_server = false\ncontrol_groups = false\n[http]\nattempts = 3\n"
+    )
+    names = {name for name in script_settings(loaded) if name.startswith(("XFWORKER_SERVER", "XFWORKER_WORKER"))}
+    assert names == set()
+    assert script_settings(loaded)["XFWORKER_HTTP_ATTEMPTS"] == "3"
+
+
 def test_scripts_get_the_settings_but_not_the_file_that_holds_the_token(settings_of):
     loaded = settings_of(
         '[server]\nurl = "https://lab"\ntoken = "secret"\nallow_plain_http = true\n'

@@ -1,7 +1,9 @@
 """What is submitted for a pilot, for each batch system."""
 
+import json
 import re
 import shlex
+from datetime import UTC, datetime
 
 import pytest
 
@@ -84,7 +86,7 @@ def test_pbs_gets_its_directives(tmp_path):
     asked = directives(text(tmp_path, "pbs", gpus=1, values={"queue": "long"}), "#PBS")
     assert "-l select=1:ncpus=8:mem=32000mb:ngpus=1" in asked
     assert "-l walltime=01:30:00" in asked
-    assert "-q long" in asked
+    assert {"-q long", "-r n"} <= set(asked)
     assert not [line for line in asked if line.startswith("-A")]
 
 
@@ -100,6 +102,7 @@ def test_htcondor_gets_a_submit_description(tmp_path):
     fields = dict(line.split(" = ", 1) for line in lines[:-1])
     assert (fields["request_cpus"], fields["request_memory"], fields["request_gpus"]) == ("8", "32000MB", "1")
     assert (fields["allowed_job_duration"], fields["kill_sig"]) == ("5400", "SIGTERM")
+    assert (fields["job_max_vacate_time"], fields["max_retries"]) == ("60", "0")
     # In its own way of quoting: single quotes around what has blanks, doubled inside.
     assert fields["arguments"].startswith('"-m xfworker worker --server https://xf.lab:8443 ')
     assert f"--data '{tmp_path}/shared data'" in fields["arguments"]
@@ -112,7 +115,9 @@ def test_kubernetes_gets_a_job_that_its_schema_takes(tmp_path):
     yaml = pytest.importorskip("yaml")
     job = yaml.safe_load(text(tmp_path, "kubernetes", gpus=1))
     validate.validate(job, "1.29", strict=True)
-    [container] = job["spec"]["template"]["spec"]["containers"]
+    pod = job["spec"]["template"]["spec"]
+    assert (pod["restartPolicy"], pod["terminationGracePeriodSeconds"]) == ("Never", 60)
+    [container] = pod["containers"]
     assert container["command"][:2] == ["xfworker", "worker"]
     assert "--data" not in container["command"]
     assert container["resources"]["limits"] == {"memory": "32000Mi", "nvidia.com/gpu": "1"}
@@ -165,6 +170,15 @@ def test_a_worker_knows_its_batch_job(environment, named, expected):
         name, job = found
         found = (name, job.job, job.cores, job.memory_mib, job.walltime_seconds)
     assert found == expected
+
+
+def test_what_looks_like_a_variable_in_a_command_is_none_to_kubernetes():
+    assert json.loads(batch_systems()["kubernetes"].quoted(["--name", "$(HOSTNAME)"])) == ["--name", "$$(HOSTNAME)"]
+
+
+def test_a_worker_in_slurm_knows_until_when_it_may_run():
+    found = own_batch_job({"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "4600"}, None)
+    assert found[1].ends_at == datetime(1970, 1, 1, 1, 16, 40, tzinfo=UTC)
 
 
 def test_a_batch_job_that_is_none_is_refused():

@@ -65,6 +65,7 @@ def test_the_platforms_folder_is_looked_into_last(load, tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "xfworker.toml").write_text("[http]\nattempts = 6\n")
     assert load(HOME=str(tmp_path / "home")).settings.http.attempts == 6
+    assert load("[http]\nattempts = 2\n", HOME=str(tmp_path / "home")).settings.http.attempts == 2
 
 
 def test_paths_are_relative_to_the_file(load, tmp_path):
@@ -101,6 +102,7 @@ def test_broken_toml_names_the_line(faults):
 def test_a_secret_is_not_shown_in_a_fault(faults, load):
     text = faults('[server]\ntoken = ["s3cret-token"]\n')
     assert "s3cret" not in text
+    assert "4711" not in faults("[server]\ntoken = 4711\n[files]\nsecret_key = 4711\n")
     assert "s3cret" not in repr(load('[server]\ntoken = "s3cret-token"\n').settings)
 
 
