@@ -134,6 +134,35 @@ os.kill(os.getpid(), signal.SIGKILL)
     wait_until_gone(pids)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no process is suspended there")
+def test_a_closed_client_leaves_no_process_to_a_script_that_goes_on_and_shows_nothing_before(tmp_path):
+    program = """
+import os, signal, sys, urllib.error, urllib.request
+from pathlib import Path
+from xfworker.adapters.dask.job_client import local_client
+from xfworker.domain.allocation import Allocation
+client = local_client(Allocation(2, None), Path(sys.argv[1]), workers=2, threads_per_worker=None)
+pids = [*client.run(os.getpid).values()]
+port = client.scheduler_info()["services"]["dashboard"]
+for path in ("health", "metrics", "info/main/workers.html", "json/identity.json"):
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}")
+    except urllib.error.HTTPError as error:
+        print(error.code, flush=True)
+os.kill(pids[0], signal.SIGSTOP)
+client.close()
+print(*pids, flush=True)
+sys.stdin.read()
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as script:
+        assert [script.stdout.readline() for _ in range(4)] == ["404\n"] * 4
+        pids = [int(pid) for pid in script.stdout.readline().split()]
+        assert len(pids) == 2
+        wait_until_gone(pids)
+        script.stdin.close()
+
+
 def wait_until_gone(pids):
     deadline = time.monotonic() + 30
     while any(is_alive(pid) for pid in pids):
