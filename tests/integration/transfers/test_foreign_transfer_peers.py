@@ -7,7 +7,9 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import xxhash
@@ -224,6 +226,51 @@ class TestTusServer:
             )
         assert result.sha256 == hashlib.sha256(content).hexdigest()
         assert [path.read_bytes() == content for path in data.iterdir() if path.suffix != ".json"] == [True]
+
+
+class Sparing(BaseHTTPRequestHandler):
+    """A tus server that takes half of what two requests bring, says so truthfully, and knows no digests."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self._answer(201, Location="/files/1")
+
+    def do_OPTIONS(self):
+        self._answer(204)
+
+    def do_HEAD(self):
+        self._answer(200, **{"Upload-Offset": str(len(self.server.received))})
+
+    def do_PATCH(self):
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        if int(self.headers["Upload-Offset"]) != len(self.server.received):
+            self._answer(409)
+            return
+        self.server.halved -= 1
+        self.server.received += data[: len(data) // 2] if self.server.halved >= 0 else data
+        self._answer(204, **{"Upload-Offset": str(len(self.server.received))})
+
+    def _answer(self, status, **fields):
+        self.send_response(status)
+        for name, value in {**fields, "Tus-Resumable": "1.0.0", "Content-Length": "0"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Nothing is said."""
+
+
+def test_a_server_that_takes_less_than_it_is_sent_gets_the_rest(source, content):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Sparing) as server:
+        server.received, server.halved = bytearray(), 2
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/files"
+        whole = evolve(TRANSFERS, request_bytes=64 * MIB, block_bytes=32 * MIB)
+        result = upload_to_tus_server(url, source, limits=LIMITS, transfers=whole)
+        server.shutdown()
+    assert bytes(server.received) == content
+    assert result.sha256 == hashlib.sha256(content).hexdigest()
 
 
 def _wait_for(port, process):

@@ -14,6 +14,7 @@ from xfworker.domain.errors import FileError, JobError, PackageError
 from xfworker.domain.records import DependencyPackage, TaskType
 from xfworker.services.packages.cache import PackageCache
 from xfworker.services.packages.checkin import file_sha256
+from xfworker.services.packages.manifest import is_whole
 from xfworker.services.packages.requirements import ordered_packages
 
 DIGEST = "0" * 64
@@ -178,3 +179,17 @@ def test_a_sound_package_is_fetched_once(tmp_path, archive):
     (folder / "__pycache__").mkdir() if os.access(folder, os.W_OK) else None
     archive.unlink()
     assert get(tmp_path, record, archive) == folder
+
+
+def test_a_package_appears_under_its_name_when_it_is_whole(tmp_path, archive, monkeypatch):
+    # Another process would take it for a damaged one, and move it away.
+    record, rename, seen = task_type(archive), os.rename, []
+
+    def looking(source, target):
+        rename(source, target)
+        if Path(target).name.startswith(record.name):
+            seen.append(is_whole(Path(target)))
+
+    monkeypatch.setattr(os, "rename", looking)
+    get(tmp_path, record, archive)
+    assert seen == [True]
