@@ -1,5 +1,6 @@
 """A server that is killed without warning loses nothing that it answered; backups bring back what was."""
 
+import gzip
 import json
 import random
 import shutil
@@ -157,6 +158,20 @@ def test_a_backup_of_a_running_server_brings_everything_back(filled, tmp_path):
     assert (data / "files" / "job_result" / str(job) / "report.csv").read_text() == "a,b\n1,2\n"
     assert [path.read_text() for path in (data / "replaced").rglob("late.txt")] == ["late"]
     assert world.admin.create(Project(name="after")).serial > 0
+
+
+def test_every_file_that_is_stored_before_the_records_are_written_is_in_the_backup(filled, tmp_path, monkeypatch):
+    # Else records could name files that came after the copies of all files had been made.
+    _, _, data, job = filled
+    opening = gzip.open
+
+    def store_and_open(*arguments):
+        (data / "files" / "job_result" / str(job) / "late.csv").write_bytes(b"1,2")
+        return opening(*arguments)
+
+    monkeypatch.setattr(gzip, "open", store_and_open)
+    make_backup(PlatformStorage(data=data), tmp_path / "backup")
+    assert (tmp_path / "backup" / "files" / "job_result" / str(job) / "late.csv").read_bytes() == b"1,2"
 
 
 def as_version(before, record):

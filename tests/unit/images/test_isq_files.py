@@ -142,3 +142,27 @@ def test_only_int16_becomes_an_isq(tmp_path, formats, describe_array):
     too_long = attrs.evolve(describe_array(np.zeros((2, 2, 2), np.int16)), spacing_mm=(1e7, 1, 1))
     with pytest.raises(UnsupportedImage, match="micrometres"):
         formats.writer(tmp_path / "a.isq", too_long)
+
+
+def test_an_isq_of_a_new_calibration_states_that(tmp_path, formats, write_array, bone):
+    described = formats.describe(write_array(tmp_path / "a.ISQ", bone, calibrations=SCALE.calibrations()))
+    other = attrs.evolve(SCALE, density_slope=800.0, density_intercept=-200.0)
+    with formats.writer(tmp_path / "b.ISQ", attrs.evolve(described, calibrations=other.calibrations())) as writer:
+        writer.write(bone)
+    stated = ScancoCalibration.of(formats.describe(tmp_path / "b.ISQ").calibrations)
+    assert (stated.density_slope, stated.density_intercept) == pytest.approx((800.0, -200.0))
+
+
+def test_an_isq_of_a_new_distance_between_slices_states_that_of_them_as_well(tmp_path, formats, write_array, bone):
+    described = formats.describe(write_array(tmp_path / "a.ISQ", bone, spacing_mm=(0.05, 0.05, 0.06)))
+    with formats.writer(tmp_path / "b.ISQ", attrs.evolve(described, spacing_mm=(0.05, 0.05, 0.12))) as writer:
+        writer.write(bone)
+    for name, micrometres in (("a.ISQ", 60), ("b.ISQ", 120)):
+        header = formats.describe(tmp_path / name).header
+        assert (header["slice_thickness_um"], header["slice_increment_um"]) == (micrometres, micrometres)
+
+
+def test_the_lengths_of_an_isq_are_rounded_to_micrometres(tmp_path, formats, write_array):
+    path = write_array(tmp_path / "a.ISQ", np.zeros((2, 3, 4), np.int16), spacing_mm=(0.0609, 0.0336, 0.0606))
+    header = formats.describe(path).header
+    assert [header[f"dim{axis}_um"] for axis in "xyz"] == [244, 101, 121]
