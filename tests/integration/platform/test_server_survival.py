@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 
 import attrs
 import psutil
@@ -18,6 +19,7 @@ from xfworker.adapters.http.limits import HttpLimits
 from xfworker.adapters.http.transport import HttpTransport
 from xfworker.adapters.http.workflow_control import HttpWorkflowControl
 from xfworker.adapters.http.xf_server import HttpXFServer
+from xfworker.adapters.jwt.secret_file import rotate
 from xfworker.api.composition.backups import make_backup, restore_backup
 from xfworker.api.composition.embedded_server import EmbeddedServer
 from xfworker.api.composition.platform import PlatformStorage, file_store, opened_records
@@ -203,6 +205,16 @@ def test_a_backup_starts_a_server_elsewhere(filled, tmp_path):
         before = world.admin.get(Job, job)
         assert as_version(before, connect(embedded).admin.get(Job, job)) == before
         assert (tmp_path / "other" / "secret").read_text() == (data / "secret").read_text()
+
+
+def test_a_restore_leaves_a_server_the_secret_that_it_has(filled, tmp_path):
+    _, _, data, _ = filled
+    make_backup(PlatformStorage(data=data), tmp_path / "backup")
+    now = datetime.now(UTC)
+    rotate(data / "secret", now=now, former_until=now)
+    rotated = (data / "secret").read_text()
+    restore_backup(PlatformStorage(data=data), tmp_path / "backup")
+    assert (data / "secret").read_text() == rotated != (tmp_path / "backup" / "secret").read_text()
 
 
 @pytest.mark.parametrize("damage", ["records", "file", "manifest", "missing"])

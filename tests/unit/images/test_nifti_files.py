@@ -215,3 +215,16 @@ def test_skewed_axes_are_never_shown_as_others(tmp_path, formats, small):
     np.testing.assert_allclose(nibabel.load(tmp_path / "b.nii").affine, affine, atol=1e-7)
     with pytest.raises(RuntimeError, match="orthonormal"):
         SimpleITK.ReadImage(str(tmp_path / "b.nii"))
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_values_are_the_same_in_either_byte_order(tmp_path, formats, read_array, order, name):
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    header = nibabel.Nifti1Header(endianness=order)
+    header.set_data_dtype(np.int16)
+    image = nibabel.Nifti1Image(array.T, np.eye(4), header)
+    image.to_filename(tmp_path / name)
+    assert nibabel.load(tmp_path / name).header.endianness == order
+    assert formats.describe(tmp_path / name).byte_order == {"<": "little", ">": "big"}[order]
+    np.testing.assert_array_equal(read_array(tmp_path / name), array)
