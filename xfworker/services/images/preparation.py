@@ -74,7 +74,7 @@ class ImagePreparation:
     def uses(self, image: ViewedImage) -> bool:
         """Return whether an image is being prepared, or is to be."""
         with self._changed:
-            return image in self._to_build or image in self._to_sample or image.state == "building"
+            return image in self._to_build or image in self._to_sample  # it is taken out once it is built
 
     def close(self) -> None:
         """End after the piece of work that is under way; what is complete stays for the next server."""
