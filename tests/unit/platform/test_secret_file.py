@@ -102,8 +102,9 @@ def test_a_damaged_file_is_refused_and_stays_as_it_is(tmp_path, content):
 
 def test_the_command_rotates_and_shows_no_secret(tmp_path, capsys):
     path = tmp_path / "secret"
-    before = secrets_in(path).current
+    before, began = secrets_in(path).current, datetime.now(UTC)
     assert main(["secret", "rotate", "--data", str(tmp_path), "--keep-days", "7", "--json"]) == 0
+    assert began + timedelta(days=7) <= secrets_in(path).former[0].until <= datetime.now(UTC) + timedelta(days=7)
     shown = capsys.readouterr().out
     after = secrets_in(path)
     assert after.current != before
