@@ -102,15 +102,14 @@ def visits(platform: Platform) -> Callable[[AnyRequest], Awaitable[Response[Any]
     """Give the hook that finds out who is asking, and refuses changes that other sites' pages ask for."""
 
     async def visit(request: AnyRequest) -> Response[Any] | None:
-        visitor = await _seen(platform, request)
+        visitor = await _visitor(platform, request)
+        request.scope["state"][_STATE] = visitor
+        if visitor is not None:
+            request.scope["state"]["xfworker_caller"] = visitor.name
         if not are_plain(request.scope["path"], request.path_params):
             raise RecordNotFound("there is no such page: a serial is written in digits")
         if request.method not in _SAFE_METHODS:
             _require_own_page(request)
-            if visitor is not None:
-                # A form may take hours to come, and whoever sends it may have lost their rights meanwhile.
-                await request.body()
-                visitor = await _seen(platform, request)
             if visitor is not None and not visitor.is_own_csrf_token(await _sent_csrf_token(request)):
                 raise PermissionDenied("the form was not this session's; load the page again and repeat what you did")
         if visitor is None and not request.route_handler.opt.get("public"):
@@ -143,15 +142,6 @@ def own_path(text: str | None) -> str:
     if not text or not text.startswith("/") or text.startswith("//") or "\\" in text or not text.isprintable():
         return "/"
     return text
-
-
-async def _seen(platform: Platform, request: AnyRequest) -> Visitor | None:
-    """Find out who is signed in, and keep it with the request."""
-    visitor = await _visitor(platform, request)
-    request.scope["state"][_STATE] = visitor
-    if visitor is not None:
-        request.scope["state"]["xfworker_caller"] = visitor.name
-    return visitor
 
 
 async def _visitor(platform: Platform, request: AnyRequest) -> Visitor | None:

@@ -146,6 +146,9 @@ class PlatformQueue:
             ) as transaction:
                 now = self._clock.now()
                 access = Access(self._principal, transaction)
+                if claim_key is not None:
+                    # A claim that is sent again while the first is being answered waits, and is answered alike.
+                    transaction.hold_name(f"claim {worker_serial} {claim_key}")
                 claimant = _claimant(transaction, worker_serial, claim_key, now)
                 worker = claimant.worker
                 if not is_owner(self._principal, claimant.owner):
