@@ -147,3 +147,18 @@ def test_a_claim_that_is_repeated_gives_the_same_lease(flow):
     leases = [flow.queue.claim(flow.worker, claim_key="c-1") for _ in range(2)]
     assert leases[0].job == leases[1].job
     assert flow.queue.claim(flow.worker, claim_key="c-2").job.serial != leases[0].job.serial
+
+
+def test_a_job_that_ended_before_it_began_has_no_time_at_which_it_began(flow):
+    scan = flow.task("scan", "Source")
+    flow.start()
+    flow.control.start_run(flow.workflow)
+    lease = flow.queue.claim(flow.worker)
+    flow.world.as_bearer(lease.server_auth).update(Job, lease.job.serial, Change(values={"/state": "Done"}))
+    flow.queue.end(lease, ENDED)
+    flow.control.restart_job(lease.job.serial)
+    flow.world.clock.advance(1)
+    [job] = flow.jobs(scan)
+    aborted = flow.control.abort_job(job.serial)
+    assert (aborted.state, aborted.started_at) == (JobState.ABORTED, None)
+    assert aborted.finished_at is not None

@@ -216,7 +216,7 @@ def _moved(access: Access, before: Job, after: Job, now: datetime) -> Job:
     if after.state is JobState.DONE:
         after = fitted(access, after, now)
     if after.state.is_final:
-        return attrs.evolve(after, started_at=after.started_at or now, finished_at=now)
+        return attrs.evolve(after, finished_at=now)
     return after
 
 
