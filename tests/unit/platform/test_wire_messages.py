@@ -103,6 +103,10 @@ def test_a_written_message_has_the_fields_that_its_schema_describes(kind, messag
         (NewTokenRequest, {"name": "a", "days": "1"}, "days: expected number, got '1'"),
         (End, {"job_serial": 1, "attempt": 1, "outcome": 5}, "outcome: expected object, got 5"),
         (FileTokenRequest, {"scopes": [["read"]]}, "scopes[0]: expected array of 2, got ['read']"),
+        (FileTokenRequest, {"scopes": 5}, "scopes: expected array, got 5"),
+        # What is in them is not looked at.
+        (FileTokenRequest, {"scopes": [[]] * 10_001}, "scopes: has 10001 items, and at most 10000 are taken"),
+        (Heartbeat, {"worker_serial": 1, "leases": [0] * 1001}, "leases: has 1001 items, and at most 1000 are taken"),
         (CombinedQueryBody, {"parts": {"jobs": 3}}, "parts: expected object of strings, got {'jobs': 3}"),
         (NewAccount, {"name": "a\x00", "password": "p"}, r"name: expected string, got 'a\x00'"),
         (RunStart, {"priority": "Urgent"}, "priority: expected one of Paused, Normal, High, got 'Urgent'"),
@@ -113,6 +117,13 @@ def test_what_is_wrong_with_a_message_is_named_by_its_path(kind, value, violatio
         read(kind, value, "the message")
     assert refused.value.faults == (violation,)
     assert str(refused.value) == f"the message: {violation}"
+
+
+@pytest.mark.parametrize(("field", "kind", "most"), [("scopes", FileTokenRequest, 10_000), ("leases", Heartbeat, 1000)])
+def test_a_bounded_array_may_be_as_long_as_its_schema_says(field, kind, most):
+    item = {"scopes": ["read", "userdata"], "leases": {"job_serial": 1, "attempt": 1}}[field]
+    message = read(kind, {"worker_serial": 1, field: [item] * most}, "the message")
+    assert len(getattr(message, field)) == most == schema(kind)["properties"][field]["maxItems"]
 
 
 def test_an_answer_of_the_wrong_shape_names_what_was_being_done():

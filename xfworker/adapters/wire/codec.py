@@ -7,7 +7,7 @@ already. :mod:`xfworker.adapters.wire.schema` describes the same classes to the 
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 import attrs
 
@@ -93,6 +93,7 @@ def _converter(*, detailed: bool = True) -> "Converter":
     made.register_structure_hook_func(lambda kind: kind is PrintableText, _printable)
     made.register_structure_hook_func(lambda kind: kind == dict[str, str], _strings)
     made.register_structure_hook_factory(_is_array, lambda kind: _array_reader(made, kind))
+    made.register_structure_hook_factory(_is_bounded, lambda kind: _bounded_reader(made, kind))
     made.register_unstructure_hook_func(_is_tuple, list)
     made.register_structure_hook_factory(attrs.has, lambda kind: _reader(made, kind))
     made.register_unstructure_hook_factory(
@@ -147,6 +148,23 @@ def _array_reader(by: "Converter", kind: Any) -> Callable[[Any, Any], Any]:
         return items_read if size is None else tuple(items_read)
 
     return read_array
+
+
+def _is_bounded(kind: Any) -> bool:
+    return get_origin(kind) is Annotated and "maxItems" in get_args(kind)[1].keywords
+
+
+def _bounded_reader(by: "Converter", kind: Any) -> Callable[[Any, Any], Any]:
+    array, bounds = get_args(kind)
+    inner, most = by.get_structure_hook(array), bounds.keywords["maxItems"]
+
+    def read_few(value: Any, _: Any) -> Any:
+        # Before any item is read: that takes seconds of a request which is refused anyway.
+        if isinstance(value, list) and len(value) > most:
+            raise ValueError(f"has {len(value)} items, and at most {most} are taken")
+        return inner(value, array)
+
+    return read_few
 
 
 def _integer(value: Any, _: Any) -> int:

@@ -22,6 +22,9 @@ Parts = Annotated[
 ScopePair = tuple[Annotated[str, Keywords(enum=list(VERBS))], str]
 """``[verb, resource]``; the domain reads what is in it."""
 
+MOST_SCOPES = 10_000
+"""So many scopes a file token has at most; one with far fewer is too long for a header field already."""
+
 
 @define(frozen=True, kw_only=True)
 class SequenceValue(Message):
@@ -52,7 +55,7 @@ class CombinedQueryBody(Message):
 class FileTokenRequest(Message):
     """What a file token is asked for."""
 
-    scopes: Annotated[list[ScopePair], Keywords(minItems=1)]
+    scopes: Annotated[list[ScopePair], Keywords(minItems=1, maxItems=MOST_SCOPES)]
 
     @classmethod
     def of_scopes(cls, scopes: Iterable[Scope]) -> "FileTokenRequest":

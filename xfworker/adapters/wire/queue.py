@@ -1,12 +1,12 @@
 """Messages of the job queue, besides the worker's record."""
 
 from datetime import datetime
+from typing import Annotated
 
-from attrs import define, field
-from attrs.validators import max_len
+from attrs import define
 
 from xfworker.adapters.wire.codec import Message
-from xfworker.adapters.wire.field_types import Serial
+from xfworker.adapters.wire.field_types import Keywords, Serial
 from xfworker.domain.job_outcome import Outcome
 from xfworker.domain.resources import Offer
 from xfworker.ports.job_queue import HeldAttempt, Lease, LeaseStatus
@@ -49,7 +49,7 @@ class Heartbeat(Message):
     """All leases of a worker are to be renewed."""
 
     worker_serial: Serial
-    leases: list[HeldLease] = field(validator=max_len(MOST_LEASES))
+    leases: Annotated[list[HeldLease], Keywords(maxItems=MOST_LEASES)]
 
 
 @define(frozen=True, kw_only=True)
