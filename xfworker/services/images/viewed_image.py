@@ -12,6 +12,7 @@ from xfworker.domain.image.pyramid import Level, levels_of, voxel_count
 from xfworker.ports.brick_store import BrickStore
 from xfworker.ports.image_codec import PixelReader
 from xfworker.services.images.bricks import BRICK, BrickVolume, RecentBricks
+from xfworker.services.images.callers_names import CallersNames
 from xfworker.services.images.pictures import Window, window_of
 from xfworker.services.images.pyramid_building import PyramidBuilder
 from xfworker.services.images.slices import AXES_OF_PLANE, Axis, axes_shown
@@ -46,6 +47,7 @@ class ViewedImage:
         info: What the image is.
         key: Names the content: another content has another key.
         files: Its files in the store.
+        names: What its files are called to whoever looks at it.
         levels: The levels of its pyramid, finest first.
         state: How far the pyramid is.
         progress: The part of it that is built, 0 to 1.
@@ -53,7 +55,13 @@ class ViewedImage:
     """
 
     def __init__(
-        self, reader: PixelReader, key: str, store: BrickStore, recent: RecentBricks, files: Sequence[Resource] = ()
+        self,
+        reader: PixelReader,
+        key: str,
+        store: BrickStore,
+        recent: RecentBricks,
+        files: Sequence[Resource] = (),
+        names: CallersNames | None = None,
     ) -> None:
         """
         Take an open image, which is closed with this.
@@ -64,6 +72,7 @@ class ViewedImage:
         self.info: ImageInfo = reader.info
         self.key = key
         self.files = tuple(files)
+        self.names = names or CallersNames()
         self.state: State = "waiting"
         self.progress = 0.0
         self.reason: str | None = None
@@ -319,7 +328,7 @@ class ViewedImage:
 
     def fail(self, reason: str) -> None:
         """Record why the pyramid cannot be built; what does not need it is still shown."""
-        self.state, self.reason = "failed", reason
+        self.state, self.reason = "failed", self.names.text(reason)
 
     def _finest_with_room(self) -> int:
         for level in self.levels:

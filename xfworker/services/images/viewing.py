@@ -18,6 +18,7 @@ from xfworker.ports.brick_store import BrickStore
 from xfworker.ports.image_codec import ImageFormats, PixelReader
 from xfworker.ports.local_files import LocalFiles
 from xfworker.services.images.bricks import RecentBricks
+from xfworker.services.images.callers_names import CallersNames
 from xfworker.services.images.preparation import ImagePreparation
 from xfworker.services.images.viewed_image import ViewedImage
 
@@ -82,8 +83,9 @@ class ViewedImages:
         authorize(resource)
         opened = self._in_use(resource, authorize)
         try:
-            self.preparation.prepare(opened.image)
-            yield opened.image
+            with opened.image.names.errors():
+                self.preparation.prepare(opened.image)
+                yield opened.image
         finally:
             with self._lock:
                 opened.users -= 1
@@ -112,6 +114,11 @@ class ViewedImages:
 
     def _open_anew(self, resource: Resource, authorize: Authorize) -> _Opened:
         path = self._files.local_path(resource)
+        names = CallersNames.of(resource, path)
+        with names.errors():
+            return self._open_at(path, resource, authorize, names)
+
+    def _open_at(self, path: Path, resource: Resource, authorize: Authorize, names: CallersNames) -> _Opened:
         files = self._files_of(resource, path)
         for file in files:
             authorize(file)
@@ -119,7 +126,7 @@ class ViewedImages:
         reader = self._reader(resource, path)
         try:
             key = content_key(reader.info, contents)
-            opened = _Opened(ViewedImage(reader, key, self._store, self._recent, files), contents, 1)
+            opened = _Opened(ViewedImage(reader, key, self._store, self._recent, files, names), contents, 1)
         except BaseException:
             reader.close()
             raise
