@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.contract.suites.object_server import ACCESS_KEY, SECRET_KEY, make_bucket, object_server
-from xfworker.domain.errors import FileChanged, FileNotInStore, ServerTimeout
+from xfworker.domain.errors import FileChanged, FileNotInStore, ServerBusy, ServerTimeout
 from xfworker.domain.files import parse_resource
 from xfworker.testing.contracts.served_files import token_for
 
@@ -29,12 +29,14 @@ class Link:
         holds: Changes are kept back, and it is said that they took too long.
         loses_answers: So many answers to changes that were carried out do not arrive.
         knows_conditions: Otherwise requests with conditions are refused as by a store that has none.
+        passed: The methods and paths of the requests that reached the store, oldest first.
+        says: What completions are answered with, by 200, instead of reaching the store.
         held: The requests that were kept back, oldest first.
     """
 
     def __init__(self, url):
         self.holds, self.loses_answers, self.knows_conditions = False, 0, True
-        self.held = []
+        self.held, self.passed, self.says = [], [], None
         self.before_change = lambda: None
         self._store = urlsplit(url).netloc
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"link": self}))
@@ -48,6 +50,7 @@ class Link:
 
     def ask(self, request):
         method, path, headers, body = request
+        self.passed.append((method, path))
         connection = http.client.HTTPConnection(self._store, timeout=60)
         try:
             # The signature is of the host that was asked, which is this link.
@@ -77,6 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif changes and self.link.holds:
             self.link.held.append(request)
             self._answer(HTTPStatus.REQUEST_TIMEOUT, [], b"")
+        elif self.link.says and self.command == "POST" and "uploadId=" in self.path:
+            self._answer(HTTPStatus.OK, [], self.link.says)
         else:
             answer = self.link.ask(request)
             if changes and self.link.loses_answers:
@@ -131,10 +136,15 @@ def opened(request):
     return files
 
 
-def store(files, content):
+def received(files, content):
     incoming = files.receive(FILE, size=len(content))
-    incoming.write(content)
-    return incoming.publish(NoRules)
+    for at in range(0, len(content), 1 << 20):  # as from a connection: a single write makes a single piece
+        incoming.write(content[at : at + (1 << 20)])
+    return incoming
+
+
+def store(files, content):
+    return received(files, content).publish(NoRules)
 
 
 class NoRules:
@@ -210,9 +220,7 @@ def test_of_two_who_store_one_file_at_once_the_later_one_stays(opened, endpoint,
         def __enter__(self):
             store(others, b"by others")
 
-    incoming = files.receive(FILE, size=len(content))
-    incoming.write(content)
-    stat = incoming.publish(Overtaken)
+    stat = received(files, content).publish(Overtaken)
     assert stored(files) == content
     assert stat.etag == files.stat(token_for(FILE), FILE).etag
 
@@ -225,3 +233,22 @@ def test_a_file_that_others_replace_again_and_again_is_neither_stored_nor_delete
     with pytest.raises(FileChanged, match=r"cannot delete userdata/a file\.txt: another one took its place"):
         files.delete(token_for(FILE), FILE)
     assert len(stored(others)) == 9
+
+
+def test_an_object_that_is_not_put_together_is_ended_in_the_store_too(opened, endpoint, link):
+    files, others = opened(link.url), opened(endpoint)
+    link.before_change = lambda: store(others, os.urandom(9))
+    with pytest.raises(FileChanged):
+        store(files, os.urandom(SIZES["put together from pieces"]))
+    (begun,) = [path for method, path in link.passed if method == "POST" and path.endswith("?uploads=")]
+    ended = [path for method, path in link.passed if method == "DELETE" and "uploadId=" in path]
+    assert [path.partition("?")[0] for path in ended] == [begun.partition("?")[0]]
+
+
+def test_an_error_that_comes_after_the_store_said_that_all_was_well_is_one(opened, link):
+    link.says = b"<Error><Code>SlowDown</Code><Message>wait</Message></Error>"
+    files = opened(link.url)
+    with pytest.raises(ServerBusy, match=r"asks to slow down \(SlowDown: wait\)"):
+        store(files, os.urandom(SIZES["put together from pieces"]))
+    with pytest.raises(FileNotInStore):
+        stored(files)

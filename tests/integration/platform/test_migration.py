@@ -126,11 +126,14 @@ def test_a_migration_that_was_killed_goes_on_and_nobody_serves_half_of_it(old, t
     require_same(old, new)
 
 
-def test_a_running_server_is_not_moved(old, tmp_path):
+def test_a_running_server_is_not_moved_and_nothing_is_moved_into_one(old, tmp_path):
     from xfworker.api.composition.endpoint_file import server_lock
 
-    with server_lock(old.data), pytest.raises(UsageError, match="a server runs"):
-        migrate(old, PlatformStorage(data=tmp_path / "new"), print)
+    new = PlatformStorage(data=tmp_path / "new")
+    new.data.mkdir()
+    for storage in (old, new):
+        with server_lock(storage.data), pytest.raises(UsageError, match="a server runs"):
+            migrate(old, new, print)
 
 
 def test_a_file_that_is_not_what_was_stored_ends_the_migration(old, tmp_path):
@@ -141,6 +144,47 @@ def test_a_file_that_is_not_what_was_stored_ends_the_migration(old, tmp_path):
     os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns))
     with pytest.raises(ChecksumMismatch, match=r"small.csv did not arrive as it was sent"):
         migrate(old, PlatformStorage(data=tmp_path / "new", durable=False), print)
+
+
+def test_a_database_of_another_version_is_not_moved(old, tmp_path):
+    with sqlite3.connect(old.data / "records.sqlite") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'older'")
+    with pytest.raises(ConfigurationError, match="has schema older, this version"):
+        migrate(old, PlatformStorage(data=tmp_path / "new", durable=False), print)
+
+
+def test_the_secret_of_another_server_stays(old, tmp_path):
+    new = PlatformStorage(data=tmp_path / "new", durable=False)
+    new.data.mkdir()
+    new.secret_path.write_text("00" * 32)
+    with pytest.raises(UsageError, match="is another server's secret"):
+        migrate(old, new, print)
+    assert new.secret_path.read_text() == "00" * 32
+
+
+def change_a_record(new):
+    with sqlite3.connect(new.data / "records.sqlite") as connection:
+        connection.execute("DELETE FROM projects WHERE serial = 7")
+
+
+def add_a_file(new):
+    (new.data / "files" / "workflow_config" / "1" / "more.csv").write_bytes(b"3\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"), [(change_a_record, "records of projects are not the same"), (add_a_file, "there are 5 files")]
+)
+def test_what_was_changed_meanwhile_is_found_and_nobody_serves_it(old, tmp_path, change, says):
+    new = PlatformStorage(data=tmp_path / "new", durable=False)
+
+    def progress(step):
+        if step == "comparing all records":
+            change(new)
+
+    with pytest.raises(ChecksumMismatch, match=says):
+        migrate(old, new, progress)
+    with pytest.raises(ConfigurationError, match="has not ended"), opened_platform(new):
+        pass
 
 
 def test_a_data_folder_moves_to_postgresql_and_a_bucket_and_back(old, tmp_path, monkeypatch):

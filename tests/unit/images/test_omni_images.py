@@ -250,6 +250,24 @@ def test_importing_points_into_the_file(tmp_path, write_array, bone):
     np.testing.assert_array_equal(np.fromfile(aim, "<i2", bone.size, offset=offset).reshape(bone.shape), bone)
 
 
+@pytest.mark.parametrize("change", [{"size": [30, 21, 12]}, {"size": [21, 30, 13]}, {"pixel_type": "uint8"}])
+def test_a_document_is_refused_that_says_other_pixels_than_the_file_has_that_it_points_into(
+    tmp_path, formats, write_array, bone, change
+):
+    mask = np.where(bone > 1500, 127, 0).astype(np.int8)
+    omni.open_image(write_array(tmp_path / "SCAN.AIM", mask, encoding="binCmp")).save()
+    path = tmp_path / "SCAN.omni"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | change), "utf-8")
+    for opening in (formats.describe, formats.reader):
+        with pytest.raises(ImageFormatError, match=r"says .*, but SCAN\.AIM has \[30, 21, 13\] of type int8"):
+            opening(path)
+
+
+def test_what_a_document_stated_of_its_pixels_is_not_stated_of_others(tmp_path, write_array, bone):
+    path = write_array(tmp_path / "a.omni", bone, source={"format": "AIM", "voxels": {"xxh3-128": "0" * 32}})
+    assert json.loads(path.read_text("utf-8"))["source"] == {"format": "AIM"}
+
+
 def test_encoded_pixels_are_decoded_slice_by_slice(tmp_path, write_array, bone):
     mask = np.where(bone > 1500, 127, 0).astype(np.int8)
     image = omni.open_image(write_array(tmp_path / "mask.AIM", mask, encoding="binCmp"))

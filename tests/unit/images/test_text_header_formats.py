@@ -93,6 +93,17 @@ def test_every_way_of_storing_a_metaimage_is_read_as_itk_does(tmp_path, formats,
         read_array(path)
 
 
+@pytest.mark.parametrize(("header_size", "before"), [(0, 0), (11, 11), (-1, 11)])
+def test_what_lies_before_the_pixels_of_a_metaimage_is_skipped_as_in_itk(
+    tmp_path, read_array, small, header_size, before
+):
+    path = tmp_path / "a.mhd"
+    path.write_text(METAIMAGE.format(lines=f"HeaderSize = {header_size}\n").replace("LOCAL", "a.raw"))
+    (tmp_path / "a.raw").write_bytes(b"\xaa" * before + small.tobytes())
+    np.testing.assert_array_equal(read_array(path), small)
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))), small)
+
+
 @pytest.mark.parametrize("pixel_type", list(PixelType))
 def test_numbers_in_text_are_of_their_type(tmp_path, formats, read_array, pixel_type):
     bounds = pixel_type.bounds or (-1.5e-30, 1.25e30)
@@ -221,6 +232,9 @@ def test_axes_that_are_not_of_space_are_refused(tmp_path, formats, small, kinds)
         "space: left-posterior-superior\nspace directions: (0,0.5,0) (-0.25,0,0) (0,0,2)\nspace origin: (1,2,3)\n",
         "space: right-anterior-superior\nspace directions: (0.5,0,0) (0,0.25,0) (0,0,2)\nspace origin: (1,2,3)\n",
         "space: left-anterior-superior\nspace directions: (0.3,0.4,0) (-0.2,0.15,0) (0,0,2)\nspace origin: (1,2,3)\n",
+        "space: RAS\nspace directions: (0.5,0,0) (0,0.25,0) (0,0,2)\nspace origin: (1,2,3)\n",
+        "space: LAS\nspace directions: (0.5,0,0) (0,0.25,0) (0,0,2)\nspace origin: (1,2,3)\n",
+        "space: LPS\nspace directions: (0.5,0,0) (0,0.25,0) (0,0,2)\nspace origin: (1,2,3)\n",
     ],
 )
 def test_the_place_of_a_nrrd_is_what_itk_makes_of_it(tmp_path, formats, small, lines):
@@ -230,6 +244,15 @@ def test_the_place_of_a_nrrd_is_what_itk_makes_of_it(tmp_path, formats, small, l
     assert info.spacing_mm == pytest.approx(judge.GetSpacing())
     assert info.origin_mm == pytest.approx(judge.GetOrigin())
     assert info.direction == pytest.approx(judge.GetDirection())
+
+
+def test_each_direction_in_space_of_a_nrrd_has_the_unit_of_that_direction_whatever_the_axis(tmp_path, formats, small):
+    header = "NRRD0005\ntype: short\ndimension: 3\nsizes: 5 4 3\nendian: little\nencoding: raw\n"
+    header += 'space: LPS\nspace directions: (0,3000,0) (2,0,0) (0,0,4)\nspace units: "mm" "um" "mm"\n\n'
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + small.tobytes())
+    info = formats.describe(tmp_path / "a.nrrd")
+    assert info.spacing_mm == pytest.approx((3, 2, 4))
+    assert info.direction == (0, 1, 0, 1, 0, 0, 0, 0, 1)
 
 
 VGI = (

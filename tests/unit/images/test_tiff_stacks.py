@@ -121,6 +121,12 @@ def test_a_spacing_of_one_is_left_out_by_imagej(tmp_path, formats, levels):
     assert ["1 mm is taken, which ImageJ leaves out" in said for said in info.assumptions] == [True]
 
 
+def test_a_spacing_of_imagej_that_counts_backwards_is_a_length(tmp_path, formats, levels):
+    # ImageJ takes a negative spacing as the same distance, in the order of the slices.
+    info = formats.describe(imagej(tmp_path / "a.tif", levels, unit="mm", spacing=-0.5))
+    assert info.spacing_mm == pytest.approx((0.1, 0.1, 0.5))
+
+
 def test_origins_of_imagej_count_voxels(tmp_path, formats, levels):
     path = imagej(tmp_path / "a.tif", levels, unit="mm", spacing=0.5, xorigin=-2, zorigin=4)
     assert formats.describe(path).origin_mm == pytest.approx((0.2, 0, -2))

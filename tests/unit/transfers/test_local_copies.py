@@ -8,7 +8,14 @@ import pytest
 from xfworker.adapters.disk.file_store import FolderFileStore
 from xfworker.adapters.s3 import local_copies
 from xfworker.adapters.s3.local_copies import LocalCopies
-from xfworker.domain.errors import ChecksumMismatch, FileNotInStore, NotEnoughSpace, ServerBusy
+from xfworker.domain.errors import (
+    ChecksumMismatch,
+    FileChanged,
+    FileNotInStore,
+    NotEnoughSpace,
+    ServerBusy,
+    ServerUnreachable,
+)
 from xfworker.domain.files import AuthorizationToken, Scope, parse_resource
 
 FOLDER = parse_resource("userdata/scans")
@@ -23,10 +30,12 @@ class Elsewhere:
         self.stat, self.list = store.stat, store.list
         self.may_go_on = threading.Event()
         self.may_go_on.set()
+        self.before_opening = lambda: None
 
     def open_file(self, token, resource, *, sha256=False):
         self.may_go_on.wait(20)
         self.read.append(resource.filename)
+        self.before_opening()
         return self.store.open_file(token, resource, sha256=sha256)
 
 
@@ -93,6 +102,37 @@ def test_copies_that_were_used_longest_ago_make_room(tmp_path, copies, put):
     copies.local_path(put("third.AIM", bytes(400)))
     kept = {path.name for path in (tmp_path / "copies").rglob("*.AIM")}
     assert kept == {"first.AIM", "third.AIM"}
+
+
+def test_a_copy_that_is_used_again_stays_longer_than_one_that_is_not(tmp_path, copies, put):
+    first, second = put("first.AIM", bytes(400)), put("second.AIM", bytes(400))
+    for hour, scan in enumerate((first, second)):
+        os.utime(copies.local_path(scan).parent / ".xfused", (3600 * hour, 3600 * hour))
+    copies.local_path(first)
+    copies.local_path(put("third.AIM", bytes(400)))
+    kept = {path.name for path in (tmp_path / "copies").rglob("*.AIM")}
+    assert kept == {"first.AIM", "third.AIM"}
+
+
+def test_what_could_not_be_fetched_is_fetched_when_it_is_asked_for_again(store, copies, put):
+    def away():
+        raise ServerUnreachable("the bucket is away")
+
+    scan, store.before_opening = put("scan.AIM", b"whole"), away
+    with pytest.raises(ServerUnreachable):
+        copies.local_path(scan)
+    store.before_opening = lambda: None
+    assert copies.local_path(scan).read_bytes() == b"whole"
+
+
+def test_a_file_that_is_replaced_before_it_is_read_is_no_copy_of_the_one_that_was_asked_for(
+    tmp_path, store, copies, put
+):
+    scan = put("scan.AIM", b"older")
+    store.before_opening = lambda: put("scan.AIM", b"newer")
+    with pytest.raises(FileChanged, match="open it again"):
+        copies.local_path(scan)
+    assert not list((tmp_path / "copies").iterdir())
 
 
 def test_what_is_larger_than_all_the_room_is_refused(tmp_path, copies, put):

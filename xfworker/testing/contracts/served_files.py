@@ -150,15 +150,16 @@ class ServedFilesContract:
         opened.close()
         assert asked.etag == before.etag == stat.etag
 
+    @pytest.mark.parametrize("size", [_SMALL, _LARGE])
     def test_a_digest_of_a_file_is_not_that_of_the_one_before(
-        self, store: ServedStore, token: AuthorizationToken, folder: Resource
+        self, store: ServedStore, token: AuthorizationToken, folder: Resource, size: int
     ) -> None:
-        place = folder.child("a.raw")
-        self.put(store, place, b"first")
+        place, other = folder.child("a.raw"), os.urandom(size)
+        self.put(store, place, os.urandom(size))
         first = store.files.stat(token, place, sha256=True)
-        self.put(store, place, b"other")
+        self.put(store, place, other)
         second = store.files.stat(token, place, sha256=True)
-        assert second.sha256 == digests_of(b"other").sha256
+        assert second.sha256 == digests_of(other).sha256
         assert second.etag != first.etag
 
     @pytest.mark.parametrize("size", [_SMALL, _LARGE])
@@ -356,6 +357,24 @@ class ServedFilesContract:
         digests = incoming.digests()
         newer.uploads.complete(upload, incoming, digests, nullcontext)
         assert self.content(newer, token, place) == content
+
+    def test_what_a_process_knows_of_an_upload_is_not_taken_for_what_another_wrote_meanwhile(
+        self, opening: Opening, folder: Resource
+    ) -> None:
+        part, other = os.urandom(9 << 20), os.urandom(9 << 20)
+        first, second = opening(), opening()
+        upload = first.uploads.create(folder.child("a.raw"), _LARGE, metadata="", sha256=None)
+        incoming = first.uploads.open(upload)
+        incoming.write(part)
+        first.uploads.keep(upload, incoming)
+        there = second.uploads.load(upload.identifier)
+        second.uploads.roll_back(there, 0)
+        incoming = second.uploads.open(there)
+        incoming.write(other)
+        second.uploads.keep(there, incoming)
+        incoming = first.uploads.open(first.uploads.load(upload.identifier))
+        assert (incoming.size, incoming.digests().xxh3) == (len(other), digests_of(other).xxh3)
+        incoming.close()
 
     def test_an_upload_goes_back_to_what_is_known_to_be_right(
         self, opening: Opening, token: AuthorizationToken, folder: Resource
