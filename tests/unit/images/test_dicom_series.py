@@ -266,6 +266,11 @@ def test_without_any_place_the_order_and_thickness_are_taken_and_named(tmp_path,
     assert ["ordered by InstanceNumber and 0.05 mm apart by SliceThickness" in said for said in info.assumptions] == [1]
 
 
+def test_a_negative_distance_of_slices_is_that_distance(tmp_path, formats, levels):
+    stated = {"SpacingBetweenSlices": -0.05, "InstanceNumber": lambda index: 10 + index}
+    assert formats.describe(series(tmp_path / "s", levels, NOWHERE, **stated)).spacing_mm[2] == 0.05
+
+
 @pytest.mark.parametrize(
     "stated",
     [
