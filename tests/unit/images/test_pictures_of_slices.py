@@ -34,7 +34,7 @@ def test_a_plane_along_every_axis_has_the_volumes_values(tmp_path, formats, writ
 
 
 @pytest.mark.parametrize("columns", [9, 40_000])
-def test_planes_of_big_endian_pixels_in_short_and_long_rows(tmp_path, formats, columns):
+def test_planes_and_boxes_of_big_endian_pixels_in_short_and_long_rows(tmp_path, formats, columns):
     volume = RNG.integers(-3000, 3000, (3, 4, columns), np.int16)
     volume.astype(">i2").tofile(tmp_path / "a.raw")
     document = {"size": [columns, 4, 3], "pixel_type": "int16", "byte_order": "big", "pixels": {"filename": "a.raw"}}
@@ -42,6 +42,7 @@ def test_planes_of_big_endian_pixels_in_short_and_long_rows(tmp_path, formats, c
     with formats.reader(tmp_path / "a.omni") as reader:
         np.testing.assert_array_equal(slices.plane(reader, "x", 5), volume[:, :, 5])
         np.testing.assert_array_equal(slices.plane(reader, "y", 1), volume[:, 1])
+        np.testing.assert_array_equal(reader.read_box(range(1, 3), range(0, 4, 2), range(2, 7)), volume[1:, ::2, 2:7])
 
 
 def test_what_was_never_written_is_zero_and_what_was_is_found(tmp_path, formats, write_array):
