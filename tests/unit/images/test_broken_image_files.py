@@ -1,8 +1,10 @@
 """Files that lie, files that were cut short: an error that names file, offset and field, in little time and memory."""
 
+import lzma
 import struct
 import tempfile
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -188,3 +190,24 @@ def test_bytes_of_any_kind_hold_no_image(data):
         else:
             message = str(path)
     assert str(path) in message
+
+
+@pytest.mark.parametrize(("compression", "pack"), [(8, zlib.compress), (34925, lzma.compress)])
+def test_a_strip_of_a_tiff_that_unpacks_to_far_more_than_it_holds_is_refused(tmp_path, compression, pack):
+    def written(name, pixels):
+        strip = pack(bytes(pixels))
+        entries = [(256, 20), (257, 20), (258, 8), (259, compression), (262, 1), (273, 8), (277, 1), (278, 20)]
+        tags = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in [*entries, (279, len(strip))])
+        path = tmp_path / name
+        path.write_bytes(
+            struct.pack("<4sI", b"II*\0", 8 + len(strip))
+            + strip
+            + struct.pack("<H", len(entries) + 1)
+            + tags
+            + bytes(4)
+        )
+        return path
+
+    assert read_all(written("sound.tif", 400)) == 400
+    with pytest.raises(ImageFormatError, match="unpack to more than"):
+        read_all(written("bomb.tif", 100 << 20))

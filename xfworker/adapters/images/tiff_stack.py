@@ -2,7 +2,10 @@
 
 import contextlib
 import json
+import lzma
 import math
+import zlib
+from collections.abc import Callable
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -269,6 +272,16 @@ def _offset(file: Any, first: Any, depth: int, page_bytes: int) -> int | None:
     )
 
 
+_PADDING: Final = 1 << 20
+"""What a strip or a tile may hold besides its pixels."""
+_UNPACKERS: Final[dict[int, tuple[Callable[[], Any], int]]] = {
+    8: (zlib.decompressobj, 1 << 16),
+    32946: (zlib.decompressobj, 1 << 16),
+    34925: (lzma.LZMADecompressor, 0),
+}
+"""By number of the compression, with how many packed bytes are small whatever comes out (deflate: 1032 for each)."""
+
+
 class TiffReader(SlabReader):
     """Reads one page per slice."""
 
@@ -284,6 +297,7 @@ class TiffReader(SlabReader):
         try:
             for index, plane in enumerate(out):
                 self._check_page(start + index, out)
+                self._refuse_bombs(self._tiff.pages[start + index])
                 plane[...] = self._tiff.pages[start + index].asarray(maxworkers=1)
         except UnsupportedImage:
             raise
@@ -303,6 +317,19 @@ class TiffReader(SlabReader):
             raise UnsupportedImage(
                 f"{self.info.path}: page {number} is {page.shape} of {page.dtype}, unlike the first."
             )
+
+    def _refuse_bombs(self, page: Any) -> None:
+        """Unpack no strip or tile to more than it holds: tifffile unpacks all of it at once, and then cuts it off."""
+        new_unpacker, harmless = _UNPACKERS.get(int(page.compression), (None, 0))
+        if new_unpacker is None:
+            return
+        places = zip(page.dataoffsets, page.databytecounts, strict=True)
+        large = [(offset, count) for offset, count in places if count > harmless]
+        most = math.prod(page.chunks) * page.dtype.itemsize + _PADDING
+        for offset, count in large:
+            for packed, _ in self._tiff.filehandle.read_segments([offset], [count]):
+                if len(new_unpacker().decompress(packed, most + 1)) > most:
+                    raise ValueError(f"{count} bytes at byte {offset} unpack to more than {most}")
 
     def close(self) -> None:
         self._tiff.close()
