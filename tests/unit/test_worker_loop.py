@@ -302,3 +302,31 @@ def test_directories_of_failed_jobs_stay_for_a_week(execution, tmp_path):
     loop.list_old = lambda: [(old, 7 * DAY + 1), (new, 7 * DAY - 1)]
     loop.run(until_idle=True)
     assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_worker_asks_for_no_job_while_as_many_run_as_it_takes(execution, tmp_path):
+    loop, went_on, running = work_loop(execution, tmp_path, "", Reports(), concurrency=1), threading.Event(), []
+    loop.idle_seconds = loop.register_seconds = 0.001
+    for _ in range(2):
+        execution.job()
+    # The first job goes on once the worker has looked around some times beside it.
+    execution.runner.at_each_look = lambda: went_on.wait(60)
+
+    class Queue:
+        registered = 0
+
+        def register(self, worker):
+            self.registered += bool(loop.running)
+            if self.registered == 3:
+                went_on.set()
+            return execution.queue.register(worker)
+
+        @staticmethod
+        def claim(serial, *, offer):
+            running.append(loop.running)
+            return execution.queue.claim(serial, offer=offer)
+
+    loop.queue = Queue()
+    loop.run(until_idle=True)
+    assert len(loop.log.ends) == 2
+    assert set(running) == {0}
