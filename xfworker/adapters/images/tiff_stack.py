@@ -275,11 +275,14 @@ def _offset(file: Any, first: Any, depth: int, page_bytes: int) -> int | None:
 _PADDING: Final = 1 << 20
 """What a strip or a tile may hold besides its pixels."""
 _UNPACKERS: Final[dict[int, tuple[Callable[[], Any], int]]] = {
-    8: (zlib.decompressobj, 1 << 16),
-    32946: (zlib.decompressobj, 1 << 16),
+    8: (zlib.decompressobj, 1 << 20),
+    32946: (zlib.decompressobj, 1 << 20),
     34925: (lzma.LZMADecompressor, 0),
 }
-"""By number of the compression, with how many packed bytes are small whatever comes out (deflate: 1032 for each)."""
+"""
+By number of the compression, with how many packed bytes are unpacked without asking (deflate: 1032 for each at most):
+whoever packs slices in strips of usual sizes should not wait for them twice.
+"""
 
 
 class TiffReader(SlabReader):
