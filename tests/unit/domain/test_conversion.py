@@ -120,6 +120,12 @@ def test_times_keep_their_moment_and_sort_as_text(moment):
     assert format_time(moment) < format_time(moment + timedelta(microseconds=1))
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+def test_a_time_that_no_calendar_has_in_utc_is_none(text):
+    with pytest.raises(ValueError, match="is not a time in UTC"):
+        parse_time(text)
+
+
 def test_every_kind_of_record_has_a_name_of_its_own():
     assert len({kind.noun for kind in RECORD_KINDS.values()}) == len(RECORD_KINDS) == 10
 

@@ -24,6 +24,14 @@ from xfworker.domain.files import (
 safe_names = st.text(min_size=1, max_size=40).filter(is_safe_filename)
 
 
+@pytest.mark.parametrize("serial", ["0", "1", "10", "17"])
+def test_a_serial_in_a_place_is_written_in_one_way(serial):
+    assert str(parse_resource(f"job_result/{serial}/a.raw")) == f"job_result/{serial}/a.raw"
+    for otherwise in (f"0{serial}", f"+{serial}", f"{serial}_0", "\u0661"):
+        with pytest.raises(InvalidFilename, match="is not a serial"):
+            parse_resource(f"job_result/{otherwise}/a.raw")
+
+
 @pytest.mark.parametrize(
     "name",
     [
