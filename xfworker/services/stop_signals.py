@@ -2,6 +2,10 @@
 
 import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -17,3 +21,32 @@ def stop_signals() -> list[signal.Signals]:
     elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     return numbers
+
+
+@contextmanager
+def receiving_stop_signals(receive: Callable[[str], None]) -> Iterator[None]:
+    """
+    Tell a thread of its own the name of each signal that asks to stop, while the block runs in the main thread.
+
+    What a handler calls itself must wait for no lock: the main thread, which it interrupts, may hold it, be it that of
+    the log or of an event, and would never go on to let go of it.
+    """
+    names: SimpleQueue[str | None] = SimpleQueue()
+
+    def tell() -> None:
+        while (name := names.get()) is not None:
+            receive(name)
+
+    thread = threading.Thread(target=tell, name="stop-signals", daemon=True)
+    thread.start()
+    before = {
+        number: signal.signal(number, lambda received, _: names.put(signal.Signals(received).name))
+        for number in stop_signals()
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        names.put(None)
+        thread.join()

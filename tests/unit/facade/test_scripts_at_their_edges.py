@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import uuid
 
 import numpy as np
@@ -24,7 +25,7 @@ from xfworker.services.script.plain_json import plain_json
 from xfworker.services.script.progress import Throttle
 from xfworker.services.script.spawning import ensure_task_type, job_spawn_key
 from xfworker.services.script.working_directory import WorkingDirectory
-from xfworker.services.stop_signals import stop_signals
+from xfworker.services.stop_signals import receiving_stop_signals, stop_signals
 
 DOCUMENT = b'{"pixels": {"filename": "a.raw"}, "additional_pixels_filenames": ["b.raw", "../c"]}'
 
@@ -195,6 +196,23 @@ def test_a_closed_terminal_stops_a_program_that_was_not_started_with_nohup(handl
     finally:
         signal.signal(signal.SIGHUP, before)
     assert {signal.SIGINT, signal.SIGTERM} <= set(stop_signals())
+
+
+def test_signals_that_come_while_the_main_thread_holds_what_their_receiver_needs_are_received_later():
+    lock, received, before = threading.Lock(), [], signal.getsignal(signal.SIGTERM)
+
+    def receive(name):
+        assert lock.acquire(timeout=20)
+        received.append((name, threading.current_thread() is threading.main_thread()))
+        lock.release()
+
+    with receiving_stop_signals(receive):
+        with lock:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert received == [("SIGTERM", False), ("SIGINT", False)]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_on_windows_ctrl_break_stops_a_program(monkeypatch):

@@ -190,7 +190,8 @@ async def _announce_when_listening(host: str, port: int, announce: Callable[[int
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) -> None:
     for number in stop_signals():
         if sys.platform == "win32":
-            signal.signal(number, lambda received, _: stop(signal.Signals(received).name))
+            # Not here, where the log's lock may be held by what the signal interrupted.
+            signal.signal(number, lambda received, _: loop.call_soon_threadsafe(stop, signal.Signals(received).name))
         else:
             loop.add_signal_handler(number, stop, number.name)
 

@@ -1,7 +1,6 @@
 """``xfworker serve``: the built-in server in the foreground."""
 
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -229,7 +228,7 @@ def _serve_several(
     from xfworker.api.composition.endpoint_file import endpoint_path, write_endpoint
     from xfworker.api.composition.platform import opened_platform
     from xfworker.api.composition.server_processes import ServerProcesses, bound_listener
-    from xfworker.services.stop_signals import stop_signals
+    from xfworker.services.stop_signals import receiving_stop_signals
 
     with (
         _only_server(storage) as is_first,
@@ -248,12 +247,11 @@ def _serve_several(
             say(f"xfworker serves {storage.data} at {endpoint.url} by {processes} processes")
             _offer_page(platform, endpoint.url)
 
-        for number in stop_signals():
-            signal.signal(number, lambda received, _: several.stop(signal.Signals(received).name))
         if options.end_with_input:
             threading.Thread(target=wait_for_end_of_input, args=(several.stop,), daemon=True).start()
         try:
-            return several.run(processes, announced)
+            with receiving_stop_signals(several.stop):
+                return several.run(processes, announced)
         finally:
             if is_first:
                 endpoint_path(storage.data).unlink(missing_ok=True)

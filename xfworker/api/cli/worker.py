@@ -4,10 +4,8 @@ import math
 import os
 import platform
 import re
-import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from attrs import evolve
@@ -20,7 +18,7 @@ from xfworker.domain.records import INSTANCE, DependencyPackage, Worker
 from xfworker.domain.resources import PILOT, RESOURCES, Scratch
 from xfworker.ports.job_queue import Lease
 from xfworker.services.event_log import EventLog
-from xfworker.services.stop_signals import stop_signals
+from xfworker.services.stop_signals import receiving_stop_signals
 from xfworker.services.worker.job_executor import EndedJob
 from xfworker.services.worker.loop import DIRECTORY_PREFIX, WorkerEvents, WorkerLoop
 
@@ -166,7 +164,7 @@ def worker(
             scripts_kept_by=limits.description,
             **machine.capacity.free().to_json(),
         )
-        with _Signals(loop):
+        with receiving_stop_signals(_Stop(loop)):
             loop.run(until_idle=until_idle)
         events.info("xfworker.worker_stopped")
     return 0
@@ -279,24 +277,14 @@ class _LoggedEvents(WorkerEvents):
         self._log.warning("xfworker.directory_left", directory=str(directory), reason=reason)
 
 
-class _Signals:
+class _Stop:
     """Lets the first signal stop a worker, and the second drop its jobs."""
 
     def __init__(self, loop: WorkerLoop) -> None:
         self._loop = loop
         self._count = 0
-        self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> None:
-        for number in stop_signals():
-            self._before[number] = signal.signal(number, self._received)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _received(self, number: int, _: FrameType | None) -> None:
-        name = signal.Signals(number).name
+    def __call__(self, name: str) -> None:
         self._count += 1
         log = EventLog("xfworker.worker")
         if self._count == 1:
