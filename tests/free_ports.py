@@ -1,4 +1,4 @@
-"""Ports for servers of tests that must be told theirs before they start."""
+"""Ports for servers of tests that take them as an option: chosen before they start."""
 
 import random
 import socket

@@ -98,12 +98,18 @@ class SlowHasher(Argon2PasswordHasher):
         return is_right
 
 
-@pytest.mark.parametrize("change", [{"password": "new horse battery"}, {"disabled": True}])
-def test_no_session_begins_with_a_password_that_is_replaced_while_it_is_compared(change):
+@pytest.fixture
+def slow():
+    """A platform that compares passwords slowly, its hasher, its accounts, and the serial of anna's."""
     hasher, clock = SlowHasher(memory_kib=64, rounds=1), ManualClock()
     platform = Platform(MemoryRecordStore(), clock, MemoryTokenSigner(clock), hasher=hasher)
     accounts = platform.accounts_for(ADMIN)
-    serial = accounts.add("anna", "correct horse battery").serial
+    return platform, hasher, accounts, accounts.add("anna", "correct horse battery").serial
+
+
+@pytest.mark.parametrize("change", [{"password": "new horse battery"}, {"disabled": True}])
+def test_no_session_begins_with_a_password_that_is_replaced_while_it_is_compared(slow, change):
+    platform, hasher, accounts, serial = slow
     hasher.meanwhile = lambda: accounts.change(serial, **change)
     with pytest.raises(AuthenticationFailed):
         accounts.log_in("anna", "correct horse battery")
@@ -112,11 +118,8 @@ def test_no_session_begins_with_a_password_that_is_replaced_while_it_is_compared
 
 
 @pytest.mark.parametrize("change", [{"password": "new horse battery"}, {"disabled": True}])
-def test_whoever_changes_a_password_is_refused_where_it_is_changed_while_the_old_one_is_compared(change):
-    hasher, clock = SlowHasher(memory_kib=64, rounds=1), ManualClock()
-    platform = Platform(MemoryRecordStore(), clock, MemoryTokenSigner(clock), hasher=hasher)
-    accounts = platform.accounts_for(ADMIN)
-    serial = accounts.add("anna", "correct horse battery").serial
+def test_whoever_changes_a_password_is_refused_where_it_is_changed_while_the_old_one_is_compared(slow, change):
+    platform, hasher, accounts, serial = slow
     thief = platform.accounts_for(platform.authenticate(accounts.log_in("anna", "correct horse battery").text))
     hasher.meanwhile = lambda: accounts.change(serial, **change)
     with pytest.raises(AuthenticationFailed):

@@ -1,4 +1,4 @@
-"""What callers of the server are told of its files: their names in the file store, never paths of the server's disk."""
+"""How the server names files to its callers: as the file store does, never by paths of its own disk."""
 
 import os
 from collections.abc import Iterator

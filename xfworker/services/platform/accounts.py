@@ -2,8 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -299,11 +298,8 @@ class Accounts:
             members = transaction.find(ProjectMember, {"project_serial": project_serial})
             return [(member, transaction.get(Account, member.account_serial).name) for member in members]
 
-    @contextmanager
-    def _writing(self) -> Iterator[RecordTransaction]:
-        with self.records.transaction() as transaction:
-            self.signing_in.sessions.require_let_in(transaction, self.principal, self.clock.now())
-            yield transaction
+    def _writing(self) -> AbstractContextManager[RecordTransaction]:
+        return self.signing_in.sessions.writing(self.records, self.principal, self.clock)
 
     def _end_leases(self, transaction: RecordTransaction, owner: Principal, *, is_let_in: bool = True) -> None:
         rights = Access(owner, transaction)

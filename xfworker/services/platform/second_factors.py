@@ -1,7 +1,6 @@
 """Second factors as those who are signed in look after them: their own, and administrators those of others."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from attrs import define
@@ -162,11 +161,8 @@ class SecondFactors:
                 raise RecordNotFound(f"{account.name} has no second factor")
             self._changed(transaction, account, "removed the second factor of", self.clock.now())
 
-    @contextmanager
-    def _writing(self) -> Iterator[RecordTransaction]:
-        with self.records.transaction() as transaction:
-            self.sessions.require_let_in(transaction, self.principal, self.clock.now())
-            yield transaction
+    def _writing(self) -> AbstractContextManager[RecordTransaction]:
+        return self.sessions.writing(self.records, self.principal, self.clock)
 
     def _changed(self, transaction: RecordTransaction, account: Account, action: str, now: datetime) -> None:
         ended = end_sessions(transaction, account.serial, but=self.principal.token_key)

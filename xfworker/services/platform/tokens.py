@@ -1,8 +1,8 @@
 """Tokens that have a record: made for a program, a worker or a session, and read by who brings them."""
 
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from attrs import define, field
 
 from xfworker.domain.bookkeeping import Account, PersonalToken
 from xfworker.domain.errors import AuthenticationFailed, RecordNotFound
+from xfworker.ports.clock import Clock
 from xfworker.ports.record_store import Locking, RecordStore, RecordTransaction
 from xfworker.ports.token_signer import TokenSigner
 from xfworker.services.platform.options import PlatformOptions
@@ -128,6 +129,19 @@ class Sessions:
         for _, token in sessions:
             if token.serial not in stay:
                 transaction.delete(PersonalToken, {"serial": token.serial})
+
+    @contextmanager
+    def writing(self, records: RecordStore, principal: Principal, clock: Clock) -> Iterator[RecordTransaction]:
+        """
+        Begin a transaction of a caller who is still let in.
+
+        Raises:
+            AuthenticationFailed: As :meth:`require_let_in` says.
+            PermissionDenied: Likewise.
+        """
+        with records.transaction() as transaction:
+            self.require_let_in(transaction, principal, clock.now())
+            yield transaction
 
     def require_let_in(self, transaction: RecordTransaction, principal: Principal, now: datetime) -> None:
         """
